@@ -1,0 +1,234 @@
+//! Owns a model file's bytes, mapped or read, and hands out checked ranges that keep them alive.
+//!
+//! Mapped bytes can be pulled from under us: truncating the file kills the process, rewriting it
+//! changes numbers silently. So reading is the default, and [`FileStamp`] tells afterwards
+//! whether the file is still the one that was opened.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::{Deref, Range};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::refusal::{Code, Refusal};
+
+/// How the bytes get into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// One copy in memory that no other process can touch.
+    #[default]
+    Read,
+    /// The file's pages themselves: instant, but at the mercy of whoever writes to the file.
+    Map,
+}
+
+enum Held {
+    Owned(Vec<u8>),
+    Mapped(memmap2::Mmap),
+}
+
+/// All bytes of one model file. Cloning shares them.
+#[derive(Clone)]
+pub struct ModelBytes(Arc<Held>);
+
+impl ModelBytes {
+    /// Opens a regular file and holds its bytes, together with the stamp it had when opened.
+    pub fn open(path: &Path, storage: Storage) -> Result<(Self, FileStamp), Refusal> {
+        let field = path.display().to_string();
+        let io = |e: io::Error| Refusal::new(Code::Io, &field, "a readable file", e);
+        // Asked before opening, because opening a pipe waits for its writer.
+        let kind = std::fs::metadata(path).map_err(io)?;
+        if !kind.is_file() {
+            let found = if kind.is_dir() {
+                "a directory"
+            } else {
+                "a device, pipe or socket"
+            };
+            return Err(Refusal::new(
+                Code::NotARegularFile,
+                &field,
+                "a regular file",
+                found,
+            ));
+        }
+        let mut file = File::open(path).map_err(io)?;
+        let stamp = FileStamp::of(&file).map_err(io)?;
+        let held = match storage {
+            Storage::Map if stamp.size > 0 => {
+                // SAFETY: the map is read-only and private to this process. Another process that
+                // truncates the file can still end us with SIGBUS; callers who cannot accept that
+                // choose `Storage::Read`, and `FileStamp` reports the change to those who can.
+                Held::Mapped(unsafe { memmap2::Mmap::map(&file) }.map_err(io)?)
+            }
+            _ => Held::Owned(read_all(&mut file, stamp.size, &field)?),
+        };
+        Ok((ModelBytes(Arc::new(held)), stamp))
+    }
+
+    /// Bytes that never were a file.
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        ModelBytes(Arc::new(Held::Owned(bytes)))
+    }
+
+    /// A range that keeps the whole alive. `None` if it does not lie inside.
+    pub fn range(&self, range: Range<u64>) -> Option<ByteRange> {
+        let start = usize::try_from(range.start).ok()?;
+        let end = usize::try_from(range.end).ok()?;
+        self.get(start..end)?;
+        Some(ByteRange {
+            bytes: self.clone(),
+            start,
+            end,
+        })
+    }
+}
+
+/// Reads exactly what `size` promised and not a byte more, refusing instead of aborting when
+/// memory is short.
+fn read_all(file: &mut File, size: u64, field: &str) -> Result<Vec<u8>, Refusal> {
+    let too_big = || {
+        Refusal::new(
+            Code::OutOfMemory,
+            field,
+            "enough memory",
+            format!("{size} bytes"),
+        )
+    };
+    let capacity = usize::try_from(size).map_err(|_| too_big())?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(capacity).map_err(|_| too_big())?;
+    let read = file
+        .take(size)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Refusal::new(Code::Io, field, "a readable file", e))?;
+    if read != capacity {
+        return Err(Refusal::new(
+            Code::FileChanged,
+            field,
+            format!("{size} bytes"),
+            read,
+        ));
+    }
+    Ok(bytes)
+}
+
+impl Deref for ModelBytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match &*self.0 {
+            Held::Owned(bytes) => bytes,
+            Held::Mapped(map) => map,
+        }
+    }
+}
+
+/// A part of a model's bytes that can be kept and cloned without copying.
+#[derive(Clone)]
+pub struct ByteRange {
+    bytes: ModelBytes,
+    start: usize,
+    end: usize,
+}
+
+impl Deref for ByteRange {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
+/// What identifies a file's content without reading it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last write.
+    pub modified: Option<SystemTime>,
+    /// Device and inode, zero where the platform has none.
+    pub inode: (u64, u64),
+}
+
+impl FileStamp {
+    fn of(file: &File) -> io::Result<Self> {
+        file.metadata().map(|m| Self::from_metadata(&m))
+    }
+
+    fn from_metadata(metadata: &std::fs::Metadata) -> Self {
+        #[cfg(unix)]
+        let inode = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let inode = (0, 0);
+        FileStamp {
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            inode,
+        }
+    }
+
+    /// Whether `path` still names the file this stamp was taken from, unchanged.
+    pub fn still_holds(&self, path: &Path) -> Result<(), Refusal> {
+        let field = path.display().to_string();
+        match std::fs::metadata(path) {
+            Ok(metadata) if Self::from_metadata(&metadata) == *self => Ok(()),
+            Ok(metadata) => {
+                let now = Self::from_metadata(&metadata);
+                Err(Refusal::new(
+                    Code::FileChanged,
+                    field,
+                    format!("{self:?}"),
+                    format!("{now:?}"),
+                )
+                .hint("the model changed while it was in use: nothing computed from it counts"))
+            }
+            Err(e) => Err(Refusal::new(
+                Code::FileChanged,
+                field,
+                "the file that was opened",
+                e,
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_outside_is_none_and_inside_keeps_the_bytes_alive() {
+        let bytes = ModelBytes::from_vec(vec![1, 2, 3]);
+        assert!(bytes.range(1..4).is_none());
+        assert!(bytes.range(u64::MAX - 1..u64::MAX).is_none());
+        let tail = bytes.range(1..3).expect("inside");
+        drop(bytes);
+        assert_eq!(&*tail, &[2, 3]);
+    }
+
+    #[test]
+    fn a_directory_is_refused_by_name() {
+        let Err(refusal) = ModelBytes::open(&std::env::temp_dir(), Storage::Read) else {
+            panic!("a directory was opened as a model");
+        };
+        assert_eq!(refusal.code, Code::NotARegularFile);
+    }
+
+    #[test]
+    fn a_rewritten_file_no_longer_holds() {
+        let path = std::env::temp_dir().join(format!("stamp-{}", std::process::id()));
+        std::fs::write(&path, b"before").expect("temporary file");
+        for storage in [Storage::Read, Storage::Map] {
+            let (bytes, stamp) = ModelBytes::open(&path, storage).expect("opens");
+            assert_eq!(&*bytes, b"before");
+            assert!(stamp.still_holds(&path).is_ok());
+        }
+        let (_, stamp) = ModelBytes::open(&path, Storage::Read).expect("opens");
+        std::fs::write(&path, b"after!!").expect("temporary file");
+        let refusal = stamp.still_holds(&path).expect_err("the size differs");
+        assert_eq!(refusal.code, Code::FileChanged);
+        std::fs::remove_file(&path).expect("temporary file");
+    }
+}

@@ -1,0 +1,37 @@
+//! A BitNet engine in plain Rust: the bytes of a GGUF file in, logits out.
+//!
+//! The modules are listed in the order the data flows. Each may use the ones above it, never
+//! the ones below.
+//!
+//! | stage | what it turns into what |
+//! |---|---|
+//! | [`refusal`] | the one error of every loading stage: a stable code, where, and what disagreed |
+//! | [`bytes`] | a file into checked, cheap-to-clone ranges of memory |
+//! | [`gguf`] | bytes into metadata and a tensor directory proven to lie inside the file |
+//! | [`config`] | metadata into hyper-parameters |
+//! | [`tokenizer`] | metadata into a text ↔ token converter |
+//! | [`flavor`] | a tensor's bytes into a decision which packing they are in, with the evidence |
+//! | [`kernels`] | integer and float inner loops, one file per instruction set |
+//! | [`numerics`] | the order of every float operation, one file per profile |
+//! | [`weights`] | names into matrices with verified shapes |
+//! | [`transformer`] | tokens into hidden states into logits |
+//! | [`sampler`] | logits into the next token |
+//! | [`session`] | all of it behind [`Model`] and [`Session`] |
+
+pub mod bytes;
+pub mod config;
+pub mod flavor;
+pub mod gguf;
+pub mod kernels;
+pub mod numerics;
+pub mod refusal;
+pub mod sampler;
+pub mod session;
+pub mod tokenizer;
+pub mod transformer;
+pub mod weights;
+
+pub use session::{Model, Session};
+
+/// A token id, an index into the model's vocabulary.
+pub type Token = u32;

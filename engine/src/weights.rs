@@ -1,0 +1,1 @@
+//! Binds tensor names to matrices whose shapes are verified against the configuration.

@@ -1,0 +1,10 @@
+//! One file per command: its flags, its help, and a `run` that reads like a sentence.
+
+pub mod check;
+pub mod crossval;
+pub mod eval;
+pub mod fixtures;
+pub mod generate;
+pub mod inspect;
+pub mod receipt;
+pub mod tokenize;

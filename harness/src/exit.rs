@@ -1,0 +1,99 @@
+//! The one table of exit codes, for every command.
+
+use std::process::ExitCode;
+
+/// What the process ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything compared agrees, every check passed.
+    Agrees = 0,
+    /// Something diverges or a check failed.
+    Diverges = 1,
+    /// The command line or an input file is wrong.
+    BadInput = 2,
+    /// A reference was required and is not there.
+    ReferenceMissing = 3,
+    /// Reading, writing or the environment failed.
+    Environment = 4,
+    /// Less was compared than was declared.
+    Incomplete = 5,
+    /// The reference died.
+    ReferenceDied = 6,
+    /// The engine died.
+    EngineDied = 7,
+    /// An entry for a known divergence matches nothing any more.
+    StaleEntry = 8,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// The table as `--help` prints it.
+pub const TABLE: &str = "\
+Exit codes:
+  0  agrees                    5  coverage incomplete
+  1  diverges, a check failed  6  the reference died
+  2  bad usage or bad input    7  the engine died
+  3  a required reference      8  a stale entry of the
+     is not there                 known divergences
+  4  I/O or environment";
+
+/// A failure on the way: what to print and what to end with.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The code to end with.
+    pub exit: Exit,
+    /// One or more sentences for a person.
+    pub message: String,
+}
+
+impl Failure {
+    /// The command line or an input is wrong.
+    pub fn input(message: impl ToString) -> Self {
+        Failure {
+            exit: Exit::BadInput,
+            message: message.to_string(),
+        }
+    }
+
+    /// Reading, writing or the environment failed.
+    pub fn environment(message: impl ToString) -> Self {
+        Failure {
+            exit: Exit::Environment,
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<engine::refusal::Refusal> for Failure {
+    fn from(refusal: engine::refusal::Refusal) -> Self {
+        use engine::refusal::Code;
+        let exit = match refusal.code {
+            Code::Io | Code::OutOfMemory => Exit::Environment,
+            _ => Exit::BadInput,
+        };
+        Failure {
+            exit,
+            message: refusal.to_string(),
+        }
+    }
+}
+
+impl From<engine::session::EvalError> for Failure {
+    fn from(error: engine::session::EvalError) -> Self {
+        use engine::session::EvalError;
+        let exit = match error {
+            EvalError::NotFinite { .. } => Exit::Diverges,
+            _ => Exit::BadInput,
+        };
+        Failure {
+            exit,
+            message: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Tells whether a low-bit LLM engine computes what the C++ reference computes, bit for bit.
+//!
+//! Data flows one way: a case goes to the runners, each yields an observation, two observations
+//! are compared without knowing who made them, the findings become a verdict, the verdict becomes
+//! a receipt, and the receipt becomes a table, JSON or JUnit. The commands only connect these.
+#![forbid(unsafe_code)]
+
+pub mod atomic;
+pub mod cli;
+pub mod command;
+pub mod exit;
+pub mod progress;
