@@ -1,8 +1,10 @@
 //! Hyper-parameters from metadata: a plain struct, every field checked once.
 #![forbid(unsafe_code)]
 
-use crate::gguf::Gguf;
-use crate::refusal::Refusal;
+use std::fmt::Display;
+
+use crate::gguf::{Gguf, Metadata, TensorInfo, Value};
+use crate::refusal::{Code, Refusal};
 
 /// The model families the engine computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,343 @@ pub struct Config {
 
 impl Config {
     /// Reads and checks every hyper-parameter the architecture asks for.
-    pub fn from_gguf(_gguf: &Gguf) -> Result<Self, Refusal> {
-        todo!("config")
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self, Refusal> {
+        refuse_split(&gguf.metadata)?;
+        let architecture = Architecture::of(&gguf.metadata)?;
+        let keys = Keys {
+            metadata: &gguf.metadata,
+            prefix: architecture.name(),
+        };
+        let block_count = keys.at_least_one("block_count")?;
+        let embedding_length = keys.at_least_one("embedding_length")?;
+        let heads = Heads::read(&keys, architecture, embedding_length, block_count)?;
+        let rope_dimensions = rope_dimensions(&keys, architecture, heads.dim)?;
+        let config = Config {
+            architecture,
+            activation: architecture.activation(),
+            rope_pairs: architecture.rope_pairs(),
+            has_sub_norms: architecture != Architecture::Llama,
+            vocab_size: vocab_size(gguf, &keys)? as usize,
+            context_length: keys.at_least_one("context_length")? as usize,
+            embedding_length: embedding_length as usize,
+            block_count: block_count as usize,
+            feed_forward_length: keys.at_least_one("feed_forward_length")? as usize,
+            head_count: heads.count as usize,
+            head_count_kv: heads.count_kv as usize,
+            head_dim: heads.dim as usize,
+            rope_dimensions: rope_dimensions as usize,
+            rope_freq_base: keys.positive("rope.freq_base")?.unwrap_or(10_000.0),
+            rope_freq_scale: rope_freq_scale(&keys)?,
+            rms_epsilon: keys
+                .positive(RMS_EPSILON)?
+                .ok_or_else(|| gguf.metadata.missing(&keys.name(RMS_EPSILON), "a float32"))?,
+            attention_scale: attention_scale(&keys, heads.dim)?,
+        };
+        refuse_experts(&keys)?;
+        agree_with_tensors(gguf, &keys, &config)?;
+        Ok(config)
     }
+}
+
+const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";
+
+impl Architecture {
+    /// All of them.
+    pub const ALL: [Architecture; 4] = [
+        Architecture::Bitnet,
+        Architecture::Bitnet25,
+        Architecture::BitnetB158,
+        Architecture::Llama,
+    ];
+
+    /// The value of `general.architecture`, which is also the prefix of the keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::Bitnet => "bitnet",
+            Architecture::Bitnet25 => "bitnet-25",
+            Architecture::BitnetB158 => "bitnet-b1.58",
+            Architecture::Llama => "llama",
+        }
+    }
+
+    fn of(metadata: &Metadata) -> Result<Self, Refusal> {
+        let key = "general.architecture";
+        let known = Self::ALL.map(Self::name).join(", ");
+        let Some(name) = metadata.string(key)? else {
+            return Err(metadata.missing(key, format!("one of {known}")));
+        };
+        Self::ALL
+            .into_iter()
+            .find(|architecture| architecture.name() == name)
+            .ok_or_else(|| metadata.refuse(Code::UnknownArch, key, format!("one of {known}"), name))
+    }
+
+    fn activation(self) -> Activation {
+        match self {
+            Architecture::Bitnet | Architecture::Llama => Activation::Silu,
+            Architecture::Bitnet25 | Architecture::BitnetB158 => Activation::SquaredRelu,
+        }
+    }
+
+    fn rope_pairs(self) -> RopePairs {
+        match self {
+            Architecture::Llama => RopePairs::Adjacent,
+            _ => RopePairs::Halves,
+        }
+    }
+}
+
+/// The keys under one architecture's prefix.
+struct Keys<'a> {
+    metadata: &'a Metadata,
+    prefix: &'static str,
+}
+
+impl Keys<'_> {
+    fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.prefix)
+    }
+
+    fn u32(&self, key: &str) -> Result<Option<u32>, Refusal> {
+        self.metadata.u32(&self.name(key))
+    }
+
+    fn refuse(&self, key: &str, expected: impl Display, found: impl Display) -> Refusal {
+        self.metadata
+            .refuse(Code::HparamInvalid, &self.name(key), expected, found)
+    }
+
+    fn at_least_one(&self, key: &str) -> Result<u32, Refusal> {
+        match self.u32(key)? {
+            None => Err(self
+                .metadata
+                .missing(&self.name(key), "an integer of at least 1")),
+            Some(0) => Err(self.refuse(key, "at least 1", 0)),
+            Some(value) => Ok(value),
+        }
+    }
+
+    fn finite(&self, key: &str) -> Result<Option<f32>, Refusal> {
+        let value = self.metadata.f32(&self.name(key))?;
+        match value.filter(|value| !value.is_finite()) {
+            Some(value) => Err(self.refuse(key, "a finite number", value)),
+            None => Ok(value),
+        }
+    }
+
+    fn positive(&self, key: &str) -> Result<Option<f32>, Refusal> {
+        let value = self.finite(key)?;
+        match value.filter(|&value| value <= 0.0) {
+            Some(value) => Err(self.refuse(key, "a number above 0", value)),
+            None => Ok(value),
+        }
+    }
+
+    /// A number per layer may be written as an array; only equal ones can be computed.
+    fn same_in_all_layers(&self, key: &str, layers: u32) -> Result<Option<u32>, Refusal> {
+        let name = self.name(key);
+        let Some(Value::Array(array)) = self.metadata.get(&name) else {
+            return self.u32(key);
+        };
+        if array.len != u64::from(layers) {
+            return Err(self.refuse(key, format!("{layers} values, one per block"), array.len));
+        }
+        let Some(mut values) = array.integers() else {
+            let found = Value::Array(array);
+            return Err(self
+                .metadata
+                .wrong_type(&name, "an integer or integers", found));
+        };
+        let first = values.next().unwrap_or(0);
+        if let Some(other) = values.find(|&value| value != first) {
+            let rule = format!("the same in all blocks, as in the first: {first}");
+            return Err(self.refuse(key, rule, other));
+        }
+        let narrow = u32::try_from(first);
+        narrow
+            .map(Some)
+            .map_err(|_| self.refuse(key, format!("0..={}", u32::MAX), first))
+    }
+}
+
+struct Heads {
+    count: u32,
+    count_kv: u32,
+    dim: u32,
+}
+
+impl Heads {
+    fn read(
+        keys: &Keys<'_>,
+        architecture: Architecture,
+        embedding: u32,
+        layers: u32,
+    ) -> Result<Self, Refusal> {
+        let key = "attention.head_count";
+        let missing = || {
+            keys.metadata
+                .missing(&keys.name(key), "an integer of at least 1")
+        };
+        let count = keys.same_in_all_layers(key, layers)?.ok_or_else(missing)?;
+        if count == 0 {
+            return Err(keys.refuse(key, "at least 1", 0));
+        }
+        let dim = match keys.u32("attention.key_length")? {
+            Some(0) => return Err(keys.refuse("attention.key_length", "at least 1", 0)),
+            Some(dim) => dim,
+            None if !embedding.is_multiple_of(count) => {
+                let rule = format!("a divisor of the embedding length {embedding}");
+                return Err(keys.refuse(key, rule, count));
+            }
+            None => embedding / count,
+        };
+        // The sub-norm over the heads' output is as wide as the embedding.
+        let width = u64::from(dim) * u64::from(count);
+        if architecture != Architecture::Llama && width != u64::from(embedding) {
+            let rule = format!("heads as wide as the embedding, {embedding} together");
+            return Err(keys.refuse(key, rule, format!("{count} of {dim}")));
+        }
+        if let Some(value) = keys
+            .u32("attention.value_length")?
+            .filter(|&value| value != dim)
+        {
+            let rule = format!("the key length {dim}");
+            return Err(keys.refuse("attention.value_length", rule, value));
+        }
+        let key = "attention.head_count_kv";
+        let count_kv = keys.same_in_all_layers(key, layers)?.unwrap_or(count);
+        if count_kv == 0 || !count.is_multiple_of(count_kv) {
+            let rule = format!("a divisor of the head count {count}");
+            return Err(keys.refuse(key, rule, count_kv));
+        }
+        Ok(Heads {
+            count,
+            count_kv,
+            dim,
+        })
+    }
+}
+
+fn rope_dimensions(
+    keys: &Keys<'_>,
+    architecture: Architecture,
+    head_dim: u32,
+) -> Result<u32, Refusal> {
+    let key = "rope.dimension_count";
+    let dimensions = keys.u32(key)?.unwrap_or(head_dim);
+    if dimensions == 0 || dimensions % 2 != 0 || dimensions > head_dim {
+        let rule = format!("an even number of 2..={head_dim}, the head dimension");
+        return Err(keys.refuse(key, rule, dimensions));
+    }
+    if architecture != Architecture::Bitnet && dimensions != head_dim {
+        let rule = format!("the head dimension {head_dim} for {}", architecture.name());
+        return Err(keys.refuse(key, rule, dimensions));
+    }
+    Ok(dimensions)
+}
+
+fn rope_freq_scale(keys: &Keys<'_>) -> Result<f32, Refusal> {
+    let factor = match keys.positive("rope.scaling.factor")? {
+        Some(factor) => Some(factor),
+        None => keys.positive("rope.scale_linear")?,
+    };
+    if let Some(factor) = keys
+        .finite("rope.scaling.attn_factor")?
+        .filter(|&factor| factor != 1.0)
+    {
+        return Err(keys.refuse(
+            "rope.scaling.attn_factor",
+            "1, nothing else is supported",
+            factor,
+        ));
+    }
+    let scaling = keys.metadata.string(&keys.name("rope.scaling.type"))?;
+    match scaling {
+        Some("none") => Ok(1.0),
+        Some("linear") | None => Ok(factor.map_or(1.0, |factor| 1.0 / factor)),
+        Some(other) => Err(keys.refuse("rope.scaling.type", "none or linear", other)),
+    }
+}
+
+fn attention_scale(keys: &Keys<'_>, head_dim: u32) -> Result<f32, Refusal> {
+    let given = keys
+        .finite("attention.scale")?
+        .filter(|&scale| scale != 0.0);
+    Ok(given.unwrap_or_else(|| 1.0 / (head_dim as f32).sqrt()))
+}
+
+fn refuse_experts(keys: &Keys<'_>) -> Result<(), Refusal> {
+    match keys.u32("expert_count")? {
+        None | Some(0) => Ok(()),
+        Some(count) => Err(keys.refuse("expert_count", "0: only dense models are computed", count)),
+    }
+}
+
+fn refuse_split(metadata: &Metadata) -> Result<(), Refusal> {
+    let hint = "join the parts into one file first";
+    if let Some(count) = metadata.u32("split.count")?.filter(|&count| count > 1) {
+        let refusal = metadata.refuse(Code::SplitInvalid, "split.count", "one whole file", count);
+        return Err(refusal.hint(hint));
+    }
+    if let Some(number) = metadata.u32("split.no")?.filter(|&number| number > 0) {
+        let refusal = metadata.refuse(Code::SplitInvalid, "split.no", "0, the only part", number);
+        return Err(refusal.hint(hint));
+    }
+    Ok(())
+}
+
+/// The number of tokens: of the vocabulary if there is one, else as the key or, failing that,
+/// the embedding says.
+fn vocab_size(gguf: &Gguf, keys: &Keys<'_>) -> Result<u64, Refusal> {
+    let tokens = gguf
+        .metadata
+        .array("tokenizer.ggml.tokens")?
+        .map(|array| array.len);
+    let stated = keys.u32("vocab_size")?;
+    if let (Some(tokens), Some(stated)) = (tokens, stated)
+        && tokens != u64::from(stated)
+    {
+        let rule = format!("{tokens}, the number of tokens");
+        return Err(keys.refuse("vocab_size", rule, stated));
+    }
+    let rows = gguf.tensors.get("token_embd.weight").map(TensorInfo::rows);
+    match tokens.or(stated.map(u64::from)).or(rows) {
+        Some(size) if size > 0 => Ok(size),
+        Some(size) => Err(keys.refuse("vocab_size", "at least one token", size)),
+        None => Err(keys
+            .metadata
+            .missing(&keys.name("vocab_size"), "a number of tokens")),
+    }
+}
+
+/// Numbers that the tensor table contradicts are wrong before any tensor is bound.
+fn agree_with_tensors(gguf: &Gguf, keys: &Keys<'_>, config: &Config) -> Result<(), Refusal> {
+    let highest = gguf
+        .tensors
+        .iter()
+        .filter_map(|tensor| block_of(&tensor.name))
+        .max();
+    let blocks = highest.map_or(0, |highest| highest + 1);
+    if blocks != config.block_count as u64 {
+        let rule = format!("{blocks}, the blocks the tensors are named after");
+        return Err(keys.refuse("block_count", rule, config.block_count));
+    }
+    let Some(embedding) = gguf.tensors.get("token_embd.weight") else {
+        return Ok(());
+    };
+    if embedding.cols() != config.embedding_length as u64 {
+        let rule = format!("{}, the row length of token_embd.weight", embedding.cols());
+        return Err(keys.refuse("embedding_length", rule, config.embedding_length));
+    }
+    if embedding.rows() != config.vocab_size as u64 {
+        let rule = format!("{}, one row per token", config.vocab_size);
+        return Err(embedding.refuse(Code::VocabSizeMismatch, "dims[1]", rule, embedding.rows()));
+    }
+    Ok(())
+}
+
+/// The block a tensor belongs to, from `blk.N.…`.
+fn block_of(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("blk.")?.split('.').next()?;
+    number.parse::<u32>().ok().map(u64::from)
 }

@@ -1,26 +1,38 @@
 //! A GGUF file: header, metadata and tensor directory, with every rule of the format enforced
 //! before anyone sees a value.
+//!
+//! For every byte string: no panic, time linear in its length, and memory for the index alone,
+//! asked for only after the file has shown that it holds what its counts claim.
 #![forbid(unsafe_code)]
 
+pub mod array;
+mod cursor;
 pub mod directory;
+mod layout;
+pub mod metadata;
+mod oddity;
+pub mod tensor_type;
 pub mod value;
+pub mod writer;
 
 use crate::bytes::{ByteRange, ModelBytes};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
+use cursor::Cursor;
+use layout::{DEFAULT_ALIGNMENT, Frame};
+use oddity::Oddities;
+
+pub use array::{Array, ValueType};
 pub use directory::{Directory, TensorInfo};
-pub use value::{Array, Metadata, Value};
+pub use metadata::Metadata;
+pub use oddity::Warning;
+pub use tensor_type::{TensorType, TypeId};
+pub use value::Value;
+pub use writer::Writer;
 
-/// Something unusual that does not make the file unusable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// Stable upper-case name, e.g. `TRAILING_DATA`.
-    pub name: &'static str,
-    /// The field or tensor it is about.
-    pub field: String,
-    /// One sentence.
-    pub detail: String,
-}
+const MAGIC: &[u8; 4] = b"GGUF";
+/// Larger alignments than this only serve to move the data out of the file.
+const MAX_ALIGNMENT: u64 = 1 << 24;
 
 /// A parsed and validated file. Cloning is cheap where the bytes are concerned.
 pub struct Gguf {
@@ -41,8 +53,29 @@ pub struct Gguf {
 
 impl Gguf {
     /// Parses and validates. Reads nothing of the weights.
-    pub fn parse(_bytes: ModelBytes) -> Result<Self, Refusal> {
-        todo!("gguf")
+    pub fn parse(bytes: ModelBytes) -> Result<Self, Refusal> {
+        let mut cursor = Cursor::new(&bytes, 0);
+        let mut odd = Oddities::default();
+        let header = Header::read(&mut cursor)?;
+        let metadata = Metadata::read(&bytes, &mut cursor, header.keys, &mut odd)?;
+        let alignment = alignment(&metadata)?;
+        let mut tensors = Directory::read(&mut cursor, header.tensors)?;
+        let data_start = cursor.at().next_multiple_of(alignment);
+        let frame = Frame {
+            alignment,
+            data_start,
+            file_len: bytes.len() as u64,
+        };
+        layout::settle(&mut tensors, &frame, &mut odd)?;
+        Ok(Gguf {
+            version: header.version,
+            alignment,
+            data_start,
+            metadata,
+            tensors,
+            warnings: odd.into_warnings(),
+            bytes,
+        })
     }
 
     /// All bytes a tensor may claim: from its offset to the next tensor or the end of the file.
@@ -51,4 +84,70 @@ impl Gguf {
             .range(tensor.offset..tensor.offset + tensor.gap)
             .expect("validated when the file was parsed")
     }
+}
+
+/// The first 24 bytes.
+struct Header {
+    version: u32,
+    tensors: u64,
+    keys: u64,
+}
+
+impl Header {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refusal> {
+        let magic = cursor.take(4, "header.magic")?;
+        if magic != MAGIC {
+            let found = format!("\"{}\"", magic.escape_ascii());
+            let refusal = Refusal::new(Code::BadMagic, "header.magic", "\"GGUF\"", found).at(0);
+            return Err(refusal.hint("this is not a GGUF file"));
+        }
+        let version = cursor.u32("header.version")?;
+        if version != 2 && version != 3 {
+            let refusal = Refusal::new(Code::BadVersion, "header.version", "2 or 3", version).at(4);
+            return Err(match version.swap_bytes() {
+                1..=3 => refusal.hint("a big-endian file? only little-endian ones are supported"),
+                _ => refusal,
+            });
+        }
+        let tensors = count(cursor, "header.tensor_count", directory::MIN_ENTRY_BYTES, 8)?;
+        let keys = count(
+            cursor,
+            "header.metadata_count",
+            metadata::MIN_ENTRY_BYTES,
+            0,
+        )?;
+        Ok(Header {
+            version,
+            tensors,
+            keys,
+        })
+    }
+}
+
+/// A count of entries of at least `least` bytes each, which must fit into what follows it;
+/// `between` bytes of the header still come before the entries.
+fn count(cursor: &mut Cursor<'_>, field: &str, least: u64, between: u64) -> Result<u64, Refusal> {
+    let start = cursor.at();
+    let count = cursor.u64(field)?;
+    let room = cursor.remaining().saturating_sub(between);
+    let most = (room / least).min(u32::MAX.into());
+    if count > most {
+        let rule = format!("at most {most}, what the rest of the file can hold");
+        return Err(Refusal::new(Code::CountImplausible, field, rule, count).at(start));
+    }
+    Ok(count)
+}
+
+fn alignment(metadata: &Metadata) -> Result<u64, Refusal> {
+    let key = "general.alignment";
+    let alignment = match metadata.get(key) {
+        None => return Ok(DEFAULT_ALIGNMENT),
+        Some(Value::U32(alignment)) => u64::from(alignment),
+        Some(other) => return Err(metadata.wrong_type(key, "a uint32", other)),
+    };
+    if !alignment.is_power_of_two() || !(8..=MAX_ALIGNMENT).contains(&alignment) {
+        let rule = format!("a power of two of 8..={MAX_ALIGNMENT}");
+        return Err(metadata.refuse(Code::AlignInvalid, key, rule, alignment));
+    }
+    Ok(alignment)
 }

@@ -1,5 +1,15 @@
-//! Tensor names, dims, types, and byte ranges proven to lie inside the file.
+//! Tensor names, dims, types, and where their bytes lie.
 #![forbid(unsafe_code)]
+
+use super::cursor::Cursor;
+use super::tensor_type::TypeId;
+use crate::refusal::{Code, Refusal};
+
+/// The C readers keep names in 64 bytes, the last of which is a NUL.
+const MAX_NAME_BYTES: usize = 63;
+const MAX_DIMS: u32 = 4;
+/// Name length, one byte of name, dimension count, one dimension, type, offset.
+pub(super) const MIN_ENTRY_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 
 /// One entry of the tensor table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,26 +33,219 @@ impl TensorInfo {
     pub fn cols(&self) -> u64 {
         self.dims[0]
     }
+
     /// Product of the other dimensions.
     pub fn rows(&self) -> u64 {
         self.dims[1..].iter().product()
+    }
+
+    /// Product of all dimensions; counts in an `i64`.
+    pub fn elements(&self) -> u64 {
+        self.dims.iter().product()
+    }
+
+    /// Bytes of the data, where the type id alone tells.
+    pub fn known_bytes(&self) -> Option<u64> {
+        match TypeId::of(self.type_id) {
+            TypeId::Known(known) => known.bytes(self.elements()),
+            _ => None,
+        }
+    }
+
+    /// A refusal about this tensor. `part` is `dims`, `dims[1]`, `type`, `offset` or `data`, and
+    /// decides which byte of the file is named.
+    pub fn refuse(
+        &self,
+        code: Code,
+        part: &str,
+        expected: impl std::fmt::Display,
+        found: impl std::fmt::Display,
+    ) -> Refusal {
+        let field = format!("tensors.\"{}\".{part}", self.name);
+        let dims_at = self.declared_at + 8 + self.name.len() as u64 + 4;
+        let type_at = dims_at + 8 * self.dims.len() as u64;
+        let at = match part {
+            "dims" | "dims[0]" => dims_at,
+            "dims[1]" => dims_at + 8,
+            "dims[2]" => dims_at + 16,
+            "dims[3]" => dims_at + 24,
+            "type" => type_at,
+            "offset" => type_at + 4,
+            _ => self.offset,
+        };
+        Refusal::new(code, field, expected, found).at(at)
     }
 }
 
 /// The tensor table, in file order, with lookup by name.
 #[derive(Default)]
 pub struct Directory {
-    #[allow(dead_code)]
     tensors: Vec<TensorInfo>,
+    /// Positions in `tensors`, in the order of the names.
+    by_name: Vec<u32>,
 }
 
 impl Directory {
-    /// The tensor of that name.
-    pub fn get(&self, _name: &str) -> Option<&TensorInfo> {
-        todo!("gguf")
+    /// Reads `count` entries and checks what can be checked without knowing where the data
+    /// starts. Offsets are still relative to the data section.
+    pub(super) fn read(cursor: &mut Cursor<'_>, count: u64) -> Result<Self, Refusal> {
+        // Walked once for the errors and once for the entries: memory is asked for only when
+        // the file has shown that it holds as many entries as it says.
+        let mut ahead = cursor.clone();
+        for index in 0..count {
+            read_entry(&mut ahead, index)?;
+        }
+        let mut tensors = Vec::with_capacity(count as usize);
+        for index in 0..count {
+            tensors.push(read_entry(cursor, index)?);
+        }
+        let mut by_name: Vec<u32> = (0..count as u32).collect();
+        // Sorted, not hashed: no choice of names makes this slow.
+        by_name.sort_unstable_by_key(|&at| (&tensors[at as usize].name, at));
+        let directory = Directory { tensors, by_name };
+        directory.refuse_duplicates()?;
+        Ok(directory)
     }
+
+    fn refuse_duplicates(&self) -> Result<(), Refusal> {
+        let name = |at: u32| &self.tensors[at as usize].name;
+        let same = |pair: &&[u32]| name(pair[0]) == name(pair[1]);
+        let Some(pair) = self
+            .by_name
+            .windows(2)
+            .filter(same)
+            .min_by_key(|pair| pair[1])
+        else {
+            return Ok(());
+        };
+        let [first, again] = [pair[0], pair[1]].map(|at| &self.tensors[at as usize]);
+        let rule = format!(
+            "one tensor of that name, the one at byte {}",
+            first.declared_at
+        );
+        let field = format!("tensors.\"{}\".name", again.name);
+        Err(Refusal::new(Code::DuplicateTensor, field, rule, "a second").at(again.declared_at))
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&TensorInfo> {
+        let found = self
+            .by_name
+            .binary_search_by(|&at| self.tensors[at as usize].name.as_str().cmp(name))
+            .ok()?;
+        Some(&self.tensors[self.by_name[found] as usize])
+    }
+
     /// All tensors in file order.
     pub fn iter(&self) -> std::slice::Iter<'_, TensorInfo> {
         self.tensors.iter()
+    }
+
+    /// Number of tensors.
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [TensorInfo] {
+        &mut self.tensors
+    }
+}
+
+fn read_entry(cursor: &mut Cursor<'_>, index: u64) -> Result<TensorInfo, Refusal> {
+    let declared_at = cursor.at();
+    let raw = cursor.string(format_args!("tensors[{index}].name"))?;
+    let name = check_name(raw).map_err(|(code, expected, found)| {
+        Refusal::new(code, format!("tensors[{index}].name"), expected, found).at(declared_at)
+    })?;
+    let count_at = cursor.at();
+    let count = cursor.u32(format_args!("tensors.\"{name}\".n_dims"))?;
+    if count == 0 || count > MAX_DIMS {
+        let field = format!("tensors.\"{name}\".n_dims");
+        let rule = format!("1..={MAX_DIMS} dimensions");
+        return Err(Refusal::new(Code::DimsInvalid, field, rule, count).at(count_at));
+    }
+    let mut dims = Vec::with_capacity(count as usize);
+    for axis in 0..count {
+        dims.push(cursor.u64(format_args!("tensors.\"{name}\".dims[{axis}]"))?);
+    }
+    let type_id = cursor.u32(format_args!("tensors.\"{name}\".type"))?;
+    let offset = cursor.u64(format_args!("tensors.\"{name}\".offset"))?;
+    let tensor = TensorInfo {
+        name: name.to_owned(),
+        dims,
+        type_id,
+        offset,
+        gap: 0,
+        declared_at,
+    };
+    check_shape(&tensor)?;
+    Ok(tensor)
+}
+
+fn check_name(raw: &[u8]) -> Result<&str, (Code, String, String)> {
+    if raw.is_empty() {
+        return Err((Code::NameEmpty, "at least 1 byte".into(), "0".into()));
+    }
+    if raw.len() > MAX_NAME_BYTES {
+        let rule = format!("at most {MAX_NAME_BYTES} bytes");
+        return Err((Code::NameTooLong, rule, raw.len().to_string()));
+    }
+    if let Some(at) = raw.iter().position(|&byte| byte == 0) {
+        let found = format!("one after {at} of {} bytes", raw.len());
+        return Err((Code::NameNul, "no NUL".into(), found));
+    }
+    std::str::from_utf8(raw).map_err(|error| {
+        let found = format!("an invalid byte after {}", error.valid_up_to());
+        (Code::NameNotUtf8, "UTF-8".into(), found)
+    })
+}
+
+/// Dimensions and type: everything one entry can get wrong without looking at the others.
+fn check_shape(tensor: &TensorInfo) -> Result<(), Refusal> {
+    if let Some(axis) = tensor.dims.iter().position(|&dim| dim == 0) {
+        let part = format!("dims[{axis}]");
+        return Err(tensor.refuse(Code::DimsInvalid, &part, "at least 1", 0));
+    }
+    let counted = |elements: &u64| *elements < i64::MAX as u64;
+    let product = tensor
+        .dims
+        .iter()
+        .try_fold(1u64, |product, &dim| product.checked_mul(dim));
+    let Some(elements) = product.filter(counted) else {
+        let rule = format!("fewer than {} elements", i64::MAX);
+        let found = format!("{:?}", tensor.dims);
+        return Err(tensor.refuse(Code::SizeOverflow, "dims", rule, found));
+    };
+    let id = tensor.type_id;
+    match TypeId::of(id) {
+        TypeId::Unknown => Err(tensor.refuse(
+            Code::TensorTypeUnknown,
+            "type",
+            "a tensor type id of 0..=42",
+            id,
+        )),
+        TypeId::Removed(name) => Err(tensor
+            .refuse(
+                Code::TensorTypeRemoved,
+                "type",
+                "a type still in use",
+                format!("{id}, {name}"),
+            )
+            .hint("convert the model again with a current converter")),
+        TypeId::Contested(_) => Ok(()),
+        TypeId::Known(known) if !tensor.cols().is_multiple_of(known.block_elements) => {
+            let rule = format!("a multiple of {} for {}", known.block_elements, known.name);
+            Err(tensor.refuse(Code::BlockMismatch, "dims[0]", rule, tensor.cols()))
+        }
+        TypeId::Known(known) => known.bytes(elements).map(|_| ()).ok_or_else(|| {
+            let rule = format!("at most {} bytes", i64::MAX);
+            let found = format!("{elements} elements of {}", known.name);
+            tensor.refuse(Code::SizeOverflow, "dims", rule, found)
+        }),
     }
 }

@@ -1,0 +1,104 @@
+//! Tensor type ids: their names, their block sizes, and the ids whose meaning depends on who
+//! wrote the file.
+#![forbid(unsafe_code)]
+
+/// What a tensor type id says before anybody looks at the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeId {
+    /// Every dialect agrees: so many elements make a block of so many bytes.
+    Known(TensorType),
+    /// Dialects disagree, so only the data can tell. The names of all readings.
+    Contested(&'static str),
+    /// Once had a meaning and no longer has.
+    Removed(&'static str),
+    /// Never had a meaning.
+    Unknown,
+}
+
+/// A type whose size is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorType {
+    /// The name every tool prints, e.g. `Q6_K`.
+    pub name: &'static str,
+    /// Elements of a row that are stored together.
+    pub block_elements: u64,
+    /// Bytes they take.
+    pub block_bytes: u64,
+}
+
+impl TypeId {
+    /// Looks an id up.
+    pub fn of(id: u32) -> TypeId {
+        let known = |name, block_elements, block_bytes| {
+            TypeId::Known(TensorType {
+                name,
+                block_elements,
+                block_bytes,
+            })
+        };
+        match id {
+            0 => known("F32", 1, 4),
+            1 => known("F16", 1, 2),
+            2 => known("Q4_0", 32, 18),
+            3 => known("Q4_1", 32, 20),
+            4 => TypeId::Removed("Q4_2"),
+            5 => TypeId::Removed("Q4_3"),
+            6 => known("Q5_0", 32, 22),
+            7 => known("Q5_1", 32, 24),
+            8 => known("Q8_0", 32, 34),
+            9 => known("Q8_1", 32, 36),
+            10 => known("Q2_K", 256, 84),
+            11 => known("Q3_K", 256, 110),
+            12 => known("Q4_K", 256, 144),
+            13 => known("Q5_K", 256, 176),
+            14 => known("Q6_K", 256, 210),
+            15 => known("Q8_K", 256, 292),
+            16 => known("IQ2_XXS", 256, 66),
+            17 => known("IQ2_XS", 256, 74),
+            18 => known("IQ3_XXS", 256, 98),
+            19 => known("IQ1_S", 256, 50),
+            20 => known("IQ4_NL", 32, 18),
+            21 => known("IQ3_S", 256, 110),
+            22 => known("IQ2_S", 256, 82),
+            23 => known("IQ4_XS", 256, 136),
+            24 => known("I8", 1, 1),
+            25 => known("I16", 1, 2),
+            26 => TypeId::Contested("I32 or I2_S"),
+            27 => known("I64", 1, 8),
+            28 => known("F64", 1, 8),
+            29 => known("IQ1_M", 256, 56),
+            30 => known("BF16", 1, 2),
+            31 => TypeId::Removed("Q4_0_4_4"),
+            32 => TypeId::Removed("Q4_0_4_8"),
+            33 => TypeId::Removed("Q4_0_8_8"),
+            34 => known("TQ1_0", 256, 54),
+            35 => known("TQ2_0", 256, 66),
+            36 => TypeId::Contested("I2_S or removed IQ4_NL_4_4"),
+            37 => TypeId::Removed("I8_S or IQ4_NL_4_8"),
+            38 => TypeId::Contested("TL1 or removed IQ4_NL_8_8"),
+            39 => TypeId::Contested("TL2 or MXFP4"),
+            40 => known("NVFP4", 64, 36),
+            41 => known("Q1_0", 128, 18),
+            42 => known("Q2_0", 64, 18),
+            _ => TypeId::Unknown,
+        }
+    }
+
+    /// A name to print, for every id.
+    pub fn name(self) -> &'static str {
+        match self {
+            TypeId::Known(known) => known.name,
+            TypeId::Contested(name) | TypeId::Removed(name) => name,
+            TypeId::Unknown => "unknown",
+        }
+    }
+}
+
+impl TensorType {
+    /// Bytes of `elements` elements whose rows are whole blocks, if they can be counted in an
+    /// `i64` as every reader does.
+    pub fn bytes(&self, elements: u64) -> Option<u64> {
+        let bytes = (elements / self.block_elements).checked_mul(self.block_bytes)?;
+        i64::try_from(bytes).is_ok().then_some(bytes)
+    }
+}
