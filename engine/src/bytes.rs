@@ -131,6 +131,18 @@ pub struct ByteRange {
     end: usize,
 }
 
+impl ByteRange {
+    /// A part of this range, counted from its start. `None` if it does not lie inside.
+    pub fn part(&self, part: Range<u64>) -> Option<ByteRange> {
+        let start = u64::try_from(self.start).ok()?;
+        let len = u64::try_from(self.len()).ok()?;
+        if part.start > part.end || part.end > len {
+            return None;
+        }
+        self.bytes.range(start + part.start..start + part.end)
+    }
+}
+
 impl Deref for ByteRange {
     type Target = [u8];
     fn deref(&self) -> &[u8] {

@@ -1,8 +1,32 @@
 //! Which ternary packing a tensor's bytes are in, decided from evidence or not at all.
 #![forbid(unsafe_code)]
 
-use crate::gguf::{Gguf, TensorInfo};
-use crate::refusal::Refusal;
+mod detect;
+pub mod i2_s;
+pub mod i2_s_p128;
+pub mod i2_s_p4r;
+pub mod i2_s_p64;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use detect::{Candidate, Detection, detect};
+
+/// Rows and columns of a matrix. A row is contiguous in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Number of rows: outputs of the matrix.
+    pub rows: usize,
+    /// Length of a row: inputs of the matrix.
+    pub cols: usize,
+}
+
+impl Shape {
+    /// How many elements, if that can be counted.
+    pub fn elements(self) -> Option<u64> {
+        u64::try_from(self.rows.checked_mul(self.cols)?).ok()
+    }
+}
 
 /// The packings of two-bit weights. Each has a file of its own whose decoder is its definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,38 +49,88 @@ pub enum Flavor {
     Tq2_0,
 }
 
-/// What was found out about one tensor.
-#[derive(Debug, Clone)]
-pub struct Detection {
-    /// The packing to use.
-    pub flavor: Flavor,
-    /// Every packing that was considered, with what speaks for and against it.
-    pub candidates: Vec<Candidate>,
-    /// Why this one was taken, in one sentence.
-    pub reason: String,
+impl Flavor {
+    /// Every packing, in the order they are listed to people.
+    pub const ALL: [Flavor; 8] = [
+        Flavor::I2sP128,
+        Flavor::I2sP64,
+        Flavor::I2sP4r,
+        Flavor::Qk256,
+        Flavor::Bitnet32F16,
+        Flavor::Split32,
+        Flavor::Tq1_0,
+        Flavor::Tq2_0,
+    ];
+
+    /// Stable name, e.g. `i2_s-p128`: what `--flavor` takes and receipts carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Flavor::I2sP128 => "i2_s-p128",
+            Flavor::I2sP64 => "i2_s-p64",
+            Flavor::I2sP4r => "i2_s-p4r",
+            Flavor::Qk256 => "qk256",
+            Flavor::Bitnet32F16 => "bitnet32-f16",
+            Flavor::Split32 => "split32",
+            Flavor::Tq1_0 => "tq1_0",
+            Flavor::Tq2_0 => "tq2_0",
+        }
+    }
+
+    /// Bytes a tensor of that shape takes, or `None` where the packing cannot hold it.
+    pub fn bytes_needed(self, shape: Shape) -> Option<u64> {
+        match self {
+            Flavor::I2sP128 => i2_s_p128::bytes_needed(shape),
+            Flavor::I2sP64 => i2_s_p64::bytes_needed(shape),
+            Flavor::I2sP4r => i2_s_p4r::bytes_needed(shape),
+            _ => None,
+        }
+    }
+
+    /// Whether it is one of the three packings of I2_S.
+    pub fn is_i2_s(self) -> bool {
+        self.i2_s_packing().is_some()
+    }
+
+    /// Where the codes lie, for the three packings of I2_S.
+    pub fn i2_s_packing(self) -> Option<i2_s::Packing> {
+        match self {
+            Flavor::I2sP128 => Some(i2_s_p128::place),
+            Flavor::I2sP64 => Some(i2_s_p64::place),
+            Flavor::I2sP4r => Some(i2_s_p4r::place),
+            _ => None,
+        }
+    }
 }
 
-/// One packing weighed against the bytes.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// The packing.
-    pub flavor: Flavor,
-    /// Bytes it would need.
-    pub bytes_needed: u64,
-    /// Bytes there are: the gap to the next tensor.
-    pub bytes_available: u64,
-    /// Facts about the content, one sentence each.
-    pub facts: Vec<String>,
-    /// Why it cannot be this one, if it cannot.
-    pub excluded: Option<String>,
+impl fmt::Display for Flavor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
-/// Weighs every packing against the bytes of one tensor. `forced` overrides the choice among the
-/// possible, never the impossible.
-pub fn detect(
-    _gguf: &Gguf,
-    _tensor: &TensorInfo,
-    _forced: Option<Flavor>,
-) -> Result<Detection, Refusal> {
-    todo!("flavor")
+impl FromStr for Flavor {
+    type Err = String;
+
+    /// Reads a name back; the error lists the names there are.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|flavor| flavor.name() == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Flavor::name).join(", ");
+            format!("no packing is called {name:?}; there are {names}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for flavor in Flavor::ALL {
+            assert_eq!(flavor.name().parse(), Ok(flavor));
+        }
+        let error = "i2_s".parse::<Flavor>().expect_err("not a name");
+        assert!(error.contains("i2_s-p128"), "{error}");
+    }
 }

@@ -13,6 +13,7 @@
 //! | [`flavor`] | a tensor's bytes into a decision which packing they are in, with the evidence |
 //! | [`kernels`] | integer and float inner loops, one file per instruction set |
 //! | [`numerics`] | the order of every float operation, one file per profile |
+//! | [`matrix`] | a tensor into one value that knows its shape, packing, bytes and kernel |
 //! | [`weights`] | names into matrices with verified shapes |
 //! | [`transformer`] | tokens into hidden states into logits |
 //! | [`sampler`] | logits into the next token |
@@ -23,6 +24,7 @@ pub mod config;
 pub mod flavor;
 pub mod gguf;
 pub mod kernels;
+pub mod matrix;
 pub mod numerics;
 pub mod refusal;
 pub mod sampler;

@@ -1,0 +1,82 @@
+//! Per-token int8 quantisation of activations for the ternary product.
+//!
+//! Every step is part of the result: the largest magnitude in double with a floor of 1e-5, one
+//! double division rounded to `f32`, the product rounded to `f32` before it is rounded to the
+//! nearest integer, ties to even, then the clamp.
+#![forbid(unsafe_code)]
+
+/// What one quantised row needs besides its values.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RowScale {
+    /// What the activations were multiplied by.
+    pub scale: f32,
+    /// Sum of the quantised values, at most 127 times the row's length.
+    pub sum: i32,
+}
+
+/// Quantises one row. `out` may be longer than the row: the rest is set to zero, which adds
+/// nothing to any dot product.
+pub fn quantise_row(row: &[f32], out: &mut [i8]) -> RowScale {
+    let max = row.iter().fold(0.00001f64, |max, &x| {
+        let magnitude = f64::from(x).abs();
+        // Written as the reference has it, so a NaN takes over and is taken over alike.
+        if max > magnitude { max } else { magnitude }
+    });
+    let scale = (127.0 / max) as f32;
+    let (values, padding) = out.split_at_mut(row.len());
+    let mut sum = 0;
+    for (out, &x) in values.iter_mut().zip(row) {
+        let value = nearest_int(x * scale).clamp(-128, 127);
+        *out = value as i8;
+        sum += value;
+    }
+    padding.fill(0);
+    RowScale { scale, sum }
+}
+
+/// Rounds to the nearest integer, ties to even, for magnitudes up to 2²²; beyond that, and for
+/// NaN, gives the bits the reference gives. Adding 1.5 · 2²³ leaves the integer in the mantissa.
+pub fn nearest_int(x: f32) -> i32 {
+    let shifted = x + 12_582_912.0;
+    (shifted.to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_even() {
+        let ties = [0.5f32, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5];
+        assert_eq!(ties.map(nearest_int), [0, 2, 2, 0, -2, -2, 126]);
+    }
+
+    #[test]
+    fn a_row_by_hand() {
+        // max = 2, scale = 63.5; −1 · 63.5 = −63.5 is a tie and goes to −64.
+        let mut out = [9i8; 6];
+        let row = quantise_row(&[2.0, -1.0, 0.25, 0.0], &mut out);
+        assert_eq!(out, [127, -64, 16, 0, 0, 0]);
+        assert_eq!((row.scale, row.sum), (63.5, 79));
+    }
+
+    #[test]
+    fn tiny_rows_meet_the_floor() {
+        let mut out = [1i8; 3];
+        let row = quantise_row(&[1e-6, -1e-40, 0.0], &mut out);
+        assert_eq!(row.scale, 12_700_000.0);
+        assert_eq!(out, [13, 0, 0]);
+    }
+
+    #[test]
+    fn an_infinite_activation_gives_zeros_and_no_panic() {
+        let mut out = [1i8; 2];
+        let row = quantise_row(&[f32::INFINITY, 1.0], &mut out);
+        assert_eq!((row.scale, out), (0.0, [0, 0]));
+    }
+
+    #[test]
+    fn empty_rows_are_rows() {
+        assert_eq!(quantise_row(&[], &mut []).sum, 0);
+    }
+}
