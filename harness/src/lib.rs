@@ -6,7 +6,17 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod case;
 pub mod cli;
 pub mod command;
+pub mod compare;
+pub mod coverage;
 pub mod exit;
+pub mod metrics;
+pub mod observation;
 pub mod progress;
+pub mod provenance;
+pub mod runner;
+pub mod suite;
+pub mod tolerance;
+pub mod verdict;

@@ -1,0 +1,152 @@
+//! A case: one prompt on one model, and everything that is to be compared about it.
+//!
+//! What a case declares is the measure of coverage: a run that compares less is incomplete, and
+//! an incomplete run never passes.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// The version of `cases.json` this build reads.
+pub const SCHEMA: u32 = 1;
+
+/// One prompt on one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Unique, in lower case with dashes.
+    pub name: String,
+    /// The model file, relative to the fixtures folder.
+    pub model: String,
+    /// The text.
+    pub prompt: String,
+    /// Positions the cache holds.
+    pub context: usize,
+    /// Tokens computed together at most: part of the arithmetic.
+    pub ubatch: usize,
+    /// The recordings that answer this case, by name.
+    pub recordings: Vec<String>,
+    /// Number of tokens of the prompt.
+    pub tokens: usize,
+    /// Positions whose logits are compared, in each lane.
+    pub positions: Vec<usize>,
+    /// Traced nodes compared; 0 for a case without a trace.
+    pub nodes: usize,
+    /// Steps of the greedy continuation compared.
+    pub greedy_steps: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    schema: u32,
+    cases: Vec<Case>,
+}
+
+/// Reads `cases.json` and checks what can be checked without the models.
+pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
+    let file: File =
+        serde_json::from_slice(json).map_err(|e| Failure::input(format!("cases.json: {e}")))?;
+    if file.schema != SCHEMA {
+        return Err(Failure::input(format!(
+            "cases.json: schema {} where this build reads {SCHEMA}",
+            file.schema
+        )));
+    }
+    let mut names = BTreeSet::new();
+    for case in &file.cases {
+        let name = &case.name;
+        let wrong = |why: &str| Err(Failure::input(format!("cases.json: case {name:?}: {why}")));
+        if !names.insert(name) {
+            return wrong("the name occurs twice");
+        }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || !name.chars().all(plain) {
+            return wrong("a name is made of a-z, 0-9 and dashes");
+        }
+        if case.recordings.is_empty() {
+            return wrong("no recording answers it");
+        }
+        let unique: BTreeSet<_> = case.recordings.iter().collect();
+        if unique.len() != case.recordings.len() {
+            return wrong("a recording is named twice");
+        }
+        let in_order = case.positions.windows(2).all(|w| w[0] < w[1]);
+        if !in_order || case.positions.last().is_none_or(|&p| p >= case.tokens) {
+            return wrong("positions must ascend and lie inside the prompt");
+        }
+        if case.greedy_steps == 0 || case.ubatch == 0 {
+            return wrong("greedy_steps and ubatch must not be 0");
+        }
+        if case.tokens + case.greedy_steps > case.context {
+            return wrong("prompt and continuation do not fit the context");
+        }
+    }
+    match file.cases.is_empty() {
+        true => Err(Failure::input("cases.json: there are no cases")),
+        false => Ok(file.cases),
+    }
+}
+
+/// The cases of those names, in the order of the file; all of them if none is named.
+pub fn select(cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>, Failure> {
+    let known = |name: &str| cases.iter().any(|c| c.name == name);
+    if let Some(unknown) = names.iter().find(|n| !known(n)) {
+        let known: Vec<_> = cases.iter().map(|c| c.name.as_str()).collect();
+        return Err(Failure::input(format!(
+            "there is no case {unknown:?}; the cases are {}",
+            known.join(", ")
+        )));
+    }
+    let wanted = |case: &Case| names.is_empty() || names.contains(&case.name);
+    Ok(cases.into_iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(edit: &str) -> String {
+        let case = r#"{"name": "a", "model": "m.gguf", "prompt": "p", "context": 8, "ubatch": 8,
+            "recordings": ["r"], "tokens": 4, "positions": [0, 3], "nodes": 0, "greedy_steps": 4}"#;
+        let (from, to) = edit.split_once("=>").unwrap_or(("", ""));
+        assert!(from.is_empty() || case.contains(from), "the edit must hit");
+        format!(
+            r#"{{"schema": 1, "cases": [{}]}}"#,
+            case.replacen(from, to, 1)
+        )
+    }
+
+    #[test]
+    fn a_case_that_cannot_be_compared_as_declared_is_refused() {
+        assert_eq!(parse(case("").as_bytes()).expect("as it is").len(), 1);
+        for (edit, complaint) in [
+            (r#""a"=>"A b""#, "a-z"),
+            (r#"["r"]=>[]"#, "no recording"),
+            (r#"["r"]=>["r","r"]"#, "twice"),
+            ("[0, 3]=>[3, 0]", "ascend"),
+            ("[0, 3]=>[0, 4]", "inside"),
+            ("[0, 3]=>[]", "inside"),
+            (r#""greedy_steps": 4=>"greedy_steps": 0"#, "must not be 0"),
+            (r#""context": 8=>"context": 7"#, "do not fit"),
+            (r#""nodes": 0=>"nodez": 0"#, "nodez"),
+        ] {
+            let refused = parse(case(edit).as_bytes()).expect_err(edit).to_string();
+            assert!(refused.contains(complaint), "{edit}: {refused}");
+        }
+        assert!(parse(br#"{"schema": 2, "cases": []}"#).is_err());
+        assert!(parse(br#"{"schema": 1, "cases": []}"#).is_err());
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let cases = parse(case("").as_bytes()).expect("as it is");
+        let failure = select(cases.clone(), &["nope".into()]).expect_err("unknown");
+        assert_eq!(failure.exit, crate::exit::Exit::BadInput);
+        assert!(failure.message.contains("the cases are a"), "{failure}");
+        assert_eq!(select(cases, &["a".into()]).expect("known").len(), 1);
+    }
+}

@@ -1,0 +1,195 @@
+//! How far apart two rows of logits are: every number in f64, and none where there is none.
+//!
+//! A NaN or an infinity leaves the distances undefined (`None`) instead of turning them into a
+//! NaN that every `distance > limit` lets pass.
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+/// The distance between two rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distance {
+    /// Values compared.
+    pub values: usize,
+    /// Values whose 32 bits are equal.
+    pub bit_equal: usize,
+    /// Values that are not finite in the first row, and in the second.
+    pub not_finite: [usize; 2],
+    /// `x·y / (|x| |y|)`; none if a value is not finite or a row is all zero.
+    pub cosine: Option<f64>,
+    /// `max |x − y|`.
+    pub max_abs: Option<f64>,
+    /// `Σ(x − y)² / Σx²`; none if x is all zero and y is not.
+    pub nmse: Option<f64>,
+}
+
+impl Distance {
+    /// Compares `theirs` with `ours`, which must be of one length.
+    pub fn between(theirs: &[f32], ours: &[f32]) -> Self {
+        assert_eq!(theirs.len(), ours.len(), "rows are paired by the caller");
+        let not_finite = [theirs, ours].map(|r| r.iter().filter(|v| !v.is_finite()).count());
+        let pairs = || theirs.iter().zip(ours);
+        let bit_equal = pairs().filter(|(x, y)| x.to_bits() == y.to_bits()).count();
+        let sum = |term: fn(f64, f64) -> f64| -> f64 {
+            pairs().map(|(&x, &y)| term(x.into(), y.into())).sum()
+        };
+        let finite = not_finite == [0, 0];
+        let (xx, yy) = (sum(|x, _| x * x), sum(|_, y| y * y));
+        let squared_error = sum(|x, y| (x - y) * (x - y));
+        let max_abs = pairs()
+            .map(|(&x, &y)| (f64::from(x) - f64::from(y)).abs())
+            .fold(0.0, f64::max);
+        Distance {
+            values: ours.len(),
+            bit_equal,
+            not_finite,
+            cosine: (finite && xx > 0.0 && yy > 0.0)
+                .then(|| (sum(|x, y| x * y) / (xx * yy).sqrt()).clamp(-1.0, 1.0)),
+            max_abs: finite.then_some(max_abs),
+            nmse: match (finite, xx > 0.0) {
+                (false, _) => None,
+                (true, true) => Some(squared_error / xx),
+                (true, false) => (squared_error == 0.0).then_some(0.0),
+            },
+        }
+    }
+
+    /// Every bit is the same and every value is a number.
+    pub fn is_bit_identical(&self) -> bool {
+        self.bit_equal == self.values && self.not_finite == [0, 0]
+    }
+}
+
+/// `KL(p ‖ q)` in nats between the distributions two rows of logits stand for; none if a value is
+/// not finite.
+pub fn divergence(theirs: &[f32], ours: &[f32]) -> Option<f64> {
+    let p = log_softmax(theirs)?;
+    let q = log_softmax(ours)?;
+    let kl: f64 = p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum();
+    // The exact value is never negative; what rounding leaves below zero is zero.
+    Some(kl.max(0.0))
+}
+
+/// The index of the largest value; the lowest index wins a tie. None if there is no number.
+pub fn top1(row: &[f32]) -> Option<usize> {
+    ranked(row, 1).first().copied()
+}
+
+/// How many of the five largest values two rows have in common.
+pub fn top5_overlap(theirs: &[f32], ours: &[f32]) -> usize {
+    let ours = ranked(ours, 5);
+    let theirs = ranked(theirs, 5);
+    theirs.iter().filter(|i| ours.contains(i)).count()
+}
+
+/// The middle value, the mean of the two middle ones if their number is even.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    match sorted.len() % 2 {
+        1 => Some(upper),
+        _ => Some((sorted[sorted.len() / 2 - 1] + upper) / 2.0),
+    }
+}
+
+/// Indices of the `count` largest numbers, largest first, lowest index first among equals.
+fn ranked(row: &[f32], count: usize) -> Vec<usize> {
+    let mut best: Vec<usize> = Vec::with_capacity(count + 1);
+    for (i, value) in row.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
+        let place = best.partition_point(|&b| row[b] >= *value);
+        if place < count {
+            best.insert(place, i);
+            best.truncate(count);
+        }
+    }
+    best
+}
+
+fn log_softmax(row: &[f32]) -> Option<Vec<f64>> {
+    if row.is_empty() || row.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let row: Vec<f64> = row.iter().map(|&v| v.into()).collect();
+    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let normaliser = max + row.iter().map(|v| (v - max).exp()).sum::<f64>().ln();
+    Some(row.iter().map(|v| v - normaliser).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use super::*;
+
+    #[test]
+    fn distances_equal_what_a_hand_computes() {
+        let d = Distance::between(&[3.0, 4.0], &[3.0, 0.0]);
+        assert_eq!((d.values, d.bit_equal, d.not_finite), (2, 1, [0, 0]));
+        assert_eq!(d.max_abs, Some(4.0));
+        assert_eq!(d.nmse, Some(16.0 / 25.0));
+        assert_eq!(d.cosine, Some(9.0 / 15.0));
+        let same = Distance::between(&[0.1, -0.7, 3.3], &[0.1, -0.7, 3.3]);
+        assert_eq!((same.cosine, same.nmse), (Some(1.0), Some(0.0)));
+        assert!(same.is_bit_identical());
+    }
+
+    #[test]
+    fn the_two_zeros_are_not_the_same_bits_but_the_same_number() {
+        let d = Distance::between(&[0.0, 1.0], &[-0.0, 1.0]);
+        assert_eq!((d.bit_equal, d.nmse), (1, Some(0.0)));
+    }
+
+    #[test]
+    fn matching_infinities_and_nans_are_counted_and_leave_no_distance() {
+        for broken in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let d = Distance::between(&[broken, 1.0], &[broken, 1.0]);
+            assert_eq!(d.not_finite, [1, 1]);
+            assert_eq!((d.cosine, d.max_abs, d.nmse), (None, None, None));
+            assert!(!d.is_bit_identical(), "two wrongs are not an agreement");
+            assert_eq!(divergence(&[broken, 1.0], &[broken, 1.0]), None);
+        }
+    }
+
+    #[test]
+    fn a_row_of_zeros_has_no_direction() {
+        let zeros = Distance::between(&[0.0, 0.0], &[0.0, 0.0]);
+        assert_eq!((zeros.cosine, zeros.nmse), (None, Some(0.0)));
+        let filled = Distance::between(&[0.0, 0.0], &[0.0, 1.0]);
+        assert_eq!((filled.cosine, filled.nmse), (None, None));
+    }
+
+    #[test]
+    fn divergence_of_two_coins() {
+        // p = (1/2, 1/2), q = (3/4, 1/4): KL = ½ ln(2/3) + ½ ln 2 = ½ ln(4/3).
+        let q = [3f32.ln(), 0.0];
+        let expected = 0.5 * (4.0f64 / 3.0).ln();
+        let found = divergence(&[0.0, 0.0], &q).expect("finite");
+        assert_relative_eq!(found, expected, max_relative = 1e-7);
+        assert_eq!(divergence(&[5.0, 1.0], &[7.0, 3.0]), Some(0.0), "a shift");
+        assert_eq!(
+            divergence(&[1e4, 0.0], &[1e4, 0.0]),
+            Some(0.0),
+            "no overflow"
+        );
+    }
+
+    #[test]
+    fn ranks_prefer_the_lowest_index_and_skip_nan() {
+        assert_eq!(top1(&[1.0, 2.0, 2.0]), Some(1));
+        assert_eq!(top1(&[f32::NAN, 0.5]), Some(1));
+        assert_eq!(top1(&[f32::NAN]), None);
+        assert_eq!(ranked(&[5.0, 1.0, 5.0, 3.0], 3), [0, 2, 3]);
+        let a = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0];
+        assert_eq!(top5_overlap(&a, &a), 5);
+        assert_eq!(top5_overlap(&a, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 4);
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+}

@@ -1,0 +1,124 @@
+//! What a runner saw: plain data, and the only thing that crosses from running to comparing.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use engine::Token;
+use serde::{Deserialize, Serialize};
+
+/// Who computed, precisely enough that two observations with the same identity are one witness.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// The program, with what distinguishes this build of it.
+    pub name: String,
+    /// The order of its float operations, e.g. `ggml-avx512`.
+    pub profile: String,
+    /// What makes it this one and no other: a hash of the recording, a kernel, a build.
+    pub fingerprint: String,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.profile)
+    }
+}
+
+/// How tokens reach the model. The same positions give different bits on the two ways.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// The whole prompt in ubatches, logits asked for everywhere.
+    #[default]
+    Prefill,
+    /// One token at a time.
+    Decode,
+}
+
+impl Lane {
+    /// Both, in the order they are reported.
+    pub const ALL: [Lane; 2] = [Lane::Prefill, Lane::Decode];
+
+    /// As printed and as written in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lane::Prefill => "prefill",
+            Lane::Decode => "decode",
+        }
+    }
+}
+
+/// Logits at some positions of a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logits {
+    /// Which positions, ascending.
+    pub positions: Vec<usize>,
+    /// `(positions, vocab_size)`, row-major.
+    pub values: Vec<f32>,
+    /// Length of a row.
+    pub vocab_size: usize,
+}
+
+impl Logits {
+    /// The row of a position of the prompt, if it was observed.
+    pub fn at(&self, position: usize) -> Option<&[f32]> {
+        let row = self.positions.binary_search(&position).ok()?;
+        self.values
+            .get(row * self.vocab_size..(row + 1) * self.vocab_size)
+    }
+}
+
+/// One named intermediate value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TracedNode {
+    /// `name-layer|OP#occurrence`.
+    pub key: String,
+    /// Outermost first.
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
+
+/// The most likely continuation, token by token.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Greedy {
+    /// The ids chosen.
+    pub tokens: Vec<Token>,
+    /// Their text.
+    pub text: String,
+    /// The logits each choice was made from, one row a step; empty if they were not kept.
+    pub logits: Vec<Vec<f32>>,
+}
+
+/// Everything one runner saw of one case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Who computed it.
+    pub identity: Identity,
+    /// The prompt as ids.
+    pub tokens: Vec<Token>,
+    /// Logits per lane.
+    pub lanes: BTreeMap<Lane, Logits>,
+    /// The greedy continuation.
+    pub greedy: Greedy,
+    /// Traced nodes of the prefill in execution order; empty for untraced cases.
+    pub trace: Vec<TracedNode>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_that_was_not_observed_has_no_row() {
+        let logits = Logits {
+            positions: vec![0, 7],
+            values: vec![1.0, 2.0, 3.0, 4.0],
+            vocab_size: 2,
+        };
+        assert_eq!(logits.at(7), Some(&[3.0, 4.0][..]));
+        assert_eq!(logits.at(1), None);
+    }
+}

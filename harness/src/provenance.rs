@@ -1,0 +1,160 @@
+//! Facts about inputs and the machine: hashes, stamps, versions. No judgement.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use engine::bytes::{FileStamp, ModelBytes, Storage};
+use engine::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::exit::Failure;
+
+/// A file that was read, what it was, and how to tell that it still is.
+#[derive(Clone)]
+pub struct Input {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// SHA-256 of the bytes that were read, lower-case hex.
+    pub sha256: String,
+    stamp: FileStamp,
+}
+
+impl Input {
+    /// Reads a file into memory and remembers what it was.
+    pub fn read(path: &Path) -> Result<(Self, ModelBytes), Failure> {
+        let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+        let input = Input {
+            path: path.to_owned(),
+            sha256: sha256(&bytes),
+            stamp,
+        };
+        Ok((input, bytes))
+    }
+
+    /// Whether the file is still the one that was read.
+    pub fn still_holds(&self) -> Result<(), Refusal> {
+        self.stamp.still_holds(&self.path)
+    }
+}
+
+/// SHA-256 as lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
+        hex
+    })
+}
+
+/// Reads a list in the format of `sha256sum`: path to hash.
+pub fn checksums(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let (_, bytes) = Input::read(path)?;
+    let wrong = |line: usize| {
+        Failure::input(format!(
+            "{}: line {line} is not `<sha256>  <path>`",
+            path.display()
+        ))
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| wrong(1))?;
+    let entry = |(i, line): (usize, &str)| {
+        let (hash, name) = line.split_once("  ").ok_or_else(|| wrong(i + 1))?;
+        let hex = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+        let entry = (name.to_owned(), hash.to_ascii_lowercase());
+        hex.then_some(entry).ok_or_else(|| wrong(i + 1))
+    };
+    text.lines().enumerate().map(entry).collect()
+}
+
+/// The machine and the build, for the circumstances of a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// Operating system.
+    pub os: String,
+    /// Processor architecture.
+    pub architecture: String,
+    /// Instruction sets found at run time that the engine knows.
+    pub cpu_features: Vec<String>,
+    /// Processors this process may use.
+    pub processors: usize,
+    /// Version of this program.
+    pub harness_version: String,
+    /// `release` or `debug`: how the harness itself was built.
+    pub build: String,
+    /// The variables that can steer a run, as they were set.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Machine {
+    /// What can be asked without leaving the process.
+    pub fn here() -> Self {
+        let build = match cfg!(debug_assertions) {
+            true => "debug",
+            false => "release",
+        };
+        let variables = [
+            "CROSSVAL_GGUF",
+            "BITNET_CPP_DIR",
+            "BITNET_STRICT_MODE",
+            "BITNET_SEED",
+            "BITNET_DETERMINISTIC",
+        ];
+        let set = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
+        Machine {
+            os: std::env::consts::OS.into(),
+            architecture: std::env::consts::ARCH.into(),
+            cpu_features: cpu_features(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            harness_version: env!("CARGO_PKG_VERSION").into(),
+            build: build.into(),
+            environment: variables.into_iter().filter_map(set).collect(),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> Vec<String> {
+    let known = [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("f16c", is_x86_feature_detected!("f16c")),
+        ("avxvnni", is_x86_feature_detected!("avxvnni")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
+    ];
+    let present = known.into_iter().filter(|(_, there)| *there);
+    present.map(|(name, _)| name.to_owned()).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_features() -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_abc() {
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), known);
+    }
+
+    #[test]
+    fn an_input_that_changes_no_longer_holds_and_a_bad_list_is_refused() {
+        let path = std::env::temp_dir().join(format!("input-{}", std::process::id()));
+        std::fs::write(&path, format!("{}  a/b c\n", sha256(b"abc"))).expect("temporary file");
+        let (input, _) = Input::read(&path).expect("there");
+        assert!(input.still_holds().is_ok());
+        assert_eq!(checksums(&path).expect("a list")["a/b c"], sha256(b"abc"));
+        std::fs::write(&path, "nonsense").expect("temporary file");
+        assert!(input.still_holds().is_err());
+        assert!(checksums(&path).is_err());
+        std::fs::remove_file(&path).expect("temporary file");
+        assert!(checksums(&path).is_err());
+    }
+}

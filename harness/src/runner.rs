@@ -1,0 +1,94 @@
+//! Whoever can say what a model computes: one trait, and the boundary no panic crosses.
+#![forbid(unsafe_code)]
+
+pub mod recorded;
+pub mod scripted;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::case::Case;
+use crate::observation::{Identity, Observation};
+
+/// What a runner is asked to look at.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// Where the model file is.
+    pub model: &'a Path,
+    /// What the model file is.
+    pub model_sha256: &'a str,
+}
+
+/// Something that observes cases.
+pub trait Runner {
+    /// Who it is.
+    fn identity(&self) -> Identity;
+
+    /// Looks at one case.
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError>;
+}
+
+/// The runner under examination: it can also say what it is made of.
+pub trait Subject: Runner {
+    /// What computes, for the receipt.
+    fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError>;
+}
+
+/// What computes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Name of the kernel in force.
+    pub kernel: String,
+    /// Architecture named by the model file.
+    pub architecture: String,
+    /// Format of the ternary weights, e.g. `I2_S`.
+    pub format: String,
+    /// Their packing, e.g. `P128`.
+    pub flavor: String,
+}
+
+/// Why there is no observation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// It knows nothing about this case.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// The model or the recording is not acceptable.
+    #[error("{0}")]
+    Refused(String),
+    /// A value that is not a number came up while computing.
+    #[error("{0}")]
+    NotFinite(String),
+    /// It panicked.
+    #[error("died: {0}")]
+    Died(String),
+}
+
+/// Runs `work`; a panic becomes [`RunError::Died`] with its message, so that one death costs one
+/// case.
+pub fn guarded<T>(work: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
+    // Whatever a panic left half done belongs to a runner that is not asked about this case again.
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(RunError::Died(last_words(&*panic))))
+}
+
+fn last_words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_answer_with_its_last_words() {
+        assert_eq!(guarded(|| Ok(1)), Ok(1));
+        let died: Result<(), _> = guarded(|| panic!("at node {}", 7));
+        assert_eq!(died, Err(RunError::Died("at node 7".into())));
+    }
+}

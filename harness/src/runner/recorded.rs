@@ -1,0 +1,212 @@
+//! Replays what a reference computed, from a folder of numbers that is checked before it is
+//! believed.
+#![forbid(unsafe_code)]
+
+pub mod manifest;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors};
+
+use self::manifest::{Manifest, Recording};
+use super::{RunError, Runner, Task};
+use crate::exit::Failure;
+use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+use crate::provenance::Input;
+
+const MANIFEST: &str = "recording.json";
+const LOGITS: &str = "logits.safetensors";
+const TRACE: &str = "trace.safetensors";
+
+/// A reference's observations, read back from a folder.
+pub struct Recorded {
+    manifest: Manifest,
+    logits: BTreeMap<String, Array>,
+    trace: BTreeMap<String, Array>,
+    fingerprint: String,
+    inputs: Vec<Input>,
+}
+
+struct Array {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Recorded {
+    /// Opens `folder/name`, whose manifest must have the hash `checksums` says.
+    pub fn open(
+        folder: &Path,
+        name: &str,
+        checksums: &BTreeMap<String, String>,
+    ) -> Result<Self, Failure> {
+        let wrong = |file: &str, why: &dyn std::fmt::Display| {
+            Failure::input(format!("recording {name}: {file}: {why}"))
+        };
+        let folder = folder.join(name);
+        let (input, bytes) = Input::read(&folder.join(MANIFEST))?;
+        let fingerprint = input.sha256.clone();
+        match checksums.get(&format!("{name}/{MANIFEST}")) {
+            Some(listed) if *listed == fingerprint => {}
+            Some(_) => return Err(wrong(MANIFEST, &"it is not the file checksums.txt lists")),
+            None => return Err(wrong(MANIFEST, &"checksums.txt does not list it")),
+        }
+        let manifest = Manifest::parse(&bytes, name).map_err(|e| wrong(MANIFEST, &e))?;
+        let mut inputs = vec![input];
+        let mut read = |file: &str| {
+            let (input, bytes) = Input::read(&folder.join(file))?;
+            if manifest.files.get(file) != Some(&input.sha256) {
+                return Err(wrong(file, &"its hash is not the one in recording.json"));
+            }
+            inputs.push(input);
+            arrays(&bytes).map_err(|e| wrong(file, &e))
+        };
+        let recorded = Recorded {
+            logits: read(LOGITS)?,
+            trace: read(TRACE)?,
+            fingerprint,
+            inputs,
+            manifest,
+        };
+        recorded.check_logits().map_err(|e| wrong(LOGITS, &e))?;
+        recorded.check_trace().map_err(|e| wrong(TRACE, &e))?;
+        Ok(recorded)
+    }
+
+    /// What the recording says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Every file it was read from.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Every prompt has its two arrays, of its own shape, and no array is left over.
+    fn check_logits(&self) -> Result<(), String> {
+        let mut left: Vec<&str> = self.logits.keys().map(String::as_str).collect();
+        for case in &self.manifest.cases {
+            for name in [&case.prefill, &case.decode] {
+                let array = self
+                    .logits
+                    .get(name)
+                    .ok_or_else(|| format!("there is no array {name}"))?;
+                let shape = [case.positions.len(), self.manifest.vocab_size];
+                if array.shape != shape {
+                    let found = &array.shape;
+                    return Err(format!("{name} has shape {found:?}, not {shape:?}"));
+                }
+                let place = left.iter().position(|l| l == name);
+                left.remove(place.ok_or_else(|| format!("{name} is claimed twice"))?);
+            }
+        }
+        match left.first() {
+            Some(name) => Err(format!("array {name} belongs to no prompt")),
+            None => Ok(()),
+        }
+    }
+
+    /// The traced nodes are exactly the listed ones.
+    fn check_trace(&self) -> Result<(), String> {
+        let traced = self.manifest.cases.iter().find(|c| c.is_traced());
+        let Some(case) = traced else {
+            return match self.trace.keys().next() {
+                Some(name) => Err(format!("node {name} belongs to no prompt")),
+                None => Ok(()),
+            };
+        };
+        let listed = || case.trace_order.iter().chain(&case.unnamed_nodes);
+        if let Some(missing) = listed().find(|n| !self.trace.contains_key(*n)) {
+            return Err(format!("node {missing} is listed but not there"));
+        }
+        match self.trace.keys().find(|n| !listed().any(|l| l == *n)) {
+            Some(name) => Err(format!("node {name} is there but not listed")),
+            None => Ok(()),
+        }
+    }
+
+    fn find(&self, task: Task<'_>) -> Result<&Recording, RunError> {
+        let Manifest {
+            name,
+            model,
+            conditions,
+            cases,
+            ..
+        } = &self.manifest;
+        if model.sha256 != task.model_sha256 {
+            return Err(RunError::Refused(format!(
+                "recording {name} was made from a model with sha256 {}, this one has {}",
+                model.sha256, task.model_sha256
+            )));
+        }
+        let recording = cases.iter().find(|c| c.prompt == task.case.prompt);
+        let recording = recording.ok_or_else(|| {
+            RunError::NoAnswer(format!("recording {name} does not have this prompt"))
+        })?;
+        // A ubatch that holds the whole prompt computes the same, whatever its size.
+        let whole = |ubatch: usize| ubatch.min(recording.tokens.len());
+        if whole(conditions.ubatch) != whole(task.case.ubatch) {
+            return Err(RunError::Refused(format!(
+                "recording {name} was made in ubatches of {}, the case asks for {}",
+                conditions.ubatch, task.case.ubatch
+            )));
+        }
+        Ok(recording)
+    }
+}
+
+impl Runner for Recorded {
+    fn identity(&self) -> Identity {
+        Identity {
+            name: self.manifest.name.clone(),
+            profile: self.manifest.profile.clone(),
+            fingerprint: self.fingerprint.clone(),
+        }
+    }
+
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        let recording = self.find(task)?;
+        let logits = |name: &str| Logits {
+            positions: recording.positions.clone(),
+            values: self.logits[name].values.clone(),
+            vocab_size: self.manifest.vocab_size,
+        };
+        let node = |key: &String| TracedNode {
+            key: key.clone(),
+            shape: self.trace[key].shape.clone(),
+            values: self.trace[key].values.clone(),
+        };
+        Ok(Observation {
+            identity: self.identity(),
+            tokens: recording.tokens.clone(),
+            lanes: BTreeMap::from([
+                (Lane::Prefill, logits(&recording.prefill)),
+                (Lane::Decode, logits(&recording.decode)),
+            ]),
+            greedy: Greedy {
+                tokens: recording.greedy.clone(),
+                text: recording.greedy_text.clone(),
+                logits: Vec::new(),
+            },
+            trace: recording.trace_order.iter().map(node).collect(),
+        })
+    }
+}
+
+fn arrays(bytes: &[u8]) -> Result<BTreeMap<String, Array>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let array = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("{name} is {:?}, not F32", view.dtype()));
+        }
+        let (values, rest) = view.data().as_chunks::<4>();
+        assert!(rest.is_empty(), "safetensors checks sizes against shapes");
+        let array = Array {
+            shape: view.shape().to_vec(),
+            values: values.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        };
+        Ok((name.to_owned(), array))
+    };
+    file.iter().map(array).collect()
+}

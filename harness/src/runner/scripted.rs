@@ -1,0 +1,59 @@
+//! A runner that says what it is told to: plants divergences, deaths and gaps, so that everything
+//! downstream can be shown to notice them.
+#![forbid(unsafe_code)]
+
+use super::{Facts, RunError, Runner, Subject, Task};
+use crate::observation::{Identity, Observation};
+
+type Edit = Box<dyn FnMut(Task<'_>, &mut Observation) -> Result<(), RunError>>;
+
+/// Repeats another runner's observations under its own name, after an edit.
+pub struct Scripted<R> {
+    source: R,
+    identity: Identity,
+    edit: Edit,
+}
+
+impl<R: Runner> Scripted<R> {
+    /// Says what `source` says, edited, as somebody called `name` of the same arithmetic.
+    pub fn new(
+        name: &str,
+        source: R,
+        edit: impl FnMut(Task<'_>, &mut Observation) -> Result<(), RunError> + 'static,
+    ) -> Self {
+        let identity = Identity {
+            name: name.to_owned(),
+            profile: source.identity().profile,
+            fingerprint: format!("scripted by {name}"),
+        };
+        Scripted {
+            source,
+            identity,
+            edit: Box::new(edit),
+        }
+    }
+}
+
+impl<R: Runner> Runner for Scripted<R> {
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        let mut observation = self.source.observe(task)?;
+        observation.identity = self.identity();
+        (self.edit)(task, &mut observation)?;
+        Ok(observation)
+    }
+}
+
+impl<R: Runner> Subject for Scripted<R> {
+    fn facts(&mut self, _task: Task<'_>) -> Result<Facts, RunError> {
+        Ok(Facts {
+            kernel: "scripted".into(),
+            architecture: "scripted".into(),
+            format: "scripted".into(),
+            flavor: "scripted".into(),
+        })
+    }
+}

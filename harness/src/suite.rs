@@ -1,0 +1,105 @@
+//! The fixtures folder as one thing: cases, the recordings that answer them, and every file read.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::case::{self, Case};
+use crate::exit::Failure;
+use crate::provenance::{self, Input};
+use crate::runner::recorded::Recorded;
+
+/// Cases and recordings that fit together.
+pub struct Suite {
+    /// The fixtures folder.
+    pub folder: PathBuf,
+    /// Every case, in the order of the file.
+    pub cases: Vec<Case>,
+    /// Every recording, by name.
+    pub recordings: BTreeMap<String, Recorded>,
+    cases_file: Input,
+}
+
+impl Suite {
+    /// Reads and checks the folder. Nothing in it may be left unused: a recording that no case
+    /// asks for would look like coverage and be none.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let (cases_file, bytes) = Input::read(&folder.join("cases.json"))?;
+        let cases = case::parse(&bytes)?;
+        let shelf = folder.join("recordings");
+        let checksums = provenance::checksums(&shelf.join("checksums.txt"))?;
+        let asked: BTreeSet<&String> = cases.iter().flat_map(|c| &c.recordings).collect();
+        let listed = |path: &String| path.split('/').next().map(str::to_owned);
+        if let Some(unused) = checksums
+            .keys()
+            .filter_map(listed)
+            .find(|n| !asked.contains(n))
+        {
+            let message = format!("recording {unused} is not asked for by any case");
+            return Err(Failure::input(message));
+        }
+        let open = |name: &&String| {
+            let recorded = Recorded::open(&shelf, name, &checksums)?;
+            Ok(((*name).clone(), recorded))
+        };
+        let recordings = asked.iter().map(open).collect::<Result<_, Failure>>()?;
+        let suite = Suite {
+            folder: folder.to_owned(),
+            recordings,
+            cases_file,
+            cases,
+        };
+        suite.check()?;
+        Ok(suite)
+    }
+
+    /// The fixtures folder of this repository: found from the current folder upwards, else where
+    /// this program was built.
+    pub fn find() -> Result<PathBuf, Failure> {
+        let here = std::env::current_dir().map_err(Failure::environment)?;
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let places = here.ancestors().chain(built);
+        let mut folders = places.map(|place| place.join("fixtures"));
+        let found = folders.find(|folder| folder.join("cases.json").is_file());
+        found.ok_or_else(|| {
+            let here = here.display();
+            Failure::input(format!(
+                "no fixtures/cases.json in {here} or above; --fixtures names the folder"
+            ))
+        })
+    }
+
+    /// Every file that was read.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        let recorded = self.recordings.values().flat_map(Recorded::inputs);
+        std::iter::once(&self.cases_file).chain(recorded)
+    }
+
+    /// What a case and its recordings both say must be the same.
+    fn check(&self) -> Result<(), Failure> {
+        for case in &self.cases {
+            for name in &case.recordings {
+                let manifest = self.recordings[name].manifest();
+                let wrong = |why: String| {
+                    let case = &case.name;
+                    Err(Failure::input(format!(
+                        "case {case} and recording {name}: {why}"
+                    )))
+                };
+                if manifest.model.file != case.model {
+                    let theirs = &manifest.model.file;
+                    return wrong(format!("{theirs} where the case has {}", case.model));
+                }
+                let recording = manifest.cases.iter().find(|c| c.prompt == case.prompt);
+                let Some(recording) = recording else {
+                    return wrong("the prompt was not recorded".into());
+                };
+                if recording.tokens.len() != case.tokens {
+                    let theirs = recording.tokens.len();
+                    return wrong(format!("{theirs} tokens, the case has {}", case.tokens));
+                }
+            }
+        }
+        Ok(())
+    }
+}
