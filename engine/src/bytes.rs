@@ -37,22 +37,11 @@ impl ModelBytes {
     pub fn open(path: &Path, storage: Storage) -> Result<(Self, FileStamp), Refusal> {
         let field = path.display().to_string();
         let io = |e: io::Error| Refusal::new(Code::Io, &field, "a readable file", e);
-        // Asked before opening, because opening a pipe waits for its writer.
-        let kind = std::fs::metadata(path).map_err(io)?;
-        if !kind.is_file() {
-            let found = if kind.is_dir() {
-                "a directory"
-            } else {
-                "a device, pipe or socket"
-            };
-            return Err(Refusal::new(
-                Code::NotARegularFile,
-                &field,
-                "a regular file",
-                found,
-            ));
-        }
+        // Asked before opening, because opening a pipe waits for its writer, and again of what
+        // was opened, because the name may mean something else by then.
+        refuse_irregular(&std::fs::metadata(path).map_err(io)?, &field)?;
         let mut file = File::open(path).map_err(io)?;
+        refuse_irregular(&file.metadata().map_err(io)?, &field)?;
         let stamp = FileStamp::of(&file).map_err(io)?;
         let held = match storage {
             Storage::Map if stamp.size > 0 => {
@@ -82,6 +71,19 @@ impl ModelBytes {
             end,
         })
     }
+}
+
+fn refuse_irregular(metadata: &std::fs::Metadata, field: &str) -> Result<(), Refusal> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let found = if metadata.is_dir() {
+        "a directory"
+    } else {
+        "a device, pipe or socket"
+    };
+    let rule = "a regular file";
+    Err(Refusal::new(Code::NotARegularFile, field, rule, found))
 }
 
 /// Reads exactly what `size` promised and not a byte more, refusing instead of aborting when

@@ -34,7 +34,7 @@ const MAGIC: &[u8; 4] = b"GGUF";
 /// Larger alignments than this only serve to move the data out of the file.
 const MAX_ALIGNMENT: u64 = 1 << 24;
 
-/// A parsed and validated file. Cloning is cheap where the bytes are concerned.
+/// A parsed and validated file.
 pub struct Gguf {
     /// Format version, 2 or 3.
     pub version: u32,
@@ -58,24 +58,35 @@ impl Gguf {
         let mut odd = Oddities::default();
         let header = Header::read(&mut cursor)?;
         let metadata = Metadata::read(&bytes, &mut cursor, header.keys, &mut odd)?;
-        let alignment = alignment(&metadata)?;
-        let mut tensors = Directory::read(&mut cursor, header.tensors)?;
-        let data_start = cursor.at().next_multiple_of(alignment);
-        let frame = Frame {
-            alignment,
-            data_start,
-            file_len: bytes.len() as u64,
-        };
-        layout::settle(&mut tensors, &frame, &mut odd)?;
-        Ok(Gguf {
+        let tensors = Directory::read(&mut cursor, header.tensors)?;
+        let mut gguf = Gguf {
             version: header.version,
-            alignment,
-            data_start,
+            alignment: DEFAULT_ALIGNMENT,
+            data_start: cursor.at(),
             metadata,
             tensors,
-            warnings: odd.into_warnings(),
+            warnings: Vec::new(),
             bytes,
-        })
+        };
+        gguf.validate(&mut odd)?;
+        gguf.warnings = odd.into_warnings();
+        Ok(gguf)
+    }
+
+    /// Every rule that needs more than one field: the fields themselves were checked while they
+    /// were read, by [`Header::read`], [`Metadata::read`] and [`Directory::read`].
+    fn validate(&mut self, odd: &mut Oddities) -> Result<(), Refusal> {
+        self.metadata.check_duplicates()?;
+        self.tensors.check_duplicates()?;
+        self.tensors.check_shapes()?;
+        self.alignment = alignment(&self.metadata)?;
+        self.data_start = self.data_start.next_multiple_of(self.alignment);
+        let frame = Frame {
+            alignment: self.alignment,
+            data_start: self.data_start,
+            file_len: self.bytes.len() as u64,
+        };
+        layout::settle(&mut self.tensors, &frame, odd)
     }
 
     /// All bytes a tensor may claim: from its offset to the next tensor or the end of the file.

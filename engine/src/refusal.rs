@@ -183,19 +183,16 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Field paths and found values carry text from the file: escape it, a terminal obeys it.
-        write!(f, "{}: {}", self.code, escape(&self.field))?;
+        // Field paths and found values carry text from the file: a terminal would obey it, and
+        // a single string may be as long as the file.
+        write!(f, "{}: {}", self.code, shown(&self.field))?;
         if let Some(offset) = self.offset {
             write!(f, " at byte {offset}")?;
         }
-        write!(
-            f,
-            ": expected {}, found {}",
-            escape(&self.expected),
-            escape(&self.found)
-        )?;
+        let (expected, found) = (shown(&self.expected), shown(&self.found));
+        write!(f, ": expected {expected}, found {found}")?;
         match &self.hint {
-            Some(hint) => write!(f, " ({})", escape(hint)),
+            Some(hint) => write!(f, " ({})", shown(hint)),
             None => Ok(()),
         }
     }
@@ -215,6 +212,22 @@ pub fn escape(text: &str) -> String {
         .collect()
 }
 
+/// Escaped, and without its middle where it is too long for a message.
+fn shown(text: &str) -> String {
+    const ENDS: usize = 120;
+    if text.len() <= 2 * ENDS {
+        return escape(text);
+    }
+    let head = text.floor_char_boundary(ENDS);
+    let tail = text.ceil_char_boundary(text.len() - ENDS);
+    let left_out = tail - head;
+    format!(
+        "{}… {left_out} bytes …{}",
+        escape(&text[..head]),
+        escape(&text[tail..])
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,5 +240,13 @@ mod tests {
             shown,
             "KEY_NUL: a\\u{1b}[2J\\u{202e}b at byte 24: expected 1, found x\\ny"
         );
+    }
+
+    #[test]
+    fn a_string_as_long_as_the_file_leaves_a_readable_message() {
+        let long = "é".repeat(1 << 20);
+        let shown = Refusal::new(Code::UnknownArch, "f", "one of a, b", long).to_string();
+        assert!(shown.len() < 600, "{}", shown.len());
+        assert!(shown.contains("… 2096912 bytes …"), "{shown}");
     }
 }

@@ -86,8 +86,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Reads `count` entries and checks what can be checked without knowing where the data
-    /// starts. Offsets are still relative to the data section.
+    /// Takes `count` entries apart. Their offsets are still relative to the data section.
     pub(super) fn read(cursor: &mut Cursor<'_>, count: u64) -> Result<Self, Refusal> {
         // Walked once for the errors and once for the entries: memory is asked for only when
         // the file has shown that it holds as many entries as it says.
@@ -102,12 +101,11 @@ impl Directory {
         let mut by_name: Vec<u32> = (0..count as u32).collect();
         // Sorted, not hashed: no choice of names makes this slow.
         by_name.sort_unstable_by_key(|&at| (&tensors[at as usize].name, at));
-        let directory = Directory { tensors, by_name };
-        directory.refuse_duplicates()?;
-        Ok(directory)
+        Ok(Directory { tensors, by_name })
     }
 
-    fn refuse_duplicates(&self) -> Result<(), Refusal> {
+    /// Each name once.
+    pub(super) fn check_duplicates(&self) -> Result<(), Refusal> {
         let name = |at: u32| &self.tensors[at as usize].name;
         let same = |pair: &&[u32]| name(pair[0]) == name(pair[1]);
         let Some(pair) = self
@@ -151,6 +149,11 @@ impl Directory {
         self.tensors.is_empty()
     }
 
+    /// Dimensions and types that make a size.
+    pub(super) fn check_shapes(&self) -> Result<(), Refusal> {
+        self.tensors.iter().try_for_each(check_shape)
+    }
+
     pub(super) fn as_mut_slice(&mut self) -> &mut [TensorInfo] {
         &mut self.tensors
     }
@@ -175,16 +178,14 @@ fn read_entry(cursor: &mut Cursor<'_>, index: u64) -> Result<TensorInfo, Refusal
     }
     let type_id = cursor.u32(format_args!("tensors.\"{name}\".type"))?;
     let offset = cursor.u64(format_args!("tensors.\"{name}\".offset"))?;
-    let tensor = TensorInfo {
+    Ok(TensorInfo {
         name: name.to_owned(),
         dims,
         type_id,
         offset,
         gap: 0,
         declared_at,
-    };
-    check_shape(&tensor)?;
-    Ok(tensor)
+    })
 }
 
 fn check_name(raw: &[u8]) -> Result<&str, (Code, String, String)> {

@@ -37,18 +37,16 @@ impl Metadata {
             check_entry(cursor, index, odd)?;
         }
         // Sorted, not hashed: no choice of keys makes this slow.
-        by_key.sort_unstable_by_key(|&at| (entry(bytes, at).key, at));
-        let metadata = Metadata {
+        by_key.sort_unstable_by_key(|&at| (raw_key(bytes, at), at));
+        Ok(Metadata {
             bytes: bytes.clone(),
             by_key,
-        };
-        metadata.refuse_duplicates()?;
-        Ok(metadata)
+        })
     }
 
-    fn refuse_duplicates(&self) -> Result<(), Refusal> {
-        let same =
-            |pair: &&[u64]| entry(&self.bytes, pair[0]).key == entry(&self.bytes, pair[1]).key;
+    /// Each key once; what a second one means depends on who reads.
+    pub(super) fn check_duplicates(&self) -> Result<(), Refusal> {
+        let same = |pair: &&[u64]| raw_key(&self.bytes, pair[0]) == raw_key(&self.bytes, pair[1]);
         let first = self
             .by_key
             .windows(2)
@@ -188,7 +186,7 @@ impl Metadata {
     fn find(&self, key: &str) -> Option<Entry<'_>> {
         let found = self
             .by_key
-            .binary_search_by(|&at| entry(&self.bytes, at).key.cmp(key))
+            .binary_search_by(|&at| raw_key(&self.bytes, at).cmp(key.as_bytes()))
             .ok()?;
         Some(entry(&self.bytes, self.by_key[found]))
     }
@@ -212,12 +210,19 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The key of the entry at `at`, which [`check_entry`] has passed.
+fn raw_key(bytes: &[u8], at: u64) -> &[u8] {
+    let bytes = &bytes[at as usize..];
+    &bytes[8..8 + le_u64(bytes) as usize]
+}
+
 /// Takes apart the entry at `at`, which [`check_entry`] has passed.
 fn entry(bytes: &[u8], at: u64) -> Entry<'_> {
+    let key = raw_key(bytes, at);
     let bytes = &bytes[at as usize..];
-    let end = 8 + le_u64(bytes) as usize;
+    let end = 8 + key.len();
     Entry {
-        key: std::str::from_utf8(&bytes[8..end]).expect("checked by check_entry"),
+        key: std::str::from_utf8(key).expect("checked by check_entry"),
         of: ValueType::from_id(le_u32(&bytes[end..])).expect("checked by check_entry"),
         value_at: at + end as u64 + 4,
     }
