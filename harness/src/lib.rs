@@ -7,13 +7,17 @@
 
 pub mod atomic;
 pub mod case;
+pub mod chat;
 pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod coverage;
 pub mod exit;
+pub mod flags;
 pub mod metrics;
+pub mod npy;
 pub mod observation;
+pub mod output;
 pub mod progress;
 pub mod provenance;
 pub mod runner;

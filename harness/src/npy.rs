@@ -1,0 +1,117 @@
+//! NumPy's file format, version 1.0, as far as logits need it: little-endian `float32` in C order.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+
+const MAGIC: &[u8; 8] = b"\x93NUMPY\x01\x00";
+/// The values start at a multiple of this.
+const ALIGNMENT: usize = 64;
+
+/// Writes what comes before the values of an array of that shape.
+pub fn write_header(out: &mut dyn Write, shape: &[usize]) -> io::Result<()> {
+    let dims: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
+    // A tuple of one keeps its comma, longer ones lose it.
+    let dims = match shape {
+        [_] => dims.trim_end(),
+        _ => dims.trim_end_matches(", "),
+    };
+    let dict = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({dims}), }}");
+    let fixed = MAGIC.len() + 2;
+    let padded = (fixed + dict.len() + 1).next_multiple_of(ALIGNMENT) - fixed;
+    let length = u16::try_from(padded).map_err(|_| io::ErrorKind::InvalidInput)?;
+    out.write_all(MAGIC)?;
+    out.write_all(&length.to_le_bytes())?;
+    writeln!(out, "{dict:<width$}", width = padded - 1)
+}
+
+/// Writes values after the header. The caller sees to it that they fill the shape.
+pub fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+    for value in values {
+        out.write_all(&value.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+/// Reads a file that [`write_header`] and [`write_values`] could have written: its shape and its
+/// values. The error is a sentence that says what is wrong.
+pub fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or("not a NumPy file of version 1.0")?;
+    let (length, rest) = rest.split_first_chunk().ok_or("the header is cut off")?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    let (header, data) = rest
+        .split_at_checked(length)
+        .ok_or("the header is cut off")?;
+    let header = std::str::from_utf8(header).map_err(|_| "the header is not text")?;
+    let dims = header
+        .strip_prefix("{'descr': '<f4', 'fortran_order': False, 'shape': (")
+        .and_then(|rest| rest.trim_end().strip_suffix("), }"))
+        .ok_or_else(|| format!("not float32 in C order: {}", header.trim_end()))?;
+    let shape = dims
+        .split(',')
+        .map(str::trim)
+        .filter(|dim| !dim.is_empty())
+        .map(|dim| dim.parse().map_err(|_| format!("`{dim}` is no dimension")))
+        .collect::<Result<Vec<usize>, _>>()?;
+    let promised = shape
+        .iter()
+        .try_fold(4_usize, |bytes, &dim| bytes.checked_mul(dim));
+    if promised != Some(data.len()) {
+        return Err(format!(
+            "the shape is {shape:?}, but {} bytes of values follow",
+            data.len()
+        ));
+    }
+    let (values, _) = data.as_chunks();
+    Ok((
+        shape,
+        values.iter().map(|v| f32::from_le_bytes(*v)).collect(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(shape: &[usize], values: &[f32]) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_header(&mut out, shape).expect("memory");
+        write_values(&mut out, values).expect("memory");
+        out
+    }
+
+    #[test]
+    fn the_header_is_what_numpy_writes() {
+        let bytes = file(&[2, 3], &[0.0; 6]);
+        let head = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, \
+                     'shape': (2, 3), }";
+        assert_eq!(&bytes[..head.len()], head);
+        assert_eq!(bytes.len(), 128 + 24, "the values start at 128");
+        assert_eq!(bytes[127], b'\n');
+        let row = file(&[5], &[0.0; 5]);
+        assert!(row.windows(4).any(|w| w == b"(5,)"), "a tuple of one");
+    }
+
+    #[test]
+    fn what_is_written_is_read_to_the_bit() {
+        let values = [1.5, -0.0, f32::from_bits(1), f32::MAX];
+        let (shape, back) = read(&file(&[4, 1], &values)).expect("reads");
+        assert_eq!(shape, [4, 1]);
+        let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&back), bits(&values));
+        assert_eq!(read(&file(&[0, 7], &[])), Ok((vec![0, 7], vec![])));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_at_every_length() {
+        let whole = file(&[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+        for length in 0..whole.len() {
+            assert!(read(&whole[..length]).is_err(), "cut to {length} bytes");
+        }
+        let huge = String::from_utf8_lossy(&whole[10..128]).replace("2, 2", "9, 9");
+        let mut lie = whole.clone();
+        lie[10..128].copy_from_slice(huge.as_bytes());
+        assert!(read(&lie).is_err(), "the shape promises more than there is");
+    }
+}

@@ -1,0 +1,63 @@
+//! Standard output whose reader may leave early: `harness inspect | head` is not an error.
+#![forbid(unsafe_code)]
+
+use std::io::{self, ErrorKind, Write};
+
+use crate::exit::Failure;
+
+/// Whether somebody is still reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Everything written so far was taken.
+    Listening,
+    /// The pipe was closed: writing more is pointless, but nothing went wrong.
+    Gone,
+}
+
+/// Writes and flushes, so that a reader at the other end of a pipe can answer at once.
+pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
+    put_to(&mut io::stdout().lock(), bytes)
+}
+
+/// Writes a value as indented JSON with a line end.
+pub fn json(value: &impl serde::Serialize) -> Result<Reader, Failure> {
+    let mut text = serde_json::to_string_pretty(value).map_err(Failure::environment)?;
+    text.push('\n');
+    put(text.as_bytes())
+}
+
+fn put_to(out: &mut dyn Write, bytes: &[u8]) -> Result<Reader, Failure> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Reader::Listening),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(e) => Err(Failure::environment(format!("standard output: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    struct Broken(ErrorKind);
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
+        let left = put_to(&mut Broken(ErrorKind::BrokenPipe), b"x").expect("no failure");
+        assert_eq!(left, Reader::Gone);
+        let full = put_to(&mut Broken(ErrorKind::StorageFull), b"x").expect_err("a failure");
+        assert_eq!(full.exit, Exit::Environment);
+        assert_eq!(
+            put_to(&mut Vec::new(), b"x").expect("fine"),
+            Reader::Listening
+        );
+    }
+}
