@@ -73,7 +73,7 @@ impl Config {
             prefix: architecture.name(),
         };
         let block_count = keys.at_least_one("block_count")?;
-        let embedding_length = keys.at_least_one("embedding_length")?;
+        let embedding_length = embedding_length(gguf, &keys)?;
         let heads = Heads::read(&keys, architecture, embedding_length, block_count)?;
         let rope_dimensions = rope_dimensions(&keys, architecture, heads.dim)?;
         let config = Config {
@@ -103,6 +103,7 @@ impl Config {
     }
 }
 
+const EMBEDDING: &str = "token_embd.weight";
 const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";
 
 impl Architecture {
@@ -148,6 +149,21 @@ impl Architecture {
             Architecture::Llama => RopePairs::Adjacent,
             _ => RopePairs::Halves,
         }
+    }
+}
+
+/// Checked against the embedding first: every other width is derived from it.
+fn embedding_length(gguf: &Gguf, keys: &Keys<'_>) -> Result<u32, Refusal> {
+    let key = "embedding_length";
+    let length = keys.at_least_one(key)?;
+    let cols = gguf.tensors.get(EMBEDDING).map(TensorInfo::cols);
+    match cols.filter(|&cols| cols != u64::from(length)) {
+        Some(cols) => Err(keys.refuse(
+            key,
+            format!("{cols}, the row length of {EMBEDDING}"),
+            length,
+        )),
+        None => Ok(length),
     }
 }
 
@@ -291,7 +307,7 @@ fn vocab_size(gguf: &Gguf, keys: &Keys<'_>) -> Result<u64, Refusal> {
         let rule = format!("{tokens}, the number of tokens");
         return Err(keys.refuse("vocab_size", rule, stated));
     }
-    let rows = gguf.tensors.get("token_embd.weight").map(TensorInfo::rows);
+    let rows = gguf.tensors.get(EMBEDDING).map(TensorInfo::rows);
     match tokens.or(stated.map(u64::from)).or(rows) {
         Some(size) if size > 0 => Ok(size),
         Some(size) => Err(keys.refuse("vocab_size", "at least one token", size)),
@@ -314,18 +330,17 @@ fn agree_with_tensors(gguf: &Gguf, keys: &Keys<'_>, config: &Config) -> Result<(
         let rule = format!("at most {blocks}, the blocks that have tensors");
         return Err(keys.refuse("block_count", rule, config.block_count));
     }
-    let Some(embedding) = gguf.tensors.get("token_embd.weight") else {
-        return Ok(());
-    };
-    if embedding.cols() != config.embedding_length as u64 {
-        let rule = format!("{}, the row length of token_embd.weight", embedding.cols());
-        return Err(keys.refuse("embedding_length", rule, config.embedding_length));
+    match gguf
+        .tensors
+        .get(EMBEDDING)
+        .map(|tensor| (tensor, tensor.rows()))
+    {
+        Some((tensor, rows)) if rows != config.vocab_size as u64 => {
+            let rule = format!("{}, one row per token", config.vocab_size);
+            Err(tensor.refuse(Code::VocabSizeMismatch, "dims[1]", rule, rows))
+        }
+        _ => Ok(()),
     }
-    if embedding.rows() != config.vocab_size as u64 {
-        let rule = format!("{}, one row per token", config.vocab_size);
-        return Err(embedding.refuse(Code::VocabSizeMismatch, "dims[1]", rule, embedding.rows()));
-    }
-    Ok(())
 }
 
 /// The block a tensor belongs to, from `blk.N.…`.

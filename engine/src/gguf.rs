@@ -144,7 +144,9 @@ fn count(cursor: &mut Cursor<'_>, field: &str, least: u64, between: u64) -> Resu
     let most = (room / least).min(u32::MAX.into());
     if count > most {
         let rule = format!("at most {most}, what the rest of the file can hold");
-        return Err(Refusal::new(Code::CountImplausible, field, rule, count).at(start));
+        let refusal = Refusal::new(Code::CountImplausible, field, rule, count).at(start);
+        let len = cursor.at() + cursor.remaining();
+        return Err(refusal.hint(format!("a file of {len} bytes: cut off?")));
     }
     Ok(count)
 }
