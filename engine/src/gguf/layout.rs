@@ -76,7 +76,7 @@ impl Covered {
             let found = format!("byte {start}, inside \"{}\"", owner.name);
             return Err(tensor.refuse(Code::TensorOverlap, "offset", rule, found));
         }
-        let hole = start > self.at_most.next_multiple_of(frame.alignment);
+        let hole = start > self.padded(frame);
         if start >= frame.file_len && hole {
             let rule = format!("an offset inside the file's {} bytes", frame.file_len);
             return Err(tensor.refuse(Code::OffsetInvalid, "offset", rule, start));
@@ -94,6 +94,12 @@ impl Covered {
             return Err(past_end(tensor, tensors, end, frame));
         }
         Ok(())
+    }
+
+    /// Where the next tensor starts at the latest if nothing is left out.
+    fn padded(&self, frame: &Frame) -> u64 {
+        let padded = self.at_most.checked_next_multiple_of(frame.alignment);
+        padded.unwrap_or(u64::MAX)
     }
 
     fn extend(&mut self, tensor: &TensorInfo, at: u32) {
@@ -114,8 +120,7 @@ impl Covered {
         let Some(&last) = order.last() else {
             return Ok(());
         };
-        let padded = self.at_most.saturating_add(frame.alignment - 1);
-        if frame.file_len > padded {
+        if frame.file_len > self.padded(frame) {
             odd.note("TRAILING_DATA", || {
                 let field = format!("tensors.\"{}\".data", tensors[last as usize].name);
                 let spare = frame.file_len - self.at_most;

@@ -9,8 +9,12 @@ mod corpus_c;
 mod corpus_d;
 mod corpus_f;
 mod corpus_t;
+mod heap;
+mod paths;
+mod promises;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use engine::bytes::ModelBytes;
 use engine::config::Config;
@@ -91,7 +95,17 @@ fn every_malformed_file_gets_its_own_answer() {
                 pending.push(case.id);
                 continue;
             }
-            let verdict = verdict(case.bytes.clone());
+            let bytes = case.bytes.clone();
+            let start = Instant::now();
+            let (verdict, peak) = heap::peak_of(|| verdict(bytes));
+            assert!(
+                start.elapsed() < Duration::from_secs(1),
+                "{} is slow",
+                case.id
+            );
+            // The file itself is handed over, not allocated.
+            let allowed = 4 * case.bytes.len() as u64 + promises::SLACK;
+            assert!(peak <= allowed, "{} takes {peak} bytes of heap", case.id);
             if let Err(refusal) = &verdict.outcome {
                 println!("{base:?} {} {refusal}", case.id);
             }
