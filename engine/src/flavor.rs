@@ -1,14 +1,23 @@
 //! Which ternary packing a tensor's bytes are in, decided from evidence or not at all.
 #![forbid(unsafe_code)]
 
+pub mod bitnet32_f16;
 mod detect;
+mod evidence;
 pub mod i2_s;
 pub mod i2_s_p128;
 pub mod i2_s_p4r;
 pub mod i2_s_p64;
+pub mod qk256;
+pub mod split32;
+pub mod tq1_0;
+pub mod tq2_0;
 
 use std::fmt;
 use std::str::FromStr;
+
+use crate::gguf::TensorInfo;
+use crate::refusal::{Code, Refusal};
 
 pub use detect::{Candidate, Detection, detect};
 
@@ -22,9 +31,27 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The shape of a tensor as a matrix: everything but the contiguous dimension is rows.
+    pub fn of(tensor: &TensorInfo) -> Result<Self, Refusal> {
+        let rows = usize::try_from(tensor.rows());
+        let cols = usize::try_from(tensor.cols());
+        match (rows, cols) {
+            (Ok(rows), Ok(cols)) if rows > 0 && cols > 0 => Ok(Shape { rows, cols }),
+            _ => {
+                let found = format!("{:?}", tensor.dims);
+                Err(tensor.refuse(Code::DimsInvalid, "dims", "at least one element", found))
+            }
+        }
+    }
+
     /// How many elements, if that can be counted.
     pub fn elements(self) -> Option<u64> {
         u64::try_from(self.rows.checked_mul(self.cols)?).ok()
+    }
+
+    /// How many blocks, when every row starts one, if that can be counted.
+    pub fn row_blocks(self, block: usize) -> Option<u64> {
+        u64::try_from(self.rows.checked_mul(self.cols.div_ceil(block))?).ok()
     }
 }
 
@@ -82,7 +109,36 @@ impl Flavor {
             Flavor::I2sP128 => i2_s_p128::bytes_needed(shape),
             Flavor::I2sP64 => i2_s_p64::bytes_needed(shape),
             Flavor::I2sP4r => i2_s_p4r::bytes_needed(shape),
-            _ => None,
+            Flavor::Qk256 => qk256::bytes_needed(shape),
+            Flavor::Bitnet32F16 => bitnet32_f16::bytes_needed(shape),
+            Flavor::Split32 => split32::bytes_needed(shape),
+            Flavor::Tq1_0 => tq1_0::bytes_needed(shape),
+            Flavor::Tq2_0 => tq2_0::bytes_needed(shape),
+        }
+    }
+
+    /// Writes one row as floats, element by element as each packing's file defines it. `scales`
+    /// is read by [`Flavor::Split32`] alone.
+    pub fn decode_row(
+        self,
+        bytes: &[u8],
+        scales: &[f32],
+        shape: Shape,
+        row: usize,
+        out: &mut [f32],
+    ) {
+        assert_eq!(out.len(), shape.cols, "a row");
+        for (col, out) in out.iter_mut().enumerate() {
+            *out = match self {
+                Flavor::I2sP128 => i2_s_p128::value(bytes, shape, row, col),
+                Flavor::I2sP64 => i2_s_p64::value(bytes, shape, row, col),
+                Flavor::I2sP4r => i2_s_p4r::value(bytes, shape, row, col),
+                Flavor::Qk256 => qk256::value(bytes, shape, row, col),
+                Flavor::Bitnet32F16 => bitnet32_f16::value(bytes, shape, row, col),
+                Flavor::Split32 => split32::value(bytes, scales, shape, row, col),
+                Flavor::Tq1_0 => tq1_0::value(bytes, shape, row, col),
+                Flavor::Tq2_0 => tq2_0::value(bytes, shape, row, col),
+            };
         }
     }
 

@@ -4,10 +4,17 @@
 pub mod activation;
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;
+pub mod lanes;
+pub mod q8_0;
+pub mod q8_k;
 pub mod scalar;
 
+use crate::encoding;
+use crate::flavor::{tq1_0, tq2_0};
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
+use q8_0::Q8Block;
+use q8_k::Q8K;
 
 /// An instruction set the inner loops are written for. Every kernel gives the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,4 +77,53 @@ impl Kernel {
             Kernel::Avx2(avx2) => avx2.ternary_dot(packed, activations),
         }
     }
+
+    /// Dot product of one TQ1_0 row with quantised activations.
+    pub fn tq1_0_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
+        assert_blocks(row, tq1_0::BLOCK_BYTES, activations.len());
+        match self {
+            Kernel::Scalar => scalar::tq1_0_dot(row, activations),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(avx2) => avx2.tq1_0_dot(row, activations),
+        }
+    }
+
+    /// Dot product of one TQ2_0 row with quantised activations.
+    pub fn tq2_0_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
+        assert_blocks(row, tq2_0::BLOCK_BYTES, activations.len());
+        match self {
+            Kernel::Scalar => scalar::tq2_0_dot(row, activations),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(avx2) => avx2.tq2_0_dot(row, activations),
+        }
+    }
+
+    /// Dot product of one Q6_K row with quantised activations.
+    pub fn q6_k_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
+        assert_blocks(row, encoding::q6_k::BLOCK_BYTES, activations.len());
+        match self {
+            Kernel::Scalar => scalar::q6_k_dot(row, activations),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(avx2) => avx2.q6_k_dot(row, activations),
+        }
+    }
+
+    /// Dot product of one Q8_0 row with quantised activations. x86 builds compute single tokens
+    /// and batches in different functions, but in the same order.
+    pub fn q8_0_dot(self, row: &[u8], activations: &[Q8Block]) -> f32 {
+        assert_blocks(row, encoding::q8_0::BLOCK_BYTES, activations.len());
+        match self {
+            Kernel::Scalar => scalar::q8_0_dot(row, activations),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(avx2) => avx2.q8_0_dot(row, activations),
+        }
+    }
+}
+
+fn assert_blocks(row: &[u8], block_bytes: usize, blocks: usize) {
+    assert_eq!(
+        row.len(),
+        blocks * block_bytes,
+        "one activation block a weight block"
+    );
 }

@@ -11,6 +11,7 @@
 //! | [`config`] | metadata into hyper-parameters |
 //! | [`tokenizer`] | metadata into a text ↔ token converter |
 //! | [`flavor`] | a tensor's bytes into a decision which packing they are in, with the evidence |
+//! | [`encoding`] | the bytes of floats, Q8_0 and Q6_K into values and back |
 //! | [`kernels`] | integer and float inner loops, one file per instruction set |
 //! | [`numerics`] | the order of every float operation, one file per profile |
 //! | [`matrix`] | a tensor into one value that knows its shape, packing, bytes and kernel |
@@ -21,6 +22,7 @@
 
 pub mod bytes;
 pub mod config;
+pub mod encoding;
 pub mod flavor;
 pub mod gguf;
 pub mod kernels;

@@ -4,17 +4,22 @@
 //! another packing or a row of another length.
 #![forbid(unsafe_code)]
 
+mod blocks;
+mod decoded;
 mod parallel;
 mod ternary;
 
 use crate::bytes::ByteRange;
-use crate::flavor::{self, Flavor, Shape};
+use crate::encoding::float::Float;
+use crate::flavor::{self, Detection, Flavor, Shape};
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernels::Kernel;
 use crate::refusal::{Code, Refusal};
 
 pub use parallel::Workspace;
 
+use blocks::{Blocks, Format};
+use decoded::Decoded;
 use ternary::Ternary;
 
 /// A weight matrix, either plain floats or a packing with its own product.
@@ -31,67 +36,49 @@ pub struct Dense {
     /// Rows and columns.
     pub shape: Shape,
     /// How one element is written.
-    pub format: DenseFormat,
+    pub format: Float,
     /// Exactly the elements, row after row, little endian.
     pub bytes: ByteRange,
-}
-
-/// How one element of a dense matrix is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names of the formats
-pub enum DenseFormat {
-    F32,
-    F16,
-    Bf16,
 }
 
 /// Rows in a packing the engine multiplies itself.
 pub struct Packed {
     shape: Shape,
+    encoding: &'static str,
     content: Content,
 }
 
 enum Content {
     Ternary(Ternary),
+    Blocks(Blocks),
+    Decoded(Decoded),
 }
 
 impl Matrix {
-    /// Takes a tensor from the file. Ternary packings are detected; `forced` chooses among the
-    /// possible ones.
+    /// Takes a tensor from the file without copying it. Ternary packings are detected; `forced`
+    /// chooses among the possible ones.
     pub fn from_tensor(
         gguf: &Gguf,
         tensor: &TensorInfo,
         forced: Option<Flavor>,
         kernel: Kernel,
     ) -> Result<Self, Refusal> {
-        let shape = shape_of(tensor)?;
-        let dense = |format: DenseFormat| -> Result<Self, Refusal> {
-            let needed = shape.elements().map(|n| n * format.element_bytes());
-            let bytes = needed.and_then(|needed| gguf.region(tensor).part(0..needed));
-            let bytes = bytes.ok_or_else(|| {
-                let expected = format!("{needed:?} bytes");
-                Refusal::new(Code::DataPastEof, field_of(tensor), expected, tensor.gap)
-                    .at(tensor.offset)
-            })?;
-            Ok(Matrix::Dense(Dense {
-                shape,
-                format,
-                bytes,
-            }))
-        };
         match tensor.type_id {
-            0 => dense(DenseFormat::F32),
-            1 => dense(DenseFormat::F16),
-            30 => dense(DenseFormat::Bf16),
-            _ => {
+            0 => Dense::new(gguf, tensor, Float::F32).map(Matrix::Dense),
+            1 => Dense::new(gguf, tensor, Float::F16).map(Matrix::Dense),
+            30 => Dense::new(gguf, tensor, Float::Bf16).map(Matrix::Dense),
+            8 => Packed::blocks(gguf, tensor, Format::Q8_0, kernel).map(Matrix::Packed),
+            14 => Packed::blocks(gguf, tensor, Format::Q6K, kernel).map(Matrix::Packed),
+            26 | 34..=36 => {
                 let detection = flavor::detect(gguf, tensor, forced)?;
-                let bytes = gguf.region(tensor);
-                let content = Ternary::new(bytes, shape, detection.flavor, kernel);
-                Ok(Matrix::Packed(Packed {
-                    shape,
-                    content: Content::Ternary(content),
-                }))
+                Packed::detected(gguf, tensor, &detection, kernel).map(Matrix::Packed)
             }
+            id => Err(tensor.refuse(
+                Code::DtypeMismatch,
+                "type",
+                "F32 (0), F16 (1), Q8_0 (8), Q6_K (14), BF16 (30) or a ternary packing",
+                id,
+            )),
         }
     }
 
@@ -113,87 +100,162 @@ impl Matrix {
         }
     }
 
+    /// How the weights are written, e.g. `i2_s-p128` or `f16`: fit for a receipt.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Matrix::Dense(dense) => dense.format.name(),
+            Matrix::Packed(packed) => packed.encoding,
+        }
+    }
+
     /// Writes one row as floats.
     pub fn decode_row(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.rows() && out.len() == self.cols(), "row {row}");
+        let shape = self.shape();
+        assert!(row < shape.rows, "row {row} of {}", shape.rows);
+        assert_eq!(out.len(), shape.cols, "a row");
         match self {
-            Matrix::Dense(dense) => dense.decode_row(row, out),
+            Matrix::Dense(dense) => dense.format.decode(dense.row(row), out),
             Matrix::Packed(packed) => match &packed.content {
                 Content::Ternary(ternary) => ternary.decode_row(row, out),
+                Content::Blocks(blocks) => blocks.decode_row(row, out),
+                Content::Decoded(decoded) => decoded.decode_row(row, out),
             },
         }
     }
 }
 
+impl Dense {
+    /// The bytes of one row.
+    pub fn row(&self, row: usize) -> &[u8] {
+        let stride = self.shape.cols * self.format.element_bytes();
+        &self.bytes[row * stride..(row + 1) * stride]
+    }
+
+    fn new(gguf: &Gguf, tensor: &TensorInfo, format: Float) -> Result<Self, Refusal> {
+        let shape = Shape::of(tensor)?;
+        let elements = shape.elements();
+        let needed = elements.and_then(|n| n.checked_mul(format.element_bytes() as u64));
+        Ok(Dense {
+            shape,
+            format,
+            bytes: exactly(gguf, tensor, needed)?,
+        })
+    }
+}
+
 impl Packed {
-    /// The product with `tokens` rows of activations, each as long as a row of the matrix. `out`
-    /// holds the outputs of the first token, then those of the second, and so on. The result
-    /// does not depend on the number of threads.
+    /// The product with rows of activations, each as long as a row of the matrix. `out` holds
+    /// the outputs of the first token, then those of the second, and so on. The result does not
+    /// depend on the number of threads.
     pub fn multiply(&self, activations: &[f32], workspace: &mut Workspace, out: &mut [f32]) {
-        let tokens = activations.len() / self.shape.cols;
-        assert_eq!(activations.len(), tokens * self.shape.cols, "whole rows");
+        let Shape { rows, cols } = self.shape;
+        let tokens = activations.len() / cols;
         assert_eq!(
-            out.len(),
-            tokens * self.shape.rows,
-            "an output a row and token"
+            activations.len(),
+            tokens * cols,
+            "whole rows of activations"
         );
+        assert_eq!(out.len(), tokens * rows, "an output for each row and token");
         match &self.content {
             Content::Ternary(ternary) => ternary.multiply(activations, workspace, out),
+            Content::Blocks(blocks) => blocks.multiply(activations, workspace, out),
+            Content::Decoded(decoded) => decoded.multiply(activations, workspace, out),
         }
     }
-}
 
-impl Dense {
-    fn decode_row(&self, row: usize, out: &mut [f32]) {
-        let stride = self.shape.cols * self.format.element_bytes() as usize;
-        let bytes = &self.bytes[row * stride..(row + 1) * stride];
-        let half = |b: &[u8; 2]| u16::from_le_bytes(*b);
-        match self.format {
-            DenseFormat::F32 => {
-                let elements = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
-                out.iter_mut().zip(elements).for_each(|(out, x)| *out = x);
-            }
-            DenseFormat::F16 => {
-                let elements = bytes.as_chunks().0.iter().map(half);
-                out.iter_mut()
-                    .zip(elements)
-                    .for_each(|(out, x)| *out = half::f16::from_bits(x).to_f32());
-            }
-            DenseFormat::Bf16 => {
-                let elements = bytes.as_chunks().0.iter().map(half);
-                out.iter_mut()
-                    .zip(elements)
-                    .for_each(|(out, x)| *out = half::bf16::from_bits(x).to_f32());
-            }
+    /// Takes a tensor in the packing that was detected.
+    pub fn detected(
+        gguf: &Gguf,
+        tensor: &TensorInfo,
+        detection: &Detection,
+        kernel: Kernel,
+    ) -> Result<Self, Refusal> {
+        let shape = Shape::of(tensor)?;
+        let flavor = detection.flavor;
+        let format = match flavor {
+            Flavor::Tq1_0 => return Self::blocks(gguf, tensor, Format::Tq1_0, kernel),
+            Flavor::Tq2_0 => return Self::blocks(gguf, tensor, Format::Tq2_0, kernel),
+            other => other,
+        };
+        let bytes = exactly(gguf, tensor, format.bytes_needed(shape))?;
+        let content = match format.i2_s_packing() {
+            Some(_) => Content::Ternary(Ternary::new(bytes, shape, format, kernel)),
+            None => Content::Decoded(Decoded {
+                shape,
+                flavor,
+                bytes,
+                scales: scales(gguf, detection)?,
+            }),
+        };
+        Ok(Packed {
+            shape,
+            encoding: flavor.name(),
+            content,
+        })
+    }
+
+    fn blocks(
+        gguf: &Gguf,
+        tensor: &TensorInfo,
+        format: Format,
+        kernel: Kernel,
+    ) -> Result<Self, Refusal> {
+        let shape = Shape::of(tensor)?;
+        let (elements, block_bytes) = format.block();
+        if !shape.cols.is_multiple_of(elements) {
+            let expected = format!("rows of whole blocks of {elements}");
+            return Err(tensor.refuse(Code::BlockMismatch, "dims[0]", expected, shape.cols));
         }
+        let needed = shape.row_blocks(elements);
+        let needed = needed.and_then(|n| n.checked_mul(block_bytes as u64));
+        Ok(Packed {
+            shape,
+            encoding: format.name(),
+            content: Content::Blocks(Blocks {
+                shape,
+                format,
+                bytes: exactly(gguf, tensor, needed)?,
+                kernel,
+            }),
+        })
     }
 }
 
-impl DenseFormat {
-    /// Bytes of one element.
-    pub fn element_bytes(self) -> u64 {
-        match self {
-            DenseFormat::F32 => 4,
-            DenseFormat::F16 | DenseFormat::Bf16 => 2,
-        }
-    }
+/// The first bytes of a tensor's region, as many as it needs.
+fn exactly(gguf: &Gguf, tensor: &TensorInfo, needed: Option<u64>) -> Result<ByteRange, Refusal> {
+    let bytes = needed.and_then(|needed| gguf.region(tensor).part(0..needed));
+    bytes.ok_or_else(|| {
+        let expected = match needed {
+            Some(needed) => format!("{needed} bytes"),
+            None => "a size that can be counted".into(),
+        };
+        tensor.refuse(Code::DataPastEof, "data", expected, tensor.gap)
+    })
 }
 
-fn field_of(tensor: &TensorInfo) -> String {
-    format!("tensors.{:?}", tensor.name)
-}
-
-fn shape_of(tensor: &TensorInfo) -> Result<Shape, Refusal> {
-    let rows = usize::try_from(tensor.rows());
-    let cols = usize::try_from(tensor.cols());
-    match (rows, cols) {
-        (Ok(rows), Ok(cols)) if rows > 0 && cols > 0 => Ok(Shape { rows, cols }),
-        _ => Err(Refusal::new(
-            Code::DimsInvalid,
-            format!("{}.dims", field_of(tensor)),
-            "rows and columns that fit this machine",
-            format!("{:?}", tensor.dims),
-        )
-        .at(tensor.declared_at)),
+/// The scales of a packing that keeps them in a sibling tensor; none for the others.
+fn scales(gguf: &Gguf, detection: &Detection) -> Result<Vec<f32>, Refusal> {
+    let sibling = detection.scales.as_ref();
+    let Some(tensor) = sibling.and_then(|name| gguf.tensors.get(name)) else {
+        return Ok(Vec::new());
+    };
+    let elements = tensor.elements();
+    if tensor.type_id == 28 {
+        let bytes = exactly(gguf, tensor, elements.checked_mul(8))?;
+        let doubles = bytes.as_chunks().0.iter();
+        return Ok(doubles.map(|b| f64::from_le_bytes(*b) as f32).collect());
     }
+    let format = if tensor.type_id == 0 {
+        Float::F32
+    } else {
+        Float::F16
+    };
+    let bytes = exactly(
+        gguf,
+        tensor,
+        elements.checked_mul(format.element_bytes() as u64),
+    )?;
+    let mut scales = vec![0.0; bytes.len() / format.element_bytes()];
+    format.decode(&bytes, &mut scales);
+    Ok(scales)
 }

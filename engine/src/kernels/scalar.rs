@@ -1,7 +1,12 @@
 //! The portable kernel: always compiled, always tested, never clever. The others must equal it.
 #![forbid(unsafe_code)]
 
+use super::lanes::{BlockSums, Lanes};
+use super::q8_0::Q8Block;
+use super::q8_k::Q8K;
+use crate::encoding::{q6_k, q8_0};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
+use crate::flavor::{tq1_0, tq2_0};
 
 /// Sum of code times activation over one row in the I2_S P128 packing.
 ///
@@ -20,4 +25,66 @@ pub fn ternary_dot(packed: &[u8], activations: &[i8]) -> i32 {
         }
     }
     sum
+}
+
+/// Dot product of one TQ1_0 row with quantised activations.
+pub fn tq1_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
+    trits_dot(row, activations, tq1_0::trit, tq1_0::scale)
+}
+
+/// Dot product of one TQ2_0 row with quantised activations.
+pub fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
+    trits_dot(row, activations, tq2_0::trit, tq2_0::scale)
+}
+
+/// Digits 0..2 meet the activations, then each lane gives back two sums of 16 activations: their
+/// elements are others than the lane's, and only the total makes −1..+1 of the digits. A lane of
+/// a block stays within 32 · 3 · 127 + 2 · 16 · 127.
+fn trits_dot<const BYTES: usize>(
+    row: &[u8],
+    activations: &[Q8K],
+    trit: impl Fn(&[u8; BYTES], usize) -> u8,
+    scale: impl Fn(&[u8; BYTES]) -> f32,
+) -> f32 {
+    let mut lanes = Lanes::default();
+    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        let mut sums = BlockSums::default();
+        for (index, &value) in activation.values.iter().enumerate() {
+            sums[Lanes::of(index)] += i32::from(trit(block, index)) * i32::from(value);
+        }
+        for (sum, pair) in sums.iter_mut().zip(activation.sums.as_chunks::<2>().0) {
+            *sum -= i32::from(pair[0]) + i32::from(pair[1]);
+        }
+        lanes.add_rounded(activation.scale * scale(block), sums);
+    }
+    lanes.sum()
+}
+
+/// Dot product of one Q6_K row with quantised activations. A lane of a block stays within
+/// 32 · 32 · 127 · 128.
+pub fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
+    let mut lanes = Lanes::default();
+    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        let mut sums = BlockSums::default();
+        for (index, &value) in activation.values.iter().enumerate() {
+            let product = i32::from(q6_k::quant(block, index)) * i32::from(value);
+            sums[Lanes::of(index)] += product * i32::from(q6_k::group_scale(block, index));
+        }
+        lanes.add_fused(activation.scale * q6_k::scale(block), sums);
+    }
+    lanes.sum()
+}
+
+/// Dot product of one Q8_0 row with quantised activations. A lane of a block stays within
+/// 4 · 128 · 127.
+pub fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
+    let mut lanes = Lanes::default();
+    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        let mut sums = BlockSums::default();
+        for (index, &value) in activation.values.iter().enumerate() {
+            sums[Lanes::of(index)] += i32::from(q8_0::quant(block, index)) * i32::from(value);
+        }
+        lanes.add_fused(q8_0::scale(block) * activation.scale, sums);
+    }
+    lanes.sum()
 }

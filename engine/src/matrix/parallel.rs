@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use crate::kernels::activation::RowScale;
+use crate::kernels::q8_0::Q8Block;
+use crate::kernels::q8_k::Q8K;
 
 /// Threads to use, and buffers that keep their capacity from one product to the next.
 pub struct Workspace {
@@ -16,6 +18,10 @@ pub struct Workspace {
     pub(super) int8: Vec<i8>,
     /// Scale and sum of each of those rows.
     pub(super) rows: Vec<RowScale>,
+    /// Activations quantised for Q8_0 weights.
+    pub(super) q8_0: Vec<Q8Block>,
+    /// Activations quantised for the formats with blocks of 256.
+    pub(super) q8_k: Vec<Q8K>,
 }
 
 impl Workspace {
@@ -25,6 +31,8 @@ impl Workspace {
             threads,
             int8: Vec::new(),
             rows: Vec::new(),
+            q8_0: Vec::new(),
+            q8_k: Vec::new(),
         }
     }
 

@@ -1,0 +1,80 @@
+//! Plain floats: F32, F16 and BF16, little endian, one after the other.
+#![forbid(unsafe_code)]
+
+/// How one element is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the formats
+pub enum Float {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Float {
+    /// Stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Float::F32 => "f32",
+            Float::F16 => "f16",
+            Float::Bf16 => "bf16",
+        }
+    }
+
+    /// Bytes of one element.
+    pub fn element_bytes(self) -> usize {
+        match self {
+            Float::F32 => 4,
+            Float::F16 | Float::Bf16 => 2,
+        }
+    }
+
+    /// Exactly the values that are written, widened to `f32`.
+    pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
+        assert_eq!(bytes.len(), out.len() * self.element_bytes(), "{self:?}");
+        match self {
+            Float::F32 => decode_with(bytes, out, f32::from_le_bytes),
+            Float::F16 => decode_with(bytes, out, |b| half::f16::from_le_bytes(b).to_f32()),
+            Float::Bf16 => decode_with(bytes, out, |b| half::bf16::from_le_bytes(b).to_f32()),
+        }
+    }
+
+    /// Writes values, rounding to nearest, ties to even.
+    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+        let values = values.iter();
+        match self {
+            Float::F32 => values.flat_map(|x| x.to_le_bytes()).collect(),
+            Float::F16 => values
+                .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
+                .collect(),
+            Float::Bf16 => values
+                .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+                .collect(),
+        }
+    }
+}
+
+fn decode_with<const N: usize>(bytes: &[u8], out: &mut [f32], element: impl Fn([u8; N]) -> f32) {
+    for (out, bytes) in out.iter_mut().zip(bytes.as_chunks().0) {
+        *out = element(*bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_bytes_of_one_and_a_half() {
+        let bytes: [(Float, &[u8]); 3] = [
+            (Float::F32, &[0, 0, 0xc0, 0x3f]),
+            (Float::F16, &[0, 0x3e]),
+            (Float::Bf16, &[0xc0, 0x3f]),
+        ];
+        for (format, bytes) in bytes {
+            let mut out = [0.0];
+            format.decode(bytes, &mut out);
+            assert_eq!(out, [1.5], "{format:?}");
+            assert_eq!(format.encode(&out), bytes, "{format:?}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the bytes of a tensor say about the packings they may be in. Every byte is looked at
+//! once and none is sampled.
+#![forbid(unsafe_code)]
+
+use super::{Shape, bitnet32_f16, i2_s};
+
+/// Scales outside this range would be absurd for weights of any trained model.
+const SANE_SCALES: std::ops::RangeInclusive<f32> = 1e-10..=1e6;
+
+/// Facts that speak for a packing, and the one that rules it out.
+#[derive(Clone)]
+pub(super) struct Evidence {
+    pub facts: Vec<String>,
+    pub excluded: Option<String>,
+}
+
+/// I2_S: no code is ever 3, and a sane scale follows the codes.
+pub(super) fn of_i2_s(bytes: &[u8], shape: Shape) -> Evidence {
+    let codes = &bytes[..shape.rows * shape.cols / 4];
+    let threes = count_threes(codes);
+    let n = codes.len() * 4;
+    if threes > 0 {
+        return Evidence::against(format!(
+            "{threes} of {n} two-bit codes are 3, which no writer of I2_S emits"
+        ));
+    }
+    let none = format!("none of {n} two-bit codes is 3");
+    let scale = i2_s::scale(bytes, shape);
+    // The quantiser writes scale 0 for a matrix of zeros, which is code 1 everywhere.
+    let empty = scale == 0.0 && codes.iter().all(|&byte| byte == 0b01_01_01_01);
+    if empty {
+        return Evidence::with(vec![none, "scale 0 for a matrix of zeros".into()]);
+    }
+    let at = codes.len();
+    if SANE_SCALES.contains(&scale) {
+        return Evidence::with(vec![none, format!("scale {scale:e} at byte {at}")]);
+    }
+    let (low, high) = (SANE_SCALES.start(), SANE_SCALES.end());
+    Evidence {
+        facts: vec![none],
+        excluded: Some(format!(
+            "the scale at byte {at} would be {scale:e}, not between {low:e} and {high:e}"
+        )),
+    }
+}
+
+/// BitNet32-F16: every block's scale is finite, not negative and not absurd.
+pub(super) fn of_bitnet32_f16(bytes: &[u8], shape: Shape) -> Evidence {
+    let blocks = shape.rows * shape.cols.div_ceil(bitnet32_f16::BLOCK);
+    let blocks = bytes.chunks_exact(bitnet32_f16::BLOCK_BYTES).take(blocks);
+    let mut largest = 0.0f32;
+    for (index, block) in blocks.enumerate() {
+        let scale = half::f16::from_le_bytes([block[8], block[9]]).to_f32();
+        if !(scale == 0.0 || SANE_SCALES.contains(&scale)) {
+            return Evidence::against(format!("the scale of block {index} would be {scale:e}"));
+        }
+        largest = largest.max(scale);
+    }
+    Evidence::with(vec![format!(
+        "every f16 scale lies between 0 and {largest:e}"
+    )])
+}
+
+/// QK256 has nothing that could be wrong: any bytes are codes.
+pub(super) fn of_qk256(bytes: &[u8]) -> Evidence {
+    let (threes, n) = (count_threes(bytes), bytes.len() * 4);
+    let mut facts = vec![format!("{threes} of {n} two-bit codes are 3")];
+    if threes == 0 {
+        facts.push("ternary codes with their scale missing would look the same".into());
+    }
+    Evidence::with(facts)
+}
+
+/// TQ1_0 and TQ2_0: the id names the packing, and every block's scale must be finite.
+pub(super) fn of_f16_blocks(bytes: &[u8], block_bytes: usize, scale_at: usize) -> Evidence {
+    let blocks = bytes.chunks_exact(block_bytes);
+    let count = blocks.len();
+    for (index, block) in blocks.enumerate() {
+        let scale = half::f16::from_le_bytes([block[scale_at], block[scale_at + 1]]);
+        if !scale.is_finite() {
+            return Evidence::against(format!("the scale of block {index} is {scale}"));
+        }
+    }
+    Evidence::with(vec![format!("all {count} block scales are finite")])
+}
+
+impl Evidence {
+    pub(super) fn with(facts: Vec<String>) -> Self {
+        Evidence {
+            facts,
+            excluded: None,
+        }
+    }
+
+    pub(super) fn against(why: String) -> Self {
+        Evidence {
+            facts: Vec::new(),
+            excluded: Some(why),
+        }
+    }
+}
+
+/// How many of the bit pairs are 3.
+fn count_threes(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let threes = |word: u64| u64::from((word & word >> 1 & 0x5555_5555_5555_5555).count_ones());
+    let in_words: u64 = words.iter().map(|w| threes(u64::from_le_bytes(*w))).sum();
+    let in_rest: u64 = rest.iter().map(|&byte| threes(u64::from(byte))).sum();
+    in_words + in_rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threes_are_counted_and_not_neighbours_that_look_like_one() {
+        // 0b01_10_01_10 has two adjacent ones across pairs and no pair of ones.
+        assert_eq!(count_threes(&[0b0110_0110; 9]), 0);
+        assert_eq!(count_threes(&[0b11_00_11_00; 9]), 18);
+        assert_eq!(count_threes(&[0, 0, 0, 0, 0, 0, 0, 0, 0b11]), 1);
+    }
+
+    #[test]
+    fn a_scale_of_zero_is_believed_only_of_a_matrix_of_zeros() {
+        let shape = Shape { rows: 1, cols: 128 };
+        let mut bytes = vec![0b01_01_01_01; 32];
+        bytes.extend([0; 32]);
+        assert!(of_i2_s(&bytes, shape).excluded.is_none());
+        bytes[0] = 0b10_01_01_01;
+        assert!(of_i2_s(&bytes, shape).excluded.is_some());
+    }
+}

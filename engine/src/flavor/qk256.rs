@@ -1,0 +1,77 @@
+//! QK256: 256 elements in 64 bytes, no scale anywhere.
+//!
+//! Element `k` of a block is the bit pair `2·(k mod 4)` of byte `k / 4`, lowest first. Codes 0 to
+//! 3 mean −2, −1, +1, +2. Every row starts a block, so a row whose length is no multiple of 256
+//! ends in codes nobody reads.
+#![forbid(unsafe_code)]
+
+use super::Shape;
+
+/// Elements of a block.
+pub const BLOCK: usize = 256;
+/// Bytes of a block.
+pub const BLOCK_BYTES: usize = 64;
+
+/// Bytes a tensor of that shape takes, or `None` where they cannot be counted.
+pub fn bytes_needed(shape: Shape) -> Option<u64> {
+    shape.row_blocks(BLOCK)?.checked_mul(BLOCK_BYTES as u64)
+}
+
+/// The code of one element.
+pub fn code(bytes: &[u8], shape: Shape, row: usize, col: usize) -> u8 {
+    let row_bytes = shape.cols.div_ceil(BLOCK) * BLOCK_BYTES;
+    bytes[row * row_bytes + col / 4] >> (2 * (col % 4)) & 3
+}
+
+/// The value of one element: this is what the packing means.
+pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
+    value_of(code(bytes, shape, row, col))
+}
+
+/// What a code stands for.
+pub fn value_of(code: u8) -> f32 {
+    match code {
+        0 => -2.0,
+        1 => -1.0,
+        2 => 1.0,
+        _ => 2.0,
+    }
+}
+
+/// Packs row-major codes; codes nobody reads are zero.
+pub fn encode_codes(codes: &[u8], shape: Shape) -> Vec<u8> {
+    let row_bytes = shape.cols.div_ceil(BLOCK) * BLOCK_BYTES;
+    let mut bytes = vec![0; shape.rows * row_bytes];
+    for (index, &code) in codes.iter().enumerate() {
+        let (row, col) = (index / shape.cols, index % shape.cols);
+        bytes[row * row_bytes + col / 4] |= (code & 3) << (2 * (col % 4));
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_by_hand_in_the_second_row_of_a_tailed_matrix() {
+        let shape = Shape { rows: 2, cols: 300 };
+        let mut bytes = vec![0; 256];
+        bytes[128] = 0b11_10_01_00;
+        bytes[128 + 74] = 0b11; // column 296
+        let values: Vec<f32> = (0..4).map(|col| value(&bytes, shape, 1, col)).collect();
+        assert_eq!(values, [-2.0, -1.0, 1.0, 2.0]);
+        assert_eq!(value(&bytes, shape, 1, 296), 2.0);
+        assert_eq!(bytes_needed(shape), Some(256));
+    }
+
+    #[test]
+    fn codes_come_back() {
+        let shape = Shape { rows: 3, cols: 300 };
+        let codes: Vec<u8> = (0..900).map(|i| (i * 7 % 13 % 4) as u8).collect();
+        let bytes = encode_codes(&codes, shape);
+        for (i, &expected) in codes.iter().enumerate() {
+            assert_eq!(code(&bytes, shape, i / 300, i % 300), expected);
+        }
+    }
+}

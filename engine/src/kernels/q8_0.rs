@@ -1,0 +1,55 @@
+//! Activations in blocks of 32 int8 with one scale rounded to f16: what Q8_0 weights meet.
+#![forbid(unsafe_code)]
+
+/// Elements of a block.
+pub const BLOCK: usize = 32;
+
+/// One quantised block.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Q8Block {
+    /// What the integers are multiplied by; an f16 widened again.
+    pub scale: f32,
+    /// The integers, −127 to 127.
+    pub values: [i8; BLOCK],
+}
+
+/// Quantises whole blocks, appending to `out`.
+pub fn quantise(values: &[f32], out: &mut Vec<Q8Block>) {
+    let (blocks, rest) = values.as_chunks::<BLOCK>();
+    assert!(rest.is_empty(), "whole blocks of 32");
+    out.extend(blocks.iter().map(quantise_block));
+}
+
+/// Ties go to even here, unlike in the quantiser of the weights, and the integers come from the
+/// exact scale, not from the rounded one that is kept.
+fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
+    let max = block.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+    let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
+    Q8Block {
+        scale: half::f16::from_f32(max / 127.0).to_f32(),
+        values: block.map(|x| (x * inverse).round_ties_even() as i8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_by_hand() {
+        let mut values = [0.0; BLOCK];
+        (values[0], values[1], values[2]) = (254.0, 1.0, -3.0);
+        let mut out = Vec::new();
+        quantise(&values, &mut out);
+        // Scale 2; 0.5 and −1.5 are ties.
+        assert_eq!(out[0].scale, 2.0);
+        assert_eq!(out[0].values[..3], [127, 0, -2]);
+    }
+
+    #[test]
+    fn zeros_have_scale_zero() {
+        let mut out = Vec::new();
+        quantise(&[0.0; BLOCK], &mut out);
+        assert_eq!((out[0].scale, out[0].values), (0.0, [0; BLOCK]));
+    }
+}

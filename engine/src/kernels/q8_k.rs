@@ -1,0 +1,79 @@
+//! Activations in blocks of 256 int8 with one float scale: what TQ1_0, TQ2_0 and Q6_K meet.
+#![forbid(unsafe_code)]
+
+use super::activation::nearest_int;
+
+/// Elements of a block.
+pub const BLOCK: usize = 256;
+
+/// One quantised block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Q8K {
+    /// What the integers are multiplied by.
+    pub scale: f32,
+    /// The integers, −127 to 127.
+    pub values: [i8; BLOCK],
+    /// Sums of 16 neighbours, at most 16 · 127 each.
+    pub sums: [i16; BLOCK / 16],
+}
+
+/// Quantises whole blocks, appending to `out`.
+pub fn quantise(values: &[f32], out: &mut Vec<Q8K>) {
+    let (blocks, rest) = values.as_chunks::<BLOCK>();
+    assert!(rest.is_empty(), "whole blocks of 256");
+    out.extend(blocks.iter().map(quantise_block));
+}
+
+/// The element of largest magnitude, the first of equals, becomes −127.
+fn quantise_block(block: &[f32; BLOCK]) -> Q8K {
+    let first_largest = |largest: f32, &x: &f32| if x.abs() > largest.abs() { x } else { largest };
+    let largest = block.iter().fold(0.0, first_largest);
+    if largest == 0.0 {
+        return Q8K {
+            scale: 0.0,
+            values: [0; BLOCK],
+            sums: [0; BLOCK / 16],
+        };
+    }
+    let inverse = -127.0 / largest;
+    let values = block.map(|x| nearest_int(inverse * x).min(127) as i8);
+    let mut sums = [0; BLOCK / 16];
+    for (sum, group) in sums.iter_mut().zip(values.as_chunks::<16>().0) {
+        *sum = group.iter().map(|&value| i16::from(value)).sum();
+    }
+    Q8K {
+        scale: 1.0 / inverse,
+        values,
+        sums,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_largest_becomes_minus_127() {
+        let mut values = [0.0; BLOCK];
+        (values[3], values[200], values[17]) = (-2.0, 2.0, 1.0);
+        let mut out = Vec::new();
+        quantise(&values, &mut out);
+        let block = &out[0];
+        assert_eq!((block.values[3], block.values[200]), (-127, 127));
+        // −127 / −2 · 1 = 63.5 is a tie and goes to 64.
+        assert_eq!(
+            (block.values[17], block.sums[1], block.sums[0]),
+            (64, 64, -127)
+        );
+        assert_eq!(block.scale, 1.0 / 63.5);
+    }
+
+    #[test]
+    fn zeros_and_nan_alone_have_scale_zero() {
+        for x in [0.0, -0.0, f32::NAN] {
+            let mut out = Vec::new();
+            quantise(&[x; BLOCK], &mut out);
+            assert_eq!((out[0].scale, out[0].values), (0.0, [0; BLOCK]));
+        }
+    }
+}
