@@ -103,6 +103,7 @@ impl Config {
     }
 }
 
+const TOKENS: &str = "tokenizer.ggml.tokens";
 const EMBEDDING: &str = "token_embd.weight";
 const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";
 
@@ -296,10 +297,12 @@ fn refuse_split(metadata: &Metadata) -> Result<(), Refusal> {
 /// The number of tokens: of the vocabulary if there is one, else as the key or, failing that,
 /// the embedding says.
 fn vocab_size(gguf: &Gguf, keys: &Keys<'_>) -> Result<u64, Refusal> {
-    let tokens = gguf
-        .metadata
-        .array("tokenizer.ggml.tokens")?
-        .map(|array| array.len);
+    let tokens = gguf.metadata.array(TOKENS)?.map(|array| array.len);
+    if tokens == Some(0) {
+        return Err(gguf
+            .metadata
+            .refuse(Code::VocabInvalid, TOKENS, "at least 1 token", 0));
+    }
     let stated = keys.u32("vocab_size")?;
     if let (Some(tokens), Some(stated)) = (tokens, stated)
         && tokens != u64::from(stated)

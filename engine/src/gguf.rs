@@ -8,6 +8,7 @@
 pub mod array;
 mod cursor;
 pub mod directory;
+pub mod finite;
 mod layout;
 pub mod metadata;
 mod oddity;

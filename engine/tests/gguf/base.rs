@@ -16,6 +16,24 @@ pub const VOCAB: usize = 264;
 pub const F32: u32 = 0;
 pub const I2_S: u32 = 36;
 
+/// What the tensors' shapes derive from.
+#[derive(Debug, Clone, Copy)]
+pub struct Dims {
+    pub embedding: u64,
+    pub heads: u64,
+    pub vocab: u64,
+}
+
+impl Dims {
+    pub fn feed_forward(self) -> u64 {
+        2 * self.embedding
+    }
+
+    pub fn head_dim(self) -> u64 {
+        self.embedding / self.heads
+    }
+}
+
 impl Base {
     pub const ALL: [Base; 2] = [Base::LlamaF32, Base::BitnetI2s];
 
@@ -31,76 +49,64 @@ impl Base {
         format!("{}.{name}", self.arch())
     }
 
-    pub fn embedding(self) -> u64 {
-        match self {
+    /// The numbers of the base file.
+    pub fn dims(self) -> Dims {
+        let embedding = match self {
             Base::LlamaF32 => 64,
             Base::BitnetI2s => 128,
+        };
+        Dims {
+            embedding,
+            heads: 4,
+            vocab: VOCAB as u64,
         }
-    }
-
-    pub fn feed_forward(self) -> u64 {
-        2 * self.embedding()
-    }
-
-    pub fn heads(self) -> u64 {
-        4
-    }
-
-    pub fn head_dim(self) -> u64 {
-        self.embedding() / self.heads()
     }
 
     /// The valid file.
     pub fn draft(self) -> Draft {
+        self.draft_of(self.dims())
+    }
+
+    /// A file of other dimensions, valid as far as they are.
+    pub fn draft_of(self, dims: Dims) -> Draft {
         let mut draft = Draft::new();
-        self.put_hparams(&mut draft);
+        self.put_hparams(&mut draft, dims);
         put_vocab(&mut draft);
-        self.put_tensors(&mut draft);
+        self.put_tensors(&mut draft, dims);
         draft
     }
 
-    fn put_hparams(self, draft: &mut Draft) {
+    fn put_hparams(self, draft: &mut Draft, dims: Dims) {
+        let mut number = |name: &str, value: u64| draft.set(&self.key(name), u32(value as u32));
+        number("context_length", 64);
+        number("embedding_length", dims.embedding);
+        number("block_count", 1);
+        number("feed_forward_length", dims.feed_forward());
+        number("attention.head_count", dims.heads);
+        number("attention.head_count_kv", dims.heads / 2);
+        number("rope.dimension_count", dims.head_dim());
+        number("vocab_size", dims.vocab);
+        draft.set(&self.key("attention.layer_norm_rms_epsilon"), f32(1e-5));
+        draft.set(&self.key("rope.freq_base"), f32(10_000.0));
         draft.set("general.architecture", text(self.arch()));
         draft.set("general.name", text("a small model"));
         draft.set("general.alignment", u32(32));
-        let wide = self.embedding() as u32;
-        draft.set(&self.key("context_length"), u32(64));
-        draft.set(&self.key("embedding_length"), u32(wide));
-        draft.set(&self.key("block_count"), u32(1));
-        draft.set(
-            &self.key("feed_forward_length"),
-            u32(self.feed_forward() as u32),
-        );
-        draft.set(&self.key("attention.head_count"), u32(self.heads() as u32));
-        draft.set(&self.key("attention.head_count_kv"), u32(2));
-        draft.set(&self.key("attention.layer_norm_rms_epsilon"), f32(1e-5));
-        draft.set(
-            &self.key("rope.dimension_count"),
-            u32(self.head_dim() as u32),
-        );
-        draft.set(&self.key("rope.freq_base"), f32(10_000.0));
-        draft.set(&self.key("vocab_size"), u32(VOCAB as u32));
     }
 
-    fn put_tensors(self, draft: &mut Draft) {
-        let [wide, ff] = [self.embedding(), self.feed_forward()];
-        let kv = 2 * self.head_dim();
+    fn put_tensors(self, draft: &mut Draft, dims: Dims) {
+        let [wide, ff, vocab] = [dims.embedding, dims.feed_forward(), dims.vocab];
+        let kv = dims.embedding / 2;
         draft.tensor(
             "token_embd.weight",
-            &[wide, VOCAB as u64],
+            &[wide, vocab],
             F32,
-            weights(wide * VOCAB as u64),
+            weights(wide * vocab),
         );
         if self == Base::LlamaF32 {
             // 32 bytes: the offsets behind it are multiples of 32 but not of 64.
-            let half = self.head_dim() / 2;
+            let half = dims.head_dim() / 2;
             draft.tensor("rope_freqs.weight", &[half], F32, ones(half));
-            draft.tensor(
-                "output.weight",
-                &[wide, VOCAB as u64],
-                F32,
-                weights(wide * VOCAB as u64),
-            );
+            draft.tensor("output.weight", &[wide, vocab], F32, weights(wide * vocab));
         }
         self.put_linear(draft, "attn_q", wide, wide);
         self.put_linear(draft, "attn_k", wide, kv);
@@ -128,11 +134,15 @@ impl Base {
 }
 
 /// A SentencePiece vocabulary with all byte tokens.
-fn put_vocab(draft: &mut Draft) {
+pub fn tokens() -> Vec<String> {
     let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(String::from).into();
     tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
     tokens.extend(["\u{2581}", "a", "b", "ab", "\u{2581}ab"].map(String::from));
     assert_eq!(tokens.len(), VOCAB);
+    tokens
+}
+
+fn put_vocab(draft: &mut Draft) {
     let kinds = (0..VOCAB as i32).map(|id| match id {
         0 => 2,
         1 | 2 => 3,
@@ -140,7 +150,7 @@ fn put_vocab(draft: &mut Draft) {
         _ => 1,
     });
     draft.set("tokenizer.ggml.model", text("llama"));
-    draft.set("tokenizer.ggml.tokens", texts(&tokens));
+    draft.set("tokenizer.ggml.tokens", texts(tokens()));
     draft.set(
         "tokenizer.ggml.scores",
         f32s((0..VOCAB).map(|id| -(id as f32))),

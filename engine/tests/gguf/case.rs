@@ -10,6 +10,12 @@ pub enum Stage {
     Parse,
     Config,
     Tokenizer,
+    /// `Model::open`: packings and shapes.
+    Open,
+    /// The search for numbers that are none, on request.
+    Finite,
+    /// One token through the model.
+    Eval,
 }
 
 pub struct Case {

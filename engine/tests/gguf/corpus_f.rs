@@ -35,7 +35,7 @@ fn invalid(base: Base, id: &'static str, name: &str, value: Raw) -> Case {
 
 fn blocks_and_widths(base: Base) -> Vec<Case> {
     let number = |id, name: &str, value: u32| invalid(base, id, name, u32(value));
-    let wide = base.embedding() as u32;
+    let wide = base.dims().embedding as u32;
     let unlimited = with(base, &base.key("context_length"), u32(u32::MAX));
     vec![
         number("F01", "block_count", 0).says(1, 0),
@@ -53,17 +53,17 @@ fn blocks_and_widths(base: Base) -> Vec<Case> {
 
 fn heads(base: Base) -> Vec<Case> {
     let number = |id, name: &str, value: u32| invalid(base, id, name, u32(value));
-    let heads = base.heads() as u32;
+    let heads = base.dims().heads as u32;
     vec![
         number("F06", "attention.head_count", 0).says(1, 0),
-        number("F07", "attention.head_count", 7).says(base.embedding(), 7),
+        number("F07", "attention.head_count", 7).says(base.dims().embedding, 7),
         number("F08", "attention.head_count_kv", 0).says(heads, 0),
         number("F09", "attention.head_count_kv", heads + 1).says(heads, heads + 1),
     ]
 }
 
 fn rotation(base: Base) -> Vec<Case> {
-    let dim = base.head_dim();
+    let dim = base.dims().head_dim();
     let dimensions = |id, value: u32| {
         let case = invalid(base, id, "rope.dimension_count", u32(value));
         case.says(format!("2..={dim}"), value)

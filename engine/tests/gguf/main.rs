@@ -8,6 +8,8 @@ mod corpus_b;
 mod corpus_c;
 mod corpus_d;
 mod corpus_f;
+mod corpus_g;
+mod corpus_i;
 mod corpus_t;
 mod heap;
 mod paths;
@@ -35,6 +37,8 @@ fn corpus(base: Base) -> Vec<Case> {
         corpus_d::cases,
         corpus_t::cases,
         corpus_f::cases,
+        corpus_g::cases,
+        corpus_i::cases,
     ];
     letters.into_iter().flat_map(|cases| cases(base)).collect()
 }
