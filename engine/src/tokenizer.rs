@@ -85,7 +85,7 @@ impl Tokenizer {
             add_space_prefix: false,
             clean_spaces: family.clean_spaces,
         };
-        let algorithm = Algorithm::Bpe(Bpe { family, merges });
+        let algorithm = |_: &Vocabulary| Ok(Algorithm::Bpe(Bpe { family, merges }));
         Self::assemble(metadata, vocabulary, algorithm, &defaults, warnings)
     }
 
@@ -99,18 +99,22 @@ impl Tokenizer {
             add_space_prefix: true,
             clean_spaces: false,
         };
-        let algorithm = Algorithm::SentencePiece(SentencePiece::new(metadata, &vocabulary)?);
+        let algorithm = |vocabulary: &Vocabulary| {
+            SentencePiece::new(metadata, vocabulary).map(Algorithm::SentencePiece)
+        };
         Self::assemble(metadata, vocabulary, algorithm, &defaults, warnings)
     }
 
     fn assemble(
         metadata: &Metadata,
         mut vocabulary: Vocabulary,
-        algorithm: Algorithm,
+        algorithm: impl FnOnce(&Vocabulary) -> Result<Algorithm, Refusal>,
         defaults: &Defaults,
         mut warnings: Vec<Warning>,
     ) -> Result<Self, Refusal> {
+        // A vocabulary too small for its special tokens lacks more than the bytes.
         let roles = Roles::read(metadata, &mut vocabulary, defaults, &mut warnings)?;
+        let algorithm = algorithm(&vocabulary)?;
         let of_kinds = |kinds: &[TokenKind]| -> Vec<Token> {
             let tokens = vocabulary
                 .tokens()

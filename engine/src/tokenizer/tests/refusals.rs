@@ -158,8 +158,8 @@ fn cases() -> Vec<Case> {
         (
             "one token, bos 1 by default",
             one_token(),
-            VocabNoByteTokens,
-            TOKENS,
+            VocabInvalid,
+            BOS,
         ),
         ("a token twice", token_260(b"<s>"), VocabDuplicate, TOKENS),
         (
