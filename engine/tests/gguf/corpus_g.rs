@@ -157,7 +157,7 @@ fn merges(base: Base) -> Vec<Case> {
         broken("G21", " "),
         Case::accepted("G22", odd.build())
             .by(Stage::Tokenizer)
-            .warns("MERGE_WITHOUT_TOKEN"),
+            .warns("MERGE_UNKNOWN_TOKEN"),
         refused("G23", Code::UnknownPretokenizer, &path(PRE), unknown).says("known", "zzz"),
         refused("G24", Code::WrongKeyType, &path(MERGES), numbers).says("strings", "uint32"),
     ]

@@ -22,12 +22,13 @@ use engine::bytes::ModelBytes;
 use engine::config::Config;
 use engine::gguf::{Gguf, Warning};
 use engine::refusal::Refusal;
+use engine::tokenizer::Tokenizer;
 
 use base::Base;
 use case::{Case, Expect, Stage};
 
 /// The last stage the tests can drive.
-const LAST_STAGE: Stage = Stage::Config;
+const LAST_STAGE: Stage = Stage::Tokenizer;
 
 fn corpus(base: Base) -> Vec<Case> {
     let letters = [
@@ -54,7 +55,11 @@ fn verdict(bytes: Vec<u8>) -> Verdict {
     let outcome = Gguf::parse(ModelBytes::from_vec(bytes)).and_then(|gguf| {
         stage = Stage::Config;
         Config::from_gguf(&gguf)?;
-        Ok(gguf.warnings)
+        stage = Stage::Tokenizer;
+        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
+        let mut warnings = gguf.warnings;
+        warnings.extend(tokenizer.iter().flat_map(|t| t.warnings().to_vec()));
+        Ok(warnings)
     });
     Verdict { stage, outcome }
 }
