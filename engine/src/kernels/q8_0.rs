@@ -9,7 +9,7 @@ pub const BLOCK: usize = 32;
 pub struct Q8Block {
     /// What the integers are multiplied by; an f16 widened again.
     pub scale: f32,
-    /// The integers, −127 to 127.
+    /// The integers, −127 to 127; −128 only where the scale is 0 or not finite.
     pub values: [i8; BLOCK],
 }
 
@@ -27,8 +27,14 @@ fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
     let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
     Q8Block {
         scale: half::f16::from_f32(max / 127.0).to_f32(),
-        values: block.map(|x| (x * inverse).round_ties_even() as i8),
+        values: block.map(|x| to_i8((x * inverse).round_ties_even())),
     }
+}
+
+/// What the conversion of x86 makes of a rounded float: −128 of anything that is no `i8`, as in
+/// a block of denormals, whose inverse scale is infinite.
+fn to_i8(x: f32) -> i8 {
+    if x.abs() <= 127.0 { x as i8 } else { i8::MIN }
 }
 
 #[cfg(test)]
@@ -51,5 +57,12 @@ mod tests {
         let mut out = Vec::new();
         quantise(&[0.0; BLOCK], &mut out);
         assert_eq!((out[0].scale, out[0].values), (0.0, [0; BLOCK]));
+    }
+
+    #[test]
+    fn denormals_alone_have_scale_zero_and_no_sensible_integers() {
+        let mut out = Vec::new();
+        quantise(&[1e-42; BLOCK], &mut out);
+        assert_eq!((out[0].scale, out[0].values), (0.0, [-128; BLOCK]));
     }
 }
