@@ -1,0 +1,203 @@
+//! Every kernel on every packing at the sizes where blocks begin and end, against the packings'
+//! own decoders; and proof that the comparison notices what it is there to notice.
+#![forbid(unsafe_code)]
+
+mod input;
+mod oracle;
+mod packing;
+
+use std::num::NonZeroUsize;
+
+use engine::encoding;
+use engine::flavor::{Shape, i2_s_p64, tq1_0, tq2_0};
+use engine::kernels::{Kernel, q8_0, q8_k};
+use engine::matrix::{Matrix, Workspace};
+
+use input::{Kind, Random, Weights};
+use packing::{PACKINGS, Packing};
+
+const COLS: [usize; 13] = [31, 32, 33, 64, 127, 128, 129, 192, 255, 256, 300, 512, 1280];
+const ROWS: [usize; 5] = [1, 2, 3, 4, 7];
+const TOKENS: [usize; 4] = [0, 1, 2, 5];
+const THREADS: [usize; 3] = [1, 2, 9];
+
+#[test]
+fn every_kernel_agrees_with_the_decoders_at_every_edge() {
+    let mut compared = 0;
+    let mut missing = Vec::new();
+    for name in Kernel::NAMES {
+        let Some(kernel) = Kernel::from_name(name) else {
+            missing.push(name);
+            continue;
+        };
+        for packing in &PACKINGS {
+            let before = compared;
+            for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
+                let shape = Shape { rows, cols };
+                if (packing.holds)(shape) {
+                    compared += compare(packing, shape, kernel);
+                }
+            }
+            assert!(compared > before, "{name} never met {}", packing.name);
+        }
+    }
+    println!("{compared} outputs compared; kernels this machine lacks: {missing:?}");
+    assert!(!missing.contains(&"scalar"));
+    assert_eq!(
+        Kernel::available().len() + missing.len(),
+        Kernel::NAMES.len()
+    );
+}
+
+/// Every kind of activation, number of tokens and threads; returns the outputs compared.
+fn compare(packing: &Packing, shape: Shape, kernel: Kernel) -> usize {
+    let mut random = Random::new(shape.rows * 7919 + shape.cols);
+    let weights = Weights::random(shape, &mut random);
+    let bytes = (packing.encode)(&weights);
+    let matrix = packing.load(&weights, &bytes, kernel);
+    let mut compared = 0;
+    for (kind, tokens) in Kind::ALL.into_iter().flat_map(|k| TOKENS.map(|t| (k, t))) {
+        let activations = kind.activations(tokens * shape.cols, &mut random);
+        let expected = oracle::product(packing, &weights, &bytes, &activations);
+        for threads in THREADS {
+            let found = multiply(&matrix, &activations, threads);
+            if let Some(difference) = oracle::first_difference(&expected, &found) {
+                let kernel = kernel.name();
+                let name = packing.name;
+                panic!("{kernel}, {name}, {shape:?}, {kind:?}, {threads} threads: {difference}");
+            }
+            compared += found.len();
+        }
+    }
+    compared
+}
+
+#[test]
+fn the_comparison_notices_a_wrong_code_and_a_wrong_order() {
+    let shape = Shape { rows: 4, cols: 256 };
+    let mut random = Random::new(11);
+    let weights = Weights::random(shape, &mut random);
+    let activations = Kind::Even.activations(2 * shape.cols, &mut random);
+    let mut noticed = 0;
+    for kernel in Kernel::available() {
+        for packing in &PACKINGS {
+            let bytes = (packing.encode)(&weights);
+            let expected = oracle::product(packing, &weights, &bytes, &activations);
+            let mut wrong_code = bytes.clone();
+            // Byte 12 holds codes in every packing; the flip of one bit stays a legal code.
+            wrong_code[12] = packing.flip(bytes[12]);
+            let mut wrong_order = bytes.clone();
+            let other = (13..40).find(|&i| bytes[i] != bytes[12] && packing.holds_codes(i));
+            wrong_order.swap(12, other.expect("random bytes differ"));
+            for planted in [wrong_code, wrong_order] {
+                let matrix = packing.load(&weights, &planted, kernel);
+                let found = multiply(&matrix, &activations, 1);
+                let difference = oracle::first_difference(&expected, &found);
+                assert!(difference.is_some(), "unseen in {}", packing.name);
+                noticed += 1;
+            }
+        }
+    }
+    assert_eq!(noticed, Kernel::available().len() * PACKINGS.len() * 2);
+}
+
+#[test]
+fn the_comparison_notices_the_packing_of_another_machine() {
+    let shape = Shape { rows: 4, cols: 256 };
+    let mut random = Random::new(12);
+    let weights = Weights::random(shape, &mut random);
+    let activations = Kind::Even.activations(shape.cols, &mut random);
+    let [p128, p64, ..] = &PACKINGS;
+    let arm = i2_s_p64::encode(&weights.ternary, shape);
+    let expected = oracle::product(p64, &weights, &arm, &activations);
+    for kernel in Kernel::available() {
+        let read_as = |packing: &Packing| {
+            let matrix = packing.load(&weights, &arm, kernel);
+            oracle::first_difference(&expected, &multiply(&matrix, &activations, 1))
+        };
+        assert_eq!(read_as(p64), None);
+        assert!(read_as(p128).is_some(), "P64 bytes read as P128");
+    }
+}
+
+#[test]
+fn the_largest_products_do_not_wrap() {
+    // Long enough that every 16-bit sum kept one widening too long has wrapped.
+    let cols = 32_768;
+    let codes = [
+        (0b00_00_00_00u8, 0),
+        (0b01_01_01_01, 1),
+        (0b10_10_10_10, 2),
+        (0xff, 3),
+    ];
+    for kernel in Kernel::available() {
+        for (byte, code) in codes {
+            for value in [127i8, -127, -128] {
+                let found = kernel.ternary_dot(&vec![byte; cols / 4], &vec![value; cols]);
+                let expected = code * i32::from(value) * cols as i32;
+                assert_eq!(found, expected, "{}: {code} times {value}", kernel.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_blocks_do_not_wrap() {
+    let shape = Shape { rows: 1, cols: 512 };
+    let weights = vec![1.0; shape.cols];
+    for kernel in Kernel::available() {
+        for value in [1.0f32, -1.0] {
+            let (mut large, mut small) = (Vec::new(), Vec::new());
+            q8_k::quantise(&vec![value; shape.cols], &mut large);
+            q8_0::quantise(&vec![value; shape.cols], &mut small);
+            let found = [
+                kernel.tq1_0_dot(&tq1_0::encode(&weights, shape), &large),
+                kernel.tq2_0_dot(&tq2_0::encode(&weights, shape), &large),
+                kernel.q6_k_dot(&encoding::q6_k::encode(&weights), &large),
+                kernel.q8_0_dot(&encoding::q8_0::encode(&weights), &small),
+            ];
+            for found in found {
+                approx::assert_relative_eq!(found, 512.0 * value, max_relative = 2e-3);
+            }
+        }
+    }
+}
+
+/// Outputs of the C++ builds (AVX-512 and AVX2 alike) for inputs given by a formula.
+#[test]
+fn the_block_formats_give_the_recorded_bits() {
+    let cols = 1024;
+    let shape = Shape { rows: 1, cols };
+    let series = |step: usize, modulus: usize, divisor: f32| -> Vec<f32> {
+        let centred = |i: usize| (i * step % modulus) as f32 - (modulus / 2) as f32;
+        (0..cols).map(|i| centred(i) / divisor).collect()
+    };
+    let (weights, activations) = (series(37, 101, 50.0), series(53, 211, 17.0));
+    let (mut large, mut small) = (Vec::new(), Vec::new());
+    q8_k::quantise(&activations, &mut large);
+    q8_0::quantise(&activations, &mut small);
+    for kernel in Kernel::available() {
+        let found = [
+            kernel.tq1_0_dot(&tq1_0::encode(&weights, shape), &large),
+            kernel.tq2_0_dot(&tq2_0::encode(&weights, shape), &large),
+            kernel.q6_k_dot(&encoding::q6_k::encode(&weights), &large),
+            kernel.q8_0_dot(&encoding::q8_0::encode(&weights), &small),
+        ];
+        assert_eq!(
+            found.map(f32::to_bits),
+            [0x41790110, 0x41790110, 0x4130e09c, 0x412ea85e],
+            "{}",
+            kernel.name()
+        );
+    }
+}
+
+fn multiply(matrix: &Matrix, activations: &[f32], threads: usize) -> Vec<f32> {
+    let Matrix::Packed(packed) = matrix else {
+        panic!("not a packed matrix");
+    };
+    let threads = NonZeroUsize::new(threads).expect("at least one thread");
+    let mut out = vec![f32::NAN; activations.len() / matrix.cols() * matrix.rows()];
+    packed.multiply(activations, &mut Workspace::new(threads), &mut out);
+    out
+}

@@ -1,0 +1,145 @@
+//! What a product must be, computed without any kernel, and the comparison of bits.
+
+use engine::encoding::{q6_k, q8_0};
+use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
+use engine::kernels::{activation, q8_0 as blocks_of_32, q8_k as blocks_of_256};
+
+use crate::input::Weights;
+use crate::packing::Packing;
+
+/// The product as the packing's own definition has it.
+pub fn product(
+    packing: &Packing,
+    weights: &Weights,
+    bytes: &[u8],
+    activations: &[f32],
+) -> Vec<f32> {
+    let Shape { rows, cols } = weights.shape;
+    let tokens = activations.chunks_exact(cols);
+    let outputs = tokens.flat_map(|token| (0..rows).map(move |row| (token, row)));
+    let output = |(token, row): (&[f32], usize)| match packing.name {
+        "tq1_0" | "tq2_0" => trits(packing.name, bytes, row, token),
+        "q6_k" => six_bits(bytes, row, token),
+        "q8_0" => eight_bits(bytes, row, token),
+        name => {
+            let flavor: Flavor = name.parse().expect("packings are called as their flavors");
+            match flavor.i2_s_packing() {
+                Some(place) => i2_s_output(bytes, weights.shape, row, token, place),
+                None => plain(flavor, weights, bytes, row, token),
+            }
+        }
+    };
+    outputs.map(output).collect()
+}
+
+/// The first output whose bits differ, in words.
+pub fn first_difference(expected: &[f32], found: &[f32]) -> Option<String> {
+    if expected.len() != found.len() {
+        return Some(format!("{} outputs for {}", found.len(), expected.len()));
+    }
+    let differs = |&i: &usize| expected[i].to_bits() != found[i].to_bits();
+    let at = (0..expected.len()).find(differs)?;
+    Some(format!(
+        "output {at}: expected {:e}, found {:e}",
+        expected[at], found[at]
+    ))
+}
+
+/// An exact sum in 64 bits and the four float operations.
+fn i2_s_output(bytes: &[u8], shape: Shape, row: usize, token: &[f32], place: i2_s::Packing) -> f32 {
+    let mut values = vec![0; token.len()];
+    let activation = activation::quantise_row(token, &mut values);
+    let products = values.iter().enumerate().map(|(col, &value)| {
+        i64::from(i2_s::code(bytes, shape, row, col, place)) * i64::from(value)
+    });
+    let sum: i64 = products.sum();
+    let values: i64 = values.iter().map(|&value| i64::from(value)).sum();
+    (sum as f32 - values as f32) / activation.scale * i2_s::scale(bytes, shape)
+}
+
+/// First column to last, product and sum rounded each.
+fn plain(flavor: Flavor, weights: &Weights, bytes: &[u8], row: usize, token: &[f32]) -> f32 {
+    let mut decoded = vec![0.0; token.len()];
+    flavor.decode_row(bytes, &weights.scales, weights.shape, row, &mut decoded);
+    let mut sum = 0.0f32;
+    for (weight, x) in decoded.iter().zip(token) {
+        sum += weight * x;
+    }
+    sum
+}
+
+fn trits(name: &str, bytes: &[u8], row: usize, token: &[f32]) -> f32 {
+    let mut blocks = Vec::new();
+    blocks_of_256::quantise(token, &mut blocks);
+    let mut lanes = [0.0f32; 8];
+    for (b, block) in blocks.iter().enumerate() {
+        let index = row * blocks.len() + b;
+        let (scale, digit): (f32, Box<dyn Fn(usize) -> u8>) = match name {
+            "tq1_0" => {
+                let packed = &bytes.as_chunks().0[index];
+                (tq1_0::scale(packed), Box::new(|e| tq1_0::trit(packed, e)))
+            }
+            _ => {
+                let packed = &bytes.as_chunks().0[index];
+                (tq2_0::scale(packed), Box::new(|e| tq2_0::trit(packed, e)))
+            }
+        };
+        let scale = block.scale * scale;
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            let products =
+                of_lane(lane, 256).map(|e| i64::from(digit(e)) * value(&block.values, e));
+            let given_back: i64 = (32 * lane..32 * lane + 32)
+                .map(|e| value(&block.values, e))
+                .sum();
+            *total += (products.sum::<i64>() - given_back) as f32 * scale;
+        }
+    }
+    sum_of(lanes)
+}
+
+fn six_bits(bytes: &[u8], row: usize, token: &[f32]) -> f32 {
+    let mut blocks = Vec::new();
+    blocks_of_256::quantise(token, &mut blocks);
+    let mut lanes = [0.0f32; 8];
+    for (b, block) in blocks.iter().enumerate() {
+        let packed = &bytes.as_chunks().0[row * blocks.len() + b];
+        let scale = block.scale * q6_k::scale(packed);
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            let weight =
+                |e| i64::from(q6_k::quant(packed, e)) * i64::from(q6_k::group_scale(packed, e));
+            let products = of_lane(lane, 256).map(|e| weight(e) * value(&block.values, e));
+            *total = scale.mul_add(products.sum::<i64>() as f32, *total);
+        }
+    }
+    sum_of(lanes)
+}
+
+fn eight_bits(bytes: &[u8], row: usize, token: &[f32]) -> f32 {
+    let mut blocks = Vec::new();
+    blocks_of_32::quantise(token, &mut blocks);
+    let mut lanes = [0.0f32; 8];
+    for (b, block) in blocks.iter().enumerate() {
+        let packed = &bytes.as_chunks().0[row * blocks.len() + b];
+        let scale = q8_0::scale(packed) * block.scale;
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            let weight = |e| i64::from(q8_0::quant(packed, e));
+            let products = of_lane(lane, 32).map(|e| weight(e) * value(&block.values, e));
+            *total = scale.mul_add(products.sum::<i64>() as f32, *total);
+        }
+    }
+    sum_of(lanes)
+}
+
+/// The elements of a block that meet in a lane: four neighbours of every 32.
+fn of_lane(lane: usize, block: usize) -> impl Iterator<Item = usize> {
+    let four = move |start| (0..4).map(move |i| start + 4 * lane + i);
+    (0..block).step_by(32).flat_map(four)
+}
+
+fn value(values: &[i8], index: usize) -> i64 {
+    i64::from(values[index])
+}
+
+fn sum_of(l: [f32; 8]) -> f32 {
+    ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
+}
