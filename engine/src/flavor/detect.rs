@@ -234,17 +234,16 @@ impl<'a> Case<'a> {
     fn choose(&self, candidates: &[Candidate]) -> Result<(Flavor, String), Refusal> {
         let possible = || candidates.iter().filter(|c| c.excluded.is_none());
         let exact: Vec<Flavor> = possible().filter(|c| !c.roomy).map(|c| c.flavor).collect();
-        let roomy: Vec<Flavor> = possible().filter(|c| c.roomy).map(|c| c.flavor).collect();
+        // Any bytes can be QK256, so beyond an exact size there is no evidence of it.
+        let roomy = possible().filter(|c| c.roomy && c.flavor != Flavor::Qk256);
         // A size that fits to the byte is better evidence than one that leaves room.
-        let (mut survivors, size) = match exact.is_empty() {
+        let (survivors, size) = match exact.is_empty() {
             false => (exact, "its size fits exactly"),
-            true => (roomy, "it fits, with bytes to spare that nothing explains"),
+            true => (
+                roomy.map(|c| c.flavor).collect(),
+                "it fits, with bytes to spare that nothing explains",
+            ),
         };
-        // Codes that are never 3 and a sane scale right behind them are evidence of I2_S, to
-        // which bytes that could mean anything have nothing to oppose.
-        if survivors.iter().any(|flavor| flavor.is_i2_s()) {
-            survivors.retain(|&flavor| flavor != Flavor::Qk256);
-        }
         let i2_s = survivors.iter().filter(|flavor| flavor.is_i2_s()).count();
         match survivors[..] {
             [] => Err(self.none_fits(candidates)),
@@ -296,9 +295,18 @@ impl<'a> Case<'a> {
             let found = format!("{available} bytes to {until}");
             return self.tensor.refuse(code, "data", expected, found);
         }
+        let reason = |c: &Candidate| match &c.excluded {
+            Some(why) => why.clone(),
+            None => "there are bytes to spare and nothing speaks for it".into(),
+        };
+        // The packings of I2_S mostly share their reason, which is told once.
+        let same = |a: &Candidate, b: &Candidate| reason(a) == reason(b);
         let reasons: Vec<String> = candidates
-            .iter()
-            .filter_map(|c| Some(format!("not {}: {}", c.flavor, c.excluded.as_ref()?)))
+            .chunk_by(same)
+            .map(|group| {
+                let names: Vec<&str> = group.iter().map(|c| c.flavor.name()).collect();
+                format!("not {}: {}", names.join(", "), reason(&group[0]))
+            })
             .collect();
         let expected = "bytes that one of the packings explains";
         self.tensor
