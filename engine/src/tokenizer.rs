@@ -46,6 +46,8 @@ pub struct Tokenizer {
     special: Partition,
     /// What is found in every text.
     user_defined: Partition,
+    /// Special tokens that swallow the white space behind them, in order.
+    strip_after: Vec<Token>,
     chat_template: Option<String>,
     warnings: Vec<Warning>,
 }
@@ -115,15 +117,9 @@ impl Tokenizer {
         // A vocabulary too small for its special tokens lacks more than the bytes.
         let roles = Roles::read(metadata, &mut vocabulary, defaults, &mut warnings)?;
         let algorithm = algorithm(&vocabulary)?;
-        let of_kinds = |kinds: &[TokenKind]| -> Vec<Token> {
-            let tokens = vocabulary
-                .tokens()
-                .filter(|(_, _, kind)| kinds.contains(kind));
-            tokens.map(|(token, _, _)| token).collect()
-        };
         use TokenKind::{Control, Unknown, UserDefined};
-        let special = of_kinds(&[Control, Unknown, UserDefined]);
-        let user_defined = of_kinds(&[UserDefined]);
+        let special = vocabulary.of_kinds(&[Control, Unknown, UserDefined]);
+        let user_defined = vocabulary.of_kinds(&[UserDefined]);
         let strip_after = strip_after(metadata, &vocabulary, &special);
         let mut too_long = Oddity::default();
         for &token in &special {
@@ -138,8 +134,9 @@ impl Tokenizer {
             &mut warnings,
         );
         Ok(Tokenizer {
-            special: Partition::new(&vocabulary, special, strip_after.clone()),
-            user_defined: Partition::new(&vocabulary, user_defined, strip_after),
+            special: Partition::new(&vocabulary, special),
+            user_defined: Partition::new(&vocabulary, user_defined),
+            strip_after,
             chat_template: metadata
                 .string("tokenizer.chat_template")?
                 .map(str::to_owned),
@@ -169,7 +166,7 @@ impl Tokenizer {
         };
         // At the start of a text and after a special token a word begins.
         let mut word_begins = true;
-        for fragment in partition.fragments(&self.vocabulary, text) {
+        for fragment in partition.fragments(&self.vocabulary, text, &self.strip_after) {
             match fragment {
                 Fragment::Special(token) => tokens.push(token),
                 Fragment::Text(text) => self.encode_text(text, word_begins, &mut tokens),

@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use super::byte_level;
 use super::index::Index;
 use super::texts::Texts;
-use super::vocabulary::{Oddity, Vocabulary, element};
-use crate::gguf::{Metadata, Warning};
+use super::vocabulary::{MOST_STRINGS, Oddity, Vocabulary, element};
+use crate::gguf::{Array, Metadata, Warning};
 use crate::refusal::{Code, Refusal};
 
 const KEY: &str = "tokenizer.ggml.merges";
@@ -36,12 +36,8 @@ impl Merges {
         let Some(array) = metadata.array(KEY)? else {
             return Err(metadata.missing(KEY, "the merges of a byte-level vocabulary"));
         };
-        let wrong_type = || {
-            let found = format!("an array of {} {}", array.len, array.element_type.name());
-            metadata.refuse(Code::WrongKeyType, KEY, "an array of strings", found)
-        };
-        if array.len > i32::MAX as u64 {
-            let rule = format!("at most {} merges", i32::MAX);
+        if array.len > MOST_STRINGS {
+            let rule = format!("at most {MOST_STRINGS} merges");
             return Err(metadata.refuse(Code::VocabInvalid, KEY, rule, array.len));
         }
         let mut symbols = Symbols::new(vocabulary);
@@ -51,46 +47,31 @@ impl Merges {
             symbols.number(character.as_bytes())
         }));
         // Results first: a merge may build on one that stands behind it.
-        let mut joined = Vec::new();
-        let mut at = 0;
-        for (index, merge) in array.strings().ok_or_else(wrong_type)?.enumerate() {
-            let Some((left, right)) = parts(merge) else {
-                let found = format!("{:?}", String::from_utf8_lossy(merge));
-                let refusal = element(metadata, KEY, index, at);
-                return Err(refusal(
-                    Code::VocabInvalid,
-                    "two parts with a space between",
-                    &found,
-                ));
-            };
-            join(&mut joined, left, right);
-            symbols.number(&joined);
-            at += 8 + merge.len() as u64;
-        }
+        let merges = read_results(metadata, array, &mut symbols)?;
         let mut table = Merges {
             bytes,
-            merges: Vec::with_capacity(array.len as usize),
-            by_parts: Index::with_capacity(array.len as usize),
+            by_parts: Index::with_capacity(merges.len()),
+            merges,
             hasher: RandomState::new(),
         };
         let mut no_token = Oddity::default();
-        for (index, merge) in array.strings().ok_or_else(wrong_type)?.enumerate() {
-            let (left, right) = parts(merge).expect("all merges have two parts, see above");
-            join(&mut joined, left, right);
-            let merge = [left, right, &joined].map(|text| symbols.find(text));
-            let is_token = |symbol: &Option<u32>| symbol.is_some_and(|s| symbols.is_token(s));
-            no_token.note(index, !merge.iter().all(is_token));
+        let mut kept = 0;
+        for (index, merge) in strings(metadata, array)?.enumerate() {
+            let (left, right) = parts(merge).expect("read_results saw two parts in each");
+            let result = table.merges[index][2];
+            let merge = [symbols.find(left), symbols.find(right), Some(result)];
+            no_token.note(
+                index,
+                !merge.iter().all(|s| s.is_some_and(|s| symbols.is_token(s))),
+            );
             // A part that nothing builds never arises, so its merge never applies.
             if let [Some(left), Some(right), Some(result)] = merge {
-                table.add([left, right, result]);
+                kept += usize::from(table.place(kept, [left, right, result]));
             }
         }
-        no_token.report(
-            "MERGE_UNKNOWN_TOKEN",
-            KEY,
-            "a merge of or into no token",
-            warnings,
-        );
+        table.merges.truncate(kept);
+        let detail = "a merge of or into what is no token";
+        no_token.report("MERGE_UNKNOWN_TOKEN", KEY, detail, warnings);
         Ok(table)
     }
 
@@ -112,25 +93,59 @@ impl Merges {
         (is_left == left && is_right == right).then_some(result)
     }
 
-    /// Where two merges have the same parts the first counts.
-    fn add(&mut self, merge: [Symbol; 3]) {
+    /// Puts a merge at that rank, unless one with the same parts came before: the first counts.
+    fn place(&mut self, rank: usize, merge: [Symbol; 3]) -> bool {
         let [left, right, _] = merge;
         if self.rank(left, right).is_some() {
-            return;
+            return false;
         }
-        let rank = self.merges.len() as u32;
-        self.merges.push(merge);
-        let Merges {
-            merges,
-            by_parts,
-            hasher,
-            ..
-        } = self;
-        by_parts.insert(rank, |rank| {
-            let [left, right, _] = merges[rank as usize];
-            hasher.hash_one((left, right))
-        });
+        self.merges[rank] = merge;
+        let hash = |rank: u32| {
+            let [left, right, _] = self.merges[rank as usize];
+            self.hasher.hash_one((left, right))
+        };
+        self.by_parts.insert(rank as u32, hash);
+        true
     }
+}
+
+fn strings<'a>(
+    metadata: &Metadata,
+    array: Array<'a>,
+) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, Refusal> {
+    array.strings().ok_or_else(|| {
+        let found = format!("an array of {} {}", array.len, array.element_type.name());
+        metadata.refuse(Code::WrongKeyType, KEY, "an array of strings", found)
+    })
+}
+
+/// One entry for each merge, with the symbol it builds in the last place.
+fn read_results(
+    metadata: &Metadata,
+    array: Array<'_>,
+    symbols: &mut Symbols<'_>,
+) -> Result<Vec<[Symbol; 3]>, Refusal> {
+    let merges = strings(metadata, array)?;
+    let mut results = Vec::with_capacity(array.len as usize);
+    let mut joined = Vec::new();
+    let mut at = 0;
+    for (index, merge) in merges.enumerate() {
+        let Some((left, right)) = parts(merge) else {
+            let rule = "two parts with a space between";
+            let found = format!("{:?}", String::from_utf8_lossy(merge));
+            return Err(element(metadata, KEY, index, at)(
+                Code::VocabInvalid,
+                rule,
+                &found,
+            ));
+        };
+        joined.clear();
+        joined.extend_from_slice(left);
+        joined.extend_from_slice(right);
+        results.push([0, 0, symbols.number(&joined)]);
+        at += 8 + merge.len() as u64;
+    }
+    Ok(results)
 }
 
 /// The parts of a merge: the first space behind the first byte is between them.
@@ -138,12 +153,6 @@ fn parts(merge: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = 1 + merge.get(1..)?.iter().position(|&byte| byte == b' ')?;
     let (left, right) = (&merge[..space], &merge[space + 1..]);
     (!right.is_empty()).then_some((left, right))
-}
-
-fn join(joined: &mut Vec<u8>, left: &[u8], right: &[u8]) {
-    joined.clear();
-    joined.extend_from_slice(left);
-    joined.extend_from_slice(right);
 }
 
 /// Numbers for everything that can arise while merging.

@@ -22,26 +22,21 @@ pub(super) enum Fragment<'a> {
 
 /// Tokens to look for.
 pub(super) struct Partition {
-    /// In the order of their texts, so that one search narrows them down byte by byte.
+    /// In the order of their texts.
     tokens: Vec<Token>,
+    /// For each of them the place of the longest other one it begins with, or its own.
+    beginnings: Vec<u32>,
     /// Which bytes a token may begin with.
     begins: [bool; 256],
-    /// Tokens that swallow the white space behind them, in order.
-    strip_after: Vec<Token>,
 }
 
 impl Partition {
     /// Looks for `tokens`, except those too long and those that no text can contain.
-    pub(super) fn new(
-        vocabulary: &Vocabulary,
-        tokens: Vec<Token>,
-        strip_after: Vec<Token>,
-    ) -> Self {
+    pub(super) fn new(vocabulary: &Vocabulary, mut tokens: Vec<Token>) -> Self {
         let text = |token| vocabulary.text(token).unwrap_or_default();
         let possible = |token: &Token| {
             text(*token).len() <= LONGEST && std::str::from_utf8(text(*token)).is_ok()
         };
-        let mut tokens = tokens;
         tokens.retain(possible);
         tokens.sort_unstable_by_key(|&token| text(token));
         let mut begins = [false; 256];
@@ -51,20 +46,22 @@ impl Partition {
             }
         }
         Partition {
+            beginnings: beginnings(tokens.iter().map(|&token| text(token))),
             tokens,
             begins,
-            strip_after,
         }
     }
 
     /// Cuts `text` at special tokens: longer ones first, of equally long ones the lower id, of
-    /// one token its leftmost places. What a token has taken no other can use.
+    /// one token its leftmost places. What a token has taken no other can use. Those in
+    /// `strip_after`, which is in order, take the white space behind them too.
     pub(super) fn fragments<'a>(
         &self,
         vocabulary: &Vocabulary,
         text: &'a str,
+        strip_after: &[Token],
     ) -> Vec<Fragment<'a>> {
-        let taken = self.take(vocabulary, text);
+        let taken = self.take(vocabulary, text, strip_after);
         let mut fragments = Vec::with_capacity(2 * taken.len() + 1);
         let mut at = 0;
         for (&start, place) in &taken {
@@ -83,7 +80,12 @@ impl Partition {
     /// Each place in the text has one candidate, the longest token that may still stand there. A
     /// candidate gives way to a shorter one only when a token that it overlaps was placed behind
     /// it, and a token of `n` bytes overlaps fewer than `n` places: the work is that of a sort.
-    fn take(&self, vocabulary: &Vocabulary, text: &str) -> BTreeMap<usize, Place> {
+    fn take(
+        &self,
+        vocabulary: &Vocabulary,
+        text: &str,
+        strip_after: &[Token],
+    ) -> BTreeMap<usize, Place> {
         let bytes = text.as_bytes();
         let mut candidates = BinaryHeap::new();
         let consider = |candidates: &mut BinaryHeap<_>, start: usize, end: usize| {
@@ -109,7 +111,7 @@ impl Partition {
                 continue;
             }
             let mut end = start + len;
-            if self.strip_after.binary_search(&token).is_ok() {
+            if strip_after.binary_search(&token).is_ok() {
                 let blank = |byte: &&u8| byte.is_ascii_whitespace() || **byte == 0x0b;
                 end += bytes[end..limit].iter().take_while(blank).count();
             }
@@ -118,36 +120,50 @@ impl Partition {
         taken
     }
 
-    /// The longest token that `text` begins with, and its length.
+    /// The longest token that `text` begins with, and its length. It is the last one before
+    /// `text` in order, or a beginning of that one: whatever lies between begins with it too.
     fn longest(&self, vocabulary: &Vocabulary, text: &[u8]) -> Option<(Token, usize)> {
         if !self.begins[usize::from(*text.first()?)] {
             return None;
         }
-        let mut found = None;
-        let mut tokens = &self.tokens[..];
-        for (at, &byte) in text.iter().enumerate() {
-            let byte_of = |token: Token| {
-                vocabulary
-                    .text(token)
-                    .and_then(|text| text.get(at).copied())
-            };
-            let from = tokens.partition_point(|&token| byte_of(token) < Some(byte));
-            let to = tokens.partition_point(|&token| byte_of(token) <= Some(byte));
-            tokens = &tokens[from..to];
-            let Some(&first) = tokens.first() else { break };
-            // The shortest of those left stands first, as the beginning of the others.
-            if vocabulary
-                .text(first)
-                .is_some_and(|text| text.len() == at + 1)
-            {
-                found = Some((first, at + 1));
+        let token_text = |place: u32| {
+            vocabulary
+                .text(self.tokens[place as usize])
+                .unwrap_or_default()
+        };
+        let behind = self
+            .tokens
+            .partition_point(|&token| vocabulary.text(token) <= Some(text));
+        let last = behind.checked_sub(1)? as u32;
+        let pairs = token_text(last).iter().zip(text);
+        let common = pairs.take_while(|(left, right)| left == right).count();
+        let mut place = last;
+        loop {
+            let len = token_text(place).len();
+            if len <= common {
+                return Some((self.tokens[place as usize], len));
             }
-            if tokens.len() == 1 && found.is_some_and(|(token, _)| token == first) {
-                break;
+            let shorter = self.beginnings[place as usize];
+            if shorter == place {
+                return None;
             }
+            place = shorter;
         }
-        found
     }
+}
+
+/// For each of the texts, which are in order, the longest other one it begins with, or itself.
+fn beginnings<'a>(texts: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u32> {
+    let mut open: Vec<(u32, &[u8])> = Vec::new();
+    let mut found = Vec::with_capacity(texts.len());
+    for (place, text) in (0..).zip(texts) {
+        while open.last().is_some_and(|(_, last)| !text.starts_with(last)) {
+            open.pop();
+        }
+        found.push(open.last().map_or(place, |&(shorter, _)| shorter));
+        open.push((place, text));
+    }
+    found
 }
 
 /// Where a token stands, with the white space it swallowed.

@@ -17,6 +17,8 @@ pub(super) const SPACE: &str = "\u{2581}";
 pub(super) struct SentencePiece {
     /// The token that stands for each byte.
     bytes: Box<[Token; 256]>,
+    /// Which bytes stand side by side in some token: by the first, a bit for each second.
+    neighbours: Box<[[u64; 4]; 256]>,
 }
 
 impl SentencePiece {
@@ -39,14 +41,45 @@ impl SentencePiece {
                 )
             })?;
         }
-        Ok(SentencePiece { bytes })
+        let mut neighbours = Box::new([[0; 4]; 256]);
+        for text in vocabulary.texts() {
+            for pair in text.windows(2) {
+                neighbours[usize::from(pair[0])][usize::from(pair[1] >> 6)] |= 1 << (pair[1] & 63);
+            }
+        }
+        Ok(SentencePiece { bytes, neighbours })
     }
 
     /// Appends the ids of a text without special tokens.
     pub(super) fn encode(&self, vocabulary: &Vocabulary, text: &str, out: &mut Vec<Token>) {
         let text = text.replace(' ', SPACE);
-        let mut pieces = Pieces::start(vocabulary, &text);
-        pieces.merge();
+        let mut pieces = Pieces::default();
+        // No token reaches across a place that it would have to contain, so what is left and
+        // right of it merges on its own, and short queues are quick ones.
+        let mut start = 0;
+        for (at, _) in text.char_indices().skip(1).chain([(text.len(), ' ')]) {
+            if at == text.len()
+                || !self.are_neighbours(text.as_bytes()[at - 1], text.as_bytes()[at])
+            {
+                self.encode_part(vocabulary, &text[start..at], &mut pieces, out);
+                start = at;
+            }
+        }
+    }
+
+    fn are_neighbours(&self, left: u8, right: u8) -> bool {
+        self.neighbours[usize::from(left)][usize::from(right >> 6)] >> (right & 63) & 1 == 1
+    }
+
+    fn encode_part(
+        &self,
+        vocabulary: &Vocabulary,
+        text: &str,
+        pieces: &mut Pieces,
+        out: &mut Vec<Token>,
+    ) {
+        pieces.start(vocabulary, text);
+        pieces.merge(vocabulary, text.as_bytes());
         for (start, node) in pieces.nodes.iter().enumerate() {
             let Some(end) = node.end else { continue };
             let piece = &text.as_bytes()[start..end];
@@ -64,10 +97,9 @@ pub(super) fn byte(text: &[u8]) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// A text being merged.
-struct Pieces<'a> {
-    vocabulary: &'a Vocabulary,
-    text: &'a [u8],
+/// A part of a text being merged. Kept from part to part for its allocations.
+#[derive(Default)]
+struct Pieces {
     /// One for each byte; a piece lives at its first byte.
     nodes: Vec<Node>,
     /// Joins to try, highest score first, then leftmost. May name pieces that have grown since.
@@ -86,56 +118,52 @@ struct Node {
 struct Join {
     score: f32,
     left: usize,
-    /// Where the token would end. If it does not any more, the join is out of date.
-    end: usize,
+    /// Where they meet and where the right one ends. If they do not any more, the join is out of
+    /// date.
     middle: usize,
+    end: usize,
 }
 
-impl<'a> Pieces<'a> {
-    fn start(vocabulary: &'a Vocabulary, text: &'a str) -> Self {
+impl Pieces {
+    fn start(&mut self, vocabulary: &Vocabulary, text: &str) {
         let inside = Node {
             previous: None,
             end: None,
         };
-        let mut pieces = Pieces {
-            vocabulary,
-            text: text.as_bytes(),
-            nodes: vec![inside; text.len()],
-            queue: BinaryHeap::new(),
-        };
+        self.nodes.clear();
+        self.nodes.resize(text.len(), inside);
         let mut previous = None;
         for (start, character) in text.char_indices() {
             let end = Some(start + character.len_utf8());
-            pieces.nodes[start] = Node { previous, end };
+            self.nodes[start] = Node { previous, end };
             previous = Some(start);
         }
+        self.queue.clear();
         for (start, _) in text.char_indices() {
-            pieces.consider(Some(start));
+            self.consider(vocabulary, text.as_bytes(), start);
         }
-        pieces
     }
 
     /// Queues the join of the piece at `left` with the next one, if it makes a token.
-    fn consider(&mut self, left: Option<usize>) {
-        let Some(left) = left else { return };
+    fn consider(&mut self, vocabulary: &Vocabulary, text: &[u8], left: usize) {
         let Some(middle) = self.nodes[left].end else {
             return;
         };
         let Some(end) = self.nodes.get(middle).and_then(|right| right.end) else {
             return;
         };
-        if let Some(token) = self.vocabulary.find(&self.text[left..end]) {
-            let score = self.vocabulary.score(token);
+        if let Some(token) = vocabulary.find(&text[left..end]) {
+            let score = vocabulary.score(token);
             self.queue.push(Join {
                 score,
                 left,
-                end,
                 middle,
+                end,
             });
         }
     }
 
-    fn merge(&mut self) {
+    fn merge(&mut self, vocabulary: &Vocabulary, text: &[u8]) {
         while let Some(join) = self.queue.pop() {
             let left = self.nodes[join.left];
             let right = self.nodes[join.middle];
@@ -147,8 +175,10 @@ impl<'a> Pieces<'a> {
             if let Some(after) = self.nodes.get_mut(join.end) {
                 after.previous = Some(join.left);
             }
-            self.consider(left.previous);
-            self.consider(Some(join.left));
+            if let Some(before) = left.previous {
+                self.consider(vocabulary, text, before);
+            }
+            self.consider(vocabulary, text, join.left);
         }
     }
 }

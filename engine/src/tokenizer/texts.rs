@@ -10,6 +10,8 @@ pub(super) struct Texts {
     bytes: Vec<u8>,
     /// Where each string ends; it starts where the one before ends.
     ends: Vec<usize>,
+    /// Bytes of the longest string.
+    longest: usize,
     index: Index,
     hasher: RandomState,
 }
@@ -20,6 +22,7 @@ impl Texts {
         Texts {
             bytes: Vec::with_capacity(bytes),
             ends: Vec::with_capacity(count),
+            longest: 0,
             index: Index::with_capacity(count),
             hasher: RandomState::new(),
         }
@@ -41,8 +44,11 @@ impl Texts {
         Some(&self.bytes[start..end])
     }
 
-    /// The number of that string.
+    /// The number of that string. A text longer than all of them costs nothing.
     pub(super) fn find(&self, text: &[u8]) -> Option<u32> {
+        if text.len() > self.longest {
+            return None;
+        }
         let hash = self.hasher.hash_one(text);
         self.index
             .find(hash, |number| self.get(number) == Some(text))
@@ -53,14 +59,16 @@ impl Texts {
         if let Some(number) = self.find(text) {
             return Err(number);
         }
-        let number = u32::try_from(self.ends.len()).expect("fewer strings than bytes in a file");
+        let number = u32::try_from(self.ends.len()).expect("fewer than vocabulary::MOST_STRINGS");
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len());
+        self.longest = self.longest.max(text.len());
         let Texts {
             bytes,
             ends,
             index,
             hasher,
+            ..
         } = self;
         index.insert(number, |number| {
             let number = number as usize;

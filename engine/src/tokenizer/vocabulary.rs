@@ -12,6 +12,9 @@ const TOKENS: &str = "tokenizer.ggml.tokens";
 const KINDS: &str = "tokenizer.ggml.token_type";
 const SCORES: &str = "tokenizer.ggml.scores";
 
+/// Numbers of tokens, and of what merging them can build, add up below `u32::MAX`.
+pub(super) const MOST_STRINGS: u64 = 1 << 30;
+
 /// What a token is for, as the file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
@@ -37,8 +40,6 @@ pub(super) struct Vocabulary {
     kinds: Vec<TokenKind>,
     /// Scores by id; empty where all are 0 or nobody asks.
     scores: Vec<f32>,
-    /// Bytes of the longest token.
-    longest: usize,
 }
 
 impl Vocabulary {
@@ -51,19 +52,14 @@ impl Vocabulary {
         let Some(tokens) = metadata.array(TOKENS)? else {
             return Err(metadata.missing(TOKENS, "the vocabulary"));
         };
-        if tokens.len == 0 || tokens.len > i32::MAX as u64 {
-            let rule = format!("1..={} tokens", i32::MAX);
+        if tokens.len == 0 || tokens.len > MOST_STRINGS {
+            let rule = format!("1..={MOST_STRINGS} tokens");
             return Err(metadata.refuse(Code::VocabInvalid, TOKENS, rule, tokens.len));
         }
         let texts = read_texts(metadata, tokens, warnings)?;
-        let longest = (0..texts.len() as u32)
-            .filter_map(|t| texts.get(t))
-            .map(<[u8]>::len)
-            .max();
         Ok(Vocabulary {
             kinds: read_kinds(metadata, texts.len())?,
             scores: read_scores(metadata, texts.len(), keep_scores)?,
-            longest: longest.unwrap_or(0),
             texts,
         })
     }
@@ -76,11 +72,7 @@ impl Vocabulary {
         self.texts.get(token)
     }
 
-    /// Never slower than its longest token, however long `text` is.
     pub(super) fn find(&self, text: &[u8]) -> Option<Token> {
-        if text.len() > self.longest {
-            return None;
-        }
         self.texts.find(text)
     }
 
@@ -96,10 +88,21 @@ impl Vocabulary {
         self.scores.get(token as usize).copied().unwrap_or(0.0)
     }
 
-    pub(super) fn tokens(&self) -> impl Iterator<Item = (Token, &[u8], TokenKind)> {
-        let texts = (0..self.len() as Token).filter_map(|token| self.texts.get(token));
-        let numbered = texts.zip(&self.kinds).enumerate();
-        numbered.map(|(token, (text, &kind))| (token as Token, text, kind))
+    pub(super) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len() as Token).filter_map(|token| self.texts.get(token))
+    }
+
+    /// The tokens of those kinds, in order.
+    pub(super) fn of_kinds(&self, kinds: &[TokenKind]) -> Vec<Token> {
+        let wanted = |kind: &TokenKind| kinds.contains(kind);
+        let mut tokens = Vec::with_capacity(self.kinds.iter().filter(|&kind| wanted(kind)).count());
+        let numbered = (0..).zip(&self.kinds);
+        tokens.extend(
+            numbered
+                .filter(|(_, kind)| wanted(kind))
+                .map(|(token, _)| token),
+        );
+        tokens
     }
 }
 
