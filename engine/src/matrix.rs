@@ -17,6 +17,7 @@ use crate::kernels::Kernel;
 use crate::refusal::{Code, Refusal};
 
 pub use parallel::Workspace;
+pub(crate) use parallel::{Band, over_bands};
 
 use blocks::{Blocks, Format};
 use decoded::Decoded;
@@ -63,15 +64,28 @@ impl Matrix {
         forced: Option<Flavor>,
         kernel: Kernel,
     ) -> Result<Self, Refusal> {
-        match tensor.type_id {
-            0 => Dense::new(gguf, tensor, Float::F32).map(Matrix::Dense),
-            1 => Dense::new(gguf, tensor, Float::F16).map(Matrix::Dense),
-            30 => Dense::new(gguf, tensor, Float::Bf16).map(Matrix::Dense),
-            8 => Packed::blocks(gguf, tensor, Format::Q8_0, kernel).map(Matrix::Packed),
-            14 => Packed::blocks(gguf, tensor, Format::Q6K, kernel).map(Matrix::Packed),
+        Self::with_evidence(gguf, tensor, forced, kernel).map(|(matrix, _)| matrix)
+    }
+
+    /// The same, with what was found out about the packing where there was a decision to take.
+    pub fn with_evidence(
+        gguf: &Gguf,
+        tensor: &TensorInfo,
+        forced: Option<Flavor>,
+        kernel: Kernel,
+    ) -> Result<(Self, Option<Detection>), Refusal> {
+        let dense = |format| Dense::new(gguf, tensor, format).map(Matrix::Dense);
+        let blocks = |format| Packed::blocks(gguf, tensor, format, kernel).map(Matrix::Packed);
+        let matrix = match tensor.type_id {
+            0 => dense(Float::F32),
+            1 => dense(Float::F16),
+            30 => dense(Float::Bf16),
+            8 => blocks(Format::Q8_0),
+            14 => blocks(Format::Q6K),
             26 | 34..=36 => {
                 let detection = flavor::detect(gguf, tensor, forced)?;
-                Packed::detected(gguf, tensor, &detection, kernel).map(Matrix::Packed)
+                let packed = Packed::detected(gguf, tensor, &detection, kernel)?;
+                return Ok((Matrix::Packed(packed), Some(detection)));
             }
             id => Err(tensor.refuse(
                 Code::DtypeMismatch,
@@ -79,7 +93,8 @@ impl Matrix {
                 "F32 (0), F16 (1), Q8_0 (8), Q6_K (14), BF16 (30) or a ternary packing",
                 id,
             )),
-        }
+        };
+        matrix.map(|matrix| (matrix, None))
     }
 
     /// Number of rows: outputs.

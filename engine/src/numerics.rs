@@ -1,5 +1,22 @@
 //! Named arithmetics: lane counts, reduction trees, FMA places and f16 roundings of every float
 //! operation, one file per profile. The transformer does not know which one is in force.
+//!
+//! A float result depends on the order of its operations, so the order is part of what is
+//! computed. [`Profile`] names an order; [`arithmetic`] pairs it with the instructions of this
+//! machine, which change the speed and never a bit.
+//!
+//! `sin`, `cos`, `pow` and the scalar `exp` come from the platform's C library, as they do in
+//! the programs these orders were taken from; all published numbers are glibc's.
+
+pub mod dense;
+pub mod elementwise;
+pub mod ggml_avx2;
+pub mod ggml_avx512;
+pub mod half;
+mod instances;
+pub mod lanes;
+
+pub use instances::{Arithmetic, arithmetic};
 
 /// One fixed order of float operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -7,13 +24,24 @@ pub enum Profile {
     /// ggml built for AVX-512: 16 lanes.
     #[default]
     GgmlAvx512,
+    /// ggml built for AVX2, FMA and F16C: 8 lanes.
+    GgmlAvx2,
 }
 
 impl Profile {
+    /// Every profile there is.
+    pub const ALL: [Profile; 2] = [Profile::GgmlAvx512, Profile::GgmlAvx2];
+
     /// Stable name, e.g. `ggml-avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Profile::GgmlAvx512 => "ggml-avx512",
+            Profile::GgmlAvx2 => "ggml-avx2",
         }
+    }
+
+    /// The profile of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 }

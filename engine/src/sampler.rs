@@ -17,6 +17,12 @@ pub struct Sampling {
 }
 
 /// The index of the largest logit; the lowest index wins a tie.
-pub fn greedy(_logits: &[f32]) -> Token {
-    todo!("sampler")
+pub fn greedy(logits: &[f32]) -> Token {
+    let mut best = 0;
+    for (i, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = i;
+        }
+    }
+    best as Token
 }

@@ -1,64 +1,17 @@
 //! The engine's front door: [`Model`] opens a file, [`Session`] feeds it tokens.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+mod model;
+
+use std::num::NonZeroUsize;
 
 use crate::Token;
-use crate::bytes::{FileStamp, Storage};
-use crate::config::Config;
-use crate::flavor::{Detection, Flavor};
-use crate::gguf::Gguf;
-use crate::kernels::Kernel;
-use crate::numerics::Profile;
-use crate::refusal::Refusal;
-use crate::tokenizer::Tokenizer;
+use crate::numerics::{Profile, arithmetic};
+use crate::refusal::{Code, Refusal};
 use crate::transformer::probe::Probe;
+use crate::transformer::{self, Nodes, NotFinite, State};
 
-/// How a model is opened. The default reads into memory, detects the packing and takes the best
-/// kernel.
-#[derive(Debug, Clone, Default)]
-pub struct OpenOptions {
-    /// Read or map.
-    pub storage: Storage,
-    /// Overrides the detected packing where several are possible.
-    pub flavor: Option<Flavor>,
-    /// Forces a kernel; `None` takes the best.
-    pub kernel: Option<Kernel>,
-}
-
-/// A loaded model.
-pub struct Model {}
-
-impl Model {
-    /// Opens, validates and binds a model file.
-    pub fn open(_path: &Path, _options: &OpenOptions) -> Result<Self, Refusal> {
-        todo!("session")
-    }
-    /// The hyper-parameters.
-    pub fn config(&self) -> &Config {
-        todo!("session")
-    }
-    /// The file it came from.
-    pub fn gguf(&self) -> &Gguf {
-        todo!("session")
-    }
-    /// The tokenizer, unless the file has no vocabulary.
-    pub fn tokenizer(&self) -> Option<&Tokenizer> {
-        todo!("session")
-    }
-    /// Tensor name and what was decided about its packing, in file order.
-    pub fn detections(&self) -> &[(String, Detection)] {
-        todo!("session")
-    }
-    /// The kernel in force.
-    pub fn kernel(&self) -> Kernel {
-        todo!("session")
-    }
-    /// Identity of the file when it was opened; compare again after use.
-    pub fn stamp(&self) -> FileStamp {
-        todo!("session")
-    }
-}
+pub use model::{Model, OpenOptions};
 
 /// How a session computes.
 #[derive(Debug, Clone)]
@@ -78,11 +31,14 @@ pub struct SessionOptions {
 pub enum Wanted {
     /// Every position.
     All,
-    /// The last position only.
+    /// The last position only. What only others need is not computed, and the order of
+    /// operations is that of a single row: the bits may differ from the same position's in
+    /// [`Wanted::All`].
     Last,
 }
 
-/// Why a pass was not computed, or what it computed is not usable.
+/// Why a pass was not computed, or what it computed is not usable. The session is as it was
+/// before the feed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EvalError {
     /// More positions than the cache holds; nothing was computed.
@@ -107,44 +63,79 @@ pub enum EvalError {
         /// Number of tokens there are.
         vocab_size: usize,
     },
-    /// A value that is not a number came out of an operation.
+    /// A logit is not a number, or infinite.
     #[error("NOT_FINITE: {value} in node {node} at element {index}")]
     NotFinite {
-        /// The first node that held one.
+        /// The first node that held such a value.
         node: String,
         /// Flat index in it.
         index: usize,
         /// NaN or an infinity, as text.
         value: String,
     },
+    /// The cache or the buffers of attention could not grow.
+    #[error("{0}")]
+    OutOfMemory(Refusal),
 }
 
 /// One sequence being computed: scratch buffers and the key/value cache.
 pub struct Session<'m> {
-    #[allow(dead_code)]
     model: &'m Model,
+    ubatch: usize,
+    state: State,
 }
 
 impl<'m> Session<'m> {
-    /// Allocates everything a pass needs.
-    pub fn new(_model: &'m Model, _options: SessionOptions) -> Result<Self, Refusal> {
-        todo!("session")
+    /// Allocates everything a pass needs. A cache too long to allocate at once grows when it is
+    /// needed.
+    pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, Refusal> {
+        let at_least_one = |value: usize, field: &str| {
+            NonZeroUsize::new(value)
+                .ok_or_else(|| Refusal::new(Code::HparamInvalid, field, "at least 1", value))
+        };
+        let threads = at_least_one(options.threads, "session.threads")?;
+        let context = at_least_one(options.context, "session.context")?.get();
+        let ubatch = at_least_one(options.ubatch, "session.ubatch")?.get();
+        let most = model.config().context_length;
+        if context > most {
+            let rule = format!("at most {most}, what the model was made for");
+            return Err(Refusal::new(
+                Code::HparamInvalid,
+                "session.context",
+                rule,
+                context,
+            ));
+        }
+        let ubatch = ubatch.min(context);
+        let arithmetic = arithmetic(options.profile, model.kernel());
+        Ok(Session {
+            model,
+            ubatch,
+            state: State::new(model.config(), arithmetic, context, ubatch, threads)?,
+        })
     }
 
     /// Computes `tokens` after what was fed before, in ubatches, and returns the wanted logits,
-    /// `(positions, vocab_size)` row-major.
+    /// `(positions, vocab_size)` row-major. An empty feed has no logits.
     pub fn feed(
         &mut self,
-        _tokens: &[Token],
-        _wanted: Wanted,
-        _probe: &mut dyn Probe,
+        tokens: &[Token],
+        wanted: Wanted,
+        probe: &mut dyn Probe,
     ) -> Result<Vec<f32>, EvalError> {
-        todo!("session")
+        let before = self.len();
+        let result = self
+            .check(tokens)
+            .and_then(|()| self.compute(tokens, wanted, probe));
+        if result.is_err() {
+            self.truncate(before);
+        }
+        result
     }
 
     /// Number of positions fed.
     pub fn len(&self) -> usize {
-        todo!("session")
+        self.state.cache.filled()
     }
 
     /// Whether nothing was fed yet.
@@ -153,7 +144,76 @@ impl<'m> Session<'m> {
     }
 
     /// Forgets every position from `len` on.
-    pub fn truncate(&mut self, _len: usize) {
-        todo!("session")
+    pub fn truncate(&mut self, len: usize) {
+        self.state.cache.truncate(len);
+    }
+
+    fn check(&self, tokens: &[Token]) -> Result<(), EvalError> {
+        let (used, context) = (self.len(), self.state.cache.context());
+        if tokens.len() > context - used {
+            return Err(EvalError::ContextFull {
+                used,
+                context,
+                asked: tokens.len(),
+            });
+        }
+        let vocab_size = self.model.config().vocab_size;
+        match tokens
+            .iter()
+            .position(|&token| token as usize >= vocab_size)
+        {
+            None => Ok(()),
+            Some(position) => Err(EvalError::TokenOutOfRange {
+                token: tokens[position],
+                position,
+                vocab_size,
+            }),
+        }
+    }
+
+    fn compute(
+        &mut self,
+        tokens: &[Token],
+        wanted: Wanted,
+        probe: &mut dyn Probe,
+    ) -> Result<Vec<f32>, EvalError> {
+        let (config, weights) = (self.model.config(), self.model.weights());
+        let rows = match wanted {
+            Wanted::All => tokens.len(),
+            Wanted::Last => tokens.len().min(1),
+        };
+        let mut logits = transformer::logits(config, rows).map_err(EvalError::OutOfMemory)?;
+        let mut rest = logits.as_mut_slice();
+        let ubatches = tokens.len().div_ceil(self.ubatch);
+        for (i, ubatch) in tokens.chunks(self.ubatch).enumerate() {
+            let rows = match wanted {
+                Wanted::All => ubatch.len(),
+                Wanted::Last => usize::from(i + 1 == ubatches),
+            };
+            let (own, after) = rest.split_at_mut(rows * config.vocab_size);
+            rest = after;
+            self.state
+                .reserve(ubatch.len())
+                .map_err(EvalError::OutOfMemory)?;
+            let mut nodes = Nodes::new(probe);
+            transformer::forward(config, weights, ubatch, &mut self.state, &mut nodes, own);
+            if own.iter().any(|logit| !logit.is_finite()) {
+                let first = nodes
+                    .not_finite()
+                    .expect("the logits themselves are a node");
+                return Err(first.into());
+            }
+        }
+        Ok(logits)
+    }
+}
+
+impl From<NotFinite> for EvalError {
+    fn from(NotFinite { node, index, value }: NotFinite) -> Self {
+        EvalError::NotFinite {
+            node: node.to_string(),
+            index,
+            value: value.to_string(),
+        }
     }
 }

@@ -1,1 +1,149 @@
 //! Binds tensor names to matrices whose shapes are verified against the configuration.
+//!
+//! A tensor that is missing or has another shape is a refusal that names it; nothing is ever
+//! filled in.
+#![forbid(unsafe_code)]
+
+mod binder;
+
+use crate::config::{Architecture, Config};
+use crate::flavor::{Detection, Flavor};
+use crate::gguf::{Gguf, Warning};
+use crate::kernels::Kernel;
+use crate::matrix::Matrix;
+use crate::refusal::Refusal;
+
+use binder::Binder;
+
+/// A matrix with what the architecture lets follow it.
+pub struct Linear {
+    /// The matrix.
+    pub matrix: Matrix,
+    /// One factor for every output, from a `.scale` tensor.
+    pub scale: Option<f32>,
+    /// One summand per output, from a `.bias` tensor.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// One layer.
+pub struct Block {
+    /// (embedding)
+    pub attention_norm: Vec<f32>,
+    /// (heads · head_dim, embedding)
+    pub query: Linear,
+    /// (kv heads · head_dim, embedding)
+    pub key: Linear,
+    /// (kv heads · head_dim, embedding)
+    pub value: Linear,
+    /// (heads · head_dim), where the architecture has it
+    pub attention_sub_norm: Option<Vec<f32>>,
+    /// (embedding, heads · head_dim)
+    pub attention_output: Linear,
+    /// (embedding)
+    pub feed_forward_norm: Vec<f32>,
+    /// (feed-forward, embedding)
+    pub gate: Linear,
+    /// (feed-forward, embedding)
+    pub up: Linear,
+    /// (feed-forward), where the architecture has it
+    pub feed_forward_sub_norm: Option<Vec<f32>>,
+    /// (embedding, feed-forward)
+    pub down: Linear,
+}
+
+/// Everything a forward pass multiplies with.
+pub struct Weights {
+    /// (vocabulary, embedding)
+    pub embedding: Matrix,
+    /// The layers, first to last.
+    pub blocks: Vec<Block>,
+    /// (embedding)
+    pub output_norm: Vec<f32>,
+    /// What rotation angles are divided by, (rotated dimensions / 2).
+    pub rope_factors: Option<Vec<f32>>,
+    /// Tensor name and what was decided about its packing, in file order, for every tensor whose
+    /// packing had to be decided.
+    pub detections: Vec<(String, Detection)>,
+    /// What is odd about the tensors.
+    pub warnings: Vec<Warning>,
+    output: Option<Matrix>,
+}
+
+impl Weights {
+    /// Finds every tensor the architecture asks for. `forced` chooses among possible packings.
+    pub fn bind(
+        gguf: &Gguf,
+        config: &Config,
+        forced: Option<Flavor>,
+        kernel: Kernel,
+    ) -> Result<Self, Refusal> {
+        let mut binder = Binder::new(gguf, config.architecture, forced, kernel);
+        let (vocabulary, width) = (config.vocab_size, config.embedding_length);
+        let embedding = binder.matrix("token_embd.weight", vocabulary, width)?;
+        let output_norm = binder.vector("output_norm.weight", width)?;
+        let output = match config.architecture {
+            Architecture::Llama => binder.optional_matrix("output.weight", vocabulary, width)?,
+            Architecture::Bitnet => {
+                binder.forbid(
+                    "output.weight",
+                    "logits of this architecture come from token_embd",
+                )?;
+                None
+            }
+            Architecture::Bitnet25 | Architecture::BitnetB158 => {
+                binder.ignore("output.weight", "logits come from token_embd");
+                None
+            }
+        };
+        let rope_factors = match config.architecture {
+            Architecture::Bitnet => None,
+            _ => binder.optional_vector("rope_freqs.weight", config.rope_dimensions / 2)?,
+        };
+        let blocks = (0..config.block_count)
+            .map(|layer| block(&mut binder, config, layer))
+            .collect::<Result<_, _>>()?;
+        let (warnings, detections) = binder.finish();
+        Ok(Weights {
+            embedding,
+            blocks,
+            output_norm,
+            rope_factors,
+            warnings,
+            output,
+            detections,
+        })
+    }
+
+    /// What turns hidden states into logits, (vocabulary, embedding).
+    pub fn head(&self) -> &Matrix {
+        self.output.as_ref().unwrap_or(&self.embedding)
+    }
+}
+
+fn block(binder: &mut Binder, config: &Config, layer: usize) -> Result<Block, Refusal> {
+    let width = config.embedding_length;
+    let inner = config.feed_forward_length;
+    let heads = config.head_count * config.head_dim;
+    let kv_heads = config.head_count_kv * config.head_dim;
+    let name = |part: &str| format!("blk.{layer}.{part}");
+    let sub_norm = |binder: &mut Binder, part: &str, len: usize| {
+        let present = config.has_sub_norms;
+        present
+            .then(|| binder.vector(&format!("{}.weight", name(part)), len))
+            .transpose()
+    };
+    let block = Block {
+        attention_norm: binder.vector(&name("attn_norm.weight"), width)?,
+        query: binder.linear(&name("attn_q"), heads, width)?,
+        key: binder.linear(&name("attn_k"), kv_heads, width)?,
+        value: binder.linear(&name("attn_v"), kv_heads, width)?,
+        attention_sub_norm: sub_norm(binder, "attn_sub_norm", heads)?,
+        attention_output: binder.linear(&name("attn_output"), width, heads)?,
+        feed_forward_norm: binder.vector(&name("ffn_norm.weight"), width)?,
+        gate: binder.linear(&name("ffn_gate"), inner, width)?,
+        up: binder.linear(&name("ffn_up"), inner, width)?,
+        feed_forward_sub_norm: sub_norm(binder, "ffn_sub_norm", inner)?,
+        down: binder.linear(&name("ffn_down"), width, inner)?,
+    };
+    Ok(block)
+}

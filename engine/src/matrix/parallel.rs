@@ -43,13 +43,13 @@ impl Workspace {
 }
 
 /// A share of the outputs: a range of rows, and for each token the outputs of those rows.
-pub(super) struct Band<'a> {
+pub(crate) struct Band<'a> {
     pub rows: Range<usize>,
     pub outputs: Vec<&'a mut [f32]>,
 }
 
 /// Runs `work` on every band, one thread each.
-pub(super) fn over_bands(
+pub(crate) fn over_bands(
     out: &mut [f32],
     rows: usize,
     threads: NonZeroUsize,

@@ -11,20 +11,33 @@ pub struct Node {
     pub name: &'static str,
     /// Suffix after the layer, e.g. ` (reshaped)`; usually empty.
     pub suffix: &'static str,
-    /// Layer, or `None` for the values before and after the stack.
-    pub layer: Option<usize>,
+    /// What the name needs to be unique.
+    pub place: Place,
     /// Operation that made it, e.g. `MUL_MAT`.
     pub op: &'static str,
-    /// How many nodes of this name, layer and operation came before it in the pass.
+    /// How many nodes of this name, place and operation came before it in the pass.
     pub occurrence: usize,
 }
 
+/// Where a node belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Before or after the layers.
+    Model,
+    /// In one layer.
+    Layer(usize),
+    /// A value without a name of its own, known by its number among all values of the pass.
+    Number(usize),
+}
+
 impl fmt::Display for Node {
-    /// `attn_norm-0|MUL#0`
+    /// `attn_norm-0|MUL#0`, `result_norm|MUL#0`, `node_137|GET_ROWS#0`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
-        if let Some(layer) = self.layer {
-            write!(f, "-{layer}")?;
+        match self.place {
+            Place::Model => {}
+            Place::Layer(layer) => write!(f, "-{layer}")?,
+            Place::Number(number) => write!(f, "_{number}")?,
         }
         write!(f, "{}|{}#{}", self.suffix, self.op, self.occurrence)
     }

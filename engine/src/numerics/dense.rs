@@ -1,0 +1,71 @@
+//! Products of dense rows with activations, many rows to a call: which of the row products of a
+//! profile applies depends on how many tokens are computed together.
+#![forbid(unsafe_code)]
+
+use super::half::{Half, widen_f16};
+use super::lanes::{self, Order};
+
+/// Rows of a matrix that need not lie next to each other.
+#[derive(Debug)]
+pub struct Rows<'a, T> {
+    /// Elements, from the first row's first on.
+    pub elements: &'a [T],
+    /// Elements from one row's start to the next one's.
+    pub stride: usize,
+}
+
+impl<T> Clone for Rows<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Rows<'_, T> {}
+
+impl<'a, T> Rows<'a, T> {
+    /// Row `index`, `len` elements of it.
+    #[inline(always)]
+    fn row(&self, index: usize, len: usize) -> &'a [T] {
+        &self.elements[index * self.stride..][..len]
+    }
+}
+
+/// `out[r]` = f16 row r · f16 activations.
+#[inline(always)]
+pub fn dot_f16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[Half], out: &mut [f32]) {
+    for (r, out) in out.iter_mut().enumerate() {
+        *out = lanes::dot_f16::<L, O>(rows.row(r, x.len()), x);
+    }
+}
+
+/// `out[r]` = bfloat16 row r · bfloat16 activations.
+#[inline(always)]
+pub fn dot_bf16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[Half], out: &mut [f32]) {
+    for (r, out) in out.iter_mut().enumerate() {
+        *out = O::dot_bf16(rows.row(r, x.len()), x);
+    }
+}
+
+/// `out[r]` = f32 row r · activations, as for a single token.
+#[inline(always)]
+pub fn dot_f32<const L: usize, O: Order<L>>(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) {
+    for (r, out) in out.iter_mut().enumerate() {
+        *out = lanes::dot_f32::<L, O>(rows.row(r, x.len()), x);
+    }
+}
+
+/// `out[r]` = f16 row r · unrounded activations, as for several tokens.
+#[inline(always)]
+pub fn tile_f16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[f32], out: &mut [f32]) {
+    for (r, out) in out.iter_mut().enumerate() {
+        *out = lanes::tile::<L, O, _>(rows.row(r, x.len()), x, widen_f16);
+    }
+}
+
+/// `out[r]` = f32 row r · activations, as for several tokens.
+#[inline(always)]
+pub fn tile_f32<const L: usize, O: Order<L>>(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) {
+    for (r, out) in out.iter_mut().enumerate() {
+        *out = lanes::tile::<L, O, _>(rows.row(r, x.len()), x, f32::from_le_bytes);
+    }
+}

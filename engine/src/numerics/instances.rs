@@ -1,0 +1,105 @@
+//! The shared lane code, instantiated for each profile and for the instructions this CPU has.
+//!
+//! Without the FMA instruction `mul_add` is a call into the C library: correct, and slow. The
+//! same code compiled for AVX2, FMA and F16C gives the same bits at full speed.
+
+use super::Profile;
+use super::dense::{self, Rows};
+use super::elementwise;
+use super::ggml_avx2::{self, GgmlAvx2};
+use super::ggml_avx512::{self, GgmlAvx512};
+use super::half::Half;
+use super::lanes::{self, Order};
+use crate::kernels::Kernel;
+use std::marker::PhantomData;
+
+/// Declares the operations once: the trait, and its two instances.
+macro_rules! operations {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($($arg:ident: $ty:ty),*) = $module:ident::$shared:ident $(::<$l:ident, $o:ident>)?;
+    )*) => {
+        /// Every float operation of a forward pass, in one profile's order.
+        pub trait Arithmetic: Sync {
+            /// Elements computed side by side; some operations take whole vectors only.
+            fn lanes(&self) -> usize;
+            $( $(#[$doc])* fn $name(&self, $($arg: $ty),*); )*
+        }
+
+        impl<const L: usize, O: Order<L>> Arithmetic for Portable<L, O> {
+            fn lanes(&self) -> usize {
+                L
+            }
+            $(
+                fn $name(&self, $($arg: $ty),*) {
+                    $module::$shared$(::<$l, $o>)?($($arg),*)
+                }
+            )*
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        impl<const L: usize, O: Order<L>> Arithmetic for Fused<L, O> {
+            fn lanes(&self) -> usize {
+                L
+            }
+            $(
+                fn $name(&self, $($arg: $ty),*) {
+                    #[target_feature(enable = "avx2,fma,f16c")]
+                    fn fused<const L: usize, O: Order<L>>($($arg: $ty),*) {
+                        $module::$shared$(::<$l, $o>)?($($arg),*)
+                    }
+                    // SAFETY: `arithmetic` hands out a `Fused` only where the CPU has all three.
+                    unsafe { fused::<L, O>($($arg),*) }
+                }
+            )*
+        }
+    };
+}
+
+operations! {
+    /// `out[r]` = f16 row r · f16 activations.
+    fn dot_f16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_f16::<L, O>;
+    /// `out[r]` = bfloat16 row r · bfloat16 activations.
+    fn dot_bf16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_bf16::<L, O>;
+    /// `out[r]` = f32 row r · activations, as for a single token.
+    fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) = dense::dot_f32::<L, O>;
+    /// `out[r]` = f16 row r · unrounded activations, as for several tokens.
+    fn tile_f16(rows: Rows<Half>, x: &[f32], out: &mut [f32]) = dense::tile_f16::<L, O>;
+    /// `out[r]` = f32 row r · activations, as for several tokens.
+    fn tile_f32(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) = dense::tile_f32::<L, O>;
+    /// Softmax of `scale · row` over the first `visible` elements; the others become zero.
+    fn softmax(row: &mut [f32], scale: f32, visible: usize) = lanes::softmax::<L, O>;
+    /// x / (1 + e^−x), in place.
+    fn silu(row: &mut [f32]) = lanes::silu::<L, O>;
+    /// Rotates element `i` with element `i + n/2`.
+    fn rope_halves(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_halves;
+    /// Rotates element `2i` with element `2i + 1`.
+    fn rope_adjacent(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_adjacent;
+}
+
+/// Compiled for the least the target promises.
+struct Portable<const L: usize, O>(PhantomData<O>);
+
+/// Compiled for AVX2, FMA and F16C.
+#[cfg(target_arch = "x86_64")]
+struct Fused<const L: usize, O>(PhantomData<O>);
+
+/// The operations of a profile, with the instructions `kernel` allows.
+pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
+    #[cfg(target_arch = "x86_64")]
+    if kernel != Kernel::Scalar
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+    {
+        return match profile {
+            Profile::GgmlAvx512 => &Fused::<{ ggml_avx512::LANES }, GgmlAvx512>(PhantomData),
+            Profile::GgmlAvx2 => &Fused::<{ ggml_avx2::LANES }, GgmlAvx2>(PhantomData),
+        };
+    }
+    let _ = kernel;
+    match profile {
+        Profile::GgmlAvx512 => &Portable::<{ ggml_avx512::LANES }, GgmlAvx512>(PhantomData),
+        Profile::GgmlAvx2 => &Portable::<{ ggml_avx2::LANES }, GgmlAvx2>(PhantomData),
+    }
+}

@@ -1,0 +1,176 @@
+//! The lane code all profiles share: what differs between them is the number of lanes, two
+//! reduction trees and the exponential, gathered in [`Order`].
+//!
+//! Plain arrays and `mul_add`: the bits are the same wherever it runs, the speed depends on what
+//! the compiler may use there (see `instances`).
+#![forbid(unsafe_code)]
+
+use super::half::{Half, widen_bf16, widen_f16};
+
+/// What makes one profile different from another, for `L` lanes.
+pub trait Order<const L: usize>: Sync + 'static {
+    /// Adds up the lanes of a dot product.
+    fn sum_dot(lanes: [f32; L]) -> f32;
+    /// Adds up the lanes of a product tile and of a softmax.
+    fn sum_tile(lanes: [f32; L]) -> f32;
+    /// e^x as one lane computes it.
+    fn exp(x: f32) -> f32;
+    /// Dot product of two bfloat16 rows.
+    fn dot_bf16(a: &[Half], b: &[Half]) -> f32;
+}
+
+/// Four vectors of accumulators over as many whole steps as fit, reduced to one vector; also how
+/// many elements that were.
+#[inline(always)]
+fn accumulate<const L: usize, A: Copy, B: Copy>(
+    a: &[A],
+    b: &[B],
+    widen_a: impl Fn(A) -> f32,
+    widen_b: impl Fn(B) -> f32,
+) -> ([f32; L], usize) {
+    let step = 4 * L;
+    let mut sums = [[0f32; L]; 4];
+    let mut taken = 0;
+    for (a, b) in a.chunks_exact(step).zip(b.chunks_exact(step)) {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            for (l, sum) in sum.iter_mut().enumerate() {
+                *sum = widen_a(a[j * L + l]).mul_add(widen_b(b[j * L + l]), *sum);
+            }
+        }
+        taken += step;
+    }
+    let [mut s0, mut s1, s2, s3] = sums;
+    for l in 0..L {
+        s0[l] += s2[l];
+        s1[l] += s3[l];
+        s0[l] += s1[l];
+    }
+    (s0, taken)
+}
+
+/// Dot product of two f16 rows. What does not fill a step of `4 · L` is added one by one in
+/// double precision, each product rounded to `f32` first.
+#[inline(always)]
+pub fn dot_f16<const L: usize, O: Order<L>>(a: &[Half], b: &[Half]) -> f32 {
+    let (lanes, taken) = accumulate::<L, _, _>(a, b, widen_f16, widen_f16);
+    let mut sum = f64::from(O::sum_dot(lanes));
+    for (&a, &b) in a[taken..].iter().zip(&b[taken..]) {
+        sum += f64::from(widen_f16(a) * widen_f16(b));
+    }
+    sum as f32
+}
+
+/// Dot product of two f32 rows. What does not fill a step is fused in one by one.
+#[inline(always)]
+pub fn dot_f32<const L: usize, O: Order<L>>(a: &[[u8; 4]], b: &[f32]) -> f32 {
+    let (lanes, taken) = accumulate::<L, _, _>(a, b, f32::from_le_bytes, |b| b);
+    let mut sum = O::sum_dot(lanes);
+    for (&a, &b) in a[taken..].iter().zip(&b[taken..]) {
+        sum = f32::from_le_bytes(a).mul_add(b, sum);
+    }
+    sum
+}
+
+/// One element of a product tile: a single vector of accumulators. Rows must be whole vectors.
+#[inline(always)]
+pub fn tile<const L: usize, O: Order<L>, A: Copy>(
+    a: &[A],
+    b: &[f32],
+    widen: impl Fn(A) -> f32,
+) -> f32 {
+    debug_assert!(a.len().is_multiple_of(L), "a tile takes whole vectors");
+    let mut sums = [0f32; L];
+    for (a, b) in a.chunks_exact(L).zip(b.chunks_exact(L)) {
+        for (l, sum) in sums.iter_mut().enumerate() {
+            *sum = widen(a[l]).mul_add(b[l], *sum);
+        }
+    }
+    O::sum_tile(sums)
+}
+
+/// `V` vectors of accumulators of bfloat16 products, multiplied and added separately, over as
+/// many steps as fit; also how many elements that were.
+#[inline(always)]
+pub fn accumulate_bf16<const L: usize, const V: usize>(
+    a: &[Half],
+    b: &[Half],
+) -> ([[f32; L]; V], usize) {
+    let mut sums = [[0f32; L]; V];
+    let mut taken = 0;
+    for (a, b) in a.chunks_exact(V * L).zip(b.chunks_exact(V * L)) {
+        for (v, sum) in sums.iter_mut().enumerate() {
+            for (l, sum) in sum.iter_mut().enumerate() {
+                *sum += widen_bf16(a[v * L + l]) * widen_bf16(b[v * L + l]);
+            }
+        }
+        taken += V * L;
+    }
+    (sums, taken)
+}
+
+/// Adds what did not fill a step to a bfloat16 dot product, in double precision.
+#[inline(always)]
+pub fn finish_bf16(mut sum: f64, a: &[Half], b: &[Half]) -> f32 {
+    for (&a, &b) in a.iter().zip(b) {
+        sum += f64::from(widen_bf16(a) * widen_bf16(b));
+    }
+    sum as f32
+}
+
+/// Softmax of `scale · row`, where only the first `visible` elements take part; the others
+/// become zero. Whole vectors use the profile's exponential and are summed within the vector
+/// first; the rest is the C library's.
+#[inline(always)]
+pub fn softmax<const L: usize, O: Order<L>>(row: &mut [f32], scale: f32, visible: usize) {
+    let (seen, masked) = row.split_at_mut(visible);
+    let mut max = f32::NEG_INFINITY;
+    for x in seen {
+        *x *= scale;
+        max = if max > *x { max } else { *x };
+    }
+    masked.fill(f32::NEG_INFINITY);
+
+    let mut sum = 0f64;
+    let (vectors, rest) = row.as_chunks_mut::<L>();
+    for vector in vectors {
+        for x in vector.iter_mut() {
+            *x = O::exp(*x - max);
+        }
+        sum += f64::from(O::sum_tile(*vector));
+    }
+    for x in rest {
+        *x = (*x - max).exp();
+        sum += f64::from(*x);
+    }
+    let normalise = (1.0 / sum) as f32;
+    for x in row {
+        *x *= normalise;
+    }
+}
+
+/// x / (1 + e^−x), in place.
+#[inline(always)]
+pub fn silu<const L: usize, O: Order<L>>(row: &mut [f32]) {
+    let (vectors, rest) = row.as_chunks_mut::<L>();
+    for vector in vectors {
+        for x in vector {
+            *x /= 1.0 + O::exp(0.0 - *x);
+        }
+    }
+    for x in rest {
+        *x /= 1.0 + (-*x).exp();
+    }
+}
+
+/// The tree both x86 profiles use in places: the upper half onto the lower until one is left.
+#[inline(always)]
+pub fn halve<const L: usize>(mut lanes: [f32; L]) -> f32 {
+    let mut width = L / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,95 @@
+//! A loaded model: everything about a file that sessions share.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use crate::bytes::{FileStamp, ModelBytes, Storage};
+use crate::config::Config;
+use crate::flavor::{Detection, Flavor};
+use crate::gguf::{Gguf, Warning};
+use crate::kernels::Kernel;
+use crate::refusal::Refusal;
+use crate::tokenizer::Tokenizer;
+use crate::weights::Weights;
+
+/// How a model is opened. The default reads into memory, detects the packing and takes the best
+/// kernel.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Read or map.
+    pub storage: Storage,
+    /// Overrides the detected packing where several are possible.
+    pub flavor: Option<Flavor>,
+    /// Forces a kernel; `None` takes the best.
+    pub kernel: Option<Kernel>,
+}
+
+/// A loaded model.
+pub struct Model {
+    gguf: Gguf,
+    config: Config,
+    tokenizer: Option<Tokenizer>,
+    weights: Weights,
+    kernel: Kernel,
+    stamp: FileStamp,
+}
+
+impl Model {
+    /// Opens, validates and binds a model file.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, Refusal> {
+        let (bytes, stamp) = ModelBytes::open(path, options.storage)?;
+        let gguf = Gguf::parse(bytes)?;
+        let config = Config::from_gguf(&gguf)?;
+        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
+        let kernel = options.kernel.unwrap_or_else(Kernel::best);
+        let weights = Weights::bind(&gguf, &config, options.flavor, kernel)?;
+        Ok(Model {
+            gguf,
+            config,
+            tokenizer,
+            weights,
+            kernel,
+            stamp,
+        })
+    }
+
+    /// The hyper-parameters.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The file it came from.
+    pub fn gguf(&self) -> &Gguf {
+        &self.gguf
+    }
+
+    /// The tokenizer, unless the file has no vocabulary.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
+    }
+
+    /// Tensor name and what was decided about its packing, in file order, for every tensor in
+    /// use whose packing had to be decided.
+    pub fn detections(&self) -> &[(String, Detection)] {
+        &self.weights.detections
+    }
+
+    /// The kernel in force.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// Identity of the file when it was opened; compare again after use.
+    pub fn stamp(&self) -> FileStamp {
+        self.stamp
+    }
+
+    /// What is odd about the file and its tensors.
+    pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
+        self.gguf.warnings.iter().chain(&self.weights.warnings)
+    }
+
+    pub(super) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+}

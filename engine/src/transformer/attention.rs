@@ -1,0 +1,206 @@
+//! Scaled dot-product attention over the cache, several query heads to a key head.
+//!
+//! A ubatch of one token and a ubatch of several are different arithmetic: the one rounds the
+//! probabilities to half precision, the other does not.
+#![forbid(unsafe_code)]
+
+use std::num::NonZeroUsize;
+
+use super::cache::Cache;
+use super::nodes::Nodes;
+use super::product::Multiplier;
+use super::scratch::grow;
+use crate::config::Config;
+use crate::numerics::Arithmetic;
+use crate::numerics::elementwise::round_row_f16;
+use crate::numerics::half::Half;
+use crate::refusal::Refusal;
+
+/// The buffers of attention, for ubatches of `t` tokens and `n` positions.
+pub struct Attention {
+    heads: usize,
+    kv_heads: usize,
+    dim: usize,
+    scale: f32,
+    /// (t, heads · head_dim)
+    query: Vec<Half>,
+    /// (heads, t, n): products with the keys, then probabilities
+    weights: Vec<f32>,
+    /// (heads, n): the probabilities of a single token
+    rounded: Vec<Half>,
+    /// (heads, t, head_dim)
+    gathered: Vec<f32>,
+}
+
+/// What attention reads.
+#[derive(Clone, Copy)]
+pub struct Lookup<'a> {
+    /// The layer.
+    pub layer: usize,
+    /// (t, heads · head_dim)
+    pub query: &'a [f32],
+    /// Holds the keys and values of these tokens, too, behind the positions it counts.
+    pub cache: &'a Cache,
+}
+
+/// How much there is to do, and with what.
+#[derive(Clone, Copy)]
+struct Work {
+    tokens: usize,
+    positions: usize,
+    threads: NonZeroUsize,
+    arithmetic: &'static dyn Arithmetic,
+}
+
+impl Attention {
+    /// Room for ubatches of up to `tokens`; positions come with [`reserve`](Self::reserve).
+    pub fn new(config: &Config, tokens: usize) -> Result<Self, Refusal> {
+        let (heads, dim) = (config.head_count, config.head_dim);
+        Ok(Attention {
+            heads,
+            kv_heads: config.head_count_kv,
+            dim,
+            scale: config.attention_scale,
+            query: grow(tokens, heads * dim, "attention")?,
+            weights: Vec::new(),
+            rounded: Vec::new(),
+            gathered: grow(tokens, heads * dim, "attention")?,
+        })
+    }
+
+    /// Room for `tokens` at once over `positions`.
+    pub fn reserve(&mut self, tokens: usize, positions: usize) -> Result<(), Refusal> {
+        let needed = tokens * positions;
+        if self.weights.len() / self.heads < needed {
+            self.weights = grow(self.heads, needed.next_power_of_two(), "attention")?;
+        }
+        if self.rounded.len() / self.heads < positions {
+            self.rounded = grow(self.heads, positions.next_power_of_two(), "attention")?;
+        }
+        Ok(())
+    }
+
+    /// Gathers the values the queries ask for into `out`, (t, heads · head_dim).
+    pub fn attend(
+        &mut self,
+        lookup: Lookup,
+        name: &'static str,
+        out: &mut [f32],
+        multiplier: &Multiplier,
+        nodes: &mut Nodes,
+    ) {
+        let row = self.heads * self.dim;
+        let tokens = lookup.query.len() / row;
+        let first = lookup.cache.filled();
+        let positions = lookup.cache.padded(first + tokens);
+        let threads = multiplier.threads_for(self.heads * tokens * positions * self.dim);
+        let (scale, arithmetic) = (self.scale, multiplier.arithmetic());
+        let work = Work {
+            tokens,
+            positions,
+            threads,
+            arithmetic,
+        };
+        let shape = [self.heads, tokens, positions];
+
+        self.products(lookup, work);
+        let weights = &mut self.weights[..self.heads * tokens * positions];
+        nodes.see("kq", "MUL_MAT", &shape, weights);
+
+        over_heads(weights, tokens * positions, threads, |_, head| {
+            for (t, row) in head.chunks_exact_mut(positions).enumerate() {
+                arithmetic.softmax(row, scale, first + t + 1);
+            }
+        });
+        nodes.see("kq_soft_max_ext", "SOFT_MAX", &shape, weights);
+
+        nodes.pass_over(1); // the view of the values
+        self.gather(lookup, work);
+        let gathered = &mut self.gathered[..tokens * row];
+        nodes.see("kqv", "MUL_MAT", &[self.heads, tokens, self.dim], gathered);
+
+        nodes.pass_over(1); // the heads side by side, still a view
+        for (h, head) in gathered.chunks_exact(tokens * self.dim).enumerate() {
+            for (t, values) in head.chunks_exact(self.dim).enumerate() {
+                out[t * row + h * self.dim..][..self.dim].copy_from_slice(values);
+            }
+        }
+        nodes.see(name, "CONT", &[tokens, row], out);
+    }
+
+    /// Query times key for every head, token and position. Half precision, except that a single
+    /// head's queries already lie as the product tiles want them.
+    fn products(&mut self, lookup: Lookup, work: Work) {
+        let (dim, row, group) = (self.dim, self.heads * self.dim, self.group());
+        let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
+        let Lookup { query, .. } = lookup;
+        let tiles = self.heads == 1 && tokens > 1 && dim.is_multiple_of(arithmetic.lanes());
+        round_row_f16(query, &mut self.query);
+        let rounded = &self.query[..query.len()];
+        let weights = &mut self.weights[..self.heads * tokens * positions];
+        over_heads(weights, tokens * positions, work.threads, |h, head| {
+            let keys = lookup.cache.keys(lookup.layer, h / group);
+            for (t, out) in head.chunks_exact_mut(positions).enumerate() {
+                let at = t * row + h * dim;
+                if tiles {
+                    arithmetic.tile_f16(keys, &query[at..at + dim], out);
+                } else {
+                    arithmetic.dot_f16(keys, &rounded[at..at + dim], out);
+                }
+            }
+        });
+    }
+
+    /// Probability times value for every head, token and channel.
+    fn gather(&mut self, lookup: Lookup, work: Work) {
+        let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
+        let (dim, group) = (self.dim, self.group());
+        let weights = &self.weights[..self.heads * tokens * positions];
+        if tokens == 1 {
+            round_row_f16(weights, &mut self.rounded);
+        }
+        let rounded = &self.rounded;
+        let gathered = &mut self.gathered[..tokens * self.heads * dim];
+        over_heads(gathered, tokens * dim, work.threads, |h, head| {
+            let values = lookup.cache.values(lookup.layer, h / group);
+            for (t, out) in head.chunks_exact_mut(dim).enumerate() {
+                let at = (h * tokens + t) * positions;
+                if tokens == 1 {
+                    arithmetic.dot_f16(values, &rounded[at..at + positions], out);
+                } else {
+                    arithmetic.tile_f16(values, &weights[at..at + positions], out);
+                }
+            }
+        });
+    }
+
+    /// Query heads to a key head.
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+}
+
+/// Calls `work` with every head's index and its part of `values`.
+fn over_heads(
+    values: &mut [f32],
+    head: usize,
+    threads: NonZeroUsize,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let heads = values.len() / head;
+    let share = heads.div_ceil(threads.get());
+    let run = |(i, part): (usize, &mut [f32])| {
+        for (j, head) in part.chunks_exact_mut(head).enumerate() {
+            work(i * share + j, head);
+        }
+    };
+    let mut parts = values.chunks_mut(share * head).enumerate();
+    // The caller's own thread takes the last share.
+    let Some(own) = parts.next_back() else { return };
+    std::thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(|| run(part));
+        }
+        run(own);
+    });
+}

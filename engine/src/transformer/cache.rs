@@ -1,0 +1,172 @@
+//! The keys and values of every position so far, in half precision.
+//!
+//! Keys lie position after position, values channel after channel, so that both products of
+//! attention read rows. Unused positions are zero: padding meets masked columns with finite
+//! numbers, whatever was computed before.
+#![forbid(unsafe_code)]
+
+use crate::config::Config;
+use crate::numerics::dense::Rows;
+use crate::numerics::elementwise::round_row_f16;
+use crate::numerics::half::{Half, round_f16};
+use crate::refusal::Refusal;
+
+use super::scratch::grow;
+
+/// Attention runs over a multiple of this many positions.
+const PADDING: usize = 32;
+/// Positions there is room for from the start, as far as the context goes.
+const FIRST_CAPACITY: usize = 512;
+
+/// Keys and values, with room that grows up to the context.
+pub struct Cache {
+    layers: Vec<Layer>,
+    kv_heads: usize,
+    head_dim: usize,
+    context: usize,
+    capacity: usize,
+    filled: usize,
+    /// Positions from here on are zero.
+    touched: usize,
+}
+
+struct Layer {
+    /// (kv heads, capacity, head_dim)
+    keys: Vec<Half>,
+    /// (kv heads, head_dim, capacity)
+    values: Vec<Half>,
+}
+
+impl Cache {
+    /// An empty cache for at most `context` positions.
+    pub fn new(config: &Config, context: usize) -> Result<Self, Refusal> {
+        let mut cache = Cache {
+            layers: (0..config.block_count)
+                .map(|_| Layer {
+                    keys: Vec::new(),
+                    values: Vec::new(),
+                })
+                .collect(),
+            kv_heads: config.head_count_kv,
+            head_dim: config.head_dim,
+            context,
+            capacity: 0,
+            filled: 0,
+            touched: 0,
+        };
+        cache.reserve(context.min(FIRST_CAPACITY))?;
+        Ok(cache)
+    }
+
+    /// Positions filled.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Positions there can ever be.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// How many positions attention runs over when `used` are filled.
+    pub fn padded(&self, used: usize) -> usize {
+        used.max(1).next_multiple_of(PADDING)
+    }
+
+    /// Makes room for `positions` in all, doubling so that growing stays linear.
+    pub fn reserve(&mut self, positions: usize) -> Result<(), Refusal> {
+        let needed = self.padded(positions);
+        if needed <= self.capacity {
+            return Ok(());
+        }
+        let most = self.padded(self.context);
+        let capacity = needed.max((2 * self.capacity).min(most));
+        for layer in &mut self.layers {
+            layer.keys = self::moved(
+                &layer.keys,
+                self.kv_heads,
+                self.capacity * self.head_dim,
+                capacity * self.head_dim,
+            )?;
+            layer.values = self::moved(
+                &layer.values,
+                self.kv_heads * self.head_dim,
+                self.capacity,
+                capacity,
+            )?;
+        }
+        self.capacity = capacity;
+        Ok(())
+    }
+
+    /// Rounds and stores the keys and values of the positions after the filled ones, each
+    /// (positions, kv heads · head_dim).
+    pub fn store(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
+        let (dim, capacity, first) = (self.head_dim, self.capacity, self.filled);
+        self.touched = first + keys.len() / (self.kv_heads * dim);
+        let layer = &mut self.layers[layer];
+        for (t, row) in keys.chunks_exact(self.kv_heads * dim).enumerate() {
+            for (head, key) in row.chunks_exact(dim).enumerate() {
+                let start = (head * capacity + first + t) * dim;
+                round_row_f16(key, &mut layer.keys[start..start + dim]);
+            }
+        }
+        for (t, row) in values.chunks_exact(self.kv_heads * dim).enumerate() {
+            for (channel, &value) in row.iter().enumerate() {
+                layer.values[channel * capacity + first + t] = round_f16(value);
+            }
+        }
+    }
+
+    /// Counts what was stored in every layer as filled.
+    pub fn advance(&mut self, positions: usize) {
+        self.filled += positions;
+        assert!(
+            self.filled <= self.capacity,
+            "room was made before the pass"
+        );
+    }
+
+    /// Forgets every position from `len` on, stored or not yet counted.
+    pub fn truncate(&mut self, len: usize) {
+        self.filled = self.filled.min(len);
+        let (dim, capacity) = (self.head_dim, self.capacity);
+        let stale = self.filled..self.touched.max(self.filled);
+        for layer in &mut self.layers {
+            for head in layer.keys.chunks_exact_mut(capacity * dim) {
+                head[stale.start * dim..stale.end * dim].fill([0; 2]);
+            }
+            for channel in layer.values.chunks_exact_mut(capacity) {
+                channel[stale.clone()].fill([0; 2]);
+            }
+        }
+        self.touched = self.filled;
+    }
+
+    /// The keys of one head, a row per position.
+    pub fn keys(&self, layer: usize, kv_head: usize) -> Rows<'_, Half> {
+        Rows {
+            elements: &self.layers[layer].keys[kv_head * self.capacity * self.head_dim..],
+            stride: self.head_dim,
+        }
+    }
+
+    /// The values of one head, a row per channel.
+    pub fn values(&self, layer: usize, kv_head: usize) -> Rows<'_, Half> {
+        Rows {
+            elements: &self.layers[layer].values[kv_head * self.head_dim * self.capacity..],
+            stride: self.capacity,
+        }
+    }
+}
+
+/// The same rows with more room behind each.
+fn moved(old: &[Half], rows: usize, from: usize, to: usize) -> Result<Vec<Half>, Refusal> {
+    let mut new = grow(rows, to, "key/value cache")?;
+    if from > 0 {
+        for (new, old) in new.chunks_exact_mut(to).zip(old.chunks_exact(from)) {
+            new[..from].copy_from_slice(old);
+        }
+    }
+    Ok(new)
+}

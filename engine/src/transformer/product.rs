@@ -1,0 +1,172 @@
+//! Matrix times activations for every kind of matrix, and what may follow it in the graph.
+#![forbid(unsafe_code)]
+
+use std::num::NonZeroUsize;
+
+use super::labels::LinearLabels;
+use super::nodes::Nodes;
+use crate::encoding::float::Float;
+use crate::matrix::{Band, Dense, Matrix, Workspace, over_bands};
+use crate::numerics::Arithmetic;
+use crate::numerics::dense::Rows;
+use crate::numerics::elementwise::{self, round_row_bf16, round_row_f16};
+use crate::numerics::half::Half;
+use crate::weights::Linear;
+
+/// Rows of a dense matrix that stay in the cache while every token is multiplied with them.
+const ROWS_AT_ONCE: usize = 16;
+/// Below this many multiplications a thread costs more than it saves.
+const WORTH_A_THREAD: usize = 1 << 20;
+
+/// Multiplies, in one arithmetic, with buffers that are reused.
+pub struct Multiplier {
+    arithmetic: &'static dyn Arithmetic,
+    alone: Workspace,
+    together: Workspace,
+    rounded: Vec<Half>,
+}
+
+impl Multiplier {
+    /// With room for activations of `widest` elements in 16 bits.
+    pub fn new(
+        arithmetic: &'static dyn Arithmetic,
+        threads: NonZeroUsize,
+        rounded: Vec<Half>,
+    ) -> Self {
+        Multiplier {
+            arithmetic,
+            alone: Workspace::new(NonZeroUsize::MIN),
+            together: Workspace::new(threads),
+            rounded,
+        }
+    }
+
+    /// The arithmetic in force.
+    pub fn arithmetic(&self) -> &'static dyn Arithmetic {
+        self.arithmetic
+    }
+
+    /// How many threads so many multiplications deserve.
+    pub fn threads_for(&self, multiplications: usize) -> NonZeroUsize {
+        if multiplications < WORTH_A_THREAD {
+            NonZeroUsize::MIN
+        } else {
+            self.together.threads()
+        }
+    }
+
+    /// `out` (tokens, rows) = activations (tokens, cols) · matrixᵀ.
+    pub fn multiply(&mut self, matrix: &Matrix, activations: &[f32], out: &mut [f32]) {
+        match matrix {
+            Matrix::Packed(packed) => {
+                let multiplications = activations.len() * matrix.rows();
+                let workspace = match self.threads_for(multiplications) {
+                    NonZeroUsize::MIN => &mut self.alone,
+                    _ => &mut self.together,
+                };
+                packed.multiply(activations, workspace, out);
+            }
+            Matrix::Dense(dense) => self.multiply_dense(dense, activations, out),
+        }
+    }
+
+    /// One token is rounded to the format of the weights and uses dot products. Several tokens
+    /// use product tiles with unrounded activations where rows are whole vectors, and dot
+    /// products otherwise. bfloat16 always uses dot products.
+    fn multiply_dense(&mut self, dense: &Dense, activations: &[f32], out: &mut [f32]) {
+        let cols = dense.shape.cols;
+        let tokens = activations.len() / cols;
+        let arithmetic = self.arithmetic;
+        let tiles = tokens > 1 && cols.is_multiple_of(arithmetic.lanes());
+        let work = tokens * cols * dense.shape.rows;
+        let threads = self.threads_for(work);
+        let halves = Rows {
+            elements: dense.bytes.as_chunks::<2>().0,
+            stride: cols,
+        };
+        let singles = Rows {
+            elements: dense.bytes.as_chunks::<4>().0,
+            stride: cols,
+        };
+        let rounded = &mut self.rounded;
+        match dense.format {
+            Float::F32 if tiles => product(out, singles, activations, threads, |r, x, out| {
+                arithmetic.tile_f32(r, x, out)
+            }),
+            Float::F32 => product(out, singles, activations, threads, |r, x, out| {
+                arithmetic.dot_f32(r, x, out)
+            }),
+            Float::F16 if tiles => product(out, halves, activations, threads, |r, x, out| {
+                arithmetic.tile_f16(r, x, out)
+            }),
+            Float::F16 => {
+                let rounded = &mut rounded[..activations.len()];
+                round_row_f16(activations, rounded);
+                product(out, halves, rounded, threads, |r, x, out| {
+                    arithmetic.dot_f16(r, x, out)
+                });
+            }
+            Float::Bf16 => {
+                let rounded = &mut rounded[..activations.len()];
+                round_row_bf16(activations, rounded);
+                product(out, halves, rounded, threads, |r, x, out| {
+                    arithmetic.dot_bf16(r, x, out)
+                });
+            }
+        }
+    }
+}
+
+/// Calls `dot` with rows of the matrix, one token's activations and the outputs they make.
+fn product<T: Sync, X: Sync>(
+    out: &mut [f32],
+    matrix: Rows<T>,
+    activations: &[X],
+    threads: NonZeroUsize,
+    dot: impl Fn(Rows<T>, &[X], &mut [f32]) + Sync,
+) {
+    let cols = matrix.stride;
+    let rows = out.len() * cols / activations.len();
+    over_bands(out, rows, threads, |Band { rows, mut outputs }| {
+        for start in (0..rows.len()).step_by(ROWS_AT_ONCE) {
+            let end = rows.len().min(start + ROWS_AT_ONCE);
+            let some = Rows {
+                elements: &matrix.elements[(rows.start + start) * cols..],
+                stride: cols,
+            };
+            for (x, outputs) in activations.chunks_exact(cols).zip(&mut outputs) {
+                dot(some, x, &mut outputs[start..end]);
+            }
+        }
+    });
+}
+
+/// The product, its factor and its bias.
+pub fn apply(
+    linear: &Linear,
+    labels: LinearLabels,
+    activations: &[f32],
+    out: &mut [f32],
+    multiplier: &mut Multiplier,
+    nodes: &mut Nodes,
+) {
+    multiplier.multiply(&linear.matrix, activations, out);
+    let width = linear.matrix.rows();
+    let shape = [out.len() / width, width];
+    let followed = linear.scale.is_some() || linear.bias.is_some();
+    match labels.followed {
+        _ if !followed => nodes.see(labels.alone, "MUL_MAT", &shape, out),
+        Some(name) => nodes.see(name, "MUL_MAT", &shape, out),
+        None => nodes.see_unnamed("MUL_MAT", &shape, out),
+    }
+    if let Some(scale) = linear.scale {
+        elementwise::scale(out, scale);
+        nodes.see(labels.scaled, "MUL", &shape, out);
+    }
+    if let Some(bias) = &linear.bias {
+        for row in out.chunks_exact_mut(width) {
+            elementwise::add(row, bias);
+        }
+        nodes.see(labels.biased, "ADD", &shape, out);
+    }
+}

@@ -1,0 +1,56 @@
+//! Rotary positions: pairs of a head's elements turn by an angle that grows with the position.
+#![forbid(unsafe_code)]
+
+use crate::config::{Config, RopePairs};
+use crate::numerics::Arithmetic;
+use crate::numerics::elementwise::{rope_angles, rope_step};
+use crate::refusal::Refusal;
+
+use super::scratch::grow;
+
+/// The angles of one ubatch.
+pub struct Rope {
+    pairs: RopePairs,
+    step: f32,
+    freq_scale: f32,
+    head_dim: usize,
+    half: usize,
+    /// (t, rotated dimensions / 2) of cosine and sine
+    angles: Vec<[f32; 2]>,
+}
+
+impl Rope {
+    /// Room for the angles of up to `tokens` tokens.
+    pub fn new(config: &Config, tokens: usize) -> Result<Self, Refusal> {
+        let half = config.rope_dimensions / 2;
+        Ok(Rope {
+            pairs: config.rope_pairs,
+            step: rope_step(config.rope_freq_base, config.rope_dimensions),
+            freq_scale: config.rope_freq_scale,
+            head_dim: config.head_dim,
+            half,
+            angles: grow(tokens, half, "rotation angles")?,
+        })
+    }
+
+    /// Computes the angles of `tokens` positions from `first` on.
+    pub fn prepare(&mut self, first: usize, tokens: usize, factors: Option<&[f32]>) {
+        let rows = self.angles.chunks_exact_mut(self.half.max(1)).take(tokens);
+        for (t, row) in rows.enumerate() {
+            rope_angles(first + t, self.step, self.freq_scale, factors, row);
+        }
+    }
+
+    /// Turns every head of every token, (t, heads · head_dim).
+    pub fn apply(&self, tokens: &mut [f32], heads: usize, arithmetic: &dyn Arithmetic) {
+        let angles = self.angles.chunks_exact(self.half.max(1));
+        for (token, angles) in tokens.chunks_exact_mut(heads * self.head_dim).zip(angles) {
+            for head in token.chunks_exact_mut(self.head_dim) {
+                match self.pairs {
+                    RopePairs::Halves => arithmetic.rope_halves(head, angles),
+                    RopePairs::Adjacent => arithmetic.rope_adjacent(head, angles),
+                }
+            }
+        }
+    }
+}

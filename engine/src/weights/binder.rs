@@ -1,0 +1,193 @@
+//! Takes tensors out of a file by name, one at a time, and remembers which were asked for.
+#![forbid(unsafe_code)]
+
+use std::collections::HashSet;
+
+use super::Linear;
+use crate::config::Architecture;
+use crate::flavor::{Detection, Flavor};
+use crate::gguf::{Gguf, TensorInfo, Warning};
+use crate::kernels::Kernel;
+use crate::matrix::Matrix;
+use crate::refusal::{Code, Refusal};
+
+/// The id every dialect gives to plain single precision.
+const F32: u32 = 0;
+
+pub(super) struct Binder<'a> {
+    gguf: &'a Gguf,
+    architecture: Architecture,
+    forced: Option<Flavor>,
+    kernel: Kernel,
+    asked: HashSet<String>,
+    detections: Vec<(String, Detection)>,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Binder<'a> {
+    pub fn new(
+        gguf: &'a Gguf,
+        architecture: Architecture,
+        forced: Option<Flavor>,
+        kernel: Kernel,
+    ) -> Self {
+        Binder {
+            gguf,
+            architecture,
+            forced,
+            kernel,
+            asked: HashSet::new(),
+            detections: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A matrix that must be there.
+    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Matrix, Refusal> {
+        let found = self.optional_matrix(name, rows, cols)?;
+        found.ok_or_else(|| missing(name, &[cols, rows]))
+    }
+
+    /// A matrix that may be there.
+    pub fn optional_matrix(
+        &mut self,
+        name: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Option<Matrix>, Refusal> {
+        let Some(tensor) = self.find(name) else {
+            return Ok(None);
+        };
+        check_dims(tensor, &[cols, rows])?;
+        let (matrix, detection) =
+            Matrix::with_evidence(self.gguf, tensor, self.forced, self.kernel)?;
+        if let Some(detection) = detection {
+            self.asked.extend(detection.scales.clone());
+            self.detections.push((name.to_string(), detection));
+        }
+        Ok(Some(matrix))
+    }
+
+    /// Single-precision values that must be there.
+    pub fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>, Refusal> {
+        let found = self.optional_vector(name, len)?;
+        found.ok_or_else(|| missing(name, &[len]))
+    }
+
+    /// Single-precision values that may be there.
+    pub fn optional_vector(&mut self, name: &str, len: usize) -> Result<Option<Vec<f32>>, Refusal> {
+        let Some(tensor) = self.find(name) else {
+            return Ok(None);
+        };
+        check_dims(tensor, &[len])?;
+        if tensor.type_id != F32 {
+            let found = format!("type id {}", tensor.type_id);
+            return Err(tensor.refuse(Code::DtypeMismatch, "type", "F32 (type id 0)", found));
+        }
+        let region = self.gguf.region(tensor);
+        let values = region.as_chunks::<4>().0.iter().take(len);
+        let values: Vec<f32> = values.map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        if values.len() < len {
+            return Err(tensor.refuse(Code::DataPastEof, "data", len * 4, region.len()));
+        }
+        Ok(Some(values))
+    }
+
+    /// `stem.weight` with the `stem.scale` and `stem.bias` the architecture knows.
+    pub fn linear(&mut self, stem: &str, rows: usize, cols: usize) -> Result<Linear, Refusal> {
+        let matrix = self.matrix(&format!("{stem}.weight"), rows, cols)?;
+        let mut linear = Linear {
+            matrix,
+            scale: None,
+            bias: None,
+        };
+        let bias = format!("{stem}.bias");
+        match self.architecture {
+            Architecture::Bitnet => {
+                let scale = self.optional_vector(&format!("{stem}.scale"), 1)?;
+                linear.scale = scale.map(|values| values[0]);
+            }
+            Architecture::Bitnet25 | Architecture::BitnetB158 if stem.contains("ffn") => {
+                self.ignore(
+                    &bias,
+                    "this architecture has no bias in its feed-forward part",
+                );
+            }
+            _ => linear.bias = self.optional_vector(&bias, rows)?,
+        }
+        Ok(linear)
+    }
+
+    /// A tensor whose presence means that the file was made for something else.
+    pub fn forbid(&mut self, name: &str, why: &str) -> Result<(), Refusal> {
+        match self.find(name) {
+            None => Ok(()),
+            Some(tensor) => {
+                let found = "a tensor of that name";
+                Err(tensor
+                    .refuse(Code::UnknownTensor, "dims", "no such tensor", found)
+                    .hint(why))
+            }
+        }
+    }
+
+    /// A tensor that may be there and is not used.
+    pub fn ignore(&mut self, name: &str, why: &str) {
+        if self.find(name).is_some() {
+            self.warn("IGNORED_TENSOR", name, why.to_string());
+        }
+    }
+
+    /// Ends the binding: what is worth a warning, tensors nobody asked for included, and
+    /// what was decided about packings, in file order.
+    pub fn finish(mut self) -> (Vec<Warning>, Vec<(String, Detection)>) {
+        for tensor in self.gguf.tensors.iter() {
+            if !self.asked.contains(&tensor.name) {
+                let architecture = self.architecture.name();
+                let detail = format!("architecture {architecture} has no such tensor; not used");
+                self.warn("UNKNOWN_TENSOR", &tensor.name, detail);
+            }
+        }
+        let declared_at = |name: &str| self.gguf.tensors.get(name).map(|t| t.declared_at);
+        self.detections.sort_by_key(|(name, _)| declared_at(name));
+        (self.warnings, self.detections)
+    }
+
+    fn find(&mut self, name: &str) -> Option<&'a TensorInfo> {
+        self.asked.insert(name.to_string());
+        self.gguf.tensors.get(name)
+    }
+
+    fn warn(&mut self, name: &'static str, tensor: &str, detail: String) {
+        match self.warnings.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.count += 1,
+            None => self.warnings.push(Warning {
+                name,
+                field: format!("tensors.\"{tensor}\""),
+                detail,
+                count: 1,
+            }),
+        }
+    }
+}
+
+fn missing(name: &str, dims: &[usize]) -> Refusal {
+    let field = format!("tensors.\"{name}\"");
+    Refusal::new(
+        Code::MissingTensor,
+        field,
+        format!("a tensor of dims {dims:?}"),
+        "no tensor of that name",
+    )
+}
+
+/// Dimensions of one may follow the ones asked for.
+fn check_dims(tensor: &TensorInfo, expected: &[usize]) -> Result<(), Refusal> {
+    let (head, tail) = tensor.dims.split_at(expected.len().min(tensor.dims.len()));
+    let equal = head.iter().copied().eq(expected.iter().map(|&d| d as u64));
+    if equal && tail.iter().all(|&d| d == 1) {
+        return Ok(());
+    }
+    let found = format!("{:?}", tensor.dims);
+    Err(tensor.refuse(Code::ShapeMismatch, "dims", format!("{expected:?}"), found))
+}
