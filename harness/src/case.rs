@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
+use crate::observation::Lane;
 
 /// The version of `cases.json` this build reads.
 pub const SCHEMA: u32 = 1;
@@ -37,6 +38,31 @@ pub struct Case {
     pub nodes: usize,
     /// Steps of the greedy continuation compared.
     pub greedy_steps: usize,
+}
+
+/// How much of everything a case asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declared {
+    /// Ids of the prompt.
+    pub tokens: usize,
+    /// Positions, over both lanes.
+    pub positions: usize,
+    /// Traced nodes.
+    pub nodes: usize,
+    /// Steps of the continuation.
+    pub greedy_steps: usize,
+}
+
+impl Case {
+    /// The numbers its coverage is measured against.
+    pub fn declared(&self) -> Declared {
+        Declared {
+            tokens: self.tokens,
+            positions: self.positions.len() * Lane::ALL.len(),
+            nodes: self.nodes,
+            greedy_steps: self.greedy_steps,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -4,8 +4,8 @@
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
-use crate::case::Case;
-use crate::coverage::{Count, Coverage};
+use crate::case::{Case, Declared};
+use crate::coverage::Coverage;
 use crate::metrics::{self, Distance};
 use crate::observation::{Greedy, Lane, Observation, TracedNode};
 
@@ -134,6 +134,9 @@ pub enum Incomparable {
         /// Length of ours.
         ours: usize,
     },
+    /// A runner does not accept the case.
+    #[error("{0}")]
+    Refused(String),
     /// A runner has nothing to say about the case.
     #[error("{0}")]
     NoAnswer(String),
@@ -169,19 +172,16 @@ pub fn compare(
 }
 
 impl Findings {
-    /// What was compared of what the case declares.
-    pub fn coverage(&self, case: &Case) -> Coverage {
-        let count = |declared, compared| Count { declared, compared };
-        let positions = self.lanes.iter().map(|l| l.positions.len()).sum();
+    /// What was compared of what was declared.
+    pub fn coverage(&self, declared: Declared) -> Coverage {
         let [theirs, ours] = self.tokens.counts;
-        Coverage {
-            references: count(1, 1),
-            tokens: count(case.tokens, theirs.min(ours)),
-            positions: count(case.positions.len() * Lane::ALL.len(), positions),
-            nodes: count(case.nodes, self.nodes.compared.len()),
-            greedy_steps: count(case.greedy_steps, self.greedy.steps),
-            ..Coverage::default()
-        }
+        let mut coverage = Coverage::asked(declared);
+        coverage.references.compared = 1;
+        coverage.tokens.compared = theirs.min(ours);
+        coverage.positions.compared = self.lanes.iter().map(|l| l.positions.len()).sum();
+        coverage.nodes.compared = self.nodes.compared.len();
+        coverage.greedy_steps.compared = self.greedy.steps;
+        coverage
     }
 
     /// Logits compared, and logits whose bits are equal.

@@ -6,6 +6,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
+use crate::case::Declared;
+
 /// One kind of thing, declared and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +46,7 @@ pub struct Coverage {
     pub cases: Count,
     /// References that answered.
     pub references: Count,
-    /// Kernels that computed.
+    /// Ways the engine computed: kernels and thread counts.
     pub kernels: Count,
     /// Token ids of prompts.
     pub tokens: Count,
@@ -57,6 +59,32 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// What one reference is asked for, with nothing compared yet.
+    pub fn asked(declared: Declared) -> Self {
+        let asked = |declared| Count {
+            declared,
+            compared: 0,
+        };
+        Coverage {
+            references: asked(1),
+            tokens: asked(declared.tokens),
+            positions: asked(declared.positions),
+            nodes: asked(declared.nodes),
+            greedy_steps: asked(declared.greedy_steps),
+            ..Coverage::default()
+        }
+    }
+
+    /// The declared numbers this was measured against.
+    pub fn declared(&self) -> Declared {
+        Declared {
+            tokens: self.tokens.declared,
+            positions: self.positions.declared,
+            nodes: self.nodes.declared,
+            greedy_steps: self.greedy_steps.declared,
+        }
+    }
+
     /// The counts with their names, in the order they are reported.
     pub fn named(&self) -> [(&'static str, Count); 7] {
         [

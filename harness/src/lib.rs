@@ -6,20 +6,25 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod campaign;
 pub mod case;
 pub mod chat;
 pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod coverage;
+pub mod examine;
 pub mod exit;
 pub mod flags;
+pub mod junit;
 pub mod metrics;
 pub mod npy;
 pub mod observation;
 pub mod output;
 pub mod progress;
 pub mod provenance;
+pub mod receipt;
+pub mod report;
 pub mod runner;
 pub mod suite;
 pub mod tolerance;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::bytes::{FileStamp, ModelBytes, Storage};
-use engine::refusal::Refusal;
+use engine::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -32,6 +32,19 @@ impl Input {
             stamp,
         };
         Ok((input, bytes))
+    }
+
+    /// Whether a stamp taken by somebody else is that of the bytes that were hashed.
+    pub fn is_stamped(&self, stamp: &FileStamp) -> Result<(), Refusal> {
+        match self.stamp == *stamp {
+            true => Ok(()),
+            false => Err(Refusal::new(
+                Code::FileChanged,
+                self.path.display().to_string(),
+                format!("{:?}", self.stamp),
+                format!("{stamp:?}"),
+            )),
+        }
     }
 
     /// Whether the file is still the one that was read.

@@ -1,31 +1,33 @@
 //! Whoever can say what a model computes: one trait, and the boundary no panic crosses.
 #![forbid(unsafe_code)]
 
+pub mod engine;
 pub mod recorded;
 pub mod scripted;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use crate::case::Case;
 use crate::observation::{Identity, Observation};
+use crate::provenance::Input;
 
 /// What a runner is asked to look at.
 #[derive(Clone, Copy)]
 pub struct Task<'a> {
     /// The case.
     pub case: &'a Case,
-    /// Where the model file is.
-    pub model: &'a Path,
-    /// What the model file is.
-    pub model_sha256: &'a str,
+    /// The model file.
+    pub model: &'a Input,
 }
 
 /// Something that observes cases.
 pub trait Runner {
     /// Who it is.
     fn identity(&self) -> Identity;
+
+    /// Whether it computes now, rather than repeating what was computed once.
+    fn is_live(&self) -> bool;
 
     /// Looks at one case.
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError>;

@@ -9,7 +9,8 @@ use crate::exit::Failure;
 use crate::provenance::{self, Input};
 use crate::runner::recorded::Recorded;
 
-/// Cases and recordings that fit together.
+/// Cases and recordings that fit together. Cloning shares the numbers.
+#[derive(Clone)]
 pub struct Suite {
     /// The fixtures folder.
     pub folder: PathBuf,
@@ -67,6 +68,16 @@ impl Suite {
                 "no fixtures/cases.json in {here} or above; --fixtures names the folder"
             ))
         })
+    }
+
+    /// The case of that prompt on a model with that hash.
+    pub fn known(&self, model_sha256: &str, prompt: &str) -> Option<&Case> {
+        let same_model = |case: &Case| {
+            let named = case.recordings.first().and_then(|r| self.recordings.get(r));
+            named.is_some_and(|r| r.manifest().model.sha256 == model_sha256)
+        };
+        let mut cases = self.cases.iter();
+        cases.find(|case| case.prompt == prompt && same_model(case))
     }
 
     /// Every file that was read.

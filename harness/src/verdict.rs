@@ -84,11 +84,6 @@ pub enum Divergence {
     },
     /// The same greedy ids, but another text.
     GreedyText,
-    /// The engine itself refused to hand out what it computed.
-    NotFinite {
-        /// Its words.
-        message: String,
-    },
 }
 
 /// Judges findings against a tolerance.
@@ -149,7 +144,6 @@ impl fmt::Display for Divergence {
                 tokens: [theirs, ours],
             } => write!(f, "greedy step {step}: token {ours} instead of {theirs}"),
             Divergence::GreedyText => f.write_str("equal greedy ids, different text"),
-            Divergence::NotFinite { message } => f.write_str(message),
         }
     }
 }
@@ -223,9 +217,10 @@ fn broken_by_lane(lane: &LaneFindings, tolerance: Tolerance) -> Option<Divergenc
 
 fn broken_by_row(distance: &Distance, limits: Limits) -> Option<String> {
     // Written so that "no number" breaks the rule.
-    let close = distance.cosine.is_some_and(|c| c >= limits.cosine_min);
-    let below = (!close).then(|| format!("cosine below {}", limits.cosine_min));
-    below.or_else(|| above("NMSE", distance.nmse, limits.nmse_max))
+    above("NMSE", distance.nmse, limits.nmse_max).or_else(|| {
+        let close = distance.cosine.is_some_and(|c| c >= limits.cosine_min);
+        (!close).then(|| format!("cosine below {}", limits.cosine_min))
+    })
 }
 
 fn above(what: &str, found: Option<f64>, limit: f64) -> Option<String> {

@@ -3,33 +3,42 @@
 #![forbid(unsafe_code)]
 
 use std::path::Path;
+use std::sync::LazyLock;
 
+use harness::case::Case;
 use harness::compare::{Findings, Incomparable, LaneFindings, compare};
 use harness::metrics::{Distance, median};
 use harness::observation::Lane;
+use harness::provenance::Input;
 use harness::runner::{Runner, Task};
 use harness::suite::Suite;
 use harness::tolerance::Tolerance;
 use harness::verdict::{Verdict, judge};
 
 fn suite() -> Suite {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    Suite::open(&folder).expect("the committed fixtures are sound")
+    static SUITE: LazyLock<Suite> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+        Suite::open(&folder).expect("the committed fixtures are sound")
+    });
+    SUITE.clone()
+}
+
+fn model(folder: &Path, case: &Case) -> Input {
+    let (model, _) = Input::read(&folder.join(&case.model)).expect("a fixture");
+    model
 }
 
 /// Findings of every case that two recordings share.
 fn between(suite: &mut Suite, theirs: &str, ours: &str) -> Vec<Result<Findings, Incomparable>> {
-    let cases = suite.cases.clone();
+    let (folder, cases) = (suite.folder.clone(), suite.cases.clone());
     let shared = |names: &[String]| [theirs, ours].iter().all(|n| names.iter().any(|m| m == n));
     let shared: Vec<_> = cases.iter().filter(|c| shared(&c.recordings)).collect();
     assert!(!shared.is_empty(), "{theirs} and {ours} share no case");
     let mut look = |name: &str, case| {
         let recorded = suite.recordings.get_mut(name).expect("listed");
-        let model_sha256 = recorded.manifest().model.sha256.clone();
         let task = Task {
             case,
-            model: Path::new(""),
-            model_sha256: &model_sha256,
+            model: &model(&folder, case),
         };
         recorded.observe(task).expect("recorded")
     };
@@ -106,16 +115,14 @@ fn neon_with_f16_arithmetic_lies_as_far_from_avx512_as_is_known() {
 #[test]
 fn prefill_and_decode_of_one_build_differ_in_bits() {
     let mut suite = suite();
-    let case = suite.cases[0].clone();
+    let (folder, case) = (suite.folder.clone(), suite.cases[0].clone());
     let recorded = suite
         .recordings
         .get_mut(&case.recordings[0])
         .expect("listed");
-    let model_sha256 = recorded.manifest().model.sha256.clone();
     let task = Task {
         case: &case,
-        model: Path::new(""),
-        model_sha256: &model_sha256,
+        model: &model(&folder, &case),
     };
     let seen = recorded.observe(task).expect("recorded");
     assert_ne!(seen.lanes[&Lane::Prefill], seen.lanes[&Lane::Decode]);
@@ -136,7 +143,7 @@ fn another_arithmetic_is_measured_in_full_but_never_called_agreement() {
     let shared = suite.cases.iter().filter(|c| c.name.starts_with("b158-"));
     for (case, findings) in shared.zip(findings) {
         let findings = findings.expect("two witnesses");
-        let coverage = findings.coverage(case);
+        let coverage = findings.coverage(case.declared());
         assert!(coverage.is_complete(), "{}", coverage.shortfall());
         let verdict = judge(&findings, &coverage, Tolerance::OtherArithmetic);
         assert_eq!(verdict, Verdict::NotJudged);

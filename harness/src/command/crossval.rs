@@ -1,12 +1,216 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
+#![forbid(unsafe_code)]
 
+use std::path::{Path, PathBuf};
+
+use engine::flavor::Flavor;
+use engine::kernels::Kernel;
+
+use crate::campaign::Campaign;
+use crate::case::{self, Case};
 use crate::exit::{Exit, Failure};
+use crate::provenance::Input;
+use crate::receipt::Receipt;
+use crate::runner::engine::Engine;
+use crate::runner::{Subject, Task};
+use crate::suite::Suite;
+use crate::{atomic, junit, progress, report};
+
+const HELP: &str = "\
+Examples:
+  harness crossval
+  harness crossval --case b158-ishmael --json receipt.json
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.'
+
+Environment:
+  CROSSVAL_GGUF   the model, where neither --model nor --case is given
+  BITNET_CPP_DIR  a live C++ reference; without it recordings stand in (rust-only)";
+
+/// Continuation steps of a prompt that no fixture knows.
+const AD_HOC_STEPS: usize = 16;
+/// Positions kept of a prompt that no fixture knows.
+const AD_HOC_POSITIONS: usize = 32;
 
 /// Run every case through every runner there is, compare, judge
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = HELP)]
+pub struct Args {
+    /// Run this case only; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
+    case: Vec<String>,
+
+    /// Run this model instead of the fixtures' own
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// With --model: this prompt instead of the fixtures' prompts
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+
+    /// Write the receipt here, again after each case
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write a JUnit report here
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    /// Use these inner loops only [default: the fastest, and every other one must repeat it]
+    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    kernel: Option<Kernel>,
+
+    /// Packing of the two-bit weights, where the bytes allow several
+    #[arg(long, value_name = "NAME")]
+    flavor: Option<Flavor>,
+
+    /// Threads; results do not depend on it
+    #[arg(long, value_name = "N", default_value = "1")]
+    threads: std::num::NonZeroUsize,
+
+    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness crossval` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    refuse_live_reference()?;
+    let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
+    let suite = Suite::open(&folder)?;
+    let cases = cases(&args, &suite)?;
+    let bar = progress::bar(cases.len() as u64, "cases");
+    let campaign = Campaign::new(suite, subjects(&args), args.threads.get());
+    let receipt = campaign.run(&cases, |receipt| {
+        bar.inc(1);
+        match &args.json {
+            Some(path) => write(path, &receipt.to_json()),
+            None => Ok(()),
+        }
+    })?;
+    bar.finish_and_clear();
+    if let Some(path) = &args.junit {
+        write(path, &junit::render(&receipt))?;
+    }
+    print!("{}", report::render(&receipt));
+    explain_missing_reference(&receipt);
+    Ok(receipt.parity.status.exit())
+}
+
+/// A reference that was asked for and cannot be driven is an error, not a reason to do less.
+fn refuse_live_reference() -> Result<(), Failure> {
+    let asked = std::env::var_os("BITNET_CPP_DIR").filter(|dir| !dir.is_empty());
+    match asked {
+        Some(dir) if !ffi::support_compiled_in() => Err(Failure {
+            exit: Exit::ReferenceMissing,
+            message: format!(
+                "BITNET_CPP_DIR is {}, but {}; unset it to judge against the recordings",
+                Path::new(&dir).display(),
+                ffi::NotBuilt,
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Each case with the model file it runs on.
+fn cases(args: &Args, suite: &Suite) -> Result<Vec<(Case, PathBuf)>, Failure> {
+    let environment = || {
+        let model = std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
+        model.filter(|_| args.case.is_empty()).map(PathBuf::from)
+    };
+    let Some(model) = args.model.clone().or_else(environment) else {
+        if args.prompt.is_some() {
+            let message = "--prompt needs --model (or CROSSVAL_GGUF): a prompt means nothing alone";
+            return Err(Failure::input(message));
+        }
+        let cases = case::select(suite.cases.clone(), &args.case)?;
+        let place = |case: Case| {
+            let path = suite.folder.join(&case.model);
+            (case, path)
+        };
+        return Ok(cases.into_iter().map(place).collect());
+    };
+    let (input, _) = Input::read(&model)?;
+    let mut prompts: Vec<&String> = suite.cases.iter().map(|c| &c.prompt).collect();
+    prompts.sort();
+    prompts.dedup();
+    if let Some(prompt) = &args.prompt {
+        prompts = vec![prompt];
+    }
+    let case = |(i, prompt): (usize, &&String)| match suite.known(&input.sha256, prompt) {
+        Some(known) => Ok((known.clone(), model.clone())),
+        None => Ok((ad_hoc(args, i, prompt, &input)?, model.clone())),
+    };
+    prompts.iter().enumerate().map(case).collect()
+}
+
+/// A case nobody has recorded: it asks for as much as is reasonable, and is never complete.
+fn ad_hoc(args: &Args, number: usize, prompt: &str, model: &Input) -> Result<Case, Failure> {
+    let file = model.path.file_name().unwrap_or_default();
+    let mut case = Case {
+        name: format!("ad-hoc-{number}"),
+        model: file.to_string_lossy().into_owned(),
+        prompt: prompt.to_owned(),
+        context: 0,
+        ubatch: 512,
+        recordings: Vec::new(),
+        tokens: 0,
+        positions: Vec::new(),
+        nodes: 0,
+        greedy_steps: AD_HOC_STEPS,
+    };
+    let task = Task { case: &case, model };
+    let ids = chosen(args).tokenize(task).map_err(Failure::input)?;
+    case.tokens = ids.len();
+    case.context = ids.len() + AD_HOC_STEPS;
+    let last = ids.len().checked_sub(1);
+    let last = last.ok_or_else(|| Failure::input("the prompt has no tokens"))?;
+    let count = ids.len().min(AD_HOC_POSITIONS);
+    case.positions = (0..count).map(|i| i * last / (count - 1).max(1)).collect();
+    Ok(case)
+}
+
+/// The engine as asked for; unless a kernel was, also every other way it can compute, slowest
+/// last, because all of them must give the same bits.
+fn subjects(args: &Args) -> Vec<Box<dyn Subject>> {
+    let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(chosen(args))];
+    if args.kernel.is_none() {
+        let others = Kernel::available().into_iter().rev().skip(1);
+        subjects.extend(others.map(|kernel| {
+            let engine = Engine::new(kernel, args.threads.get(), args.flavor);
+            Box::new(engine) as Box<dyn Subject>
+        }));
+    }
+    let threads = if args.threads.get() == 1 { 2 } else { 1 };
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    subjects.push(Box::new(Engine::new(kernel, threads, args.flavor)));
+    subjects
+}
+
+fn chosen(args: &Args) -> Engine {
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    Engine::new(kernel, args.threads.get(), args.flavor)
+}
+
+fn explain_missing_reference(receipt: &Receipt) {
+    let alone = |c: &&crate::receipt::CaseReceipt| c.claims.comparisons.is_empty();
+    let alone = receipt.cases.iter().filter(alone).count();
+    if alone > 0 {
+        eprintln!(
+            "note: no recording knows this model and prompt ({alone} of {} cases): the engine \
+             was compared with itself only, which proves no agreement with a reference",
+            receipt.cases.len()
+        );
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    atomic::write(path, text.as_bytes()).map_err(Failure::environment)
+}
+
+fn kernel(name: &str) -> Result<Kernel, String> {
+    Kernel::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Kernel::available().iter().map(|k| k.name()).collect();
+        format!("this machine can run {}", names.join(", "))
+    })
 }

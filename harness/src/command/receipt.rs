@@ -1,12 +1,174 @@
 //! `harness receipt`: receipts shown, recomputed, compared.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
+use crate::provenance::Input;
+use crate::receipt::Receipt;
+use crate::receipt::diff::{Difference, differences};
+use crate::receipt::verify::{Verification, verify};
+use crate::report;
+use crate::suite::Suite;
+
+const HELP: &str = "\
+Examples:
+  harness receipt show receipt.json
+  harness receipt verify receipt.json
+  harness receipt diff yesterday.json today.json";
 
 /// Show, verify or compare receipts
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Print a receipt as the table `crossval` printed
+    Show {
+        /// The receipt
+        receipt: PathBuf,
+        /// Print the claims as JSON instead
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compute again what can be: hashes, verdicts, coverage, status, seal
+    Verify {
+        /// The receipt
+        receipt: PathBuf,
+        /// Print the outcome as JSON
+        #[arg(long)]
+        json: bool,
+        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        #[arg(long, value_name = "DIR")]
+        fixtures: Option<PathBuf>,
+    },
+    /// Print every claim that differs between two receipts
+    Diff {
+        /// The earlier receipt
+        left: PathBuf,
+        /// The later receipt
+        right: PathBuf,
+        /// Print the differences as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness receipt` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    match args.action {
+        Action::Show { receipt, json } => show(&read(&receipt)?, json),
+        Action::Verify {
+            receipt,
+            json,
+            fixtures,
+        } => {
+            let receipt = read(&receipt)?;
+            // A folder that was named must be good; one that was only looked for may be absent.
+            let suite = match fixtures {
+                Some(folder) => Some(Suite::open(&folder)?),
+                None => Suite::find().ok().map(|f| Suite::open(&f)).transpose()?,
+            };
+            Ok(print_verification(&verify(&receipt, suite.as_ref()), json))
+        }
+        Action::Diff { left, right, json } => Ok(print_differences(
+            &claims_apart(&read(&left)?, &read(&right)?),
+            json,
+        )),
+    }
+}
+
+fn read(path: &Path) -> Result<Receipt, Failure> {
+    let (_, bytes) = Input::read(path)?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let path = path.display();
+        Failure::input(format!("{path} is not a receipt this build can read: {e}"))
+    })
+}
+
+fn show(receipt: &Receipt, json: bool) -> Result<Exit, Failure> {
+    if json {
+        let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
+        println!("{}", pretty(&claims));
+    } else {
+        print!("{}", report::render(receipt));
+    }
+    Ok(Exit::Agrees)
+}
+
+fn print_verification(result: &Verification, json: bool) -> Exit {
+    if json {
+        let value = serde_json::json!({
+            "verified": result.refuted.is_empty(),
+            "confirmed": result.confirmed,
+            "refuted": result.refuted,
+            "unchecked": result.unchecked,
+        });
+        println!("{}", pretty(&value));
+    } else {
+        for refuted in &result.refuted {
+            println!("REFUTED    {refuted}");
+        }
+        for unchecked in &result.unchecked {
+            println!("unchecked  {unchecked}");
+        }
+        println!(
+            "{} confirmed, {} refuted, {} could not be checked here",
+            result.confirmed.len(),
+            result.refuted.len(),
+            result.unchecked.len()
+        );
+    }
+    match result.refuted.is_empty() {
+        true => Exit::Agrees,
+        false => Exit::Diverges,
+    }
+}
+
+/// Case by case, so that one more case does not shift all the others.
+fn claims_apart(left: &Receipt, right: &Receipt) -> Vec<Difference> {
+    let names =
+        |r: &Receipt| -> Vec<String> { r.cases.iter().map(|c| c.claims.case.clone()).collect() };
+    let all: BTreeSet<String> = names(left).into_iter().chain(names(right)).collect();
+    let claims = |receipt: &Receipt, name: &str| {
+        let case = receipt.cases.iter().find(|c| c.claims.case == name);
+        case.map_or(Value::Null, |c| {
+            serde_json::to_value(&c.claims).expect("claims are plain data")
+        })
+    };
+    let ends = |r: &Receipt| serde_json::to_value(&r.failures).expect("failures are plain data");
+    let mut found = differences("failures", &ends(left), &ends(right));
+    for name in &all {
+        found.extend(differences(name, &claims(left, name), &claims(right, name)));
+    }
+    found
+}
+
+fn print_differences(found: &[Difference], json: bool) -> Exit {
+    if json {
+        let entry =
+            |d: &Difference| serde_json::json!({"path": d.path, "left": d.left, "right": d.right});
+        println!("{}", pretty(&found.iter().map(entry).collect::<Vec<_>>()));
+    } else if found.is_empty() {
+        println!("the claims are the same");
+    } else {
+        for difference in found {
+            println!("{difference}");
+        }
+    }
+    match found.is_empty() {
+        true => Exit::Agrees,
+        false => Exit::Diverges,
+    }
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("plain data")
 }

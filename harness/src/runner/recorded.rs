@@ -6,6 +6,7 @@ pub mod manifest;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors};
 
@@ -19,11 +20,12 @@ const MANIFEST: &str = "recording.json";
 const LOGITS: &str = "logits.safetensors";
 const TRACE: &str = "trace.safetensors";
 
-/// A reference's observations, read back from a folder.
+/// A reference's observations, read back from a folder. Cloning shares the numbers.
+#[derive(Clone)]
 pub struct Recorded {
-    manifest: Manifest,
-    logits: BTreeMap<String, Array>,
-    trace: BTreeMap<String, Array>,
+    manifest: Arc<Manifest>,
+    logits: Arc<BTreeMap<String, Array>>,
+    trace: Arc<BTreeMap<String, Array>>,
     fingerprint: String,
     inputs: Vec<Input>,
 }
@@ -62,11 +64,11 @@ impl Recorded {
             arrays(&bytes).map_err(|e| wrong(file, &e))
         };
         let recorded = Recorded {
-            logits: read(LOGITS)?,
-            trace: read(TRACE)?,
+            logits: Arc::new(read(LOGITS)?),
+            trace: Arc::new(read(TRACE)?),
             fingerprint,
             inputs,
-            manifest,
+            manifest: Arc::new(manifest),
         };
         recorded.check_logits().map_err(|e| wrong(LOGITS, &e))?;
         recorded.check_trace().map_err(|e| wrong(TRACE, &e))?;
@@ -133,11 +135,11 @@ impl Recorded {
             conditions,
             cases,
             ..
-        } = &self.manifest;
-        if model.sha256 != task.model_sha256 {
+        } = &*self.manifest;
+        if model.sha256 != task.model.sha256 {
             return Err(RunError::Refused(format!(
                 "recording {name} was made from a model with sha256 {}, this one has {}",
-                model.sha256, task.model_sha256
+                model.sha256, task.model.sha256
             )));
         }
         let recording = cases.iter().find(|c| c.prompt == task.case.prompt);
@@ -163,6 +165,10 @@ impl Runner for Recorded {
             profile: self.manifest.profile.clone(),
             fingerprint: self.fingerprint.clone(),
         }
+    }
+
+    fn is_live(&self) -> bool {
+        false
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {

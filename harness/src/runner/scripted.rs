@@ -39,6 +39,10 @@ impl<R: Runner> Runner for Scripted<R> {
         self.identity.clone()
     }
 
+    fn is_live(&self) -> bool {
+        self.source.is_live()
+    }
+
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let mut observation = self.source.observe(task)?;
         observation.identity = self.identity();

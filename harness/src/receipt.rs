@@ -1,0 +1,244 @@
+//! What a run leaves behind: claims that are the same on every machine, numbers they follow from,
+//! and circumstances.
+//!
+//! [`Claims`] are snapshotted and reviewed: they hold no time, path, host or measured float.
+//! Everything above the findings is a function of them, so [`verify`] can compute it again.
+#![forbid(unsafe_code)]
+
+pub mod claims;
+pub mod diff;
+pub mod verify;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation};
+use crate::case::Case;
+use crate::compare::Findings;
+use crate::coverage::Coverage;
+use crate::provenance::{self, Machine};
+
+/// The version of receipts this build writes and reads.
+pub const SCHEMA: u32 = 1;
+
+/// The numbers a comparison's verdict follows from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Name of the reference or repetition.
+    pub with: String,
+    /// None if the two could not be compared.
+    pub findings: Option<Findings>,
+}
+
+/// One case: claims, and in the same order the numbers of its comparisons and repetitions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseReceipt {
+    /// What is asserted.
+    pub claims: Claims,
+    /// What it follows from.
+    pub measured: Vec<Measured>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A case that came to no claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// Name of the case.
+    pub case: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why.
+    pub message: String,
+    /// What was to be compared; nothing was.
+    pub coverage: Coverage,
+}
+
+impl Failed {
+    /// A case that ended early, with all that it leaves uncompared.
+    pub fn new(case: &Case, status: Status, message: impl ToString) -> Self {
+        let mut coverage = Coverage::default();
+        coverage.cases.declared = 1;
+        for _ in &case.recordings {
+            coverage += Coverage::asked(case.declared());
+        }
+        Failed {
+            case: case.name.clone(),
+            status,
+            message: message.to_string(),
+            coverage,
+        }
+    }
+}
+
+/// The run in one object, under the names the predecessor used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parity {
+    /// What the run comes to.
+    pub status: Status,
+    /// Whether a live reference took part.
+    pub cpp_available: bool,
+    /// The smallest cosine at any judged position.
+    pub cosine_similarity: Option<f64>,
+    /// Judged greedy steps that came before any divergence, as a share.
+    pub exact_match_rate: Option<f64>,
+    /// The earliest judged step at which a continuation parts.
+    pub first_divergence_step: Option<usize>,
+}
+
+/// When, where and how; no claim depends on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Circumstances {
+    /// Seconds since 1970 when the run began.
+    pub started_unix: u64,
+    /// How long it took so far.
+    pub seconds: f64,
+    /// Threads the engine used.
+    pub threads: usize,
+    /// The machine and the build.
+    pub machine: Machine,
+    /// Every file that was read, and its SHA-256.
+    pub inputs: Vec<InputFile>,
+    /// Files that were no longer the same afterwards.
+    pub changed_inputs: Vec<String>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputFile {
+    /// Where.
+    pub path: String,
+    /// What.
+    pub sha256: String,
+}
+
+/// A whole run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// [`SCHEMA`].
+    pub schema_version: u32,
+    /// Who did what.
+    pub validation: Validation,
+    /// The weights; `mixed` where the cases differ.
+    pub quant: Quant,
+    /// The run in one object.
+    pub parity: Parity,
+    /// All of it counted.
+    pub coverage: Coverage,
+    /// The cases that came to claims.
+    pub cases: Vec<CaseReceipt>,
+    /// The cases that did not.
+    pub failures: Vec<Failed>,
+    /// When, where and how.
+    pub circumstances: Circumstances,
+    /// SHA-256 of this receipt with an empty seal. It notices edits, it does not prove origin.
+    pub seal: String,
+}
+
+impl Receipt {
+    /// Puts a run together and seals it. `asked` is the number of cases there were to be.
+    pub fn assemble(
+        asked: usize,
+        cases: Vec<CaseReceipt>,
+        failures: Vec<Failed>,
+        circumstances: Circumstances,
+    ) -> Self {
+        let mut coverage = Coverage::default();
+        let failed = failures.iter().map(|f| f.coverage);
+        for part in cases.iter().map(|c| c.claims.coverage).chain(failed) {
+            coverage += part;
+        }
+        coverage.cases.declared = asked;
+        let mut receipt = Receipt {
+            schema_version: SCHEMA,
+            validation: Validation::rust(),
+            quant: common_quant(&cases),
+            parity: parity(&coverage, &cases, &failures, &circumstances),
+            coverage,
+            cases,
+            failures,
+            circumstances,
+            seal: String::new(),
+        };
+        receipt.seal = receipt.computed_seal();
+        receipt
+    }
+
+    /// The hash the seal should be.
+    pub fn computed_seal(&self) -> String {
+        let unsealed = Receipt {
+            seal: String::new(),
+            ..self.clone()
+        };
+        provenance::sha256(unsealed.to_json().as_bytes())
+    }
+
+    /// As written to a file.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("string keys and finite floats only") + "\n"
+    }
+}
+
+fn parity(
+    coverage: &Coverage,
+    cases: &[CaseReceipt],
+    failures: &[Failed],
+    circumstances: &Circumstances,
+) -> Parity {
+    let floor = match coverage.is_complete() {
+        true => Status::Ok,
+        false => Status::Incomplete,
+    };
+    let void = (!circumstances.changed_inputs.is_empty()).then_some(Status::Void);
+    let ends = cases.iter().map(|c| c.claims.status);
+    let ends = ends.chain(failures.iter().map(|f| f.status)).chain(void);
+    let judged = || {
+        let pairs = |case: &CaseReceipt| {
+            let comparisons = case.claims.comparisons.clone().into_iter();
+            let pairs = comparisons.zip(case.measured.clone());
+            pairs.collect::<Vec<_>>()
+        };
+        let pairs = cases.iter().flat_map(pairs);
+        let judged = pairs.filter(|(comparison, _)| comparison.is_judged());
+        judged.filter_map(|(_, measured)| measured.findings)
+    };
+    let cosines: Option<Vec<f64>> = judged()
+        .flat_map(|f| f.lanes)
+        .flat_map(|l| l.positions)
+        .map(|p| p.distance.cosine)
+        .collect();
+    let cosines = cosines.unwrap_or_default();
+    let partings = || judged().filter_map(|f| Some(f.greedy.first_divergence?.step));
+    let steps: usize = judged().map(|f| f.greedy.steps).sum();
+    let equal: usize = judged()
+        .map(|f| f.greedy.first_divergence.map_or(f.greedy.steps, |d| d.step))
+        .sum();
+    Parity {
+        status: ends.fold(floor, Ord::max),
+        cpp_available: cases
+            .iter()
+            .any(|c| c.claims.comparisons.iter().any(|c| c.live)),
+        cosine_similarity: cosines.into_iter().min_by(f64::total_cmp),
+        exact_match_rate: (steps > 0).then(|| equal as f64 / steps as f64),
+        first_divergence_step: partings().min(),
+    }
+}
+
+fn common_quant(cases: &[CaseReceipt]) -> Quant {
+    let mut all = cases.iter().map(|c| &c.claims.quant);
+    let named = |name: &str| Quant {
+        format: name.into(),
+        flavor: name.into(),
+    };
+    match all.next() {
+        None => named("none"),
+        Some(first) if all.all(|quant| quant == first) => first.clone(),
+        Some(_) => named("mixed"),
+    }
+}

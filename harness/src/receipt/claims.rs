@@ -1,0 +1,266 @@
+//! What one case asserts: the same on every machine, so that it can be snapshotted and reviewed.
+#![forbid(unsafe_code)]
+
+use engine::Token;
+use serde::{Deserialize, Serialize};
+
+use crate::case::Declared;
+use crate::compare::{Findings, Incomparable};
+use crate::coverage::{Count, Coverage};
+use crate::exit::Exit;
+use crate::observation::Identity;
+use crate::tolerance::Tolerance;
+use crate::verdict::{Verdict, judge};
+
+/// What a case or a run comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A live reference was asked and everything agrees.
+    Ok,
+    /// Everything agrees with recordings; no live reference was asked.
+    RustOnly,
+    /// Nothing diverges, but less was compared than declared.
+    Incomplete,
+    /// Something is outside its tolerance.
+    Divergence,
+    /// The reference ended before it answered.
+    ReferenceDied,
+    /// An input is not acceptable.
+    Refused,
+    /// An input changed while it was in use: nothing above counts.
+    Void,
+    /// The engine ended before it answered.
+    EngineDied,
+}
+
+impl Status {
+    /// What the process ends with.
+    pub fn exit(self) -> Exit {
+        match self {
+            Status::Ok | Status::RustOnly => Exit::Agrees,
+            Status::Incomplete => Exit::Incomplete,
+            Status::Divergence => Exit::Diverges,
+            Status::ReferenceDied => Exit::ReferenceDied,
+            Status::Refused | Status::Void => Exit::BadInput,
+            Status::EngineDied => Exit::EngineDied,
+        }
+    }
+
+    /// As in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::RustOnly => "rust_only",
+            Status::Incomplete => "incomplete",
+            Status::Divergence => "divergence",
+            Status::ReferenceDied => "reference_died",
+            Status::Refused => "refused",
+            Status::Void => "void",
+            Status::EngineDied => "engine_died",
+        }
+    }
+}
+
+/// Which side did what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Who turned the prompt into ids.
+    pub tokenizer: String,
+    /// Who computed.
+    pub compute: String,
+}
+
+impl Validation {
+    /// This engine did both.
+    pub fn rust() -> Self {
+        Validation {
+            tokenizer: "rust".into(),
+            compute: "rust".into(),
+        }
+    }
+}
+
+/// The ternary weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quant {
+    /// Format, e.g. `I2_S`.
+    pub format: String,
+    /// Packing, e.g. `P128`.
+    pub flavor: String,
+}
+
+/// The model file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Name, relative to the fixtures folder; the bare file name for any other file.
+    pub file: String,
+    /// Of its bytes.
+    pub sha256: String,
+    /// As the file names it.
+    pub architecture: String,
+}
+
+/// The engine as it ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Who it is.
+    pub identity: Identity,
+    /// Name of the kernel in force.
+    pub kernel: String,
+}
+
+/// What is said about one comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Who we were compared with.
+    pub reference: Identity,
+    /// Whether it computed during this run.
+    pub live: bool,
+    /// What was demanded.
+    pub tolerance: Tolerance,
+    /// What came out.
+    pub verdict: Verdict,
+    /// Every compared logit has the same bits.
+    pub logits_bit_identical: bool,
+    /// Every compared node has the same bits.
+    pub nodes_bit_identical: bool,
+    /// The first node with another bit, in the order of the pass.
+    pub first_differing_node: Option<String>,
+    /// The step at which the continuations part.
+    pub first_divergence_step: Option<usize>,
+    /// What was to be compared, and what was.
+    pub coverage: Coverage,
+}
+
+/// What a run of one case asserts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// [`super::SCHEMA`].
+    pub schema_version: u32,
+    /// Name of the case.
+    pub case: String,
+    /// Its text.
+    pub prompt: String,
+    /// The model.
+    pub model: Model,
+    /// Its weights.
+    pub quant: Quant,
+    /// Who did what.
+    pub validation: Validation,
+    /// The engine.
+    pub engine: Engine,
+    /// The prompt's ids.
+    pub tokens: Vec<Token>,
+    /// The greedy continuation.
+    pub greedy: Vec<Token>,
+    /// Its text.
+    pub greedy_text: String,
+    /// With each reference.
+    pub comparisons: Vec<Comparison>,
+    /// With the engine itself, run another way.
+    pub repetitions: Vec<Comparison>,
+    /// All of it counted.
+    pub coverage: Coverage,
+    /// What it comes to.
+    pub status: Status,
+}
+
+impl Comparison {
+    /// What follows from the findings; `Err` holds the verdict where there are none.
+    pub fn conclude(
+        reference: Identity,
+        live: bool,
+        tolerance: Tolerance,
+        declared: Declared,
+        findings: Result<&Findings, Verdict>,
+    ) -> Self {
+        let mut comparison = Comparison {
+            reference,
+            live,
+            tolerance,
+            verdict: Verdict::NotJudged,
+            logits_bit_identical: false,
+            nodes_bit_identical: false,
+            first_differing_node: None,
+            first_divergence_step: None,
+            coverage: Coverage::asked(declared),
+        };
+        let findings = match findings {
+            Ok(findings) => findings,
+            Err(verdict) => {
+                comparison.verdict = verdict;
+                return comparison;
+            }
+        };
+        comparison.coverage = findings.coverage(declared);
+        comparison.verdict = judge(findings, &comparison.coverage, tolerance);
+        let rows = || findings.lanes.iter().flat_map(|l| &l.positions);
+        let nodes = &findings.nodes;
+        comparison.logits_bit_identical =
+            rows().count() > 0 && rows().all(|p| p.distance.is_bit_identical());
+        comparison.nodes_bit_identical = !nodes.compared.is_empty()
+            && nodes.missing.is_empty()
+            && nodes.compared.iter().all(|n| n.distance.is_bit_identical());
+        comparison.first_differing_node = nodes.first_difference.as_ref().map(|d| d.place.clone());
+        let parting = findings.greedy.first_divergence.as_ref();
+        comparison.first_divergence_step = parting.map(|d| d.step);
+        comparison
+    }
+
+    /// Whether anything but ids and finiteness is demanded.
+    pub fn is_judged(&self) -> bool {
+        self.tolerance != Tolerance::OtherArithmetic
+    }
+}
+
+impl Claims {
+    /// Fills in what follows from the comparisons: coverage and status.
+    pub fn conclude(&mut self) {
+        let count = |declared, compared| Count { declared, compared };
+        let mut coverage = Coverage {
+            cases: count(1, 1),
+            ..Coverage::default()
+        };
+        for comparison in &self.comparisons {
+            coverage += comparison.coverage;
+        }
+        let answered = |c: &&Comparison| c.coverage.references.compared == 1;
+        let repeated = self.repetitions.iter().filter(answered).count();
+        coverage.kernels = count(1 + self.repetitions.len(), 1 + repeated);
+        if self.comparisons.is_empty() {
+            coverage.references = count(1, 0);
+        }
+        self.coverage = coverage;
+        let all = || self.comparisons.iter().chain(&self.repetitions);
+        let judged = self.comparisons.iter().any(Comparison::is_judged);
+        let floor = match (coverage.is_complete() && judged, &self.comparisons) {
+            (false, _) => Status::Incomplete,
+            (true, comparisons) if comparisons.iter().any(|c| c.live) => Status::Ok,
+            (true, _) => Status::RustOnly,
+        };
+        self.status = all().map(|c| status_of(&c.verdict)).fold(floor, Ord::max);
+    }
+}
+
+/// How bad a verdict is; the mildest for those that leave the case as it is.
+fn status_of(verdict: &Verdict) -> Status {
+    match verdict {
+        Verdict::Agree | Verdict::NotJudged => Status::Ok,
+        Verdict::Incomplete { .. } => Status::Incomplete,
+        Verdict::Diverge { .. } => Status::Divergence,
+        Verdict::ReferenceDied { .. } => Status::ReferenceDied,
+        Verdict::Incomparable { why } => match why {
+            Incomparable::NoAnswer(_) => Status::Incomplete,
+            Incomparable::SameIdentity(_)
+            | Incomparable::VocabSize { .. }
+            | Incomparable::Refused(_) => Status::Refused,
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! Computes again what a receipt says, from the numbers it holds and the files that are there.
+#![forbid(unsafe_code)]
+
+use super::{CaseReceipt, Claims, Comparison, Receipt, SCHEMA};
+use crate::provenance::Input;
+use crate::receipt::diff::differences;
+use crate::runner::Runner;
+use crate::suite::Suite;
+use crate::tolerance::Tolerance;
+use crate::verdict::Verdict;
+
+/// What the checks came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// What was computed again and is as the receipt says.
+    pub confirmed: Vec<String>,
+    /// What is not as the receipt says.
+    pub refuted: Vec<String>,
+    /// What could not be computed again here.
+    pub unchecked: Vec<String>,
+}
+
+/// Checks a receipt; `suite` are the fixtures, if they are at hand.
+pub fn verify(receipt: &Receipt, suite: Option<&Suite>) -> Verification {
+    let mut result = Verification::default();
+    result.note("the seal", receipt.computed_seal() == receipt.seal);
+    result.note("the schema", receipt.schema_version == SCHEMA);
+    result.conclusions(receipt);
+    match suite {
+        Some(suite) => {
+            for case in &receipt.cases {
+                result.inputs(case, suite);
+            }
+        }
+        None => result
+            .unchecked
+            .push("models and recordings: no fixtures folder".into()),
+    }
+    result
+}
+
+impl Verification {
+    fn note(&mut self, what: &str, holds: bool) {
+        let list = if holds {
+            &mut self.confirmed
+        } else {
+            &mut self.refuted
+        };
+        list.push(what.to_owned());
+    }
+
+    /// Everything that follows from the findings follows from them again.
+    fn conclusions(&mut self, receipt: &Receipt) {
+        let mut cases = receipt.cases.clone();
+        for case in &mut cases {
+            if let Err(why) = conclude_again(case) {
+                self.refuted
+                    .push(format!("case {}: {why}", case.claims.case));
+            }
+        }
+        let failures = receipt.failures.clone();
+        let circumstances = receipt.circumstances.clone();
+        // How many cases were asked for is the one number that exists only here.
+        let asked = receipt.coverage.cases.declared;
+        let asked = asked.max(receipt.cases.len() + receipt.failures.len());
+        let mut again = Receipt::assemble(asked, cases, failures, circumstances);
+        again.seal.clone_from(&receipt.seal);
+        let value = |r: &Receipt| serde_json::to_value(r).expect("a receipt is plain data");
+        let edited = differences("", &value(&again), &value(receipt));
+        if edited.is_empty() {
+            let what = "verdicts, coverage and status follow from the recorded numbers";
+            self.confirmed.push(what.into());
+        }
+        self.refuted.extend(edited.iter().map(|d| {
+            format!(
+                "{}: the numbers say {}, the receipt {}",
+                d.path, d.left, d.right
+            )
+        }));
+    }
+
+    /// The files named are the ones that are there, and what they declare is what was asked.
+    fn inputs(&mut self, receipt: &CaseReceipt, suite: &Suite) {
+        let claims = &receipt.claims;
+        let name = &claims.case;
+        match Input::read(&suite.folder.join(&claims.model.file)) {
+            Ok((input, _)) => self.note(
+                &format!("case {name}: the hash of {}", claims.model.file),
+                input.sha256 == claims.model.sha256,
+            ),
+            Err(_) => {
+                let file = &claims.model.file;
+                self.unchecked
+                    .push(format!("case {name}: {file} is not here"));
+            }
+        }
+        let Some(case) = suite.cases.iter().find(|c| c.name == *name) else {
+            let why = format!("case {name} is not among the fixtures");
+            return self.unchecked.push(why);
+        };
+        let asked: Vec<_> = claims
+            .comparisons
+            .iter()
+            .map(|c| &c.reference.name)
+            .collect();
+        let all = case.recordings.iter().all(|r| asked.contains(&r));
+        self.note(&format!("case {name}: every recording was asked"), all);
+        self.note(
+            &format!("case {name}: the prompt"),
+            claims.prompt == case.prompt,
+        );
+        for comparison in &claims.comparisons {
+            let with = &comparison.reference.name;
+            self.note(
+                &format!("case {name} with {with}: as much was declared as the case declares"),
+                comparison.coverage.declared() == case.declared(),
+            );
+            match suite.recordings.get(with) {
+                Some(recorded) => self.recording(claims, comparison, recorded),
+                None => {
+                    let why = format!("case {name}: {with} is not a recording");
+                    self.unchecked.push(why);
+                }
+            }
+        }
+    }
+
+    /// Ids that are claimed equal to a recording's are the recording's.
+    fn recording(
+        &mut self,
+        claims: &Claims,
+        comparison: &Comparison,
+        recorded: &crate::runner::recorded::Recorded,
+    ) {
+        let what = format!("case {} with {}", claims.case, comparison.reference.name);
+        self.note(
+            &format!("{what}: the recording's identity"),
+            recorded.identity() == comparison.reference,
+        );
+        let prompts = &recorded.manifest().cases;
+        let Some(recording) = prompts.iter().find(|c| c.prompt == claims.prompt) else {
+            return self.refuted.push(format!("{what}: no such prompt"));
+        };
+        if comparison.verdict == Verdict::Agree {
+            let steps = comparison.coverage.greedy_steps.declared;
+            let greedy = recording.greedy.get(..steps);
+            self.note(
+                &format!("{what}: token ids"),
+                recording.tokens == claims.tokens,
+            );
+            self.note(
+                &format!("{what}: greedy ids"),
+                greedy.is_some() && greedy == claims.greedy.get(..steps),
+            );
+        }
+    }
+}
+
+/// Draws the conclusions of one case again from its findings, in place.
+fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
+    let claims = &mut case.claims;
+    let comparisons = claims.comparisons.len();
+    if case.measured.len() != comparisons + claims.repetitions.len() {
+        return Err("comparisons and numbers do not pair".into());
+    }
+    let profile = &claims.engine.identity.profile;
+    let (with_others, with_itself) = case.measured.split_at(comparisons);
+    for (comparison, measured) in claims.comparisons.iter_mut().zip(with_others) {
+        let tolerance = Tolerance::between(&comparison.reference.profile, profile);
+        again(comparison, measured, tolerance)?;
+    }
+    for (comparison, measured) in claims.repetitions.iter_mut().zip(with_itself) {
+        again(comparison, measured, Tolerance::Exact)?;
+    }
+    claims.conclude();
+    Ok(())
+}
+
+fn again(
+    comparison: &mut Comparison,
+    measured: &super::Measured,
+    tolerance: Tolerance,
+) -> Result<(), String> {
+    let with = &comparison.reference.name;
+    if measured.with != *with {
+        return Err(format!(
+            "{with} is paired with numbers of {}",
+            measured.with
+        ));
+    }
+    let findings = match (&measured.findings, &comparison.verdict) {
+        (Some(findings), _) => Ok(findings),
+        (None, v @ (Verdict::Incomparable { .. } | Verdict::ReferenceDied { .. })) => {
+            Err(v.clone())
+        }
+        (None, _) => return Err(format!("the verdict on {with} has no numbers")),
+    };
+    *comparison = Comparison::conclude(
+        comparison.reference.clone(),
+        comparison.live,
+        tolerance,
+        comparison.coverage.declared(),
+        findings,
+    );
+    Ok(())
+}

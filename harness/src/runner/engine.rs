@@ -1,0 +1,241 @@
+//! The engine of this repository behind the runner's trait.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::bytes::Storage;
+use engine::config::Architecture;
+use engine::flavor::Flavor;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use engine::sampler::greedy;
+use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
+use engine::transformer::probe::{Node, Probe};
+use engine::{Model, Session, Token};
+
+use super::{Facts, RunError, Runner, Subject, Task};
+use crate::case::Case;
+use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+
+/// The engine with one kernel and one number of threads.
+pub struct Engine {
+    kernel: Kernel,
+    threads: usize,
+    flavor: Option<Flavor>,
+    profile: Profile,
+    /// The model last looked at, and the hash that names it.
+    opened: Option<(String, Model)>,
+}
+
+impl Engine {
+    /// An engine that has opened nothing yet.
+    pub fn new(kernel: Kernel, threads: usize, flavor: Option<Flavor>) -> Self {
+        Engine {
+            kernel,
+            threads,
+            flavor,
+            profile: Profile::default(),
+            opened: None,
+        }
+    }
+
+    /// The ids of the case's prompt, special tokens added and recognised.
+    pub fn tokenize(&mut self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
+        encode(self.open(task)?, task.case)
+    }
+
+    /// The model of the task, opened once as long as it stays the same.
+    fn open(&mut self, task: Task<'_>) -> Result<&Model, RunError> {
+        let sha256 = &task.model.sha256;
+        if self.opened.as_ref().is_none_or(|(name, _)| name != sha256) {
+            self.opened = None;
+            let options = OpenOptions {
+                storage: Storage::Read,
+                flavor: self.flavor,
+                kernel: Some(self.kernel),
+            };
+            let refused = |e: engine::refusal::Refusal| RunError::Refused(e.to_string());
+            let model = Model::open(&task.model.path, &options).map_err(refused)?;
+            // The engine read the file a second time: what it read must be what was hashed.
+            task.model.is_stamped(&model.stamp()).map_err(refused)?;
+            self.opened = Some((sha256.clone(), model));
+        }
+        let (_, model) = self.opened.as_ref().expect("opened above");
+        Ok(model)
+    }
+}
+
+impl Runner for Engine {
+    fn identity(&self) -> Identity {
+        let threads = match self.threads {
+            1 => String::new(),
+            n => format!(" on {n} threads"),
+        };
+        Identity {
+            name: format!("engine {}{threads}", self.kernel.name()),
+            profile: self.profile.name().into(),
+            fingerprint: format!("engine {}", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        let identity = self.identity();
+        let (threads, profile) = (self.threads, self.profile);
+        let model = self.open(task)?;
+        let case = task.case;
+        let tokens = encode(model, case)?;
+        let options = SessionOptions {
+            context: case.context,
+            ubatch: case.ubatch,
+            threads,
+            profile,
+        };
+        let mut pass = Pass {
+            vocab_size: model.config().vocab_size,
+            session: Session::new(model, options).map_err(|e| RunError::Refused(e.to_string()))?,
+            tokens: &tokens,
+            case,
+        };
+        let mut tracer = Tracer::default();
+        let prefill = pass.prefill(&mut tracer)?;
+        let decode = pass.decode()?;
+        let greedy = pass.greedy(model)?;
+        Ok(Observation {
+            identity,
+            lanes: BTreeMap::from([(Lane::Prefill, prefill), (Lane::Decode, decode)]),
+            greedy,
+            trace: tracer.nodes,
+            tokens,
+        })
+    }
+}
+
+impl Subject for Engine {
+    fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
+        let kernel = self.kernel.name().to_owned();
+        let model = self.open(task)?;
+        let architecture = match model.config().architecture {
+            Architecture::Bitnet => "bitnet",
+            Architecture::Bitnet25 => "bitnet-25",
+            Architecture::BitnetB158 => "bitnet-b1.58",
+            Architecture::Llama => "llama",
+        };
+        let flavors = model.detections().iter().map(|(_, d)| d.flavor);
+        let flavors: BTreeSet<Flavor> = flavors.collect();
+        let (format, flavor) = match flavors.first() {
+            None => ("dense", "dense".into()),
+            Some(first) if first.is_i2_s() => ("I2_S", join(&flavors)),
+            Some(Flavor::Qk256) => ("I2S_QK256", join(&flavors)),
+            Some(_) => ("ternary", join(&flavors)),
+        };
+        Ok(Facts {
+            kernel,
+            architecture: architecture.into(),
+            format: format.into(),
+            flavor,
+        })
+    }
+}
+
+/// One session, used for one lane after the other.
+struct Pass<'a> {
+    session: Session<'a>,
+    tokens: &'a [Token],
+    case: &'a Case,
+    vocab_size: usize,
+}
+
+impl Pass<'_> {
+    fn prefill(&mut self, tracer: &mut Tracer) -> Result<Logits, RunError> {
+        self.session.truncate(0);
+        let probe: &mut dyn Probe = match self.case.nodes {
+            0 => &mut (),
+            _ => tracer,
+        };
+        let all = self.session.feed(self.tokens, Wanted::All, probe);
+        let all = all.map_err(stopped)?;
+        let row = |position: usize| all.chunks_exact(self.vocab_size).nth(position);
+        Ok(self.rows(|position| row(position).map(<[f32]>::to_vec)))
+    }
+
+    fn decode(&mut self) -> Result<Logits, RunError> {
+        self.session.truncate(0);
+        let mut kept = BTreeMap::new();
+        for (position, token) in self.tokens.iter().enumerate() {
+            let row = self.session.feed(&[*token], Wanted::Last, &mut ());
+            let row = row.map_err(stopped)?;
+            if self.case.positions.binary_search(&position).is_ok() {
+                kept.insert(position, row);
+            }
+        }
+        Ok(self.rows(|position| kept.remove(&position)))
+    }
+
+    fn greedy(&mut self, model: &Model) -> Result<Greedy, RunError> {
+        self.session.truncate(0);
+        let mut found = Greedy::default();
+        let mut next = self.tokens.to_vec();
+        while found.tokens.len() < self.case.greedy_steps {
+            let row = self.session.feed(&next, Wanted::Last, &mut ());
+            let row = row.map_err(stopped)?;
+            next = vec![greedy(&row)];
+            found.tokens.extend(&next);
+            found.logits.push(row);
+        }
+        let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
+        found.text = tokenizer.decode(&found.tokens, true);
+        Ok(found)
+    }
+
+    /// The rows of the positions the case asks for, as far as they were computed.
+    fn rows(&self, mut row: impl FnMut(usize) -> Option<Vec<f32>>) -> Logits {
+        let asked = self.case.positions.iter();
+        let rows: Vec<_> = asked.filter_map(|&p| Some((p, row(p)?))).collect();
+        Logits {
+            positions: rows.iter().map(|(position, _)| *position).collect(),
+            values: rows.into_iter().flat_map(|(_, row)| row).collect(),
+            vocab_size: self.vocab_size,
+        }
+    }
+}
+
+/// Keeps a copy of every node.
+#[derive(Default)]
+struct Tracer {
+    nodes: Vec<TracedNode>,
+}
+
+impl Probe for Tracer {
+    fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
+        self.nodes.push(TracedNode {
+            key: node.to_string(),
+            shape: shape.to_vec(),
+            values: values.to_vec(),
+        });
+    }
+}
+
+fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
+    let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
+    Ok(tokenizer.encode(&case.prompt, true, true))
+}
+
+fn no_vocabulary() -> RunError {
+    RunError::Refused("the model has no vocabulary, so a prompt means nothing to it".into())
+}
+
+fn stopped(error: EvalError) -> RunError {
+    match error {
+        EvalError::NotFinite { .. } => RunError::NotFinite(error.to_string()),
+        _ => RunError::Refused(error.to_string()),
+    }
+}
+
+fn join(flavors: &BTreeSet<Flavor>) -> String {
+    let names: Vec<_> = flavors.iter().map(|f| f.name()).collect();
+    names.join("+")
+}
