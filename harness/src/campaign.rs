@@ -19,6 +19,7 @@ pub struct Campaign {
     subjects: Vec<Box<dyn Subject>>,
     threads: usize,
     started: (Instant, SystemTime),
+    machine: Machine,
     models: BTreeMap<PathBuf, Input>,
     asked: usize,
     cases: Vec<CaseReceipt>,
@@ -33,6 +34,7 @@ impl Campaign {
             subjects,
             threads,
             started: (Instant::now(), SystemTime::now()),
+            machine: Machine::here(),
             models: BTreeMap::new(),
             asked: 0,
             cases: Vec::new(),
@@ -98,7 +100,7 @@ impl Campaign {
             started_unix: date.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             seconds: began.elapsed().as_secs_f64(),
             threads: self.threads,
-            machine: Machine::here(),
+            machine: self.machine.clone(),
             changed_inputs: changed.map(shown).collect(),
             inputs: inputs()
                 .map(|input| InputFile {

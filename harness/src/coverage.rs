@@ -19,6 +19,11 @@ pub struct Count {
 }
 
 impl Count {
+    /// Nothing was asked for and nothing was done; such counts are left out of receipts.
+    pub fn is_nothing(&self) -> bool {
+        *self == Count::default()
+    }
+
     /// Nothing is missing.
     pub fn is_complete(self) -> bool {
         self.compared >= self.declared
@@ -43,18 +48,25 @@ impl fmt::Display for Count {
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// Cases that came to an end.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub cases: Count,
     /// References that answered.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub references: Count,
     /// Ways the engine computed: kernels and thread counts.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub kernels: Count,
     /// Token ids of prompts.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub tokens: Count,
     /// Positions whose logits were compared, over both lanes.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub positions: Count,
     /// Traced nodes.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub nodes: Count,
     /// Steps of greedy continuations.
+    #[serde(default, skip_serializing_if = "Count::is_nothing")]
     pub greedy_steps: Count,
 }
 

@@ -89,12 +89,16 @@ pub struct Machine {
     pub os: String,
     /// Processor architecture.
     pub architecture: String,
+    /// The processor, as the operating system names it; empty where it does not.
+    pub processor: String,
     /// Instruction sets found at run time that the engine knows.
     pub cpu_features: Vec<String>,
     /// Processors this process may use.
     pub processors: usize,
     /// Version of this program.
     pub harness_version: String,
+    /// The compiler that built it.
+    pub rustc: String,
     /// `release` or `debug`: how the harness itself was built.
     pub build: String,
     /// The variables that can steer a run, as they were set.
@@ -119,13 +123,22 @@ impl Machine {
         Machine {
             os: std::env::consts::OS.into(),
             architecture: std::env::consts::ARCH.into(),
+            processor: processor(),
             cpu_features: cpu_features(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             harness_version: env!("CARGO_PKG_VERSION").into(),
+            rustc: env!("HARNESS_RUSTC").into(),
             build: build.into(),
             environment: variables.into_iter().filter_map(set).collect(),
         }
     }
+}
+
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let model = fields.find(|(key, _)| key.trim() == "model name");
+    model.map_or(String::new(), |(_, name)| name.trim().to_owned())
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -5,7 +5,7 @@ use engine::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Declared;
-use crate::compare::{Findings, Incomparable};
+use crate::compare::{Findings, Incomparable, NodeDistance};
 use crate::coverage::{Count, Coverage};
 use crate::exit::Exit;
 use crate::observation::Identity;
@@ -128,8 +128,8 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// Every compared logit has the same bits.
     pub logits_bit_identical: bool,
-    /// Every compared node has the same bits.
-    pub nodes_bit_identical: bool,
+    /// Every node has the same bits; nothing where no node was to be compared.
+    pub nodes_bit_identical: Option<bool>,
     /// The first node with another bit, in the order of the pass.
     pub first_differing_node: Option<String>,
     /// The step at which the continuations part.
@@ -187,7 +187,7 @@ impl Comparison {
             tolerance,
             verdict: Verdict::NotJudged,
             logits_bit_identical: false,
-            nodes_bit_identical: false,
+            nodes_bit_identical: None,
             first_differing_node: None,
             first_divergence_step: None,
             coverage: Coverage::asked(declared),
@@ -205,9 +205,10 @@ impl Comparison {
         let nodes = &findings.nodes;
         comparison.logits_bit_identical =
             rows().count() > 0 && rows().all(|p| p.distance.is_bit_identical());
-        comparison.nodes_bit_identical = !nodes.compared.is_empty()
-            && nodes.missing.is_empty()
-            && nodes.compared.iter().all(|n| n.distance.is_bit_identical());
+        comparison.nodes_bit_identical = (declared.nodes > 0).then(|| {
+            let identical = |n: &NodeDistance| n.distance.is_bit_identical();
+            nodes.compared.len() >= declared.nodes && nodes.compared.iter().all(identical)
+        });
         comparison.first_differing_node = nodes.first_difference.as_ref().map(|d| d.place.clone());
         let parting = findings.greedy.first_divergence.as_ref();
         comparison.first_divergence_step = parting.map(|d| d.step);
