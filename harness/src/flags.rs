@@ -18,7 +18,7 @@ pub struct ModelFile {
 #[derive(clap::Args, Debug, Clone)]
 pub struct Computing {
     /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = flavor)]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     pub flavor: Option<Flavor>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
@@ -83,35 +83,14 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A packing by its stable name.
-pub fn flavor(text: &str) -> Result<Flavor, String> {
-    named(text, &FLAVORS)
-}
-
 /// A kernel by its name, if this CPU can run it.
-pub fn kernel(text: &str) -> Result<Kernel, String> {
-    let available = Kernel::available();
-    let names: Vec<_> = available.iter().map(|&k| (k.name(), k)).collect();
-    named(text, &names)
-}
-
-const FLAVORS: [(&str, Flavor); 8] = [
-    ("i2s-p128", Flavor::I2sP128),
-    ("i2s-p64", Flavor::I2sP64),
-    ("i2s-p4r", Flavor::I2sP4r),
-    ("qk256", Flavor::Qk256),
-    ("bitnet32-f16", Flavor::Bitnet32F16),
-    ("split32", Flavor::Split32),
-    ("tq1_0", Flavor::Tq1_0),
-    ("tq2_0", Flavor::Tq2_0),
-];
-
-fn named<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
-    let found = known.iter().find(|(name, _)| *name == text);
-    found.map(|&(_, value)| value).ok_or_else(|| {
-        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-        format!("expected one of {}", names.join(", "))
-    })
+fn kernel(name: &str) -> Result<Kernel, String> {
+    let known = Kernel::NAMES.join(", ");
+    match Kernel::from_name(name) {
+        Some(kernel) => Ok(kernel),
+        None if Kernel::NAMES.contains(&name) => Err("this CPU cannot run it".into()),
+        None => Err(format!("there are {known}")),
+    }
 }
 
 #[cfg(test)]
@@ -130,17 +109,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let message = flavor("q4_0").expect_err("no such packing");
-        assert!(
-            message.contains("i2s-p128") && message.contains("tq2_0"),
-            "{message}"
-        );
-        assert_eq!(flavor("qk256"), Ok(Flavor::Qk256));
-        assert!(
-            kernel("abacus")
-                .expect_err("no such kernel")
-                .contains("scalar")
-        );
+    fn an_unknown_kernel_lists_the_known_ones() {
+        let message = kernel("abacus").expect_err("no such kernel");
+        assert!(message.contains("scalar, x86_64-avx2"), "{message}");
+        assert_eq!(kernel("scalar"), Ok(Kernel::Scalar));
     }
 }

@@ -3,6 +3,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use engine::refusal::escape;
+
 use crate::exit::Failure;
 
 /// Whether somebody is still reading.
@@ -21,9 +23,23 @@ pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
 
 /// Writes a value as indented JSON with a line end.
 pub fn json(value: &impl serde::Serialize) -> Result<Reader, Failure> {
-    let mut text = serde_json::to_string_pretty(value).map_err(Failure::environment)?;
+    let text = serde_json::to_string_pretty(value).map_err(Failure::environment)?;
+    put(inert(&text).as_bytes())
+}
+
+/// The same JSON with a line end, but without a character that moves a terminal's cursor or turns
+/// its direction: they occur inside strings only, where JSON has escapes for them.
+fn inert(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        let plain = c == '\n' || escape(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8();
+        match plain {
+            true => text.push(c),
+            false => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
     text.push('\n');
-    put(text.as_bytes())
+    text
 }
 
 fn put_to(out: &mut dyn Write, bytes: &[u8]) -> Result<Reader, Failure> {
@@ -47,6 +63,16 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_value_and_becomes_harmless() {
+        let value = serde_json::json!({ "a\u{202e}b": ["\u{9b}2J", "ok é 語\n"] });
+        let text = inert(&serde_json::to_string_pretty(&value).expect("JSON"));
+        let back: serde_json::Value = serde_json::from_str(&text).expect("still JSON");
+        assert_eq!(back, value);
+        assert!(!text.contains(['\u{202e}', '\u{9b}']) && text.contains("\\u009b2J"));
+        assert!(text.contains("ok é 語"));
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! Progress on a terminal, silence everywhere else.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -6,7 +9,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub fn bar(total: u64, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
         .expect("the template is a constant");
-    ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
-        .with_style(style)
+    on_stderr(Some(total), what).with_style(style)
+}
+
+/// A sign of life on stderr for work whose length nobody knows.
+pub fn spinner(what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+        .expect("the template is a constant");
+    let spinner = on_stderr(None, what).with_style(style);
+    spinner.enable_steady_tick(Duration::from_millis(200));
+    spinner
+}
+
+fn on_stderr(total: Option<u64>, what: &str) -> ProgressBar {
+    ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr())
         .with_message(what.to_owned())
+        .with_finish(indicatif::ProgressFinish::AndClear)
 }

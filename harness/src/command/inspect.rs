@@ -1,12 +1,102 @@
 //! `harness inspect`: what is in a model file.
+#![forbid(unsafe_code)]
+
+mod contents;
+mod norms;
+mod text;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use engine::flavor::Flavor;
 
 use crate::exit::{Exit, Failure};
+use crate::flags::{ModelFile, Strictness};
+use crate::opened::Opened;
+use crate::output;
+
+use contents::Contents;
+use norms::Norms;
+
+const EXAMPLE: &str = "\
+Examples:
+  harness inspect --model model.gguf
+  harness inspect --model model.gguf --json --tensors
+  BITNET_STRICT_MODE=1 harness inspect --model model.gguf --ln-stats --gate auto
+
+A policy is a TOML file (no YAML crate is both small and looked after):
+  version = 1
+  [rules.'my-model:f16']
+  ln = [ { pattern = 'attn_norm\\.weight$', min = 0.05, max = 2.0 } ]  # first match counts
+  proj_weight_rms_min = 0.01
+  proj_weight_rms_max = 0.40
+
+A failed gate, a warning about the file or a packing that cannot be told is exit 1 in strict
+mode and exit 0 otherwise.";
 
 /// Show what is in a model file: metadata, tensors, packings with evidence
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelFile,
+
+    /// List every tensor
+    #[arg(long)]
+    tensors: bool,
+
+    /// Packing of the two-bit weights, where the bytes allow several
+    #[arg(long, value_name = "NAME")]
+    flavor: Option<Flavor>,
+
+    /// Measure norm weights and plain linear weights
+    #[arg(long)]
+    ln_stats: bool,
+
+    /// Judge the statistics: not at all, by what the file says it is, or by a policy file
+    #[arg(
+        long,
+        value_name = "RULES",
+        requires = "ln_stats",
+        default_value = "auto"
+    )]
+    gate: Gate,
+
+    /// Policy file for `--gate policy`
+    #[arg(long, value_name = "FILE", required_if_eq("gate", "policy"))]
+    policy: Option<PathBuf>,
+
+    /// Which rules of the policy file [default: the only ones]
+    #[arg(long, value_name = "KEY", requires = "policy")]
+    policy_key: Option<String>,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Gate {
+    None,
+    Auto,
+    Policy,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness inspect` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let opened = Opened::read(&args.model.path)?;
+    let mut contents = Contents::of(&opened, args.flavor, args.tensors);
+    if args.ln_stats {
+        contents.norms = Some(Norms::of(&opened.gguf, &args)?);
+    }
+    opened.input.still_holds()?;
+    contents.conclude(args.strictness.strict);
+    match args.json {
+        true => output::json(&contents)?,
+        false => output::put(text::render(&contents).as_bytes())?,
+    };
+    Ok(contents.status.exit())
 }

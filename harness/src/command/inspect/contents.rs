@@ -1,0 +1,291 @@
+//! Everything `inspect` has to say about a file, as data.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use engine::config::Config;
+use engine::flavor::{Candidate, Flavor};
+use engine::gguf::{Gguf, TypeId, Value};
+use serde::Serialize;
+use serde_json::json;
+
+use super::norms::Norms;
+use crate::exit::Exit;
+use crate::opened::{Opened, packings};
+
+/// Elements of an array that are shown.
+const SHOWN_ELEMENTS: usize = 8;
+/// Bytes of a text that are shown.
+const SHOWN_TEXT: usize = 400;
+
+/// One file.
+#[derive(Serialize)]
+pub struct Contents {
+    pub model: String,
+    pub model_sha256: String,
+    pub bytes: u64,
+    pub gguf: Header,
+    pub metadata: Vec<Key>,
+    /// `None` where the file is not a whole model; the refusal says what is missing.
+    pub hyper_parameters: Option<BTreeMap<&'static str, serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hyper_parameters_refused: Option<String>,
+    pub packings: Vec<Packing>,
+    pub undecided: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensors: Option<Vec<Tensor>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norms: Option<Norms>,
+    pub warnings: Vec<String>,
+    pub strict_mode: bool,
+    pub status: Status,
+}
+
+/// The fixed part of the file.
+#[derive(Serialize)]
+pub struct Header {
+    pub version: u32,
+    pub alignment: u64,
+    pub data_start: u64,
+    pub keys: usize,
+    pub tensors: usize,
+}
+
+/// One key of the metadata, long values shortened.
+#[derive(Serialize)]
+pub struct Key {
+    pub key: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub value: serde_json::Value,
+    /// Number of elements or bytes, where not all are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortened_from: Option<u64>,
+}
+
+/// Tensors that were found to be in the same packing for the same reason.
+#[derive(Serialize)]
+pub struct Packing {
+    pub flavor: &'static str,
+    pub tensors: usize,
+    pub reason: String,
+    /// The tensor whose evidence follows.
+    pub example: String,
+    pub evidence: Vec<Evidence>,
+}
+
+/// One packing weighed against the bytes of the example.
+#[derive(Serialize)]
+pub struct Evidence {
+    pub flavor: &'static str,
+    /// `None` where the packing cannot hold the shape.
+    pub bytes_needed: Option<u64>,
+    pub bytes_available: u64,
+    /// Whether there are more bytes than it needs and alignment explains.
+    pub roomy: bool,
+    pub facts: Vec<String>,
+    pub excluded: Option<String>,
+}
+
+/// One tensor.
+#[derive(Serialize)]
+pub struct Tensor {
+    pub name: String,
+    pub dims: Vec<u64>,
+    pub type_id: u32,
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub offset: u64,
+    pub bytes: u64,
+    pub flavor: Option<&'static str>,
+}
+
+/// Whether anything needs attention, and whether that fails the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Ok,
+    Warning,
+    Failed,
+}
+
+impl Status {
+    /// The exit code that goes with it.
+    pub fn exit(self) -> Exit {
+        match self {
+            Status::Ok | Status::Warning => Exit::Agrees,
+            Status::Failed => Exit::Diverges,
+        }
+    }
+}
+
+impl Contents {
+    /// Gathers everything but the norms.
+    pub fn of(opened: &Opened, forced: Option<Flavor>, tensors: bool) -> Self {
+        let gguf = &opened.gguf;
+        let config = Config::from_gguf(gguf);
+        let (packings, undecided, flavors) = packed(gguf, forced);
+        let line = |t: &engine::gguf::TensorInfo| Tensor {
+            name: t.name.clone(),
+            dims: t.dims.clone(),
+            type_id: t.type_id,
+            kind: TypeId::of(t.type_id).name(),
+            offset: t.offset,
+            bytes: t.known_bytes().unwrap_or(t.gap),
+            flavor: flavors.get(&t.name).copied(),
+        };
+        Contents {
+            model: opened.input.path.display().to_string(),
+            model_sha256: opened.input.sha256.clone(),
+            bytes: opened.size,
+            gguf: Header {
+                version: gguf.version,
+                alignment: gguf.alignment,
+                data_start: gguf.data_start,
+                keys: gguf.metadata.len(),
+                tensors: gguf.tensors.iter().len(),
+            },
+            metadata: gguf.metadata.iter().map(|(k, v)| key(k, v)).collect(),
+            hyper_parameters: config.as_ref().ok().map(hyper_parameters),
+            hyper_parameters_refused: config.err().map(|refusal| refusal.to_string()),
+            packings,
+            undecided,
+            tensors: tensors.then(|| gguf.tensors.iter().map(line).collect()),
+            norms: None,
+            warnings: gguf
+                .warnings
+                .iter()
+                .map(|w| format!("{}: {}: {}", w.name, w.field, w.detail))
+                .collect(),
+            strict_mode: false,
+            status: Status::Ok,
+        }
+    }
+
+    /// Decides what all of it amounts to.
+    pub fn conclude(&mut self, strict: bool) {
+        let suspicious = self.norms.as_ref().is_some_and(Norms::suspicious);
+        let attention = suspicious || !self.undecided.is_empty() || !self.warnings.is_empty();
+        self.strict_mode = strict;
+        self.status = match (attention, strict) {
+            (false, _) => Status::Ok,
+            (true, false) => Status::Warning,
+            (true, true) => Status::Failed,
+        };
+    }
+}
+
+type Packed = (
+    Vec<Packing>,
+    BTreeMap<String, String>,
+    BTreeMap<String, &'static str>,
+);
+
+/// The packings found, the tensors whose packing cannot be told, and the packing of each tensor.
+fn packed(gguf: &Gguf, forced: Option<Flavor>) -> Packed {
+    let mut groups: BTreeMap<(Flavor, String), Packing> = BTreeMap::new();
+    let (mut undecided, mut flavors) = (BTreeMap::new(), BTreeMap::new());
+    for (tensor, detection) in packings(gguf, forced) {
+        let detection = match detection {
+            Ok(detection) => detection,
+            Err(refusal) => {
+                undecided.insert(tensor.name.clone(), refusal.to_string());
+                continue;
+            }
+        };
+        flavors.insert(tensor.name.clone(), detection.flavor.name());
+        let group = (detection.flavor, detection.reason.clone());
+        let packing = groups.entry(group).or_insert_with(|| Packing {
+            flavor: detection.flavor.name(),
+            tensors: 0,
+            reason: detection.reason,
+            example: tensor.name.clone(),
+            evidence: detection.candidates.into_iter().map(evidence).collect(),
+        });
+        packing.tensors += 1;
+    }
+    (groups.into_values().collect(), undecided, flavors)
+}
+
+fn evidence(candidate: Candidate) -> Evidence {
+    Evidence {
+        flavor: candidate.flavor.name(),
+        bytes_needed: candidate.bytes_needed,
+        bytes_available: candidate.bytes_available,
+        roomy: candidate.roomy,
+        facts: candidate.facts,
+        excluded: candidate.excluded,
+    }
+}
+
+fn key(key: &str, value: Value<'_>) -> Key {
+    let (kind, len) = match value {
+        Value::Array(array) => {
+            let kind = format!("{}[{}]", array.element_type.name(), array.len);
+            (
+                kind,
+                (array.len > SHOWN_ELEMENTS as u64).then_some(array.len),
+            )
+        }
+        Value::String(text) => {
+            let long = (text.len() > SHOWN_TEXT).then_some(text.len() as u64);
+            (value.value_type().name().to_owned(), long)
+        }
+        _ => (value.value_type().name().to_owned(), None),
+    };
+    Key {
+        key: key.to_owned(),
+        kind,
+        value: shown(value),
+        shortened_from: len,
+    }
+}
+
+/// The value as JSON. Bytes that are not UTF-8 become replacement characters: the file is at
+/// fault, and a warning says so.
+fn shown(value: Value<'_>) -> serde_json::Value {
+    match value {
+        Value::Bool(value) => json!(value),
+        Value::F32(value) => float(value.to_string()),
+        Value::F64(value) => float(value.to_string()),
+        Value::String(text) => {
+            let text = String::from_utf8_lossy(text);
+            json!(&text[..text.floor_char_boundary(SHOWN_TEXT)])
+        }
+        Value::Array(array) => array.values().take(SHOWN_ELEMENTS).map(shown).collect(),
+        integer => match integer.as_integer().map(i64::try_from) {
+            Some(Ok(small)) => json!(small),
+            _ => json!(integer.as_integer().map(|i| i as u64)),
+        },
+    }
+}
+
+/// The shortest number that reads back as the same float; JSON has no other than finite ones.
+fn float(shortest: String) -> serde_json::Value {
+    match shortest.parse::<f64>() {
+        Ok(value) if value.is_finite() => json!(value),
+        _ => json!(shortest),
+    }
+}
+
+fn hyper_parameters(config: &Config) -> BTreeMap<&'static str, serde_json::Value> {
+    BTreeMap::from([
+        ("architecture", json!(config.architecture.name())),
+        ("activation", json!(format!("{:?}", config.activation))),
+        ("rope_pairs", json!(format!("{:?}", config.rope_pairs))),
+        ("has_sub_norms", json!(config.has_sub_norms)),
+        ("vocab_size", json!(config.vocab_size)),
+        ("context_length", json!(config.context_length)),
+        ("embedding_length", json!(config.embedding_length)),
+        ("block_count", json!(config.block_count)),
+        ("feed_forward_length", json!(config.feed_forward_length)),
+        ("head_count", json!(config.head_count)),
+        ("head_count_kv", json!(config.head_count_kv)),
+        ("head_dim", json!(config.head_dim)),
+        ("rope_dimensions", json!(config.rope_dimensions)),
+        ("rope_freq_base", float(config.rope_freq_base.to_string())),
+        ("rope_freq_scale", float(config.rope_freq_scale.to_string())),
+        ("rms_epsilon", float(config.rms_epsilon.to_string())),
+        ("attention_scale", float(config.attention_scale.to_string())),
+    ])
+}

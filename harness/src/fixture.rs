@@ -1,0 +1,195 @@
+//! The committed inputs: verified against their checksums and, where this program makes them,
+//! against what it would make today.
+#![forbid(unsafe_code)]
+
+pub mod qk256;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::atomic;
+use crate::exit::Failure;
+use crate::provenance::{self, Input};
+
+/// The list every folder of fixtures carries, in the format of `sha256sum`.
+const LIST: &str = "checksums.txt";
+/// Prose may change without anybody's numbers changing.
+const PROSE: &str = "README.md";
+
+/// A file this program makes: its path below the fixtures folder and its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Path below the fixtures folder, with slashes.
+    pub path: String,
+    /// The bytes it must have.
+    pub bytes: Vec<u8>,
+}
+
+/// What is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "problem")]
+pub enum Problem {
+    /// A folder of fixtures has no list.
+    NoList,
+    /// Listed or made by this program, but not there.
+    Missing,
+    /// There, but not listed.
+    Unlisted,
+    /// The hash is another.
+    Changed {
+        /// SHA-256 in the list.
+        listed: String,
+        /// SHA-256 of the file.
+        found: String,
+    },
+    /// This program makes other bytes than these.
+    NotReproduced {
+        /// The first byte that differs, or the length of the shorter one.
+        first_difference: usize,
+    },
+}
+
+/// What verifying found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Files whose hash is the listed one.
+    pub hashed: usize,
+    /// Files that were made again with the same bytes.
+    pub reproduced: usize,
+    /// Everything that is wrong, by path.
+    pub problems: BTreeMap<String, Problem>,
+}
+
+/// Every file this program makes, checksum lists included.
+pub fn generated() -> Vec<Generated> {
+    let files = qk256::files();
+    let line = |file: &Generated| {
+        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
+        format!("{}  {name}\n", provenance::sha256(&file.bytes))
+    };
+    let list = Generated {
+        path: format!("{}/{LIST}", qk256::FOLDER),
+        bytes: files.iter().map(line).collect::<String>().into_bytes(),
+    };
+    files.into_iter().chain([list]).collect()
+}
+
+/// Compares every fixture with its list, and every generated one with a fresh one.
+pub fn verify(root: &Path) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    for folder in folders(root)? {
+        verify_list(root, &folder, &mut report)?;
+    }
+    for file in generated() {
+        match read(&root.join(&file.path))? {
+            None => report.found(&file.path, Problem::Missing),
+            Some(bytes) if bytes == file.bytes => report.reproduced += 1,
+            Some(bytes) => {
+                let same = bytes.iter().zip(&file.bytes).take_while(|(a, b)| a == b);
+                let first_difference = same.count();
+                report.found(&file.path, Problem::NotReproduced { first_difference });
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Writes every generated file that is missing or different. Returns the paths written.
+pub fn regenerate(root: &Path) -> Result<Vec<String>, Failure> {
+    let mut written = Vec::new();
+    for file in generated() {
+        let path = root.join(&file.path);
+        if read(&path)?.as_ref() == Some(&file.bytes) {
+            continue;
+        }
+        let folder = path.parent().expect("it lies below the root");
+        fs::create_dir_all(folder)
+            .and_then(|()| atomic::write(&path, &file.bytes))
+            .map_err(Failure::environment)?;
+        written.push(file.path);
+    }
+    Ok(written)
+}
+
+impl Report {
+    /// The first thing found wrong with a path is the one to report.
+    fn found(&mut self, path: &str, problem: Problem) {
+        self.problems.entry(path.to_owned()).or_insert(problem);
+    }
+}
+
+fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Failure> {
+    let name = |path: &Path| relative(root, path);
+    let list = folder.join(LIST);
+    if !list.is_file() {
+        report.found(&name(&list), Problem::NoList);
+        return Ok(());
+    }
+    let listed = provenance::checksums(&list)?;
+    for (file, hash) in &listed {
+        let path = folder.join(file);
+        if !path.is_file() {
+            report.found(&name(&path), Problem::Missing);
+            continue;
+        }
+        let (input, _) = Input::read(&path)?;
+        if input.sha256 == *hash {
+            report.hashed += 1;
+        } else {
+            let (listed, found) = (hash.clone(), input.sha256);
+            report.found(&name(&path), Problem::Changed { listed, found });
+        }
+    }
+    for path in files_below(folder)? {
+        let file = relative(folder, &path);
+        if ![LIST, PROSE].contains(&file.as_str()) && !listed.contains_key(&file) {
+            report.found(&name(&path), Problem::Unlisted);
+        }
+    }
+    Ok(())
+}
+
+fn folders(root: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
+    Ok(entries(root)?.into_iter().filter(|p| p.is_dir()).collect())
+}
+
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for path in entries(&folder)? {
+            match path.is_dir() {
+                true => open.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let cannot = |e| Failure::environment(format!("{}: {e}", folder.display()));
+    let listed = fs::read_dir(folder).map_err(cannot)?;
+    listed
+        .map(|entry| entry.map(|entry| entry.path()).map_err(cannot))
+        .collect()
+}
+
+/// The content, or `None` where there is no such file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Failure::environment(format!("{}: {e}", path.display()))),
+    }
+}
+
+/// `path` below `root`, with slashes on every platform.
+fn relative(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}

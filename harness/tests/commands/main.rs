@@ -1,0 +1,6 @@
+//! The commands as a user meets them: the built program, its output and its exit code.
+
+mod fixtures;
+mod inspect;
+mod program;
+mod tiny;
