@@ -1,0 +1,132 @@
+//! The law of the house, executed: layout, direction of imports, sizes, names, and what may not
+//! appear. Each rule is shown to fail on a planted fault.
+
+#[path = "tidy/rules.rs"]
+mod rules;
+
+use std::fs;
+
+use rules::*;
+
+/// What may lie at the top, and nothing else.
+const TOP: [&str; 14] = [
+    ".ci",
+    ".git",
+    ".github",
+    ".gitignore",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "engine",
+    "ffi",
+    "fixtures",
+    "harness",
+    "receipts",
+    "rustfmt.toml",
+];
+const TOP_MORE: [&str; 2] = ["scripts", "target"];
+
+fn report(faults: Vec<String>) {
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn nothing_else_lies_at_the_top() {
+    let mut faults = Vec::new();
+    for entry in fs::read_dir(root()).expect("readable root") {
+        let name = entry
+            .expect("readable entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !TOP.contains(&name.as_str()) && !TOP_MORE.contains(&name.as_str()) {
+            faults.push(format!("{name}: does not belong at the top"));
+        }
+    }
+    report(faults);
+}
+
+#[test]
+fn every_source_keeps_the_law() {
+    let rules = [shape, names, banned, unsafety, separation];
+    report(
+        sources()
+            .iter()
+            .flat_map(|s| rules.iter().flat_map(|rule| rule(s)))
+            .collect(),
+    );
+}
+
+#[test]
+fn imports_point_to_earlier_stages_only() {
+    let sources = sources();
+    let mut faults = Vec::new();
+    for package in ["engine", "harness"] {
+        let lib = sources
+            .iter()
+            .find(|s| s.path == format!("{package}/src/lib.rs"));
+        let ranks = ranks(&lib.expect("every package has a lib.rs").text);
+        assert!(
+            ranks.len() > 5,
+            "{package}: the table of stages in lib.rs was not found"
+        );
+        faults.extend(sources.iter().flat_map(|s| direction(s, package, &ranks)));
+    }
+    report(faults);
+}
+
+#[test]
+fn every_rule_fails_on_a_planted_fault() {
+    let long_line = format!("//! A.\n// {}\n", "x".repeat(LINE_COLUMNS_MAX));
+    let long_function = format!("//! A.\nfn f() {{\n{}}}\n", "    g();\n".repeat(70));
+    let ignored = format!("//! A.\n{}{}]\n", BANNED[0].0, BANNED[0].1);
+    let block = concat!("unsafe", " { f() }\n");
+    let planted: [(fn(&Source) -> Vec<String>, &str, String); 10] = [
+        (shape, "engine/src/a.rs", "fn f() {}\n".into()),
+        (
+            shape,
+            "engine/src/a.rs",
+            format!("//! A.\n{}", "\n".repeat(400)),
+        ),
+        (shape, "engine/src/a.rs", long_line),
+        (shape, "engine/src/a.rs", long_function),
+        (names, "engine/src/utils.rs", "//! A.\n".into()),
+        (names, "engine/src/gguf/mod.rs", "//! A.\n".into()),
+        (banned, "engine/src/a.rs", ignored),
+        (
+            unsafety,
+            "engine/src/gguf.rs",
+            "//! A.\n// SAFETY: no.\n".to_owned() + block,
+        ),
+        (
+            unsafety,
+            "engine/src/bytes.rs",
+            "//! A.\n".to_owned() + block,
+        ),
+        (
+            separation,
+            "engine/src/a.rs",
+            "//! A.\nuse ffi::identity;\n".into(),
+        ),
+    ];
+    for (index, (rule, path, text)) in planted.iter().enumerate() {
+        let found = rule(&Source::planted(path, text));
+        assert_eq!(found.len(), 1, "planted fault {index}: {found:?}");
+    }
+    let ranks = ranks("//! | [`bytes`] | a |\n//! | [`gguf`] | b |\n//! | [`config`] | c |\n");
+    let upwards = Source::planted(
+        "engine/src/gguf/value.rs",
+        "use crate::{bytes::B, config::C};\n",
+    );
+    assert_eq!(direction(&upwards, "engine", &ranks).len(), 1);
+    let downwards = Source::planted("engine/src/config.rs", "use crate::gguf::{Gguf, Value};\n");
+    assert_eq!(direction(&downwards, "engine", &ranks).len(), 0);
+    let unknown = Source::planted("engine/src/attic.rs", "\n");
+    assert_eq!(direction(&unknown, "engine", &ranks).len(), 1);
+}
