@@ -351,3 +351,6 @@ fn block_of(name: &str) -> Option<u64> {
     let number = name.strip_prefix("blk.")?.split('.').next()?;
     number.parse::<u32>().ok().map(u64::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,8 @@ impl TensorInfo {
             "dims[3]" => dims_at + 24,
             "type" => type_at,
             "offset" => type_at + 4,
-            _ => self.offset,
+            part if part.starts_with("data") => self.offset,
+            _ => self.declared_at,
         };
         Refusal::new(code, field, expected, found).at(at)
     }

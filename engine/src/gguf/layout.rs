@@ -131,7 +131,7 @@ impl Covered {
     }
 }
 
-/// The most bytes any reading of a contested type takes: four a element, or the padded rows of
+/// The most bytes any reading of a contested type takes: four bytes an element, or the padded rows of
 /// the packings with a row stride, and room for a trailer.
 fn widest_reading(tensor: &TensorInfo) -> u64 {
     let padded_rows = tensor

@@ -10,10 +10,10 @@ pub enum Stage {
     Parse,
     Config,
     Tokenizer,
+    /// The search for numbers that are none, made on request only.
+    Finite,
     /// `Model::open`: packings and shapes.
     Open,
-    /// The search for numbers that are none, on request.
-    Finite,
     /// One token through the model.
     Eval,
 }
@@ -21,6 +21,8 @@ pub enum Stage {
 pub struct Case {
     pub id: &'static str,
     pub bytes: Vec<u8>,
+    /// How many of them come before the data.
+    pub metadata: u64,
     pub stage: Stage,
     pub expect: Expect,
 }
@@ -45,6 +47,7 @@ impl Case {
     pub fn accepted(id: &'static str, built: Built) -> Self {
         Case {
             id,
+            metadata: built.place("tensors.end").min(built.bytes.len() as u64),
             bytes: built.bytes,
             stage: Stage::Config,
             expect: Expect::Accepted(Vec::new()),
@@ -67,6 +70,7 @@ impl Case {
     ) -> Self {
         Case {
             id,
+            metadata: built.place("tensors.end").min(built.bytes.len() as u64),
             bytes: built.bytes,
             stage: Stage::Parse,
             expect: Expect::Refused(Refused {
@@ -82,6 +86,7 @@ impl Case {
     pub fn misframed(id: &'static str, codes: &[Code], built: Built) -> Self {
         Case {
             id,
+            metadata: built.place("tensors.end").min(built.bytes.len() as u64),
             bytes: built.bytes,
             stage: Stage::Parse,
             expect: Expect::Refused(Refused {

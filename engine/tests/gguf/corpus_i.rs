@@ -8,6 +8,7 @@ use crate::case::{Case, Stage};
 
 const QUERY: &str = "blk.0.attn_q.weight";
 const I8: u32 = 24;
+const Q4_0: u32 = 2;
 
 pub fn cases(base: Base) -> Vec<Case> {
     let mut cases = tables(base);
@@ -103,17 +104,36 @@ fn weight_data(base: Base) -> Vec<Case> {
     let mut infinite = base.draft();
     infinite.find("output_norm.weight").bytes = fill(wide, f32::INFINITY);
     vec![
-        poisoned("I01", QUERY, not_a_number),
-        poisoned("I02", "output_norm.weight", infinite),
+        poisoned("I01", QUERY, "NaN", not_a_number),
+        poisoned("I02", "output_norm.weight", "inf", infinite),
+        infinite_scale(base),
         Case::accepted("I03", zeroed(base).build()).by(Stage::Eval),
     ]
 }
 
-fn poisoned(id: &'static str, name: &str, draft: Draft) -> Case {
+fn poisoned(id: &'static str, name: &str, found: &str, draft: Draft) -> Case {
     let field = path(name, "data[0]");
     let built = draft.build();
     let at = built.place(&path(name, "data"));
-    Case::refused_at(id, Code::DataNonfinite, &field, at, built).by(Stage::Finite)
+    Case::refused_at(id, Code::DataNonfinite, &field, at, built)
+        .by(Stage::Finite)
+        .says("finite", found)
+}
+
+/// The scale of the second block is an infinity; a weight that is packed so is not computed.
+fn infinite_scale(base: Base) -> Case {
+    let wide = base.dims().embedding;
+    let mut draft = base.draft();
+    let query = draft.find(QUERY);
+    query.type_id = Q4_0;
+    query.bytes = vec![0; (wide * wide / 32 * 18) as usize];
+    query.bytes[18..20].copy_from_slice(&0x7c00u16.to_le_bytes());
+    let built = draft.build();
+    let at = built.place(&path(QUERY, "data")) + 18;
+    let field = path(QUERY, "data[32]");
+    Case::refused_at("I04", Code::DataNonfinite, &field, at, built)
+        .by(Stage::Finite)
+        .says("finite", "inf")
 }
 
 /// All weights zero: codes of the middle value in I2_S.
