@@ -84,9 +84,11 @@ impl Model {
         self.stamp
     }
 
-    /// What is odd about the file and its tensors.
+    /// What is odd about the file, its vocabulary and its tensors.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
-        self.gguf.warnings.iter().chain(&self.weights.warnings)
+        let vocabulary = self.tokenizer.iter().flat_map(Tokenizer::warnings);
+        let of_file = self.gguf.warnings.iter();
+        of_file.chain(vocabulary).chain(&self.weights.warnings)
     }
 
     pub(super) fn weights(&self) -> &Weights {

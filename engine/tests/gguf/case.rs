@@ -149,7 +149,8 @@ fn mentions(text: &str, word: &str) -> bool {
         let before = text[..at].chars().next_back();
         let after = text[at + word.len()..].chars().next();
         let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-        let starts = !word.starts_with(|c: char| c.is_ascii_digit()) || !digit(before);
+        let sign = before == Some('-');
+        let starts = !word.starts_with(|c: char| c.is_ascii_digit()) || !(digit(before) || sign);
         let ends = !word.ends_with(|c: char| c.is_ascii_digit()) || !digit(after);
         starts && ends
     })
@@ -160,4 +161,6 @@ fn a_number_inside_a_longer_one_is_not_mentioned() {
     assert!(mentions("at most 32 bytes", "32"));
     assert!(!mentions("at most 320 bytes", "32"));
     assert!(!mentions("1032", "32"));
+    assert!(!mentions("found -1", "1"));
+    assert!(mentions("found -1", "-1"));
 }

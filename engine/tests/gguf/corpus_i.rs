@@ -145,6 +145,8 @@ fn zeroed(base: Base) -> Draft {
                 let codes = tensor.bytes.len() - 32;
                 tensor.bytes[..codes].fill(0x55);
             }
+            // Divisors of positions, no weights.
+            _ if tensor.name == b"rope_freqs.weight" => {}
             _ => tensor.bytes.fill(0),
         }
     }
