@@ -248,12 +248,12 @@ mod tests {
         // Probabilities 1/7, 2/7, 4/7.
         let logits = [0.0, 2f32.ln(), 4f32.ln()];
         let mut sampler = sampler(1.0, 0, 1.0, 1);
-        let mut counts = [0; 3];
+        let mut counts = [0i32; 3];
         for _ in 0..70_000 {
             counts[sampler.sample(&logits) as usize] += 1;
         }
         for (count, expected) in counts.into_iter().zip([10_000, 20_000, 40_000]) {
-            assert!((count - expected as i32).abs() < 500, "{counts:?}");
+            assert!((count - expected).abs() < 500, "{counts:?}");
         }
     }
 
