@@ -304,3 +304,32 @@ fn first_difference(place: String, theirs: &[f32], ours: &[f32]) -> Option<Value
         bits: bits.nth(index)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_continuations_part_the_width_of_the_tie_is_told() {
+        let case = crate::case::parse(
+            br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
+            "ubatch": 9, "recordings": ["r"], "tokens": 1, "positions": [0], "nodes": 0,
+            "greedy_steps": 3}]}"#,
+        );
+        let case = case.expect("sound").remove(0);
+        let said = |tokens: [Token; 3], logits: &[[f32; 2]]| Greedy {
+            tokens: tokens.into(),
+            text: String::new(),
+            logits: logits.iter().map(|row| row.to_vec()).collect(),
+        };
+        let ours = said([1, 0, 1], &[[0.0, 1.0], [0.5, 0.25], [0.0, 1.0]]);
+        let found = compare_greedy(&case, &said([1, 1, 1], &[]), &ours);
+        let parting = found.first_divergence.expect("the second step");
+        assert_eq!((parting.step, parting.tokens), (1, [1, 0]));
+        assert_eq!(parting.gap, Some(0.25));
+        assert_eq!(found.steps, 3);
+        // A token beyond our vocabulary has no logit, and so no gap.
+        let found = compare_greedy(&case, &said([9, 1, 1], &[]), &ours);
+        assert_eq!(found.first_divergence.expect("the first step").gap, None);
+    }
+}

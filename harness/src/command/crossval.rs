@@ -14,7 +14,7 @@ use crate::receipt::Receipt;
 use crate::runner::engine::Engine;
 use crate::runner::{Subject, Task};
 use crate::suite::Suite;
-use crate::{atomic, junit, progress, report};
+use crate::{atomic, flags, junit, progress, report};
 
 const HELP: &str = "\
 Examples:
@@ -56,16 +56,16 @@ pub struct Args {
     junit: Option<PathBuf>,
 
     /// Use these inner loops only [default: the fastest, and every other one must repeat it]
-    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
     /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = flags::flavor)]
     flavor: Option<Flavor>,
 
     /// Threads; results do not depend on it
-    #[arg(long, value_name = "N", default_value = "1")]
-    threads: std::num::NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
+    threads: usize,
 
     /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
     #[arg(long, value_name = "DIR")]
@@ -77,9 +77,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     refuse_live_reference()?;
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let suite = Suite::open(&folder)?;
-    let cases = cases(&args, &suite)?;
+    let model = model(&args);
+    let cases = cases(&args, &suite, model.as_deref())?;
     let bar = progress::bar(cases.len() as u64, "cases");
-    let campaign = Campaign::new(suite, subjects(&args), args.threads.get());
+    let campaign = Campaign::new(suite, subjects(&args, model.is_none()), args.threads);
     let receipt = campaign.run(&cases, |receipt| {
         bar.inc(1);
         match &args.json {
@@ -112,13 +113,22 @@ fn refuse_live_reference() -> Result<(), Failure> {
     }
 }
 
+/// The model asked for, if it is not the fixtures' own.
+fn model(args: &Args) -> Option<PathBuf> {
+    let environment = || std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
+    let environment = || environment().filter(|_| args.case.is_empty());
+    args.model
+        .clone()
+        .or_else(|| environment().map(PathBuf::from))
+}
+
 /// Each case with the model file it runs on.
-fn cases(args: &Args, suite: &Suite) -> Result<Vec<(Case, PathBuf)>, Failure> {
-    let environment = || {
-        let model = std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
-        model.filter(|_| args.case.is_empty()).map(PathBuf::from)
-    };
-    let Some(model) = args.model.clone().or_else(environment) else {
+fn cases(
+    args: &Args,
+    suite: &Suite,
+    model: Option<&Path>,
+) -> Result<Vec<(Case, PathBuf)>, Failure> {
+    let Some(model) = model else {
         if args.prompt.is_some() {
             let message = "--prompt needs --model (or CROSSVAL_GGUF): a prompt means nothing alone";
             return Err(Failure::input(message));
@@ -130,22 +140,23 @@ fn cases(args: &Args, suite: &Suite) -> Result<Vec<(Case, PathBuf)>, Failure> {
         };
         return Ok(cases.into_iter().map(place).collect());
     };
-    let (input, _) = Input::read(&model)?;
+    let (input, _) = Input::read(model)?;
     let mut prompts: Vec<&String> = suite.cases.iter().map(|c| &c.prompt).collect();
     prompts.sort();
     prompts.dedup();
     if let Some(prompt) = &args.prompt {
         prompts = vec![prompt];
     }
+    let engine = chosen(args);
     let case = |(i, prompt): (usize, &&String)| match suite.known(&input.sha256, prompt) {
-        Some(known) => Ok((known.clone(), model.clone())),
-        None => Ok((ad_hoc(args, i, prompt, &input)?, model.clone())),
+        Some(known) => Ok((known.clone(), model.to_owned())),
+        None => Ok((ad_hoc(&engine, i, prompt, &input)?, model.to_owned())),
     };
     prompts.iter().enumerate().map(case).collect()
 }
 
 /// A case nobody has recorded: it asks for as much as is reasonable, and is never complete.
-fn ad_hoc(args: &Args, number: usize, prompt: &str, model: &Input) -> Result<Case, Failure> {
+fn ad_hoc(engine: &Engine, number: usize, prompt: &str, model: &Input) -> Result<Case, Failure> {
     let file = model.path.file_name().unwrap_or_default();
     let mut case = Case {
         name: format!("ad-hoc-{number}"),
@@ -160,7 +171,7 @@ fn ad_hoc(args: &Args, number: usize, prompt: &str, model: &Input) -> Result<Cas
         greedy_steps: AD_HOC_STEPS,
     };
     let task = Task { case: &case, model };
-    let ids = chosen(args).tokenize(task).map_err(Failure::input)?;
+    let ids = engine.tokenize(task).map_err(Failure::input)?;
     case.tokens = ids.len();
     case.context = ids.len() + AD_HOC_STEPS;
     let last = ids.len().checked_sub(1);
@@ -170,26 +181,24 @@ fn ad_hoc(args: &Args, number: usize, prompt: &str, model: &Input) -> Result<Cas
     Ok(case)
 }
 
-/// The engine as asked for; unless a kernel was, also every other way it can compute, slowest
-/// last, because all of them must give the same bits.
-fn subjects(args: &Args) -> Vec<Box<dyn Subject>> {
-    let mut subjects: Vec<Box<dyn Subject>> = vec![Box::new(chosen(args))];
-    if args.kernel.is_none() {
+/// The engine as asked for, and other ways it can compute, all of which must give the same bits:
+/// another number of threads, and on the small fixtures every other kernel.
+fn subjects(args: &Args, fixtures: bool) -> Vec<Box<dyn Subject>> {
+    let chosen = chosen(args);
+    let threads = if args.threads == 1 { 2 } else { 1 };
+    let mut subjects = vec![chosen.on_threads(threads)];
+    if fixtures && args.kernel.is_none() {
         let others = Kernel::available().into_iter().rev().skip(1);
-        subjects.extend(others.map(|kernel| {
-            let engine = Engine::new(kernel, args.threads.get(), args.flavor);
-            Box::new(engine) as Box<dyn Subject>
-        }));
+        subjects.extend(others.map(|k| Engine::new(k, args.threads, args.flavor)));
     }
-    let threads = if args.threads.get() == 1 { 2 } else { 1 };
-    let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    subjects.push(Box::new(Engine::new(kernel, threads, args.flavor)));
-    subjects
+    let all = std::iter::once(chosen).chain(subjects);
+    all.map(|engine| Box::new(engine) as Box<dyn Subject>)
+        .collect()
 }
 
 fn chosen(args: &Args) -> Engine {
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    Engine::new(kernel, args.threads.get(), args.flavor)
+    Engine::new(kernel, args.threads, args.flavor)
 }
 
 fn explain_missing_reference(receipt: &Receipt) {
@@ -206,11 +215,4 @@ fn explain_missing_reference(receipt: &Receipt) {
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     atomic::write(path, text.as_bytes()).map_err(Failure::environment)
-}
-
-fn kernel(name: &str) -> Result<Kernel, String> {
-    Kernel::from_name(name).ok_or_else(|| {
-        let names: Vec<_> = Kernel::available().iter().map(|k| k.name()).collect();
-        format!("this machine can run {}", names.join(", "))
-    })
 }

@@ -1,7 +1,9 @@
 //! The engine of this repository behind the runner's trait.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use engine::bytes::Storage;
 use engine::config::Architecture;
@@ -23,9 +25,12 @@ pub struct Engine {
     threads: usize,
     flavor: Option<Flavor>,
     profile: Profile,
-    /// The model last looked at, and the hash that names it.
-    opened: Option<(String, Model)>,
+    opened: Opened,
 }
+
+/// The model last looked at, and the hash that names it; shared by engines that differ only in
+/// what a model does not depend on.
+type Opened = Rc<RefCell<Option<(String, Rc<Model>)>>>;
 
 impl Engine {
     /// An engine that has opened nothing yet.
@@ -35,32 +40,44 @@ impl Engine {
             threads,
             flavor,
             profile: Profile::default(),
-            opened: None,
+            opened: Opened::default(),
+        }
+    }
+
+    /// The same engine with another number of threads, on the same copy of the model.
+    pub fn on_threads(&self, threads: usize) -> Self {
+        Engine {
+            threads,
+            opened: Rc::clone(&self.opened),
+            ..*self
         }
     }
 
     /// The ids of the case's prompt, special tokens added and recognised.
-    pub fn tokenize(&mut self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
-        encode(self.open(task)?, task.case)
+    pub fn tokenize(&self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
+        encode(&*self.open(task)?, task.case)
     }
 
     /// The model of the task, opened once as long as it stays the same.
-    fn open(&mut self, task: Task<'_>) -> Result<&Model, RunError> {
+    fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
         let sha256 = &task.model.sha256;
-        if self.opened.as_ref().is_none_or(|(name, _)| name != sha256) {
-            self.opened = None;
-            let options = OpenOptions {
-                storage: Storage::Read,
-                flavor: self.flavor,
-                kernel: Some(self.kernel),
-            };
-            let refused = |e: engine::refusal::Refusal| RunError::Refused(e.to_string());
-            let model = Model::open(&task.model.path, &options).map_err(refused)?;
-            // The engine read the file a second time: what it read must be what was hashed.
-            task.model.is_stamped(&model.stamp()).map_err(refused)?;
-            self.opened = Some((sha256.clone(), model));
+        let mut opened = self.opened.borrow_mut();
+        match &*opened {
+            Some((name, model)) if name == sha256 => return Ok(Rc::clone(model)),
+            // Forgotten before the next one is opened, so that only one is in memory.
+            _ => *opened = None,
         }
-        let (_, model) = self.opened.as_ref().expect("opened above");
+        let options = OpenOptions {
+            storage: Storage::Read,
+            flavor: self.flavor,
+            kernel: Some(self.kernel),
+        };
+        let refused = |e: engine::refusal::Refusal| RunError::Refused(e.to_string());
+        let model = Model::open(&task.model.path, &options).map_err(refused)?;
+        // The engine read the file a second time: what it read must be what was hashed.
+        task.model.is_stamped(&model.stamp()).map_err(refused)?;
+        let model = Rc::new(model);
+        *opened = Some((sha256.clone(), Rc::clone(&model)));
         Ok(model)
     }
 }
@@ -84,15 +101,15 @@ impl Runner for Engine {
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let identity = self.identity();
-        let (threads, profile) = (self.threads, self.profile);
         let model = self.open(task)?;
+        let model = &*model;
         let case = task.case;
         let tokens = encode(model, case)?;
         let options = SessionOptions {
             context: case.context,
             ubatch: case.ubatch,
-            threads,
-            profile,
+            threads: self.threads,
+            profile: self.profile,
         };
         let mut pass = Pass {
             vocab_size: model.config().vocab_size,
