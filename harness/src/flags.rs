@@ -84,7 +84,7 @@ pub fn positive(text: &str) -> Result<usize, String> {
 }
 
 /// A kernel by its name, if this CPU can run it.
-fn kernel(name: &str) -> Result<Kernel, String> {
+pub fn kernel(name: &str) -> Result<Kernel, String> {
     let known = Kernel::NAMES.join(", ");
     match Kernel::from_name(name) {
         Some(kernel) => Ok(kernel),

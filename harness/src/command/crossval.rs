@@ -60,7 +60,7 @@ pub struct Args {
     kernel: Option<Kernel>,
 
     /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = flags::flavor)]
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     flavor: Option<Flavor>,
 
     /// Threads; results do not depend on it
@@ -182,14 +182,20 @@ fn ad_hoc(engine: &Engine, number: usize, prompt: &str, model: &Input) -> Result
 }
 
 /// The engine as asked for, and other ways it can compute, all of which must give the same bits:
-/// another number of threads, and on the small fixtures every other kernel.
+/// on the small fixtures every other kernel, and always another number of threads.
 fn subjects(args: &Args, fixtures: bool) -> Vec<Box<dyn Subject>> {
     let chosen = chosen(args);
     let threads = if args.threads == 1 { 2 } else { 1 };
-    let mut subjects = vec![chosen.on_threads(threads)];
-    if fixtures && args.kernel.is_none() {
-        let others = Kernel::available().into_iter().rev().skip(1);
-        subjects.extend(others.map(|k| Engine::new(k, args.threads, args.flavor)));
+    let kernels = match args.kernel {
+        None if fixtures => Kernel::available(),
+        _ => Vec::new(),
+    };
+    // One run differs in both, because a slow kernel is run no more often than it must be.
+    let others = kernels.into_iter().rev().skip(1);
+    let others = others.map(|kernel| Engine::new(kernel, threads, args.flavor));
+    let mut subjects: Vec<Engine> = others.collect();
+    if subjects.is_empty() {
+        subjects.push(chosen.on_threads(threads));
     }
     let all = std::iter::once(chosen).chain(subjects);
     all.map(|engine| Box::new(engine) as Box<dyn Subject>)

@@ -1,0 +1,206 @@
+//! The engine against the recordings, for real: each case's claims are a snapshot in `receipts/`.
+//!
+//! The snapshots are taken with the scalar kernel, which every machine has; that every other
+//! kernel makes the same claims is a test of its own.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use engine::kernels::Kernel;
+use harness::campaign::Campaign;
+use harness::case::Case;
+use harness::receipt::{Claims, Receipt, Status};
+use harness::runner::engine::Engine;
+use harness::suite::Suite;
+
+fn suite() -> Suite {
+    static SUITE: LazyLock<Suite> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+        Suite::open(&folder).expect("the committed fixtures are sound")
+    });
+    SUITE.clone()
+}
+
+fn examine(kernel: Kernel, threads: usize) -> Receipt {
+    let suite = suite();
+    let cases: Vec<(Case, PathBuf)> = suite
+        .cases
+        .iter()
+        .map(|case| (case.clone(), suite.folder.join(&case.model)))
+        .collect();
+    let engine = Box::new(Engine::new(kernel, threads, None));
+    let campaign = Campaign::new(suite, vec![engine], threads);
+    campaign
+        .run(&cases, |_| Ok(()))
+        .expect("nothing is written")
+}
+
+fn scalar() -> &'static Receipt {
+    static RECEIPT: LazyLock<Receipt> = LazyLock::new(|| examine(Kernel::Scalar, 1));
+    &RECEIPT
+}
+
+#[test]
+fn every_case_makes_the_claims_that_were_reviewed() {
+    let receipt = scalar();
+    assert_eq!(receipt.failures, [], "every case comes to claims");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../receipts");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_sort_maps(true);
+    settings.bind(|| {
+        for case in &receipt.cases {
+            insta::assert_json_snapshot!(case.claims.case.as_str(), case.claims);
+        }
+    });
+}
+
+#[test]
+fn every_case_agrees_and_nothing_is_left_out() {
+    let receipt = scalar();
+    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.coverage.shortfall(), "");
+    assert_eq!(receipt.coverage.cases.compared, suite().cases.len());
+}
+
+#[test]
+fn every_snapshot_belongs_to_a_living_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../receipts");
+    let entries = std::fs::read_dir(folder).expect("the receipts are committed");
+    let names = entries.map(|e| e.expect("listed").file_name().into_string().expect("ASCII"));
+    let names: BTreeSet<String> = names.filter(|n| !n.ends_with(".snap.new")).collect();
+    let living = suite()
+        .cases
+        .iter()
+        .map(|c| format!("{}.snap", c.name))
+        .collect();
+    assert_eq!(names, living);
+}
+
+#[test]
+fn claims_depend_on_neither_kernel_nor_threads() {
+    let nameless = |claims: &Claims| {
+        let mut claims = claims.clone();
+        claims.engine.kernel.clear();
+        claims.engine.identity.name.clear();
+        claims
+    };
+    let mut kernels = Kernel::available();
+    // The scalar kernel was run for the snapshots; it is run again where it is the only one.
+    kernels.retain(|&kernel| kernel != Kernel::Scalar || kernel == Kernel::best());
+    for kernel in kernels {
+        let receipt = examine(kernel, 2);
+        assert_eq!(receipt.cases.len(), scalar().cases.len());
+        for (case, known) in receipt.cases.iter().zip(&scalar().cases) {
+            let name = kernel.name();
+            assert_eq!(
+                nameless(&case.claims),
+                nameless(&known.claims),
+                "kernel {name}"
+            );
+        }
+    }
+    let [here, all] = [Kernel::available().len(), Kernel::NAMES.len()];
+    println!("{here} of {all} kernels run on this machine");
+}
+
+fn harness(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness"))
+        .arg("crossval")
+        .args(arguments)
+        .env_remove("BITNET_CPP_DIR")
+        .env_remove("CROSSVAL_GGUF")
+        .output()
+        .expect("the program starts")
+}
+
+fn model() -> String {
+    let path = suite().folder.join("moby-tiny/moby-tiny-b158.gguf");
+    path.to_str().expect("plain path").to_owned()
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn the_program_says_that_no_live_reference_ran() {
+    let output = harness(&["--case", "b158-white-whale"]);
+    assert_ends(
+        &output,
+        0,
+        &["rust-only", "no live C++ ran", "status: rust_only"],
+    );
+}
+
+#[test]
+fn a_recorded_model_and_prompt_are_recognised_wherever_the_file_lies() {
+    let copy = std::env::temp_dir().join(format!("renamed-{}.gguf", std::process::id()));
+    std::fs::copy(model(), &copy).expect("copied");
+    let path = copy.to_str().expect("plain path");
+    let output = harness(&["--model", path, "--prompt", "The white whale"]);
+    std::fs::remove_file(&copy).expect("there");
+    assert_ends(&output, 0, &["b158-white-whale", "mar2026-b158-avx512"]);
+}
+
+#[test]
+fn a_prompt_nobody_recorded_never_passes() {
+    let output = harness(&["--model", &model(), "--prompt", "Hello"]);
+    assert_ends(
+        &output,
+        5,
+        &["references 0/1", "no recording knows", "status: incomplete"],
+    );
+}
+
+#[test]
+fn the_json_receipt_verifies_and_the_junit_report_counts_every_comparison() {
+    let file = |name: &str| {
+        let name = format!("crossval-{}-{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    };
+    let [json, junit] = ["receipt.json", "junit.xml"].map(file);
+    let [json_path, junit_path] = [&json, &junit].map(|p| p.to_str().expect("plain path"));
+    let case = "b158-white-whale";
+    let output = harness(&["--case", case, "--json", json_path, "--junit", junit_path]);
+    assert_ends(&output, 0, &[]);
+    let verified = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["receipt", "verify", json_path])
+        .output()
+        .expect("the program starts");
+    assert_ends(&verified, 0, &["0 refuted"]);
+    let receipt: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&json).expect("written")).expect("json");
+    for (pointer, expected) in [
+        ("/validation/tokenizer", "rust"),
+        ("/validation/compute", "rust"),
+        ("/quant/format", "I2_S"),
+        ("/parity/status", "rust_only"),
+    ] {
+        assert_eq!(
+            receipt.pointer(pointer),
+            Some(&expected.into()),
+            "{pointer}"
+        );
+    }
+    let xml = std::fs::read_to_string(&junit).expect("written");
+    let repetitions = Kernel::available().len().saturating_sub(1).max(1);
+    let comparisons = 2 + repetitions;
+    assert!(
+        xml.contains(&format!("tests=\"{comparisons}\" failures=\"0\"")),
+        "{xml}"
+    );
+    for path in [json, junit] {
+        std::fs::remove_file(path).expect("there");
+    }
+}
