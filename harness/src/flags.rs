@@ -4,7 +4,11 @@
 use std::path::PathBuf;
 
 use engine::flavor::Flavor;
+use engine::gguf::Warning;
 use engine::kernels::Kernel;
+use engine::refusal::escape;
+
+use crate::exit::{Exit, Failure};
 
 /// Which file.
 #[derive(clap::Args, Debug, Clone)]
@@ -62,6 +66,25 @@ pub struct Strictness {
         value_parser = switch
     )]
     pub strict: bool,
+}
+
+impl Strictness {
+    /// In strict mode, the first warning of a loader as a failure; otherwise all of them on
+    /// standard error.
+    pub fn refuse(self, warnings: &[Warning]) -> Result<(), Failure> {
+        for warning in warnings {
+            let sentence = format!("{}: {}: {}", warning.name, warning.field, warning.detail);
+            let sentence = escape(&sentence);
+            if self.strict {
+                return Err(Failure {
+                    exit: Exit::Diverges,
+                    message: format!("{sentence} (strict mode lets no warning pass)"),
+                });
+            }
+            eprintln!("warning: {sentence}");
+        }
+        Ok(())
+    }
 }
 
 /// A switch from the environment: `1`, `true`, `yes` and `on` switch on; `0`, `false`, `no`,

@@ -18,6 +18,7 @@ pub mod exit;
 pub mod fixture;
 pub mod flags;
 pub mod junit;
+pub mod lint;
 pub mod metrics;
 pub mod norm_gate;
 pub mod npy;

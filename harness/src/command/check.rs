@@ -1,12 +1,165 @@
 //! `harness check`: a compatibility lint for model files.
+#![forbid(unsafe_code)]
+
+use engine::refusal::escape;
+use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
+use crate::flags::{ModelFile, Strictness};
+use crate::lint::{self, Finding, Lint, Severity, Thoroughness};
+use crate::opened::Opened;
+use crate::{output, progress};
+
+const EXAMPLE: &str = "\
+Examples:
+  harness check --model model.gguf
+  harness check --model model.gguf --check-finite --json
+  harness check --list
+
+Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
+warnings in strict mode; 2 where the file cannot be read at all.";
 
 /// Look for the mistakes that real model files have
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    model: Option<ModelFile>,
+
+    /// Look at every float of the file for NaN and infinities
+    #[arg(long)]
+    check_finite: bool,
+
+    /// List what is looked for, instead of looking
+    #[arg(long, conflicts_with = "path")]
+    list: bool,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    model_sha256: String,
+    strict_mode: bool,
+    status: &'static str,
+    findings: Vec<Entry>,
+}
+
+/// A lint and, where there is one, what it found.
+#[derive(Serialize)]
+struct Entry {
+    name: &'static str,
+    severity: Severity,
+    means: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    finding: Option<Finding>,
+    next_step: &'static str,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness check` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    if args.list {
+        let lints: Vec<Entry> = Lint::ALL.iter().map(|&lint| entry(lint, None)).collect();
+        match args.json {
+            true => output::json(&lints)?,
+            false => output::put(lints.iter().map(text).collect::<String>().as_bytes())?,
+        };
+        return Ok(Exit::Agrees);
+    }
+    let model = args
+        .model
+        .ok_or_else(|| Failure::input("--model is missing (or --list)"))?;
+    let opened = Opened::read(&model.path)?;
+    let bar = progress::bar(0, "looking at tensors");
+    let thoroughness = Thoroughness {
+        finite: args.check_finite,
+    };
+    let mut findings = lint::examine(&opened.gguf, thoroughness, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    opened.input.still_holds()?;
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
+    let worst = findings.first().map(|finding| finding.lint.severity());
+    let strict_mode = args.strictness.strict;
+    let (status, exit) = match worst {
+        None | Some(Severity::Note) => ("ok", Exit::Agrees),
+        Some(Severity::Warning) if !strict_mode => ("warning", Exit::Agrees),
+        Some(_) => ("failed", Exit::Diverges),
+    };
+    let report = Report {
+        model: opened.input.path.display().to_string(),
+        model_sha256: opened.input.sha256,
+        strict_mode,
+        status,
+        findings: findings
+            .into_iter()
+            .map(|f| entry(f.lint, Some(f)))
+            .collect(),
+    };
+    match args.json {
+        true => output::json(&report)?,
+        false => output::put(render(&report).as_bytes())?,
+    };
+    Ok(exit)
+}
+
+fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
+    Entry {
+        name: lint.name(),
+        severity: lint.severity(),
+        means: lint.sentence(),
+        finding,
+        next_step: lint.next_step(),
+    }
+}
+
+fn render(report: &Report) -> String {
+    let mut out: String = report.findings.iter().map(text).collect();
+    let count = |severity, name| {
+        let of_it = report.findings.iter().filter(|f| f.severity == severity);
+        match of_it.count() {
+            1 => format!("1 {name}"),
+            n => format!("{n} {name}s"),
+        }
+    };
+    let counts = [
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning"),
+        count(Severity::Note, "note"),
+    ];
+    let (model, status) = (escape(&report.model), report.status);
+    out.push_str(&format!("{model}: {}: {status}\n", counts.join(", ")));
+    out
+}
+
+fn text(entry: &Entry) -> String {
+    const SHOWN: usize = 3;
+    let severity = match entry.severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let mut out = format!("{severity}[{}]: {}\n", entry.name, entry.means);
+    if let Some(finding) = &entry.finding {
+        let shown = finding.subjects.iter().take(SHOWN).map(|s| escape(s));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let more = match finding.subjects.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        out.push_str(&format!(
+            "  in   {shown}{more}: {}\n",
+            escape(&finding.detail)
+        ));
+    }
+    out.push_str(&format!("  next {}\n", entry.next_step));
+    out
 }

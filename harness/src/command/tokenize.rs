@@ -1,12 +1,173 @@
 //! `harness tokenize`: text to ids with the vocabulary inside a model.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use engine::Token;
+use engine::bytes::{ModelBytes, Storage};
+use engine::gguf::Gguf;
+use engine::refusal::escape;
+use engine::tokenizer::Tokenizer;
+use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
+use crate::flags::{ModelFile, Strictness};
+use crate::output::{self, Reader};
+
+const EXAMPLE: &str = "\
+Examples:
+  harness tokenize --model model.gguf --text 'Call me Ishmael.'
+  harness tokenize --model model.gguf --file chapter.txt --no-special --json
+  printf '\"one\"\\n\"two\\\\nlines\"\\n' | harness tokenize --model model.gguf --jsonl
+
+With --jsonl each line of standard input is one JSON string, and each line of the answer is the
+JSON array of its ids, flushed at once. A line that is no JSON string ends the program with exit
+code 2, after the answers to the lines before it.";
 
 /// Turn text into token ids with a model's own vocabulary
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelFile,
+
+    #[command(flatten)]
+    source: Source,
+
+    /// Add what the model asks for and read special tokens in the text [default]
+    #[arg(long, overrides_with = "no_special")]
+    special: bool,
+
+    /// Neither add special tokens nor read them in the text
+    #[arg(long)]
+    no_special: bool,
+
+    /// Print one token a line, with the text it stands for
+    #[arg(long, conflicts_with_all = ["jsonl", "json"])]
+    pieces: bool,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    /// Print JSON
+    #[arg(long, conflicts_with = "jsonl")]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The text
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+
+    /// A file with the text; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Many texts from standard input, a JSON string a line
+    #[arg(long)]
+    jsonl: bool,
+}
+
+#[derive(Serialize)]
+struct Tokens {
+    tokens: Vec<Token>,
+    pieces: Vec<String>,
+    special: bool,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness tokenize` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let path = &args.model.path;
+    let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+    let gguf = Gguf::parse(bytes)?;
+    let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
+        Failure::input("the model says it has no vocabulary (no_vocab): only ids work with it")
+    })?;
+    args.strictness.refuse(&gguf.warnings)?;
+    args.strictness.refuse(tokenizer.warnings())?;
+    let special = !args.no_special;
+    let encode = |text: &str| tokenizer.encode(text, special, special);
+    if args.source.jsonl {
+        each_line(io::stdin().lock(), encode)?;
+    } else {
+        let tokens = encode(&args.source.read()?);
+        let pieces = tokens.iter().map(|&token| piece(&tokenizer, token));
+        match (args.json, args.pieces) {
+            (true, _) => output::json(&Tokens {
+                pieces: pieces.collect(),
+                tokens,
+                special,
+            })?,
+            (false, true) => output::put(table(&tokens, pieces).as_bytes())?,
+            (false, false) => {
+                let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
+                output::put(format!("{}\n", ids.join(" ")).as_bytes())?
+            }
+        };
+    }
+    stamp.still_holds(path)?;
+    Ok(Exit::Agrees)
+}
+
+impl Source {
+    fn read(&self) -> Result<String, Failure> {
+        match (&self.text, &self.file) {
+            (Some(text), _) => Ok(text.clone()),
+            (None, Some(path)) => read_text(path),
+            (None, None) => Err(Failure::input("give --text, --file or --jsonl")),
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let shown = escape(&path.display().to_string());
+    let bytes = match path.as_os_str() == "-" {
+        true => {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes).map(|_| bytes)
+        }
+        false => std::fs::read(path),
+    };
+    let bytes = bytes.map_err(|e| Failure::environment(format!("{shown}: {e}")))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Failure::input(format!(
+            "INVALID_UTF8: {shown}: byte {at} begins no character"
+        ))
+    })
+}
+
+/// Answers each line with a line. Stops when nobody reads the answers any more.
+fn each_line(lines: impl BufRead, encode: impl Fn(&str) -> Vec<Token>) -> Result<(), Failure> {
+    for (index, line) in lines.split(b'\n').enumerate() {
+        let line = line.map_err(|e| Failure::environment(format!("standard input: {e}")))?;
+        let text: String = serde_json::from_slice(&line).map_err(|e| {
+            let number = index + 1;
+            Failure::input(format!(
+                "line {number} of standard input is no JSON string: {e}"
+            ))
+        })?;
+        let ids: Vec<_> = encode(&text).iter().map(Token::to_string).collect();
+        if output::put(format!("[{}]\n", ids.join(",")).as_bytes())? == Reader::Gone {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What a token stands for; parts of characters show as replacement characters.
+fn piece(tokenizer: &Tokenizer, token: Token) -> String {
+    String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned()
+}
+
+fn table(tokens: &[Token], pieces: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    for (token, piece) in tokens.iter().zip(pieces) {
+        writeln!(text, "{token:>8}  \"{}\"", escape(&piece)).expect("memory");
+    }
+    text
 }

@@ -1,6 +1,8 @@
 //! The commands as a user meets them: the built program, its output and its exit code.
 
+mod check;
 mod fixtures;
 mod inspect;
 mod program;
 mod tiny;
+mod tokenize;

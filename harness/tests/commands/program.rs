@@ -27,6 +27,12 @@ impl Harness {
         Harness(command)
     }
 
+    /// More arguments, separated by spaces.
+    pub fn args(mut self, arguments: &str) -> Self {
+        self.0.args(arguments.split_whitespace());
+        self
+    }
+
     /// One more argument, with its spaces.
     pub fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
         self.0.arg(argument);

@@ -1,0 +1,196 @@
+//! Lints about packed weights: ids, sizes, codes, shapes and scales.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use engine::flavor::{Detection, Shape, i2_s};
+use engine::gguf::{Gguf, TensorInfo, TypeId};
+use engine::refusal::Refusal;
+
+use super::{Findings, Lint, Packed};
+
+const I2_S_IDS: [u32; 2] = [26, 36];
+const TL1: u32 = 38;
+const TL2: u32 = 39;
+
+/// Rows and columns the lookup-table kernels were generated for: three published models.
+const TABLE_SHAPES: [(u64, u64); 10] = [
+    (1536, 4096),
+    (1536, 1536),
+    (4096, 1536),
+    (3200, 8640),
+    (3200, 3200),
+    (8640, 3200),
+    (14336, 4096),
+    (4096, 14336),
+    (1024, 4096),
+    (4096, 4096),
+];
+
+pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Findings) {
+    for tensor in gguf.tensors.iter() {
+        contested(tensor, findings);
+    }
+    let mut scales = BTreeMap::new();
+    for (tensor, detection) in packed {
+        lookup_table(tensor, findings);
+        size_and_codes(gguf, tensor, detection, findings);
+        if let Ok(Detection { flavor, .. }) = detection
+            && flavor.is_i2_s()
+        {
+            shape(tensor, findings);
+            let scale = scale(gguf, tensor);
+            let weight = weight_name(&tensor.name);
+            scales
+                .entry(weight)
+                .or_insert_with(Vec::new)
+                .push((*tensor, scale));
+        }
+    }
+    for layers in scales.values() {
+        outliers(layers, findings);
+    }
+}
+
+fn contested(tensor: &TensorInfo, findings: &mut Findings) {
+    let id = tensor.type_id;
+    let also = match id {
+        40..=42 => "bitnet.cpp's later forks use these ids for TL2 and others",
+        _ => "",
+    };
+    let readings = match TypeId::of(id) {
+        TypeId::Contested(readings) => readings,
+        TypeId::Known(known) if !also.is_empty() => known.name,
+        _ => return,
+    };
+    let detail = match also {
+        "" => format!("type id {id} is {readings}, depending on who reads"),
+        also => format!("type id {id} is {readings} upstream; {also}"),
+    };
+    findings.add(Lint::TypeIdContested, &tensor.name, detail);
+}
+
+fn lookup_table(tensor: &TensorInfo, findings: &mut Findings) {
+    let shape = (tensor.rows(), tensor.cols());
+    if matches!(tensor.type_id, TL1 | TL2) && !TABLE_SHAPES.contains(&shape) {
+        let detail = format!("{} × {}", shape.0, shape.1);
+        findings.add(Lint::LookupTableShape, &tensor.name, detail);
+    }
+}
+
+/// What is left after I2_S's codes and trailer, if the tensor is to be I2_S.
+enum Room {
+    /// Nothing that alignment does not explain.
+    Exact,
+    /// As much as a quantiser on several threads claims, one trailer for each of so many pieces.
+    Pieces(u64),
+    /// Something else.
+    Other,
+}
+
+fn room(gguf: &Gguf, tensor: &TensorInfo) -> Room {
+    const TRAILER: u64 = i2_s::TRAILER_BYTES;
+    const LEAST_PIECE: u64 = 16_384;
+    let (n, cols) = (tensor.elements(), tensor.cols().max(1));
+    let padded = |trailers: u64| {
+        let bytes = (n / 4).saturating_add(TRAILER.saturating_mul(trailers));
+        bytes.checked_next_multiple_of(gguf.alignment)
+    };
+    let pieces = n.div_ceil(cols.saturating_mul(LEAST_PIECE.div_ceil(cols)));
+    match Some(tensor.gap) {
+        gap if gap == padded(1) => Room::Exact,
+        gap if gap == padded(pieces) && pieces > 1 => Room::Pieces(pieces),
+        _ => Room::Other,
+    }
+}
+
+fn size_and_codes(
+    gguf: &Gguf,
+    tensor: &TensorInfo,
+    detection: &Result<Detection, Refusal>,
+    findings: &mut Findings,
+) {
+    let name = &tensor.name;
+    let roomy = match detection {
+        Ok(found) => {
+            let taken = found.candidates.iter().find(|c| c.flavor == found.flavor);
+            taken.is_some_and(|candidate| candidate.roomy)
+        }
+        Err(_) => true,
+    };
+    if !roomy {
+        return;
+    }
+    // Nothing explains the size, except I2_S whose content is damaged.
+    let i2_s = I2_S_IDS.contains(&tensor.type_id);
+    match (room(gguf, tensor), detection) {
+        (Room::Pieces(pieces), _) if i2_s => {
+            let detail = format!("{} bytes are room for {pieces} scales", tensor.gap);
+            findings.add(Lint::QuantisedInThreads, name, detail);
+        }
+        (Room::Exact, _) if i2_s && threes(gguf, tensor) > 0 => {
+            let detail = format!("{} of {} codes", threes(gguf, tensor), tensor.elements());
+            findings.add(Lint::CodeThree, name, detail);
+        }
+        (_, Err(refusal)) => findings.add(Lint::PackingUnknown, name, refusal.to_string()),
+        (_, Ok(found)) => {
+            let detail = format!("{} bytes for {}", tensor.gap, found.flavor);
+            findings.add(Lint::GapOversized, name, detail);
+        }
+    }
+}
+
+fn threes(gguf: &Gguf, tensor: &TensorInfo) -> u32 {
+    let codes = tensor.elements() / 4;
+    let region = gguf.region(tensor);
+    let codes = &region[..usize::try_from(codes).map_or(0, |n| n.min(region.len()))];
+    codes
+        .iter()
+        .map(|b| (b & b >> 1 & 0b0101_0101).count_ones())
+        .sum()
+}
+
+fn shape(tensor: &TensorInfo, findings: &mut Findings) {
+    if !tensor.cols().is_multiple_of(128) || tensor.dims.iter().skip(2).any(|&dim| dim > 1) {
+        findings.add(
+            Lint::ShapeUnserved,
+            &tensor.name,
+            format!("{:?}", tensor.dims),
+        );
+    }
+}
+
+fn scale(gguf: &Gguf, tensor: &TensorInfo) -> f32 {
+    let shape = Shape::of(tensor).expect("detected, so it has a shape");
+    i2_s::scale(&gguf.region(tensor), shape)
+}
+
+/// A scale is a mean magnitude of weights, far below one; its inverse is far above. Between the
+/// layers of one model it varies by a factor of two or three.
+fn outliers(layers: &[(&TensorInfo, f32)], findings: &mut Findings) {
+    const INVERTED_ABOVE: f32 = 10.0;
+    const FACTOR: f32 = 8.0;
+    const ENOUGH_LAYERS: usize = 3;
+    let mut sorted: Vec<f32> = layers.iter().map(|&(_, scale)| scale).collect();
+    sorted.sort_by(f32::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    for &(tensor, scale) in layers {
+        if scale > INVERTED_ABOVE {
+            let detail = format!("a scale of {scale}");
+            findings.add(Lint::ScaleInverted, &tensor.name, detail);
+        } else if layers.len() >= ENOUGH_LAYERS
+            && !(median / FACTOR..=median * FACTOR).contains(&scale)
+        {
+            let detail = format!("a scale of {scale}, the median of the layers is {median}");
+            findings.add(Lint::ScaleOutlier, &tensor.name, detail);
+        }
+    }
+}
+
+/// `attn_q.weight` for `blk.7.attn_q.weight`.
+fn weight_name(name: &str) -> &str {
+    let block = name
+        .strip_prefix("blk.")
+        .and_then(|rest| rest.split_once('.'));
+    block.map_or(name, |(_, weight)| weight)
+}
