@@ -173,7 +173,7 @@ lints! {
         "use bitnet for SiLU and bitnet-b1.58 for squared ReLU, and compare perplexities"
     /// The context length is outside of what anybody trains.
     ContextOdd "context-odd" Warning "look at max_position_embeddings of the original model"
-    /// The base of the rotation is missing, so it is 10000, where such models are trained with more.
+    /// The base of the rotation is missing, so it is 10000, and such models are trained with more.
     RopeBaseMissing "rope-base-missing" Warning "set rope.freq_base to rope_theta of the original"
     /// The epsilon of the norms is outside of what anybody trains.
     EpsilonOdd "epsilon-odd" Warning "look at rms_norm_eps of the original model"
@@ -193,7 +193,8 @@ lints! {
     PackingUnknown "packing-unknown" Error "quantise the model again; check the download's hash"
     /// Two-bit codes of 3, which no writer of I2_S emits: the file is damaged.
     CodeThree "code-three" Error "check the download's hash, or quantise the model again"
-    /// The quantiser ran on several threads, whose pieces overwrote each other: the weights are lost.
+    /// The quantiser ran on several threads, and their pieces overwrote each other: the weights
+    /// are lost.
     QuantisedInThreads "quantised-in-threads" Error "quantise again on one thread"
     /// More bytes follow a tensor than it and alignment explain.
     GapOversized "gap-oversized" Warning "quantise again on one thread, and compare the sizes"
@@ -207,7 +208,8 @@ lints! {
     ScaleInverted "scale-inverted" Warning
         "multiply by the checkpoint's weight_scale where the converter divided, or vice versa"
     /// The scale lies far from that of the same weight in the other layers.
-    ScaleOutlier "scale-outlier" Warning "compare the scale with the original weight's mean magnitude"
+    ScaleOutlier "scale-outlier" Warning
+        "compare the scale with the mean magnitude of the original weight"
 
     /// A linear weight of a ternary model that is not ternary: quantising to I2_S keeps its signs
     /// and loses the rest.
