@@ -133,3 +133,63 @@ fn join_contractions(text: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_before_punctuation_and_short_forms_go() {
+        for (text, cleaned) in [
+            ("a , b . c ! d ?", "a, b. c! d?"),
+            ("a  ,", "a ,"),
+            (" , ,", ",,"),
+            ("x ' y", "x'y"),
+            ("x ' ' y", "x'' y"),
+            ("' y", "' y"),
+            ("we 're I 'm he 's they 've", "we're I'm he's they've"),
+            ("don 't he 'd they 'll", "don 't he 'd they 'll"),
+            ("a '", "a '"),
+            ("", ""),
+        ] {
+            let found = clean_spaces(text.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&found), cleaned, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn characters_outside_of_the_alphabet_are_shown() {
+        let shown = piece(
+            Spelling::ByteLevel,
+            "a\u{200d}".as_bytes(),
+            TokenKind::Normal,
+            false,
+        );
+        assert_eq!(*shown, *"a[UNK_BYTE_0xe2808da\u{200d}]".as_bytes());
+        let raw = piece(Spelling::ByteLevel, b"\xff", TokenKind::Normal, false);
+        assert_eq!(*raw, *b"\xff");
+        let long = "\u{200d}".repeat(1 << 20);
+        let shown = piece(
+            Spelling::ByteLevel,
+            long.as_bytes(),
+            TokenKind::Normal,
+            false,
+        );
+        assert!(
+            shown.len() < 32 << 20,
+            "the whole token for each of its characters"
+        );
+    }
+
+    #[test]
+    fn what_a_token_is_for_decides_what_is_shown() {
+        let of = |kind, special| piece(Spelling::SentencePiece, b"<0x41>", kind, special);
+        assert_eq!(*of(TokenKind::Byte, false), *b"A");
+        assert_eq!(*of(TokenKind::Control, false), *b"");
+        assert_eq!(*of(TokenKind::Control, true), *b"<0x41>");
+        assert_eq!(*of(TokenKind::Unknown, false), *b"");
+        assert_eq!(*of(TokenKind::UserDefined, false), *b"<0x41>");
+        assert_eq!(*of(TokenKind::Unused, true), *b"");
+        assert_eq!(*of(TokenKind::Undefined, true), *b"");
+    }
+}

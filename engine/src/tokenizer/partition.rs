@@ -171,3 +171,6 @@ struct Place {
     end: usize,
     token: Token,
 }
+
+#[cfg(test)]
+mod tests;

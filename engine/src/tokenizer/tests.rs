@@ -258,9 +258,9 @@ fn long_words_take_linear_time() {
     let byte_level = tokenizer(&keys);
     let sentencepiece = tokenizer(&sentencepiece_keys());
     for text in ["a", " ", "7", "é", "<", "ĠĠ", "<|end|>", "<|bos|>x"] {
-        let long = text.repeat(1 << 20);
+        let long = text.repeat((1 << 20) / text.len());
         assert!(
-            byte_level.encode(&long, true, true).len() >= 1 << 19,
+            byte_level.encode(&long, true, true).len() >= 1 << 17,
             "{text}"
         );
         assert!(
