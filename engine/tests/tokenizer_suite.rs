@@ -122,6 +122,30 @@ fn every_token_and_every_character_survives() {
         .for_each(|c| survives(&c.to_string()));
 }
 
+/// The model in this repository, whose prompts the reference has tokenized, too. Needs no suite.
+#[test]
+fn the_fixture_gives_the_recorded_ids() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/moby-tiny");
+    let recorded: [(&str, &[Token]); 3] = [
+        (
+            "Call me Ishmael.",
+            &[1022, 34, 392, 399, 316, 82, 71, 76, 64, 443, 13],
+        ),
+        ("The white whale", &[1022, 699, 838, 379]),
+        (
+            "It was the best of times",
+            &[1022, 40, 83, 347, 260, 268, 423, 279, 528, 289],
+        ),
+    ];
+    for file in ["moby-tiny-b158.gguf", "moby-tiny-bitnet.gguf"] {
+        let (bytes, _) = ModelBytes::open(&path.join(file), Storage::Read).expect("a fixture");
+        let tokenizer = load(Gguf::parse(bytes).expect("a valid file"));
+        for (prompt, tokens) in recorded {
+            assert_eq!(tokenizer.encode(prompt, true, true), tokens, "{file}");
+        }
+    }
+}
+
 /// Where the suite lies, or a report of what is skipped without it.
 fn suite() -> Option<PathBuf> {
     let cache = match (env::var_os("HARNESS_CACHE"), env::var_os("XDG_CACHE_HOME")) {

@@ -35,8 +35,8 @@ impl Index {
         }
     }
 
-    /// Adds an id that is not there yet. `hash_of` gives the hash of any id added so far.
-    pub(super) fn insert(&mut self, id: u32, hash_of: impl Fn(u32) -> u64) {
+    /// Adds an id that is not there yet. `hash_of` gives the hash of any id added before.
+    pub(super) fn insert(&mut self, id: u32, hash: u64, hash_of: impl Fn(u32) -> u64) {
         if 2 * (self.len + 1) >= self.slots.len() {
             let larger = Index::with_capacity(2 * self.len + 8);
             let smaller = std::mem::replace(self, larger);
@@ -44,7 +44,7 @@ impl Index {
                 self.place(id, hash_of(id));
             }
         }
-        self.place(id, hash_of(id));
+        self.place(id, hash);
     }
 
     fn place(&mut self, id: u32, hash: u64) {
@@ -80,7 +80,7 @@ mod tests {
             let mut index = Index::with_capacity(1);
             for id in 0..500 {
                 assert_eq!(index.find(hash_of(id), |other| other == id), None);
-                index.insert(id, hash_of);
+                index.insert(id, hash_of(id), hash_of);
             }
             for id in 0..500 {
                 assert_eq!(index.find(hash_of(id), |other| other == id), Some(id));

@@ -82,7 +82,10 @@ impl Merges {
 
     /// The rank of the merge of two neighbours, if there is one.
     pub(super) fn rank(&self, left: Symbol, right: Symbol) -> Option<u32> {
-        let hash = self.hasher.hash_one((left, right));
+        self.find_hashed(hash(&self.hasher, left, right), left, right)
+    }
+
+    fn find_hashed(&self, hash: u64, left: Symbol, right: Symbol) -> Option<u32> {
         let same = |rank: u32| self.merges[rank as usize][..2] == [left, right];
         self.by_parts.find(hash, same)
     }
@@ -96,17 +99,21 @@ impl Merges {
     /// Puts a merge at that rank, unless one with the same parts came before: the first counts.
     fn place(&mut self, rank: usize, merge: [Symbol; 3]) -> bool {
         let [left, right, _] = merge;
-        if self.rank(left, right).is_some() {
+        let key = hash(&self.hasher, left, right);
+        if self.find_hashed(key, left, right).is_some() {
             return false;
         }
-        self.merges[rank] = merge;
-        let hash = |rank: u32| {
+        self.by_parts.insert(rank as u32, key, |rank| {
             let [left, right, _] = self.merges[rank as usize];
-            self.hasher.hash_one((left, right))
-        };
-        self.by_parts.insert(rank as u32, hash);
+            hash(&self.hasher, left, right)
+        });
+        self.merges[rank] = merge;
         true
     }
+}
+
+fn hash(hasher: &RandomState, left: Symbol, right: Symbol) -> u64 {
+    hasher.hash_one(u64::from(left) << 32 | u64::from(right))
 }
 
 fn strings<'a>(

@@ -49,20 +49,21 @@ impl Texts {
         if text.len() > self.longest {
             return None;
         }
-        let hash = self.hasher.hash_one(text);
+        self.find_hashed(self.hasher.hash_one(text), text)
+    }
+
+    fn find_hashed(&self, hash: u64, text: &[u8]) -> Option<u32> {
         self.index
             .find(hash, |number| self.get(number) == Some(text))
     }
 
     /// Adds a string; the number of an equal one that is there already is the error.
     pub(super) fn add(&mut self, text: &[u8]) -> Result<u32, u32> {
-        if let Some(number) = self.find(text) {
+        let hash = self.hasher.hash_one(text);
+        if let Some(number) = self.find_hashed(hash, text) {
             return Err(number);
         }
         let number = u32::try_from(self.ends.len()).expect("fewer than vocabulary::MOST_STRINGS");
-        self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len());
-        self.longest = self.longest.max(text.len());
         let Texts {
             bytes,
             ends,
@@ -70,11 +71,14 @@ impl Texts {
             hasher,
             ..
         } = self;
-        index.insert(number, |number| {
+        index.insert(number, hash, |number| {
             let number = number as usize;
             let start = if number == 0 { 0 } else { ends[number - 1] };
             hasher.hash_one(&bytes[start..ends[number]])
         });
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len());
+        self.longest = self.longest.max(text.len());
         Ok(number)
     }
 }
