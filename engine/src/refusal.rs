@@ -138,7 +138,8 @@ impl fmt::Display for Code {
 pub struct Refusal {
     /// The rule that was broken.
     pub code: Code,
-    /// Path of the field, e.g. `metadata."general.alignment"` or `tensors."blk.0.attn_q.weight".dims[1]`.
+    /// Path of the field, e.g. `metadata."general.alignment"` or
+    /// `tensors."blk.0.attn_q.weight".dims[1]`.
     pub field: String,
     /// Byte offset in the file where the field starts, if it has a place there.
     pub offset: Option<u64>,
@@ -200,16 +201,26 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Control characters and direction overrides as `\u{..}`, everything else as it is.
+/// What moves the cursor, breaks the line or turns the direction of writing as `\u{..}`,
+/// everything else as it is.
 pub fn escape(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let directional = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            let plain = !c.is_control() && !directional;
-            let escaped = (!plain).then(|| c.escape_default());
-            plain.then_some(c).into_iter().chain(escaped.into_iter().flatten())
-        })
-        .collect()
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible_order(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// Line separators and direction marks: text that reads differently from what it says.
+fn is_invisible_order(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// Escaped, and without its middle where it is too long for a message.

@@ -131,7 +131,7 @@ impl Covered {
     }
 }
 
-/// The most bytes any reading of a contested type takes: four bytes an element, or the padded rows of
+/// The most bytes any reading of a contested type takes: four an element, or the padded rows of
 /// the packings with a row stride, and room for a trailer.
 fn widest_reading(tensor: &TensorInfo) -> u64 {
     let padded_rows = tensor
@@ -170,12 +170,8 @@ fn absolute(tensor: &TensorInfo, frame: &Frame) -> Result<u64, Refusal> {
         let rule = format!("a multiple of {}", frame.alignment);
         // Laid out for the default alignment, while the key says another: the key is wrong.
         return Err(if relative.is_multiple_of(DEFAULT_ALIGNMENT) {
-            tensor
-                .refuse(Code::OffsetInvalid, "offset", rule, relative)
-                .hint(format!(
-                    "the file seems laid out for an alignment of {DEFAULT_ALIGNMENT}: is \
-                 general.alignment right?"
-                ))
+            let refusal = tensor.refuse(Code::OffsetInvalid, "offset", rule, relative);
+            refusal.hint("laid out for an alignment of 32? then general.alignment is wrong")
         } else {
             tensor.refuse(Code::OffsetUnaligned, "offset", rule, relative)
         });

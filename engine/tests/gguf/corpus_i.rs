@@ -1,4 +1,4 @@
-//! T34–T37, T39–T41 and I01–I04: what shows when tensors are bound, or only when they are used.
+//! T34–T37, T39–T41, I01–I04: what shows when tensors are bound, or only when they are used.
 
 use engine::refusal::Code;
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::bytes::{ModelBytes, Storage};
 use engine::gguf::Gguf;
@@ -13,6 +13,7 @@ use engine::refusal::{Code, Refusal};
 
 use crate::base::Base;
 use crate::heap::peak_of;
+use crate::promises;
 
 fn open(path: &Path, storage: Storage) -> Result<ModelBytes, Refusal> {
     ModelBytes::open(path, storage).map(|(bytes, _)| bytes)
@@ -102,10 +103,12 @@ fn x07_a_sparse_file_is_not_read() {
     let mut file = File::create(&path).expect("a file");
     let built = Base::LlamaF32.draft().build();
     file.write_all(&built.bytes).expect("written");
+    let mut possible =
+        |size: &u64| file.set_len(*size).is_ok() && open(&path, Storage::Map).is_ok();
     let size = [1u64 << 40, 1 << 36, 1 << 32]
         .into_iter()
-        .find(|&size| file.set_len(size).is_ok());
-    let size = size.expect("no sparse file of 4 GiB on this file system");
+        .find(&mut possible);
+    let size = size.expect("4 GiB that are not there can be mapped");
     let start = Instant::now();
     let (parsed, peak) = peak_of(|| open(&path, Storage::Map).and_then(Gguf::parse));
     let took = start.elapsed();
@@ -117,5 +120,5 @@ fn x07_a_sparse_file_is_not_read() {
         peak < 4 * built.place("tensors.end"),
         "{peak} bytes of heap"
     );
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < promises::LIMIT, "{took:?}");
 }

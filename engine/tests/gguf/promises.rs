@@ -17,6 +17,13 @@ use crate::heap::peak_of;
 /// Heap that may be used whatever the file's size.
 pub const SLACK: u64 = 16 << 20;
 
+/// What no file of these tests may take. Other machines than this are emulated in our checks, at
+/// a tenth of their speed.
+pub const LIMIT: Duration = match cfg!(target_arch = "x86_64") {
+    true => Duration::from_secs(1),
+    false => Duration::from_secs(10),
+};
+
 /// Parses, and walks everything that was accepted. Panics with `what` if that panics or takes
 /// more heap than `metadata` bytes entitle it to.
 fn hold(what: &dyn Fn() -> String, bytes: Vec<u8>, metadata: u64) -> Result<(), Code> {
@@ -131,7 +138,7 @@ fn no_changed_byte_is_worse_than_a_refusal() {
 fn no_random_edit_is_worse_than_a_refusal() {
     let tiny = tiny();
     let end = tiny.place("tensors.end");
-    for seed in 1..=6000u64 {
+    for seed in 1..=50_000u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut bytes = tiny.bytes.clone();
         for _ in 0..1 + random.below(4) {
@@ -215,7 +222,7 @@ fn the_densest_files_stay_within_four_times_their_metadata() {
             peak <= 4 * metadata,
             "{what}: {peak} bytes of heap for {metadata}"
         );
-        assert!(took < Duration::from_secs(1), "{what}: {took:?}");
+        assert!(took < LIMIT, "{what}: {took:?}");
         assert!(
             parsed.warnings.len() <= 2,
             "one warning per kind, however many fields"
@@ -290,5 +297,5 @@ fn long_common_beginnings_do_not_make_it_slow() {
     let gguf = Gguf::parse(bytes).expect("unusual but valid");
     println!("60 MB of keys and 60 000 tensors: {took:?}");
     assert_eq!((gguf.metadata.len(), gguf.tensors.len()), (2000, 60_000));
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < LIMIT, "{took:?}");
 }
