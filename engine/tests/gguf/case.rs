@@ -18,6 +18,7 @@ pub enum Stage {
     Eval,
 }
 
+#[derive(Clone)]
 pub struct Case {
     pub id: &'static str,
     pub bytes: Vec<u8>,
@@ -27,12 +28,14 @@ pub struct Case {
     pub expect: Expect,
 }
 
+#[derive(Clone)]
 pub enum Expect {
     /// Accepted by every stage, with exactly these warnings.
     Accepted(Vec<&'static str>),
     Refused(Refused),
 }
 
+#[derive(Clone)]
 pub struct Refused {
     /// Usually one; several where the mutation only promises that the framing breaks.
     pub codes: Vec<Code>,

@@ -142,6 +142,7 @@ fn every_malformed_file_gets_its_own_answer() {
 /// What a user reads: the rule, the field, the byte, both sides of the disagreement, a way out.
 #[test]
 fn an_answer_tells_what_to_do() {
+    let cases = corpus(Base::LlamaF32);
     for (id, expected) in [
         (
             "T30",
@@ -160,10 +161,8 @@ fn an_answer_tells_what_to_do() {
              file? only little-endian ones are supported)",
         ),
     ] {
-        let case = corpus(Base::LlamaF32)
-            .into_iter()
-            .find(|case| case.id == id);
-        let verdict = verdict(&case.expect("a case"));
+        let case = cases.iter().find(|case| case.id == id).expect("a case");
+        let verdict = verdict(case);
         let refusal = verdict.outcome.expect_err("refused");
         assert_eq!(refusal.to_string(), expected, "{id}");
     }
@@ -190,12 +189,13 @@ fn all_ids() -> impl Iterator<Item = String> {
 /// The judge can be displeased: by another code, field, byte, number, stage or warning.
 #[test]
 fn a_wrong_answer_is_noticed() {
-    let base = Base::LlamaF32;
+    let cases = corpus(Base::LlamaF32);
     let wrong = |id: &str, change: fn(&mut Case)| {
-        let mut case = corpus(base)
-            .into_iter()
+        let mut case = cases
+            .iter()
             .find(|case| case.id == id)
-            .expect("a case");
+            .expect("a case")
+            .clone();
         let verdict = verdict(&case);
         assert_eq!(complaint(&case, &verdict), None);
         change(&mut case);
