@@ -137,3 +137,95 @@ pub fn first_non_finite(values: &[f32]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rms_norm_by_hand() {
+        let mut out = [0f32; 2];
+        rms_norm(&[3.0, 4.0], 0.0, &mut out);
+        let scale = 1.0 / 12.5f32.sqrt();
+        assert_eq!(out, [3.0 * scale, 4.0 * scale]);
+    }
+
+    #[test]
+    fn squares_are_summed_in_double() {
+        // In single precision every 2⁻²⁶ would be lost beside the one.
+        let mut row = [2f32.powi(-13); 4096];
+        row[0] = 1.0;
+        let mut out = [0f32; 4096];
+        rms_norm(&row, 0.0, &mut out);
+        let sum = 1.0 + 4095.0 * 2f64.powi(-26);
+        let expected = 1.0 / ((sum / 4096.0) as f32).sqrt();
+        assert_eq!(out[0], expected);
+        assert_ne!(out[0], 64.0, "what single precision would give");
+    }
+
+    #[test]
+    fn angles_are_multiplied_up_and_not_raised() {
+        let step = rope_step(500_000.0, 128);
+        let mut angles = [[0f32; 2]; 64];
+        rope_angles(1000, step, 1.0, None, &mut angles);
+        let mut theta = 1000f32;
+        let mut raised_differs = false;
+        for (i, angle) in angles.iter().enumerate() {
+            assert_eq!(*angle, [theta.cos(), theta.sin()], "pair {i}");
+            raised_differs |= (1000.0 * step.powi(i as i32)).sin() != angle[1];
+            theta *= step;
+        }
+        assert!(raised_differs, "the two ways can be told apart");
+    }
+
+    #[test]
+    fn factors_divide_and_the_scale_multiplies() {
+        let mut angles = [[0f32; 2]; 2];
+        rope_angles(3, 0.5, 0.25, Some(&[1.0, 2.0]), &mut angles);
+        assert_eq!(angles[0], [0.75f32.cos(), 0.75f32.sin()]);
+        assert_eq!(angles[1], [0.1875f32.cos(), 0.1875f32.sin()]);
+    }
+
+    #[test]
+    fn rotation_fuses_the_product_with_the_first_element() {
+        let (nearly, square) = (1.0 + 1.0 / 4096.0, 1.0 + 2.0 / 4096.0);
+        assert_eq!(nearly * nearly - square, 0f32);
+        let mut head = [nearly, square];
+        rope_halves(&mut head, &[[nearly, 1.0]]);
+        assert_eq!(head[0], 2f32.powi(-24));
+    }
+
+    #[test]
+    fn pairs_are_halves_or_neighbours_and_the_rest_stays() {
+        let quarter_turn = [[0.0, 1.0], [0.0, 1.0]];
+        let mut head = [1.0, 2.0, 3.0, 4.0, 5.0];
+        rope_halves(&mut head, &quarter_turn);
+        assert_eq!(head, [-3.0, -4.0, 1.0, 2.0, 5.0]);
+        let mut head = [1.0, 2.0, 3.0, 4.0, 5.0];
+        rope_adjacent(&mut head, &quarter_turn);
+        assert_eq!(head, [-2.0, 1.0, -4.0, 3.0, 5.0]);
+    }
+
+    #[test]
+    fn relu_makes_positive_zeros() {
+        let mut row = [f32::NAN, -0.0, -1.0, 2.0];
+        relu(&mut row);
+        assert_eq!(row.map(f32::to_bits), [0, 0, 0, 2f32.to_bits()]);
+        square(&mut row);
+        assert_eq!(row[3], 4.0);
+    }
+
+    #[test]
+    fn the_first_bad_value_is_found_anywhere() {
+        let mut values = vec![1.0f32; 1000];
+        assert_eq!(first_non_finite(&values), None);
+        for at in [999, 600, 256, 255, 0] {
+            values[at] = if at % 2 == 0 {
+                f32::NAN
+            } else {
+                f32::NEG_INFINITY
+            };
+            assert_eq!(first_non_finite(&values), Some(at));
+        }
+    }
+}

@@ -174,3 +174,95 @@ pub fn halve<const L: usize>(mut lanes: [f32; L]) -> f32 {
     }
     lanes[0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numerics::ggml_avx512::{GgmlAvx512, LANES};
+    use crate::numerics::half::{round_bf16, round_f16};
+
+    /// (1 + 2⁻¹²)² = 1 + 2⁻¹¹ + 2⁻²⁴, whose last bit only a fused product keeps.
+    const NEARLY: f32 = 1.0 + 1.0 / 4096.0;
+    const SQUARE: f32 = 1.0 + 2.0 / 4096.0;
+    const LAST_BIT: f32 = 1.0 / 16_777_216.0;
+
+    fn bytes(values: &[f32]) -> Vec<[u8; 4]> {
+        values.iter().map(|x| x.to_le_bytes()).collect()
+    }
+
+    fn halves(values: &[f32]) -> Vec<Half> {
+        values.iter().map(|&x| round_f16(x)).collect()
+    }
+
+    #[test]
+    fn the_chosen_inputs_tell_fused_from_rounded() {
+        assert_eq!(NEARLY.mul_add(NEARLY, -SQUARE), LAST_BIT);
+        assert_eq!(NEARLY * NEARLY - SQUARE, 0.0);
+    }
+
+    #[test]
+    fn leftovers_of_f16_are_added_in_double() {
+        let (a, b) = (
+            halves(&[4096.0, 1.0, -4096.0]),
+            halves(&[4096.0, 1.0, 4096.0]),
+        );
+        assert_eq!(dot_f16::<LANES, GgmlAvx512>(&a, &b), 1.0);
+        // In single precision the one is lost beside 2²⁴.
+        assert_eq!((16_777_216f32 + 1.0) - 16_777_216.0, 0.0);
+    }
+
+    #[test]
+    fn leftovers_of_f32_are_fused_in_single() {
+        let sum = dot_f32::<LANES, GgmlAvx512>(&bytes(&[-SQUARE, NEARLY]), &[1.0, NEARLY]);
+        assert_eq!(sum, LAST_BIT);
+        let sum =
+            dot_f32::<LANES, GgmlAvx512>(&bytes(&[4096.0, 1.0, -4096.0]), &[4096.0, 1.0, 4096.0]);
+        assert_eq!(sum, 0.0);
+    }
+
+    #[test]
+    fn four_accumulators_meet_two_apart_first() {
+        // Vector 0 holds 2²⁴, vectors 1 and 3 a one each: they survive because they meet.
+        let mut a = [0f32; 4 * LANES];
+        (a[0], a[LANES], a[3 * LANES]) = (16_777_216.0, 1.0, 1.0);
+        let sum = dot_f32::<LANES, GgmlAvx512>(&bytes(&a), &[1.0; 4 * LANES]);
+        assert_eq!(sum, 16_777_218.0);
+        (a[LANES], a[2 * LANES]) = (0.0, 1.0);
+        let sum = dot_f32::<LANES, GgmlAvx512>(&bytes(&a), &[1.0; 4 * LANES]);
+        assert_eq!(sum, 16_777_216.0);
+    }
+
+    #[test]
+    fn a_tile_accumulates_fused_in_one_vector() {
+        let (mut a, mut b) = ([0f32; 2 * LANES], [0f32; 2 * LANES]);
+        (a[3], b[3]) = (-SQUARE, 1.0);
+        (a[LANES + 3], b[LANES + 3]) = (NEARLY, NEARLY);
+        let sum = tile::<LANES, GgmlAvx512, _>(&a, &b, |a| a);
+        assert_eq!(sum, LAST_BIT);
+    }
+
+    #[test]
+    fn bf16_vectors_and_leftovers_meet_in_double() {
+        let mut a = [round_bf16(0.0); 33];
+        (a[0], a[16], a[32]) = (round_bf16(4096.0), round_bf16(1.0), round_bf16(1.0));
+        // In single precision each one would be lost beside 2²⁴.
+        assert_eq!(GgmlAvx512::dot_bf16(&a, &a), 16_777_218.0);
+    }
+
+    #[test]
+    fn softmax_shares_among_the_visible() {
+        let mut row = [7.0f32; 35];
+        row[34] = f32::NAN;
+        softmax::<LANES, GgmlAvx512>(&mut row, 0.5, 34);
+        assert_eq!(row[..34], [1.0 / 34.0; 34]);
+        assert_eq!(row[34], 0.0, "masked, whatever it was");
+    }
+
+    #[test]
+    fn silu_by_hand() {
+        let mut row = [0f32; 18];
+        (row[0], row[17]) = (100.0, 100.0);
+        silu::<LANES, GgmlAvx512>(&mut row);
+        assert_eq!((row[0], row[1], row[16], row[17]), (100.0, 0.0, 0.0, 100.0));
+    }
+}

@@ -170,3 +170,93 @@ fn moved(old: &[Half], rows: usize, from: usize, to: usize) -> Result<Vec<Half>,
     }
     Ok(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numerics::half::widen_f16;
+
+    /// Two key heads of two elements.
+    fn cache(context: usize) -> Cache {
+        let mut cache = Cache {
+            layers: vec![Layer {
+                keys: Vec::new(),
+                values: Vec::new(),
+            }],
+            kv_heads: 2,
+            head_dim: 2,
+            context,
+            capacity: 0,
+            filled: 0,
+            touched: 0,
+        };
+        cache.reserve(1).expect("small");
+        cache
+    }
+
+    fn row(position: usize) -> [f32; 4] {
+        std::array::from_fn(|i| (10 * position + i) as f32)
+    }
+
+    fn put(cache: &mut Cache, position: usize) {
+        cache.reserve(position + 1).expect("small");
+        cache.store(0, &row(position), &row(position));
+        cache.advance(1);
+    }
+
+    fn key(cache: &Cache, head: usize, position: usize) -> [f32; 2] {
+        let rows = cache.keys(0, head);
+        std::array::from_fn(|i| widen_f16(rows.elements[position * rows.stride + i]))
+    }
+
+    fn value(cache: &Cache, head: usize, position: usize) -> [f32; 2] {
+        let rows = cache.values(0, head);
+        std::array::from_fn(|i| widen_f16(rows.elements[i * rows.stride + position]))
+    }
+
+    #[test]
+    fn growing_moves_everything_to_its_new_place() {
+        let mut cache = cache(100);
+        for position in 0..100 {
+            put(&mut cache, position);
+        }
+        for position in 0..100 {
+            let [a, b, c, d] = row(position);
+            assert_eq!(
+                (key(&cache, 0, position), key(&cache, 1, position)),
+                ([a, b], [c, d])
+            );
+            assert_eq!(
+                (value(&cache, 0, position), value(&cache, 1, position)),
+                ([a, b], [c, d])
+            );
+        }
+    }
+
+    #[test]
+    fn forgotten_positions_are_zero_counted_or_not() {
+        let mut cache = cache(32);
+        (0..6).for_each(|position| put(&mut cache, position));
+        cache.store(0, &row(6), &row(6)); // a pass that failed before it was counted
+        cache.truncate(2);
+        assert_eq!(cache.filled(), 2);
+        for position in 2..32 {
+            assert_eq!(
+                (key(&cache, 1, position), value(&cache, 1, position)),
+                ([0.0; 2], [0.0; 2])
+            );
+        }
+        assert_eq!(key(&cache, 1, 1), [12.0, 13.0]);
+        cache.truncate(5);
+        assert_eq!(cache.filled(), 2, "forgetting never adds");
+    }
+
+    #[test]
+    fn attention_runs_over_whole_paddings() {
+        let cache = cache(100);
+        assert_eq!(
+            [0, 1, 32, 33].map(|used| cache.padded(used)),
+            [32, 32, 32, 64]
+        );
+    }
+}

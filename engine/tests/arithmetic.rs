@@ -1,0 +1,120 @@
+//! Every operation of every profile, compiled for this machine's instructions, against the same
+//! operation compiled for none of them.
+
+use engine::kernels::Kernel;
+use engine::numerics::dense::Rows;
+use engine::numerics::half::{Half, round_bf16, round_f16};
+use engine::numerics::{Arithmetic, Profile, arithmetic};
+
+/// Around the vectors and steps of 8 and 16 lanes.
+const LENGTHS: [usize; 12] = [0, 1, 7, 8, 15, 16, 31, 33, 64, 100, 128, 260];
+const ROWS: usize = 3;
+
+/// Reproducible values of both signs and very different sizes.
+fn values(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count)
+        .map(|_| next() * 4f32.powf(3.0 * next()))
+        .collect()
+}
+
+/// The results of every operation on rows of that length, one after the other.
+fn results(arithmetic: &dyn Arithmetic, len: usize) -> Vec<f32> {
+    let stride = len + 5;
+    let rows = values(ROWS * stride, 1);
+    let x = values(len, 2);
+    let f16 = |values: &[f32]| -> Vec<Half> { values.iter().map(|&x| round_f16(x)).collect() };
+    let bf16 = |values: &[f32]| -> Vec<Half> { values.iter().map(|&x| round_bf16(x)).collect() };
+    let f32_rows: Vec<[u8; 4]> = rows.iter().map(|x| x.to_le_bytes()).collect();
+    let (f16_rows, bf16_rows) = (f16(&rows), bf16(&rows));
+    let f16_rows = Rows {
+        elements: &f16_rows[..],
+        stride,
+    };
+    let bf16_rows = Rows {
+        elements: &bf16_rows[..],
+        stride,
+    };
+    let f32_rows = Rows {
+        elements: &f32_rows[..],
+        stride,
+    };
+
+    let mut all = Vec::new();
+    let mut out = [0f32; ROWS];
+    arithmetic.dot_f16(f16_rows, &f16(&x), &mut out);
+    all.extend(out);
+    arithmetic.dot_bf16(bf16_rows, &bf16(&x), &mut out);
+    all.extend(out);
+    arithmetic.dot_f32(f32_rows, &x, &mut out);
+    all.extend(out);
+    if len.is_multiple_of(arithmetic.lanes()) {
+        arithmetic.tile_f16(f16_rows, &x, &mut out);
+        all.extend(out);
+        arithmetic.tile_f32(f32_rows, &x, &mut out);
+        all.extend(out);
+    }
+    for visible in [len, len / 2] {
+        let mut row = x.clone();
+        arithmetic.softmax(&mut row, 0.3, visible);
+        all.extend(row);
+    }
+    let mut row = x.clone();
+    arithmetic.silu(&mut row);
+    all.extend(row);
+    let angles: Vec<[f32; 2]> = x.iter().take(len / 2).map(|x| [x.cos(), x.sin()]).collect();
+    let mut row = x.clone();
+    arithmetic.rope_halves(&mut row, &angles);
+    arithmetic.rope_adjacent(&mut row, &angles);
+    all.extend(row);
+    all
+}
+
+#[test]
+fn instructions_change_the_speed_and_no_bit() {
+    let mut compared = 0;
+    for profile in Profile::ALL {
+        let plain = arithmetic(profile, Kernel::Scalar);
+        for kernel in Kernel::available() {
+            let instance = arithmetic(profile, kernel);
+            for len in LENGTHS {
+                let bits = |arithmetic| -> Vec<u32> {
+                    results(arithmetic, len)
+                        .into_iter()
+                        .map(f32::to_bits)
+                        .collect()
+                };
+                let name = (profile.name(), kernel.name());
+                assert_eq!(bits(plain), bits(instance), "{name:?} {len}");
+                compared += 1;
+            }
+        }
+    }
+    println!(
+        "{compared} comparisons, {} kernels",
+        Kernel::available().len()
+    );
+}
+
+#[test]
+fn the_profiles_are_two() {
+    for len in [64, 100, 260] {
+        let of = |profile| results(arithmetic(profile, Kernel::Scalar), len);
+        let (wide, narrow) = (of(Profile::GgmlAvx512), of(Profile::GgmlAvx2));
+        assert_ne!(wide, narrow, "{len}");
+    }
+}
+
+#[test]
+fn profiles_are_found_by_their_names() {
+    for profile in Profile::ALL {
+        assert_eq!(Profile::from_name(profile.name()), Some(profile));
+    }
+    assert_eq!(Profile::from_name("ggml"), None);
+}
