@@ -38,19 +38,17 @@ impl Model {
     /// Opens, validates and binds a model file.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, Refusal> {
         let (bytes, stamp) = ModelBytes::open(path, options.storage)?;
-        let gguf = Gguf::parse(bytes)?;
-        let config = Config::from_gguf(&gguf)?;
-        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
-        let kernel = options.kernel.unwrap_or_else(Kernel::best);
-        let weights = Weights::bind(&gguf, &config, options.flavor, kernel)?;
-        Ok(Model {
-            gguf,
-            config,
-            tokenizer,
-            weights,
-            kernel,
-            stamp,
-        })
+        Self::bind(bytes, stamp, options)
+    }
+
+    /// The same for bytes that are no file: the stamp tells their size and matches no file.
+    pub fn from_bytes(bytes: Vec<u8>, options: &OpenOptions) -> Result<Self, Refusal> {
+        let stamp = FileStamp {
+            size: bytes.len() as u64,
+            modified: None,
+            inode: (0, 0),
+        };
+        Self::bind(ModelBytes::from_vec(bytes), stamp, options)
     }
 
     /// The hyper-parameters.
@@ -93,5 +91,21 @@ impl Model {
 
     pub(super) fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    fn bind(bytes: ModelBytes, stamp: FileStamp, options: &OpenOptions) -> Result<Self, Refusal> {
+        let gguf = Gguf::parse(bytes)?;
+        let config = Config::from_gguf(&gguf)?;
+        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
+        let kernel = options.kernel.unwrap_or_else(Kernel::best);
+        let weights = Weights::bind(&gguf, &config, options.flavor, kernel)?;
+        Ok(Model {
+            gguf,
+            config,
+            tokenizer,
+            weights,
+            kernel,
+            stamp,
+        })
     }
 }

@@ -3,15 +3,14 @@
 use engine::refusal::{Code, Refusal};
 use engine::session::{Model, OpenOptions};
 
-use crate::open;
-use crate::random::{Format, Recipe, Tensor, tensors, vector, write};
+use crate::made;
+use crate::random::{Format, Recipe, Tensor, file, tensors, vector};
 
 /// Opens the model after its tensors were tampered with.
 fn opened(recipe: &Recipe, tamper: impl Fn(&mut Vec<Tensor>)) -> Result<Model, Refusal> {
     let mut tensors = tensors(recipe);
     tamper(&mut tensors);
-    let file = write(recipe, tensors);
-    Model::open(file.path(), &OpenOptions::default())
+    Model::from_bytes(file(recipe, tensors), &OpenOptions::default())
 }
 
 fn refused(recipe: &Recipe, tamper: impl Fn(&mut Vec<Tensor>)) -> Refusal {
@@ -102,8 +101,7 @@ fn tensors_of_no_use_are_counted_in_one_warning() {
 #[test]
 fn decisions_about_packings_are_kept_in_file_order() {
     let recipe = Recipe::new("bitnet-b1.58");
-    let file = write(&recipe, tensors(&recipe));
-    let model = open(&file);
+    let model = made(&recipe);
     let decided: Vec<&str> = model.detections().iter().map(|(n, _)| n.as_str()).collect();
     let in_file: Vec<&str> = model
         .gguf()

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use engine::numerics::Profile;
 use engine::session::{Model, OpenOptions, Session, SessionOptions, Wanted};
 
-use random::{Recipe, TemporaryFile};
+use random::Recipe;
 
 /// The trained model of the fixtures.
 fn moby() -> Model {
@@ -19,12 +19,10 @@ fn moby() -> Model {
     Model::open(&path, &OpenOptions::default()).expect("a valid fixture")
 }
 
-fn written(recipe: &Recipe) -> TemporaryFile {
-    random::write(recipe, random::tensors(recipe))
-}
-
-fn open(file: &TemporaryFile) -> Model {
-    Model::open(file.path(), &OpenOptions::default()).expect("a valid model")
+/// A random model.
+fn made(recipe: &Recipe) -> Model {
+    let file = random::file(recipe, random::tensors(recipe));
+    Model::from_bytes(file, &OpenOptions::default()).expect("a valid model")
 }
 
 fn options() -> SessionOptions {

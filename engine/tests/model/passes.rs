@@ -4,8 +4,8 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::{EvalError, Model, OpenOptions, Session, SessionOptions, Wanted};
 
-use crate::random::{Format, Recipe};
-use crate::{first_difference, moby, open, options, prefill, session, tokens, written};
+use crate::random::{self, Format, Recipe};
+use crate::{first_difference, made, moby, options, prefill, session, tokens};
 
 const MOST: usize = 128;
 
@@ -102,14 +102,14 @@ fn every_kernel_gives_the_same_bits_in_every_profile() {
     ];
     let mut compared = 0;
     for recipe in recipes {
-        let file = written(&recipe);
+        let file = random::file(&recipe, random::tensors(&recipe));
         for profile in Profile::ALL {
             let run = |kernel: Kernel| {
                 let options = OpenOptions {
                     kernel: Some(kernel),
                     ..OpenOptions::default()
                 };
-                let model = Model::open(file.path(), &options).expect("a valid model");
+                let model = Model::from_bytes(file.clone(), &options).expect("a valid model");
                 let options = SessionOptions {
                     profile,
                     ..crate::options()
@@ -202,8 +202,7 @@ fn one_token_alone_is_its_last_position() {
 
 #[test]
 fn a_full_context_and_unknown_tokens_change_nothing() {
-    let file = written(&Recipe::new("bitnet-b1.58"));
-    let model = open(&file);
+    let model = made(&Recipe::new("bitnet-b1.58"));
     let mut session = Session::new(
         &model,
         SessionOptions {
@@ -244,8 +243,7 @@ fn the_largest_context_costs_nothing_until_it_is_used() {
         context: u32::MAX,
         ..Recipe::new("bitnet-b1.58")
     };
-    let file = written(&recipe);
-    let model = open(&file);
+    let model = made(&recipe);
     let context = u32::MAX as usize;
     let mut session = Session::new(
         &model,

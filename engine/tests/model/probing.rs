@@ -1,10 +1,10 @@
 //! Looking at a pass changes nothing; writing into it changes what follows.
 
-use engine::session::{EvalError, Wanted};
+use engine::session::{EvalError, Model, OpenOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
 
-use crate::random::{Format, Recipe, tensors, write};
-use crate::{first_difference, moby, open, prefill, session, tokens, written};
+use crate::random::{Format, Recipe, file, tensors};
+use crate::{first_difference, made, moby, prefill, session, tokens};
 
 /// Notes what it is shown.
 #[derive(Default)]
@@ -106,8 +106,8 @@ fn a_value_that_is_no_number_is_an_error_naming_its_first_node() {
             let poisoned = all.iter_mut().find(|t| t.name == tensor);
             let bytes = &mut poisoned.expect("the recipe has it").bytes;
             bytes[..4].copy_from_slice(&bits.to_le_bytes());
-            let file = write(&recipe, all);
-            let model = open(&file);
+            let model = Model::from_bytes(file(&recipe, all), &OpenOptions::default());
+            let model = model.expect("a valid model");
             let error = session(&model).feed(&tokens(3), Wanted::All, &mut ());
             let Err(EvalError::NotFinite {
                 node: first,
@@ -126,8 +126,7 @@ fn a_value_that_is_no_number_is_an_error_naming_its_first_node() {
 
 #[test]
 fn a_failed_feed_leaves_the_session_as_it_was() {
-    let file = written(&Recipe::new("bitnet-b1.58"));
-    let model = open(&file);
+    let model = made(&Recipe::new("bitnet-b1.58"));
     let tokens = tokens(20);
     let (before, after) = tokens.split_at(12);
     let mut session = session(&model);

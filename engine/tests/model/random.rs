@@ -1,8 +1,5 @@
 //! Small models with random weights, in every shape and format the engine computes.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use engine::encoding::float::Float;
 use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{Shape, i2_s_p128};
@@ -73,22 +70,6 @@ pub struct Tensor {
     pub bytes: Vec<u8>,
 }
 
-/// A model file that disappears with this value.
-pub struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        // Nothing depends on its absence.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// All tensors of a model, the same for the same recipe.
 pub fn tensors(recipe: &Recipe) -> Vec<Tensor> {
     let mut dice = Dice(0x5eed);
@@ -139,12 +120,8 @@ pub fn tensors(recipe: &Recipe) -> Vec<Tensor> {
     all
 }
 
-/// Writes a model of these tensors where nobody else writes.
-pub fn write(recipe: &Recipe, tensors: Vec<Tensor>) -> TemporaryFile {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("engine-model-{}-{count}.gguf", std::process::id());
-    let path = std::env::temp_dir().join(name);
+/// A model file of these tensors.
+pub fn file(recipe: &Recipe, tensors: Vec<Tensor>) -> Vec<u8> {
     let key = |name: &str| format!("{}.{name}", recipe.arch);
     let mut writer = Writer::new(3)
         .key("general.architecture", recipe.arch)
@@ -163,8 +140,7 @@ pub fn write(recipe: &Recipe, tensors: Vec<Tensor>) -> TemporaryFile {
     for tensor in tensors {
         writer = writer.tensor(&tensor.name, &tensor.dims, tensor.type_id, tensor.bytes);
     }
-    writer.write(&path).expect("a temporary file");
-    TemporaryFile(path)
+    writer.finish()
 }
 
 /// Single-precision values.
