@@ -15,7 +15,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Room for that many ids before the first [`Index::grow`].
+    /// Room for that many ids; it grows where more come.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Index {
             slots: vec![EMPTY; 2 * capacity + 1],

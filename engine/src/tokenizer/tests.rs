@@ -142,7 +142,8 @@ fn a_whole_word_is_taken_as_it_is_where_merges_are_ignored() {
     assert_eq!(tokenizer.encode("a", true, false), [0x105, 0x61]);
 }
 
-/// `xy` and `Ġx` are no tokens here: what is left of it are its bytes, and of a character that two bytes
+/// `xy` and `Ġx` are no tokens here: what is left of it are its bytes, and of a character that
+/// two bytes
 /// spell in the vocabulary's alphabet nothing.
 #[test]
 fn a_merge_into_no_token_falls_apart_into_bytes() {
