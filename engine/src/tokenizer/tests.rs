@@ -246,7 +246,7 @@ fn marks_of_phi3_swallow_the_white_space_behind_them() {
     assert_eq!(phi3.encode("<s> a", false, true), [1, 259, 262]);
 }
 
-/// A megabyte of one letter, of blanks, of what merges in every way: quadratic work would not end
+/// A quarter of a megabyte of one letter, of blanks, of what merges in every way: quadratic work would not end
 /// within a test run.
 #[test]
 fn long_words_take_linear_time() {
@@ -259,13 +259,13 @@ fn long_words_take_linear_time() {
     let byte_level = tokenizer(&keys);
     let sentencepiece = tokenizer(&sentencepiece_keys());
     for text in ["a", " ", "7", "é", "<", "ĠĠ", "<|end|>", "<|bos|>x"] {
-        let long = text.repeat((1 << 20) / text.len());
+        let long = text.repeat((1 << 18) / text.len());
         assert!(
-            byte_level.encode(&long, true, true).len() >= 1 << 17,
+            byte_level.encode(&long, true, true).len() >= 1 << 15,
             "{text}"
         );
         assert!(
-            sentencepiece.encode(&long, true, true).len() >= 1 << 17,
+            sentencepiece.encode(&long, true, true).len() >= 1 << 15,
             "{text}"
         );
     }

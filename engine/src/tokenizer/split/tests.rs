@@ -138,9 +138,9 @@ fn every_name_is_known_once_and_others_are_not() {
 
 /// A rule that looked back, or ahead without end, would not come back from these.
 #[test]
-fn a_megabyte_of_one_character_is_cut_in_one_pass() {
+fn a_long_run_of_one_character_is_cut_in_one_pass() {
     for one in ["a", " ", "7", "\n", ".", "\u{3000}", "中", "\t\n", "' "] {
-        let text = one.repeat((1 << 20) / one.len()) + "x";
+        let text = one.repeat((1 << 18) / one.len()) + "x";
         for family in FAMILIES {
             let mut bytes = 0;
             split(family.stages, &text, |word| bytes += word.len());
