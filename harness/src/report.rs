@@ -40,6 +40,13 @@ pub fn render(receipt: &Receipt) -> String {
             ));
             notes.extend(note(case, comparison, measured.findings.as_ref()));
         }
+        if case.claims.comparisons.is_empty() {
+            notes.push(format!(
+                "{}: no recording knows this model and prompt; the engine was compared with \
+                 itself only, which proves no agreement with a reference",
+                case.claims.case
+            ));
+        }
         let with_itself = &case.measured[case.claims.comparisons.len()..];
         for (repetition, measured) in case.claims.repetitions.iter().zip(with_itself) {
             notes.extend(note(case, repetition, measured.findings.as_ref()));
@@ -53,7 +60,10 @@ pub fn render(receipt: &Receipt) -> String {
             format!("{path} changed while it was in use: nothing in this receipt counts")
         }),
     );
-    let mut text = table(&rows);
+    let mut text = match rows.len() {
+        1 => String::new(),
+        _ => table(&rows),
+    };
     for note in notes {
         text += &format!("{note}\n");
     }
@@ -78,7 +88,7 @@ pub fn summary(receipt: &Receipt) -> String {
         .named()
         .map(|(name, count)| format!("{name} {count}"));
     let mut text = format!(
-        "\n{} cases, {} comparisons: {agree} agree ({identical} of them bit-identical), \
+        "\n{} case(s), {} comparisons: {agree} agree ({identical} of them bit-identical), \
          {diverge} diverge,\n  {measured} with another arithmetic (distance reported, not \
          judged), {skipped} skipped; {repeated}/{} repetitions bit-identical\n",
         receipt.cases.len() + receipt.failures.len(),
@@ -87,7 +97,11 @@ pub fn summary(receipt: &Receipt) -> String {
     );
     text += &format!("compared/declared: {}\n", coverage.join(", "));
     if !receipt.parity.cpp_available {
-        text += "rust-only: no live C++ ran, recordings of the reference stood in for it\n";
+        text += "rust-only: no live C++ ran";
+        text += match all().count() {
+            0 => ", and no recording stood in for it\n",
+            _ => ", recordings of the reference stood in for it\n",
+        };
     }
     text + &format!("status: {}\n", receipt.parity.status)
 }
@@ -278,5 +292,29 @@ fn table(rows: &[[String; 15]]) -> String {
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_whatever_the_letters() {
+        let mut rows = vec![HEADER.map(str::to_owned), Default::default()];
+        rows[1][0] = "é-case".into();
+        rows[1][6] = "1/1".into();
+        let text = table(&rows);
+        let lines: Vec<Vec<char>> = text.lines().map(|l| l.chars().collect()).collect();
+        let header: String = lines[0].iter().collect();
+        let end = header.find("bit-equal").expect("a column") + "bit-equal".len();
+        assert_eq!(lines[1].len(), end, "numbers end where their heading ends");
+    }
+
+    #[test]
+    fn no_number_is_not_printed_as_one() {
+        assert_eq!(scientific(None), "none");
+        assert_eq!(scientific(Some(0.0)), "0");
+        assert_eq!(scientific(Some(1.25e-15)), "1.2e-15");
     }
 }

@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use engine::kernels::Kernel;
+use engine::numerics::Profile;
 use harness::campaign::Campaign;
 use harness::case::Case;
 use harness::receipt::{Claims, Receipt, Status};
@@ -24,22 +25,22 @@ fn suite() -> Suite {
     SUITE.clone()
 }
 
-fn examine(kernel: Kernel, threads: usize) -> Receipt {
+fn examine(engine: Engine, threads: usize) -> Receipt {
     let suite = suite();
     let cases: Vec<(Case, PathBuf)> = suite
         .cases
         .iter()
         .map(|case| (case.clone(), suite.folder.join(&case.model)))
         .collect();
-    let engine = Box::new(Engine::new(kernel, threads, None));
-    let campaign = Campaign::new(suite, vec![engine], threads);
+    let campaign = Campaign::new(suite, vec![Box::new(engine)], threads);
     campaign
         .run(&cases, |_| Ok(()))
         .expect("nothing is written")
 }
 
 fn scalar() -> &'static Receipt {
-    static RECEIPT: LazyLock<Receipt> = LazyLock::new(|| examine(Kernel::Scalar, 1));
+    static RECEIPT: LazyLock<Receipt> =
+        LazyLock::new(|| examine(Engine::new(Kernel::Scalar, 1), 1));
     &RECEIPT
 }
 
@@ -93,7 +94,7 @@ fn claims_depend_on_neither_kernel_nor_threads() {
     // The scalar kernel was run for the snapshots; it is run again where it is the only one.
     kernels.retain(|&kernel| kernel != Kernel::Scalar || kernel == Kernel::best());
     for kernel in kernels {
-        let receipt = examine(kernel, 2);
+        let receipt = examine(Engine::new(kernel, 2), 2);
         assert_eq!(receipt.cases.len(), scalar().cases.len());
         for (case, known) in receipt.cases.iter().zip(&scalar().cases) {
             let name = kernel.name();
@@ -106,6 +107,27 @@ fn claims_depend_on_neither_kernel_nor_threads() {
     }
     let [here, all] = [Kernel::available().len(), Kernel::NAMES.len()];
     println!("{here} of {all} kernels run on this machine");
+}
+
+#[test]
+fn in_the_arithmetic_of_an_avx2_build_its_recordings_agree_to_the_bit() {
+    let engine = Engine::new(Kernel::best(), 1).with_profile(Profile::GgmlAvx2);
+    let receipt = examine(engine, 1);
+    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.cases.len(), suite().cases.len());
+    for case in &receipt.cases {
+        let comparisons = case.claims.comparisons.iter();
+        let judged: Vec<_> = comparisons.filter(|c| c.is_judged()).collect();
+        assert_eq!(judged.len(), 1, "{}", case.claims.case);
+        assert_eq!(judged[0].reference.profile, "ggml-avx2");
+        assert!(judged[0].logits_bit_identical, "{}", case.claims.case);
+        assert_ne!(
+            judged[0].nodes_bit_identical,
+            Some(false),
+            "{}",
+            case.claims.case
+        );
+    }
 }
 
 fn harness(arguments: &[&str]) -> Output {

@@ -266,3 +266,32 @@ fn a_repetition_must_give_the_same_bits() {
         "two ways, five cases"
     );
 }
+
+#[test]
+fn a_run_that_is_cut_short_leaves_a_receipt_that_says_so() {
+    let suite = suite();
+    let cases: Vec<(Case, PathBuf)> = suite
+        .cases
+        .iter()
+        .take(3)
+        .map(|case| (case.clone(), suite.folder.join(&case.model)))
+        .collect();
+    let ours = subject("mar2026-b158-avx512", |_, _| Ok(()));
+    let mut kept = Vec::new();
+    let campaign = Campaign::new(suite.clone(), vec![ours], 1);
+    let ended = campaign.run(&cases, |receipt| {
+        kept.push(receipt.clone());
+        match kept.len() {
+            2 => Err(harness::exit::Failure::environment(
+                "planted: the disk is full",
+            )),
+            _ => Ok(()),
+        }
+    });
+    assert_eq!(ended.expect_err("cut short").exit, Exit::Environment);
+    let last = &kept[1];
+    assert_eq!((last.cases.len(), kept.len()), (2, 2));
+    assert_eq!(last.parity.status.exit(), Exit::Incomplete);
+    let verified = harness::receipt::verify::verify(last, Some(&suite));
+    assert_eq!(verified.refuted, Vec::<String>::new());
+}

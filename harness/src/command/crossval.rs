@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
+use engine::numerics::Profile;
 
 use crate::campaign::Campaign;
 use crate::case::{self, Case};
 use crate::exit::{Exit, Failure};
 use crate::provenance::Input;
-use crate::receipt::Receipt;
 use crate::runner::engine::Engine;
 use crate::runner::{Subject, Task};
 use crate::suite::Suite;
@@ -63,6 +63,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     flavor: Option<Flavor>,
 
+    /// Order of the float operations: recordings of this one are judged, the others measured
+    #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = profile)]
+    profile: Profile,
+
     /// Threads; results do not depend on it
     #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
     threads: usize,
@@ -93,7 +97,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         write(path, &junit::render(&receipt))?;
     }
     print!("{}", report::render(&receipt));
-    explain_missing_reference(&receipt);
     Ok(receipt.parity.status.exit())
 }
 
@@ -192,7 +195,7 @@ fn subjects(args: &Args, fixtures: bool) -> Vec<Box<dyn Subject>> {
     };
     // One run differs in both, because a slow kernel is run no more often than it must be.
     let others = kernels.into_iter().rev().skip(1);
-    let others = others.map(|kernel| Engine::new(kernel, threads, args.flavor));
+    let others = others.map(|kernel| engine(args, kernel, threads));
     let mut subjects: Vec<Engine> = others.collect();
     if subjects.is_empty() {
         subjects.push(chosen.on_threads(threads));
@@ -203,20 +206,19 @@ fn subjects(args: &Args, fixtures: bool) -> Vec<Box<dyn Subject>> {
 }
 
 fn chosen(args: &Args) -> Engine {
-    let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    Engine::new(kernel, args.threads, args.flavor)
+    engine(args, args.kernel.unwrap_or_else(Kernel::best), args.threads)
 }
 
-fn explain_missing_reference(receipt: &Receipt) {
-    let alone = |c: &&crate::receipt::CaseReceipt| c.claims.comparisons.is_empty();
-    let alone = receipt.cases.iter().filter(alone).count();
-    if alone > 0 {
-        eprintln!(
-            "note: no recording knows this model and prompt ({alone} of {} cases): the engine \
-             was compared with itself only, which proves no agreement with a reference",
-            receipt.cases.len()
-        );
-    }
+fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
+    let engine = Engine::new(kernel, threads).with_flavor(args.flavor);
+    engine.with_profile(args.profile)
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::from_name(name).ok_or_else(|| {
+        let names = Profile::ALL.map(Profile::name).join(", ");
+        format!("there are {names}")
+    })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -34,14 +34,24 @@ type Opened = Rc<RefCell<Option<(String, Rc<Model>)>>>;
 
 impl Engine {
     /// An engine that has opened nothing yet.
-    pub fn new(kernel: Kernel, threads: usize, flavor: Option<Flavor>) -> Self {
+    pub fn new(kernel: Kernel, threads: usize) -> Self {
         Engine {
             kernel,
             threads,
-            flavor,
+            flavor: None,
             profile: Profile::default(),
             opened: Opened::default(),
         }
+    }
+
+    /// With a packing of the two-bit weights, where the bytes allow several.
+    pub fn with_flavor(self, flavor: Option<Flavor>) -> Self {
+        Engine { flavor, ..self }
+    }
+
+    /// With another order of float operations.
+    pub fn with_profile(self, profile: Profile) -> Self {
+        Engine { profile, ..self }
     }
 
     /// The same engine with another number of threads, on the same copy of the model.
