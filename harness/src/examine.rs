@@ -33,16 +33,14 @@ pub fn examine(
     let mut comparisons = Vec::new();
     for reference in references {
         let seen = guarded(|| reference.observe(task));
-        let profile = reference.identity().profile;
-        let tolerance = Tolerance::between(&profile, &ours.identity.profile);
-        let found = match seen {
-            Ok(theirs) => compare(task.case, &theirs, &ours).map_err(incomparable),
-            Err(error) => Err(unanswered(error)),
-        };
-        let (identity, live) = (reference.identity(), reference.is_live());
+        let found = seen
+            .map_err(unanswered)
+            .and_then(|theirs| compare(task.case, &theirs, &ours).map_err(incomparable));
+        let identity = reference.identity();
+        let tolerance = Tolerance::between(&identity.profile, &ours.identity.profile);
         let comparison = Comparison::conclude(
             identity,
-            live,
+            reference.is_live(),
             tolerance,
             task.case.declared(),
             found.as_ref().map_err(Clone::clone),
@@ -54,18 +52,9 @@ pub fn examine(
     for other in others {
         let seen = guarded(|| other.observe(task)).map_err(failed)?;
         let found = compare(task.case, &ours, &seen).map_err(incomparable);
-        let mut declared = task.case.declared();
-        // Every node the engine shows, not only those a reference shows too.
-        declared.nodes = ours.trace.len();
-        let comparison = Comparison::conclude(
-            other.identity(),
-            false,
-            Tolerance::Exact,
-            declared,
-            found.as_ref().map_err(Clone::clone),
-        );
-        measured.push(numbers(&comparison.reference, found.ok()));
-        repetitions.push(comparison);
+        let repetition = repetition(task, &ours, other.identity(), &found);
+        measured.push(numbers(&repetition.reference, found.ok()));
+        repetitions.push(repetition);
     }
     let mut claims = Claims {
         schema_version: SCHEMA,
@@ -96,6 +85,19 @@ pub fn examine(
         measured,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// The same engine run another way: every bit, and every node it shows, whoever else shows it.
+fn repetition(
+    task: Task<'_>,
+    ours: &Observation,
+    identity: Identity,
+    found: &Result<Findings, Verdict>,
+) -> Comparison {
+    let mut declared = task.case.declared();
+    declared.nodes = ours.trace.len();
+    let found = found.as_ref().map_err(Clone::clone);
+    Comparison::conclude(identity, false, Tolerance::Exact, declared, found)
 }
 
 fn engine(ours: &Observation, kernel: String) -> Engine {

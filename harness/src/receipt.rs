@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation};
 use crate::case::Case;
-use crate::compare::Findings;
+use crate::compare::{Findings, GreedyFindings};
 use crate::coverage::Coverage;
 use crate::provenance::{self, Machine};
 
@@ -198,35 +198,28 @@ fn parity(
     let void = (!circumstances.changed_inputs.is_empty()).then_some(Status::Void);
     let ends = cases.iter().map(|c| c.claims.status);
     let ends = ends.chain(failures.iter().map(|f| f.status)).chain(void);
-    let judged = || {
-        let pairs = |case: &CaseReceipt| {
-            let comparisons = case.claims.comparisons.clone().into_iter();
-            let pairs = comparisons.zip(case.measured.clone());
-            pairs.collect::<Vec<_>>()
-        };
-        let pairs = cases.iter().flat_map(pairs);
-        let judged = pairs.filter(|(comparison, _)| comparison.is_judged());
-        judged.filter_map(|(_, measured)| measured.findings)
-    };
-    let cosines: Option<Vec<f64>> = judged()
-        .flat_map(|f| f.lanes)
-        .flat_map(|l| l.positions)
-        .map(|p| p.distance.cosine)
-        .collect();
-    let cosines = cosines.unwrap_or_default();
-    let partings = || judged().filter_map(|f| Some(f.greedy.first_divergence?.step));
-    let steps: usize = judged().map(|f| f.greedy.steps).sum();
-    let equal: usize = judged()
-        .map(|f| f.greedy.first_divergence.map_or(f.greedy.steps, |d| d.step))
-        .sum();
+    let pairs = cases
+        .iter()
+        .flat_map(|c| c.claims.comparisons.iter().zip(&c.measured));
+    let judged = pairs.filter(|(comparison, _)| comparison.is_judged());
+    let judged: Vec<&Findings> = judged.filter_map(|(_, m)| m.findings.as_ref()).collect();
+    let positions = judged
+        .iter()
+        .flat_map(|f| &f.lanes)
+        .flat_map(|l| &l.positions);
+    let cosines: Option<Vec<f64>> = positions.map(|p| p.distance.cosine).collect();
+    let greedy = || judged.iter().map(|f| &f.greedy);
+    let parting = |g: &GreedyFindings| g.first_divergence.as_ref().map(|d| d.step);
+    let steps: usize = greedy().map(|g| g.steps).sum();
+    let equal: usize = greedy().map(|g| parting(g).unwrap_or(g.steps)).sum();
     Parity {
         status: ends.fold(floor, Ord::max),
         cpp_available: cases
             .iter()
             .any(|c| c.claims.comparisons.iter().any(|c| c.live)),
-        cosine_similarity: cosines.into_iter().min_by(f64::total_cmp),
+        cosine_similarity: cosines.into_iter().flatten().min_by(f64::total_cmp),
         exact_match_rate: (steps > 0).then(|| equal as f64 / steps as f64),
-        first_divergence_step: partings().min(),
+        first_divergence_step: greedy().filter_map(parting).min(),
     }
 }
 
