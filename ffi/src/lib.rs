@@ -1,11 +1,57 @@
-//! The door to the C++ reference. This build has none: every function answers with what to do.
-#![forbid(unsafe_code)]
+//! The door to the C++ reference: prepares one, opens it at run time, and never links it.
+//!
+//! [`reference`] finds or builds a library of the llama.cpp family and compiles our own small C
+//! interface (`shim/`) against its headers; [`Library::open`] loads the result. A [`Model`] is a
+//! file the library read, a [`Session`] feeds it tokens and hands out logits and, through an
+//! [`Observe`], every node of the graph; [`Kernels`] calls single functions.
+//!
+//! The library below aborts where it is unhappy, and no interface can catch that: whoever needs
+//! to survive it opens the reference in a process of its own. That is also the reason for one
+//! reference per process, which [`Library::open`] enforces.
 
+mod error;
+mod facts;
+mod float_environment;
+mod node;
+pub mod reference;
+
+#[cfg(all(unix, feature = "live"))]
+mod backend;
+#[cfg(all(unix, feature = "live"))]
+#[rustfmt::skip]
+mod bindings;
+#[cfg(all(unix, feature = "live"))]
+mod kernels;
+#[cfg(all(unix, feature = "live"))]
+mod library;
+#[cfg(all(unix, feature = "live"))]
+mod model;
+#[cfg(all(unix, feature = "live"))]
+mod session;
+
+#[cfg(not(all(unix, feature = "live")))]
 mod absent;
 
-pub use absent::{NotBuilt, identity};
+#[cfg(not(all(unix, feature = "live")))]
+pub use absent::{Kernels, Library, Model, Session};
+#[cfg(all(unix, feature = "live"))]
+pub use kernels::Kernels;
+#[cfg(all(unix, feature = "live"))]
+pub use library::Library;
+#[cfg(all(unix, feature = "live"))]
+pub use model::Model;
+#[cfg(all(unix, feature = "live"))]
+pub use session::Session;
 
-/// Whether this build can drive a reference at all.
+pub use error::{Error, Status};
+pub use facts::{
+    ActivationRow, Identity, ModelFacts, ModelOptions, RequantizeOptions, SessionOptions, Text,
+    TokenFacts, TypeFacts, Wanted,
+};
+pub use float_environment::control_word;
+pub use node::{Node, Observe, Source, Step};
+
+/// Whether this build can open a reference at all.
 pub const fn support_compiled_in() -> bool {
-    false
+    cfg!(all(unix, feature = "live"))
 }

@@ -1,0 +1,41 @@
+//! Prepares a reference and prints the line that makes it the one in use: the work behind
+//! `scripts/reference.sh`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ffi::reference::{Asked, Cache, Missing, VARIABLE, known, prepare};
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [name] = &arguments[..] else {
+        eprintln!("usage: reference NAME|DIR\n\nknown names:");
+        for recipe in known() {
+            eprintln!("  {:16} {}", recipe.name, recipe.summary);
+        }
+        return ExitCode::from(2);
+    };
+    match run(name) {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("reference: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(name: &str) -> Result<String, ffi::Error> {
+    let cache = Cache::from_environment()?;
+    let asked = Asked::parse(name)?;
+    let prepared = prepare(&asked, &cache, Missing::Build, &mut |line| {
+        eprintln!("{line}")
+    })?;
+    let root = prepared.tree.root.display().to_string();
+    Ok(format!(
+        "export {VARIABLE}='{}'",
+        root.replace('\'', r"'\''")
+    ))
+}

@@ -1,0 +1,123 @@
+//! Brings a crate's source here with cargo, which checks it against the registry's index.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::reference::cache::Cache;
+use crate::reference::recipe::Recipe;
+use crate::reference::tool::run;
+
+/// The root of the recipe's source. It lies in cargo's own registry: read it, do not write to it.
+pub fn source(recipe: &Recipe, cache: &Cache) -> Result<PathBuf, Error> {
+    let scratch = cache.scratch()?;
+    let manifest = scratch.path().join("Cargo.toml");
+    write(&manifest, &manifest_text(recipe))?;
+    std::fs::create_dir(scratch.path().join("src")).map_err(|e| Error::io(scratch.path(), e))?;
+    write(&scratch.path().join("src/lib.rs"), "")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let in_scratch = |arguments: &[&str]| {
+        let mut command = Command::new(&cargo);
+        command
+            .args(arguments)
+            .arg("--manifest-path")
+            .arg(&manifest);
+        command
+    };
+    run("fetching the source", &mut in_scratch(&["fetch"]))?;
+    let lock = scratch.path().join("Cargo.lock");
+    let lock = std::fs::read_to_string(&lock).map_err(|e| Error::io(&lock, e))?;
+    require_checksum(recipe, &lock, &manifest)?;
+    let metadata = run(
+        "locating the source",
+        &mut in_scratch(&["metadata", "--format-version", "1", "--offline"]),
+    )?;
+    let root = package_root(recipe, &metadata).ok_or_else(|| Error::NotAReference {
+        dir: manifest.clone(),
+        what: format!("cargo fetched no {} {}", recipe.package, recipe.version),
+    })?;
+    Ok(root.join(recipe.folder))
+}
+
+fn manifest_text(recipe: &Recipe) -> String {
+    let Recipe {
+        package, version, ..
+    } = recipe;
+    format!(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n\
+         [dependencies]\n{package} = \"={version}\"\n"
+    )
+}
+
+/// The index could be another one than ours; the source must be the one the recipe was tried with.
+fn require_checksum(recipe: &Recipe, lock: &str, manifest: &Path) -> Result<(), Error> {
+    let stated = lock
+        .split("[[package]]")
+        .filter(|part| part.contains(&format!("name = \"{}\"", recipe.package)))
+        .flat_map(str::lines)
+        .find_map(|line| line.strip_prefix("checksum = "))
+        .map(|value| value.trim_matches('"'));
+    if stated == Some(recipe.checksum) {
+        return Ok(());
+    }
+    let stated = stated.unwrap_or("none");
+    Err(Error::NotAReference {
+        dir: manifest.to_owned(),
+        what: format!(
+            "the registry states checksum {stated} for {} {}, the recipe was made for {}",
+            recipe.package, recipe.version, recipe.checksum
+        ),
+    })
+}
+
+fn package_root(recipe: &Recipe, metadata: &str) -> Option<PathBuf> {
+    let metadata: Value = serde_json::from_str(metadata).ok()?;
+    let package = metadata["packages"].as_array()?.iter().find(|package| {
+        package["name"] == recipe.package && package["version"] == recipe.version
+    })?;
+    let manifest = package["manifest_path"].as_str()?;
+    Some(Path::new(manifest).parent()?.to_owned())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|e| Error::io(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{package_root, require_checksum};
+    use crate::reference::recipe::named;
+    use std::path::Path;
+
+    #[test]
+    fn another_checksum_is_refused() {
+        let recipe = named("bitnet").unwrap();
+        let lock = |sum: &str| {
+            format!(
+                "[[package]]\nname = \"{}\"\nchecksum = \"{sum}\"\n",
+                recipe.package
+            )
+        };
+        let check = |lock: &str| require_checksum(recipe, lock, Path::new("x"));
+        assert!(check(&lock(recipe.checksum)).is_ok());
+        let text = check(&lock("beef")).unwrap_err().to_string();
+        assert!(
+            text.contains("beef") && text.contains(recipe.checksum),
+            "{text}"
+        );
+        assert!(check("[[package]]\nname = \"other\"\n").is_err());
+    }
+
+    #[test]
+    fn the_source_is_where_cargo_says() {
+        let recipe = named("bitnet").unwrap();
+        let metadata = r#"{"packages":[{"name":"bitnet-cpp-sys","version":"0.0.5",
+            "manifest_path":"/r/bitnet-cpp-sys-0.0.5/Cargo.toml"}]}"#;
+        let root = package_root(recipe, metadata).unwrap();
+        assert_eq!(root, Path::new("/r/bitnet-cpp-sys-0.0.5"));
+        assert!(package_root(recipe, "{}").is_none());
+    }
+}

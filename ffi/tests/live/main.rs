@@ -1,0 +1,131 @@
+//! Checks that need a built reference: each runs in a process of its own, against each reference
+//! there is. Without any, every check is counted as skipped, aloud.
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod bench;
+mod identity;
+mod kernels;
+mod lifecycle;
+mod recording;
+
+use std::process::{Command, ExitCode};
+
+use ffi::reference::{Asked, COMMAND, Cache, Missing, Prepared, known, prepare};
+
+use bench::{Bench, Check};
+
+/// Tells a process that it is to run one check, against the reference of this place.
+const PLACE: &str = "FFI_LIVE_PLACE";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let Some(place) = std::env::var_os(PLACE) {
+        let check = checks()
+            .find(|check| check.name == arguments[0])
+            .expect("the parent knows it");
+        (check.run)(&Bench::open(place.as_ref()));
+        return ExitCode::SUCCESS;
+    }
+    if arguments.iter().any(|argument| argument == "--list") {
+        checks().for_each(|check| println!("{}: test", check.name));
+        return ExitCode::SUCCESS;
+    }
+    let filter: Vec<_> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let wanted =
+        |check: &Check| filter.is_empty() || filter.iter().any(|f| check.name.contains(*f));
+    let chosen: Vec<_> = checks().filter(wanted).collect();
+    if !ffi::support_compiled_in() {
+        println!(
+            "live: {} SKIPPED: this build cannot open a reference",
+            chosen.len()
+        );
+        return ExitCode::SUCCESS;
+    }
+    let references = references();
+    if references.is_empty() {
+        println!(
+            "live: {} SKIPPED: no reference is built; run {COMMAND}",
+            chosen.len()
+        );
+        return ExitCode::SUCCESS;
+    }
+    let outcomes: Vec<_> = references
+        .iter()
+        .flat_map(|reference| chosen.iter().map(move |check| run_alone(check, reference)))
+        .collect();
+    let count = |outcome| outcomes.iter().filter(|&&o| o == outcome).count();
+    let (passed, skipped) = (count(Outcome::Passed), count(Outcome::Skipped));
+    let failed = count(Outcome::Failed);
+    println!("live: {passed} passed, {failed} FAILED, {skipped} skipped (reason beside each)");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn checks() -> impl Iterator<Item = Check> {
+    [
+        lifecycle::CHECKS,
+        bad_input::CHECKS,
+        identity::CHECKS,
+        kernels::CHECKS,
+        recording::CHECKS,
+    ]
+    .concat()
+    .into_iter()
+}
+
+/// The one the environment names, else every known one that is built.
+fn references() -> Vec<Prepared> {
+    let cache = Cache::from_environment().expect("there is a place for a cache");
+    let mut report = |line: &str| println!("{line}");
+    let named = Asked::from_environment().expect("the environment names a reference");
+    if let Some(asked) = named {
+        let prepared = prepare(&asked, &cache, Missing::Refuse, &mut report);
+        return vec![prepared.expect("the reference that was named can be prepared")];
+    }
+    let built = known().iter().filter(|recipe| {
+        let place = cache.reference(recipe.name, &recipe.key());
+        place.is_dir()
+    });
+    built
+        .map(|recipe| {
+            let asked = Asked::Named(recipe);
+            prepare(&asked, &cache, Missing::Refuse, &mut report).expect("it is built")
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+fn run_alone(check: &Check, reference: &Prepared) -> Outcome {
+    let title = format!("{} ({})", check.name, reference.name);
+    if let Err(reason) = (check.applies)(reference) {
+        println!("{title} ... skipped: {reason}");
+        return Outcome::Skipped;
+    }
+    let executable = std::env::current_exe().expect("a test knows its own file");
+    let mut child = Command::new(executable);
+    child
+        .arg(check.name)
+        .env(PLACE, &reference.tree.root)
+        .env("RUST_BACKTRACE", "0");
+    let output = child.output().expect("a test can start itself");
+    if output.status.success() {
+        println!("{title} ... ok");
+        return Outcome::Passed;
+    }
+    println!("{title} ... FAILED, {}", output.status);
+    print!("{}", String::from_utf8_lossy(&output.stderr));
+    Outcome::Failed
+}
