@@ -3,6 +3,38 @@
 //! Data flows one way: a case goes to the runners, each yields an observation, two observations
 //! are compared without knowing who made them, the findings become a verdict, the verdict becomes
 //! a receipt, and the receipt becomes a table, JSON or JUnit. The commands only connect these.
+//! Each module may use the ones above it in this table, never the ones below.
+//!
+//! | stage | what it is for |
+//! |---|---|
+//! | [`exit`] | the one table of exit codes, and the failures that lead to them |
+//! | [`atomic`] | files that appear whole or not at all |
+//! | [`progress`] | bars on a terminal, silence elsewhere |
+//! | [`output`] | what commands print for programs |
+//! | [`flags`] | flags that mean the same in every command |
+//! | [`npy`] | arrays as NumPy reads them |
+//! | [`provenance`] | hashes, stamps, the machine: facts without judgement |
+//! | [`opened`] | a model file on its way into a command |
+//! | [`observation`] | plain data, the only thing that crosses from running to comparing |
+//! | [`case`] | what is to be compared, and how much of it |
+//! | [`coverage`] | what was to be compared, and what was |
+//! | [`metrics`] | how far apart two rows of numbers are |
+//! | [`tolerance`] | the closed ladder of what is demanded, each rung with its reason |
+//! | [`compare`] | two observations into findings, pure |
+//! | [`verdict`] | findings into one of a closed set of answers |
+//! | [`runner`] | whoever can observe: the engine, a recording, a script |
+//! | [`suite`] | the fixtures folder: cases and the recordings that answer them |
+//! | [`receipt`] | claims, the numbers they follow from, and circumstances; verified, compared |
+//! | [`examine`] | one case through every runner |
+//! | [`campaign`] | many cases, of which one death costs one |
+//! | [`report`] | a receipt as a table |
+//! | [`junit`] | a receipt as JUnit XML |
+//! | [`fixture`] | committed inputs, made again from a seed |
+//! | [`lint`] | the mistakes that real model files have |
+//! | [`norm_gate`] | rulesets for the statistics of norms |
+//! | [`chat`] | a model's own chat template |
+//! | [`command`] | one file per command |
+//! | [`cli`] | the command tree |
 #![forbid(unsafe_code)]
 
 pub mod atomic;
