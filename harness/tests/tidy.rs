@@ -87,7 +87,8 @@ fn every_rule_fails_on_a_planted_fault() {
     let long_function = format!("//! A.\nfn f() {{\n{}}}\n", "    g();\n".repeat(70));
     let ignored = format!("//! A.\n{}{}]\n", BANNED[0].0, BANNED[0].1);
     let block = concat!("unsafe", " { f() }\n");
-    let planted: [(fn(&Source) -> Vec<String>, &str, String); 10] = [
+    type Rule = fn(&Source) -> Vec<String>;
+    let planted: [(Rule, &str, String); 10] = [
         (shape, "engine/src/a.rs", "fn f() {}\n".into()),
         (
             shape,

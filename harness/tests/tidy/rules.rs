@@ -9,12 +9,16 @@ pub const FUNCTION_LINES_MAX: usize = 70;
 pub const LINE_COLUMNS_MAX: usize = 100;
 
 /// The only places that may say `unsafe`.
-const UNSAFE_ALLOWED: [&str; 4] = [
+const UNSAFE_ALLOWED: [&str; 5] = [
     "engine/src/bytes.rs",
     "engine/src/kernels/",
     "engine/src/numerics/",
+    "ffi/src/",
     "harness/src/sigbus.rs",
 ];
+
+/// Written by a program and compared with what it writes today; no reader edits it.
+const GENERATED: &str = "ffi/src/bindings.rs";
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 9] = [
@@ -99,6 +103,9 @@ pub fn sources() -> Vec<Source> {
 
 pub fn shape(source: &Source) -> Vec<String> {
     let mut faults = Vec::new();
+    if source.path == GENERATED {
+        return faults;
+    }
     let lines: Vec<&str> = source.text.lines().collect();
     if !source.text.starts_with("//!") {
         faults.push(format!(
@@ -106,7 +113,7 @@ pub fn shape(source: &Source) -> Vec<String> {
             source.path
         ));
     }
-    if lines.len() > FILE_LINES_MAX && !source.path.ends_with("bindings.rs") {
+    if lines.len() > FILE_LINES_MAX {
         let message = "lines, split it along a noun";
         faults.push(format!("{}: {} {message}", source.path, lines.len()));
     }
@@ -170,6 +177,9 @@ pub fn banned(source: &Source) -> Vec<String> {
 }
 
 pub fn unsafety(source: &Source) -> Vec<String> {
+    if source.path == GENERATED {
+        return Vec::new();
+    }
     let allowed = UNSAFE_ALLOWED
         .iter()
         .any(|place| source.path.starts_with(place));
