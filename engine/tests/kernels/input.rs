@@ -64,10 +64,22 @@ impl Weights {
             scales,
         }
     }
+
+    /// The matrix without its last rows.
+    pub fn first_rows(&self, rows: usize) -> Weights {
+        let cols = self.shape.cols;
+        Weights {
+            shape: Shape { rows, cols },
+            ternary: self.ternary[..rows * cols].to_vec(),
+            floats: self.floats[..rows * cols].to_vec(),
+            codes: self.codes[..rows * cols].to_vec(),
+            scales: self.scales[..rows * cols.div_ceil(32)].to_vec(),
+        }
+    }
 }
 
 /// A kind of activations.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Evenly spread.
     Even,
