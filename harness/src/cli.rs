@@ -1,11 +1,13 @@
 //! What was typed: the command tree and nothing else. Each command's flags live in its own file.
+#![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::command::{check, crossval, eval, fixtures, generate, inspect, receipt, tokenize};
-use crate::exit;
+use crate::exit::{self, Exit, Failure};
 
 /// Tells whether a low-bit LLM engine computes what the C++ reference computes, bit for bit.
 #[derive(Parser)]
@@ -29,7 +31,30 @@ enum Command {
 
 /// Parses, runs, and turns what happened into an exit code. Errors are printed once, here.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let result = guarded(|| dispatch(command));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+/// A panic is a bug of ours: it has an exit code of its own, so that nobody takes it for a verdict.
+fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
+    // Nothing of what the panic left behind is used again.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure {
+            exit: Exit::EngineDied,
+            message: "this is a bug; the lines above say where it happened".into(),
+        })
+    })
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
         Command::Crossval(args) => crossval::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Tokenize(args) => tokenize::run(args),
@@ -38,12 +63,26 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Fixtures(args) => fixtures::run(args),
         Command::Receipt(args) => receipt::run(args),
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            failure.exit.into()
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_neither_a_verdict_nor_bad_input() {
+        let died = guarded(|| panic!("planted")).expect_err("a failure");
+        assert_eq!(died.exit, Exit::EngineDied);
+        assert_eq!(
+            guarded(|| Ok(Exit::Diverges)).expect("as it is"),
+            Exit::Diverges
+        );
+    }
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
     }
 }

@@ -1,4 +1,5 @@
 //! One file per command: its flags, its help, and a `run` that reads like a sentence.
+#![forbid(unsafe_code)]
 
 pub mod check;
 pub mod crossval;

@@ -1,4 +1,5 @@
 //! The one table of exit codes, for every command.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
@@ -74,7 +75,7 @@ impl From<engine::refusal::Refusal> for Failure {
     fn from(refusal: engine::refusal::Refusal) -> Self {
         use engine::refusal::Code;
         let exit = match refusal.code {
-            Code::Io | Code::OutOfMemory => Exit::Environment,
+            Code::Io | Code::OutOfMemory | Code::FileChanged => Exit::Environment,
             _ => Exit::BadInput,
         };
         Failure {
@@ -89,6 +90,7 @@ impl From<engine::session::EvalError> for Failure {
         use engine::session::EvalError;
         let exit = match error {
             EvalError::NotFinite { .. } => Exit::Diverges,
+            EvalError::OutOfMemory(_) => Exit::Environment,
             _ => Exit::BadInput,
         };
         Failure {

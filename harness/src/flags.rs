@@ -1,14 +1,20 @@
 //! Flags that mean the same in every command, spelled once.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use engine::bytes::Storage;
 use engine::flavor::Flavor;
 use engine::gguf::Warning;
 use engine::kernels::Kernel;
+use engine::numerics::Profile;
 use engine::refusal::escape;
+use engine::session::{OpenOptions, SessionOptions};
+use engine::tokenizer::Tokenizer;
+use engine::{Model, Session};
 
 use crate::exit::{Exit, Failure};
+use crate::progress;
 
 /// Which file.
 #[derive(clap::Args, Debug, Clone)]
@@ -29,6 +35,10 @@ pub struct Computing {
     #[arg(long, value_name = "NAME", value_parser = kernel)]
     pub kernel: Option<Kernel>,
 
+    /// Order of float operations; another order gives other bits
+    #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = profile)]
+    pub profile: Profile,
+
     /// Threads [default: one per core]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
@@ -43,10 +53,42 @@ pub struct Computing {
 }
 
 impl Computing {
-    /// The threads asked for, or one per core.
-    pub fn threads(&self) -> usize {
+    /// Opens a model. Its warnings go to standard error or, in strict mode, fail.
+    pub fn open(
+        &self,
+        path: &Path,
+        storage: Storage,
+        strictness: Strictness,
+    ) -> Result<Model, Failure> {
+        let options = OpenOptions {
+            storage,
+            flavor: self.flavor,
+            kernel: self.kernel,
+        };
+        let waiting = progress::spinner("loading the model");
+        let model = Model::open(path, &options)?;
+        waiting.finish_and_clear();
+        strictness.refuse(model.warnings())?;
+        strictness.refuse(model.tokenizer().into_iter().flat_map(Tokenizer::warnings))?;
+        Ok(model)
+    }
+
+    /// A session for `needed` positions, unless `--context` asks for another number of them.
+    pub fn session<'m>(&self, model: &'m Model, needed: usize) -> Result<Session<'m>, Failure> {
+        let most = model.config().context_length;
+        let context = self.context.unwrap_or(needed);
+        if context > most {
+            let message = format!("{context} positions, and the model was made for {most}");
+            return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
+        }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.threads.unwrap_or_else(cores)
+        let options = SessionOptions {
+            context,
+            ubatch: self.ubatch,
+            threads: self.threads.unwrap_or_else(cores),
+            profile: self.profile,
+        };
+        Ok(Session::new(model, options)?)
     }
 }
 
@@ -71,7 +113,10 @@ pub struct Strictness {
 impl Strictness {
     /// In strict mode, the first warning of a loader as a failure; otherwise all of them on
     /// standard error.
-    pub fn refuse(self, warnings: &[Warning]) -> Result<(), Failure> {
+    pub fn refuse<'a>(
+        self,
+        warnings: impl IntoIterator<Item = &'a Warning>,
+    ) -> Result<(), Failure> {
         for warning in warnings {
             let sentence = format!("{}: {}: {}", warning.name, warning.field, warning.detail);
             let sentence = escape(&sentence);
@@ -114,6 +159,11 @@ pub fn kernel(name: &str) -> Result<Kernel, String> {
         None if Kernel::NAMES.contains(&name) => Err("this CPU cannot run it".into()),
         None => Err(format!("there are {known}")),
     }
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    let known = Profile::ALL.map(Profile::name).join(", ");
+    Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
 }
 
 #[cfg(test)]

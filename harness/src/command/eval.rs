@@ -1,12 +1,207 @@
 //! `harness eval`: all-position logits as a NumPy file, nodes as safetensors.
+#![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use engine::bytes::Storage;
+use engine::session::Wanted;
+use engine::transformer::probe::Probe;
+use engine::{Model, Session, Token};
+use serde::Serialize;
+
+use crate::atomic::Unfinished;
 use crate::exit::{Exit, Failure};
+use crate::flags::{Computing, ModelFile, Strictness};
+use crate::provenance::Input;
+use crate::trace::Trace;
+use crate::{npy, output, progress};
+
+const EXAMPLE: &str = "\
+Examples:
+  harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy
+  harness eval --model model.gguf --tokens 1022,34,392 --ubatch 1 --logits decode.npy \\
+      --trace decode.safetensors
+
+The logits are float32, C order, (positions, vocabulary). The keys of the trace are
+`name-layer|OPERATION#occurrence`, as in `attn_norm-0|MUL#0`. Where the prompt takes several
+ubatches every node is there once for each, with `@` and the ubatch's first position behind it.
+Neither file appears before both are whole and the model was seen unchanged.";
 
 /// Write the logits at every position of a prompt
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelFile,
+
+    #[command(flatten)]
+    source: Source,
+
+    /// Where the logits go, a NumPy file
+    #[arg(long, value_name = "FILE")]
+    logits: PathBuf,
+
+    /// Where every node of the pass goes, a safetensors file
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    #[command(flatten)]
+    computing: Computing,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    /// Print what was computed, and how, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The text; special tokens are added and read as the model asks
+    #[arg(long, value_name = "TEXT")]
+    prompt: Option<String>,
+
+    /// Token ids, separated by commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    tokens: Vec<Token>,
+}
+
+/// What was computed, and how.
+#[derive(Serialize)]
+struct Summary {
+    model: String,
+    model_sha256: String,
+    tokens: Vec<Token>,
+    positions: usize,
+    vocab_size: usize,
+    kernel: &'static str,
+    profile: &'static str,
+    ubatch: usize,
+    nodes: usize,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness eval` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let waiting = progress::spinner("hashing the model");
+    let (input, _) = Input::read(&args.model.path)?;
+    waiting.finish_and_clear();
+    let model = args
+        .computing
+        .open(&args.model.path, Storage::Read, args.strictness)?;
+    input.is_stamped(&model.stamp())?;
+    let tokens = args.source.tokens(&model)?;
+    let mut session = args.computing.session(&model, tokens.len())?;
+    let mut trace = args.trace.is_some().then(Trace::default);
+    let vocab_size = model.config().vocab_size;
+    let mut logits = Unfinished::create(&args.logits).map_err(Failure::environment)?;
+    npy::write_header(&mut logits, &[tokens.len(), vocab_size]).map_err(Failure::environment)?;
+    let ubatch = args.computing.ubatch;
+    compute(&mut session, &tokens, ubatch, trace.as_mut(), &mut logits)?;
+    let summary = Summary {
+        model: args.model.path.display().to_string(),
+        model_sha256: input.sha256.clone(),
+        positions: tokens.len(),
+        vocab_size,
+        kernel: model.kernel().name(),
+        profile: args.computing.profile.name(),
+        ubatch,
+        nodes: trace.as_ref().map_or(0, Trace::len),
+        tokens,
+    };
+    let mut files = vec![logits];
+    if let (Some(path), Some(trace)) = (&args.trace, &trace) {
+        let mut file = Unfinished::create(path).map_err(Failure::environment)?;
+        trace
+            .write(&mut file, &about(&summary))
+            .map_err(Failure::environment)?;
+        files.push(file);
+    }
+    // Written and flushed first: what is renamed then is whole, and of a model that held still.
+    for file in &mut files {
+        file.flush().map_err(Failure::environment)?;
+    }
+    input.still_holds()?;
+    for file in files {
+        file.commit().map_err(Failure::environment)?;
+    }
+    match args.json {
+        true => output::json(&summary)?,
+        false => output::put(sentence(&summary).as_bytes())?,
+    };
+    Ok(Exit::Agrees)
+}
+
+/// Feeds ubatch after ubatch, so that only one of them has its logits in memory.
+fn compute(
+    session: &mut Session<'_>,
+    tokens: &[Token],
+    ubatch: usize,
+    mut trace: Option<&mut Trace>,
+    logits: &mut Unfinished,
+) -> Result<(), Failure> {
+    let bar = progress::bar(tokens.len() as u64, "positions");
+    for fed in tokens.chunks(ubatch) {
+        let probe: &mut dyn Probe = match trace.as_deref_mut() {
+            Some(trace) => {
+                if tokens.len() > ubatch {
+                    trace.starts_at(session.len());
+                }
+                trace
+            }
+            None => &mut (),
+        };
+        let rows = session.feed(fed, Wanted::All, probe)?;
+        npy::write_values(logits, &rows).map_err(Failure::environment)?;
+        bar.inc(fed.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+impl Source {
+    fn tokens(&self, model: &Model) -> Result<Vec<Token>, Failure> {
+        let tokens = match &self.prompt {
+            None => self.tokens.clone(),
+            Some(prompt) => match model.tokenizer() {
+                Some(tokenizer) => tokenizer.encode(prompt, true, true),
+                None => return Err(Failure::input("the model has no vocabulary: use --tokens")),
+            },
+        };
+        match tokens.is_empty() {
+            true => Err(Failure::input("the prompt has no tokens")),
+            false => Ok(tokens),
+        }
+    }
+}
+
+/// The metadata of the trace.
+fn about(summary: &Summary) -> BTreeMap<&'static str, String> {
+    let tokens: Vec<_> = summary.tokens.iter().map(Token::to_string).collect();
+    BTreeMap::from([
+        ("model_sha256", summary.model_sha256.clone()),
+        ("profile", summary.profile.to_owned()),
+        ("kernel", summary.kernel.to_owned()),
+        ("ubatch", summary.ubatch.to_string()),
+        ("tokens", tokens.join(",")),
+    ])
+}
+
+fn sentence(summary: &Summary) -> String {
+    let Summary {
+        positions,
+        vocab_size,
+        kernel,
+        profile,
+        ubatch,
+        nodes,
+        ..
+    } = summary;
+    format!(
+        "{positions} positions × {vocab_size} logits, {nodes} nodes; kernel {kernel}, profile \
+         {profile}, ubatch {ubatch}\n"
+    )
 }

@@ -1,12 +1,289 @@
 //! `harness generate`: text from a model, streamed.
+#![forbid(unsafe_code)]
 
+mod stream;
+
+use std::time::{Duration, Instant};
+
+use engine::sampler::{Sampler, Sampling};
+use engine::session::{EvalError, Wanted};
+use engine::tokenizer::Tokenizer;
+use engine::{Session, Token};
+use serde::Serialize;
+
+use crate::chat::{self, Message, SpecialTexts};
 use crate::exit::{Exit, Failure};
+use crate::flags::{Computing, ModelFile, Strictness, switch};
+use crate::output::{self, Reader};
+use crate::{progress, sigbus};
+
+use stream::TextStream;
+
+const EXAMPLE: &str = "\
+Examples:
+  harness generate --model model.gguf --prompt 'Call me Ishmael.'
+  harness generate --model model.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
+  harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
+
+The same model, prompt, flags and seed give the same text, on any number of threads. The file is
+mapped: when another program changes it meanwhile, the command says so and ends with exit code 4.";
 
 /// Continue a prompt
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelFile,
+
+    /// The text to continue or, with --chat, what the user says
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+
+    /// Put the prompt into the model's own chat template
+    #[arg(long)]
+    chat: bool,
+
+    /// What the system says first
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
+
+    /// Tokens to generate at most
+    #[arg(short = 'n', long, value_name = "N", default_value = "128")]
+    max_tokens: usize,
+
+    #[command(flatten)]
+    choosing: Choosing,
+
+    #[command(flatten)]
+    computing: Computing,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    /// Print one JSON object at the end instead of text as it comes
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the next token is chosen.
+#[derive(clap::Args)]
+struct Choosing {
+    /// 0 takes the most likely token; the higher, the more surprising
+    #[arg(long, value_name = "T", default_value = "0")]
+    temperature: f32,
+
+    /// Choose among this many; 0 is all
+    #[arg(long, value_name = "K", default_value = "0")]
+    top_k: usize,
+
+    /// Choose among the most likely whose probabilities reach this together
+    #[arg(long, value_name = "P", default_value = "1")]
+    top_p: f32,
+
+    /// Where the random sequence starts
+    #[arg(long, value_name = "N", env = "BITNET_SEED", default_value = "0")]
+    seed: u64,
+
+    /// Accepted, and always the case: nothing here depends on chance but the seed
+    #[arg(
+        long,
+        env = "BITNET_DETERMINISTIC",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        value_parser = switch
+    )]
+    deterministic: Option<bool>,
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Stop {
+    /// The model said that it is done.
+    EndToken,
+    /// As many tokens as were asked for.
+    MaxTokens,
+    /// No position is left.
+    Context,
+    /// Nobody reads the text any more.
+    ReaderGone,
+}
+
+#[derive(Serialize)]
+struct Generated {
+    model: String,
+    prompt_tokens: Vec<Token>,
+    tokens: Vec<Token>,
+    text: String,
+    stop: Stop,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<Exit, Failure> {
-    Err(Failure::input("`harness generate` is not written yet"))
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let path = &args.model.path;
+    let sampler = args.choosing.sampler()?;
+    let model = args
+        .computing
+        .open(path, sigbus::storage(), args.strictness)?;
+    let tokenizer = model.tokenizer().ok_or_else(|| {
+        Failure::input("the model has no vocabulary, so it can neither read nor write text")
+    })?;
+    let prompt = match args.chat {
+        true => conversation(&args, tokenizer)?,
+        false => tokenizer.encode(&args.prompt, true, true),
+    };
+    if prompt.is_empty() {
+        return Err(Failure::input("the prompt has no tokens"));
+    }
+    let most = model.config().context_length;
+    let needed = prompt
+        .len()
+        .saturating_add(args.max_tokens)
+        .min(most.max(prompt.len()));
+    let mut writer = Writer {
+        session: args.computing.session(&model, needed)?,
+        tokenizer,
+        sampler,
+        stream: TextStream::default(),
+        shown: String::new(),
+        silent: args.json,
+    };
+    let started = Instant::now();
+    let first = writer.read(&prompt)?;
+    let read = started.elapsed();
+    let started = Instant::now();
+    let (tokens, stop) = writer.write(first, args.max_tokens)?;
+    let wrote = started.elapsed();
+    let text = writer.finish()?;
+    model.stamp().still_holds(path)?;
+    eprintln!("{}", speeds(prompt.len(), read, tokens.len(), wrote, stop));
+    if args.json {
+        output::json(&Generated {
+            model: path.display().to_string(),
+            prompt_tokens: prompt,
+            tokens,
+            text,
+            stop,
+        })?;
+    }
+    Ok(Exit::Agrees)
+}
+
+impl Choosing {
+    fn sampler(&self) -> Result<Sampler, Failure> {
+        let sampling = Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            seed: self.seed,
+        };
+        Ok(Sampler::new(sampling)?)
+    }
+}
+
+/// The ids of the rendered template. It usually begins with BOS itself; where it does not and the
+/// model asks for one, it is added.
+fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failure> {
+    let template = tokenizer
+        .chat_template()
+        .ok_or_else(|| Failure::input("the model brings no chat template: try without --chat"))?;
+    let message = |role, content| Message { role, content };
+    let system = args.system.as_deref().map(|text| message("system", text));
+    let user = message("user", &args.prompt);
+    let messages: Vec<_> = system.into_iter().chain([user]).collect();
+    let text = |token: Option<Token>| {
+        let bytes = token.and_then(|token| tokenizer.token_text(token));
+        bytes
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .unwrap_or_default()
+    };
+    let special = SpecialTexts {
+        bos: text(tokenizer.bos()),
+        eos: text(tokenizer.eos()),
+    };
+    let rendered = chat::render(template, &messages, &special)?;
+    let mut tokens = tokenizer.encode(&rendered, false, true);
+    if tokenizer.adds_bos() && tokens.first().copied() != tokenizer.bos() {
+        tokens.splice(0..0, tokenizer.bos());
+    }
+    Ok(tokens)
+}
+
+/// Feeds a session with its own choices.
+struct Writer<'m> {
+    session: Session<'m>,
+    tokenizer: &'m Tokenizer,
+    sampler: Sampler,
+    stream: TextStream,
+    shown: String,
+    silent: bool,
+}
+
+impl Writer<'_> {
+    /// Reads the prompt and returns the logits behind it.
+    fn read(&mut self, prompt: &[Token]) -> Result<Vec<f32>, Failure> {
+        let waiting = progress::spinner("reading the prompt");
+        let logits = self.session.feed(prompt, Wanted::Last, &mut ())?;
+        waiting.finish_and_clear();
+        Ok(logits)
+    }
+
+    /// Chooses, shows and feeds token after token.
+    fn write(&mut self, mut logits: Vec<f32>, most: usize) -> Result<(Vec<Token>, Stop), Failure> {
+        let mut tokens = Vec::new();
+        while tokens.len() < most {
+            let token = self.sampler.sample(&logits);
+            if self.tokenizer.is_end(token) {
+                return Ok((tokens, Stop::EndToken));
+            }
+            tokens.push(token);
+            let text = self.stream.push(&self.tokenizer.piece(token, false));
+            if self.show(&text)? == Reader::Gone {
+                return Ok((tokens, Stop::ReaderGone));
+            }
+            if tokens.len() == most {
+                break;
+            }
+            logits = match self.session.feed(&[token], Wanted::Last, &mut ()) {
+                Err(EvalError::ContextFull { .. }) => return Ok((tokens, Stop::Context)),
+                fed => fed?,
+            };
+        }
+        Ok((tokens, Stop::MaxTokens))
+    }
+
+    fn show(&mut self, text: &str) -> Result<Reader, Failure> {
+        self.shown.push_str(text);
+        match self.silent || text.is_empty() {
+            true => Ok(Reader::Listening),
+            false => output::put(text.as_bytes()),
+        }
+    }
+
+    /// Ends the line and returns all that was shown.
+    fn finish(mut self) -> Result<String, Failure> {
+        let rest = std::mem::take(&mut self.stream).finish();
+        self.show(&rest)?;
+        if !self.silent {
+            output::put(b"\n")?;
+        }
+        Ok(self.shown)
+    }
+}
+
+fn speeds(prompt: usize, read: Duration, written: usize, wrote: Duration, stop: Stop) -> String {
+    let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
+    let why = match stop {
+        Stop::EndToken => "the model ended its text",
+        Stop::MaxTokens => "as many as asked for",
+        Stop::Context => "the context is full",
+        Stop::ReaderGone => "nobody reads on",
+    };
+    format!(
+        "read {prompt} tokens at {:.1} tokens/s, wrote {written} at {:.1} tokens/s: {why}",
+        rate(prompt, read),
+        rate(written, wrote)
+    )
 }

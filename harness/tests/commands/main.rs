@@ -1,7 +1,9 @@
 //! The commands as a user meets them: the built program, its output and its exit code.
 
 mod check;
+mod eval;
 mod fixtures;
+mod generate;
 mod inspect;
 mod program;
 mod tiny;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The program with its arguments, ready to run.
@@ -48,6 +48,12 @@ impl Harness {
     /// Runs it to its end.
     pub fn run(self) -> Answer {
         self.feed("")
+    }
+
+    /// Starts it, standard output and error piped.
+    pub fn spawn(mut self) -> Child {
+        let piped = self.0.stdin(Stdio::null()).stdout(Stdio::piped());
+        piped.stderr(Stdio::piped()).spawn().expect("starts")
     }
 
     /// Runs it to its end with that on standard input.
