@@ -69,7 +69,7 @@ impl Write for Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.committed {
-            // Whatever went wrong was reported where it did; a leftover is removed as well as can be.
+            // Whatever went wrong was reported where it did; this is only to leave no rubbish.
             let _ = fs::remove_file(&self.beside);
         }
     }

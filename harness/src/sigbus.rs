@@ -38,8 +38,9 @@ fn explain_death() -> bool {
 
 #[cfg(target_os = "linux")]
 extern "C" fn last_words(_signal: libc::c_int) {
-    const WORDS: &[u8] = b"\nerror: FILE_CHANGED: a page of the model cannot be read any more: the \
-        file was truncated while it was in use, or its disk failed; nothing computed from it counts\n";
+    const WORDS: &[u8] = b"\nerror: FILE_CHANGED: a page of the model cannot be read any more: \
+        the file was truncated while it was in use, or its disk failed; nothing computed from it \
+        counts\n";
     // SAFETY: the pointer and the length are those of one static byte string.
     unsafe { libc::write(libc::STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len()) };
     // SAFETY: `_exit` ends the process at once and runs no code of ours.
