@@ -5,11 +5,13 @@
 //! the same conversation always gives the same prompt.
 #![forbid(unsafe_code)]
 
+pub mod apart;
+
 use std::io;
 
 use minijinja::{Environment, Error, ErrorKind, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 
@@ -28,7 +30,7 @@ pub struct Message<'a> {
 }
 
 /// The texts of the tokens a template may name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SpecialTexts {
     /// Beginning of text.
     pub bos: String,

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{check, crossval, eval, fixtures, generate, inspect, receipt, tokenize};
+use crate::chat::apart;
+use crate::command::{
+    check, crossval, eval, fixtures, generate, inspect, receipt, render_chat, tokenize,
+};
 use crate::exit::{self, Exit, Failure};
 
 /// Tells whether a low-bit LLM engine computes what the C++ reference computes, bit for bit.
@@ -27,6 +30,8 @@ enum Command {
     Check(check::Args),
     Fixtures(fixtures::Args),
     Receipt(receipt::Args),
+    #[command(hide = true, name = apart::COMMAND)]
+    RenderChat,
 }
 
 /// Parses, runs, and turns what happened into an exit code. Errors are printed once, here.
@@ -63,6 +68,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args),
         Command::Fixtures(args) => fixtures::run(args),
         Command::Receipt(args) => receipt::run(args),
+        Command::RenderChat => render_chat::run(),
     }
 }
 

@@ -8,4 +8,5 @@ pub mod fixtures;
 pub mod generate;
 pub mod inspect;
 pub mod receipt;
+pub mod render_chat;
 pub mod tokenize;

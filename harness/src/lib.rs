@@ -12,7 +12,7 @@
 //! | [`progress`] | bars on a terminal, silence elsewhere |
 //! | [`output`] | what commands print for programs |
 //! | [`flags`] | flags that mean the same in every command |
-//! | [`sigbus`] | mapped models, and words for the death of a map |
+//! | [`process`] | what is asked of the kernel: words before death, bounds on memory and time |
 //! | [`npy`] | arrays as NumPy reads them |
 //! | [`trace`] | the nodes of a pass as safetensors |
 //! | [`provenance`] | hashes, stamps, the machine: facts without judgement |
@@ -37,7 +37,7 @@
 //! | [`chat`] | a model's own chat template |
 //! | [`command`] | one file per command |
 //! | [`cli`] | the command tree |
-#![deny(unsafe_code)] // `sigbus` is allowed it, every other file forbids it
+#![deny(unsafe_code)] // `process` is allowed it, every other file forbids it
 
 pub mod atomic;
 pub mod campaign;
@@ -59,13 +59,13 @@ pub mod npy;
 pub mod observation;
 pub mod opened;
 pub mod output;
+#[allow(unsafe_code)]
+pub mod process;
 pub mod progress;
 pub mod provenance;
 pub mod receipt;
 pub mod report;
 pub mod runner;
-#[allow(unsafe_code)]
-pub mod sigbus;
 pub mod suite;
 pub mod tolerance;
 pub mod trace;

@@ -11,11 +11,11 @@ use engine::tokenizer::Tokenizer;
 use engine::{Session, Token};
 use serde::Serialize;
 
-use crate::chat::{self, Message, SpecialTexts};
+use crate::chat::{Message, SpecialTexts, apart};
 use crate::exit::{Exit, Failure};
 use crate::flags::{Computing, ModelFile, Strictness, switch};
 use crate::output::{self, Reader};
-use crate::{progress, sigbus};
+use crate::{process, progress};
 
 use stream::TextStream;
 
@@ -126,7 +126,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let sampler = args.choosing.sampler()?;
     let model = args
         .computing
-        .open(path, sigbus::storage(), args.strictness)?;
+        .open(path, process::map_or_read(), args.strictness)?;
     let tokenizer = model.tokenizer().ok_or_else(|| {
         Failure::input("the model has no vocabulary, so it can neither read nor write text")
     })?;
@@ -203,7 +203,7 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
         bos: text(tokenizer.bos()),
         eos: text(tokenizer.eos()),
     };
-    let rendered = chat::render(template, &messages, &special)?;
+    let rendered = apart::render(template, &messages, &special)?;
     let mut tokens = tokenizer.encode(&rendered, false, true);
     if tokenizer.adds_bos() && tokens.first().copied() != tokenizer.bos() {
         tokens.splice(0..0, tokenizer.bos());

@@ -153,24 +153,39 @@ fn chat_renders_the_models_own_template() {
         .run()
         .exits(2);
 
-    tiny.set(
-        "tokenizer.chat_template",
-        "{% for a in range(9999) %}{% for b in range(9999) %}\
-                                         {% endfor %}{% endfor %}",
-    );
-    let model = folder.file("endless.gguf", &tiny.file());
-    let answer = chat(&model, "").run().exits(2);
-    assert!(
-        answer.stderr.contains("TEMPLATE_LIMIT"),
-        "{}",
-        answer.stderr
-    );
     let answer = chat(&fixture(MOBY), "").run().exits(2);
     assert!(
         answer.stderr.contains("no chat template"),
         "{}",
         answer.stderr
     );
+}
+
+#[test]
+fn a_hostile_template_costs_neither_memory_nor_time() {
+    let doubling = "{% set n = namespace(x='a') %}{% for i in range(60) %}\
+                    {% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}";
+    let slow = "{% for i in range(99999) %}{% set x = 'a' * (9999999 + i) %}{% endfor %}";
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    let nested = format!("{}1{}", "{{ (".repeat(9999), ") }}".repeat(9999));
+    for (template, why) in [
+        (doubling, "512 MiB or 2 s"),
+        (slow, "512 MiB or 2 s"),
+        (endless, "instructions"),
+        (nested.as_str(), "recursion"),
+        ("{{ raise_exception('alternate!') }}", "alternate!"),
+    ] {
+        let folder = Folder::new();
+        let mut tiny = Tiny::new();
+        tiny.set("tokenizer.chat_template", template);
+        let model = folder.file("hostile.gguf", &tiny.file());
+        let answer = chat(&model, "").run().exits(2);
+        let stderr = &answer.stderr;
+        assert!(
+            stderr.contains("TEMPLATE_") && stderr.contains(why),
+            "{stderr}"
+        );
+    }
 }
 
 /// Starts a long text on a copy of the model, does that to the file once the first text is out,

@@ -1,28 +1,44 @@
-//! Mapping a model, and dying with a sentence when the map does not hold.
+//! What this process asks of the kernel: words before it dies of a vanished page, and bounds on
+//! its own memory and time.
 //!
-//! Another process that truncates a mapped file makes the kernel end us with SIGBUS, wherever we
-//! are. Nothing can be saved then, but it can be said: this is the one file of the crate that
-//! needs `unsafe`, to register a function for the signal.
+//! The one file of the crate that needs `unsafe`, because both are calls into the C library.
 
 use engine::bytes::Storage;
 
-/// How to open a model whose pages may vanish: mapped where the death can be explained, read into
-/// memory elsewhere.
-pub fn storage() -> Storage {
-    match explain_death() {
+/// How to open a model whose pages may vanish. Another process that truncates a mapped file makes
+/// the kernel end us with SIGBUS, wherever we are. Nothing can be saved then, but it can be said:
+/// the file is mapped where the death can be explained, and read into memory elsewhere.
+pub fn map_or_read() -> Storage {
+    match explain_sigbus() {
         true => Storage::Map,
         false => Storage::Read,
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn explain_death() -> bool {
+/// From here on this process dies rather than use more than `bytes` of address space or `seconds`
+/// of processor time. Whether the kernel agreed.
+#[cfg(unix)]
+pub fn bound(bytes: u64, seconds: u64) -> bool {
+    let both = |most: u64| libc::rlimit {
+        rlim_cur: most as libc::rlim_t,
+        rlim_max: most as libc::rlim_t,
+    };
+    // SAFETY: the pointers are to two structures that live until the calls return.
+    unsafe {
+        libc::setrlimit(libc::RLIMIT_AS, &both(bytes)) == 0
+            && libc::setrlimit(libc::RLIMIT_CPU, &both(seconds)) == 0
+    }
+}
+
+/// There is nobody to ask here.
+#[cfg(not(unix))]
+pub fn bound(_bytes: u64, _seconds: u64) -> bool {
     false
 }
 
 /// Registers the last words. Whether that worked.
 #[cfg(target_os = "linux")]
-fn explain_death() -> bool {
+fn explain_sigbus() -> bool {
     let handler: extern "C" fn(libc::c_int) = last_words;
     // SAFETY: all-zero bytes are a valid `sigaction`: no flags, an empty mask, the default
     // handler. `last_words` has the signature that the kernel calls without `SA_SIGINFO`, and it
@@ -34,6 +50,12 @@ fn explain_death() -> bool {
         action.sa_flags = libc::SA_ONSTACK;
         libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut()) == 0
     }
+}
+
+/// Elsewhere the signal means other things as well.
+#[cfg(not(target_os = "linux"))]
+fn explain_sigbus() -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]
