@@ -12,6 +12,7 @@ pub mod dense;
 pub mod elementwise;
 pub mod ggml_avx2;
 pub mod ggml_avx512;
+pub mod ggml_avx512_bf16;
 pub mod half;
 mod instances;
 pub mod lanes;
@@ -24,18 +25,25 @@ pub enum Profile {
     /// ggml built for AVX-512: 16 lanes.
     #[default]
     GgmlAvx512,
+    /// The same with the BF16 extension: differs for bfloat16 weights alone.
+    GgmlAvx512Bf16,
     /// ggml built for AVX2, FMA and F16C: 8 lanes.
     GgmlAvx2,
 }
 
 impl Profile {
     /// Every profile there is.
-    pub const ALL: [Profile; 2] = [Profile::GgmlAvx512, Profile::GgmlAvx2];
+    pub const ALL: [Profile; 3] = [
+        Profile::GgmlAvx512,
+        Profile::GgmlAvx512Bf16,
+        Profile::GgmlAvx2,
+    ];
 
     /// Stable name, e.g. `ggml-avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Profile::GgmlAvx512 => "ggml-avx512",
+            Profile::GgmlAvx512Bf16 => "ggml-avx512-bf16",
             Profile::GgmlAvx2 => "ggml-avx2",
         }
     }

@@ -1,7 +1,7 @@
 //! The arithmetic of ggml built for AVX-512: 16 lanes, every sum by halving.
 //!
-//! bfloat16 products follow the code path for CPUs without the BF16 extension, which can be
-//! written down in ordinary operations; the extension's own instruction flushes subnormals.
+//! bfloat16 products are those of CPUs without the BF16 extension; `ggml_avx512_bf16` has those
+//! with it.
 #![forbid(unsafe_code)]
 
 use super::ggml_avx2::reduce_exponent;

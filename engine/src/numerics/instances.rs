@@ -8,6 +8,7 @@ use super::dense::{self, Rows};
 use super::elementwise;
 use super::ggml_avx2::{self, GgmlAvx2};
 use super::ggml_avx512::{self, GgmlAvx512};
+use super::ggml_avx512_bf16::GgmlAvx512Bf16;
 use super::half::Half;
 use super::lanes::{self, Order};
 use crate::kernels::Kernel;
@@ -48,7 +49,7 @@ macro_rules! operations {
                     fn fused<const L: usize, O: Order<L>>($($arg: $ty),*) {
                         $module::$shared$(::<$l, $o>)?($($arg),*)
                     }
-                    // SAFETY: `arithmetic` hands out a `Fused` only where the CPU has all three.
+                    // SAFETY: `instance` hands out a `Fused` only where the CPU has all three.
                     unsafe { fused::<L, O>($($arg),*) }
                 }
             )*
@@ -86,20 +87,23 @@ struct Fused<const L: usize, O>(PhantomData<O>);
 
 /// The operations of a profile, with the instructions `kernel` allows.
 pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
+    match profile {
+        Profile::GgmlAvx512 => instance::<{ ggml_avx512::LANES }, GgmlAvx512>(kernel),
+        Profile::GgmlAvx512Bf16 => instance::<{ ggml_avx512::LANES }, GgmlAvx512Bf16>(kernel),
+        Profile::GgmlAvx2 => instance::<{ ggml_avx2::LANES }, GgmlAvx2>(kernel),
+    }
+}
+
+fn instance<const L: usize, O: Order<L>>(kernel: Kernel) -> &'static dyn Arithmetic {
     #[cfg(target_arch = "x86_64")]
     if kernel != Kernel::Scalar
         && is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
     {
-        return match profile {
-            Profile::GgmlAvx512 => &Fused::<{ ggml_avx512::LANES }, GgmlAvx512>(PhantomData),
-            Profile::GgmlAvx2 => &Fused::<{ ggml_avx2::LANES }, GgmlAvx2>(PhantomData),
-        };
+        return &Fused::<L, O>(PhantomData);
     }
+    // Elsewhere the target's own baseline is all there is to choose from.
     let _ = kernel;
-    match profile {
-        Profile::GgmlAvx512 => &Portable::<{ ggml_avx512::LANES }, GgmlAvx512>(PhantomData),
-        Profile::GgmlAvx2 => &Portable::<{ ggml_avx2::LANES }, GgmlAvx2>(PhantomData),
-    }
+    &Portable::<L, O>(PhantomData)
 }
