@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
 use ffi::{Library, Model, ModelOptions, Node, Observe, SessionOptions, Step};
 
+use crate::widened::Widened;
+
 /// One check.
 #[derive(Clone, Copy)]
 pub struct Check {
@@ -24,7 +26,7 @@ impl Check {
         }
     }
 
-    /// For references that read I2_S files of arch `bitnet`.
+    /// For references with bitnet.cpp's I2_S kernels.
     pub const fn bitnet(name: &'static str, run: fn(&Bench)) -> Self {
         Check {
             name,
@@ -32,27 +34,62 @@ impl Check {
             run,
         }
     }
+
+    /// For ik_llama.cpp.
+    pub const fn ik(name: &'static str, run: fn(&Bench)) -> Self {
+        Check {
+            name,
+            applies: is_ik,
+            run,
+        }
+    }
+
+    /// For references that were built here, not elsewhere.
+    pub const fn recorded(name: &'static str, run: fn(&Bench)) -> Self {
+        Check {
+            name,
+            applies: has_record,
+            run,
+        }
+    }
 }
 
 /// Told by what the library exports, not by what it is called.
 fn is_bitnet(prepared: &Prepared) -> Result<(), String> {
-    let mut ggml = prepared
-        .tree
-        .libggml
-        .iter()
-        .map(|path| std::fs::read(path).unwrap_or_default());
-    let found = ggml.any(|bytes| find(&bytes, b"ggml_vec_dot_i2_i8_s\0"));
+    exports(
+        prepared,
+        "ggml_vec_dot_i2_i8_s",
+        "this library has no I2_S kernels",
+    )
+}
+
+fn is_ik(prepared: &Prepared) -> Result<(), String> {
+    exports(prepared, "iqk_mul_mat", "this library is not ik_llama.cpp")
+}
+
+fn exports(prepared: &Prepared, symbol: &str, otherwise: &str) -> Result<(), String> {
+    let needle = format!("\0{symbol}\0");
+    let holds = |path| {
+        let bytes = std::fs::read(path).expect("the library is readable");
+        bytes
+            .windows(needle.len())
+            .any(|window| window == needle.as_bytes())
+    };
+    let found = prepared.tree.libggml.iter().any(holds);
     if found {
         Ok(())
     } else {
-        Err("this library has no I2_S kernels".into())
+        Err(otherwise.to_owned())
     }
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+fn has_record(prepared: &Prepared) -> Result<(), String> {
+    let found = prepared.tree.root.join("reference.json").is_file();
+    if found {
+        Ok(())
+    } else {
+        Err("a build made elsewhere carries no record".into())
+    }
 }
 
 pub struct Bench {
@@ -72,14 +109,25 @@ impl Bench {
         Bench { prepared, library }
     }
 
-    /// The small I2_S model of arch `bitnet`.
+    /// The small model of arch `bitnet`: as it is, or widened for a library without I2_S.
     pub fn moby(&self) -> Model {
-        let file = fixture("moby-tiny/moby-tiny-bitnet.gguf");
+        let file = fixture(MOBY);
+        let options = ModelOptions::default();
+        if is_bitnet(&self.prepared).is_ok() {
+            return self
+                .library
+                .model(&file, &options)
+                .expect("the fixture loads");
+        }
+        let widened = Widened::of(&file, "moby");
         self.library
-            .model(&file, &ModelOptions::default())
-            .expect("the fixture loads")
+            .model(widened.path(), &options)
+            .expect("the widened fixture loads")
     }
 }
+
+/// The small I2_S model of arch `bitnet`.
+pub const MOBY: &str = "moby-tiny/moby-tiny-bitnet.gguf";
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -112,7 +160,6 @@ pub struct Keeper {
 
 pub struct Kept {
     pub key: String,
-    pub name: String,
     pub shape: Vec<usize>,
     pub is_plain: bool,
     pub values: Vec<f32>,
@@ -127,7 +174,6 @@ impl Observe for Keeper {
     fn sees(&mut self, node: &Node<'_>, values: &mut [f32]) -> Step {
         self.nodes.push(Kept {
             key: node.key(),
-            name: node.name.to_string(),
             shape: node.shape(),
             is_plain: node.contiguous && node.type_name == "f32",
             values: values.to_vec(),

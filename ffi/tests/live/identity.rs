@@ -13,7 +13,7 @@ pub const CHECKS: &[Check] = &[
         "identity::rounding_and_denormals_are_left_alone",
         float_environment,
     ),
-    Check::bitnet("identity::an_altered_library_is_refused", altered),
+    Check::recorded("identity::an_altered_library_is_refused", altered),
 ];
 
 fn loaded(bench: &Bench) {
@@ -63,10 +63,6 @@ fn float_environment(bench: &Bench) {
 fn altered(bench: &Bench) {
     let copy = std::env::temp_dir().join(format!("ffi-altered-{}", std::process::id()));
     let root = &bench.prepared.tree.root;
-    if !root.join("reference.json").is_file() {
-        eprintln!("a checkout carries no record");
-        return;
-    }
     for folder in ["include", "lib"] {
         std::fs::create_dir_all(copy.join(folder)).unwrap();
         for entry in std::fs::read_dir(root.join(folder)).unwrap().flatten() {

@@ -8,6 +8,8 @@ mod identity;
 mod kernels;
 mod lifecycle;
 mod recording;
+mod requantize;
+mod widened;
 
 use std::process::{Command, ExitCode};
 
@@ -75,6 +77,7 @@ fn checks() -> impl Iterator<Item = Check> {
         identity::CHECKS,
         kernels::CHECKS,
         recording::CHECKS,
+        requantize::CHECKS,
     ]
     .concat()
     .into_iter()
