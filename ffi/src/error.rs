@@ -29,7 +29,7 @@ pub enum Error {
         /// Those there are.
         known: String,
     },
-    /// A directory that holds no reference, or more than one.
+    /// A directory that holds half a reference, or more than one.
     #[error("{}: {what}", dir.display())]
     NotAReference {
         /// The directory.
@@ -37,6 +37,9 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A directory with source or headers, perhaps, but no library.
+    #[error("{}: holds no built libllama", .0.display())]
+    NotBuilt(PathBuf),
     /// A tool that prepares references failed, or is not installed.
     #[error("{step} failed: `{command}` {how}\n{log}")]
     Tool {

@@ -10,6 +10,7 @@
 mod cache;
 mod construction;
 mod fetch;
+mod mend;
 mod provenance;
 mod recipe;
 mod shim;
@@ -63,18 +64,19 @@ pub enum Missing {
 }
 
 impl Asked {
-    /// A directory if there is one of that name, else a known name.
+    /// A known name, else a directory.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if let Some(recipe) = named(text) {
+            return Ok(Asked::Named(recipe));
+        }
         if Path::new(text).is_dir() {
             return Ok(Asked::Directory(text.into()));
         }
-        let known_names: Vec<_> = known().iter().map(|recipe| recipe.name).collect();
-        named(text)
-            .map(Asked::Named)
-            .ok_or_else(|| Error::UnknownName {
-                name: text.to_owned(),
-                known: known_names.join(", "),
-            })
+        let names: Vec<_> = known().iter().map(|recipe| recipe.name).collect();
+        Err(Error::UnknownName {
+            name: text.to_owned(),
+            known: names.join(", "),
+        })
     }
 
     /// What [`VARIABLE`] says, if it is set.
@@ -143,12 +145,11 @@ pub fn construct(
 
 /// A user's directory: as it is if it is built, else built elsewhere from a copy.
 fn adopt(dir: &Path, cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Tree, Error> {
-    match Tree::find(dir) {
-        Err(Error::NotAReference { .. }) if Family::of_source(dir).is_some() => {}
+    let unbuilt = match Tree::find(dir) {
+        Err(unbuilt @ Error::NotBuilt(_)) => unbuilt,
         found => return found,
-    }
-    let family = Family::of_source(dir).expect("checked above");
-    let plan = family.plan(dir);
+    };
+    let plan = Family::of_source(dir).ok_or(unbuilt)?.plan(dir);
     let place = cache.reference("checkout", &plan.key_of_checkout(dir)?);
     if !place.is_dir() {
         construction::install(plan, dir, &place, cache, report)?;
@@ -163,4 +164,38 @@ pub fn usual(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Prepared, Er
     }
     let recipe = named("bitnet").expect("it is in the list of known references");
     prepare(&Asked::Named(recipe), cache, Missing::Refuse, report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, Cache, Missing, named, prepare};
+    use crate::error::Error;
+
+    #[test]
+    fn names_come_before_directories_and_others_are_listed() {
+        assert!(matches!(Asked::parse("ik"), Ok(Asked::Named(recipe)) if recipe.name == "ik"));
+        assert!(matches!(Asked::parse("/"), Ok(Asked::Directory(_))));
+        let text = Asked::parse("no-such-thing").unwrap_err().to_string();
+        assert!(text.contains("bitnet-portable, ik, llama"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_built_comes_with_its_command() {
+        let cache = Cache::at("/nonexistent");
+        let asked = Asked::Named(named("llama").unwrap());
+        let refusal = prepare(&asked, &cache, Missing::Refuse, &mut |_| {}).unwrap_err();
+        assert!(matches!(refusal, Error::Absent { .. }));
+        assert!(
+            refusal.to_string().contains("scripts/reference.sh llama"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_directory_of_something_else_is_not_built() {
+        let cache = Cache::at("/nonexistent");
+        let asked = Asked::Directory(concat!(env!("CARGO_MANIFEST_DIR"), "/src").into());
+        let refusal = prepare(&asked, &cache, Missing::Build, &mut |_| {}).unwrap_err();
+        assert!(matches!(refusal, Error::NotBuilt(_)), "{refusal}");
+    }
 }

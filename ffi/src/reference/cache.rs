@@ -31,7 +31,11 @@ impl Cache {
 
     /// A cache in a given place.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Cache { root: root.into() }
+        let root = root.into();
+        // A relative root is made absolute once; only an empty one cannot be.
+        Cache {
+            root: std::path::absolute(&root).unwrap_or(root),
+        }
     }
 
     /// The place of a built reference.

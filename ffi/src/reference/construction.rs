@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::error::Error;
 use crate::reference::cache::Cache;
+use crate::reference::mend::mend;
 use crate::reference::provenance::Provenance;
 use crate::reference::recipe::{Family, Plan};
 use crate::reference::tool::run;
@@ -24,7 +25,7 @@ pub fn install(
     let (copy, build) = (scratch.path().join("source"), scratch.path().join("build"));
     let done = scratch.path().join("done");
     copy_tree(source, &copy)?;
-    plan.family.mend(&copy)?;
+    mend(plan.family, &copy)?;
     report(&format!("configuring {} ({})", plan.name, plan.origin));
     let mut configure = Command::new("cmake");
     configure

@@ -42,7 +42,7 @@ impl Tree {
         }
         let libllama = match &found.llama[..] {
             [one] => one.clone(),
-            [] => return Err(refuse("holds no built libllama".into())),
+            [] => return Err(Error::NotBuilt(root)),
             several => {
                 let list: Vec<_> = several.iter().map(|p| p.display().to_string()).collect();
                 let list = list.join(", ");
