@@ -108,6 +108,7 @@ fn a_library_that_flushes_denormals_is_caught() {
     let library = folder.library(
         "#[unsafe(no_mangle)] pub extern \"C\" fn bitnet_shim_abi() -> u32 {
              let flush = 0x9fc0_u32;
+             // SAFETY: a valid control word, loaded from a live u32.
              unsafe { std::arch::asm!(\"ldmxcsr [{}]\", in(reg) &raw const flush) };
              999
          }",
