@@ -6,17 +6,17 @@ mod cache;
 mod feed_forward;
 mod labels;
 mod nodes;
-mod norm;
 pub mod probe;
 mod product;
 mod rope;
 mod scratch;
+mod step;
 
 use std::num::NonZeroUsize;
 
 use crate::Token;
 use crate::config::Config;
-use crate::numerics::{Arithmetic, elementwise};
+use crate::numerics::Arithmetic;
 use crate::refusal::Refusal;
 use crate::weights::{Block, Weights};
 
@@ -24,7 +24,8 @@ use attention::{Attention, Lookup};
 use labels::Labels;
 use product::Multiplier;
 use rope::Rope;
-use scratch::Scratch;
+use scratch::{Scratch, View};
+use step::Step;
 
 pub use cache::Cache;
 pub use nodes::{Nodes, NotFinite};
@@ -84,101 +85,71 @@ pub fn forward(
     nodes: &mut Nodes,
     logits: &mut [f32],
 ) {
-    let (count, width, epsilon) = (tokens.len(), config.embedding_length, config.rms_epsilon);
+    let (count, width) = (tokens.len(), config.embedding_length);
     let outputs = logits.len() / config.vocab_size;
-    let first = state.cache.filled();
-    state
-        .rope
-        .prepare(first, count, weights.rope_factors.as_deref());
-    embed(weights, tokens, &mut state.scratch.hidden, nodes);
+    let factors = weights.rope_factors.as_deref();
+    state.rope.prepare(state.cache.filled(), count, factors);
+    let State {
+        cache,
+        labels,
+        scratch,
+        rope,
+        attention,
+        multiplier,
+    } = state;
+    let mut step = Step {
+        multiplier,
+        nodes,
+        epsilon: config.rms_epsilon,
+    };
+    let mut v = scratch.view(count);
 
-    let mut rows = count;
+    embed(weights, tokens, v.hidden, step.nodes);
     for (layer, block) in weights.blocks.iter().enumerate() {
-        nodes.enter_layer(layer);
-        attention_block(config, block, layer, count, state, nodes);
+        step.nodes.enter_layer(layer);
+        step.norm(v.hidden, &block.attention_norm, "attn_norm", v.normed);
+        project(config, block, labels, rope, &mut v, &mut step);
+        cache.store(layer, v.key, v.value);
+        step.nodes.pass_over(7); // the cache written and read: views, a transposition, two copies
+        let lookup = Lookup {
+            layer,
+            query: v.query,
+            cache,
+        };
+        attention.attend(lookup, labels.gathered, v.gathered, &mut step);
+        let sub_norm = block.attention_sub_norm.as_deref();
+        let input = step.sub_norm(v.gathered, sub_norm, "attn_sub_norm", v.gathered_normed);
+        step.linear(
+            &block.attention_output,
+            labels.attention_output,
+            input,
+            v.output,
+        );
+
         if layer + 1 == weights.blocks.len() {
             if outputs == 0 {
-                state.cache.advance(count);
-                return;
+                break;
             }
-            rows = outputs;
-            keep_last(count, rows, width, state, nodes);
+            keep_last(outputs, width, &mut v, step.nodes);
+            v = scratch.view(outputs);
         }
-        let State {
-            scratch: s,
-            labels,
-            multiplier,
-            ..
-        } = state;
-        let hidden = &mut s.hidden[..rows * width];
-        let output = &mut s.output[..rows * width];
-        elementwise::add(hidden, output);
-        nodes.see("ffn_inp", "ADD", &[rows, width], hidden);
+        step.add(v.hidden, v.output, width, "ffn_inp");
 
-        let inner = rows * config.feed_forward_length;
-        let normed = &mut s.normed[..rows * width];
-        let name = if config.has_sub_norms {
-            ("ffn_norm", 2)
-        } else {
-            ("ffn_norm", 1)
-        };
-        norm::apply(
-            hidden,
-            &block.feed_forward_norm,
-            epsilon,
-            name,
-            normed,
-            nodes,
-        );
-        let (gate, up) = (&mut s.gate[..inner], &mut s.up[..inner]);
-        feed_forward::gated(
-            block,
-            config.activation,
-            labels,
-            normed,
-            (gate, up),
-            multiplier,
-            nodes,
-        );
-        let input = match &block.feed_forward_sub_norm {
-            Some(weight) => {
-                let normed = &mut s.normed[..inner];
-                norm::apply(
-                    &s.gate[..inner],
-                    weight,
-                    epsilon,
-                    ("ffn_sub_norm", 3),
-                    normed,
-                    nodes,
-                );
-                &s.normed[..inner]
-            }
-            None => &s.gate[..inner],
-        };
-        product::apply(&block.down, labels.down, input, output, multiplier, nodes);
-        elementwise::add(hidden, output);
-        nodes.see("l_out", "ADD", &[rows, width], hidden);
+        step.norm(v.hidden, &block.feed_forward_norm, "ffn_norm", v.normed);
+        feed_forward::gated(block, config.activation, labels, &mut v, &mut step);
+        let sub_norm = block.feed_forward_sub_norm.as_deref();
+        let input = step.sub_norm(v.gate, sub_norm, "ffn_sub_norm", v.gate_normed);
+        step.linear(&block.down, labels.down, input, v.output);
+        step.add(v.hidden, v.output, width, "l_out");
     }
-
-    nodes.leave_layers();
-    state.cache.advance(count);
-    let s = &mut state.scratch;
-    let (hidden, normed) = (&s.hidden[..rows * width], &mut s.normed[..rows * width]);
-    norm::apply(
-        hidden,
-        &weights.output_norm,
-        epsilon,
-        ("result_norm", 0),
-        normed,
-        nodes,
-    );
-    state.multiplier.multiply(weights.head(), normed, logits);
-    nodes.see(
-        "result_output",
-        "MUL_MAT",
-        &[rows, config.vocab_size],
-        logits,
-    );
+    cache.advance(count);
+    if outputs > 0 {
+        step.nodes.leave_layers();
+        step.norm(v.hidden, &weights.output_norm, "result_norm", v.normed);
+        step.multiplier.multiply(weights.head(), v.normed, logits);
+        let shape = [outputs, config.vocab_size];
+        step.nodes.see("result_output", "MUL_MAT", &shape, logits);
+    }
 }
 
 /// Room for the logits of so many positions.
@@ -188,97 +159,46 @@ pub fn logits(config: &Config, rows: usize) -> Result<Vec<f32>, Refusal> {
 
 fn embed(weights: &Weights, tokens: &[Token], hidden: &mut [f32], nodes: &mut Nodes) {
     let width = weights.embedding.cols();
-    let hidden = &mut hidden[..tokens.len() * width];
     for (&token, row) in tokens.iter().zip(hidden.chunks_exact_mut(width)) {
         weights.embedding.decode_row(token as usize, row);
     }
     nodes.see("inp_embd", "GET_ROWS", &[tokens.len(), width], hidden);
 }
 
-/// From the hidden states to the output of attention, which `scratch.output` holds afterwards.
-fn attention_block(
+/// Queries and keys, turned by their positions, and values.
+fn project(
     config: &Config,
     block: &Block,
-    layer: usize,
-    count: usize,
-    state: &mut State,
-    nodes: &mut Nodes,
+    labels: &Labels,
+    rope: &Rope,
+    view: &mut View,
+    step: &mut Step,
 ) {
-    let State {
-        cache,
-        labels,
-        scratch: s,
-        rope,
-        attention,
-        multiplier,
-    } = state;
-    let (width, dim, epsilon) = (config.embedding_length, config.head_dim, config.rms_epsilon);
-    let (heads, kv_heads) = (config.head_count, config.head_count_kv);
-    let query = &mut s.query[..count * heads * dim];
-    let key = &mut s.key[..count * kv_heads * dim];
-    let value = &mut s.value[..count * kv_heads * dim];
-
-    let (hidden, normed) = (&s.hidden[..count * width], &mut s.normed[..count * width]);
-    norm::apply(
-        hidden,
-        &block.attention_norm,
-        epsilon,
-        ("attn_norm", 0),
+    let (heads, kv_heads, dim) = (config.head_count, config.head_count_kv, config.head_dim);
+    let View {
         normed,
-        nodes,
-    );
-    for (linear, names, name, out, heads) in [
-        (&block.query, labels.query, "Qcur", &mut *query, heads),
-        (&block.key, labels.key, "Kcur", &mut *key, kv_heads),
-    ] {
-        product::apply(linear, names, normed, out, multiplier, nodes);
-        let shape = [count, heads, dim];
-        nodes.see_reshaped(name, &shape, out);
-        rope.apply(out, heads, multiplier.arithmetic());
-        nodes.see(name, "ROPE", &shape, out);
-    }
-    product::apply(&block.value, labels.value, normed, value, multiplier, nodes);
-    cache.store(layer, key, value);
-    nodes.pass_over(7); // the cache written and read: views, a transposition and two copies
-
-    let gathered = &mut s.gathered[..count * heads * dim];
-    let lookup = Lookup {
-        layer,
         query,
-        cache,
-    };
-    attention.attend(lookup, labels.gathered, gathered, multiplier, nodes);
-    let input = match &block.attention_sub_norm {
-        Some(weight) => {
-            let normed = &mut s.normed[..count * heads * dim];
-            norm::apply(
-                gathered,
-                weight,
-                epsilon,
-                ("attn_sub_norm", 1),
-                normed,
-                nodes,
-            );
-            normed
-        }
-        None => gathered,
-    };
-    let output = &mut s.output[..count * width];
-    product::apply(
-        &block.attention_output,
-        labels.attention_output,
-        input,
-        output,
-        multiplier,
-        nodes,
-    );
+        key,
+        value,
+        ..
+    } = view;
+    for (linear, labels, name, out, heads) in [
+        (&block.query, labels.query, "Qcur", query, heads),
+        (&block.key, labels.key, "Kcur", key, kv_heads),
+    ] {
+        step.linear(linear, labels, normed, out);
+        let shape = [out.len() / (heads * dim), heads, dim];
+        step.nodes.see_reshaped(name, &shape, out);
+        rope.apply(out, heads, step.multiplier.arithmetic());
+        step.nodes.see(name, "ROPE", &shape, out);
+    }
+    step.linear(&block.value, labels.value, normed, value);
 }
 
 /// Moves the last rows of what the feed-forward block reads to the front.
-fn keep_last(count: usize, rows: usize, width: usize, state: &mut State, nodes: &mut Nodes) {
-    let last = (count - rows) * width..count * width;
-    for buffer in [&mut state.scratch.output, &mut state.scratch.hidden] {
-        buffer.copy_within(last.clone(), 0);
+fn keep_last(rows: usize, width: usize, view: &mut View, nodes: &mut Nodes) {
+    for buffer in [&mut *view.output, &mut *view.hidden] {
+        buffer.copy_within(buffer.len() - rows * width.., 0);
         nodes.see_unnamed("GET_ROWS", &[rows, width], &mut buffer[..rows * width]);
     }
 }

@@ -8,8 +8,9 @@ use engine::session::{Model, OpenOptions, Session, SessionOptions, Wanted};
 
 /// What the reference implementation wrote after "It was the best of times" with this file: the
 /// greedy text of case 2 in fixtures/recordings/mar2026-b158-avx512.
-const STORY: &str = ", and the morning of the whale’s heads.\n\n“It was the matter with the best, sir,” \
-     said Stubb, “what’s the old man’s name, and I’ll be";
+const STORY: &str = ", and the morning of the whale’s heads.\n\n\
+     “It was the matter with the best, sir,” said Stubb, \
+     “what’s the old man’s name, and I’ll be";
 
 #[test]
 fn greedy_from_the_best_of_times() {

@@ -18,7 +18,8 @@ use std::marker::PhantomData;
 macro_rules! operations {
     ($(
         $(#[$doc:meta])*
-        fn $name:ident($($arg:ident: $ty:ty),*) = $module:ident::$shared:ident $(::<$l:ident, $o:ident>)?;
+        fn $name:ident($($arg:ident: $ty:ty),*)
+            = $module:ident::$shared:ident $(::<$l:ident, $o:ident>)?;
     )*) => {
         /// Every float operation of a forward pass, in one profile's order.
         pub trait Arithmetic: Sync {

@@ -7,9 +7,8 @@
 use std::num::NonZeroUsize;
 
 use super::cache::Cache;
-use super::nodes::Nodes;
-use super::product::Multiplier;
 use super::scratch::grow;
+use super::step::Step;
 use crate::config::Config;
 use crate::numerics::Arithmetic;
 use crate::numerics::elementwise::round_row_f16;
@@ -81,14 +80,10 @@ impl Attention {
     }
 
     /// Gathers the values the queries ask for into `out`, (t, heads · head_dim).
-    pub fn attend(
-        &mut self,
-        lookup: Lookup,
-        name: &'static str,
-        out: &mut [f32],
-        multiplier: &Multiplier,
-        nodes: &mut Nodes,
-    ) {
+    pub fn attend(&mut self, lookup: Lookup, name: &'static str, out: &mut [f32], step: &mut Step) {
+        let Step {
+            multiplier, nodes, ..
+        } = step;
         let row = self.heads * self.dim;
         let tokens = lookup.query.len() / row;
         let first = lookup.cache.filled();

@@ -3,7 +3,8 @@
 
 use crate::config::Architecture;
 
-/// What the values a [`Linear`](crate::weights::Linear) makes are called, as far as the name depends on what follows.
+/// What the values of a [`Linear`](crate::weights::Linear) are called, as far as the name depends
+/// on what follows.
 #[derive(Debug, Clone, Copy)]
 pub struct LinearLabels {
     /// The product, when nothing follows it.

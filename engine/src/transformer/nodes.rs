@@ -23,6 +23,8 @@ pub struct Nodes<'p> {
     /// Values so far, also those without a name or in half precision: unnamed ones are known by
     /// their number.
     count: usize,
+    /// Normalised values of the place so far.
+    norms: usize,
     not_finite: Option<NotFinite>,
 }
 
@@ -33,6 +35,7 @@ impl<'p> Nodes<'p> {
             probe,
             place: Place::Model,
             count: 0,
+            norms: 0,
             not_finite: None,
         }
     }
@@ -45,11 +48,13 @@ impl<'p> Nodes<'p> {
     /// What follows belongs to that layer.
     pub fn enter_layer(&mut self, layer: usize) {
         self.place = Place::Layer(layer);
+        self.norms = 0;
     }
 
     /// What follows comes after the layers.
     pub fn leave_layers(&mut self) {
         self.place = Place::Model;
+        self.norms = 0;
     }
 
     /// Shows a named value.
@@ -57,16 +62,10 @@ impl<'p> Nodes<'p> {
         self.show(name, "", op, 0, shape, v);
     }
 
-    /// Shows a named value of which the layer has several.
-    pub fn see_again(
-        &mut self,
-        name: &'static str,
-        op: &'static str,
-        occurrence: usize,
-        shape: &[usize],
-        values: &mut [f32],
-    ) {
-        self.show(name, "", op, occurrence, shape, values);
+    /// Shows a value normalised and not yet weighted, of which a layer has several.
+    pub fn see_norm(&mut self, shape: &[usize], values: &mut [f32]) {
+        self.show("norm", "", "RMS_NORM", self.norms, shape, values);
+        self.norms += 1;
     }
 
     /// Shows a value whose name carries a suffix behind the layer.

@@ -1,17 +1,14 @@
-//! Matrix times activations for every kind of matrix, and what may follow it in the graph.
+//! Matrix times activations, for every kind of matrix.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroUsize;
 
-use super::labels::LinearLabels;
-use super::nodes::Nodes;
 use crate::encoding::float::Float;
 use crate::matrix::{Band, Dense, Matrix, Workspace, over_bands};
 use crate::numerics::Arithmetic;
 use crate::numerics::dense::Rows;
-use crate::numerics::elementwise::{self, round_row_bf16, round_row_f16};
+use crate::numerics::elementwise::{round_row_bf16, round_row_f16};
 use crate::numerics::half::Half;
-use crate::weights::Linear;
 
 /// Rows of a dense matrix that stay in the cache while every token is multiplied with them.
 const ROWS_AT_ONCE: usize = 16;
@@ -139,34 +136,4 @@ fn product<T: Sync, X: Sync>(
             }
         }
     });
-}
-
-/// The product, its factor and its bias.
-pub fn apply(
-    linear: &Linear,
-    labels: LinearLabels,
-    activations: &[f32],
-    out: &mut [f32],
-    multiplier: &mut Multiplier,
-    nodes: &mut Nodes,
-) {
-    multiplier.multiply(&linear.matrix, activations, out);
-    let width = linear.matrix.rows();
-    let shape = [out.len() / width, width];
-    let followed = linear.scale.is_some() || linear.bias.is_some();
-    match labels.followed {
-        _ if !followed => nodes.see(labels.alone, "MUL_MAT", &shape, out),
-        Some(name) => nodes.see(name, "MUL_MAT", &shape, out),
-        None => nodes.see_unnamed("MUL_MAT", &shape, out),
-    }
-    if let Some(scale) = linear.scale {
-        elementwise::scale(out, scale);
-        nodes.see(labels.scaled, "MUL", &shape, out);
-    }
-    if let Some(bias) = &linear.bias {
-        for row in out.chunks_exact_mut(width) {
-            elementwise::add(row, bias);
-        }
-        nodes.see(labels.biased, "ADD", &shape, out);
-    }
 }

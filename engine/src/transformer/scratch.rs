@@ -4,46 +4,100 @@
 use crate::config::Config;
 use crate::refusal::{Code, Refusal};
 
-/// Intermediate values of one ubatch of `t` tokens.
+/// Intermediate values of one ubatch of `t` tokens, each buffer as wide as [`View`] says.
 pub struct Scratch {
+    buffers: [Buffer; 11],
+}
+
+struct Buffer {
+    values: Vec<f32>,
+    width: usize,
+}
+
+/// The first `t` rows of every buffer.
+pub struct View<'a> {
     /// (t, embedding): what runs through the layers
-    pub hidden: Vec<f32>,
-    /// (t, widest input of a matrix): normalised input of the next product
-    pub normed: Vec<f32>,
+    pub hidden: &'a mut [f32],
+    /// (t, embedding): normalised
+    pub normed: &'a mut [f32],
     /// (t, heads · head_dim)
-    pub query: Vec<f32>,
+    pub query: &'a mut [f32],
     /// (t, kv heads · head_dim)
-    pub key: Vec<f32>,
+    pub key: &'a mut [f32],
     /// (t, kv heads · head_dim)
-    pub value: Vec<f32>,
+    pub value: &'a mut [f32],
     /// (t, heads · head_dim): what attention gathered
-    pub gathered: Vec<f32>,
-    /// (t, embedding): output of attention, then of the feed-forward block
-    pub output: Vec<f32>,
+    pub gathered: &'a mut [f32],
+    /// (t, heads · head_dim): the same, normalised
+    pub gathered_normed: &'a mut [f32],
     /// (t, feed-forward)
-    pub gate: Vec<f32>,
+    pub gate: &'a mut [f32],
     /// (t, feed-forward)
-    pub up: Vec<f32>,
+    pub up: &'a mut [f32],
+    /// (t, feed-forward): their product, normalised
+    pub gate_normed: &'a mut [f32],
+    /// (t, embedding): what attention, then the feed-forward block adds to `hidden`
+    pub output: &'a mut [f32],
 }
 
 impl Scratch {
     /// Buffers for ubatches of up to `tokens`.
     pub fn new(config: &Config, tokens: usize) -> Result<Self, Refusal> {
-        let buffer = |width: usize| grow(tokens, width, "scratch buffers");
         let heads = config.head_count * config.head_dim;
         let kv_heads = config.head_count_kv * config.head_dim;
         let (width, inner) = (config.embedding_length, config.feed_forward_length);
+        let buffer = |width: usize| -> Result<Buffer, Refusal> {
+            let values = grow(tokens, width, "scratch buffers")?;
+            Ok(Buffer { values, width })
+        };
         Ok(Scratch {
-            hidden: buffer(width)?,
-            normed: buffer(width.max(heads).max(inner))?,
-            query: buffer(heads)?,
-            key: buffer(kv_heads)?,
-            value: buffer(kv_heads)?,
-            gathered: buffer(heads)?,
-            output: buffer(width)?,
-            gate: buffer(inner)?,
-            up: buffer(inner)?,
+            buffers: [
+                buffer(width)?,
+                buffer(width)?,
+                buffer(heads)?,
+                buffer(kv_heads)?,
+                buffer(kv_heads)?,
+                buffer(heads)?,
+                buffer(heads)?,
+                buffer(inner)?,
+                buffer(inner)?,
+                buffer(inner)?,
+                buffer(width)?,
+            ],
         })
+    }
+
+    /// The first `tokens` rows of every buffer.
+    pub fn view(&mut self, tokens: usize) -> View<'_> {
+        let [
+            hidden,
+            normed,
+            query,
+            key,
+            value,
+            gathered,
+            gathered_normed,
+            gate,
+            up,
+            gate_normed,
+            output,
+        ] = self
+            .buffers
+            .each_mut()
+            .map(|buffer| &mut buffer.values[..tokens * buffer.width]);
+        View {
+            hidden,
+            normed,
+            query,
+            key,
+            value,
+            gathered,
+            gathered_normed,
+            gate,
+            up,
+            gate_normed,
+            output,
+        }
     }
 }
 
