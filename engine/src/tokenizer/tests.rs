@@ -246,8 +246,8 @@ fn marks_of_phi3_swallow_the_white_space_behind_them() {
     assert_eq!(phi3.encode("<s> a", false, true), [1, 259, 262]);
 }
 
-/// A quarter of a megabyte of one letter, of blanks, of what merges in every way: quadratic work would not end
-/// within a test run.
+/// A quarter of a megabyte of one letter, of blanks, of what merges in every way: quadratic work
+/// would not end within a test run.
 #[test]
 fn long_words_take_linear_time() {
     let mut keys = byte_level_keys();

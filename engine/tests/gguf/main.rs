@@ -146,14 +146,14 @@ fn an_answer_tells_what_to_do() {
     for (id, expected) in [
         (
             "T30",
-            "DATA_PAST_EOF: tensors.\"blk.0.attn_q.weight\".data at byte 142592: expected data up to \
-             byte 158976, found a file of 145408 bytes (the file looks cut off: it should have at \
+            "DATA_PAST_EOF: tensors.\"blk.0.attn_q.weight\".data at byte 142592: expected data up \
+             to byte 158976, found a file of 145408 bytes (the file looks cut off: it should have at \
              least 290816 bytes; download it again)",
         ),
         (
             "F07",
-            "HPARAM_INVALID: metadata.\"llama.attention.head_count\" at byte 210: expected a divisor \
-             of the embedding length 64, found 7",
+            "HPARAM_INVALID: metadata.\"llama.attention.head_count\" at byte 210: expected a \
+             divisor of the embedding length 64, found 7",
         ),
         (
             "A10",
