@@ -7,7 +7,18 @@
 
 using shim::require;
 
+// Only their presence is asked for. ik_llama.cpp can be built without the second, and calls it all
+// the same, which ends the process.
+extern "C" {
+[[gnu::weak]] void iqk_mul_mat();
+[[gnu::weak]] void iqk_flash_attn_noalibi();
+}
+
 namespace {
+
+bool lacks_flash_attention() {
+    return iqk_mul_mat != nullptr && iqk_flash_attn_noalibi == nullptr;
+}
 
 llama_context *opened(bitnet_shim_session *session) {
     require(session != nullptr && session->context != nullptr, "the session is null");
@@ -67,6 +78,8 @@ bitnet_shim_status bitnet_shim_session_open(const bitnet_shim_model *model,
         require(options->n_ctx > 0 && options->n_ctx <= INT32_MAX, "n_ctx is out of range");
         require(options->n_batch > 0 && options->n_ubatch > 0, "a batch size is 0");
         require(options->n_threads > 0 && options->n_threads <= 512, "n_threads is out of range");
+        if (options->flash_attention != 0 && lacks_flash_attention())
+            throw shim::Unsupported("this library was built without flash attention");
         *session = nullptr;
         auto handle = std::make_unique<bitnet_shim_session>();
         handle->model = model;

@@ -1,6 +1,6 @@
 //! The door to the C++ reference: prepares one, opens it at run time, and never links it.
 //!
-//! [`reference`] finds or builds a library of the llama.cpp family and compiles our own small C
+//! [`mod@reference`] finds or builds a library of the llama.cpp family and compiles our own small C
 //! interface (`shim/`) against its headers; [`Library::open`] loads the result. A [`Model`] is a
 //! file the library read, a [`Session`] feeds it tokens and hands out logits and, through an
 //! [`Observe`], every node of the graph; [`Kernels`] calls single functions.

@@ -127,7 +127,7 @@ pub fn construct(
     missing: Missing,
     report: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, Error> {
-    let place = cache.reference(recipe.name, &recipe.key());
+    let place = recipe.place(cache);
     if place.is_dir() {
         return Ok(place);
     }

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::reference::cache::key;
+use crate::reference::cache::{Cache, key};
 
-/// Grows when a build would come out differently although nothing below in this file changed.
+/// Grows when a build, or the record beside it, would come out differently although nothing below
+/// in this file changed.
 const EPOCH: &str = "1";
 
 /// A reference that can be built from a package registry alone.
@@ -124,6 +125,11 @@ impl Recipe {
             &plan.processor(),
         ];
         key(parts.map(str::as_bytes))
+    }
+
+    /// Where it is in the cache, built or to be built.
+    pub fn place(&self, cache: &Cache) -> PathBuf {
+        cache.reference(self.name, &self.key())
     }
 
     /// How it is built.

@@ -12,6 +12,10 @@ pub const CHECKS: &[Check] = &[
     Check::any("bad_input::a_truncated_model_is_refused", truncated),
     Check::any("bad_input::impossible_contexts_are_refused", contexts),
     Check::any("bad_input::impossible_batches_are_refused", batches),
+    Check::ik(
+        "bad_input::flash_attention_that_was_not_built_is_refused",
+        flash,
+    ),
     Check::any("bad_input::unknown_tokens_are_refused", tokens),
 ];
 
@@ -152,4 +156,13 @@ fn tokens(bench: &Bench) {
     assert!(model.token(1023).is_ok());
     let empty = model.tokenize(b"", false, false).unwrap();
     assert!(empty.is_empty());
+}
+
+fn flash(bench: &Bench) {
+    let model = bench.moby();
+    let asked = model.session(&SessionOptions {
+        flash_attention: true,
+        ..small()
+    });
+    assert_eq!(status(asked).0, Status::Unsupported);
 }

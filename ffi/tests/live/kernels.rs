@@ -14,6 +14,7 @@ pub const CHECKS: &[Check] = &[
     Check::bitnet("kernels::i2_s_packs_signs_and_one_scale", pack),
     Check::bitnet("kernels::i8_s_scales_by_the_largest", activation),
     Check::bitnet("kernels::the_i2_s_dot_is_the_integer_sum", dot),
+    Check::bitnet("kernels::the_i2_s_dot_wraps_on_x86", wrap),
 ];
 
 const F32: i32 = 0;
@@ -196,4 +197,21 @@ fn dot(bench: &Bench) {
         ),
         "{short}"
     );
+}
+
+/// A hazard of the reference's own: it adds up 256 products in 16 bits. Locked in, so that a
+/// reference that mends it is noticed.
+fn wrap(bench: &Bench) {
+    let kernels = bench.library.kernels();
+    let stored = kernels.quantize(I2_S, &[1.0; 4096], 4096).unwrap();
+    let row = kernels.quantize_activation(I8_S, &[1.0; 4096]).unwrap();
+    assert_eq!((row.bytes[0], row.sum), (127, 127 * 4096));
+    let sum = kernels.dot(I2_S, 4096, &stored, &row.bytes).unwrap();
+    let in_16_bits = i32::from((256 * 2 * 127) as u16 as i16);
+    let expected = if cfg!(target_arch = "x86_64") {
+        16 * in_16_bits
+    } else {
+        2 * 127 * 4096
+    };
+    assert_eq!(sum, expected as f32);
 }

@@ -20,6 +20,10 @@ pub const CHECKS: &[Check] = &[
     Check::any("lifecycle::an_observer_stops_the_graph", stop),
     Check::any("lifecycle::a_replaced_node_changes_what_follows", replace),
     Check::any("lifecycle::sources_name_earlier_nodes", sources),
+    Check::bitnet(
+        "lifecycle::a_permuted_view_is_gathered_by_its_strides",
+        permuted,
+    ),
 ];
 
 fn come_and_go(bench: &Bench) {
@@ -215,4 +219,37 @@ fn sources(bench: &Bench) {
         .expect("a projection");
     assert_eq!(product.sources[0], None, "a weight is not a node");
     assert!(product.sources[1].is_some(), "an activation is");
+}
+
+fn permuted(bench: &Bench) {
+    let model = bench.moby();
+    let mut keeper = Keeper::default();
+    let mut session = model.observed_session(&small(), &mut keeper).unwrap();
+    session.decode(&PROMPT, 0, Wanted::All).unwrap();
+    drop(session);
+    let find = |key: &str| {
+        keeper
+            .nodes
+            .iter()
+            .find(|node| node.key == key)
+            .expect("it is there")
+    };
+    let (rope, view) = (find("Qcur-0|ROPE#0"), find("q-0|PERMUTE#0"));
+    let (tokens, heads, width) = (PROMPT.len(), 4, 64);
+    assert_eq!(
+        (&rope.shape[..], rope.is_plain),
+        (&[tokens, heads, width][..], true)
+    );
+    assert_eq!(
+        (&view.shape[..], view.is_plain),
+        (&[heads, tokens, width][..], false)
+    );
+    for (token, head) in (0..tokens).flat_map(|t| (0..heads).map(move |h| (t, h))) {
+        let row = |at: usize| at * width..(at + 1) * width;
+        let (dense, gathered) = (row(token * heads + head), row(head * tokens + token));
+        assert!(
+            bits(&rope.values[dense]) == bits(&view.values[gathered]),
+            "{token} {head}"
+        );
+    }
 }

@@ -92,10 +92,9 @@ fn references() -> Vec<Prepared> {
         let prepared = prepare(&asked, &cache, Missing::Refuse, &mut report);
         return vec![prepared.expect("the reference that was named can be prepared")];
     }
-    let built = known().iter().filter(|recipe| {
-        let place = cache.reference(recipe.name, &recipe.key());
-        place.is_dir()
-    });
+    let built = known()
+        .iter()
+        .filter(|recipe| recipe.place(&cache).is_dir());
     built
         .map(|recipe| {
             let asked = Asked::Named(recipe);
