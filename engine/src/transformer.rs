@@ -111,11 +111,7 @@ pub fn forward(
         project(config, block, labels, rope, &mut v, &mut step);
         cache.store(layer, v.key, v.value);
         step.nodes.pass_over(7); // the cache written and read: views, a transposition, two copies
-        let lookup = Lookup {
-            layer,
-            query: v.query,
-            cache,
-        };
+        let lookup = Lookup::new(layer, v.query, cache);
         attention.attend(lookup, labels.gathered, v.gathered, &mut step);
         let sub_norm = block.attention_sub_norm.as_deref();
         let input = step.sub_norm(v.gathered, sub_norm, "attn_sub_norm", v.gathered_normed);
@@ -144,11 +140,7 @@ pub fn forward(
     }
     cache.advance(count);
     if outputs > 0 {
-        step.nodes.leave_layers();
-        step.norm(v.hidden, &weights.output_norm, "result_norm", v.normed);
-        step.multiplier.multiply(weights.head(), v.normed, logits);
-        let shape = [outputs, config.vocab_size];
-        step.nodes.see("result_output", "MUL_MAT", &shape, logits);
+        unembed(weights, &mut v, &mut step, logits);
     }
 }
 
@@ -163,6 +155,17 @@ fn embed(weights: &Weights, tokens: &[Token], hidden: &mut [f32], nodes: &mut No
         weights.embedding.decode_row(token as usize, row);
     }
     nodes.see("inp_embd", "GET_ROWS", &[tokens.len(), width], hidden);
+}
+
+/// From the hidden states behind the last layer to logits.
+fn unembed(weights: &Weights, view: &mut View, step: &mut Step, logits: &mut [f32]) {
+    let View { hidden, normed, .. } = view;
+    step.nodes.leave_layers();
+    step.norm(hidden, &weights.output_norm, "result_norm", normed);
+    step.multiplier.multiply(weights.head(), normed, logits);
+    let vocabulary = weights.head().rows();
+    let shape = [logits.len() / vocabulary, vocabulary];
+    step.nodes.see("result_output", "MUL_MAT", &shape, logits);
 }
 
 /// Queries and keys, turned by their positions, and values.

@@ -34,12 +34,22 @@ pub struct Attention {
 /// What attention reads.
 #[derive(Clone, Copy)]
 pub struct Lookup<'a> {
-    /// The layer.
-    pub layer: usize,
+    layer: usize,
     /// (t, heads · head_dim)
-    pub query: &'a [f32],
+    query: &'a [f32],
     /// Holds the keys and values of these tokens, too, behind the positions it counts.
-    pub cache: &'a Cache,
+    cache: &'a Cache,
+}
+
+impl<'a> Lookup<'a> {
+    /// The queries of one layer and the cache they ask.
+    pub fn new(layer: usize, query: &'a [f32], cache: &'a Cache) -> Self {
+        Lookup {
+            layer,
+            query,
+            cache,
+        }
+    }
 }
 
 /// How much there is to do, and with what.
@@ -190,8 +200,11 @@ fn over_heads(
         }
     };
     let mut parts = values.chunks_mut(share * head).enumerate();
-    // The caller's own thread takes the last share.
+    // The caller's own thread takes the last share, which may be all there is.
     let Some(own) = parts.next_back() else { return };
+    if share == heads {
+        return run(own);
+    }
     std::thread::scope(|scope| {
         for part in parts {
             scope.spawn(|| run(part));
