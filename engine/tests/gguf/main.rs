@@ -146,9 +146,9 @@ fn an_answer_tells_what_to_do() {
     for (id, expected) in [
         (
             "T30",
-            "DATA_PAST_EOF: tensors.\"blk.0.attn_q.weight\".data at byte 142592: expected data up \
-             to byte 158976, found a file of 145408 bytes (the file looks cut off: it should have at \
-             least 290816 bytes; download it again)",
+            "DATA_PAST_EOF: tensors.\"blk.0.attn_q.weight\".data at byte 142592: expected data \
+             up to byte 158976, found a file of 145408 bytes (the file looks cut off: it \
+             should have at least 290816 bytes; download it again)",
         ),
         (
             "F07",
