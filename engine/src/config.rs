@@ -59,7 +59,7 @@ pub struct Config {
     /// `1 / factor` for linear scaling, else 1.
     pub rope_freq_scale: f32,
     pub rms_epsilon: f32,
-    /// `attention.scale` if given, else `1 / sqrt(head_dim)`.
+    /// `1 / sqrt(head_dim)`. The key `attention.scale` means something to other architectures only.
     pub attention_scale: f32,
 }
 
@@ -95,7 +95,7 @@ impl Config {
             rms_epsilon: keys
                 .positive(RMS_EPSILON)?
                 .ok_or_else(|| gguf.metadata.missing(&keys.name(RMS_EPSILON), "a float32"))?,
-            attention_scale: attention_scale(&keys, heads.dim)?,
+            attention_scale: 1.0 / (heads.dim as f32).sqrt(),
         };
         refuse_experts(&keys)?;
         agree_with_tensors(gguf, &keys, &config)?;
@@ -265,13 +265,6 @@ fn rope_freq_scale(keys: &Keys<'_>) -> Result<f32, Refusal> {
         Some("linear") | None => Ok(factor.map_or(1.0, |factor| 1.0 / factor)),
         Some(other) => Err(keys.refuse("rope.scaling.type", "none or linear", other)),
     }
-}
-
-fn attention_scale(keys: &Keys<'_>, head_dim: u32) -> Result<f32, Refusal> {
-    let given = keys
-        .finite("attention.scale")?
-        .filter(|&scale| scale != 0.0);
-    Ok(given.unwrap_or_else(|| 1.0 / (head_dim as f32).sqrt()))
 }
 
 fn refuse_experts(keys: &Keys<'_>) -> Result<(), Refusal> {
