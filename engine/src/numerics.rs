@@ -13,6 +13,8 @@ pub mod elementwise;
 pub mod ggml_avx2;
 pub mod ggml_avx512;
 pub mod ggml_avx512_bf16;
+pub mod ggml_neon;
+pub mod ggml_neon_fp16;
 pub mod half;
 mod instances;
 pub mod lanes;
@@ -29,14 +31,20 @@ pub enum Profile {
     GgmlAvx512Bf16,
     /// ggml built for AVX2, FMA and F16C: 8 lanes.
     GgmlAvx2,
+    /// ggml built for aarch64: 4 lanes.
+    GgmlNeon,
+    /// ggml built for aarch64 with half-precision arithmetic: 4 lanes, and 8 of halves.
+    GgmlNeonFp16,
 }
 
 impl Profile {
     /// Every profile there is.
-    pub const ALL: [Profile; 3] = [
+    pub const ALL: [Profile; 5] = [
         Profile::GgmlAvx512,
         Profile::GgmlAvx512Bf16,
         Profile::GgmlAvx2,
+        Profile::GgmlNeon,
+        Profile::GgmlNeonFp16,
     ];
 
     /// Stable name, e.g. `ggml-avx512`.
@@ -45,6 +53,8 @@ impl Profile {
             Profile::GgmlAvx512 => "ggml-avx512",
             Profile::GgmlAvx512Bf16 => "ggml-avx512-bf16",
             Profile::GgmlAvx2 => "ggml-avx2",
+            Profile::GgmlNeon => "ggml-neon",
+            Profile::GgmlNeonFp16 => "ggml-neon-fp16",
         }
     }
 

@@ -70,7 +70,9 @@ impl State {
     pub fn reserve(&mut self, tokens: usize) -> Result<(), Refusal> {
         let used = self.cache.filled() + tokens;
         self.cache.reserve(used)?;
-        self.attention.reserve(tokens, self.cache.padded(used))
+        let positions = self.cache.padded(used);
+        let arithmetic = self.multiplier.arithmetic();
+        self.attention.reserve(tokens, positions, arithmetic)
     }
 }
 

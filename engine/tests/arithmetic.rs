@@ -6,9 +6,11 @@ use engine::numerics::dense::Rows;
 use engine::numerics::half::{Half, round_bf16, round_f16};
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 
-/// Around the vectors and steps of 8 and 16 lanes.
+/// Around the vectors and steps of 4, 8 and 16 lanes.
 const LENGTHS: [usize; 12] = [0, 1, 7, 8, 15, 16, 31, 33, 64, 100, 128, 260];
 const ROWS: usize = 3;
+/// Around the numbers from which on products are tiles.
+const TOKENS: [usize; 6] = [1, 2, 3, 4, 7, 8];
 
 /// Reproducible values of both signs and very different sizes.
 fn values(count: usize, seed: u64) -> Vec<f32> {
@@ -48,18 +50,18 @@ fn results(arithmetic: &dyn Arithmetic, len: usize) -> Vec<f32> {
 
     let mut all = Vec::new();
     let mut out = [0f32; ROWS];
-    arithmetic.dot_f16(f16_rows, &f16(&x), &mut out);
-    all.extend(out);
+    for tokens in TOKENS {
+        arithmetic.dot_f16(f16_rows, &f16(&x), tokens, &mut out);
+        all.extend(out);
+        arithmetic.dot_f32(f32_rows, &x, tokens, &mut out);
+        all.extend(out);
+        if arithmetic.unrounded(tokens, len) {
+            arithmetic.tile_f16(f16_rows, &x, &mut out);
+            all.extend(out);
+        }
+    }
     arithmetic.dot_bf16(bf16_rows, &bf16(&x), &mut out);
     all.extend(out);
-    arithmetic.dot_f32(f32_rows, &x, &mut out);
-    all.extend(out);
-    if len.is_multiple_of(arithmetic.lanes()) {
-        arithmetic.tile_f16(f16_rows, &x, &mut out);
-        all.extend(out);
-        arithmetic.tile_f32(f32_rows, &x, &mut out);
-        all.extend(out);
-    }
     for visible in [len, len / 2] {
         let mut row = x.clone();
         arithmetic.softmax(&mut row, 0.3, visible);
@@ -103,11 +105,15 @@ fn instructions_change_the_speed_and_no_bit() {
 }
 
 #[test]
-fn the_profiles_are_two() {
-    for len in [64, 100, 260] {
-        let of = |profile| results(arithmetic(profile, Kernel::Scalar), len);
-        let (wide, narrow) = (of(Profile::GgmlAvx512), of(Profile::GgmlAvx2));
-        assert_ne!(wide, narrow, "{len}");
+fn no_two_profiles_are_the_same() {
+    for (i, &profile) in Profile::ALL.iter().enumerate() {
+        for &other in &Profile::ALL[i + 1..] {
+            for len in [64, 100, 260] {
+                let of = |profile| results(arithmetic(profile, Kernel::Scalar), len);
+                let names = (profile.name(), other.name());
+                assert_ne!(of(profile), of(other), "{names:?} {len}");
+            }
+        }
     }
 }
 

@@ -30,11 +30,16 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// `out[r]` = f16 row r · f16 activations.
+/// `out[r]` = f16 row r · f16 activations of one of so many tokens.
 #[inline(always)]
-pub fn dot_f16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[Half], out: &mut [f32]) {
+pub fn dot_f16<const L: usize, O: Order<L>>(
+    rows: Rows<Half>,
+    x: &[Half],
+    tokens: usize,
+    out: &mut [f32],
+) {
     for (r, out) in out.iter_mut().enumerate() {
-        *out = lanes::dot_f16::<L, O>(rows.row(r, x.len()), x);
+        *out = O::dot_f16(rows.row(r, x.len()), x, tokens);
     }
 }
 
@@ -46,26 +51,30 @@ pub fn dot_bf16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[Half], out: 
     }
 }
 
-/// `out[r]` = f32 row r · activations, as for a single token.
+/// `out[r]` = f32 row r · activations of one of so many tokens: a tile where there are enough
+/// of them and the rows are whole vectors, a dot product otherwise.
 #[inline(always)]
-pub fn dot_f32<const L: usize, O: Order<L>>(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) {
+pub fn dot_f32<const L: usize, O: Order<L>>(
+    rows: Rows<[u8; 4]>,
+    x: &[f32],
+    tokens: usize,
+    out: &mut [f32],
+) {
+    let tiles = tokens >= O::F32_TILES_FROM && x.len().is_multiple_of(L);
     for (r, out) in out.iter_mut().enumerate() {
-        *out = lanes::dot_f32::<L, O>(rows.row(r, x.len()), x);
+        let row = rows.row(r, x.len());
+        *out = if tiles {
+            lanes::tile::<L, O, _>(row, x, f32::from_le_bytes)
+        } else {
+            lanes::dot_f32::<L, O>(row, x)
+        };
     }
 }
 
-/// `out[r]` = f16 row r · unrounded activations, as for several tokens.
+/// `out[r]` = f16 row r · unrounded activations.
 #[inline(always)]
 pub fn tile_f16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[f32], out: &mut [f32]) {
     for (r, out) in out.iter_mut().enumerate() {
         *out = lanes::tile::<L, O, _>(rows.row(r, x.len()), x, widen_f16);
-    }
-}
-
-/// `out[r]` = f32 row r · activations, as for several tokens.
-#[inline(always)]
-pub fn tile_f32<const L: usize, O: Order<L>>(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) {
-    for (r, out) in out.iter_mut().enumerate() {
-        *out = lanes::tile::<L, O, _>(rows.row(r, x.len()), x, f32::from_le_bytes);
     }
 }

@@ -9,6 +9,8 @@ use super::elementwise;
 use super::ggml_avx2::{self, GgmlAvx2};
 use super::ggml_avx512::{self, GgmlAvx512};
 use super::ggml_avx512_bf16::GgmlAvx512Bf16;
+use super::ggml_neon::{self, GgmlNeon};
+use super::ggml_neon_fp16::GgmlNeonFp16;
 use super::half::Half;
 use super::lanes::{self, Order};
 use crate::kernels::Kernel;
@@ -23,14 +25,15 @@ macro_rules! operations {
     )*) => {
         /// Every float operation of a forward pass, in one profile's order.
         pub trait Arithmetic: Sync {
-            /// Elements computed side by side; some operations take whole vectors only.
-            fn lanes(&self) -> usize;
+            /// Whether so many tokens are multiplied with f16 rows of so many columns unrounded,
+            /// by [`tile_f16`](Self::tile_f16), provided they lie row after row.
+            fn unrounded(&self, tokens: usize, cols: usize) -> bool;
             $( $(#[$doc])* fn $name(&self, $($arg: $ty),*); )*
         }
 
         impl<const L: usize, O: Order<L>> Arithmetic for Portable<L, O> {
-            fn lanes(&self) -> usize {
-                L
+            fn unrounded(&self, tokens: usize, cols: usize) -> bool {
+                tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
             }
             $(
                 fn $name(&self, $($arg: $ty),*) {
@@ -41,8 +44,8 @@ macro_rules! operations {
 
         #[cfg(target_arch = "x86_64")]
         impl<const L: usize, O: Order<L>> Arithmetic for Fused<L, O> {
-            fn lanes(&self) -> usize {
-                L
+            fn unrounded(&self, tokens: usize, cols: usize) -> bool {
+                tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
             }
             $(
                 fn $name(&self, $($arg: $ty),*) {
@@ -59,16 +62,14 @@ macro_rules! operations {
 }
 
 operations! {
-    /// `out[r]` = f16 row r · f16 activations.
-    fn dot_f16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_f16::<L, O>;
+    /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
+    fn dot_f16(rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32]) = dense::dot_f16::<L, O>;
     /// `out[r]` = bfloat16 row r · bfloat16 activations.
     fn dot_bf16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_bf16::<L, O>;
-    /// `out[r]` = f32 row r · activations, as for a single token.
-    fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) = dense::dot_f32::<L, O>;
-    /// `out[r]` = f16 row r · unrounded activations, as for several tokens.
+    /// `out[r]` = f32 row r · activations of one of so many tokens.
+    fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32]) = dense::dot_f32::<L, O>;
+    /// `out[r]` = f16 row r · unrounded activations.
     fn tile_f16(rows: Rows<Half>, x: &[f32], out: &mut [f32]) = dense::tile_f16::<L, O>;
-    /// `out[r]` = f32 row r · activations, as for several tokens.
-    fn tile_f32(rows: Rows<[u8; 4]>, x: &[f32], out: &mut [f32]) = dense::tile_f32::<L, O>;
     /// Softmax of `scale · row` over the first `visible` elements; the others become zero.
     fn softmax(row: &mut [f32], scale: f32, visible: usize) = lanes::softmax::<L, O>;
     /// x / (1 + e^−x), in place.
@@ -92,6 +93,8 @@ pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
         Profile::GgmlAvx512 => instance::<{ ggml_avx512::LANES }, GgmlAvx512>(kernel),
         Profile::GgmlAvx512Bf16 => instance::<{ ggml_avx512::LANES }, GgmlAvx512Bf16>(kernel),
         Profile::GgmlAvx2 => instance::<{ ggml_avx2::LANES }, GgmlAvx2>(kernel),
+        Profile::GgmlNeon => instance::<{ ggml_neon::LANES }, GgmlNeon>(kernel),
+        Profile::GgmlNeonFp16 => instance::<{ ggml_neon::LANES }, GgmlNeonFp16>(kernel),
     }
 }
 

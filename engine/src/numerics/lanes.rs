@@ -1,5 +1,5 @@
 //! The lane code all profiles share: what differs between them is the number of lanes, two
-//! reduction trees and the exponential, gathered in [`Order`].
+//! reduction trees, the exponential and when a product is a tile, gathered in [`Order`].
 //!
 //! Plain arrays and `mul_add`: the bits are the same wherever it runs, the speed depends on what
 //! the compiler may use there (see `instances`).
@@ -8,7 +8,11 @@
 use super::half::{Half, widen_bf16, widen_f16};
 
 /// What makes one profile different from another, for `L` lanes.
-pub trait Order<const L: usize>: Sync + 'static {
+pub trait Order<const L: usize>: Sized + Sync + 'static {
+    /// Fewest tokens whose products with f16 rows are tiles of unrounded activations.
+    const F16_TILES_FROM: usize = 2;
+    /// Fewest tokens whose products with f32 rows are tiles.
+    const F32_TILES_FROM: usize = 2;
     /// Adds up the lanes of a dot product.
     fn sum_dot(lanes: [f32; L]) -> f32;
     /// Adds up the lanes of a product tile and of a softmax.
@@ -17,6 +21,11 @@ pub trait Order<const L: usize>: Sync + 'static {
     fn exp(x: f32) -> f32;
     /// Dot product of two bfloat16 rows.
     fn dot_bf16(a: &[Half], b: &[Half]) -> f32;
+    /// Dot product of an f16 row with the f16 activations of one of so many tokens.
+    #[inline(always)]
+    fn dot_f16(a: &[Half], b: &[Half], _tokens: usize) -> f32 {
+        dot_f16::<L, Self>(a, b)
+    }
 }
 
 /// Four vectors of accumulators over as many whole steps as fit, reduced to one vector; also how

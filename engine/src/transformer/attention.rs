@@ -1,7 +1,7 @@
 //! Scaled dot-product attention over the cache, several query heads to a key head.
 //!
-//! A ubatch of one token and a ubatch of several are different arithmetic: the one rounds the
-//! probabilities to half precision, the other does not.
+//! A ubatch of one token and a ubatch of several are different arithmetic: most profiles round
+//! the probabilities of the one to half precision, and not those of the other.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroUsize;
@@ -25,7 +25,7 @@ pub struct Attention {
     query: Vec<Half>,
     /// (heads, t, n): products with the keys, then probabilities
     weights: Vec<f32>,
-    /// (heads, n): the probabilities of a single token
+    /// (heads, t, n): the probabilities where the arithmetic rounds them, else for t = 1 only
     rounded: Vec<Half>,
     /// (heads, t, head_dim)
     gathered: Vec<f32>,
@@ -78,13 +78,23 @@ impl Attention {
     }
 
     /// Room for `tokens` at once over `positions`.
-    pub fn reserve(&mut self, tokens: usize, positions: usize) -> Result<(), Refusal> {
+    pub fn reserve(
+        &mut self,
+        tokens: usize,
+        positions: usize,
+        arithmetic: &dyn Arithmetic,
+    ) -> Result<(), Refusal> {
         let needed = tokens * positions;
         if self.weights.len() / self.heads < needed {
             self.weights = grow(self.heads, needed.next_power_of_two(), "attention")?;
         }
-        if self.rounded.len() / self.heads < positions {
-            self.rounded = grow(self.heads, positions.next_power_of_two(), "attention")?;
+        let needed = if arithmetic.unrounded(tokens, positions) {
+            positions
+        } else {
+            needed
+        };
+        if self.rounded.len() / self.heads < needed {
+            self.rounded = grow(self.heads, needed.next_power_of_two(), "attention")?;
         }
         Ok(())
     }
@@ -139,7 +149,7 @@ impl Attention {
         let (dim, row, group) = (self.dim, self.heads * self.dim, self.group());
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let Lookup { query, .. } = lookup;
-        let tiles = self.heads == 1 && tokens > 1 && dim.is_multiple_of(arithmetic.lanes());
+        let unrounded = self.heads == 1 && arithmetic.unrounded(tokens, dim);
         round_row_f16(query, &mut self.query);
         let rounded = &self.query[..query.len()];
         let weights = &mut self.weights[..self.heads * tokens * positions];
@@ -147,10 +157,10 @@ impl Attention {
             let keys = lookup.cache.keys(lookup.layer, h / group);
             for (t, out) in head.chunks_exact_mut(positions).enumerate() {
                 let at = t * row + h * dim;
-                if tiles {
+                if unrounded {
                     arithmetic.tile_f16(keys, &query[at..at + dim], out);
                 } else {
-                    arithmetic.dot_f16(keys, &rounded[at..at + dim], out);
+                    arithmetic.dot_f16(keys, &rounded[at..at + dim], tokens, out);
                 }
             }
         });
@@ -161,7 +171,8 @@ impl Attention {
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let (dim, group) = (self.dim, self.group());
         let weights = &self.weights[..self.heads * tokens * positions];
-        if tokens == 1 {
+        let unrounded = arithmetic.unrounded(tokens, positions);
+        if !unrounded {
             round_row_f16(weights, &mut self.rounded);
         }
         let rounded = &self.rounded;
@@ -170,10 +181,10 @@ impl Attention {
             let values = lookup.cache.values(lookup.layer, h / group);
             for (t, out) in head.chunks_exact_mut(dim).enumerate() {
                 let at = (h * tokens + t) * positions;
-                if tokens == 1 {
-                    arithmetic.dot_f16(values, &rounded[at..at + positions], out);
-                } else {
+                if unrounded {
                     arithmetic.tile_f16(values, &weights[at..at + positions], out);
+                } else {
+                    arithmetic.dot_f16(values, &rounded[at..at + positions], tokens, out);
                 }
             }
         });

@@ -67,14 +67,12 @@ impl Multiplier {
         }
     }
 
-    /// One token is rounded to the format of the weights and uses dot products. Several tokens
-    /// use product tiles with unrounded activations where rows are whole vectors, and dot
-    /// products otherwise. bfloat16 always uses dot products.
+    /// Activations are rounded to the format of the weights, except that the arithmetic may take
+    /// those of several tokens unrounded where the weights are f16.
     fn multiply_dense(&mut self, dense: &Dense, activations: &[f32], out: &mut [f32]) {
         let cols = dense.shape.cols;
         let tokens = activations.len() / cols;
         let arithmetic = self.arithmetic;
-        let tiles = tokens > 1 && cols.is_multiple_of(arithmetic.lanes());
         let work = tokens * cols * dense.shape.rows;
         let threads = self.threads_for(work);
         let halves = Rows {
@@ -87,20 +85,19 @@ impl Multiplier {
         };
         let rounded = &mut self.rounded;
         match dense.format {
-            Float::F32 if tiles => product(out, singles, activations, threads, |r, x, out| {
-                arithmetic.tile_f32(r, x, out)
-            }),
             Float::F32 => product(out, singles, activations, threads, |r, x, out| {
-                arithmetic.dot_f32(r, x, out)
+                arithmetic.dot_f32(r, x, tokens, out)
             }),
-            Float::F16 if tiles => product(out, halves, activations, threads, |r, x, out| {
-                arithmetic.tile_f16(r, x, out)
-            }),
+            Float::F16 if arithmetic.unrounded(tokens, cols) => {
+                product(out, halves, activations, threads, |r, x, out| {
+                    arithmetic.tile_f16(r, x, out)
+                })
+            }
             Float::F16 => {
                 let rounded = &mut rounded[..activations.len()];
                 round_row_f16(activations, rounded);
                 product(out, halves, rounded, threads, |r, x, out| {
-                    arithmetic.dot_f16(r, x, out)
+                    arithmetic.dot_f16(r, x, tokens, out)
                 });
             }
             Float::Bf16 => {
