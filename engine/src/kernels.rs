@@ -8,6 +8,7 @@ pub mod lanes;
 pub mod q8_0;
 pub mod q8_k;
 pub mod scalar;
+pub mod whole_blocks;
 
 use crate::encoding;
 use crate::flavor::{tq1_0, tq2_0};
@@ -24,6 +25,15 @@ pub enum Kernel {
     /// x86-64 with AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+}
+
+/// How the products of block-quantised rows are added up, which decides their last bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockOrder {
+    /// In eight running sums, as x86 builds do: what every [`Kernel`] computes.
+    EightLanes,
+    /// The integers of a block first, as aarch64 builds do: see [`whole_blocks`].
+    WholeBlocks,
 }
 
 impl Kernel {

@@ -13,7 +13,7 @@ use crate::bytes::ByteRange;
 use crate::encoding::float::Float;
 use crate::flavor::{self, Detection, Flavor, Shape};
 use crate::gguf::{Gguf, TensorInfo};
-use crate::kernels::Kernel;
+use crate::kernels::{BlockOrder, Kernel};
 use crate::refusal::{Code, Refusal};
 
 pub use parallel::Workspace;
@@ -161,8 +161,14 @@ impl Dense {
 impl Packed {
     /// The product with rows of activations, each as long as a row of the matrix. `out` holds
     /// the outputs of the first token, then those of the second, and so on. The result does not
-    /// depend on the number of threads.
-    pub fn multiply(&self, activations: &[f32], workspace: &mut Workspace, out: &mut [f32]) {
+    /// depend on the number of threads, and on `order` only where the packing has blocks.
+    pub fn multiply(
+        &self,
+        activations: &[f32],
+        order: BlockOrder,
+        workspace: &mut Workspace,
+        out: &mut [f32],
+    ) {
         let Shape { rows, cols } = self.shape;
         let tokens = activations.len() / cols;
         assert_eq!(
@@ -173,7 +179,7 @@ impl Packed {
         assert_eq!(out.len(), tokens * rows, "an output for each row and token");
         match &self.content {
             Content::Ternary(ternary) => ternary.multiply(activations, workspace, out),
-            Content::Blocks(blocks) => blocks.multiply(activations, workspace, out),
+            Content::Blocks(blocks) => blocks.multiply(activations, order, workspace, out),
             Content::Decoded(decoded) => decoded.multiply(activations, workspace, out),
         }
     }

@@ -5,7 +5,7 @@ use super::parallel::{self, Workspace};
 use crate::bytes::ByteRange;
 use crate::encoding::{self, q6_k, q8_0};
 use crate::flavor::{Flavor, Shape, tq1_0, tq2_0};
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, BlockOrder, Kernel, whole_blocks};
 
 /// Which blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,22 +57,39 @@ impl Blocks {
         }
     }
 
-    pub fn multiply(&self, activations: &[f32], workspace: &mut Workspace, out: &mut [f32]) {
+    pub fn multiply(
+        &self,
+        activations: &[f32],
+        order: BlockOrder,
+        workspace: &mut Workspace,
+        out: &mut [f32],
+    ) {
+        use BlockOrder::{EightLanes, WholeBlocks};
         let kernel = self.kernel;
         match self.format {
             Format::Q8_0 => {
                 workspace.q8_0.clear();
-                kernels::q8_0::quantise(activations, &mut workspace.q8_0);
-                let dot = |row: &[u8], activations: &[_]| kernel.q8_0_dot(row, activations);
+                match order {
+                    EightLanes => kernels::q8_0::quantise(activations, &mut workspace.q8_0),
+                    WholeBlocks => whole_blocks::quantise_q8_0(activations, &mut workspace.q8_0),
+                }
+                let tokens = activations.len() / self.shape.cols;
+                let dot = |row: &[u8], activations: &[_]| match order {
+                    EightLanes => kernel.q8_0_dot(row, activations),
+                    WholeBlocks => whole_blocks::q8_0_dot(row, activations, tokens),
+                };
                 self.dot_rows(&workspace.q8_0, dot, workspace, out);
             }
             Format::Tq1_0 | Format::Tq2_0 | Format::Q6K => {
                 workspace.q8_k.clear();
                 kernels::q8_k::quantise(activations, &mut workspace.q8_k);
-                let dot = |row: &[u8], activations: &[_]| match self.format {
-                    Format::Tq1_0 => kernel.tq1_0_dot(row, activations),
-                    Format::Tq2_0 => kernel.tq2_0_dot(row, activations),
-                    _ => kernel.q6_k_dot(row, activations),
+                let dot = |row: &[u8], activations: &[_]| match (self.format, order) {
+                    (Format::Tq1_0, EightLanes) => kernel.tq1_0_dot(row, activations),
+                    (Format::Tq1_0, WholeBlocks) => whole_blocks::tq1_0_dot(row, activations),
+                    (Format::Tq2_0, EightLanes) => kernel.tq2_0_dot(row, activations),
+                    (Format::Tq2_0, WholeBlocks) => whole_blocks::tq2_0_dot(row, activations),
+                    (_, EightLanes) => kernel.q6_k_dot(row, activations),
+                    (_, WholeBlocks) => whole_blocks::q6_k_dot(row, activations),
                 };
                 self.dot_rows(&workspace.q8_k, dot, workspace, out);
             }

@@ -4,6 +4,7 @@
 use super::ggml_avx2::GgmlAvx2;
 use super::half::Half;
 use super::lanes::{Order, finish_bf16};
+use crate::kernels::BlockOrder;
 
 /// Lanes of a vector.
 pub const LANES: usize = 4;
@@ -13,6 +14,7 @@ pub struct GgmlNeon;
 
 impl Order<LANES> for GgmlNeon {
     const F32_TILES_FROM: usize = 4;
+    const BLOCKS: BlockOrder = BlockOrder::WholeBlocks;
 
     #[inline(always)]
     fn sum_dot(lanes: [f32; LANES]) -> f32 {

@@ -9,6 +9,7 @@
 use super::ggml_neon::{GgmlNeon, LANES, add_neighbours};
 use super::half::{Half, widen_f16};
 use super::lanes::Order;
+use crate::kernels::BlockOrder;
 
 /// Halves of a vector.
 const HALVES: usize = 8;
@@ -25,6 +26,7 @@ impl Order<LANES> for GgmlNeonFp16 {
     /// Never: this arithmetic multiplies halves with halves.
     const F16_TILES_FROM: usize = usize::MAX;
     const F32_TILES_FROM: usize = GgmlNeon::F32_TILES_FROM;
+    const BLOCKS: BlockOrder = GgmlNeon::BLOCKS;
 
     #[inline(always)]
     fn sum_dot(lanes: [f32; LANES]) -> f32 {

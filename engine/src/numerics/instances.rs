@@ -13,7 +13,7 @@ use super::ggml_neon::{self, GgmlNeon};
 use super::ggml_neon_fp16::GgmlNeonFp16;
 use super::half::Half;
 use super::lanes::{self, Order};
-use crate::kernels::Kernel;
+use crate::kernels::{BlockOrder, Kernel};
 use std::marker::PhantomData;
 
 /// Declares the operations once: the trait, and its two instances.
@@ -28,12 +28,17 @@ macro_rules! operations {
             /// Whether so many tokens are multiplied with f16 rows of so many columns unrounded,
             /// by [`tile_f16`](Self::tile_f16), provided they lie row after row.
             fn unrounded(&self, tokens: usize, cols: usize) -> bool;
+            /// How products of block-quantised rows are added up.
+            fn block_order(&self) -> BlockOrder;
             $( $(#[$doc])* fn $name(&self, $($arg: $ty),*); )*
         }
 
         impl<const L: usize, O: Order<L>> Arithmetic for Portable<L, O> {
             fn unrounded(&self, tokens: usize, cols: usize) -> bool {
                 tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
+            }
+            fn block_order(&self) -> BlockOrder {
+                O::BLOCKS
             }
             $(
                 fn $name(&self, $($arg: $ty),*) {
@@ -46,6 +51,9 @@ macro_rules! operations {
         impl<const L: usize, O: Order<L>> Arithmetic for Fused<L, O> {
             fn unrounded(&self, tokens: usize, cols: usize) -> bool {
                 tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
+            }
+            fn block_order(&self) -> BlockOrder {
+                O::BLOCKS
             }
             $(
                 fn $name(&self, $($arg: $ty),*) {
@@ -63,11 +71,13 @@ macro_rules! operations {
 
 operations! {
     /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
-    fn dot_f16(rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32]) = dense::dot_f16::<L, O>;
+    fn dot_f16(rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32])
+        = dense::dot_f16::<L, O>;
     /// `out[r]` = bfloat16 row r · bfloat16 activations.
     fn dot_bf16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_bf16::<L, O>;
     /// `out[r]` = f32 row r · activations of one of so many tokens.
-    fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32]) = dense::dot_f32::<L, O>;
+    fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32])
+        = dense::dot_f32::<L, O>;
     /// `out[r]` = f16 row r · unrounded activations.
     fn tile_f16(rows: Rows<Half>, x: &[f32], out: &mut [f32]) = dense::tile_f16::<L, O>;
     /// Softmax of `scale · row` over the first `visible` elements; the others become zero.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::half::{Half, widen_bf16, widen_f16};
+use crate::kernels::BlockOrder;
 
 /// What makes one profile different from another, for `L` lanes.
 pub trait Order<const L: usize>: Sized + Sync + 'static {
@@ -13,6 +14,8 @@ pub trait Order<const L: usize>: Sized + Sync + 'static {
     const F16_TILES_FROM: usize = 2;
     /// Fewest tokens whose products with f32 rows are tiles.
     const F32_TILES_FROM: usize = 2;
+    /// How products of block-quantised rows are added up.
+    const BLOCKS: BlockOrder = BlockOrder::EightLanes;
     /// Adds up the lanes of a dot product.
     fn sum_dot(lanes: [f32; L]) -> f32;
     /// Adds up the lanes of a product tile and of a softmax.

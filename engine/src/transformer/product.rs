@@ -61,7 +61,7 @@ impl Multiplier {
                     NonZeroUsize::MIN => &mut self.alone,
                     _ => &mut self.together,
                 };
-                packed.multiply(activations, workspace, out);
+                packed.multiply(activations, self.arithmetic.block_order(), workspace, out);
             }
             Matrix::Dense(dense) => self.multiply_dense(dense, activations, out),
         }

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 
 use engine::encoding;
 use engine::flavor::{Shape, i2_s_p64, tq1_0, tq2_0};
-use engine::kernels::{Kernel, q8_0, q8_k};
+use engine::kernels::{BlockOrder, Kernel, q8_0, q8_k};
 use engine::matrix::{Matrix, Workspace};
 
 use input::{Kind, Random, Weights};
@@ -221,6 +221,7 @@ fn multiply(matrix: &Matrix, activations: &[f32], threads: usize) -> Vec<f32> {
     };
     let threads = NonZeroUsize::new(threads).expect("at least one thread");
     let mut out = vec![f32::NAN; activations.len() / matrix.cols() * matrix.rows()];
-    packed.multiply(activations, &mut Workspace::new(threads), &mut out);
+    let order = BlockOrder::EightLanes;
+    packed.multiply(activations, order, &mut Workspace::new(threads), &mut out);
     out
 }
