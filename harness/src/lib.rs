@@ -19,6 +19,7 @@
 //! | [`opened`] | a model file on its way into a command |
 //! | [`observation`] | plain data, the only thing that crosses from running to comparing |
 //! | [`case`] | what is to be compared, and how much of it |
+//! | [`isolation`] | foreign code in a process of its own, and what became of it |
 //! | [`coverage`] | what was to be compared, and what was |
 //! | [`metrics`] | how far apart two rows of numbers are |
 //! | [`tolerance`] | the closed ladder of what is demanded, each rung with its reason |
@@ -51,6 +52,8 @@ pub mod examine;
 pub mod exit;
 pub mod fixture;
 pub mod flags;
+#[cfg(unix)]
+pub mod isolation;
 pub mod junit;
 pub mod lint;
 pub mod metrics;

@@ -1,0 +1,27 @@
+//! Code that may abort, hang or eat all memory, kept in a process of its own.
+//!
+//! The worker is this same program, started again. It talks through a socket that it received as
+//! standard input and has moved to a private place, so that nothing the code under suspicion
+//! prints can be mistaken for an answer; everything it does print is kept as its last words. The
+//! worker confines itself before it touches anything foreign: own session, limits on memory, time
+//! and files, death together with whoever started it. Whatever it does then becomes an [`Ended`].
+//!
+//! `rustix` does the system calls: the whole stage needs no `unsafe`, because nothing has to run
+//! between fork and exec.
+#![forbid(unsafe_code)]
+
+mod confinement;
+mod deadline;
+mod death;
+mod frame;
+mod last_words;
+mod limits;
+mod message;
+mod serve;
+mod worker;
+
+pub use self::death::{Death, Ended, Kind};
+pub use self::limits::Limits;
+pub use self::message::{Answer, Hello, PROTOCOL, Reply, Request};
+pub use self::serve::{Channel, Serve, Stop, serve};
+pub use self::worker::Worker;

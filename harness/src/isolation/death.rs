@@ -1,0 +1,151 @@
+//! How a worker ended, if not with an answer.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// The worker lives and does not accept the request.
+    Refused(String),
+    /// The worker is no more.
+    Died(Box<Death>),
+}
+
+/// What it died of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::enum_variant_names)] // the names are those of receipts
+pub enum Kind {
+    /// It ended by itself: a signal, or an exit without an answer.
+    #[serde(rename = "reference_crashed")]
+    Crashed,
+    /// It was ended, because it took too long.
+    #[serde(rename = "reference_timeout")]
+    Timeout,
+    /// It was ended, because what it said was not in the protocol.
+    #[serde(rename = "reference_garbage")]
+    Garbage,
+}
+
+/// The record of a death.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Death {
+    /// What it died of.
+    pub kind: Kind,
+    /// What it had said it would do next.
+    pub phase: String,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// What it exited with, where no signal ended it.
+    pub exit_code: Option<i32>,
+    /// What was wrong with what it said.
+    pub complaint: Option<String>,
+    /// The last line it printed that looks like a failed assertion.
+    pub assertion: Option<String>,
+    /// The last 64 KiB it printed.
+    pub last_words: String,
+    /// The most memory it was seen to hold, in bytes; it may have held more in between.
+    pub memory_seen: u64,
+    /// How long it lived.
+    pub seconds: f64,
+}
+
+impl Kind {
+    /// As in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Crashed => "reference_crashed",
+            Kind::Timeout => "reference_timeout",
+            Kind::Garbage => "reference_garbage",
+        }
+    }
+}
+
+/// The last line that looks like a failed assertion.
+pub fn assertion_in(text: &str) -> Option<String> {
+    const MARKS: [&str; 4] = ["GGML_ASSERT", "GGML_ABORT", "Assertion", "panicked at"];
+    let marked = |line: &&str| MARKS.iter().any(|mark| line.contains(mark));
+    text.lines()
+        .rev()
+        .find(marked)
+        .map(|line| line.trim().to_owned())
+}
+
+/// One line, the same on every machine as far as the cause is.
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} while {}", self.kind.name(), self.phase)?;
+        if self.kind == Kind::Crashed {
+            match (self.signal, self.exit_code) {
+                (Some(signal), _) => write!(f, ", {}", signal_name(signal))?,
+                (None, Some(code)) => write!(f, ", exit code {code}")?,
+                (None, None) => {}
+            }
+        }
+        for words in self.complaint.iter().chain(&self.assertion) {
+            write!(f, ": {words}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Refused(message) => write!(f, "reference_refused: {message}"),
+            Ended::Died(death) => death.fmt(f),
+        }
+    }
+}
+
+/// The signals that end processes, by the numbers that are the same on every Unix we run on.
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        _ => return format!("signal {number}"),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_assertion_is_found_among_the_last_words() {
+        let text = "GGML_ASSERT(a) failed\n  x.c:7: GGML_ASSERT(b) failed\nbacktrace\n";
+        assert_eq!(
+            assertion_in(text).as_deref(),
+            Some("x.c:7: GGML_ASSERT(b) failed")
+        );
+        assert_eq!(assertion_in("all is well"), None);
+    }
+
+    #[test]
+    fn a_death_is_one_line_with_its_cause() {
+        let death = Death {
+            kind: Kind::Crashed,
+            phase: "loading the model".into(),
+            signal: Some(6),
+            exit_code: None,
+            complaint: None,
+            assertion: Some("x.c:7: GGML_ASSERT(b) failed".into()),
+            last_words: "…".into(),
+            memory_seen: 7,
+            seconds: 0.1,
+        };
+        let line =
+            "reference_crashed while loading the model, SIGABRT: x.c:7: GGML_ASSERT(b) failed";
+        assert_eq!(death.to_string(), line);
+    }
+}

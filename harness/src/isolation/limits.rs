@@ -1,0 +1,36 @@
+//! How much a worker may use.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything a worker is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// From asking to the end of the answer, by the clock on the wall.
+    pub patience: Duration,
+    /// Processor time of the whole worker, over all threads, in seconds.
+    pub cpu_seconds: u64,
+    /// Address space in bytes.
+    pub memory: u64,
+    /// Longest file it may write, in bytes.
+    pub file_size: u64,
+}
+
+/// The stack of the thread that runs foreign code: trees of the family keep arrays of variable
+/// length there, which overflow the usual 2 MiB.
+pub const STACK: usize = 64 << 20;
+
+impl Default for Limits {
+    /// Room for a model of a few billion parameters on a busy machine, and for no file at all.
+    fn default() -> Self {
+        Limits {
+            patience: Duration::from_secs(120),
+            cpu_seconds: 240,
+            memory: 16 << 30,
+            file_size: 0,
+        }
+    }
+}

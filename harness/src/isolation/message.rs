@@ -1,0 +1,100 @@
+//! What is said over the channel. Numbers travel beside it, in the array of the same frame.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use engine::Token;
+use serde::{Deserialize, Serialize};
+
+use crate::case::Case;
+use crate::observation::Lane;
+
+/// Grows with every change of the messages. Both sides are the same program, so a difference
+/// means that the file was replaced while it ran.
+pub const PROTOCOL: u32 = 1;
+
+/// What the worker is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Look at a case.
+    Observe {
+        /// The case.
+        case: Case,
+        /// The model file.
+        model: PathBuf,
+        /// Threads to compute with.
+        threads: usize,
+    },
+}
+
+/// What the worker says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reply {
+    /// It is there, and this is who it is.
+    Hello(Hello),
+    /// What it does next; said before anything that may be its last act.
+    Phase {
+        /// In words.
+        name: String,
+    },
+    /// The array holds the rows of these positions.
+    Logits {
+        /// How they were computed.
+        lane: Lane,
+        /// Which positions, ascending.
+        positions: Vec<usize>,
+    },
+    /// The array holds this node.
+    Node {
+        /// `name|OP#occurrence`.
+        key: String,
+        /// Outermost first.
+        shape: Vec<usize>,
+    },
+    /// The last of an answer.
+    Answer(Answer),
+    /// It does not accept the request.
+    Refused {
+        /// Why.
+        message: String,
+    },
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the worker.
+    pub protocol: u32,
+    /// Which generation of the interface the library has.
+    pub api: String,
+    /// The library's own line about the instruction sets it was compiled for.
+    pub system_info: String,
+    /// SHA-256 of each library file, the one with the model code first.
+    pub sha256: Vec<String>,
+    /// Whether it multiplies the two-bit weights of the fixtures itself.
+    pub knows_i2_s: bool,
+    /// Structure sizes, paths, the compiler of the layer in front of the library.
+    pub details: BTreeMap<String, String>,
+    /// The floating-point control register before and after the library was loaded.
+    pub control_word: [u64; 2],
+}
+
+/// What is left to say once the arrays are through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Of the file that was loaded.
+    pub model_sha256: String,
+    /// The prompt as ids.
+    pub tokens: Vec<Token>,
+    /// Length of a row of logits.
+    pub vocab_size: usize,
+    /// The greedy continuation.
+    pub greedy: Vec<Token>,
+    /// Its text.
+    pub greedy_text: String,
+}

@@ -1,0 +1,111 @@
+//! The worker's side: confine yourself, say who you are, answer until nobody asks any more.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use super::confinement::{confine, leave_home, take_channel};
+use super::frame::{self, Broken};
+use super::limits::{Limits, STACK};
+use super::message::{Answer, Hello, Reply, Request};
+use crate::exit::{Exit, Failure};
+
+/// The way to whoever asks.
+pub struct Channel(UnixStream);
+
+/// Why a worker does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// It does not accept what it was asked.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody listens any more.
+    #[error(transparent)]
+    Gone(#[from] io::Error),
+}
+
+/// Something that answers requests.
+pub trait Serve {
+    /// Answers; arrays and phases go to the channel meanwhile.
+    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop>;
+}
+
+impl Channel {
+    /// Says what comes next, before anything that may be the last act.
+    pub fn phase(&mut self, name: &str) -> io::Result<()> {
+        let name = name.to_owned();
+        self.say(&Reply::Phase { name }, &[])
+    }
+
+    /// Says something with an array beside it.
+    pub fn say(&mut self, reply: &Reply, values: &[f32]) -> io::Result<()> {
+        frame::write(&mut self.0, reply, values)
+    }
+
+    /// The socket itself, for those who mean to break the rules.
+    pub fn raw(&mut self) -> &mut UnixStream {
+        &mut self.0
+    }
+}
+
+/// Runs a worker to its end. `start` brings to life whoever answers, after the confinement and on
+/// a thread with a large stack.
+pub fn serve<S: Serve>(
+    start: impl FnOnce(&mut Channel) -> Result<(S, Hello), Stop> + Send + 'static,
+) -> Result<Exit, Failure> {
+    let misplaced = |e: io::Error| {
+        Failure::input(format!(
+            "a worker is started by this program itself, never by hand: {e}"
+        ))
+    };
+    let mut stream = take_channel().map_err(misplaced)?;
+    leave_home().map_err(Failure::environment)?;
+    let (limits, _): (Limits, _) = match frame::read(&mut stream) {
+        Ok(limits) => limits,
+        Err(Broken::End) => return Ok(Exit::Agrees),
+        Err(broken) => return Err(Failure::environment(format!("{broken:?}"))),
+    };
+    confine(&limits).map_err(Failure::environment)?;
+    let roomy = std::thread::Builder::new().stack_size(STACK);
+    let served = roomy
+        .spawn(move || answer_all(start, Channel(stream)))
+        .map_err(Failure::environment)?;
+    match served.join() {
+        Ok(Ok(())) => Ok(Exit::Agrees),
+        Ok(Err(gone)) => Err(Failure::environment(gone)),
+        // It has said so on standard error.
+        Err(_) => Ok(Exit::ReferenceDied),
+    }
+}
+
+fn answer_all<S: Serve>(
+    start: impl FnOnce(&mut Channel) -> Result<(S, Hello), Stop>,
+    mut channel: Channel,
+) -> io::Result<()> {
+    let mut server = match start(&mut channel) {
+        Ok((server, hello)) => {
+            channel.say(&Reply::Hello(hello), &[])?;
+            server
+        }
+        Err(stop) => return refuse(&mut channel, stop),
+    };
+    loop {
+        let request = match frame::read(&mut channel.0) {
+            Ok((request, _)) => request,
+            Err(Broken::End) => return Ok(()),
+            Err(Broken::Io(e)) => return Err(e),
+            Err(Broken::Garbage(what)) => return Err(io::Error::other(what)),
+        };
+        match server.answer(request, &mut channel) {
+            Ok(answer) => channel.say(&Reply::Answer(answer), &[])?,
+            Err(stop) => refuse(&mut channel, stop)?,
+        }
+    }
+}
+
+fn refuse(channel: &mut Channel, stop: Stop) -> io::Result<()> {
+    match stop {
+        Stop::Refused(message) => channel.say(&Reply::Refused { message }, &[]),
+        Stop::Gone(e) => Err(e),
+    }
+}

@@ -1,0 +1,224 @@
+//! The other side of the channel: starts a worker, waits no longer than it may, and finds out what
+//! became of it.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::deadline::Patient;
+use super::death::{Death, Ended, Kind, assertion_in};
+use super::frame::{self, Broken};
+use super::last_words::LastWords;
+use super::limits::Limits;
+use super::message::{Hello, PROTOCOL, Reply, Request};
+
+/// How long a worker whose channel is closed may take to end by itself, so that the signal that
+/// ended it is its own and not ours.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A worker, alive as far as anybody knows. Dropping it ends its whole session.
+pub struct Worker {
+    child: Child,
+    stream: UnixStream,
+    words: LastWords,
+    phase: String,
+    memory_seen: u64,
+    began: Instant,
+    limits: Limits,
+    /// How it ended, once it was laid to rest. Its number may be somebody else's from then on.
+    status: Option<ExitStatus>,
+}
+
+impl Worker {
+    /// Starts one and waits for its hello.
+    pub fn start(command: Command, limits: Limits) -> Result<(Self, Hello), Ended> {
+        let mut worker = Self::spawn(command, limits).map_err(stillborn)?;
+        let until = Instant::now() + limits.patience;
+        match worker.next(until)? {
+            (Reply::Hello(hello), _) if hello.protocol == PROTOCOL => Ok((worker, hello)),
+            (Reply::Hello(hello), _) => {
+                let theirs = hello.protocol;
+                Err(worker.garbage(format!("it speaks protocol {theirs}, not {PROTOCOL}")))
+            }
+            (reply, _) => Err(worker.garbage(format!("it began with {reply:?}"))),
+        }
+    }
+
+    /// Asks. `take` is handed every reply until one of them is the last; it complains about those
+    /// it cannot accept.
+    pub fn ask<T>(
+        &mut self,
+        request: &Request,
+        mut take: impl FnMut(Reply, Vec<f32>) -> Result<Option<T>, String>,
+    ) -> Result<T, Ended> {
+        let until = Instant::now() + self.limits.patience;
+        // Whoever does not read is found out when nothing comes back.
+        let _ = frame::write(&mut self.stream, request, &[]);
+        loop {
+            let (reply, values) = self.next(until)?;
+            match take(reply, values) {
+                Ok(None) => {}
+                Ok(Some(done)) => return Ok(done),
+                Err(complaint) => return Err(self.garbage(complaint)),
+            }
+        }
+    }
+
+    /// The most memory it was seen to hold, in bytes.
+    pub fn memory_seen(&self) -> u64 {
+        self.memory_seen
+    }
+
+    fn spawn(mut command: Command, limits: Limits) -> io::Result<Self> {
+        let (mut stream, theirs) = UnixStream::pair()?;
+        let (heard, said) = io::pipe()?;
+        command.stdin(OwnedFd::from(theirs));
+        command.stdout(said.try_clone()?).stderr(said);
+        command.env("RUST_BACKTRACE", "0");
+        let child = command.spawn()?;
+        // It holds the other ends as well; open here, they would hide the death.
+        drop(command);
+        stream.set_write_timeout(Some(limits.patience))?;
+        let mut worker = Worker {
+            child,
+            words: LastWords::of(heard),
+            phase: "starting".into(),
+            memory_seen: 0,
+            began: Instant::now(),
+            limits,
+            status: None,
+            stream: stream.try_clone()?,
+        };
+        // A child that is dead already is found out when nothing comes back.
+        let _ = frame::write(&mut stream, &worker.limits, &[]);
+        worker.memory_seen = memory_of(worker.child.id()).unwrap_or(0);
+        Ok(worker)
+    }
+
+    /// The next thing it says that is not a phase.
+    fn next(&mut self, until: Instant) -> Result<(Reply, Vec<f32>), Ended> {
+        loop {
+            let (pid, seen) = (self.child.id(), &mut self.memory_seen);
+            let mut glance = || *seen = (*seen).max(memory_of(pid).unwrap_or(0));
+            let mut patient = Patient {
+                stream: &self.stream,
+                until,
+                glance: &mut glance,
+            };
+            match frame::read(&mut patient) {
+                Ok((Reply::Phase { name }, _)) => self.phase = name,
+                Ok((Reply::Refused { message }, _)) => return Err(Ended::Refused(message)),
+                Ok(frame) => return Ok(frame),
+                Err(Broken::End) => return Err(self.bury(Kind::Crashed, None)),
+                Err(Broken::Garbage(what)) => return Err(self.garbage(what)),
+                Err(Broken::Io(e)) if e.kind() == io::ErrorKind::TimedOut => {
+                    let waited = format!("no answer within {:?}", self.limits.patience);
+                    return Err(self.bury(Kind::Timeout, Some(waited)));
+                }
+                Err(Broken::Io(e)) => return Err(self.garbage(e.to_string())),
+            }
+        }
+    }
+
+    fn garbage(&mut self, complaint: String) -> Ended {
+        self.bury(Kind::Garbage, Some(complaint))
+    }
+
+    /// Ends it, if it has not ended, and writes down what it died of.
+    fn bury(&mut self, kind: Kind, complaint: Option<String>) -> Ended {
+        let by_itself = kind != Kind::Timeout && self.ends_by_itself();
+        let status = self.end().filter(|_| by_itself);
+        let signal = status.and_then(|status| status.signal());
+        let well = status.is_some_and(|status| status.success());
+        let (kind, complaint) = match kind {
+            _ if signal == Some(Signal::XCPU.as_raw()) => {
+                let most = self.limits.cpu_seconds;
+                let used = format!("it used its {most} s of processor time");
+                (Kind::Timeout, Some(used))
+            }
+            // Half a frame is what a crash leaves behind.
+            Kind::Garbage if by_itself && !well => (Kind::Crashed, None),
+            Kind::Crashed if !by_itself => {
+                let complaint = "it closed its channel and went on".to_owned();
+                (Kind::Garbage, Some(complaint))
+            }
+            _ => (kind, complaint),
+        };
+        let last_words = self.words.text();
+        Ended::Died(Box::new(Death {
+            kind,
+            phase: self.phase.clone(),
+            signal,
+            exit_code: status.and_then(|status| status.code()),
+            complaint,
+            assertion: assertion_in(&last_words),
+            last_words,
+            memory_seen: self.memory_seen,
+            seconds: self.began.elapsed().as_secs_f64(),
+        }))
+    }
+
+    /// Waits a little for its end, without laying it to rest: as long as it lies there, its number
+    /// stands for its session and for nobody else.
+    fn ends_by_itself(&self) -> bool {
+        let until = Instant::now() + GRACE;
+        let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(WaitId::Pid(Pid::from_child(&self.child)), only_look) {
+                Ok(Some(_)) => return true,
+                Ok(None) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// Ends the whole session and lays the worker to rest.
+    fn end(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            // Both fail only where there is nobody left to end; a worker that has not yet founded
+            // its session is alone.
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = self.child.kill();
+            self.status = self.child.wait().ok();
+        }
+        self.status
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The peak so far, as the kernel counts it; nothing for the dead and on other systems.
+fn memory_of(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn stillborn(error: io::Error) -> Ended {
+    Ended::Died(Box::new(Death {
+        kind: Kind::Crashed,
+        phase: "starting".into(),
+        signal: None,
+        exit_code: None,
+        complaint: Some(error.to_string()),
+        assertion: None,
+        last_words: String::new(),
+        memory_seen: 0,
+        seconds: 0.0,
+    }))
+}

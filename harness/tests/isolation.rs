@@ -1,0 +1,301 @@
+//! Workers that do everything a worker must not: each misdeed becomes its outcome, within its
+//! limit, and whoever is asked next still answers.
+//!
+//! The rogues are this test program, started again with [`MISDEED`] set.
+#![cfg(unix)]
+
+use std::io::Write;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use harness::isolation::{
+    Answer, Channel, Death, Ended, Hello, Kind, Limits, PROTOCOL, Reply, Request, Serve, Stop,
+    Worker, serve,
+};
+
+/// Names what the worker does wrong.
+const MISDEED: &str = "HARNESS_TEST_MISDEED";
+
+/// The worker's entry: does nothing unless this program was started as one.
+#[test]
+fn rogue() {
+    if let Ok(misdeed) = std::env::var(MISDEED) {
+        let ended = serve(move |channel| greet(channel, misdeed));
+        std::process::exit(ended.map_or(101, |exit| exit as i32));
+    }
+}
+
+fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop> {
+    channel.phase("opening the library")?;
+    let protocol = match &misdeed[..] {
+        "no hello" => return Err(Stop::Refused("there is no such library".into())),
+        "old protocol" => PROTOCOL - 1,
+        _ => PROTOCOL,
+    };
+    let hello = Hello {
+        protocol,
+        api: "rogue".into(),
+        system_info: String::new(),
+        sha256: Vec::new(),
+        knows_i2_s: false,
+        details: Default::default(),
+        control_word: [0; 2],
+    };
+    Ok((Rogue(misdeed), hello))
+}
+
+struct Rogue(String);
+
+impl Serve for Rogue {
+    fn answer(&mut self, _: Request, channel: &mut Channel) -> Result<Answer, Stop> {
+        channel.phase("decoding the prompt")?;
+        match &self.0[..] {
+            "abort" => {
+                eprintln!("/src/ggml.c:6057: GGML_ASSERT(k >= 8*QK_IQ1BN) failed");
+                eprintln!("a backtrace");
+                std::process::abort();
+            }
+            "segfault" => {
+                let nowhere = std::hint::black_box(64) as *mut u8;
+                // SAFETY: none. The page is not mapped, and the death is what is wanted.
+                unsafe { nowhere.write_volatile(1) };
+            }
+            "panic" => panic!("a rogue's panic"),
+            "exit" => std::process::exit(17),
+            "sleep" => std::thread::sleep(Duration::from_secs(600)),
+            "spin" => spin(),
+            "eat" => eat(),
+            "write a file" => {
+                let path = std::env::temp_dir().join(format!("rogue-{}", std::process::id()));
+                let mut file = std::fs::File::create(&path)?;
+                let _ = std::fs::remove_file(path);
+                file.write_all(b"something")?;
+            }
+            "garbage" => channel
+                .raw()
+                .write_all(b"llama_new_context_with_model: n_ctx = 512")?,
+            "truncated" => {
+                channel
+                    .raw()
+                    .write_all(b"hrn1\x40\0\0\0\0\0\0\0{\"reply\":")?;
+                std::process::exit(0);
+            }
+            "closes" => {
+                channel.raw().shutdown(std::net::Shutdown::Both)?;
+                std::thread::sleep(Duration::from_secs(600));
+            }
+            "refuse" => return Err(Stop::Refused("unknown model architecture: 'rogue'".into())),
+            "chatter" => println!("{}", "noise on standard output\n".repeat(10_000)),
+            "child" => {
+                let child = Command::new("sleep").arg("600").spawn()?;
+                eprintln!("child {}", child.id());
+                std::process::abort();
+            }
+            other => assert_eq!(other, "nothing"),
+        }
+        Ok(Answer {
+            model_sha256: "0".repeat(64),
+            tokens: vec![1, 2],
+            vocab_size: 3,
+            greedy: Vec::new(),
+            greedy_text: String::new(),
+        })
+    }
+}
+
+fn spin() -> ! {
+    let mut number = 0_u64;
+    loop {
+        number = std::hint::black_box(number.wrapping_add(1));
+    }
+}
+
+fn eat() -> ! {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(std::hint::black_box(vec![1_u8; 16 << 20]));
+    }
+}
+
+/// Limits that nobody reaches by being slow, only by being a rogue.
+fn limits() -> Limits {
+    Limits {
+        patience: Duration::from_secs(60),
+        cpu_seconds: 30,
+        memory: 1 << 30,
+        file_size: 0,
+    }
+}
+
+fn ask(misdeed: &str, limits: Limits) -> Result<Answer, Ended> {
+    let mut command = Command::new(std::env::current_exe().expect("a test knows its own file"));
+    command.args(["rogue", "--exact", "--nocapture"]);
+    command.env(MISDEED, misdeed);
+    let (mut worker, _) = Worker::start(command, limits)?;
+    let case = harness::case::parse(
+        br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
+        "ubatch": 9, "recordings": ["r"], "tokens": 1, "positions": [0], "nodes": 0,
+        "greedy_steps": 3}]}"#,
+    );
+    let request = Request::Observe {
+        case: case.expect("sound").remove(0),
+        model: "m".into(),
+        threads: 1,
+    };
+    worker.ask(&request, |reply, _| match reply {
+        Reply::Answer(answer) => Ok(Some(answer)),
+        other => Err(format!("{other:?} was not expected")),
+    })
+}
+
+#[track_caller]
+fn death(misdeed: &str, limits: Limits) -> Death {
+    match ask(misdeed, limits) {
+        Err(Ended::Died(death)) => *death,
+        other => panic!("{misdeed}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn crash(misdeed: &str) -> Death {
+    let death = death(misdeed, limits());
+    assert_eq!(death.kind, Kind::Crashed, "{death}");
+    assert_eq!(death.phase, "decoding the prompt");
+    death
+}
+
+#[test]
+fn who_does_nothing_wrong_answers_and_noise_is_no_answer() {
+    for harmless in ["nothing", "chatter"] {
+        let answer = ask(harmless, limits()).expect(harmless);
+        assert_eq!(answer.tokens, [1, 2]);
+    }
+}
+
+#[test]
+fn an_abort_is_a_crash_with_the_assertion_that_failed() {
+    let death = crash("abort");
+    assert_eq!((death.signal, death.exit_code), (Some(6), None));
+    let assertion = death.assertion.as_deref().expect("found");
+    assert_eq!(
+        assertion,
+        "/src/ggml.c:6057: GGML_ASSERT(k >= 8*QK_IQ1BN) failed"
+    );
+    assert!(
+        death.last_words.contains("a backtrace"),
+        "{}",
+        death.last_words
+    );
+    assert!(death.memory_seen > 0 || !cfg!(target_os = "linux"));
+}
+
+#[test]
+fn a_segmentation_fault_is_a_crash_with_its_signal() {
+    assert_eq!(crash("segfault").signal, Some(11));
+}
+
+#[test]
+fn a_panic_and_an_exit_without_an_answer_are_crashes() {
+    let death = crash("panic");
+    assert!(death.last_words.contains("a rogue's panic"), "{death}");
+    assert_eq!(crash("exit").exit_code, Some(17));
+}
+
+#[test]
+fn silence_is_a_timeout_within_its_limit() {
+    let patience = Duration::from_secs(2);
+    let began = Instant::now();
+    let death = death(
+        "sleep",
+        Limits {
+            patience,
+            ..limits()
+        },
+    );
+    assert_eq!(death.kind, Kind::Timeout, "{death}");
+    assert_eq!(death.phase, "decoding the prompt");
+    assert!(began.elapsed() >= patience && began.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn an_endless_loop_is_a_timeout_by_processor_time() {
+    let cpu_seconds = 1;
+    let death = death(
+        "spin",
+        Limits {
+            cpu_seconds,
+            ..limits()
+        },
+    );
+    assert_eq!(death.kind, Kind::Timeout, "{death}");
+    assert!(death.to_string().contains("processor time"), "{death}");
+}
+
+#[test]
+fn runaway_memory_is_a_crash_below_the_limit() {
+    let death = crash("eat");
+    assert!(
+        death.memory_seen <= limits().memory,
+        "{}",
+        death.memory_seen
+    );
+}
+
+#[test]
+fn a_file_nobody_allowed_is_a_crash() {
+    assert_eq!(crash("write a file").signal, Some(25));
+}
+
+#[test]
+fn words_outside_the_protocol_are_garbage() {
+    for (misdeed, complaint) in [
+        ("garbage", "begins no frame"),
+        ("truncated", "ended within a frame"),
+        ("closes", "closed its channel"),
+    ] {
+        let death = death(misdeed, limits());
+        assert_eq!(death.kind, Kind::Garbage, "{misdeed}: {death}");
+        assert!(death.to_string().contains(complaint), "{misdeed}: {death}");
+    }
+    let death = death("old protocol", limits());
+    assert_eq!(
+        (death.kind, &death.phase[..]),
+        (Kind::Garbage, "opening the library")
+    );
+}
+
+#[test]
+fn a_refusal_is_no_death() {
+    for (misdeed, words) in [
+        ("refuse", "unknown model architecture: 'rogue'"),
+        ("no hello", "there is no such library"),
+    ] {
+        assert_eq!(ask(misdeed, limits()), Err(Ended::Refused(words.into())));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_worker_started_ends_with_it() {
+    let death = crash("child");
+    let child = death
+        .last_words
+        .lines()
+        .find_map(|line| line.strip_prefix("child "));
+    let status = format!("/proc/{}/stat", child.expect("said"));
+    let gone = || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
+    let until = Instant::now() + Duration::from_secs(10);
+    while !gone() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(gone(), "the worker's own child outlived it");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_a_death_too() {
+    let command = Command::new("/there/is/no/such/program");
+    let Err(Ended::Died(death)) = Worker::start(command, limits()) else {
+        panic!("it started");
+    };
+    assert_eq!((death.kind, &death.phase[..]), (Kind::Crashed, "starting"));
+}
