@@ -1,21 +1,36 @@
 //! Many cases in a row: what one death costs is one case, and what is finished is kept.
 #![forbid(unsafe_code)]
 
+pub mod resume;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use self::resume::Plan;
 use crate::case::Case;
 use crate::examine::examine;
 use crate::exit::Failure;
 use crate::provenance::{Input, Machine};
-use crate::receipt::{CaseReceipt, Circumstances, Failed, InputFile, Receipt, Status};
+use crate::receipt::{
+    CaseReceipt, Circumstances, Failed, InputFile, LiveReference, Receipt, Status,
+};
 use crate::runner::{Runner, Subject, Task};
 use crate::suite::Suite;
+
+/// A reference that computes now, and where it comes from.
+pub struct Live {
+    /// Who computes.
+    pub runner: Box<dyn Runner>,
+    /// What the receipt says about it, once it has answered.
+    pub facts: LiveReference,
+}
 
 /// A run over some cases.
 pub struct Campaign {
     suite: Suite,
+    live: Vec<Live>,
+    finished: Option<Receipt>,
     subjects: Vec<Box<dyn Subject>>,
     threads: usize,
     started: (Instant, SystemTime),
@@ -31,6 +46,8 @@ impl Campaign {
     pub fn new(suite: Suite, subjects: Vec<Box<dyn Subject>>, threads: usize) -> Self {
         Campaign {
             suite,
+            live: Vec::new(),
+            finished: None,
             subjects,
             threads,
             started: (Instant::now(), SystemTime::now()),
@@ -40,6 +57,17 @@ impl Campaign {
             cases: Vec::new(),
             failures: Vec::new(),
         }
+    }
+
+    /// Asks these references, too, in every case.
+    pub fn with_references(self, live: Vec<Live>) -> Self {
+        Campaign { live, ..self }
+    }
+
+    /// Takes over the cases that an earlier run of the same kind has finished.
+    pub fn resuming(self, earlier: Receipt) -> Self {
+        let finished = Some(earlier);
+        Campaign { finished, ..self }
     }
 
     /// The fixtures it runs on.
@@ -73,10 +101,7 @@ impl Campaign {
             let (input, _) = Input::read(model).map_err(refused)?;
             self.models.insert(model.to_owned(), input);
         }
-        let task = Task {
-            case,
-            model: &self.models[model],
-        };
+        let model = &self.models[model];
         let place = |name: &str| case.recordings.iter().position(|r| r == name);
         let recordings = self.suite.recordings.iter_mut();
         let mut asked: Vec<(usize, &mut dyn Runner)> = recordings
@@ -84,11 +109,36 @@ impl Campaign {
             .collect();
         asked.sort_by_key(|(place, _)| *place);
         let mut references: Vec<&mut dyn Runner> = asked.into_iter().map(|(_, r)| r).collect();
+        for live in &mut self.live {
+            references.push(live.runner.as_mut());
+        }
         let mut subjects: Vec<&mut dyn Subject> = Vec::new();
         for subject in &mut self.subjects {
             subjects.push(subject.as_mut());
         }
-        examine(task, &mut subjects, &mut references)
+        if let Some(earlier) = &self.finished {
+            let plan = Plan {
+                case,
+                model,
+                subjects: &subjects.iter().map(|s| s.identity()).collect::<Vec<_>>(),
+                references: &references.iter().map(|r| r.identity()).collect::<Vec<_>>(),
+            };
+            if let Some(done) = resume::finished(earlier, &plan) {
+                return Ok(done.clone());
+            }
+        }
+        examine(Task { case, model }, &mut subjects, &mut references)
+    }
+
+    /// The live references that answered in some case so far.
+    fn answered(&self) -> Vec<LiveReference> {
+        let comparisons = || self.cases.iter().flat_map(|c| &c.claims.comparisons);
+        let answers = |live: &&Live| {
+            let identity = live.runner.identity();
+            comparisons().any(|c| c.reference == identity && c.is_answered())
+        };
+        let answered = self.live.iter().filter(answers);
+        answered.map(|live| live.facts.clone()).collect()
     }
 
     fn receipt(&self) -> Receipt {
@@ -101,6 +151,7 @@ impl Campaign {
             seconds: began.elapsed().as_secs_f64(),
             threads: self.threads,
             machine: self.machine.clone(),
+            references: self.answered(),
             changed_inputs: changed.map(shown).collect(),
             inputs: inputs()
                 .map(|input| InputFile {

@@ -38,10 +38,14 @@ pub struct Case {
     pub nodes: usize,
     /// Steps of the greedy continuation compared.
     pub greedy_steps: usize,
+    /// Known references that answer this case whenever they are asked: from these, declining it is
+    /// a gap, from any other it is their right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub live: Vec<String>,
 }
 
 /// How much of everything a case asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Declared {
     /// Ids of the prompt.
     pub tokens: usize,

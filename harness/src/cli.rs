@@ -30,6 +30,9 @@ enum Command {
     Check(check::Args),
     Fixtures(fixtures::Args),
     Receipt(receipt::Args),
+    #[cfg(unix)]
+    #[command(hide = true)]
+    Worker(crate::command::worker::Args),
     #[command(hide = true, name = apart::COMMAND)]
     RenderChat,
 }
@@ -68,6 +71,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args),
         Command::Fixtures(args) => fixtures::run(args),
         Command::Receipt(args) => receipt::run(args),
+        #[cfg(unix)]
+        Command::Worker(args) => crate::command::worker::run(args),
         Command::RenderChat => render_chat::run(),
     }
 }

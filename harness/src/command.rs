@@ -10,3 +10,5 @@ pub mod inspect;
 pub mod receipt;
 pub mod render_chat;
 pub mod tokenize;
+#[cfg(unix)]
+pub mod worker;

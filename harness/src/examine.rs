@@ -1,21 +1,26 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 #![forbid(unsafe_code)]
 
+pub mod asking;
+
 use std::time::Instant;
 
+use self::asking::{Asked, Subjects};
 use crate::compare::{Findings, Incomparable, compare};
 use crate::coverage::Coverage;
 use crate::observation::{Identity, Observation};
 use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Status,
-    Validation,
+    Validation, Witness,
 };
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
 use crate::tolerance::Tolerance;
 use crate::verdict::Verdict;
 
-/// Examines the first of `subjects` against every reference, and the other subjects, which are
-/// the same engine run another way, against the first.
+/// Examines the first of `subjects` against every reference, each in its own arithmetic as far as
+/// the subject knows it, and the other subjects, which are the same engine run another way,
+/// against the first. References that compute now are first compared with themselves, and then
+/// with each other and with the recordings.
 pub fn examine(
     task: Task<'_>,
     subjects: &mut [&mut dyn Subject],
@@ -28,34 +33,29 @@ pub fn examine(
         .ok_or_else(|| failed(RunError::NoAnswer("no engine was asked".into())))?;
     let facts = guarded(|| first.facts(task)).map_err(failed)?;
     let ours = guarded(|| first.observe(task)).map_err(failed)?;
+    let mut ours = Subjects::new(*first, ours);
 
-    let mut measured = Vec::new();
+    let mut pairs = Pairs::new(task);
+    let asked: Vec<Asked> = references
+        .iter_mut()
+        .map(|r| Asked::ask(*r, task))
+        .collect();
     let mut comparisons = Vec::new();
-    for reference in references {
-        let seen = guarded(|| reference.observe(task));
-        let found = seen
-            .map_err(unanswered)
-            .and_then(|theirs| compare(task.case, &theirs, &ours).map_err(incomparable));
-        let identity = reference.identity();
-        let tolerance = Tolerance::between(&identity.profile, &ours.identity.profile);
-        let comparison = Comparison::conclude(
-            identity,
-            reference.is_live(),
-            tolerance,
-            task.case.declared(),
-            found.as_ref().map_err(Clone::clone),
-        );
-        measured.push(numbers(&comparison.reference, found.ok()));
-        comparisons.push(comparison);
+    for theirs in &asked {
+        let ours = ours.like(task, &theirs.identity.profile).map_err(failed)?;
+        comparisons.push(pairs.with_reference(theirs, ours));
     }
+    let ours = ours.own();
     let mut repetitions = Vec::new();
     for other in others {
         let seen = guarded(|| other.observe(task)).map_err(failed)?;
-        let found = compare(task.case, &ours, &seen).map_err(incomparable);
-        let repetition = repetition(task, &ours, other.identity(), &found);
-        measured.push(numbers(&repetition.reference, found.ok()));
-        repetitions.push(repetition);
+        repetitions.push(pairs.exact(ours, &seen, false));
     }
+    let mut controls = Vec::new();
+    for (seen, again) in asked.iter().flat_map(Asked::repeated) {
+        controls.push(pairs.exact(seen, again, true));
+    }
+    let witnesses = pairs.among(&asked);
     let mut claims = Claims {
         schema_version: SCHEMA,
         case: task.case.name.clone(),
@@ -70,47 +70,126 @@ pub fn examine(
             flavor: facts.flavor,
         },
         validation: Validation::rust(),
-        engine: engine(&ours, facts.kernel),
-        tokens: ours.tokens,
-        greedy: ours.greedy.tokens,
-        greedy_text: ours.greedy.text,
+        engine: Engine {
+            identity: ours.identity.clone(),
+            kernel: facts.kernel,
+        },
+        tokens: ours.tokens.clone(),
+        greedy: ours.greedy.tokens.clone(),
+        greedy_text: ours.greedy.text.clone(),
         comparisons,
         repetitions,
+        controls,
+        witnesses,
         coverage: Coverage::default(),
         status: Status::Incomplete,
     };
     claims.conclude();
     Ok(CaseReceipt {
         claims,
-        measured,
+        measured: pairs.measured,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
 
-/// The same engine run another way: every bit, and every node it shows, whoever else shows it.
-fn repetition(
-    task: Task<'_>,
-    ours: &Observation,
-    identity: Identity,
-    found: &Result<Findings, Verdict>,
-) -> Comparison {
-    let mut declared = task.case.declared();
-    declared.nodes = ours.trace.len();
-    let found = found.as_ref().map_err(Clone::clone);
-    Comparison::conclude(identity, false, Tolerance::Exact, declared, found)
+/// Compares pairs of observations and keeps the numbers, in the order of the comparisons.
+struct Pairs<'a> {
+    task: Task<'a>,
+    measured: Vec<Measured>,
 }
 
-fn engine(ours: &Observation, kernel: String) -> Engine {
-    Engine {
-        identity: ours.identity.clone(),
-        kernel,
+impl<'a> Pairs<'a> {
+    fn new(task: Task<'a>) -> Self {
+        let measured = Vec::new();
+        Pairs { task, measured }
     }
-}
 
-fn numbers(with: &Identity, findings: Option<Findings>) -> Measured {
-    Measured {
-        with: with.name.clone(),
-        findings,
+    /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
+    fn with_reference(&mut self, theirs: &Asked, ours: &Observation) -> Comparison {
+        let case = self.task.case;
+        let found = match (&theirs.seen, theirs.unsteady(case)) {
+            (Err(error), _) => Err(unanswered(error)),
+            (Ok(_), Some(why)) => Err(Verdict::Unsteady { why }),
+            (Ok(seen), None) => compare(case, seen, ours).map_err(incomparable),
+        };
+        // Who may decline leaves no gap by doing so.
+        let optional = !case.live.contains(&theirs.identity.name);
+        let declared = match &found {
+            Err(Verdict::Declined { .. }) if optional => Default::default(),
+            _ => case.declared(),
+        };
+        let comparison = Comparison::conclude(
+            theirs.identity.clone(),
+            theirs.live,
+            &ours.identity.profile,
+            Tolerance::between(&theirs.identity.profile, &ours.identity.profile),
+            declared,
+            found.as_ref().map_err(Clone::clone),
+        );
+        let death = match &theirs.seen {
+            Err(RunError::Lost(death)) => Some((**death).clone()),
+            _ => None,
+        };
+        self.keep(&comparison.reference, found.ok());
+        self.measured.last_mut().expect("just kept").death = death;
+        comparison
+    }
+
+    /// The same program run another way: every bit, and every node it shows, whoever else shows it.
+    fn exact(&mut self, first: &Observation, again: &Observation, live: bool) -> Comparison {
+        let mut declared = self.task.case.declared();
+        declared.nodes = first.trace.len();
+        let found = compare(self.task.case, first, again).map_err(incomparable);
+        let comparison = Comparison::conclude(
+            again.identity.clone(),
+            live,
+            &first.identity.profile,
+            Tolerance::Exact,
+            declared,
+            found.as_ref().map_err(Clone::clone),
+        );
+        self.keep(&comparison.reference, found.ok());
+        comparison
+    }
+
+    /// Every two references of one arithmetic of which at least one is live.
+    fn among(&mut self, asked: &[Asked]) -> Vec<Witness> {
+        let case = self.task.case;
+        let steady = |a: &&Asked| a.unsteady(case).is_none();
+        let answers: Vec<_> = asked.iter().filter(steady).collect();
+        let mut witnesses = Vec::new();
+        for (i, one) in answers.iter().enumerate() {
+            for other in &answers[i + 1..] {
+                let (Ok(a), Ok(b)) = (&one.seen, &other.seen) else {
+                    continue;
+                };
+                let profile = &other.identity.profile;
+                if one.identity.profile != *profile || !(one.live || other.live) {
+                    continue;
+                }
+                let found = compare(case, a, b).map_err(incomparable);
+                let with = Comparison::conclude(
+                    other.identity.clone(),
+                    other.live,
+                    profile,
+                    Tolerance::between(profile, profile),
+                    case.declared(),
+                    found.as_ref().map_err(Clone::clone),
+                );
+                self.keep(&with.reference, found.ok());
+                let name = one.identity.name.clone();
+                witnesses.push(Witness { name, with });
+            }
+        }
+        witnesses
+    }
+
+    fn keep(&mut self, with: &Identity, findings: Option<Findings>) {
+        self.measured.push(Measured {
+            with: with.name.clone(),
+            findings,
+            death: None,
+        });
     }
 }
 
@@ -119,13 +198,15 @@ fn incomparable(why: Incomparable) -> Verdict {
 }
 
 /// What a reference's silence means.
-fn unanswered(error: RunError) -> Verdict {
+fn unanswered(error: &RunError) -> Verdict {
+    let message = error.to_string();
     match error {
-        RunError::NoAnswer(why) => incomparable(Incomparable::NoAnswer(why)),
-        RunError::Refused(why) | RunError::NotFinite(why) => {
-            incomparable(Incomparable::Refused(why))
+        RunError::NoAnswer(_) => incomparable(Incomparable::NoAnswer(message)),
+        RunError::Refused(_) | RunError::NotFinite(_) => {
+            incomparable(Incomparable::Refused(message))
         }
-        RunError::Died(message) => Verdict::ReferenceDied { message },
+        RunError::Declined(_) => Verdict::Declined { message },
+        RunError::Lost(_) | RunError::Died(_) => Verdict::ReferenceDied { message },
     }
 }
 
@@ -133,9 +214,9 @@ fn unanswered(error: RunError) -> Verdict {
 fn fail(task: Task<'_>, error: RunError) -> Box<Failed> {
     let status = match &error {
         RunError::NoAnswer(_) => Status::Incomplete,
-        RunError::Refused(_) => Status::Refused,
+        RunError::Refused(_) | RunError::Declined(_) => Status::Refused,
         RunError::NotFinite(_) => Status::Divergence,
-        RunError::Died(_) => Status::EngineDied,
+        RunError::Died(_) | RunError::Lost(_) => Status::EngineDied,
     };
     Box::new(Failed::new(task.case, status, error))
 }

@@ -10,18 +10,26 @@
 //! between fork and exec.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
 mod confinement;
+#[cfg(unix)]
 mod deadline;
 mod death;
+#[cfg(unix)]
 mod frame;
+#[cfg(unix)]
 mod last_words;
 mod limits;
 mod message;
+#[cfg(unix)]
 mod serve;
+#[cfg(unix)]
 mod worker;
 
 pub use self::death::{Death, Ended, Kind};
 pub use self::limits::Limits;
 pub use self::message::{Answer, Hello, PROTOCOL, Reply, Request};
+#[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};
+#[cfg(unix)]
 pub use self::worker::Worker;

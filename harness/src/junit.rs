@@ -71,7 +71,10 @@ fn ending(comparison: &Comparison) -> Ending {
             Ending::Skipped(format!("{words}: the arithmetic is {profile}"))
         }
         Verdict::Diverge { .. } | Verdict::Incomplete { .. } => Ending::Failed(words),
-        Verdict::Incomparable { .. } | Verdict::ReferenceDied { .. } => Ending::Broken(words),
+        Verdict::Declined { .. } => Ending::Skipped(words),
+        Verdict::Incomparable { .. } | Verdict::Unsteady { .. } | Verdict::ReferenceDied { .. } => {
+            Ending::Broken(words)
+        }
     }
 }
 

@@ -26,6 +26,7 @@
 //! | [`compare`] | two observations into findings, pure |
 //! | [`verdict`] | findings into one of a closed set of answers |
 //! | [`runner`] | whoever can observe: the engine, a recording, a script |
+//! | [`worker`] | the far side of a reference: drives the C++ in a process of its own |
 //! | [`suite`] | the fixtures folder: cases and the recordings that answer them |
 //! | [`receipt`] | claims, the numbers they follow from, and circumstances; verified, compared |
 //! | [`examine`] | one case through every runner |
@@ -52,7 +53,6 @@ pub mod examine;
 pub mod exit;
 pub mod fixture;
 pub mod flags;
-#[cfg(unix)]
 pub mod isolation;
 pub mod junit;
 pub mod lint;
@@ -73,3 +73,5 @@ pub mod suite;
 pub mod tolerance;
 pub mod trace;
 pub mod verdict;
+#[cfg(unix)]
+pub mod worker;

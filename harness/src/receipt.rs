@@ -8,13 +8,15 @@
 pub mod claims;
 pub mod diff;
 pub mod verify;
+pub mod witnesses;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation};
+pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation, Witness};
 use crate::case::Case;
 use crate::compare::{Findings, GreedyFindings};
 use crate::coverage::Coverage;
+use crate::isolation::{Death, Hello};
 use crate::provenance::{self, Machine};
 
 /// The version of receipts this build writes and reads.
@@ -28,9 +30,13 @@ pub struct Measured {
     pub with: String,
     /// None if the two could not be compared.
     pub findings: Option<Findings>,
+    /// What the reference died of, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub death: Option<Death>,
 }
 
-/// One case: claims, and in the same order the numbers of its comparisons and repetitions.
+/// One case: claims, and in the same order the numbers of its comparisons, repetitions, controls
+/// and witnesses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseReceipt {
@@ -101,10 +107,31 @@ pub struct Circumstances {
     pub threads: usize,
     /// The machine and the build.
     pub machine: Machine,
+    /// The live references that answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<LiveReference>,
     /// Every file that was read, and its SHA-256.
     pub inputs: Vec<InputFile>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
+}
+
+/// A reference that computed during this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveReference {
+    /// As in the comparisons.
+    pub name: String,
+    /// The package and version, or the directory, it was built from.
+    pub origin: String,
+    /// The commit, if it is known.
+    pub commit: Option<String>,
+    /// The compiler's own words, if they are known.
+    pub compiler: Option<String>,
+    /// How it was compiled, if that is known.
+    pub flags: Option<String>,
+    /// What it said of itself.
+    pub hello: Hello,
 }
 
 /// A file that was read.
@@ -212,11 +239,16 @@ fn parity(
     let parting = |g: &GreedyFindings| g.first_divergence.as_ref().map(|d| d.step);
     let steps: usize = greedy().map(|g| g.steps).sum();
     let equal: usize = greedy().map(|g| parting(g).unwrap_or(g.steps)).sum();
+    let comparisons = || cases.iter().flat_map(|c| &c.claims.comparisons);
+    let cpp_available = comparisons().any(|c| c.live && c.is_answered());
+    let status = match ends.fold(floor, Ord::max) {
+        // Some cases have recordings only; the run had more.
+        Status::RustOnly if cpp_available => Status::Ok,
+        status => status,
+    };
     Parity {
-        status: ends.fold(floor, Ord::max),
-        cpp_available: cases
-            .iter()
-            .any(|c| c.claims.comparisons.iter().any(|c| c.live)),
+        status,
+        cpp_available,
         cosine_similarity: cosines.into_iter().flatten().min_by(f64::total_cmp),
         exact_match_rate: (steps > 0).then(|| equal as f64 / steps as f64),
         first_divergence_step: greedy().filter_map(parting).min(),

@@ -1,6 +1,8 @@
 //! A receipt as a person reads it. Pure: text out of data.
 #![forbid(unsafe_code)]
 
+mod live;
+
 use std::fmt::Write as _;
 
 use crate::compare::{Findings, LaneFindings, PositionFindings, ValueDifference};
@@ -48,12 +50,14 @@ pub fn render(receipt: &Receipt) -> String {
             ));
         }
         let with_itself = &case.measured[case.claims.comparisons.len()..];
-        for (repetition, measured) in case.claims.repetitions.iter().zip(with_itself) {
+        let again = case.claims.repetitions.iter().chain(&case.claims.controls);
+        for (repetition, measured) in again.zip(with_itself) {
             notes.extend(note(case, repetition, measured.findings.as_ref()));
         }
     }
     let failed = |f: &crate::receipt::Failed| format!("{}: {}: {}", f.case, f.status, f.message);
     notes.extend(receipt.failures.iter().map(failed));
+    notes.extend(live::lines(receipt));
     let changed = &receipt.circumstances.changed_inputs;
     notes.extend(
         changed.iter().map(|path| {
@@ -219,7 +223,9 @@ fn note(
     comparison: &Comparison,
     findings: Option<&Findings>,
 ) -> Option<String> {
-    if matches!(comparison.verdict, Verdict::Agree | Verdict::NotJudged) {
+    let said_elsewhere = matches!(comparison.verdict, Verdict::Declined { .. });
+    let good = matches!(comparison.verdict, Verdict::Agree | Verdict::NotJudged);
+    if good || said_elsewhere {
         return None;
     }
     let (case, with) = (&case.claims.case, &comparison.reference.name);

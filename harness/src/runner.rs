@@ -3,12 +3,15 @@
 
 pub mod engine;
 pub mod recorded;
+#[cfg(unix)]
+pub mod reference;
 pub mod scripted;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::case::Case;
+use crate::isolation::Death;
 use crate::observation::{Identity, Observation};
 use crate::provenance::Input;
 
@@ -31,12 +34,27 @@ pub trait Runner {
 
     /// Looks at one case.
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError>;
+
+    /// The same runner, run other ways that must make no difference. One that differs from itself
+    /// is no witness.
+    fn controls(&self, _task: Task<'_>) -> Vec<Box<dyn Runner>> {
+        Vec::new()
+    }
 }
 
 /// The runner under examination: it can also say what it is made of.
 pub trait Subject: Runner {
     /// What computes, for the receipt.
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError>;
+
+    /// Looks at one case in the arithmetic of that name; nothing if it does not know it.
+    fn observe_in(
+        &mut self,
+        _task: Task<'_>,
+        _profile: &str,
+    ) -> Option<Result<Observation, RunError>> {
+        None
+    }
 }
 
 /// What computes.
@@ -64,6 +82,12 @@ pub enum RunError {
     /// A value that is not a number came up while computing.
     #[error("{0}")]
     NotFinite(String),
+    /// It does not take part in this case, which is a property of its own and no fault.
+    #[error("{0}")]
+    Declined(String),
+    /// Its process ended without an answer.
+    #[error("{0}")]
+    Lost(Box<Death>),
     /// It panicked.
     #[error("died: {0}")]
     Died(String),

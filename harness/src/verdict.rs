@@ -36,6 +36,16 @@ pub enum Verdict {
         /// Why.
         why: Incomparable,
     },
+    /// The reference does not take part in this case.
+    Declined {
+        /// Its reason.
+        message: String,
+    },
+    /// The reference does not agree with itself, so it certifies nothing.
+    Unsteady {
+        /// Which way of running it differs, and where.
+        why: String,
+    },
     /// The reference ended before it answered.
     ReferenceDied {
         /// Its last words.
@@ -110,6 +120,8 @@ impl Verdict {
             Verdict::Diverge { .. } => "DIVERGE",
             Verdict::Incomplete { .. } => "INCOMPLETE",
             Verdict::Incomparable { .. } => "INCOMPARABLE",
+            Verdict::Declined { .. } => "declined",
+            Verdict::Unsteady { .. } => "UNSTEADY",
             Verdict::ReferenceDied { .. } => "REFERENCE DIED",
         }
     }
@@ -123,7 +135,10 @@ impl fmt::Display for Verdict {
             Verdict::Diverge { first } => write!(f, ": {first}"),
             Verdict::Incomplete { missing } => write!(f, ": {missing}"),
             Verdict::Incomparable { why } => write!(f, ": {why}"),
-            Verdict::ReferenceDied { message } => write!(f, ": {message}"),
+            Verdict::Unsteady { why } => write!(f, ": {why}"),
+            Verdict::Declined { message } | Verdict::ReferenceDied { message } => {
+                write!(f, ": {message}")
+            }
         }
     }
 }

@@ -251,7 +251,7 @@ fn a_live_reference_that_is_asked_for_and_absent_ends_with_its_own_code() {
         .env("BITNET_CPP_DIR", "/somewhere")
         .output()
         .expect("the program starts");
-    assert_ends(&output, 3, "cannot drive a live reference yet");
+    assert_ends(&output, 3, "neither a directory nor a known reference");
 }
 
 #[test]

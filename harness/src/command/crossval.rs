@@ -1,15 +1,19 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
 #![forbid(unsafe_code)]
 
+mod references;
+
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, resume};
 use crate::case::{self, Case};
 use crate::exit::{Exit, Failure};
+use crate::isolation::Limits;
 use crate::provenance::Input;
 use crate::runner::engine::Engine;
 use crate::runner::{Subject, Task};
@@ -51,6 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Take over the cases that this receipt of an earlier run has finished
+    #[arg(long, value_name = "RECEIPT")]
+    resume: Option<PathBuf>,
+
     /// Write a JUnit report here
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -63,9 +71,19 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     flavor: Option<Flavor>,
 
-    /// Order of the float operations: recordings of this one are judged, the others measured
-    #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = profile)]
-    profile: Profile,
+    /// Order of the float operations; references of another one are then measured, not judged
+    /// [default: for each reference its own, as far as it is known]
+    #[arg(long, value_name = "NAME", value_parser = profile)]
+    profile: Option<Profile>,
+
+    /// Drive this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
+    /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Vec<String>,
+
+    /// Seconds a reference may take for one case
+    #[arg(long, value_name = "N", default_value = "120")]
+    patience: u64,
 
     /// Threads; results do not depend on it
     #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
@@ -78,13 +96,22 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    refuse_live_reference()?;
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let suite = Suite::open(&folder)?;
     let model = model(&args);
     let cases = cases(&args, &suite, model.as_deref())?;
     let bar = progress::bar(cases.len() as u64, "cases");
-    let campaign = Campaign::new(suite, subjects(&args, model.is_none()), args.threads);
+    let limits = Limits {
+        patience: Duration::from_secs(args.patience),
+        ..Limits::default()
+    };
+    let live = references::open(&args.reference, limits)?;
+    let asked: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
+    let subjects = subjects(&args, model.is_none());
+    let mut campaign = Campaign::new(suite, subjects, args.threads).with_references(live);
+    if let Some(earlier) = &args.resume {
+        campaign = campaign.resuming(resume::open(earlier)?);
+    }
     let receipt = campaign.run(&cases, |receipt| {
         bar.inc(1);
         match &args.json {
@@ -97,22 +124,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         write(path, &junit::render(&receipt))?;
     }
     print!("{}", report::render(&receipt));
-    Ok(receipt.parity.status.exit())
-}
-
-/// A reference that was asked for and cannot be driven is an error, not a reason to do less.
-fn refuse_live_reference() -> Result<(), Failure> {
-    let asked = std::env::var_os("BITNET_CPP_DIR").filter(|dir| !dir.is_empty());
-    match asked {
-        Some(dir) => Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!(
-                "BITNET_CPP_DIR is {}, but crossval cannot drive a live reference yet; unset it to \
-                 judge against the recordings",
-                Path::new(&dir).display(),
-            ),
-        }),
-        None => Ok(()),
+    match receipt.parity.status.exit() {
+        // Nobody died and nothing diverges, but nobody who was asked for spoke.
+        Exit::Agrees | Exit::Incomplete if !asked.is_empty() && !receipt.parity.cpp_available => {
+            let asked = asked.join(", ");
+            let message = format!("no case was answered by {asked}: the rows above say why");
+            let exit = Exit::ReferenceMissing;
+            Err(Failure { exit, message })
+        }
+        exit => Ok(exit),
     }
 }
 
@@ -172,6 +192,7 @@ fn ad_hoc(engine: &Engine, number: usize, prompt: &str, model: &Input) -> Result
         positions: Vec::new(),
         nodes: 0,
         greedy_steps: AD_HOC_STEPS,
+        live: Vec::new(),
     };
     let task = Task { case: &case, model };
     let ids = engine.tokenize(task).map_err(Failure::input)?;
@@ -211,7 +232,10 @@ fn chosen(args: &Args) -> Engine {
 
 fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
     let engine = Engine::new(kernel, threads).with_flavor(args.flavor);
-    engine.with_profile(args.profile)
+    match args.profile {
+        Some(profile) => engine.with_profile(profile),
+        None => engine,
+    }
 }
 
 fn profile(name: &str) -> Result<Profile, String> {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Why there is no answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// The worker lives and does not accept the request.
     Refused(String),
@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 /// The record of a death.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Death {
     /// What it died of.
@@ -50,7 +50,7 @@ pub struct Death {
     /// The most memory it was seen to hold, in bytes; it may have held more in between.
     pub memory_seen: u64,
     /// How long it lived.
-    pub seconds: f64,
+    pub milliseconds: u64,
 }
 
 impl Kind {
@@ -142,7 +142,7 @@ mod tests {
             assertion: Some("x.c:7: GGML_ASSERT(b) failed".into()),
             last_words: "…".into(),
             memory_seen: 7,
-            seconds: 0.1,
+            milliseconds: 100,
         };
         let line =
             "reference_crashed while loading the model, SIGABRT: x.c:7: GGML_ASSERT(b) failed";

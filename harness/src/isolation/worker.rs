@@ -160,7 +160,7 @@ impl Worker {
             assertion: assertion_in(&last_words),
             last_words,
             memory_seen: self.memory_seen,
-            seconds: self.began.elapsed().as_secs_f64(),
+            milliseconds: self.began.elapsed().as_millis() as u64,
         }))
     }
 
@@ -219,6 +219,6 @@ fn stillborn(error: io::Error) -> Ended {
         assertion: None,
         last_words: String::new(),
         memory_seen: 0,
-        seconds: 0.0,
+        milliseconds: 0,
     }))
 }

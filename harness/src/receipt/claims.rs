@@ -120,6 +120,8 @@ pub struct Engine {
 pub struct Comparison {
     /// Who we were compared with.
     pub reference: Identity,
+    /// The order of our own float operations in this comparison.
+    pub profile: String,
     /// Whether it computed during this run.
     pub live: bool,
     /// What was demanded.
@@ -136,6 +138,17 @@ pub struct Comparison {
     pub first_divergence_step: Option<usize>,
     /// What was to be compared, and what was.
     pub coverage: Coverage,
+}
+
+/// Two references side by side. When we agree with one and not with the other, this tells who of
+/// them stands alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// One of them.
+    pub name: String,
+    /// How it compares with the other.
+    pub with: Comparison,
 }
 
 /// What a run of one case asserts.
@@ -166,6 +179,12 @@ pub struct Claims {
     pub comparisons: Vec<Comparison>,
     /// With the engine itself, run another way.
     pub repetitions: Vec<Comparison>,
+    /// Live references with themselves, run another way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<Comparison>,
+    /// References with each other, where one of them is live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<Witness>,
     /// All of it counted.
     pub coverage: Coverage,
     /// What it comes to.
@@ -177,6 +196,7 @@ impl Comparison {
     pub fn conclude(
         reference: Identity,
         live: bool,
+        profile: &str,
         tolerance: Tolerance,
         declared: Declared,
         findings: Result<&Findings, Verdict>,
@@ -184,6 +204,7 @@ impl Comparison {
         let mut comparison = Comparison {
             reference,
             live,
+            profile: profile.to_owned(),
             tolerance,
             verdict: Verdict::NotJudged,
             logits_bit_identical: false,
@@ -195,6 +216,10 @@ impl Comparison {
         let findings = match findings {
             Ok(findings) => findings,
             Err(verdict) => {
+                // Nothing is missing where nothing could be expected.
+                if matches!(verdict, Verdict::Declined { .. }) && declared == Declared::default() {
+                    comparison.coverage = Coverage::default();
+                }
                 comparison.verdict = verdict;
                 return comparison;
             }
@@ -217,7 +242,17 @@ impl Comparison {
 
     /// Whether anything but ids and finiteness is demanded.
     pub fn is_judged(&self) -> bool {
-        self.tolerance != Tolerance::OtherArithmetic
+        self.tolerance != Tolerance::OtherArithmetic && !self.is_declined()
+    }
+
+    /// Whether the reference answered.
+    pub fn is_answered(&self) -> bool {
+        self.coverage.references.compared > 0
+    }
+
+    /// Whether the reference takes no part, and nobody expected it to.
+    pub fn is_declined(&self) -> bool {
+        matches!(self.verdict, Verdict::Declined { .. }) && self.coverage == Coverage::default()
     }
 }
 
@@ -232,10 +267,9 @@ impl Claims {
         for comparison in &self.comparisons {
             coverage += comparison.coverage;
         }
-        let answered = |c: &&Comparison| c.coverage.references.compared == 1;
-        let repeated = self.repetitions.iter().filter(answered).count();
+        let repeated = self.repetitions.iter().filter(|c| c.is_answered()).count();
         coverage.kernels = count(1 + self.repetitions.len(), 1 + repeated);
-        if self.comparisons.is_empty() {
+        if self.comparisons.iter().all(Comparison::is_declined) {
             coverage.references = count(1, 0);
         }
         self.coverage = coverage;
@@ -243,7 +277,9 @@ impl Claims {
         let judged = self.comparisons.iter().any(Comparison::is_judged);
         let floor = match (coverage.is_complete() && judged, &self.comparisons) {
             (false, _) => Status::Incomplete,
-            (true, comparisons) if comparisons.iter().any(|c| c.live) => Status::Ok,
+            (true, comparisons) if comparisons.iter().any(|c| c.live && c.is_answered()) => {
+                Status::Ok
+            }
             (true, _) => Status::RustOnly,
         };
         self.status = all().map(|c| status_of(&c.verdict)).fold(floor, Ord::max);
@@ -253,8 +289,8 @@ impl Claims {
 /// How bad a verdict is; the mildest for those that leave the case as it is.
 fn status_of(verdict: &Verdict) -> Status {
     match verdict {
-        Verdict::Agree | Verdict::NotJudged => Status::Ok,
-        Verdict::Incomplete { .. } => Status::Incomplete,
+        Verdict::Agree | Verdict::NotJudged | Verdict::Declined { .. } => Status::Ok,
+        Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Status::Incomplete,
         Verdict::Diverge { .. } => Status::Divergence,
         Verdict::ReferenceDied { .. } => Status::ReferenceDied,
         Verdict::Incomparable { why } => match why {

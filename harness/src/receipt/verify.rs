@@ -113,10 +113,14 @@ impl Verification {
             let with = &comparison.reference.name;
             self.note(
                 &format!("case {name} with {with}: as much was declared as the case declares"),
-                comparison.coverage.declared() == case.declared(),
+                comparison.coverage.declared() == case.declared()
+                    || comparison.is_declined() && !case.live.contains(with),
             );
             match suite.recordings.get(with) {
                 Some(recorded) => self.recording(claims, comparison, recorded),
+                None if comparison.live => self.unchecked.push(format!(
+                    "case {name}: what {with} computed, which only another run can tell"
+                )),
                 None => {
                     let why = format!("case {name}: {with} is not a recording");
                     self.unchecked.push(why);
@@ -159,18 +163,33 @@ impl Verification {
 /// Draws the conclusions of one case again from its findings, in place.
 fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
     let claims = &mut case.claims;
-    let comparisons = claims.comparisons.len();
-    if case.measured.len() != comparisons + claims.repetitions.len() {
+    let own = claims.engine.identity.profile.clone();
+    let known = |c: &Comparison| c.profile == own || c.profile == c.reference.profile;
+    if let Some(strange) = claims.comparisons.iter().find(|c| !known(c)) {
+        let (with, profile) = (&strange.reference.name, &strange.profile);
+        return Err(format!(
+            "{with} was compared in {profile}, which is neither side's"
+        ));
+    }
+    let of = |c: &Comparison| Tolerance::between(&c.reference.profile, &c.profile);
+    let exact = |_: &Comparison| Tolerance::Exact;
+    let comparisons = claims.comparisons.iter_mut().map(|c| (of(c), c));
+    let repetitions = claims.repetitions.iter_mut().map(|c| (exact(c), c));
+    let controls = claims.controls.iter_mut().map(|c| (exact(c), c));
+    let witnesses = claims
+        .witnesses
+        .iter_mut()
+        .map(|w| (of(&w.with), &mut w.with));
+    let all = comparisons
+        .chain(repetitions)
+        .chain(controls)
+        .chain(witnesses);
+    let all: Vec<_> = all.collect();
+    if case.measured.len() != all.len() {
         return Err("comparisons and numbers do not pair".into());
     }
-    let profile = &claims.engine.identity.profile;
-    let (with_others, with_itself) = case.measured.split_at(comparisons);
-    for (comparison, measured) in claims.comparisons.iter_mut().zip(with_others) {
-        let tolerance = Tolerance::between(&comparison.reference.profile, profile);
+    for ((tolerance, comparison), measured) in all.into_iter().zip(&case.measured) {
         again(comparison, measured, tolerance)?;
-    }
-    for (comparison, measured) in claims.repetitions.iter_mut().zip(with_itself) {
-        again(comparison, measured, Tolerance::Exact)?;
     }
     claims.conclude();
     Ok(())
@@ -190,14 +209,19 @@ fn again(
     }
     let findings = match (&measured.findings, &comparison.verdict) {
         (Some(findings), _) => Ok(findings),
-        (None, v @ (Verdict::Incomparable { .. } | Verdict::ReferenceDied { .. })) => {
-            Err(v.clone())
-        }
+        (
+            None,
+            v @ (Verdict::Incomparable { .. }
+            | Verdict::Declined { .. }
+            | Verdict::Unsteady { .. }
+            | Verdict::ReferenceDied { .. }),
+        ) => Err(v.clone()),
         (None, _) => return Err(format!("the verdict on {with} has no numbers")),
     };
     *comparison = Comparison::conclude(
         comparison.reference.clone(),
         comparison.live,
+        &comparison.profile,
         tolerance,
         comparison.coverage.declared(),
         findings,

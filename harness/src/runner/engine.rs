@@ -25,6 +25,8 @@ pub struct Engine {
     threads: usize,
     flavor: Option<Flavor>,
     profile: Profile,
+    /// Whether it can be asked for another arithmetic.
+    follows: bool,
     opened: Opened,
 }
 
@@ -40,6 +42,7 @@ impl Engine {
             threads,
             flavor: None,
             profile: Profile::default(),
+            follows: true,
             opened: Opened::default(),
         }
     }
@@ -51,7 +54,11 @@ impl Engine {
 
     /// With another order of float operations.
     pub fn with_profile(self, profile: Profile) -> Self {
-        Engine { profile, ..self }
+        Engine {
+            profile,
+            follows: false,
+            ..self
+        }
     }
 
     /// The same engine with another number of threads, on the same copy of the model.
@@ -142,6 +149,19 @@ impl Runner for Engine {
 }
 
 impl Subject for Engine {
+    fn observe_in(
+        &mut self,
+        task: Task<'_>,
+        profile: &str,
+    ) -> Option<Result<Observation, RunError>> {
+        let profile = Profile::from_name(profile).filter(|_| self.follows)?;
+        let mut other = Engine {
+            profile,
+            ..self.on_threads(self.threads)
+        };
+        Some(other.observe(task))
+    }
+
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
         let model = self.open(task)?;

@@ -1,0 +1,103 @@
+//! Asking: a reference once and again, the engine in every arithmetic somebody else computes in.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use crate::case::Case;
+use crate::compare::compare;
+use crate::observation::{Identity, Observation};
+use crate::runner::{RunError, Runner, Subject, Task, guarded};
+use crate::tolerance::Tolerance;
+use crate::verdict::{Verdict, judge};
+
+/// A reference that was asked.
+pub struct Asked {
+    /// Who it is.
+    pub identity: Identity,
+    /// Whether it computed just now.
+    pub live: bool,
+    /// What it saw.
+    pub seen: Result<Observation, RunError>,
+    /// What it saw when it was run other ways, which must be the same.
+    again: Vec<(Identity, Result<Observation, RunError>)>,
+}
+
+impl Asked {
+    /// Asks once, and, if there is an answer, again.
+    pub fn ask(reference: &mut dyn Runner, task: Task<'_>) -> Self {
+        let seen = guarded(|| reference.observe(task));
+        let mut again = Vec::new();
+        if seen.is_ok() {
+            for mut control in reference.controls(task) {
+                let seen = guarded(|| control.observe(task));
+                again.push((control.identity(), seen));
+            }
+        }
+        Asked {
+            // Asked now, because some know who they are only when they have answered.
+            identity: reference.identity(),
+            live: reference.is_live(),
+            seen,
+            again,
+        }
+    }
+
+    /// The way of running it that does not agree with the first, if there is one.
+    pub fn unsteady(&self, case: &Case) -> Option<String> {
+        let first = self.seen.as_ref().ok()?;
+        let mut declared = case.declared();
+        declared.nodes = first.trace.len();
+        self.again.iter().find_map(|(identity, again)| {
+            let verdict = match again {
+                Err(error) => return Some(format!("{}: {error}", identity.name)),
+                Ok(again) => match compare(case, first, again) {
+                    Ok(found) => judge(&found, &found.coverage(declared), Tolerance::Exact),
+                    Err(why) => Verdict::Incomparable { why },
+                },
+            };
+            (verdict != Verdict::Agree).then(|| format!("{}: {verdict}", identity.name))
+        })
+    }
+
+    /// The answers beside what they repeat.
+    pub fn repeated(&self) -> impl Iterator<Item = (&Observation, &Observation)> {
+        let first = self.seen.as_ref().ok();
+        let again = self.again.iter().filter_map(|(_, seen)| seen.as_ref().ok());
+        again.filter_map(move |again| Some((first?, again)))
+    }
+}
+
+/// The engine under examination, in every arithmetic it was asked for so far.
+pub struct Subjects<'a> {
+    subject: &'a mut dyn Subject,
+    own: Observation,
+    others: BTreeMap<String, Option<Observation>>,
+}
+
+impl<'a> Subjects<'a> {
+    /// Starts with what it saw in its own arithmetic.
+    pub fn new(subject: &'a mut dyn Subject, own: Observation) -> Self {
+        let others = BTreeMap::new();
+        Subjects {
+            subject,
+            own,
+            others,
+        }
+    }
+
+    /// What it sees in that arithmetic, or in its own if it does not know it.
+    pub fn like(&mut self, task: Task<'_>, profile: &str) -> Result<&Observation, RunError> {
+        if self.own.identity.profile != profile && !self.others.contains_key(profile) {
+            let subject = &mut *self.subject;
+            let seen = guarded(|| subject.observe_in(task, profile).transpose())?;
+            self.others.insert(profile.to_owned(), seen);
+        }
+        let other = self.others.get(profile).and_then(Option::as_ref);
+        Ok(other.unwrap_or(&self.own))
+    }
+
+    /// What it sees in its own arithmetic.
+    pub fn own(&self) -> &Observation {
+        &self.own
+    }
+}

@@ -1,0 +1,216 @@
+//! A C++ reference that computes now, in a process of its own for every case.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::{RunError, Runner, Task};
+use crate::isolation::{Answer, Ended, Hello, Limits, Reply, Request, Worker};
+use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+use crate::provenance;
+
+/// How a worker is started.
+pub type Launch = std::rc::Rc<dyn Fn() -> Command>;
+
+/// A reference behind a worker.
+#[derive(Clone)]
+pub struct Reference {
+    name: String,
+    launch: Launch,
+    limits: Limits,
+    threads: usize,
+    hello: Hello,
+}
+
+impl Reference {
+    /// A reference called `name`, asked who it is.
+    pub fn open(name: &str, limits: Limits, launch: Launch) -> Result<Self, Ended> {
+        let (_, hello) = Worker::start(launch(), limits)?;
+        Ok(Reference {
+            name: name.to_owned(),
+            launch,
+            limits,
+            threads: 1,
+            hello,
+        })
+    }
+
+    /// The same reference, to be compared with itself: under another name and with as many threads.
+    pub fn again(&self, threads: usize) -> Self {
+        let plural = if threads == 1 { "" } else { "s" };
+        Reference {
+            name: format!("{} again, {threads} thread{plural}", self.name),
+            threads,
+            ..self.clone()
+        }
+    }
+
+    /// What it said of itself.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Two references with the same fingerprint are the same library.
+    pub fn fingerprint(&self) -> String {
+        provenance::sha256(self.hello.sha256.concat().as_bytes())
+    }
+}
+
+impl Runner for Reference {
+    fn identity(&self) -> Identity {
+        Identity {
+            name: self.name.clone(),
+            profile: profile(&self.hello),
+            fingerprint: self.fingerprint(),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    /// The same again, always; with two threads on one case of a fixture only, because threads of
+    /// these libraries spin while they wait: where the machine is busy, two of them can take a
+    /// hundred times as long as one.
+    fn controls(&self, task: Task<'_>) -> Vec<Box<dyn Runner>> {
+        let one_of_many = task.case.nodes == 0 && !task.case.recordings.is_empty();
+        let threads = if one_of_many { &[1][..] } else { &[1, 2] };
+        let again = threads
+            .iter()
+            .map(|&n| Box::new(self.again(n)) as Box<dyn Runner>);
+        again.collect()
+    }
+
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        let (mut worker, hello) = Worker::start((self.launch)(), self.limits)?;
+        if hello != self.hello {
+            let message = format!("{} is no longer the library it was", self.name);
+            return Err(RunError::Refused(message));
+        }
+        let request = Request::Observe {
+            case: task.case.clone(),
+            model: task.model.path.clone(),
+            threads: self.threads,
+        };
+        let mut seen = Seen::default();
+        let answer = worker.ask(&request, |reply, values| {
+            seen.take(reply, values, &task.model.sha256)
+        })?;
+        Ok(seen.observation(self.identity(), answer))
+    }
+}
+
+impl From<Ended> for RunError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Refused(message) => RunError::Declined(format!("reference_refused: {message}")),
+            Ended::Died(death) => RunError::Lost(death),
+        }
+    }
+}
+
+/// The order of its float operations. The trees that invented I2_S share one per instruction set;
+/// others compute these models in ways of their own.
+fn profile(hello: &Hello) -> String {
+    let has = |set: &str| hello.system_info.contains(&format!("{set} = 1"));
+    let isa = [
+        ("AVX512", "avx512"),
+        ("AVX2", "avx2"),
+        ("FP16_VA", "neon-fp16"),
+        ("NEON", "neon"),
+    ];
+    let isa = isa.into_iter().find(|(set, _)| has(set));
+    let isa = isa.map_or("unknown", |(_, name)| name);
+    let family = match &hello.api {
+        _ if hello.knows_i2_s => "ggml",
+        api if api.starts_with("ik_llama.cpp") => "ik",
+        _ => "llama.cpp",
+    };
+    format!("{family}-{isa}")
+}
+
+/// What has arrived of an answer.
+#[derive(Default)]
+struct Seen {
+    lanes: BTreeMap<Lane, (Vec<usize>, Vec<f32>)>,
+    trace: Vec<TracedNode>,
+}
+
+impl Seen {
+    /// Takes a reply if it makes sense at this point.
+    fn take(
+        &mut self,
+        reply: Reply,
+        values: Vec<f32>,
+        model: &str,
+    ) -> Result<Option<Answer>, String> {
+        match reply {
+            Reply::Logits { lane, positions } => {
+                if !positions.is_sorted_by(|a, b| a < b) {
+                    return Err(format!("positions {positions:?} of {}", lane.name()));
+                }
+                match self.lanes.insert(lane, (positions, values)) {
+                    None => Ok(None),
+                    Some(_) => Err(format!("{} came twice", lane.name())),
+                }
+            }
+            Reply::Node { key, shape } => {
+                let size = shape
+                    .iter()
+                    .try_fold(1, |size: usize, n| size.checked_mul(*n));
+                if size != Some(values.len()) {
+                    let count = values.len();
+                    return Err(format!("node {key} of shape {shape:?} has {count} values"));
+                }
+                self.trace.push(TracedNode { key, shape, values });
+                Ok(None)
+            }
+            Reply::Answer(answer) => self.is_whole(&answer, model).map(|()| Some(answer)),
+            Reply::Hello(_) | Reply::Phase { .. } | Reply::Refused { .. } => {
+                Err(format!("{reply:?} is no part of an answer"))
+            }
+        }
+    }
+
+    fn is_whole(&self, answer: &Answer, model: &str) -> Result<(), String> {
+        let theirs = &answer.model_sha256;
+        if theirs != model {
+            return Err(format!(
+                "it answers for a model with sha256 {theirs}, not {model}"
+            ));
+        }
+        for lane in Lane::ALL {
+            let name = lane.name();
+            let (positions, values) = self.lanes.get(&lane).ok_or(format!("{name} is missing"))?;
+            let beyond = positions.last().is_some_and(|&p| p >= answer.tokens.len());
+            if beyond || positions.len() * answer.vocab_size != values.len() {
+                let (rows, count) = (positions.len(), values.len());
+                return Err(format!("{name} has {count} numbers in {rows} rows"));
+            }
+        }
+        Ok(())
+    }
+
+    fn observation(self, identity: Identity, answer: Answer) -> Observation {
+        let lanes = self.lanes.into_iter().map(|(lane, (positions, values))| {
+            let vocab_size = answer.vocab_size;
+            let logits = Logits {
+                positions,
+                values,
+                vocab_size,
+            };
+            (lane, logits)
+        });
+        Observation {
+            identity,
+            lanes: lanes.collect(),
+            tokens: answer.tokens,
+            greedy: Greedy {
+                tokens: answer.greedy,
+                text: answer.greedy_text,
+                logits: Vec::new(),
+            },
+            trace: self.trace,
+        }
+    }
+}
