@@ -1,124 +1,16 @@
 //! Workers that do everything a worker must not: each misdeed becomes its outcome, within its
-//! limit, and whoever is asked next still answers.
-//!
-//! The rogues are this test program, started again with [`MISDEED`] set.
-#![cfg(unix)]
+//! limit.
+#![forbid(unsafe_code)]
 
-use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::isolation::{
-    Answer, Channel, Death, Ended, Hello, Kind, Limits, PROTOCOL, Reply, Request, Serve, Stop,
-    Worker, serve,
-};
+use harness::isolation::{Answer, Death, Ended, Kind, Limits, Reply, Request, Worker};
 
-/// Names what the worker does wrong.
-const MISDEED: &str = "HARNESS_TEST_MISDEED";
-
-/// The worker's entry: does nothing unless this program was started as one.
-#[test]
-fn rogue() {
-    if let Ok(misdeed) = std::env::var(MISDEED) {
-        let ended = serve(move |channel| greet(channel, misdeed));
-        std::process::exit(ended.map_or(101, |exit| exit as i32));
-    }
-}
-
-fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop> {
-    channel.phase("opening the library")?;
-    let protocol = match &misdeed[..] {
-        "no hello" => return Err(Stop::Refused("there is no such library".into())),
-        "old protocol" => PROTOCOL - 1,
-        _ => PROTOCOL,
-    };
-    let hello = Hello {
-        protocol,
-        api: "rogue".into(),
-        system_info: String::new(),
-        sha256: Vec::new(),
-        knows_i2_s: false,
-        details: Default::default(),
-        control_word: [0; 2],
-    };
-    Ok((Rogue(misdeed), hello))
-}
-
-struct Rogue(String);
-
-impl Serve for Rogue {
-    fn answer(&mut self, _: Request, channel: &mut Channel) -> Result<Answer, Stop> {
-        channel.phase("decoding the prompt")?;
-        match &self.0[..] {
-            "abort" => {
-                eprintln!("/src/ggml.c:6057: GGML_ASSERT(k >= 8*QK_IQ1BN) failed");
-                eprintln!("a backtrace");
-                std::process::abort();
-            }
-            "segfault" => {
-                let nowhere = std::hint::black_box(64) as *mut u8;
-                // SAFETY: none. The page is not mapped, and the death is what is wanted.
-                unsafe { nowhere.write_volatile(1) };
-            }
-            "panic" => panic!("a rogue's panic"),
-            "exit" => std::process::exit(17),
-            "sleep" => std::thread::sleep(Duration::from_secs(600)),
-            "spin" => spin(),
-            "eat" => eat(),
-            "write a file" => {
-                let path = std::env::temp_dir().join(format!("rogue-{}", std::process::id()));
-                let mut file = std::fs::File::create(&path)?;
-                let _ = std::fs::remove_file(path);
-                file.write_all(b"something")?;
-            }
-            "garbage" => channel
-                .raw()
-                .write_all(b"llama_new_context_with_model: n_ctx = 512")?,
-            "truncated" => {
-                channel
-                    .raw()
-                    .write_all(b"hrn1\x40\0\0\0\0\0\0\0{\"reply\":")?;
-                std::process::exit(0);
-            }
-            "closes" => {
-                channel.raw().shutdown(std::net::Shutdown::Both)?;
-                std::thread::sleep(Duration::from_secs(600));
-            }
-            "refuse" => return Err(Stop::Refused("unknown model architecture: 'rogue'".into())),
-            "chatter" => println!("{}", "noise on standard output\n".repeat(10_000)),
-            "child" => {
-                let child = Command::new("sleep").arg("600").spawn()?;
-                eprintln!("child {}", child.id());
-                std::process::abort();
-            }
-            other => assert_eq!(other, "nothing"),
-        }
-        Ok(Answer {
-            model_sha256: "0".repeat(64),
-            tokens: vec![1, 2],
-            vocab_size: 3,
-            greedy: Vec::new(),
-            greedy_text: String::new(),
-        })
-    }
-}
-
-fn spin() -> ! {
-    let mut number = 0_u64;
-    loop {
-        number = std::hint::black_box(number.wrapping_add(1));
-    }
-}
-
-fn eat() -> ! {
-    let mut eaten = Vec::new();
-    loop {
-        eaten.push(std::hint::black_box(vec![1_u8; 16 << 20]));
-    }
-}
+use crate::rogue::launch;
 
 /// Limits that nobody reaches by being slow, only by being a rogue.
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits {
         patience: Duration::from_secs(60),
         cpu_seconds: 30,
@@ -128,10 +20,7 @@ fn limits() -> Limits {
 }
 
 fn ask(misdeed: &str, limits: Limits) -> Result<Answer, Ended> {
-    let mut command = Command::new(std::env::current_exe().expect("a test knows its own file"));
-    command.args(["rogue", "--exact", "--nocapture"]);
-    command.env(MISDEED, misdeed);
-    let (mut worker, _) = Worker::start(command, limits)?;
+    let (mut worker, _) = Worker::start(launch(misdeed), limits)?;
     let case = harness::case::parse(
         br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
         "ubatch": 9, "recordings": ["r"], "tokens": 1, "positions": [0], "nodes": 0,

@@ -1,0 +1,6 @@
+//! Code that misbehaves, in processes of its own: what becomes of it, and of everybody else.
+#![cfg(unix)]
+
+mod campaign;
+mod rogue;
+mod workers;
