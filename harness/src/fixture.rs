@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod qk256;
+pub mod random;
+pub mod split_mix;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

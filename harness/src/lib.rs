@@ -17,6 +17,7 @@
 //! | [`trace`] | the nodes of a pass as safetensors |
 //! | [`provenance`] | hashes, stamps, the machine: facts without judgement |
 //! | [`opened`] | a model file on its way into a command |
+//! | [`document`] | a model file in pieces that can be edited and written again |
 //! | [`observation`] | plain data, the only thing that crosses from running to comparing |
 //! | [`case`] | what is to be compared, and how much of it |
 //! | [`isolation`] | foreign code in a process of its own, and what became of it |
@@ -49,6 +50,7 @@ pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod coverage;
+pub mod document;
 pub mod examine;
 pub mod exit;
 pub mod fixture;

@@ -5,19 +5,23 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use engine::config::Architecture;
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::fixture::random::{self, RandomShape};
 use crate::fixture::{self, Problem, Report};
-use crate::output;
 use crate::suite::Suite;
+use crate::{atomic, output, provenance};
 
 const EXAMPLE: &str = "\
 Example:
   harness fixtures verify
-  harness fixtures regenerate --fixtures fixtures --json";
+  harness fixtures regenerate --fixtures fixtures --json
+  harness fixtures random --seed 7 -o model.gguf
+  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 group=5' -o model.gguf";
 
-/// Verify or regenerate the committed fixtures
+/// Verify or regenerate the committed fixtures, or make a random model
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -31,6 +35,36 @@ enum Action {
     Verify(Place),
     /// Write the generated fixtures again; files that would not change are left alone
     Regenerate(Place),
+    /// Write a small model with random weights; the same seed gives the same bytes everywhere
+    Random(Recipe),
+}
+
+#[derive(clap::Args)]
+struct Recipe {
+    /// Decides the shape and every weight
+    #[arg(long, value_name = "N")]
+    seed: u64,
+
+    /// Draw a shape of this architecture
+    #[arg(long, value_name = "NAME", value_parser = random::architecture_by_name)]
+    arch: Option<Architecture>,
+
+    /// Change the shape, in the words it is printed in, e.g. 'layers=1 group=5'
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    shape: String,
+
+    /// Where the model goes [default: nowhere, only the shape is printed]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args)]
@@ -49,6 +83,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
         Action::Verify(place) => verify(&place),
         Action::Regenerate(place) => regenerate(&place),
+        Action::Random(recipe) => make(&recipe),
     }
 }
 
@@ -75,6 +110,22 @@ fn regenerate(place: &Place) -> Result<Exit, Failure> {
         text.push_str("nothing to write: every generated fixture is as it would be made\n");
     }
     output::put(text.as_bytes())?;
+    Ok(Exit::Agrees)
+}
+
+fn make(recipe: &Recipe) -> Result<Exit, Failure> {
+    let drawn = RandomShape::from_seed(recipe.seed, recipe.arch);
+    let refuse = |why| Failure::input(format!("--shape: {why}"));
+    let shape = drawn.changed(&recipe.shape).map_err(refuse)?;
+    let bytes = shape.document().map_err(refuse)?.file();
+    if let Some(path) = &recipe.output {
+        atomic::write(path, &bytes).map_err(Failure::environment)?;
+    }
+    let (size, sha256) = (bytes.len(), provenance::sha256(&bytes));
+    match recipe.json {
+        true => output::json(&json!({ "shape": shape, "bytes": size, "sha256": sha256 }))?,
+        false => output::put(format!("{shape}\n{size} bytes, sha256 {sha256}\n").as_bytes())?,
+    };
     Ok(Exit::Agrees)
 }
 

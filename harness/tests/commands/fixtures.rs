@@ -102,3 +102,31 @@ fn a_changed_fixture_with_a_matching_list_is_still_not_what_would_be_made() {
     assert_eq!(found["problem"], "not_reproduced");
     assert_eq!(found["first_difference"], last);
 }
+
+#[test]
+fn a_random_model_is_written_whole_and_can_be_asked_for_again_by_its_printed_shape() {
+    let folder = Folder::new();
+    let [first, second] = ["first.gguf", "second.gguf"].map(|name| folder.path().join(name));
+    let made = Harness::new("fixtures random --seed 5 --arch llama --json -o").arg(&first);
+    let made = made.run().exits(0).json();
+    assert_eq!(made["shape"]["architecture"], "llama");
+    let bytes = std::fs::read(&first).expect("written");
+    assert_eq!(made["sha256"], harness::provenance::sha256(&bytes));
+    assert_eq!(made["bytes"], bytes.len());
+    let printed = Harness::new("fixtures random --seed 5 --arch llama").run();
+    let shape = printed.exits(0).stdout;
+    let shape = shape.lines().next().expect("a shape");
+    let again = Harness::new("fixtures random --seed 99 --shape").arg(shape);
+    again.args("--output").arg(&second).run().exits(0);
+    assert!(std::fs::read(&second).expect("written") == bytes);
+    Harness::new("check --model").arg(&first).run().exits(0);
+}
+
+#[test]
+fn an_impossible_random_shape_is_bad_input_that_says_what_is_possible() {
+    let refused = Harness::new("fixtures random --seed 1 --arch bitnet --shape width=1").run();
+    let said = refused.exits(2).stderr;
+    assert!(said.contains("--shape: width must be"), "{said}");
+    let unknown = Harness::new("fixtures random --seed 1 --arch gpt").run();
+    assert!(unknown.exits(2).stderr.contains("bitnet-b1.58"));
+}

@@ -1,0 +1,227 @@
+//! How the elements of a tensor are written, for the formats this program can write as well.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::str::FromStr;
+
+use engine::encoding::float::Float;
+use engine::encoding::{q6_k, q8_0};
+use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
+
+/// How the elements of a tensor are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names of the formats
+pub enum Format {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+    Q6K,
+    Tq1_0,
+    Tq2_0,
+    /// I2_S, 128 elements in 32 bytes.
+    I2sP128,
+    /// I2_S, 64 elements in 16 bytes.
+    I2sP64,
+    /// I2_S, four rows in one byte.
+    I2sP4r,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 10] = [
+        Format::F32,
+        Format::F16,
+        Format::Bf16,
+        Format::Q8_0,
+        Format::Q6K,
+        Format::Tq1_0,
+        Format::Tq2_0,
+        Format::I2sP128,
+        Format::I2sP64,
+        Format::I2sP4r,
+    ];
+
+    /// Stable name, the engine's own where it has one.
+    pub fn name(self) -> &'static str {
+        match (self, self.float(), self.flavor()) {
+            (_, Some(float), _) => float.name(),
+            (_, _, Some(flavor)) => flavor.name(),
+            (Format::Q8_0, _, _) => "q8_0",
+            _ => "q6_k",
+        }
+    }
+
+    /// The type id files carry.
+    pub fn type_id(self) -> u32 {
+        match self {
+            Format::F32 => 0,
+            Format::F16 => 1,
+            Format::Bf16 => 30,
+            Format::Q8_0 => 8,
+            Format::Q6K => 14,
+            Format::Tq1_0 => 34,
+            Format::Tq2_0 => 35,
+            Format::I2sP128 | Format::I2sP64 | Format::I2sP4r => 36,
+        }
+    }
+
+    /// The format of a type id that means one thing to everybody.
+    pub fn of_type(id: u32) -> Option<Format> {
+        Self::ALL
+            .into_iter()
+            .find(|f| !f.is_i2_s() && f.type_id() == id)
+    }
+
+    /// The format of a packing, if this program writes it.
+    pub fn of_flavor(flavor: Flavor) -> Option<Format> {
+        Self::ALL.into_iter().find(|f| f.flavor() == Some(flavor))
+    }
+
+    /// The engine's name for a packing of two-bit weights.
+    pub fn flavor(self) -> Option<Flavor> {
+        match self {
+            Format::Tq1_0 => Some(Flavor::Tq1_0),
+            Format::Tq2_0 => Some(Flavor::Tq2_0),
+            Format::I2sP128 => Some(Flavor::I2sP128),
+            Format::I2sP64 => Some(Flavor::I2sP64),
+            Format::I2sP4r => Some(Flavor::I2sP4r),
+            _ => None,
+        }
+    }
+
+    /// Where the codes lie, for the packings of I2_S.
+    pub fn packing(self) -> Option<i2_s::Packing> {
+        self.flavor().and_then(Flavor::i2_s_packing)
+    }
+
+    /// Whether products are sums of integers under one scale a row, so that the order of the
+    /// columns does not matter to a bit.
+    pub fn is_i2_s(self) -> bool {
+        matches!(self, Format::I2sP128 | Format::I2sP64 | Format::I2sP4r)
+    }
+
+    /// Elements of a row that belong together.
+    pub fn block(self) -> usize {
+        match self {
+            Format::F32 | Format::F16 | Format::Bf16 => 1,
+            Format::Q8_0 => q8_0::BLOCK,
+            Format::I2sP64 | Format::I2sP4r => 64,
+            Format::I2sP128 => 128,
+            Format::Q6K | Format::Tq1_0 | Format::Tq2_0 => 256,
+        }
+    }
+
+    /// Whether each row is a range of bytes of its own.
+    pub fn has_rows_of_bytes(self) -> bool {
+        !self.is_i2_s()
+    }
+
+    /// Bytes of a tensor of that shape, whose rows are whole blocks.
+    pub fn bytes(self, shape: Shape) -> usize {
+        let elements = shape.rows * shape.cols;
+        let blocks = elements / self.block();
+        match self {
+            Format::F32 => 4 * elements,
+            Format::F16 | Format::Bf16 => 2 * elements,
+            Format::Q8_0 => blocks * q8_0::BLOCK_BYTES,
+            Format::Q6K => blocks * q6_k::BLOCK_BYTES,
+            Format::Tq1_0 => blocks * tq1_0::BLOCK_BYTES,
+            Format::Tq2_0 => blocks * tq2_0::BLOCK_BYTES,
+            _ => elements / 4 + i2_s::TRAILER_BYTES as usize,
+        }
+    }
+
+    /// Every value, row after row.
+    pub fn decode(self, bytes: &[u8], shape: Shape) -> Vec<f32> {
+        let mut values = vec![0.0; shape.rows * shape.cols];
+        match (self, self.float(), self.flavor()) {
+            (_, Some(float), _) => float.decode(bytes, &mut values),
+            (_, _, Some(flavor)) => {
+                for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
+                    flavor.decode_row(bytes, &[], shape, row, out);
+                }
+            }
+            (Format::Q8_0, _, _) => q8_0::decode(bytes, &mut values),
+            _ => q6_k::decode(bytes, &mut values),
+        }
+        values
+    }
+
+    /// The bytes of values, row after row, rounded to what the format can say.
+    pub fn encode(self, values: &[f32], shape: Shape) -> Vec<u8> {
+        match (self, self.float(), self.packing()) {
+            (_, Some(float), _) => float.encode(values),
+            (_, _, Some(packing)) => {
+                let (codes, scale) = i2_s::quantise(values);
+                i2_s::encode_codes(&codes, scale, shape, packing)
+            }
+            (Format::Tq1_0, _, _) => tq1_0::encode(values, shape),
+            (Format::Tq2_0, _, _) => tq2_0::encode(values, shape),
+            (Format::Q8_0, _, _) => q8_0::encode(values),
+            _ => q6_k::encode(values),
+        }
+    }
+
+    fn float(self) -> Option<Float> {
+        match self {
+            Format::F32 => Some(Float::F32),
+            Format::F16 => Some(Float::F16),
+            Format::Bf16 => Some(Float::Bf16),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Format::name).join(", ");
+            format!("no format is called {name:?}; there are {names}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_named_sized_and_read_back() {
+        let shape = Shape { rows: 4, cols: 256 };
+        let values: Vec<f32> = (0..1024).map(|i| (i % 3) as f32 - 1.0).collect();
+        for format in Format::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+            let bytes = format.encode(&values, shape);
+            assert_eq!(bytes.len(), format.bytes(shape), "{format}");
+            let back = format.decode(&bytes, shape);
+            let far = values
+                .iter()
+                .zip(&back)
+                .find(|(x, y)| (*x - *y).abs() > 0.02);
+            assert_eq!(far, None, "{format}");
+        }
+        assert!(
+            "q9".parse::<Format>()
+                .expect_err("unknown")
+                .contains("q8_0")
+        );
+    }
+
+    #[test]
+    fn a_contested_type_id_names_no_format() {
+        assert_eq!(Format::of_type(36), None);
+        assert_eq!(Format::of_type(1), Some(Format::F16));
+        assert_eq!(Format::of_flavor(Flavor::Qk256), None);
+        assert_eq!(Format::of_flavor(Flavor::I2sP64), Some(Format::I2sP64));
+    }
+}
