@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::chat::apart;
 use crate::command::{
-    check, crossval, eval, fixtures, generate, inspect, receipt, render_chat, tokenize,
+    check, crossval, eval, fixtures, generate, inspect, metamorphic, receipt, render_chat, tokenize,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -28,6 +28,7 @@ enum Command {
     Generate(generate::Args),
     Inspect(inspect::Args),
     Check(check::Args),
+    Metamorphic(metamorphic::Args),
     Fixtures(fixtures::Args),
     Receipt(receipt::Args),
     #[cfg(unix)]
@@ -69,6 +70,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Generate(args) => generate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Check(args) => check::run(args),
+        Command::Metamorphic(args) => metamorphic::run(args),
         Command::Fixtures(args) => fixtures::run(args),
         Command::Receipt(args) => receipt::run(args),
         #[cfg(unix)]

@@ -7,6 +7,7 @@ pub mod eval;
 pub mod fixtures;
 pub mod generate;
 pub mod inspect;
+pub mod metamorphic;
 pub mod receipt;
 pub mod render_chat;
 pub mod tokenize;

@@ -161,7 +161,8 @@ pub fn kernel(name: &str) -> Result<Kernel, String> {
     }
 }
 
-fn profile(name: &str) -> Result<Profile, String> {
+/// An order of float operations by its name.
+pub fn profile(name: &str) -> Result<Profile, String> {
     let known = Profile::ALL.map(Profile::name).join(", ");
     Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
 }

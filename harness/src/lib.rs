@@ -35,6 +35,7 @@
 //! | [`report`] | a receipt as a table |
 //! | [`junit`] | a receipt as JUnit XML |
 //! | [`fixture`] | committed inputs, made again from a seed |
+//! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`lint`] | the mistakes that real model files have |
 //! | [`norm_gate`] | rulesets for the statistics of norms |
 //! | [`chat`] | a model's own chat template |
@@ -58,6 +59,7 @@ pub mod flags;
 pub mod isolation;
 pub mod junit;
 pub mod lint;
+pub mod metamorphic;
 pub mod metrics;
 pub mod norm_gate;
 pub mod npy;

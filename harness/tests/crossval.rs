@@ -73,7 +73,9 @@ fn every_snapshot_belongs_to_a_living_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../receipts");
     let entries = std::fs::read_dir(folder).expect("the receipts are committed");
     let names = entries.map(|e| e.expect("listed").file_name().into_string().expect("ASCII"));
-    let names: BTreeSet<String> = names.filter(|n| !n.ends_with(".snap.new")).collect();
+    let names = names.filter(|n| !n.ends_with(".snap.new"));
+    // The receipts of other examinations are looked after where these are made.
+    let names: BTreeSet<String> = names.filter(|n| !n.starts_with("metamorphic-")).collect();
     let living = suite()
         .cases
         .iter()

@@ -1,0 +1,150 @@
+//! `harness metamorphic`: edits of a model, and ways through it, that must not change a bit.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use engine::Model;
+use engine::bytes::ModelBytes;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use engine::refusal::escape;
+use engine::session::OpenOptions;
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+use crate::fixture::split_mix::SplitMix64;
+use crate::metamorphic::{self, EngineSource, Prompt, Relation, Report, Status};
+use crate::provenance::Input;
+use crate::suite::Suite;
+use crate::{flags, output, progress};
+
+const EXAMPLE: &str = "\
+Examples:
+  harness metamorphic
+  harness metamorphic --model model.gguf --prompt 'Call me Ishmael.' --json
+
+Needs no reference. Each relation edits the model, or takes another way through the same tokens,
+without changing what is computed: every logit must keep every bit, in prefill and in one-token
+decode. Each has a one-sided control that must show; a control that does not show fails the run.";
+
+/// What is fed where no prompt is given: one short text, and one that crosses the places where
+/// attention changes its length.
+const PROMPTS: [&str; 2] = [
+    "Call me Ishmael.",
+    "Some years ago, never mind how long precisely, having little or no money in my purse, and \
+     nothing particular to interest me on shore, I thought I would sail about a little and see \
+     the watery part of the world.",
+];
+
+/// What is fed where the model knows no text.
+const PROMPT_WITHOUT_VOCABULARY: usize = 70;
+
+/// Edits that must not change a bit of a model's logits, each with a control that must
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// The model, a GGUF file; may be given several times [default: both fixtures]
+    #[arg(long, value_name = "FILE")]
+    model: Vec<PathBuf>,
+
+    /// The text; may be given several times [default: two texts of this program]
+    #[arg(long, value_name = "TEXT")]
+    prompt: Vec<String>,
+
+    /// Inner loops to use instead of the fastest this CPU has; none changes a result
+    #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
+    kernel: Option<Kernel>,
+
+    /// Order of float operations
+    #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = flags::profile)]
+    profile: Profile,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A report with what it is about.
+#[derive(Serialize)]
+struct Examined {
+    model: String,
+    model_sha256: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let models = match args.model.is_empty() {
+        true => fixtures()?,
+        false => args.model.clone(),
+    };
+    let steps = models.len() * Relation::ALL.len();
+    let bar = progress::bar(steps as u64, "relations");
+    let mut all = Vec::new();
+    for model in &models {
+        all.push(examine(model, &args, &mut || bar.inc(1))?);
+    }
+    bar.finish_and_clear();
+    match args.json {
+        true => output::json(&all)?,
+        false => output::put(all.iter().map(render).collect::<String>().as_bytes())?,
+    };
+    let worst = all.iter().map(|examined| examined.report.status).max();
+    Ok(worst.unwrap_or(Status::Incomplete).exit())
+}
+
+/// The trained models of this repository.
+fn fixtures() -> Result<Vec<PathBuf>, Failure> {
+    let folder = Suite::find()?.join("moby-tiny");
+    let names = ["moby-tiny-b158.gguf", "moby-tiny-bitnet.gguf"];
+    Ok(names.map(|name| folder.join(name)).to_vec())
+}
+
+fn examine(path: &Path, args: &Args, done: &mut dyn FnMut()) -> Result<Examined, Failure> {
+    let (input, bytes) = Input::read(path)?;
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let mut source = EngineSource {
+        kernel,
+        profile: args.profile,
+    };
+    let prompts = prompts(&bytes, &args.prompt)?;
+    let report = metamorphic::examine(&mut source, bytes, prompts, done)?;
+    input.still_holds()?;
+    Ok(Examined {
+        model: path.display().to_string(),
+        model_sha256: input.sha256,
+        report,
+    })
+}
+
+/// The texts as the model reads them; random tokens where it reads none.
+fn prompts(file: &ModelBytes, texts: &[String]) -> Result<Vec<Prompt>, Failure> {
+    let model = Model::from_bytes(file.to_vec(), &OpenOptions::default())?;
+    let Some(tokenizer) = model.tokenizer() else {
+        if !texts.is_empty() {
+            let message = "the model has no vocabulary, so a prompt means nothing to it";
+            return Err(Failure::input(message));
+        }
+        let mut dice = SplitMix64(1);
+        let token = |_| dice.below(model.config().vocab_size) as u32;
+        return Ok(vec![Prompt {
+            text: None,
+            tokens: (0..PROMPT_WITHOUT_VOCABULARY).map(token).collect(),
+        }]);
+    };
+    let texts = match texts.is_empty() {
+        true => PROMPTS.map(String::from).to_vec(),
+        false => texts.to_vec(),
+    };
+    let prompt = |text: String| Prompt {
+        tokens: tokenizer.encode(&text, true, true),
+        text: Some(text),
+    };
+    Ok(texts.into_iter().map(prompt).collect())
+}
+
+fn render(examined: &Examined) -> String {
+    let model = escape(&examined.model);
+    format!("{model}\n{}\n", examined.report.render())
+}
