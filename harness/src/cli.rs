@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::chat::apart;
 use crate::command::{
-    check, crossval, eval, fixtures, generate, inspect, metamorphic, receipt, render_chat, tokenize,
+    check, crossval, eval, fixtures, generate, inspect, metamorphic, receipt, render_chat,
+    tokenize, trace,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -24,6 +25,7 @@ struct Cli {
 enum Command {
     Crossval(crossval::Args),
     Eval(eval::Args),
+    Trace(trace::Args),
     Tokenize(tokenize::Args),
     Generate(generate::Args),
     Inspect(inspect::Args),
@@ -66,6 +68,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Crossval(args) => crossval::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Trace(args) => trace::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -11,5 +11,6 @@ pub mod metamorphic;
 pub mod receipt;
 pub mod render_chat;
 pub mod tokenize;
+pub mod trace;
 #[cfg(unix)]
 pub mod worker;

@@ -29,6 +29,7 @@
 //! | [`runner`] | whoever can observe: the engine, a recording, a script |
 //! | [`worker`] | the far side of a reference: drives the C++ in a process of its own |
 //! | [`suite`] | the fixtures folder: cases and the recordings that answer them |
+//! | [`localise`] | node by node: the operation that is the first to differ |
 //! | [`receipt`] | claims, the numbers they follow from, and circumstances; verified, compared |
 //! | [`examine`] | one case through every runner |
 //! | [`campaign`] | many cases, of which one death costs one |
@@ -59,6 +60,7 @@ pub mod flags;
 pub mod isolation;
 pub mod junit;
 pub mod lint;
+pub mod localise;
 pub mod metamorphic;
 pub mod metrics;
 pub mod norm_gate;

@@ -1,6 +1,8 @@
 //! The closed ladder of tolerances: what each demands, and why it exists. Nowhere else.
 #![forbid(unsafe_code)]
 
+pub mod local;
+
 use serde::{Deserialize, Serialize};
 
 /// How equal two observations have to be.
