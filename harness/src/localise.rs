@@ -248,12 +248,16 @@ fn acceptable(local: &Gap, rung: Rung) -> bool {
 }
 
 fn inherited(theirs: &[f32], free: &[f32], fed: &[f32]) -> Inherited {
-    let energy: f64 = theirs.iter().map(|&v| f64::from(v).powi(2)).sum();
     let pairs = || free.iter().zip(fed);
+    let differing = pairs().filter(|(x, y)| x.to_bits() != y.to_bits()).count();
+    if differing == 0 {
+        let nmse = Some(0.0);
+        return Inherited { differing, nmse };
+    }
+    let energy: f64 = theirs.iter().map(|&v| f64::from(v).powi(2)).sum();
     let error: f64 = pairs()
         .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
         .sum();
-    let differing = pairs().filter(|(x, y)| x.to_bits() != y.to_bits()).count();
     let nmse = match error == 0.0 {
         true => 0.0,
         false => error / energy,
@@ -264,29 +268,31 @@ fn inherited(theirs: &[f32], free: &[f32], fed: &[f32]) -> Inherited {
     }
 }
 
+/// The first in execution order: what comes after it may only suffer from it.
 fn blame(nodes: &[NodeReport], rung: Rung) -> Option<Blame> {
-    if let Some(node) = nodes.iter().find(|n| !n.acceptable) {
-        let first = node.local.first?;
-        let [theirs, ours] = first.values();
-        let (index, name) = (first.index, rung.name());
-        return Some(Blame {
-            key: node.key.clone(),
-            because: format!(
-                "on the reference's own inputs it gives {ours:e} where the reference has \
-                 {theirs:e} at element {index}, beyond the rung {name}"
-            ),
-        });
-    }
     nodes.iter().find_map(|node| {
-        let flip = node.flips.as_ref()?.first_illegal()?;
-        let [theirs, ours] = flip.before;
-        Some(Blame {
-            key: node.key.clone(),
-            because: format!(
-                "element {} moved from {theirs} to {ours} across a rounding boundary, and the \
-                 rest of its row explains {:e} only",
-                flip.index, flip.allowed
-            ),
-        })
+        let because = wrong(node, rung).or_else(|| moved_too_far(node))?;
+        let key = node.key.clone();
+        Some(Blame { key, because })
     })
+}
+
+fn wrong(node: &NodeReport, rung: Rung) -> Option<String> {
+    let first = node.local.first.filter(|_| !node.acceptable)?;
+    let [theirs, ours] = first.values();
+    let (index, name) = (first.index, rung.name());
+    Some(format!(
+        "on the reference's own inputs it gives {ours:e} where the reference has {theirs:e} at \
+         element {index}, beyond the rung {name}"
+    ))
+}
+
+fn moved_too_far(node: &NodeReport) -> Option<String> {
+    let flip = node.flips.as_ref()?.first_illegal()?;
+    let [theirs, ours] = flip.before;
+    Some(format!(
+        "element {} moved from {theirs} to {ours} across a rounding boundary, and the rest of its \
+         row explains {:e} only",
+        flip.index, flip.allowed
+    ))
 }

@@ -135,7 +135,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             let recorded =
                 recorded.ok_or_else(|| Failure::input(format!("no recording {name}")))?;
             let (entry, exit) = one(&args, task, recorded, &model)?;
-            worst = worst.max(exit);
+            worst = worse(worst, exit);
             entries.push(entry);
         }
     }
@@ -152,7 +152,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     Ok(worst)
 }
 
-/// One case against whoever answers it with nodes.
+/// A wrong operation weighs more than a node nobody compared.
+fn worse(one: Exit, other: Exit) -> Exit {
+    match [one, other].contains(&Exit::Diverges) {
+        true => Exit::Diverges,
+        false => one.max(other),
+    }
+}
+
+/// One case against whoever answers it with nodes: a recording, or anybody else who observes.
 fn one(
     args: &Args,
     task: Task<'_>,
@@ -283,5 +291,17 @@ fn unanswered(error: RunError) -> Failure {
     Failure {
         exit,
         message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_divergence_is_not_hidden_behind_an_incomplete_case() {
+        assert_eq!(worse(Exit::Incomplete, Exit::Diverges), Exit::Diverges);
+        assert_eq!(worse(Exit::Agrees, Exit::Incomplete), Exit::Incomplete);
+        assert_eq!(worse(Exit::Agrees, Exit::Agrees), Exit::Agrees);
     }
 }

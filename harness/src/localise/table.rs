@@ -30,7 +30,7 @@ pub fn render(located: &Located, rows: Rows) -> String {
         |n: &&NodeReport| rows == Rows::All || !n.total.is_nothing() || !n.local.is_nothing();
     let nodes: Vec<_> = located.nodes.iter().filter(shown).collect();
     if !nodes.is_empty() {
-        put(&mut text, HEAD);
+        put(&mut text, &head());
     }
     for node in nodes {
         put(&mut text, &row(node));
@@ -39,9 +39,22 @@ pub fn render(located: &Located, rows: Rows) -> String {
     text
 }
 
-/// Broken where a line of this file would get too long; the halves are one line.
-const HEAD: &str = "  node                           differ    first        theirs          ours \
-    \u{20}  ulps  max ulps     total     local inherited  flips  what it does";
+fn head() -> String {
+    format!(
+        "  {:<29} {:>8} {:>8} {:>13} {:>13} {:>7} {:>9} {:>9} {:>9} {:>9} {:>6}  what it does",
+        "node",
+        "differ",
+        "first",
+        "theirs",
+        "ours",
+        "ulps",
+        "max ulps",
+        "total",
+        "local",
+        "inherited",
+        "flips",
+    )
+}
 
 fn row(node: &NodeReport) -> String {
     let share = 100.0 * node.total.differing as f64 / node.values.max(1) as f64;

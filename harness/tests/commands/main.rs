@@ -8,3 +8,4 @@ mod inspect;
 mod program;
 mod tiny;
 mod tokenize;
+mod trace;

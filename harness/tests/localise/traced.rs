@@ -1,0 +1,100 @@
+//! The traced cases, ready to be located, and faults to plant.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use engine::Model;
+use engine::numerics::Profile;
+use engine::session::OpenOptions;
+use engine::transformer::probe::{Node, Probe};
+use harness::exit::Failure;
+use harness::localise::passes::Passes;
+use harness::localise::{Evidence, Located, locate};
+use harness::observation::Observation;
+use harness::provenance::Input;
+use harness::runner::{Runner, Task};
+use harness::suite::Suite;
+
+pub const B158: &str = "mar2026-b158-avx512";
+pub const BITNET: &str = "dec2024-bitnet-avx512";
+
+/// A traced case: its model, what a recording saw of it, and how many nodes it declares.
+pub struct Traced {
+    pub input: Input,
+    pub model: Model,
+    pub theirs: Observation,
+    pub nodes: usize,
+}
+
+impl Traced {
+    pub fn open(recording: &str) -> Self {
+        static SUITE: LazyLock<Suite> = LazyLock::new(|| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+            Suite::open(&folder).expect("the committed fixtures are sound")
+        });
+        let mut suite = SUITE.clone();
+        let traced = suite.cases.iter().find(|case| {
+            let answers = case.recordings.iter().any(|name| name == recording);
+            answers && case.nodes > 0
+        });
+        let case = traced.expect("every recording has a trace").clone();
+        let (input, _) = Input::read(&suite.folder.join(&case.model)).expect("a fixture");
+        let recorded = suite.recordings.get_mut(recording).expect("listed");
+        let task = Task {
+            case: &case,
+            model: &input,
+        };
+        Traced {
+            theirs: recorded.observe(task).expect("recorded"),
+            model: Model::open(&input.path, &OpenOptions::default()).expect("a fixture"),
+            nodes: case.nodes,
+            input,
+        }
+    }
+
+    pub fn passes(&self, profile: Profile) -> Passes<'_> {
+        Passes::new(&self.model, &self.theirs.tokens, profile, 512).expect("one ubatch")
+    }
+
+    pub fn locate(&self, passes: &mut Passes<'_>) -> Result<Evidence, Failure> {
+        locate(&self.theirs, self.nodes, passes)
+    }
+
+    /// In an order of float operations.
+    pub fn located(&self, profile: Profile) -> Located {
+        let evidence = self.locate(&mut self.passes(profile));
+        evidence.expect("comparable").located
+    }
+
+    /// With a fault planted in the engine, in the recording's own arithmetic.
+    pub fn with_fault(&self, fault: impl Probe) -> Located {
+        let mut passes = self.passes(Profile::GgmlAvx512).with_fault(fault);
+        self.locate(&mut passes).expect("comparable").located
+    }
+}
+
+/// Spoils the values of one node.
+pub struct Spoil<F> {
+    pub key: String,
+    pub how: F,
+}
+
+impl<F: FnMut(&mut [f32])> Probe for Spoil<F> {
+    fn at(&mut self, node: Node, _: &[usize], values: &mut [f32]) {
+        if node.to_string() == self.key {
+            (self.how)(values);
+        }
+    }
+}
+
+pub fn spoil<F: FnMut(&mut [f32])>(key: &str, how: F) -> Spoil<F> {
+    let key = key.to_owned();
+    Spoil { key, how }
+}
+
+/// A folder of its own under the system's temporary one.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("localise-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("temporary folder");
+    folder
+}
