@@ -11,12 +11,14 @@ use self::resume::Plan;
 use crate::case::Case;
 use crate::examine::examine;
 use crate::exit::Failure;
+use crate::ledger::Entry;
 use crate::provenance::{Input, Machine};
 use crate::receipt::{
     CaseReceipt, Circumstances, Failed, InputFile, LiveReference, Receipt, Status,
 };
 use crate::runner::{Runner, Subject, Task};
 use crate::suite::Suite;
+use crate::verdict::Verdict;
 
 /// A reference that computes now, and where it comes from.
 pub struct Live {
@@ -127,7 +129,8 @@ impl Campaign {
                 return Ok(done.clone());
             }
         }
-        examine(Task { case, model }, &mut subjects, &mut references)
+        let known = &self.suite.ledger;
+        examine(Task { case, model }, &mut subjects, &mut references, known)
     }
 
     /// The live references that answered in some case so far.
@@ -141,6 +144,24 @@ impl Campaign {
         answered.map(|live| live.facts.clone()).collect()
     }
 
+    /// The entries of the ledger whose case was compared with their reference, and agreed.
+    fn stale_entries(&self) -> Vec<String> {
+        let all = || {
+            let cases = self.cases.iter().map(|c| &c.claims);
+            cases.flat_map(|claims| claims.comparisons.iter().map(move |c| (&claims.case, c)))
+        };
+        let stale = |entry: &&Entry| {
+            all().any(|(case, c)| {
+                let settled = matches!(c.verdict, Verdict::Agree | Verdict::NotJudged);
+                *case == entry.case && c.reference.name == entry.reference && settled
+            })
+        };
+        let entries = self.suite.ledger.entries.iter().filter(stale);
+        entries
+            .map(|entry| format!("{} with {}", entry.case, entry.reference))
+            .collect()
+    }
+
     fn receipt(&self) -> Receipt {
         let inputs = || self.suite.inputs().chain(self.models.values());
         let shown = |input: &Input| input.path.display().to_string();
@@ -152,6 +173,7 @@ impl Campaign {
             threads: self.threads,
             machine: self.machine.clone(),
             references: self.answered(),
+            stale_entries: self.stale_entries(),
             changed_inputs: changed.map(shown).collect(),
             inputs: inputs()
                 .map(|input| InputFile {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use self::asking::{Asked, Subjects};
 use crate::compare::{Findings, Incomparable, compare};
 use crate::coverage::Coverage;
+use crate::ledger::Ledger;
 use crate::observation::{Identity, Observation};
 use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Status,
@@ -25,6 +26,7 @@ pub fn examine(
     task: Task<'_>,
     subjects: &mut [&mut dyn Subject],
     references: &mut [&mut dyn Runner],
+    known: &Ledger,
 ) -> Result<CaseReceipt, Box<Failed>> {
     let started = Instant::now();
     let failed = |error| fail(task, error);
@@ -43,7 +45,7 @@ pub fn examine(
     let mut comparisons = Vec::new();
     for theirs in &asked {
         let ours = ours.like(task, &theirs.identity.profile).map_err(failed)?;
-        comparisons.push(pairs.with_reference(theirs, ours));
+        comparisons.push(pairs.with_reference(theirs, ours, known));
     }
     let ours = ours.own();
     let mut repetitions = Vec::new();
@@ -51,20 +53,16 @@ pub fn examine(
         let seen = guarded(|| other.observe(task)).map_err(failed)?;
         repetitions.push(pairs.exact(ours, &seen, false));
     }
-    let mut controls = Vec::new();
-    for (seen, again) in asked.iter().flat_map(Asked::repeated) {
-        controls.push(pairs.exact(seen, again, true));
-    }
+    let repeated = asked.iter().flat_map(Asked::repeated);
+    let controls = repeated
+        .map(|(seen, again)| pairs.exact(seen, again, true))
+        .collect();
     let witnesses = pairs.among(&asked);
     let mut claims = Claims {
         schema_version: SCHEMA,
         case: task.case.name.clone(),
         prompt: task.case.prompt.clone(),
-        model: Model {
-            file: task.case.model.clone(),
-            sha256: task.model.sha256.clone(),
-            architecture: facts.architecture,
-        },
+        model: model(task, facts.architecture),
         quant: Quant {
             format: facts.format,
             flavor: facts.flavor,
@@ -92,6 +90,14 @@ pub fn examine(
     })
 }
 
+fn model(task: Task<'_>, architecture: String) -> Model {
+    Model {
+        file: task.case.model.clone(),
+        sha256: task.model.sha256.clone(),
+        architecture,
+    }
+}
+
 /// Compares pairs of observations and keeps the numbers, in the order of the comparisons.
 struct Pairs<'a> {
     task: Task<'a>,
@@ -105,7 +111,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
-    fn with_reference(&mut self, theirs: &Asked, ours: &Observation) -> Comparison {
+    fn with_reference(&mut self, theirs: &Asked, ours: &Observation, known: &Ledger) -> Comparison {
         let case = self.task.case;
         let found = match (&theirs.seen, theirs.unsteady(case)) {
             (Err(error), _) => Err(unanswered(error)),
@@ -118,7 +124,7 @@ impl<'a> Pairs<'a> {
             Err(Verdict::Declined { .. }) if optional => Default::default(),
             _ => case.declared(),
         };
-        let comparison = Comparison::conclude(
+        let mut comparison = Comparison::conclude(
             theirs.identity.clone(),
             theirs.live,
             &ours.identity.profile,
@@ -126,6 +132,10 @@ impl<'a> Pairs<'a> {
             declared,
             found.as_ref().map_err(Clone::clone),
         );
+        let entry = known.about(&case.name, &theirs.identity.name);
+        if let (Some(entry), Ok(found)) = (entry, &found) {
+            comparison.excuse(&entry.reason, entry.bound, found);
+        }
         let death = match &theirs.seen {
             Err(RunError::Lost(death)) => Some((**death).clone()),
             _ => None,

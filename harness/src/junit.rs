@@ -66,6 +66,7 @@ fn ending(comparison: &Comparison) -> Ending {
     let words = comparison.verdict.to_string();
     match comparison.verdict {
         Verdict::Agree => Ending::Passed,
+        Verdict::Known { .. } => Ending::Skipped(words),
         Verdict::NotJudged => {
             let profile = &comparison.reference.profile;
             Ending::Skipped(format!("{words}: the arithmetic is {profile}"))

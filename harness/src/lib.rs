@@ -25,6 +25,7 @@
 //! | [`metrics`] | how far apart two rows of numbers are |
 //! | [`tolerance`] | the closed ladder of what is demanded, each rung with its reason |
 //! | [`compare`] | two observations into findings, pure |
+//! | [`ledger`] | divergences that are known, each with a reason and a bound |
 //! | [`verdict`] | findings into one of a closed set of answers |
 //! | [`runner`] | whoever can observe: the engine, a recording, a script |
 //! | [`worker`] | the far side of a reference: drives the C++ in a process of its own |
@@ -59,6 +60,7 @@ pub mod fixture;
 pub mod flags;
 pub mod isolation;
 pub mod junit;
+pub mod ledger;
 pub mod lint;
 pub mod localise;
 pub mod metamorphic;

@@ -112,6 +112,9 @@ pub struct Circumstances {
     pub references: Vec<LiveReference>,
     /// Every file that was read, and its SHA-256.
     pub inputs: Vec<InputFile>,
+    /// Entries for known divergences that excused nothing, as `case with reference`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale_entries: Vec<String>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
 }
@@ -224,7 +227,11 @@ fn parity(
     };
     let void = (!circumstances.changed_inputs.is_empty()).then_some(Status::Void);
     let ends = cases.iter().map(|c| c.claims.status);
-    let ends = ends.chain(failures.iter().map(|f| f.status)).chain(void);
+    let stale = (!circumstances.stale_entries.is_empty()).then_some(Status::StaleEntry);
+    let ends = ends
+        .chain(failures.iter().map(|f| f.status))
+        .chain(void)
+        .chain(stale);
     let pairs = cases
         .iter()
         .flat_map(|c| c.claims.comparisons.iter().zip(&c.measured));

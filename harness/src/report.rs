@@ -58,6 +58,10 @@ pub fn render(receipt: &Receipt) -> String {
     let failed = |f: &crate::receipt::Failed| format!("{}: {}: {}", f.case, f.status, f.message);
     notes.extend(receipt.failures.iter().map(failed));
     notes.extend(live::lines(receipt));
+    let stale = &receipt.circumstances.stale_entries;
+    notes.extend(stale.iter().map(|entry| {
+        format!("{entry}: the entry for a known divergence excuses nothing any more")
+    }));
     let changed = &receipt.circumstances.changed_inputs;
     notes.extend(
         changed.iter().map(|path| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::case::{self, Case};
 use crate::exit::Failure;
+use crate::ledger::{self, Ledger};
 use crate::provenance::{self, Input};
 use crate::runner::recorded::Recorded;
 
@@ -18,7 +19,9 @@ pub struct Suite {
     pub cases: Vec<Case>,
     /// Every recording, by name.
     pub recordings: BTreeMap<String, Recorded>,
-    cases_file: Input,
+    /// The divergences that are known.
+    pub ledger: Ledger,
+    own_files: Vec<Input>,
 }
 
 impl Suite {
@@ -27,6 +30,16 @@ impl Suite {
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let (cases_file, bytes) = Input::read(&folder.join("cases.json"))?;
         let cases = case::parse(&bytes)?;
+        let mut own_files = vec![cases_file];
+        let list = folder.join(ledger::FILE);
+        let ledger = match list.is_file() {
+            true => {
+                let (input, bytes) = Input::read(&list)?;
+                own_files.push(input);
+                Ledger::parse(&String::from_utf8_lossy(&bytes))?
+            }
+            false => Ledger::default(),
+        };
         let shelf = folder.join("recordings");
         let checksums = provenance::checksums(&shelf.join("checksums.txt"))?;
         let asked: BTreeSet<&String> = cases.iter().flat_map(|c| &c.recordings).collect();
@@ -47,7 +60,8 @@ impl Suite {
         let suite = Suite {
             folder: folder.to_owned(),
             recordings,
-            cases_file,
+            ledger,
+            own_files,
             cases,
         };
         suite.check()?;
@@ -83,11 +97,16 @@ impl Suite {
     /// Every file that was read.
     pub fn inputs(&self) -> impl Iterator<Item = &Input> {
         let recorded = self.recordings.values().flat_map(Recorded::inputs);
-        std::iter::once(&self.cases_file).chain(recorded)
+        self.own_files.iter().chain(recorded)
     }
 
     /// What a case and its recordings both say must be the same.
     fn check(&self) -> Result<(), Failure> {
+        let known = |name: &String| self.cases.iter().any(|case| case.name == *name);
+        if let Some(entry) = self.ledger.entries.iter().find(|e| !known(&e.case)) {
+            let (file, case) = (ledger::FILE, &entry.case);
+            return Err(Failure::input(format!("{file}: there is no case {case:?}")));
+        }
         for case in &self.cases {
             for name in &case.recordings {
                 let manifest = self.recordings[name].manifest();

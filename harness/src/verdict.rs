@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::{Findings, Incomparable, LaneFindings};
 use crate::coverage::Coverage;
+use crate::ledger::Bound;
 use crate::metrics::{self, Distance};
 use crate::observation::Lane;
 use crate::tolerance::{Limits, Tolerance};
@@ -25,6 +26,15 @@ pub enum Verdict {
     Diverge {
         /// What.
         first: Divergence,
+    },
+    /// Something is outside the tolerance, known, and within the bound of its entry.
+    Known {
+        /// What.
+        first: Divergence,
+        /// Why it is not the engine's fault.
+        reason: String,
+        /// How far it may go.
+        bound: Bound,
     },
     /// Nothing diverges, but less was compared than was declared.
     Incomplete {
@@ -118,6 +128,7 @@ impl Verdict {
             Verdict::Agree => "agree",
             Verdict::NotJudged => "not judged",
             Verdict::Diverge { .. } => "DIVERGE",
+            Verdict::Known { .. } => "known",
             Verdict::Incomplete { .. } => "INCOMPLETE",
             Verdict::Incomparable { .. } => "INCOMPARABLE",
             Verdict::Declined { .. } => "declined",
@@ -133,6 +144,7 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Agree | Verdict::NotJudged => Ok(()),
             Verdict::Diverge { first } => write!(f, ": {first}"),
+            Verdict::Known { first, reason, .. } => write!(f, ": {first}: {reason}"),
             Verdict::Incomplete { missing } => write!(f, ": {missing}"),
             Verdict::Incomparable { why } => write!(f, ": {why}"),
             Verdict::Unsteady { why } => write!(f, ": {why}"),

@@ -134,7 +134,8 @@ fn a_dying_reference_is_named_as_such() {
         model: &model,
     };
     let mut ours = subject("mar2026-b158-avx512", |_, _| Ok(()));
-    let examined = harness::examine::examine(task, &mut [ours.as_mut()], &mut [&mut Dying]);
+    let examined =
+        harness::examine::examine(task, &mut [ours.as_mut()], &mut [&mut Dying], &suite.ledger);
     let claims = examined.expect("the engine lives").claims;
     assert_eq!(claims.status.exit(), Exit::ReferenceDied);
     let Verdict::ReferenceDied { message } = &claims.comparisons[0].verdict else {

@@ -8,6 +8,7 @@ use crate::case::Declared;
 use crate::compare::{Findings, Incomparable, NodeDistance};
 use crate::coverage::{Count, Coverage};
 use crate::exit::Exit;
+use crate::ledger::Bound;
 use crate::observation::Identity;
 use crate::tolerance::Tolerance;
 use crate::verdict::{Verdict, judge};
@@ -22,6 +23,8 @@ pub enum Status {
     RustOnly,
     /// Nothing diverges, but less was compared than declared.
     Incomplete,
+    /// An entry for a known divergence excuses nothing any more.
+    StaleEntry,
     /// Something is outside its tolerance.
     Divergence,
     /// The reference ended before it answered.
@@ -40,6 +43,7 @@ impl Status {
         match self {
             Status::Ok | Status::RustOnly => Exit::Agrees,
             Status::Incomplete => Exit::Incomplete,
+            Status::StaleEntry => Exit::StaleEntry,
             Status::Divergence => Exit::Diverges,
             Status::ReferenceDied => Exit::ReferenceDied,
             Status::Refused | Status::Void => Exit::BadInput,
@@ -53,6 +57,7 @@ impl Status {
             Status::Ok => "ok",
             Status::RustOnly => "rust_only",
             Status::Incomplete => "incomplete",
+            Status::StaleEntry => "stale_entry",
             Status::Divergence => "divergence",
             Status::ReferenceDied => "reference_died",
             Status::Refused => "refused",
@@ -240,6 +245,21 @@ impl Comparison {
         comparison
     }
 
+    /// Turns a divergence into a known one, if everything else is as it should be and it stays
+    /// within the bound.
+    pub fn excuse(&mut self, reason: &str, bound: Bound, findings: &Findings) {
+        let Verdict::Diverge { first } = &self.verdict else {
+            return;
+        };
+        if self.coverage.is_complete() && bound.holds(findings) {
+            self.verdict = Verdict::Known {
+                first: first.clone(),
+                reason: reason.to_owned(),
+                bound,
+            };
+        }
+    }
+
     /// Whether anything but ids and finiteness is demanded.
     pub fn is_judged(&self) -> bool {
         self.tolerance != Tolerance::OtherArithmetic && !self.is_declined()
@@ -289,7 +309,9 @@ impl Claims {
 /// How bad a verdict is; the mildest for those that leave the case as it is.
 fn status_of(verdict: &Verdict) -> Status {
     match verdict {
-        Verdict::Agree | Verdict::NotJudged | Verdict::Declined { .. } => Status::Ok,
+        Verdict::Agree | Verdict::NotJudged | Verdict::Known { .. } | Verdict::Declined { .. } => {
+            Status::Ok
+        }
         Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Status::Incomplete,
         Verdict::Diverge { .. } => Status::Divergence,
         Verdict::ReferenceDied { .. } => Status::ReferenceDied,

@@ -116,6 +116,13 @@ impl Verification {
                 comparison.coverage.declared() == case.declared()
                     || comparison.is_declined() && !case.live.contains(with),
             );
+            if let Verdict::Known { reason, bound, .. } = &comparison.verdict {
+                let entry = suite.ledger.about(name, with);
+                self.note(
+                    &format!("case {name} with {with}: the divergence is known"),
+                    entry.is_some_and(|e| e.reason == *reason && e.bound == *bound),
+                );
+            }
             match suite.recordings.get(with) {
                 Some(recorded) => self.recording(claims, comparison, recorded),
                 None if comparison.live => self.unchecked.push(format!(
@@ -218,6 +225,10 @@ fn again(
         ) => Err(v.clone()),
         (None, _) => return Err(format!("the verdict on {with} has no numbers")),
     };
+    let known = match &comparison.verdict {
+        Verdict::Known { reason, bound, .. } => Some((reason.clone(), *bound)),
+        _ => None,
+    };
     *comparison = Comparison::conclude(
         comparison.reference.clone(),
         comparison.live,
@@ -226,5 +237,8 @@ fn again(
         comparison.coverage.declared(),
         findings,
     );
+    if let (Some((reason, bound)), Some(findings)) = (known, &measured.findings) {
+        comparison.excuse(&reason, bound, findings);
+    }
     Ok(())
 }
