@@ -3,6 +3,7 @@
 
 pub mod engine;
 pub mod recorded;
+pub mod recorder;
 #[cfg(unix)]
 pub mod reference;
 pub mod scripted;

@@ -55,8 +55,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Write what the live references saw as recordings below this folder, one for each model
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+
     /// Take over the cases that this receipt of an earlier run has finished
-    #[arg(long, value_name = "RECEIPT")]
+    #[arg(long, value_name = "RECEIPT", conflicts_with = "record")]
     resume: Option<PathBuf>,
 
     /// Write a JUnit report here
@@ -105,7 +109,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         patience: Duration::from_secs(args.patience),
         ..Limits::default()
     };
-    let live = references::open(&args.reference, limits)?;
+    let mut live = references::open(&args.reference, limits)?;
+    let tapes = match &args.record {
+        Some(_) => references::record(&mut live)?,
+        None => Vec::new(),
+    };
     let asked: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
     let subjects = subjects(&args, model.is_none());
     let mut campaign = Campaign::new(suite, subjects, args.threads).with_references(live);
@@ -124,6 +132,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         write(path, &junit::render(&receipt))?;
     }
     print!("{}", report::render(&receipt));
+    for tape in &tapes {
+        let shelf = args
+            .record
+            .as_deref()
+            .expect("there are tapes only if it is given");
+        for name in tape.write(shelf, &receipt)? {
+            eprintln!("recorded {}", shelf.join(name).display());
+        }
+    }
     match receipt.parity.status.exit() {
         // Nobody died and nothing diverges, but nobody who was asked for spoke.
         Exit::Agrees | Exit::Incomplete if !asked.is_empty() && !receipt.parity.cpp_available => {

@@ -16,9 +16,9 @@ use crate::exit::Failure;
 use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
 use crate::provenance::Input;
 
-const MANIFEST: &str = "recording.json";
-const LOGITS: &str = "logits.safetensors";
-const TRACE: &str = "trace.safetensors";
+pub(super) const MANIFEST: &str = "recording.json";
+pub(super) const LOGITS: &str = "logits.safetensors";
+pub(super) const TRACE: &str = "trace.safetensors";
 
 /// A reference's observations, read back from a folder. Cloning shares the numbers.
 #[derive(Clone)]

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::Token;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The version of `recording.json` this build reads.
 pub const SCHEMA: u32 = 1;
 
 /// The whole file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Must be [`SCHEMA`].
@@ -36,7 +36,7 @@ pub struct Manifest {
 }
 
 /// A build of the reference.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // each field is the question it answers
 pub struct Reference {
@@ -49,7 +49,7 @@ pub struct Reference {
 }
 
 /// Parameters of the context that are part of the arithmetic.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // each field is the parameter's name
 pub struct Conditions {
@@ -60,7 +60,7 @@ pub struct Conditions {
 }
 
 /// A model file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// Relative to the fixtures folder.
@@ -70,7 +70,7 @@ pub struct Model {
 }
 
 /// One prompt.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
     /// The text.
