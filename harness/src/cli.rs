@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::chat::apart;
 use crate::command::{
-    check, crossval, eval, fixtures, generate, inspect, metamorphic, receipt, render_chat,
+    check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt, render_chat,
     tokenize, trace,
 };
 use crate::exit::{self, Exit, Failure};
@@ -32,6 +32,7 @@ enum Command {
     Check(check::Args),
     Metamorphic(metamorphic::Args),
     Fixtures(fixtures::Args),
+    Power(power::Args),
     Receipt(receipt::Args),
     #[cfg(unix)]
     #[command(hide = true)]
@@ -75,6 +76,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(args),
         Command::Metamorphic(args) => metamorphic::run(args),
         Command::Fixtures(args) => fixtures::run(args),
+        Command::Power(args) => power::run(args),
         Command::Receipt(args) => receipt::run(args),
         #[cfg(unix)]
         Command::Worker(args) => crate::command::worker::run(args),

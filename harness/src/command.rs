@@ -8,6 +8,7 @@ pub mod fixtures;
 pub mod generate;
 pub mod inspect;
 pub mod metamorphic;
+pub mod power;
 pub mod receipt;
 pub mod render_chat;
 pub mod tokenize;

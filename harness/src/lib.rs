@@ -40,6 +40,7 @@
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`lint`] | the mistakes that real model files have |
 //! | [`norm_gate`] | rulesets for the statistics of norms |
+//! | [`power`] | faults planted one at a time, and whether the comparison notices |
 //! | [`chat`] | a model's own chat template |
 //! | [`command`] | one file per command |
 //! | [`cli`] | the command tree |
@@ -70,6 +71,7 @@ pub mod npy;
 pub mod observation;
 pub mod opened;
 pub mod output;
+pub mod power;
 #[allow(unsafe_code)]
 pub mod process;
 pub mod progress;

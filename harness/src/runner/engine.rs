@@ -122,30 +122,63 @@ impl Runner for Engine {
         let model = &*model;
         let case = task.case;
         let tokens = encode(model, case)?;
-        let options = SessionOptions {
-            context: case.context,
-            ubatch: case.ubatch,
+        let way = Way {
+            identity,
             threads: self.threads,
             profile: self.profile,
         };
-        let mut pass = Pass {
-            vocab_size: model.config().vocab_size,
-            session: Session::new(model, options).map_err(|e| RunError::Refused(e.to_string()))?,
-            tokens: &tokens,
-            case,
-        };
-        let mut tracer = Tracer::default();
-        let prefill = pass.prefill(&mut tracer)?;
-        let decode = pass.decode()?;
-        let greedy = pass.greedy(model)?;
-        Ok(Observation {
-            identity,
-            lanes: BTreeMap::from([(Lane::Prefill, prefill), (Lane::Decode, decode)]),
-            greedy,
-            trace: tracer.nodes,
-            tokens,
-        })
+        look(model, case, tokens, way, &|probe| Box::new(Through(probe)))
     }
+}
+
+/// Who looks, and how it computes.
+pub struct Way {
+    /// The name the observation carries.
+    pub identity: Identity,
+    /// Threads.
+    pub threads: usize,
+    /// The order of float operations.
+    pub profile: Profile,
+}
+
+/// Puts a probe around the one that keeps the nodes. Called once for each lane.
+pub type Around<'w> = dyn for<'p> Fn(&'p mut (dyn Probe + 'w)) -> Box<dyn Probe + 'p> + 'w;
+
+/// Observes a case whose prompt is `tokens`, one lane after the other.
+pub fn look<'w>(
+    model: &Model,
+    case: &Case,
+    tokens: Vec<Token>,
+    way: Way,
+    around: &Around<'w>,
+) -> Result<Observation, RunError> {
+    let options = SessionOptions {
+        context: case.context,
+        ubatch: case.ubatch,
+        threads: way.threads,
+        profile: way.profile,
+    };
+    let mut pass = Pass {
+        vocab_size: model.config().vocab_size,
+        session: Session::new(model, options).map_err(|e| RunError::Refused(e.to_string()))?,
+        tokens: &tokens,
+        case,
+    };
+    let mut tracer = Tracer::default();
+    let traced: &mut (dyn Probe + 'w) = match case.nodes {
+        0 => &mut (),
+        _ => &mut tracer,
+    };
+    let prefill = pass.prefill(&mut *around(traced))?;
+    let decode = pass.decode(&mut *around(&mut ()))?;
+    let greedy = pass.greedy(model, &mut *around(&mut ()))?;
+    Ok(Observation {
+        identity: way.identity,
+        lanes: BTreeMap::from([(Lane::Prefill, prefill), (Lane::Decode, decode)]),
+        greedy,
+        trace: tracer.nodes,
+        tokens,
+    })
 }
 
 impl Subject for Engine {
@@ -197,23 +230,19 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn prefill(&mut self, tracer: &mut Tracer) -> Result<Logits, RunError> {
+    fn prefill(&mut self, probe: &mut dyn Probe) -> Result<Logits, RunError> {
         self.session.truncate(0);
-        let probe: &mut dyn Probe = match self.case.nodes {
-            0 => &mut (),
-            _ => tracer,
-        };
         let all = self.session.feed(self.tokens, Wanted::All, probe);
         let all = all.map_err(stopped)?;
         let row = |position: usize| all.chunks_exact(self.vocab_size).nth(position);
         Ok(self.rows(|position| row(position).map(<[f32]>::to_vec)))
     }
 
-    fn decode(&mut self) -> Result<Logits, RunError> {
+    fn decode(&mut self, probe: &mut dyn Probe) -> Result<Logits, RunError> {
         self.session.truncate(0);
         let mut kept = BTreeMap::new();
         for (position, token) in self.tokens.iter().enumerate() {
-            let row = self.session.feed(&[*token], Wanted::Last, &mut ());
+            let row = self.session.feed(&[*token], Wanted::Last, probe);
             let row = row.map_err(stopped)?;
             if self.case.positions.binary_search(&position).is_ok() {
                 kept.insert(position, row);
@@ -222,12 +251,12 @@ impl Pass<'_> {
         Ok(self.rows(|position| kept.remove(&position)))
     }
 
-    fn greedy(&mut self, model: &Model) -> Result<Greedy, RunError> {
+    fn greedy(&mut self, model: &Model, probe: &mut dyn Probe) -> Result<Greedy, RunError> {
         self.session.truncate(0);
         let mut found = Greedy::default();
         let mut next = self.tokens.to_vec();
         while found.tokens.len() < self.case.greedy_steps {
-            let row = self.session.feed(&next, Wanted::Last, &mut ());
+            let row = self.session.feed(&next, Wanted::Last, probe);
             let row = row.map_err(stopped)?;
             next = vec![greedy(&row)];
             found.tokens.extend(&next);
@@ -250,6 +279,15 @@ impl Pass<'_> {
     }
 }
 
+/// Adds nothing to the probe it is put around.
+struct Through<'p>(&'p mut dyn Probe);
+
+impl Probe for Through<'_> {
+    fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
+        self.0.at(node, shape, values);
+    }
+}
+
 /// Keeps a copy of every node.
 #[derive(Default)]
 struct Tracer {
@@ -266,7 +304,8 @@ impl Probe for Tracer {
     }
 }
 
-fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
+/// The ids of the case's prompt, special tokens added and recognised.
+pub fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
     let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
     Ok(tokenizer.encode(&case.prompt, true, true))
 }

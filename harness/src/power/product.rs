@@ -1,0 +1,162 @@
+//! Faults of the product of ternary weights with int8 activations, planted in the first query
+//! projection: the product is computed once more from the file's codes, with one thing wrong.
+#![forbid(unsafe_code)]
+
+use engine::flavor::{Shape, i2_s, i2_s_p128};
+use engine::kernels::activation::nearest_int;
+
+use super::scene::{At, Scene};
+use super::{Fault, made, numeric};
+
+const QUERY: &str = "Qcur-0|MUL_MAT#0";
+
+/// All of them.
+pub const FAULTS: &[Fault] = &[
+    numeric(
+        "act-sum-dropped",
+        QUERY,
+        made(|s, at| {
+            product(
+                s,
+                at,
+                |row| Row {
+                    sum: 0,
+                    ..even(row)
+                },
+                dot,
+            )
+        }),
+    ),
+    numeric(
+        "act-scale-for-128",
+        QUERY,
+        made(|s, at| product(s, at, |row| Row::quantise(row, 128.0, nearest_int), dot)),
+    ),
+    numeric(
+        "act-rounding-truncates",
+        QUERY,
+        made(|s, at| product(s, at, |row| Row::quantise(row, 127.0, |x| x as i32), dot)),
+    ),
+    numeric(
+        "act-scale-in-f16",
+        QUERY,
+        made(|s, at| product(s, at, scale_in_f16, dot)),
+    ),
+    numeric(
+        "act-scale-per-block",
+        QUERY,
+        made(|s, at| product(s, at, even, per_block)),
+    ),
+    numeric(
+        "act-not-quantised",
+        QUERY,
+        made(|s, at| product(s, at, even, in_floats)),
+    ),
+    numeric(
+        "act-scale-multiplied-first",
+        QUERY,
+        made(|s, at| product(s, at, even, other_order)),
+    ),
+    numeric(
+        "sum-in-f16",
+        QUERY,
+        made(|s, at| product(s, at, even, sum_in_f16)),
+    ),
+];
+
+/// The product as it should be: what the faults differ from in one thing.
+pub fn sound(scene: &Scene<'_>, at: At<'_>) {
+    product(scene, at, even, dot);
+}
+
+/// A row of activations and what became of it.
+struct Row<'a> {
+    values: &'a [f32],
+    int8: Vec<i32>,
+    scale: f32,
+    sum: i32,
+}
+
+impl<'a> Row<'a> {
+    fn quantise(values: &'a [f32], most: f64, round: fn(f32) -> i32) -> Self {
+        let max = values
+            .iter()
+            .fold(1e-5, |max: f64, x| max.max(f64::from(*x).abs()));
+        let scale = (most / max) as f32;
+        let int8 = values.iter().map(|x| round(x * scale).clamp(-128, 127));
+        let int8: Vec<i32> = int8.collect();
+        Row {
+            values,
+            sum: int8.iter().sum(),
+            int8,
+            scale,
+        }
+    }
+}
+
+fn even(row: &[f32]) -> Row<'_> {
+    Row::quantise(row, 127.0, nearest_int)
+}
+
+fn scale_in_f16(row: &[f32]) -> Row<'_> {
+    let row = even(row);
+    let scale = half::f16::from_f32(row.scale).to_f32();
+    Row { scale, ..row }
+}
+
+/// Codes 0, 1, 2 times activations, the sum of activations taken off.
+fn dot(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
+    let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
+    (terms.sum::<i32>() as f32 - row.sum as f32) / row.scale * weight
+}
+
+fn per_block(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
+    let blocks = row.values.chunks_exact(64).zip(codes.chunks_exact(64));
+    blocks
+        .map(|(values, codes)| dot(&even(values), codes, weight))
+        .sum()
+}
+
+fn in_floats(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
+    let terms = codes.iter().zip(row.values);
+    terms.map(|(c, x)| (f32::from(*c) - 1.0) * x).sum::<f32>() * weight
+}
+
+fn other_order(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
+    let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
+    (terms.sum::<i32>() as f32 - row.sum as f32) * (weight / row.scale)
+}
+
+fn sum_in_f16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
+    let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
+    let dot = half::f16::from_f32(terms.sum::<i32>() as f32).to_f32();
+    (dot - row.sum as f32) / row.scale * weight
+}
+
+/// The first query projection once more, from rows made by `prepare`.
+fn product(
+    scene: &Scene<'_>,
+    at: At<'_>,
+    prepare: fn(&[f32]) -> Row<'_>,
+    value: fn(&Row<'_>, &[u8], f32) -> f32,
+) {
+    if (at.name.as_str(), at.op, at.layer) != ("Qcur", "MUL_MAT", 0) {
+        return;
+    }
+    let tensor = scene.gguf.tensors.get("blk.0.attn_q.weight");
+    let bytes = scene.gguf.region(tensor.expect("every model has one"));
+    let shape = Shape {
+        rows: at.shape[1],
+        cols: scene.config.embedding_length,
+    };
+    let scale = i2_s::scale(&bytes, shape);
+    let inputs = scene.seen("attn_norm").chunks_exact(shape.cols);
+    let inputs: Vec<Row<'_>> = inputs.map(prepare).collect();
+    for row in 0..shape.rows {
+        let code = |col| i2_s::code(&bytes, shape, row, col, i2_s_p128::place);
+        let codes: Vec<u8> = (0..shape.cols).map(code).collect();
+        for (t, input) in inputs.iter().enumerate() {
+            at.values[t * shape.rows + row] = value(input, &codes, scale);
+        }
+    }
+}
