@@ -11,6 +11,7 @@
 mod attention;
 pub mod clean;
 mod draft;
+mod effect;
 mod layer;
 mod product;
 mod reading;
@@ -21,12 +22,14 @@ mod witness;
 
 use engine::Token;
 use engine::flavor::Flavor;
+use engine::tokenizer::Tokenizer;
 
 use crate::observation::Observation;
 use draft::Draft;
 use scene::{Act, NOTHING, nothing};
 
-pub use trial::{Effect, Outcome};
+pub use effect::Effect;
+pub use trial::Outcome;
 
 /// The models, by what their cases' names begin with.
 const BITNET: &str = "bitnet";
@@ -55,7 +58,7 @@ enum Means {
     /// Nodes get other values: as they are made, and as the next operation reads them.
     Values([Act; 2]),
     /// The prompt has other ids.
-    Ids(fn(&mut Vec<Token>)),
+    Ids(fn(&Tokenizer, &str, &mut Vec<Token>)),
     /// The comparison is told something else than what was seen.
     Testimony(fn(&Observation, &mut Observation)),
 }
@@ -71,6 +74,12 @@ pub fn catalogue() -> Vec<&'static Fault> {
         witness::FAULTS,
     ];
     kinds.into_iter().flatten().collect()
+}
+
+/// Faults that have no effect on the fixtures, and why: they are planted and shown, and no claim is
+/// made about them.
+pub fn unseen() -> Vec<&'static (Fault, &'static str)> {
+    reading::UNSEEN.iter().chain(product::UNSEEN).collect()
 }
 
 /// Changes that change nothing, which must therefore not be caught: a copy of the file, and the

@@ -118,7 +118,7 @@ impl Ways {
             prompt,
             ubatch: UBATCHES[turn % UBATCHES.len()],
             recordings: Vec::new(),
-            nodes: 1,
+            nodes: 0,
             greedy_steps: STEPS,
             ..case.clone()
         };
@@ -132,6 +132,8 @@ impl Ways {
         });
         case.tokens = tokens.map_err(Failure::input)?.len();
         case.context = case.tokens + STEPS;
+        // Several ubatches show every node several times under one name: then logits alone.
+        case.nodes = usize::from(case.ubatch >= case.tokens);
         case.positions = (0..case.tokens).collect();
         let task = Task {
             case: &case,

@@ -64,6 +64,33 @@ pub const FAULTS: &[Fault] = &[
     ),
 ];
 
+/// Faults that no recorded prompt can show, and why.
+pub const UNSEEN: &[(Fault, &str)] = &[
+    (
+        numeric(
+            "act-rounds-half-away",
+            QUERY,
+            made(|s, at| {
+                product(
+                    s,
+                    at,
+                    |row| Row::quantise(row, 127.0, |x| x.round() as i32),
+                    dot,
+                );
+            }),
+        ),
+        "no activation of the projection lies exactly between two integers",
+    ),
+    (
+        numeric(
+            "sum-saturates-in-int16",
+            QUERY,
+            made(|s, at| product(s, at, even, in_int16)),
+        ),
+        "256 products of at most 2 and 127 stay below 32767 here",
+    ),
+];
+
 /// The product as it should be: what the faults differ from in one thing.
 pub fn sound(scene: &Scene<'_>, at: At<'_>) {
     product(scene, at, even, dot);
@@ -131,6 +158,15 @@ fn sum_in_f16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
     let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
     let dot = half::f16::from_f32(terms.sum::<i32>() as f32).to_f32();
     (dot - row.sum as f32) / row.scale * weight
+}
+
+fn in_int16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
+    let terms = codes
+        .iter()
+        .zip(&row.int8)
+        .map(|(c, q)| i16::from(*c) * *q as i16);
+    let dot = terms.fold(0, i16::saturating_add);
+    (f32::from(dot) - row.sum as f32) / row.scale * weight
 }
 
 /// The first query projection once more, from rows made by `prepare`.

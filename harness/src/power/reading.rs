@@ -102,9 +102,6 @@ pub const FAULTS: &[Fault] = &[
     }),
     numeric("p64-decode-of-p128", QUERY, Means::Flavor(Flavor::I2sP64)),
     numeric("p4r-decode-of-p128", QUERY, Means::Flavor(Flavor::I2sP4r)),
-    words("tokenizer-pre-ignored", |d| {
-        d.set("tokenizer.ggml.pre", "default")
-    }),
     words("merges-reversed", |d| {
         match d.key("tokenizer.ggml.merges") {
             Field::Array(_, merges) => merges.reverse(),
@@ -117,10 +114,27 @@ pub const FAULTS: &[Fault] = &[
     words("bos-is-eos", |d| {
         d.set("tokenizer.ggml.bos_token_id", 1023u32)
     }),
-    unlocated("bos-doubled", Means::Ids(|ids| ids.insert(0, ids[0]))),
+    unlocated("bos-doubled", Means::Ids(|_, _, ids| ids.insert(0, ids[0]))),
     unlocated(
         "last-token-cut",
-        Means::Ids(|ids| ids.truncate(ids.len() - 1)),
+        Means::Ids(|_, _, ids| ids.truncate(ids.len() - 1)),
+    ),
+];
+
+/// Faults that no recorded prompt can show, and why.
+pub const UNSEEN: &[(Fault, &str)] = &[
+    (
+        words("tokenizer-pre-ignored", |d| {
+            d.set("tokenizer.ggml.pre", "default")
+        }),
+        "the vocabulary has no merge where the recorded prompts are split differently",
+    ),
+    (
+        unlocated(
+            "special-tokens-unparsed",
+            Means::Ids(|words, text, ids| *ids = words.encode(text, true, false)),
+        ),
+        "no recorded prompt has a special token in its text",
     ),
 ];
 
