@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::compare::Findings;
+use crate::compare::{Findings, PositionFindings};
 use crate::metrics::{self, Distance};
 use crate::observation::{Lane, Observation};
 
@@ -23,42 +23,45 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// What the findings say, and what the rows say where there are no findings.
+    /// What the findings say; without findings, what the last rows say.
     pub fn between(found: Option<&Findings>, theirs: &Observation, ours: &Observation) -> Self {
-        let positions = || {
-            found
-                .into_iter()
-                .flat_map(|f| &f.lanes)
-                .flat_map(|l| &l.positions)
-        };
-        let most = |of: &dyn Fn(usize) -> Option<f64>| {
-            let all: Option<Vec<f64>> = (0..positions().count()).map(of).collect();
-            all?.into_iter().reduce(f64::max)
-        };
-        let nth = |i| positions().nth(i);
-        let logits = found.map(Findings::logits).filter(|[all, _]| *all > 0);
-        let rows = || {
-            Lane::ALL
-                .into_iter()
-                .filter_map(|l| Some((theirs.lanes.get(&l)?, l)))
-        };
-        let pairs = rows().filter_map(|(their_lane, lane)| {
-            let our_lane = ours.lanes.get(&lane)?;
-            let same = our_lane.values.len() == their_lane.values.len();
-            same.then(|| their_lane.values.iter().zip(&our_lane.values))
-        });
-        let ulps = pairs.flatten().map(|(a, b)| metrics::ulps([*a, *b]));
-        let ulps: Option<Vec<u64>> = ulps.collect();
-        Effect {
+        let last = Effect {
             cosine_last: cosine_last(theirs, ours),
-            kl_max: most(&|i| nth(i)?.kl),
-            nmse_max: most(&|i| nth(i)?.distance.nmse),
-            ulp_max: ulps
-                .filter(|_| logits.is_some())
-                .and_then(|u| u.into_iter().max()),
-            bit_equal_share: logits.map(|[all, equal]| equal as f64 / all as f64),
+            ..Effect::default()
+        };
+        let Some(found) = found.filter(|found| found.logits()[0] > 0) else {
+            return last;
+        };
+        let [all, equal] = found.logits();
+        let lanes = found.lanes.iter();
+        let positions: Vec<&PositionFindings> = lanes.flat_map(|lane| &lane.positions).collect();
+        Effect {
+            kl_max: largest(positions.iter().map(|p| p.kl)),
+            nmse_max: largest(positions.iter().map(|p| p.distance.nmse)),
+            ulp_max: ulp_max(theirs, ours),
+            bit_equal_share: Some(equal as f64 / all as f64),
+            ..last
         }
     }
+}
+
+/// The largest, if every one of them is a number.
+fn largest(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let all: Option<Vec<f64>> = values.collect();
+    all?.into_iter().reduce(f64::max)
+}
+
+/// Over the rows both have; none if one of them holds a NaN.
+fn ulp_max(theirs: &Observation, ours: &Observation) -> Option<u64> {
+    let lanes = theirs.lanes.iter();
+    let both = lanes.filter_map(|(lane, theirs)| Some((theirs, ours.lanes.get(lane)?)));
+    let rows = both.flat_map(|(theirs, ours)| {
+        let positions = theirs.positions.iter();
+        positions.filter_map(|&p| Some((theirs.at(p)?, ours.at(p)?)))
+    });
+    let values = rows.flat_map(|(theirs, ours)| theirs.iter().zip(ours));
+    let ulps: Option<Vec<u64>> = values.map(|(a, b)| metrics::ulps([*a, *b])).collect();
+    ulps?.into_iter().max()
 }
 
 /// What a gate sees that looks at the last row of logits and at nothing else.

@@ -35,6 +35,9 @@ pub const FAULTS: &[Fault] = &[
             *byte ^= 0b0100_0000;
         }
     }),
+    early("illegal-code-in-a-weight", |d| {
+        d.bytes("blk.2.ffn_up.weight")[1000] |= 0b1100_0000;
+    }),
     file("bits-of-a-byte-reversed", QUERY, |d| codes(d, reversed)),
     file("signs-inverted", QUERY, |d| {
         codes(d, |byte| 0b10_10_10_10 - byte)
@@ -102,16 +105,16 @@ pub const FAULTS: &[Fault] = &[
     }),
     numeric("p64-decode-of-p128", QUERY, Means::Flavor(Flavor::I2sP64)),
     numeric("p4r-decode-of-p128", QUERY, Means::Flavor(Flavor::I2sP4r)),
-    words("merges-reversed", |d| {
+    early("merges-reversed", |d| {
         match d.key("tokenizer.ggml.merges") {
             Field::Array(_, merges) => merges.reverse(),
             other => unreachable!("merges are an array, not {other:?}"),
         }
     }),
-    words("bos-missing", |d| {
+    early("bos-missing", |d| {
         d.set("tokenizer.ggml.add_bos_token", false)
     }),
-    words("bos-is-eos", |d| {
+    early("bos-is-eos", |d| {
         d.set("tokenizer.ggml.bos_token_id", 1023u32)
     }),
     unlocated("bos-doubled", Means::Ids(|_, _, ids| ids.insert(0, ids[0]))),
@@ -124,7 +127,7 @@ pub const FAULTS: &[Fault] = &[
 /// Faults that no recorded prompt can show, and why.
 pub const UNSEEN: &[(Fault, &str)] = &[
     (
-        words("tokenizer-pre-ignored", |d| {
+        early("tokenizer-pre-ignored", |d| {
             d.set("tokenizer.ggml.pre", "default")
         }),
         "the vocabulary has no merge where the recorded prompts are split differently",
@@ -154,8 +157,8 @@ const PARTS: [&str; 11] = [
     "ffn_down",
 ];
 
-/// A fault of the vocabulary: it changes which ids a prompt has.
-const fn words(name: &'static str, edit: fn(&mut Draft)) -> Fault {
+/// A fault that shows before anything is computed: in the ids of a prompt, or in a refusal.
+const fn early(name: &'static str, edit: fn(&mut Draft)) -> Fault {
     unlocated(name, Means::File(edit))
 }
 
