@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn f32_rows_become_tiles_from_four_tokens_on() {
-        // Of two steps a dot product adds vectors 0 and 4 first, then 1 and 5 …; a tile takes
-        // every vector in turn, so that only there 2²⁴ is gone before the one comes.
+        // A dot product adds vector 2 to vector 0 before vector 1 comes; a tile takes the vectors
+        // in turn, so that only there 2²⁴ is gone before the one comes.
         let mut row = [0f32.to_le_bytes(); 32];
         row[0] = 16_777_216f32.to_le_bytes();
         row[4] = (-16_777_216f32).to_le_bytes();

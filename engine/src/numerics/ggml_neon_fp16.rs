@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn a_fused_product_is_rounded_once() {
-        // 1 + (2⁻¹¹ + 2⁻²¹)(1 − 2⁻¹⁰) lies 2⁻³¹ below the middle of two halves: in single
-        // precision it is the middle plus nothing, and the middle behind an odd half goes up.
+        // 1 + 2⁻¹⁰ + (2⁻¹¹ + 2⁻²¹)(1 − 2⁻¹⁰) lies 2⁻³¹ below the middle of two halves. Single
+        // precision makes the middle of it, which would go up to the even half.
         let one = 1.0 + 1.0 / 1024.0;
         let factor = 2f32.powi(-11) + 2f32.powi(-21);
         let other = 1.0 - 2f32.powi(-10);
@@ -209,7 +209,7 @@ mod tests {
         let ones = halves(&[1.0; 32]);
         let a = row(32, &[(0, 2048.0), (1, 1.0)]);
         assert_eq!(GgmlNeonFp16::dot_f16(&a, &ones, 1), 2049.0);
-        // 2¹⁵ · 2⁹ = 2²⁴ comes from lanes 0 and 4 … each; a one survives where it meets another.
+        // 2⁻⁹ beside 2¹⁵ is lost, and survives where it meets another first.
         let v = |some: &[(usize, f64)]| {
             let mut v = [0f64; HALVES];
             some.iter().for_each(|&(l, x)| v[l] = x);
