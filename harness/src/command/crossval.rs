@@ -1,7 +1,7 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
 #![forbid(unsafe_code)]
 
-mod references;
+pub mod references;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

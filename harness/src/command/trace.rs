@@ -12,7 +12,9 @@ use engine::session::OpenOptions;
 use serde::Serialize;
 
 use crate::case::{self, Case};
+use crate::command::crossval::references;
 use crate::exit::{Exit, Failure};
+use crate::isolation::Limits;
 use crate::localise::bundle::{self, Bundle};
 use crate::localise::layers::{self, Search};
 use crate::localise::passes::Passes;
@@ -30,6 +32,7 @@ const HELP: &str = "\
 Examples:
   harness trace
   harness trace --case b158-ishmael --recording mar2026-b158-avx2
+  harness trace --reference bitnet
   harness trace --profile ggml-avx2 --recording mar2026-b158-avx512 --bundle blamed/
   harness trace --replay blamed/
 
@@ -58,9 +61,14 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", requires = "model")]
     prompt: Option<String>,
 
-    /// Order of the float operations
-    #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = flags::profile)]
-    profile: Profile,
+    /// Against this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
+    /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Vec<String>,
+
+    /// Order of the float operations [default: the reference's own, as far as it is known]
+    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
+    profile: Option<Profile>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
@@ -88,7 +96,8 @@ pub struct Args {
 
     /// Repeat the operation of a bundle alone, and nothing else
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "case", "recording", "prompt", "profile", "kernel", "layer_search", "bundle", "json",
+        "case", "recording", "reference", "prompt", "profile", "kernel", "layer_search", "bundle",
+        "json",
     ])]
     replay: Option<PathBuf>,
 
@@ -120,8 +129,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let mut suite = Suite::open(&folder)?;
+    let mut live = references::open(&args.reference, Limits::default())?;
     let mut entries = Vec::new();
-    let mut worst = Exit::Agrees;
+    let (mut worst, mut skipped) = (Exit::Agrees, 0);
     for (case, path) in cases(&args, &suite)? {
         let (input, bytes) = Input::read(&path)?;
         drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
@@ -130,14 +140,27 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             case: &case,
             model: &input,
         };
-        for name in references(&args, &case) {
-            let recorded = suite.recordings.get_mut(name);
-            let recorded =
-                recorded.ok_or_else(|| Failure::input(format!("no recording {name}")))?;
-            let (entry, exit) = one(&args, task, recorded, &model)?;
-            worst = worse(worst, exit);
-            entries.push(entry);
+        let recorded = suite.recordings.iter_mut().filter(|(name, _)| {
+            let asked = args.recording.is_empty() || args.recording.contains(name);
+            asked && case.recordings.contains(name)
+        });
+        let recorded = recorded.map(|(_, recorded)| recorded as &mut dyn Runner);
+        let live = live
+            .iter_mut()
+            .map(|live| &mut *live.runner as &mut dyn Runner);
+        for reference in recorded.chain(live) {
+            match one(&args, task, reference, &model)? {
+                Some((entry, exit)) => {
+                    worst = worse(worst, exit);
+                    entries.push(entry);
+                }
+                None => skipped += 1,
+            }
         }
+    }
+    if skipped > 0 {
+        let line = format!("skipped {skipped}: the reference does not take part\n");
+        output::put(line.as_bytes())?;
     }
     if entries.is_empty() {
         return Err(Failure {
@@ -160,15 +183,25 @@ fn worse(one: Exit, other: Exit) -> Exit {
     }
 }
 
-/// One case against whoever answers it with nodes: a recording, or anybody else who observes.
+/// One case against whoever answers it with nodes: a recording, or anybody else who observes. None
+/// if that one does not take part.
 fn one(
     args: &Args,
     task: Task<'_>,
     reference: &mut dyn Runner,
     model: &Model,
-) -> Result<(Entry, Exit), Failure> {
-    let theirs = guarded(|| reference.observe(task)).map_err(unanswered)?;
-    let mut passes = Passes::new(model, &theirs.tokens, args.profile, task.case.ubatch)?;
+) -> Result<Option<(Entry, Exit)>, Failure> {
+    let theirs = match guarded(|| reference.observe(task)) {
+        Err(RunError::Declined(why)) => {
+            let line = format!("{}: {}: {why}\n", task.case.name, reference.identity());
+            output::put(line.as_bytes())?;
+            return Ok(None);
+        }
+        seen => seen.map_err(unanswered)?,
+    };
+    let own = || Profile::from_name(&theirs.identity.profile);
+    let profile = args.profile.or_else(own).unwrap_or_default();
+    let mut passes = Passes::new(model, &theirs.tokens, profile, task.case.ubatch)?;
     let (found, exit) = match args.layer_search {
         true => search(&theirs, &mut passes)?,
         false => nodes(args, task, &theirs, &mut passes)?,
@@ -178,7 +211,7 @@ fn one(
         reference: theirs.identity,
         found,
     };
-    Ok((entry, exit))
+    Ok(Some((entry, exit)))
 }
 
 fn nodes(
@@ -273,12 +306,6 @@ fn cases(args: &Args, suite: &Suite) -> Result<Vec<(Case, PathBuf)>, Failure> {
         asked && case.nodes > 0 && known.is_some_and(|known| known.name == case.name)
     });
     Ok(cases.into_iter().map(|c| (c, model.clone())).collect())
-}
-
-/// The recordings of a case that were asked for.
-fn references<'c>(args: &Args, case: &'c Case) -> Vec<&'c String> {
-    let asked = |name: &&String| args.recording.is_empty() || args.recording.contains(name);
-    case.recordings.iter().filter(asked).collect()
 }
 
 fn unanswered(error: RunError) -> Failure {

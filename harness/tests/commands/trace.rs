@@ -20,7 +20,7 @@ fn agreement_difference_and_nothing_to_compare_have_their_own_codes() {
     let all = Harness::new("trace --all --recording mar2026-b158-avx512").run();
     assert!(all.stdout.contains("kq-0|MUL_MAT#0") && all.stdout.contains("the f16 keys"));
 
-    let other = Harness::new("trace --recording mar2026-b158-avx2")
+    let other = Harness::new("trace --profile ggml-avx512 --recording mar2026-b158-avx2")
         .run()
         .exits(0);
     assert!(
@@ -69,7 +69,7 @@ fn layers_are_searched_and_bundles_replayed() {
 
     let folder = Folder::new();
     let json = folder.path().join("trace.json");
-    let made = Harness::new("trace --recording dec2024-bitnet-neon --bundle")
+    let made = Harness::new("trace --profile ggml-avx512 --recording dec2024-bitnet-neon --bundle")
         .arg(folder.path())
         .arg("--json")
         .arg(&json)

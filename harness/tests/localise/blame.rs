@@ -1,11 +1,14 @@
 //! Who is blamed, and for what.
 
+use std::collections::BTreeSet;
+
 use engine::kernels::activation::quantise_row;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
 use harness::exit::Exit;
-use harness::localise::anatomy;
+use harness::localise::passes::{Passes, Shown};
 use harness::localise::table::{Rows, render};
+use harness::localise::{anatomy, boundary};
 use harness::tolerance::local::Rung;
 
 use crate::traced::{B158, BITNET, Traced, spoil};
@@ -17,6 +20,8 @@ fn the_engine_agrees_with_its_own_arithmetic_in_every_bit_of_every_node() {
         (BITNET, Profile::GgmlAvx512, 112),
         ("mar2026-b158-avx2", Profile::GgmlAvx2, 116),
         ("dec2024-bitnet-avx2", Profile::GgmlAvx2, 112),
+        ("dec2024-bitnet-neon", Profile::GgmlNeon, 112),
+        ("dec2024-bitnet-neon-fp16", Profile::GgmlNeonFp16, 112),
     ] {
         let located = Traced::open(recording).located(profile);
         assert_eq!(located.rung, Rung::Bits);
@@ -299,5 +304,47 @@ fn the_table_describes_every_node_of_every_architecture() {
     for name in names {
         let mut rows = anatomy::PARTS.iter();
         assert!(rows.any(|part| part.name == name), "{name}");
+    }
+}
+
+#[test]
+fn anybody_who_shows_nodes_is_a_reference_also_of_a_single_token() {
+    let mut traced = Traced::open(BITNET);
+    traced.theirs.tokens.truncate(1);
+    let free = traced.passes(Profile::GgmlAvx2).free().expect("computes");
+    traced.theirs.trace = free.nodes.iter().map(Shown::traced).collect();
+    traced.theirs.identity.profile = "ggml-avx2".into();
+    let same = traced.located(Profile::GgmlAvx2);
+    assert_eq!((same.differing(), same.exit()), ([0, 0], Exit::Agrees));
+    assert!(same.unjudged.is_empty(), "{:?}", same.unjudged);
+    assert_eq!(traced.located(Profile::GgmlAvx512).blamed, None);
+    // Where every kind of value is rounded, the roundings are looked at.
+    let model = &traced.model;
+    let rounded = boundary::rounded(model, &free.nodes, 1);
+    let names: BTreeSet<_> = rounded.keys().map(|&i| free.nodes[i].node.name).collect();
+    for name in [
+        "attn_norm",
+        "ffn_norm",
+        "Qcur",
+        "Kcur",
+        "Vcur",
+        "kq_soft_max_ext",
+    ] {
+        assert!(names.contains(name), "{name}: {names:?}");
+    }
+    let several = boundary::rounded(model, &free.nodes, 2);
+    assert!(
+        several.len() < rounded.len(),
+        "batches keep probabilities as they are"
+    );
+}
+
+#[test]
+fn a_prompt_in_several_ubatches_is_refused() {
+    let traced = Traced::open(B158);
+    let tokens = &traced.theirs.tokens;
+    for (tokens, ubatch) in [(&tokens[..], 10), (&[], 10)] {
+        let refused = Passes::new(&traced.model, tokens, Profile::GgmlAvx512, ubatch);
+        assert_eq!(refused.err().expect("one ubatch").exit, Exit::BadInput);
     }
 }
