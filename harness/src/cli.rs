@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::chat::apart;
 use crate::command::{
-    check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt, render_chat,
-    tokenize, trace,
+    check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt, reference,
+    render_chat, tokenize, trace,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -34,6 +34,7 @@ enum Command {
     Fixtures(fixtures::Args),
     Power(power::Args),
     Receipt(receipt::Args),
+    Reference(reference::Args),
     #[cfg(unix)]
     #[command(hide = true)]
     Worker(crate::command::worker::Args),
@@ -78,6 +79,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Fixtures(args) => fixtures::run(args),
         Command::Power(args) => power::run(args),
         Command::Receipt(args) => receipt::run(args),
+        Command::Reference(args) => reference::run(args),
         #[cfg(unix)]
         Command::Worker(args) => crate::command::worker::run(args),
         Command::RenderChat => render_chat::run(),

@@ -10,6 +10,7 @@ pub mod inspect;
 pub mod metamorphic;
 pub mod power;
 pub mod receipt;
+pub mod reference;
 pub mod render_chat;
 pub mod tokenize;
 pub mod trace;

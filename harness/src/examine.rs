@@ -5,7 +5,8 @@ pub mod asking;
 
 use std::time::Instant;
 
-use self::asking::{Asked, Subjects};
+use self::asking::{Asked, Subjects, shortened};
+use crate::case::Case;
 use crate::compare::{Findings, Incomparable, compare};
 use crate::coverage::Coverage;
 use crate::ledger::Ledger;
@@ -51,11 +52,12 @@ pub fn examine(
     let mut repetitions = Vec::new();
     for other in others {
         let seen = guarded(|| other.observe(task)).map_err(failed)?;
-        repetitions.push(pairs.exact(ours, &seen, false));
+        repetitions.push(pairs.exact(task.case, ours, &seen, false));
     }
+    let short = &shortened(task.case);
     let repeated = asked.iter().flat_map(Asked::repeated);
     let controls = repeated
-        .map(|(seen, again)| pairs.exact(seen, again, true))
+        .map(|(seen, again)| pairs.exact(short, seen, again, true))
         .collect();
     let witnesses = pairs.among(&asked);
     let mut claims = Claims {
@@ -146,10 +148,16 @@ impl<'a> Pairs<'a> {
     }
 
     /// The same program run another way: every bit, and every node it shows, whoever else shows it.
-    fn exact(&mut self, first: &Observation, again: &Observation, live: bool) -> Comparison {
-        let mut declared = self.task.case.declared();
+    fn exact(
+        &mut self,
+        case: &Case,
+        first: &Observation,
+        again: &Observation,
+        live: bool,
+    ) -> Comparison {
+        let mut declared = case.declared();
         declared.nodes = first.trace.len();
-        let found = compare(self.task.case, first, again).map_err(incomparable);
+        let found = compare(case, first, again).map_err(incomparable);
         let comparison = Comparison::conclude(
             again.identity.clone(),
             live,

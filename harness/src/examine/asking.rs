@@ -10,6 +10,10 @@ use crate::runner::{RunError, Runner, Subject, Task, guarded};
 use crate::tolerance::Tolerance;
 use crate::verdict::{Verdict, judge};
 
+/// Steps of the continuation that are computed again: a difference between two runs of the same
+/// program shows in the logits and nodes before it shows here.
+const STEPS_AGAIN: usize = 8;
+
 /// A reference that was asked.
 pub struct Asked {
     /// Who it is.
@@ -28,8 +32,9 @@ impl Asked {
         let seen = guarded(|| reference.observe(task));
         let mut again = Vec::new();
         if seen.is_ok() {
+            let case = &shortened(task.case);
             for mut control in reference.controls(task) {
-                let seen = guarded(|| control.observe(task));
+                let seen = guarded(|| control.observe(Task { case, ..task }));
                 again.push((control.identity(), seen));
             }
         }
@@ -45,6 +50,7 @@ impl Asked {
     /// The way of running it that does not agree with the first, if there is one.
     pub fn unsteady(&self, case: &Case) -> Option<String> {
         let first = self.seen.as_ref().ok()?;
+        let case = &shortened(case);
         let mut declared = case.declared();
         declared.nodes = first.trace.len();
         self.again.iter().find_map(|(identity, again)| {
@@ -64,6 +70,14 @@ impl Asked {
         let first = self.seen.as_ref().ok();
         let again = self.again.iter().filter_map(|(_, seen)| seen.as_ref().ok());
         again.filter_map(move |again| Some((first?, again)))
+    }
+}
+
+/// What is asked again of a case.
+pub fn shortened(case: &Case) -> Case {
+    Case {
+        greedy_steps: case.greedy_steps.min(STEPS_AGAIN),
+        ..case.clone()
     }
 }
 
