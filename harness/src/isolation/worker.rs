@@ -84,7 +84,7 @@ impl Worker {
         let child = command.spawn()?;
         // It holds the other ends as well; open here, they would hide the death.
         drop(command);
-        stream.set_write_timeout(Some(limits.patience))?;
+        stream.set_write_timeout(Some(limits.patience.max(Duration::from_millis(1))))?;
         let mut worker = Worker {
             child,
             words: LastWords::of(heard),
