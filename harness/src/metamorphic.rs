@@ -124,7 +124,11 @@ impl<'a> Examination<'a> {
                 }
             }
             // A model that stops being one differs as clearly as can be.
-            Err(RunError::NotFinite(_)) => outcome.control = Control::Differs,
+            Err(RunError::NotFinite(_)) => {
+                Lane::ALL
+                    .iter()
+                    .for_each(|_| outcome.show(0, self.positions()));
+            }
             Err(error) => outcome.fail(&error),
         }
     }

@@ -63,6 +63,20 @@ fn every_relation_about_the_fixtures_makes_the_claims_that_were_reviewed() {
 }
 
 #[test]
+fn every_order_of_float_operations_keeps_every_relation() {
+    for profile in Profile::ALL {
+        let mut source = EngineSource {
+            profile,
+            ..engine()
+        };
+        let report = report(&mut source, small(), tokens(37));
+        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.coverage.relations.to_string(), "13/13");
+        assert_eq!(report.computed_by.profile, profile.name());
+    }
+}
+
+#[test]
 fn every_snapshot_belongs_to_a_model() {
     let entries = std::fs::read_dir(root().join("receipts")).expect("committed");
     let names = entries.map(|e| e.expect("listed").file_name().into_string().expect("ASCII"));
@@ -151,7 +165,7 @@ fn planted(plan: impl Fn(&Document) -> Plan) -> Outcome {
     let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
     let document = Document::read(&gguf).expect("decided");
     let mut source = engine();
-    let begun = Examination::begin(&mut source, &gguf, tokens(9));
+    let begun = Examination::begin(&mut source, &gguf, tokens(17));
     let mut examination = begun.expect("sound");
     let mut outcome = Outcome::new(&Relation::ALL[3]);
     examination.edit(&plan(&document), &mut outcome);
@@ -234,7 +248,7 @@ fn a_source_that_always_answers_the_same_breaks_nothing_and_fails_by_every_contr
             .map(|logits| vec![1.0; logits.len()])
             .collect())
     };
-    let report = report(&mut Meddler(same, 0), small(), tokens(9));
+    let report = report(&mut Meddler(same, 0), small(), tokens(17));
     assert_eq!(report.status, Status::Vacuous);
     for outcome in &report.relations {
         let found = (&outcome.verdict, outcome.control);
@@ -283,7 +297,7 @@ fn a_source_that_dies_refuses_or_answers_less_is_neither_held_nor_broken() {
         ),
     ];
     for (answer, expected) in cases {
-        let report = report(&mut Meddler(answer, 0), small(), tokens(9));
+        let report = report(&mut Meddler(answer, 0), small(), tokens(17));
         assert_eq!(report.status, expected, "{}", report.render());
         let whole = report.coverage.relations.is_complete();
         assert_eq!(whole, expected == Status::Broken);
@@ -292,6 +306,14 @@ fn a_source_that_dies_refuses_or_answers_less_is_neither_held_nor_broken() {
             Verdict::Holds,
             "the others go on"
         );
+        let said = report.render();
+        let words = match expected {
+            Status::Broken => "logit 77 at position 0 of prompt 0 in decode is",
+            Status::Incomplete if said.contains("planted") => "neuron-signs: planted",
+            Status::Incomplete => "fewer logits than positions",
+            _ => "neuron-signs: died: planted",
+        };
+        assert!(said.contains(words), "{said}");
     }
 }
 
@@ -302,7 +324,10 @@ fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
         command.arg("metamorphic").args(arguments);
         command.output().expect("the program starts")
     };
-    let table = run(&["--prompt", "Call me Ishmael."]);
+    let table = run(&[
+        "--prompt",
+        "Call me Ishmael. Some years ago, never mind how long",
+    ]);
     let text = String::from_utf8(table.stdout).expect("text");
     assert_eq!(table.status.code(), Some(0), "{text}");
     assert_eq!(text.matches("status: holds").count(), 2, "{text}");
@@ -313,17 +338,18 @@ fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
     );
     let json = run(&[
         "--prompt",
-        "Call me Ishmael.",
+        "Call me Ishmael. Some years ago, never mind how long",
         "--json",
         "--kernel",
         "scalar",
     ]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(json[0]["status"], "holds");
-    assert_eq!(json[1]["architecture"], "bitnet");
-    assert_eq!(json[1]["coverage"]["not_applicable"], 1);
-    assert_eq!(json[0]["relations"][7]["relation"], "gate-power-of-two");
-    assert_eq!(json[0]["relations"][7]["is"], "holds");
+    assert_eq!(json["status"], "holds");
+    let models = &json["models"];
+    assert_eq!(models[1]["architecture"], "bitnet");
+    assert_eq!(models[1]["coverage"]["not_applicable"], 1);
+    assert_eq!(models[0]["relations"][7]["relation"], "gate-power-of-two");
+    assert_eq!(models[0]["relations"][7]["is"], "holds");
     let empty = run(&["--model", "no-such-file.gguf"]);
     assert_eq!(empty.status.code(), Some(4));
 }

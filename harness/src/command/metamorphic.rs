@@ -64,6 +64,14 @@ pub struct Args {
     json: bool,
 }
 
+/// Everything, as printed for programs.
+#[derive(Serialize)]
+struct Summary {
+    schema_version: u32,
+    models: Vec<Examined>,
+    status: Status,
+}
+
 /// A report with what it is about.
 #[derive(Serialize)]
 struct Examined {
@@ -81,17 +89,22 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let steps = models.len() * Relation::ALL.len();
     let bar = progress::bar(steps as u64, "relations");
-    let mut all = Vec::new();
+    let mut examined = Vec::new();
     for model in &models {
-        all.push(examine(model, &args, &mut || bar.inc(1))?);
+        examined.push(examine(model, &args, &mut || bar.inc(1))?);
     }
     bar.finish_and_clear();
+    let worst = examined.iter().map(|one| one.report.status).max();
+    let status = worst.unwrap_or(Status::Incomplete);
     match args.json {
-        true => output::json(&all)?,
-        false => output::put(all.iter().map(render).collect::<String>().as_bytes())?,
+        true => output::json(&Summary {
+            schema_version: metamorphic::SCHEMA,
+            models: examined,
+            status,
+        })?,
+        false => output::put(examined.iter().map(render).collect::<String>().as_bytes())?,
     };
-    let worst = all.iter().map(|examined| examined.report.status).max();
-    Ok(worst.unwrap_or(Status::Incomplete).exit())
+    Ok(status.exit())
 }
 
 /// The trained models of this repository.

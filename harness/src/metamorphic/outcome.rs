@@ -5,7 +5,7 @@ use engine::Token;
 use engine::config::Config;
 use serde::Serialize;
 
-use super::{Relation, SCHEMA};
+use super::Relation;
 use crate::coverage::Count;
 use crate::exit::Exit;
 use crate::observation::{Identity, Lane};
@@ -126,8 +126,6 @@ pub enum Status {
 /// Everything about one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`].
-    pub schema_version: u32,
     /// Who computed.
     pub computed_by: Identity,
     /// The family of the model.
@@ -240,7 +238,6 @@ impl Report {
         };
         let status = relations.iter().map(Outcome::status).fold(floor, Ord::max);
         Report {
-            schema_version: SCHEMA,
             computed_by,
             architecture: config.architecture.name(),
             prompts,

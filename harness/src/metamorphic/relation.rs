@@ -96,7 +96,7 @@ impl Relation {
         ),
         detour(
             "portions",
-            "prefill in portions of two tokens and more",
+            "prefill in portions of eight tokens and more",
             "begin the second portion one position early",
             schedules::portions,
         ),

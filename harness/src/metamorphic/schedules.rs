@@ -7,6 +7,9 @@ use super::plan::{NotApplicable, dice};
 use super::source::{Schedule, Step};
 use crate::observation::Lane;
 
+/// Some arithmetics compute fewer tokens than this in another order than more of them.
+const LEAST_PORTION: usize = 8;
+
 /// A relation between schedules on one model file.
 #[derive(Debug, Clone)]
 pub struct Detour {
@@ -39,7 +42,7 @@ pub(super) fn threads(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplica
     })
 }
 
-/// Portions of two tokens and more, made by the caller and by the ubatch; the control begins the
+/// Portions of eight tokens and more, made by the caller and by the ubatch; the control begins the
 /// second portion one position early.
 pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
     if lane == Lane::Decode {
@@ -47,9 +50,9 @@ pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplic
     }
     let portions = cut(tokens)?;
     let straight = Schedule::of(feed(tokens, lane));
-    // A portion of a single token is computed in another order, so none may be left over.
-    let ubatch = (2..=7).rev().find(|size| tokens.len() % size != 1);
-    let ubatch = ubatch.expect("two or three leave another remainder than one");
+    let whole = |size: &usize| matches!(tokens.len() % size, 0 | LEAST_PORTION..);
+    let ubatch = (LEAST_PORTION..).find(whole);
+    let ubatch = ubatch.expect("what leaves one portion over is among them");
     let steps: Vec<Step> = portions.iter().map(|p| Step::Feed(p.to_vec())).collect();
     let mut early = steps.clone();
     early.insert(1, Step::Truncate(portions[0].len() - 1));
@@ -68,7 +71,10 @@ pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplic
 
 /// Tokens that are fed and forgotten half way; the control does not forget them.
 pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
-    let half = cut(tokens)?[0].len();
+    let half = tokens.len() / 2;
+    if half == 0 {
+        return Err(NotApplicable("one token has no half".into()));
+    }
     let (first, second) = tokens.split_at(half);
     let astray: Vec<Token> = first.iter().rev().copied().collect();
     let way = |detour: Vec<Step>| {
@@ -106,17 +112,20 @@ fn feed(tokens: &[Token], lane: Lane) -> Vec<Step> {
     }
 }
 
-/// At least two portions of at least two tokens.
+/// At least two portions.
 fn cut(tokens: &[Token]) -> Result<Vec<&[Token]>, NotApplicable> {
-    if tokens.len() < 4 {
-        return Err(NotApplicable(
-            "fewer than four tokens make no two portions".into(),
-        ));
+    if tokens.len() < 2 * LEAST_PORTION {
+        let why = format!(
+            "fewer than {} tokens make no two portions",
+            2 * LEAST_PORTION
+        );
+        return Err(NotApplicable(why));
     }
     let (mut dice, mut rest, mut portions) = (dice(), tokens, Vec::new());
-    while rest.len() >= 4 {
-        let most = (rest.len() - 2).min(tokens.len().div_ceil(3));
-        let (portion, after) = rest.split_at(2 + dice.below(most.max(2) - 1));
+    while rest.len() >= 2 * LEAST_PORTION {
+        let spare = rest.len() - 2 * LEAST_PORTION;
+        let size = LEAST_PORTION + dice.below(spare.min(LEAST_PORTION) + 1);
+        let (portion, after) = rest.split_at(size);
         portions.push(portion);
         rest = after;
     }
@@ -129,17 +138,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn portions_are_of_two_tokens_at_least_and_leave_nothing_out() {
-        for len in 4..200_u32 {
+    fn portions_are_of_eight_tokens_at_least_and_leave_nothing_out() {
+        for len in 16..200_u32 {
             let tokens: Vec<Token> = (0..len).collect();
             let portions = cut(&tokens).expect("enough");
             assert!(portions.len() >= 2, "{len}");
-            assert!(portions.iter().all(|p| p.len() >= 2), "{len}: {portions:?}");
+            assert!(
+                portions.iter().all(|p| p.len() >= LEAST_PORTION),
+                "{len}: {portions:?}"
+            );
             assert_eq!(portions.concat(), tokens);
             let detour = self::portions(&tokens, Lane::Prefill).expect("enough");
-            assert_ne!(tokens.len() % detour.same[1].ubatch, 1);
+            let ubatch = detour.same[1].ubatch;
+            assert!(ubatch < tokens.len());
+            assert!(
+                matches!(tokens.len() % ubatch, 0 | LEAST_PORTION..),
+                "{len}"
+            );
         }
-        assert!(cut(&[1, 2, 3]).is_err());
+        assert!(cut(&[1; 15]).is_err());
     }
 
     #[test]
