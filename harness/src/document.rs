@@ -133,6 +133,21 @@ impl Document {
         Ok(())
     }
 
+    /// Writes every I2_S tensor as F32: the same values, for programs that do not know the type.
+    /// Returns how many there were.
+    pub fn widen(&mut self) -> Result<usize, Uneditable> {
+        let two_bits = |tensor: &&mut Tensor| tensor.format.is_some_and(Format::is_i2_s);
+        let mut widened = 0;
+        for tensor in self.tensors.iter_mut().filter(two_bits) {
+            let values = Grid::read(tensor)?.values();
+            tensor.bytes = Format::F32.encode(&values, tensor.shape());
+            tensor.type_id = Format::F32.type_id();
+            tensor.format = Some(Format::F32);
+            widened += 1;
+        }
+        Ok(widened)
+    }
+
     /// Puts row `order[i]` in the place of row `i`. Whole rows move, so every format allows it.
     pub fn permute_rows(&mut self, name: &str, order: &[usize]) -> Result<(), Uneditable> {
         let tensor = self.find(name)?;

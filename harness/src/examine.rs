@@ -6,7 +6,7 @@ pub mod asking;
 use std::time::Instant;
 
 use self::asking::{Asked, Subjects, shortened};
-use crate::case::Case;
+use crate::case::{Case, Declared};
 use crate::compare::{Findings, Incomparable, compare};
 use crate::coverage::Coverage;
 use crate::ledger::Ledger;
@@ -124,7 +124,11 @@ impl<'a> Pairs<'a> {
         let optional = !case.live.contains(&theirs.identity.name);
         let declared = match &found {
             Err(Verdict::Declined { .. }) if optional => Default::default(),
-            _ => case.declared(),
+            _ if theirs.shows_nodes => case.declared(),
+            _ => Declared {
+                nodes: 0,
+                ..case.declared()
+            },
         };
         let mut comparison = Comparison::conclude(
             theirs.identity.clone(),

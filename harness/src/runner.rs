@@ -33,6 +33,11 @@ pub trait Runner {
     /// Whether it computes now, rather than repeating what was computed once.
     fn is_live(&self) -> bool;
 
+    /// Whether its graph has the nodes that recordings have, under the same names.
+    fn shows_nodes(&self) -> bool {
+        true
+    }
+
     /// Looks at one case.
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError>;
 

@@ -119,6 +119,35 @@ fn fixtures_with(folder: &Folder, shelf: &Path) -> String {
 }
 
 #[test]
+fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
+    let cache = Cache::from_environment().expect("there is a place for a cache");
+    let asked = Asked::parse("ik").expect("a known name");
+    if let Err(why) = prepare(&asked, &cache, Missing::Refuse, &mut |_| ()) {
+        return println!("SKIPPED: {why}");
+    }
+    let folder = Folder::new("ik");
+    let json = folder.path("receipt.json");
+    let asked = [
+        "--reference",
+        "ik",
+        "--case",
+        "b158-white-whale",
+        "--json",
+        &json,
+    ];
+    assert_ends(&crossval(&asked), 0, &["live ik", "-wide", "status: ok"]);
+    let bytes = std::fs::read(&json).expect("written");
+    let receipt: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let nmse = "/cases/0/measured/2/findings/lanes/0/positions/3/distance/nmse";
+    let nmse = receipt
+        .pointer(nmse)
+        .and_then(Value::as_f64)
+        .expect("measured");
+    // The distance of activations rounded to eight bits: neither equal nor anything like wrong.
+    assert!((1e-7..1e-3).contains(&nmse), "{nmse}");
+}
+
+#[test]
 fn the_same_library_twice_is_an_error_and_no_agreement() {
     let Some(prepared) = reference() else {
         return;

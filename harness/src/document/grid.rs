@@ -75,6 +75,11 @@ impl Grid {
         })
     }
 
+    /// The values, row after row.
+    pub(super) fn values(&self) -> Vec<f32> {
+        self.cells.iter().map(|cell| cell * self.scale).collect()
+    }
+
     /// The bytes, if they say exactly these values.
     pub(super) fn write(&self, name: &str) -> Result<Vec<u8>, Uneditable> {
         if let Some(packing) = self.format.packing() {

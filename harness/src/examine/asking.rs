@@ -20,6 +20,8 @@ pub struct Asked {
     pub identity: Identity,
     /// Whether it computed just now.
     pub live: bool,
+    /// Whether its nodes can be compared with ours.
+    pub shows_nodes: bool,
     /// What it saw.
     pub seen: Result<Observation, RunError>,
     /// What it saw when it was run other ways, which must be the same.
@@ -42,6 +44,7 @@ impl Asked {
             // Asked now, because some know who they are only when they have answered.
             identity: reference.identity(),
             live: reference.is_live(),
+            shows_nodes: reference.shows_nodes(),
             seen,
             again,
         }

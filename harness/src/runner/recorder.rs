@@ -60,6 +60,10 @@ impl Runner for Recorder {
         self.inner.is_live()
     }
 
+    fn shows_nodes(&self) -> bool {
+        self.inner.shows_nodes()
+    }
+
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let observation = self.inner.observe(task)?;
         self.memory.0.borrow_mut().push(Seen {

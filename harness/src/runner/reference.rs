@@ -2,12 +2,18 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use engine::gguf::Gguf;
 
 use super::{RunError, Runner, Task};
+use crate::document::Document;
 use crate::isolation::{Answer, Ended, Hello, Limits, Reply, Request, Worker};
 use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
-use crate::provenance;
+use crate::provenance::{self, Input};
 
 /// How a worker is started.
 pub type Launch = std::rc::Rc<dyn Fn() -> Command>;
@@ -45,6 +51,25 @@ impl Reference {
         }
     }
 
+    /// For a library that does not know I2_S, the same model with those weights as F32: it then
+    /// multiplies with activations that were never rounded to eight bits, which is why its
+    /// arithmetic has a name of its own.
+    fn widened(&self, task: Task<'_>) -> Result<Option<Widened>, RunError> {
+        if self.hello.knows_i2_s {
+            return Ok(None);
+        }
+        let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
+        let (_, bytes) = Input::read(&task.model.path).map_err(|e| refused(&e))?;
+        let gguf = Gguf::parse(bytes).map_err(|e| refused(&e))?;
+        let mut document = Document::read(&gguf).map_err(|e| refused(&e))?;
+        if document.widen().map_err(|e| refused(&e))? == 0 {
+            return Ok(None);
+        }
+        Widened::write(&document.file())
+            .map(Some)
+            .map_err(|e| refused(&e))
+    }
+
     /// What it said of itself.
     pub fn hello(&self) -> &Hello {
         &self.hello
@@ -69,6 +94,10 @@ impl Runner for Reference {
         true
     }
 
+    fn shows_nodes(&self) -> bool {
+        self.hello.knows_i2_s
+    }
+
     /// The same again, always; with two threads on one case of a fixture only, because threads of
     /// these libraries spin while they wait: where the machine is busy, two of them can take a
     /// hundred times as long as one.
@@ -87,15 +116,23 @@ impl Runner for Reference {
             let message = format!("{} is no longer the library it was", self.name);
             return Err(RunError::Refused(message));
         }
+        let mut case = task.case.clone();
+        let widened = self.widened(task)?;
+        let (model, sha256) = match &widened {
+            None => (task.model.path.clone(), task.model.sha256.clone()),
+            Some(file) => {
+                case.nodes = 0;
+                (file.path.clone(), file.sha256.clone())
+            }
+        };
         let request = Request::Observe {
-            case: task.case.clone(),
-            model: task.model.path.clone(),
+            case,
+            model,
             threads: self.threads,
         };
         let mut seen = Seen::default();
-        let answer = worker.ask(&request, |reply, values| {
-            seen.take(reply, values, &task.model.sha256)
-        })?;
+        let take = |reply, values| seen.take(reply, values, &sha256);
+        let answer = worker.ask(&request, take)?;
         Ok(seen.observation(self.identity(), answer))
     }
 }
@@ -126,7 +163,36 @@ fn profile(hello: &Hello) -> String {
         api if api.starts_with("ik_llama.cpp") => "ik",
         _ => "llama.cpp",
     };
-    format!("{family}-{isa}")
+    // What it computes with is F32 where the file has I2_S.
+    let weights = if hello.knows_i2_s { "" } else { "-wide" };
+    format!("{family}-{isa}{weights}")
+}
+
+/// A model file that is gone when it is dropped.
+struct Widened {
+    path: PathBuf,
+    sha256: String,
+}
+
+impl Widened {
+    fn write(bytes: &[u8]) -> io::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("harness-widened-{}-{number}.gguf", std::process::id());
+        let widened = Widened {
+            path: std::env::temp_dir().join(name),
+            sha256: provenance::sha256(bytes),
+        };
+        std::fs::write(&widened.path, bytes)?;
+        Ok(widened)
+    }
+}
+
+impl Drop for Widened {
+    fn drop(&mut self) {
+        // What cannot be removed is the temporary folder's problem.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// What has arrived of an answer.
