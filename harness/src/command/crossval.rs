@@ -25,6 +25,11 @@ Examples:
   harness crossval
   harness crossval --case b158-ishmael --json receipt.json
   harness crossval --model model.gguf --prompt 'Call me Ishmael.'
+  harness crossval --reference bitnet --reference ik --json receipt.json
+  harness crossval --reference bitnet --record recordings/
+
+A live reference runs in a process of its own, is first compared with itself, and then judged in its
+own arithmetic. What died, hung, declined or said nonsense is in the table and on the receipt.
 
 Environment:
   CROSSVAL_GGUF   the model, where neither --model nor --case is given
