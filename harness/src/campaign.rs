@@ -16,6 +16,10 @@ use crate::provenance::{Input, Machine};
 use crate::receipt::{
     CaseReceipt, Circumstances, Failed, InputFile, LiveReference, Receipt, Status,
 };
+#[cfg(unix)]
+use crate::reference::Reference;
+#[cfg(unix)]
+use crate::runner::reference::Observing;
 use crate::runner::{Runner, Subject, Task};
 use crate::suite::Suite;
 use crate::verdict::Verdict;
@@ -26,6 +30,16 @@ pub struct Live {
     pub runner: Box<dyn Runner>,
     /// What the receipt says about it, once it has answered.
     pub facts: LiveReference,
+}
+
+#[cfg(unix)]
+impl From<Reference> for Live {
+    fn from(reference: Reference) -> Self {
+        Live {
+            facts: reference.facts().clone(),
+            runner: Box::new(Observing::new(reference)),
+        }
+    }
 }
 
 /// A run over some cases.

@@ -21,6 +21,7 @@
 //! | [`observation`] | plain data, the only thing that crosses from running to comparing |
 //! | [`case`] | what is to be compared, and how much of it |
 //! | [`isolation`] | foreign code in a process of its own, and what became of it |
+//! | [`reference`] | live references: found, opened in processes of their own, told apart |
 //! | [`coverage`] | what was to be compared, and what was |
 //! | [`metrics`] | how far apart two rows of numbers are |
 //! | [`tolerance`] | the closed ladder of what is demanded, each rung with its reason |
@@ -77,6 +78,7 @@ pub mod process;
 pub mod progress;
 pub mod provenance;
 pub mod receipt;
+pub mod reference;
 pub mod report;
 pub mod runner;
 pub mod suite;

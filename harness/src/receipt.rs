@@ -16,8 +16,9 @@ pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validat
 use crate::case::Case;
 use crate::compare::{Findings, GreedyFindings};
 use crate::coverage::Coverage;
-use crate::isolation::{Death, Hello};
+use crate::isolation::Death;
 use crate::provenance::{self, Machine};
+pub use crate::reference::LiveReference;
 
 /// The version of receipts this build writes and reads.
 pub const SCHEMA: u32 = 1;
@@ -117,24 +118,6 @@ pub struct Circumstances {
     pub stale_entries: Vec<String>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
-}
-
-/// A reference that computed during this run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LiveReference {
-    /// As in the comparisons.
-    pub name: String,
-    /// The package and version, or the directory, it was built from.
-    pub origin: String,
-    /// The commit, if it is known.
-    pub commit: Option<String>,
-    /// The compiler's own words, if they are known.
-    pub compiler: Option<String>,
-    /// How it was compiled, if that is known.
-    pub flags: Option<String>,
-    /// What it said of itself.
-    pub hello: Hello,
 }
 
 /// A file that was read.

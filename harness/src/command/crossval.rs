@@ -1,7 +1,7 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
 #![forbid(unsafe_code)]
 
-pub mod references;
+pub mod recordings;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +10,12 @@ use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
-use crate::campaign::{Campaign, resume};
+use crate::campaign::{Campaign, Live, resume};
 use crate::case::{self, Case};
 use crate::exit::{Exit, Failure};
 use crate::isolation::Limits;
 use crate::provenance::Input;
+use crate::reference;
 use crate::runner::engine::Engine;
 use crate::runner::{Subject, Task};
 use crate::suite::Suite;
@@ -114,9 +115,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         patience: Duration::from_secs(args.patience),
         ..Limits::default()
     };
-    let mut live = references::open(&args.reference, limits)?;
+    let live = reference::open(&args.reference, limits)?;
+    let mut live: Vec<Live> = live.into_iter().map(Live::from).collect();
     let tapes = match &args.record {
-        Some(_) => references::record(&mut live)?,
+        Some(_) => recordings::record(&mut live)?,
         None => Vec::new(),
     };
     let asked: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();

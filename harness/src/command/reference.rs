@@ -4,10 +4,10 @@
 use ffi::reference::{Asked, COMMAND, Cache, Missing, known, prepare};
 use serde_json::json;
 
-use crate::command::crossval::references;
 use crate::exit::{Exit, Failure};
 use crate::isolation::Limits;
 use crate::output;
+use crate::reference;
 
 const HELP: &str = "\
 Examples:
@@ -77,14 +77,14 @@ fn build(name: &str) -> Result<Exit, Failure> {
 
 fn info(name: Option<String>) -> Result<Exit, Failure> {
     let names: Vec<String> = name.into_iter().collect();
-    let live = references::open(&names, Limits::default())?;
-    let Some(reference) = live.first() else {
+    let open = reference::open(&names, Limits::default())?;
+    let Some(reference) = open.first() else {
         return Err(Failure {
             exit: Exit::ReferenceMissing,
             message: format!("no reference is named; to get the usual one, run: {COMMAND}"),
         });
     };
-    let profile = reference.runner.identity().profile;
-    output::json(&json!({ "profile": profile, "reference": reference.facts }))?;
+    let facts = reference.facts();
+    output::json(&json!({ "profile": facts.profile(), "reference": facts }))?;
     Ok(Exit::Agrees)
 }

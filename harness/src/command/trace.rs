@@ -12,7 +12,6 @@ use engine::session::OpenOptions;
 use serde::Serialize;
 
 use crate::case::{self, Case};
-use crate::command::crossval::references;
 use crate::exit::{Exit, Failure};
 use crate::isolation::Limits;
 use crate::localise::bundle::{self, Bundle};
@@ -23,6 +22,8 @@ use crate::localise::{Located, locate};
 use crate::observation::{Identity, Observation};
 use crate::output;
 use crate::provenance::Input;
+use crate::reference;
+use crate::runner::reference::Observing;
 use crate::runner::{RunError, Runner, Task, guarded};
 use crate::suite::Suite;
 use crate::tolerance::local::Rung;
@@ -129,7 +130,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let mut suite = Suite::open(&folder)?;
-    let mut live = references::open(&args.reference, Limits::default())?;
+    let live = reference::open(&args.reference, Limits::default())?;
+    let mut live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
     let mut entries = Vec::new();
     let (mut worst, mut skipped) = (Exit::Agrees, 0);
     for (case, path) in cases(&args, &suite)? {
@@ -145,9 +147,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             asked && case.recordings.contains(name)
         });
         let recorded = recorded.map(|(_, recorded)| recorded as &mut dyn Runner);
-        let live = live
-            .iter_mut()
-            .map(|live| &mut *live.runner as &mut dyn Runner);
+        let live = live.iter_mut().map(|live| live as &mut dyn Runner);
         for reference in recorded.chain(live) {
             match one(&args, task, reference, &model)? {
                 Some((entry, exit)) => {

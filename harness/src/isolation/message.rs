@@ -12,7 +12,7 @@ use crate::observation::Lane;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What the worker is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +83,18 @@ pub struct Hello {
     pub control_word: [u64; 2],
 }
 
-/// What is left to say once the arrays are through.
+/// What is left to say once the arrays are through, one kind per [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// To [`Request::Observe`].
+    Observed(Observed),
+}
+
+/// A case, looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answer {
+pub struct Observed {
     /// Of the file that was loaded.
     pub model_sha256: String,
     /// The prompt as ids.

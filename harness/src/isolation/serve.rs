@@ -26,8 +26,14 @@ pub enum Stop {
 
 /// Something that answers requests.
 pub trait Serve {
-    /// Answers; arrays and phases go to the channel meanwhile.
-    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop>;
+    /// Answers a request and the array that came beside it; arrays and phases go to the channel
+    /// meanwhile.
+    fn answer(
+        &mut self,
+        request: Request,
+        values: Vec<f32>,
+        channel: &mut Channel,
+    ) -> Result<Answer, Stop>;
 }
 
 impl Channel {
@@ -90,13 +96,13 @@ fn answer_all<S: Serve>(
         Err(stop) => return refuse(&mut channel, stop),
     };
     loop {
-        let request = match frame::read(&mut channel.0) {
-            Ok((request, _)) => request,
+        let (request, values) = match frame::read(&mut channel.0) {
+            Ok(asked) => asked,
             Err(Broken::End) => return Ok(()),
             Err(Broken::Io(e)) => return Err(e),
             Err(Broken::Garbage(what)) => return Err(io::Error::other(what)),
         };
-        match server.answer(request, &mut channel) {
+        match server.answer(request, values, &mut channel) {
             Ok(answer) => channel.say(&Reply::Answer(answer), &[])?,
             Err(stop) => refuse(&mut channel, stop)?,
         }

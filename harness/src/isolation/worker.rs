@@ -50,16 +50,17 @@ impl Worker {
         }
     }
 
-    /// Asks. `take` is handed every reply until one of them is the last; it complains about those
-    /// it cannot accept.
+    /// Asks, with an array beside the request. `take` is handed every reply until one of them is
+    /// the last; it complains about those it cannot accept.
     pub fn ask<T>(
         &mut self,
         request: &Request,
+        values: &[f32],
         mut take: impl FnMut(Reply, Vec<f32>) -> Result<Option<T>, String>,
     ) -> Result<T, Ended> {
         let until = Instant::now() + self.limits.patience;
         // Whoever does not read is found out when nothing comes back.
-        let _ = frame::write(&mut self.stream, request, &[]);
+        let _ = frame::write(&mut self.stream, request, values);
         loop {
             let (reply, values) = self.next(until)?;
             match take(reply, values) {

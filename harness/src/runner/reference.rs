@@ -4,47 +4,39 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use engine::gguf::Gguf;
 
 use super::{RunError, Runner, Task};
 use crate::document::Document;
-use crate::isolation::{Answer, Ended, Hello, Limits, Reply, Request, Worker};
+use crate::isolation::{Answer, Ended, Observed, Reply, Request};
 use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
 use crate::provenance::{self, Input};
+use crate::reference::Reference;
 
-/// How a worker is started.
-pub type Launch = std::rc::Rc<dyn Fn() -> Command>;
-
-/// A reference behind a worker.
+/// A reference that looks at cases, in a process of its own for each.
 #[derive(Clone)]
-pub struct Reference {
+pub struct Observing {
+    reference: Reference,
     name: String,
-    launch: Launch,
-    limits: Limits,
     threads: usize,
-    hello: Hello,
 }
 
-impl Reference {
-    /// A reference called `name`, asked who it is.
-    pub fn open(name: &str, limits: Limits, launch: Launch) -> Result<Self, Ended> {
-        let (_, hello) = Worker::start(launch(), limits)?;
-        Ok(Reference {
-            name: name.to_owned(),
-            launch,
-            limits,
+impl Observing {
+    /// On one thread.
+    pub fn new(reference: Reference) -> Self {
+        Observing {
+            name: reference.facts().name.clone(),
+            reference,
             threads: 1,
-            hello,
-        })
+        }
     }
 
     /// The same reference, to be compared with itself: under another name and with as many threads.
     pub fn again(&self, threads: usize) -> Self {
         let plural = if threads == 1 { "" } else { "s" };
-        Reference {
+        Observing {
             name: format!("{} again, {threads} thread{plural}", self.name),
             threads,
             ..self.clone()
@@ -55,7 +47,7 @@ impl Reference {
     /// multiplies with activations that were never rounded to eight bits, which is why its
     /// arithmetic has a name of its own.
     fn widened(&self, task: Task<'_>) -> Result<Option<Widened>, RunError> {
-        if self.hello.knows_i2_s {
+        if self.reference.hello().knows_i2_s {
             return Ok(None);
         }
         let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
@@ -69,24 +61,13 @@ impl Reference {
             .map(Some)
             .map_err(|e| refused(&e))
     }
-
-    /// What it said of itself.
-    pub fn hello(&self) -> &Hello {
-        &self.hello
-    }
-
-    /// Two references with the same fingerprint are the same library.
-    pub fn fingerprint(&self) -> String {
-        provenance::sha256(self.hello.sha256.concat().as_bytes())
-    }
 }
 
-impl Runner for Reference {
+impl Runner for Observing {
     fn identity(&self) -> Identity {
         Identity {
             name: self.name.clone(),
-            profile: profile(&self.hello),
-            fingerprint: self.fingerprint(),
+            ..self.reference.facts().identity()
         }
     }
 
@@ -95,7 +76,7 @@ impl Runner for Reference {
     }
 
     fn shows_nodes(&self) -> bool {
-        self.hello.knows_i2_s
+        self.reference.hello().knows_i2_s
     }
 
     /// The same again, always; with two threads on one case of a fixture only, because threads of
@@ -111,11 +92,7 @@ impl Runner for Reference {
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        let (mut worker, hello) = Worker::start((self.launch)(), self.limits)?;
-        if hello != self.hello {
-            let message = format!("{} is no longer the library it was", self.name);
-            return Err(RunError::Refused(message));
-        }
+        let mut worker = self.reference.worker()?;
         let mut case = task.case.clone();
         let widened = self.widened(task)?;
         let (model, sha256) = match &widened {
@@ -132,7 +109,7 @@ impl Runner for Reference {
         };
         let mut seen = Seen::default();
         let take = |reply, values| seen.take(reply, values, &sha256);
-        let answer = worker.ask(&request, take)?;
+        let answer = worker.ask(&request, &[], take)?;
         Ok(seen.observation(self.identity(), answer))
     }
 }
@@ -144,28 +121,6 @@ impl From<Ended> for RunError {
             Ended::Died(death) => RunError::Lost(death),
         }
     }
-}
-
-/// The order of its float operations. The trees that invented I2_S share one per instruction set;
-/// others compute these models in ways of their own.
-fn profile(hello: &Hello) -> String {
-    let has = |set: &str| hello.system_info.contains(&format!("{set} = 1"));
-    let isa = [
-        ("AVX512", "avx512"),
-        ("AVX2", "avx2"),
-        ("FP16_VA", "neon-fp16"),
-        ("NEON", "neon"),
-    ];
-    let isa = isa.into_iter().find(|(set, _)| has(set));
-    let isa = isa.map_or("unknown", |(_, name)| name);
-    let family = match &hello.api {
-        _ if hello.knows_i2_s => "ggml",
-        api if api.starts_with("ik_llama.cpp") => "ik",
-        _ => "llama.cpp",
-    };
-    // What it computes with is F32 where the file has I2_S.
-    let weights = if hello.knows_i2_s { "" } else { "-wide" };
-    format!("{family}-{isa}{weights}")
 }
 
 /// A model file that is gone when it is dropped.
@@ -209,7 +164,7 @@ impl Seen {
         reply: Reply,
         values: Vec<f32>,
         model: &str,
-    ) -> Result<Option<Answer>, String> {
+    ) -> Result<Option<Observed>, String> {
         match reply {
             Reply::Logits { lane, positions } => {
                 if !positions.is_sorted_by(|a, b| a < b) {
@@ -231,14 +186,16 @@ impl Seen {
                 self.trace.push(TracedNode { key, shape, values });
                 Ok(None)
             }
-            Reply::Answer(answer) => self.is_whole(&answer, model).map(|()| Some(answer)),
+            Reply::Answer(Answer::Observed(observed)) => {
+                self.is_whole(&observed, model).map(|()| Some(observed))
+            }
             Reply::Hello(_) | Reply::Phase { .. } | Reply::Refused { .. } => {
                 Err(format!("{reply:?} is no part of an answer"))
             }
         }
     }
 
-    fn is_whole(&self, answer: &Answer, model: &str) -> Result<(), String> {
+    fn is_whole(&self, answer: &Observed, model: &str) -> Result<(), String> {
         let theirs = &answer.model_sha256;
         if theirs != model {
             return Err(format!(
@@ -257,7 +214,7 @@ impl Seen {
         Ok(())
     }
 
-    fn observation(self, identity: Identity, answer: Answer) -> Observation {
+    fn observation(self, identity: Identity, answer: Observed) -> Observation {
         let lanes = self.lanes.into_iter().map(|(lane, (positions, values))| {
             let vocab_size = answer.vocab_size;
             let logits = Logits {

@@ -10,8 +10,8 @@ use harness::case::Case;
 use harness::exit::Exit;
 use harness::isolation::Kind;
 use harness::receipt::verify::verify;
-use harness::receipt::{LiveReference, Receipt, Status, witnesses};
-use harness::runner::reference::Reference;
+use harness::receipt::{Receipt, Status, witnesses};
+use harness::reference::Reference;
 use harness::runner::scripted::Scripted;
 use harness::suite::Suite;
 use harness::verdict::Verdict;
@@ -31,18 +31,9 @@ fn suite() -> Suite {
 
 fn live(name: &str, tale: &'static str) -> Live {
     let command = move || launch(&format!("tell: {tale}"));
-    let reference = Reference::open(name, limits(), Rc::new(command)).expect("it says hello");
-    Live {
-        facts: LiveReference {
-            name: name.into(),
-            origin: "this test".into(),
-            commit: None,
-            compiler: None,
-            flags: None,
-            hello: reference.hello().clone(),
-        },
-        runner: Box::new(reference),
-    }
+    Reference::open(name, limits(), Rc::new(command))
+        .expect("it says hello")
+        .into()
 }
 
 fn campaign(name: &str, tale: &'static str) -> Campaign {

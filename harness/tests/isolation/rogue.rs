@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::case::Case;
-use harness::isolation::{Answer, Channel, Hello, PROTOCOL, Reply, Request, Serve, Stop, serve};
+use harness::isolation::{
+    Answer, Channel, Hello, Observed, PROTOCOL, Reply, Request, Serve, Stop, serve,
+};
 use harness::observation::Lane;
 use harness::provenance::Input;
 use harness::runner::{Runner, Task};
@@ -58,7 +60,12 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
 struct Rogue(String);
 
 impl Serve for Rogue {
-    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
+    fn answer(
+        &mut self,
+        request: Request,
+        _: Vec<f32>,
+        channel: &mut Channel,
+    ) -> Result<Answer, Stop> {
         channel.phase("decoding the prompt")?;
         let Request::Observe {
             case,
@@ -112,13 +119,13 @@ impl Serve for Rogue {
             }
             other => assert_eq!(other, "nothing"),
         }
-        Ok(Answer {
+        Ok(Answer::Observed(Observed {
             model_sha256: "0".repeat(64),
             tokens: vec![1, 2],
             vocab_size: 3,
             greedy: Vec::new(),
             greedy_text: String::new(),
-        })
+        }))
     }
 }
 
@@ -181,7 +188,7 @@ fn tell(
         channel.say(&Reply::Node { key, shape }, &node.values)?;
     }
     let another = "0".repeat(64);
-    Ok(Answer {
+    Ok(Answer::Observed(Observed {
         model_sha256: if tale == "another model" && here {
             another
         } else {
@@ -191,5 +198,5 @@ fn tell(
         vocab_size,
         greedy: seen.greedy.tokens,
         greedy_text: seen.greedy.text,
-    })
+    }))
 }

@@ -5,7 +5,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::isolation::{Answer, Death, Ended, Kind, Limits, Reply, Request, Worker};
+use harness::isolation::{Answer, Death, Ended, Kind, Limits, Observed, Reply, Request, Worker};
 
 use crate::rogue::launch;
 
@@ -19,7 +19,7 @@ pub fn limits() -> Limits {
     }
 }
 
-fn ask(misdeed: &str, limits: Limits) -> Result<Answer, Ended> {
+fn ask(misdeed: &str, limits: Limits) -> Result<Observed, Ended> {
     let (mut worker, _) = Worker::start(launch(misdeed), limits)?;
     let case = harness::case::parse(
         br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
@@ -31,8 +31,8 @@ fn ask(misdeed: &str, limits: Limits) -> Result<Answer, Ended> {
         model: "m".into(),
         threads: 1,
     };
-    worker.ask(&request, |reply, _| match reply {
-        Reply::Answer(answer) => Ok(Some(answer)),
+    worker.ask(&request, &[], |reply, _| match reply {
+        Reply::Answer(Answer::Observed(observed)) => Ok(Some(observed)),
         other => Err(format!("{other:?} was not expected")),
     })
 }

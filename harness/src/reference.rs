@@ -1,0 +1,91 @@
+//! Live references: found, opened in a process of their own, and shown to be different libraries.
+#![forbid(unsafe_code)]
+
+#[cfg(unix)]
+mod live;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{Exit, Failure};
+use crate::isolation::Hello;
+use crate::observation::Identity;
+use crate::provenance;
+
+/// A reference that computed during this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveReference {
+    /// As in the comparisons.
+    pub name: String,
+    /// The package and version, or the directory, it was built from.
+    pub origin: String,
+    /// The commit, if it is known.
+    pub commit: Option<String>,
+    /// The compiler's own words, if they are known.
+    pub compiler: Option<String>,
+    /// How it was compiled, if that is known.
+    pub flags: Option<String>,
+    /// What it said of itself.
+    pub hello: Hello,
+}
+
+impl LiveReference {
+    /// Two references with the same fingerprint are the same library.
+    pub fn fingerprint(&self) -> String {
+        provenance::sha256(self.hello.sha256.concat().as_bytes())
+    }
+
+    /// As in comparisons.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            name: self.name.clone(),
+            profile: self.profile(),
+            fingerprint: self.fingerprint(),
+        }
+    }
+
+    /// The order of its float operations. The trees that invented I2_S share one per instruction
+    /// set; others compute these models in ways of their own.
+    pub fn profile(&self) -> String {
+        let hello = &self.hello;
+        let has = |set: &str| hello.system_info.contains(&format!("{set} = 1"));
+        let isa = [
+            ("AVX512", "avx512"),
+            ("AVX2", "avx2"),
+            ("FP16_VA", "neon-fp16"),
+            ("NEON", "neon"),
+        ];
+        let isa = isa.into_iter().find(|(set, _)| has(set));
+        let isa = isa.map_or("unknown", |(_, name)| name);
+        let family = match &hello.api {
+            _ if hello.knows_i2_s => "ggml",
+            api if api.starts_with("ik_llama.cpp") => "ik",
+            _ => "llama.cpp",
+        };
+        // What it computes with is F32 where the file has I2_S.
+        let weights = if hello.knows_i2_s { "" } else { "-wide" };
+        format!("{family}-{isa}{weights}")
+    }
+}
+
+/// Those `names` name, else the one the environment names, else none.
+#[cfg(not(unix))]
+pub fn open(names: &[String], _: crate::isolation::Limits) -> Result<Vec<Reference>, Failure> {
+    let set = std::env::var_os("BITNET_CPP_DIR").is_some_and(|dir| !dir.is_empty());
+    match names.is_empty() && !set {
+        true => Ok(Vec::new()),
+        false => Err(missing("a live reference needs Unix".into())),
+    }
+}
+
+#[cfg(unix)]
+pub use self::live::{Launch, Reference, open};
+
+fn missing(message: String) -> Failure {
+    let exit = Exit::ReferenceMissing;
+    Failure { exit, message }
+}
+
+/// Elsewhere no reference can be opened, so there is none.
+#[cfg(not(unix))]
+pub enum Reference {}

@@ -1,0 +1,136 @@
+//! A reference that can be asked: whoever names one gets it in a process of its own.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+
+use ffi::reference::{Asked, Cache, Missing, prepare};
+
+use super::{LiveReference, missing};
+use crate::exit::{Exit, Failure};
+use crate::isolation::{Ended, Hello, Limits, Worker};
+
+/// How a worker is started.
+pub type Launch = Rc<dyn Fn() -> Command>;
+
+/// A reference behind workers: each question may have a process of its own.
+#[derive(Clone)]
+pub struct Reference {
+    facts: LiveReference,
+    launch: Launch,
+    limits: Limits,
+}
+
+impl Reference {
+    /// A reference called `name`, asked who it is.
+    pub fn open(name: &str, limits: Limits, launch: Launch) -> Result<Self, Ended> {
+        let (_, hello) = Worker::start(launch(), limits)?;
+        let facts = LiveReference {
+            name: name.to_owned(),
+            origin: "unknown".into(),
+            commit: None,
+            compiler: None,
+            flags: None,
+            hello,
+        };
+        Ok(Reference {
+            facts,
+            launch,
+            limits,
+        })
+    }
+
+    /// What is known about it.
+    pub fn facts(&self) -> &LiveReference {
+        &self.facts
+    }
+
+    /// What it said of itself.
+    pub fn hello(&self) -> &Hello {
+        &self.facts.hello
+    }
+
+    /// A new process with the library loaded, to be asked.
+    pub fn worker(&self) -> Result<Worker, Ended> {
+        let (worker, hello) = Worker::start((self.launch)(), self.limits)?;
+        match hello == self.facts.hello {
+            true => Ok(worker),
+            false => {
+                let name = &self.facts.name;
+                let message = format!("{name} is no longer the library it was");
+                Err(Ended::Refused(message))
+            }
+        }
+    }
+}
+
+/// Those `names` name, else the one the environment names, else none.
+pub fn open(names: &[String], limits: Limits) -> Result<Vec<Reference>, Failure> {
+    let mut open: Vec<Reference> = Vec::new();
+    for asked in &asked(names)? {
+        let reference = open_one(asked, limits)?;
+        let print = reference.facts.fingerprint();
+        let same = |other: &&Reference| other.facts.fingerprint() == print;
+        if let Some(same) = open.iter().find(same) {
+            let (one, other) = (&same.facts.name, &reference.facts.name);
+            return Err(Failure::input(format!(
+                "{one} and {other} are the same library: it would confirm itself"
+            )));
+        }
+        open.push(reference);
+    }
+    Ok(open)
+}
+
+/// What the worker of the reference at `place` is started with.
+fn arguments(place: &Path) -> [PathBuf; 3] {
+    ["worker".into(), "--place".into(), place.to_owned()]
+}
+
+/// What is meant, before anything is opened.
+fn asked(names: &[String]) -> Result<Vec<Asked>, Failure> {
+    if names.is_empty() {
+        let named = Asked::from_environment().map_err(unavailable)?;
+        return Ok(named.into_iter().collect());
+    }
+    let named = |name: &String| Asked::parse(name).map_err(Failure::input);
+    names.iter().map(named).collect()
+}
+
+fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
+    let cache = Cache::from_environment().map_err(unavailable)?;
+    let prepared = prepare(asked, &cache, Missing::Refuse, &mut |line| {
+        eprintln!("{line}")
+    });
+    let prepared = prepared.map_err(unavailable)?;
+    let program = std::env::current_exe().map_err(Failure::environment)?;
+    let place = prepared.tree.root.clone();
+    let launch = Rc::new(move || {
+        let mut command = Command::new(&program);
+        command.args(arguments(&place));
+        command
+    });
+    let name = prepared.name;
+    let mut reference = Reference::open(&name, limits, launch).map_err(|ended| Failure {
+        exit: match ended {
+            Ended::Refused(_) => Exit::ReferenceMissing,
+            Ended::Died(_) => Exit::ReferenceDied,
+        },
+        message: format!("{name}: {ended}"),
+    })?;
+    let provenance = prepared.provenance;
+    reference.facts.origin = provenance.origin;
+    reference.facts.commit = provenance.commit;
+    reference.facts.compiler = provenance.compiler;
+    reference.facts.flags = provenance.flags;
+    Ok(reference)
+}
+
+/// A reference that was asked for and is not there is an error, not a reason to do less.
+fn unavailable(error: ffi::Error) -> Failure {
+    match error {
+        ffi::Error::Tool { .. } | ffi::Error::Io { .. } => Failure::environment(error),
+        _ => missing(error.to_string()),
+    }
+}
