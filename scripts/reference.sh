@@ -3,14 +3,15 @@
 #
 #   eval "$(scripts/reference.sh bitnet)"
 #
-# NAME is bitnet, bitnet-portable, ik or llama, built from the package registry's sources;
-# or DIR, a checkout of your own, built or not. Everything but that line goes to stderr. The result
-# is kept in ${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness}; the recipes are in
-# ffi/src/reference/recipe.rs.
+# NAME is bitnet, bitnet-portable, ik or llama, built from the package registry's sources, or
+# bitnet-neon or bitnet-neon-fp16, the first cross-built for aarch64 (scripts/test-aarch64.sh runs
+# them); or DIR, a checkout of your own, built or not. Everything but that line goes to stderr. The
+# result is kept in ${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness}; the recipes
+# are in ffi/src/reference/recipe.rs.
 set -euo pipefail
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -22,6 +23,8 @@ cd "$(dirname "$0")/.."
 # Which program comes in which Debian package. gcc is for ik, which clang refuses.
 declare -A packages=([cmake]=cmake [ninja]=ninja-build [clang++]=clang [clang]=clang)
 [[ $name == ik ]] && packages=([cmake]=cmake [ninja]=ninja-build [g++]=g++ [gcc]=gcc)
+[[ $name == bitnet-neon* && $(uname -m) != aarch64 ]] &&
+    packages[aarch64-linux-gnu-g++]=g++-aarch64-linux-gnu
 
 missing=()
 for program in "${!packages[@]}"; do

@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Cross-compiles for aarch64 and runs under qemu: the engine's tests, the committed fixtures, and
 # crossval against recordings made on x86.
+#
+#   scripts/test-aarch64.sh         # the above
+#   scripts/test-aarch64.sh live    # instead: crossval with bitnet.cpp built for aarch64, live, with
+#                                   # and without half-precision arithmetic
+#
 # The toolchain is Debian's own rustc, which has a standard library for arm64; rustup's has none
 # without a network. Installs what is missing when run as root, says what is missing otherwise.
 set -euo pipefail
@@ -8,12 +13,13 @@ cd "$(dirname "$0")/.."
 
 target=aarch64-unknown-linux-gnu
 packages=(rustc-web libstd-rust-web-dev libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu
-    libc6-dev-arm64-cross qemu-user libc6:arm64)
+    libc6-dev-arm64-cross qemu-user libc6:arm64 libstdc++6:arm64)
 
 present() {
     [ -x /usr/bin/rustc ] && [ -d "/usr/lib/rustlib/$target/lib" ] &&
         command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null &&
-        [ -e /usr/aarch64-linux-gnu/lib/crti.o ] && [ -e /lib/ld-linux-aarch64.so.1 ]
+        [ -e /usr/aarch64-linux-gnu/lib/crti.o ] && [ -e /lib/ld-linux-aarch64.so.1 ] &&
+        [ -e /usr/lib/aarch64-linux-gnu/libstdc++.so.6 ]
 }
 
 if ! present; then
@@ -28,11 +34,23 @@ if ! present; then
     present || { echo "aarch64: the packages are installed, the toolchain is not there" >&2; exit 4; }
 fi
 
+what=${1:-tests}
+if [ "$what" = live ]; then
+    scripts/reference.sh bitnet-neon >/dev/null
+    scripts/reference.sh bitnet-neon-fp16 >/dev/null
+fi
+
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max"
 echo "aarch64: $($RUSTC --version), $(qemu-aarch64 --version | head -n 1)"
 arch=(--target "$target" --target-dir target/aarch64)
+if [ "$what" = live ]; then
+    # A worker is this program again: the emulator has to be named, the kernel knows no other way.
+    export HARNESS_WORKER_WRAPPER=$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
+    live=(crossval --reference bitnet-neon --reference bitnet-neon-fp16 --patience 1800)
+    exec cargo run --quiet --package harness "${arch[@]}" -- "${live[@]}"
+fi
 cargo test --package engine --tests "${arch[@]}"
 # The committed files decode to the same values here, and the recordings come out to the bit.
 cargo test --package harness --test qk256 "${arch[@]}"

@@ -111,6 +111,10 @@ impl std::fmt::Debug for Library {
 impl Loaded {
     fn load(prepared: &Prepared) -> Result<Self, Error> {
         let path = prepared.shim.clone();
+        if prepared.tree.is_for_aarch64() && cfg!(not(target_arch = "aarch64")) {
+            let reason = "it is built for aarch64; run `scripts/test-aarch64.sh live`".into();
+            return Err(Error::Load { path, reason });
+        }
         let unloadable = |e: libloading::Error| Error::Load {
             path: path.clone(),
             reason: e.to_string(),

@@ -176,7 +176,7 @@ mod tests {
         assert!(matches!(Asked::parse("ik"), Ok(Asked::Named(recipe)) if recipe.name == "ik"));
         assert!(matches!(Asked::parse("/"), Ok(Asked::Directory(_))));
         let text = Asked::parse("no-such-thing").unwrap_err().to_string();
-        assert!(text.contains("bitnet-portable, ik, llama"), "{text}");
+        assert!(text.contains("bitnet-neon-fp16, ik, llama"), "{text}");
     }
 
     #[test]

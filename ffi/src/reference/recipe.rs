@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::reference::cache::{Cache, key};
 
+/// What compilers call the 64-bit Arm.
+pub const AARCH64: &str = "aarch64-linux-gnu";
+
 /// Grows when a build, or the record beside it, would come out differently although nothing below
 /// in this file changed.
 const EPOCH: &str = "1";
@@ -27,8 +30,8 @@ pub struct Recipe {
     pub folder: &'static str,
     /// Which build system it has.
     pub family: Family,
-    /// Compile for this machine's processor, instead of for AVX2, FMA and F16C.
-    pub native: bool,
+    /// What it is compiled for.
+    pub processor: Processor,
 }
 
 /// The build systems there are.
@@ -42,6 +45,19 @@ pub enum Family {
     Upstream,
 }
 
+/// What a build is for: it decides which instructions add up the numbers, and with that the bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processor {
+    /// This machine's.
+    Native,
+    /// The least common one of this family: on x86-64 AVX2, FMA and F16C.
+    Portable,
+    /// An aarch64 with dot products of bytes, from whichever machine.
+    Neon,
+    /// The same with arithmetic in half precision.
+    NeonHalf,
+}
+
 /// Everything a build depends on besides the source.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -51,21 +67,33 @@ pub struct Plan {
     pub origin: String,
     /// Which build system it has.
     pub family: Family,
-    /// Compile for this machine's processor.
-    pub native: bool,
+    /// What it is compiled for.
+    pub processor: Processor,
 }
 
-static KNOWN: [Recipe; 4] = [
+static KNOWN: [Recipe; 6] = [
     Recipe {
         name: "bitnet",
         summary: "bitnet.cpp of December 2024, compiled for this processor",
-        native: true,
+        processor: Processor::Native,
         ..BITNET
     },
     Recipe {
         name: "bitnet-portable",
         summary: "bitnet.cpp of December 2024, compiled for AVX2, FMA and F16C",
-        native: false,
+        processor: Processor::Portable,
+        ..BITNET
+    },
+    Recipe {
+        name: "bitnet-neon",
+        summary: "bitnet.cpp of December 2024, for aarch64; runs under qemu elsewhere",
+        processor: Processor::Neon,
+        ..BITNET
+    },
+    Recipe {
+        name: "bitnet-neon-fp16",
+        summary: "the same with half-precision arithmetic",
+        processor: Processor::NeonHalf,
         ..BITNET
     },
     Recipe {
@@ -76,7 +104,7 @@ static KNOWN: [Recipe; 4] = [
         checksum: "bf75d16572e3038ddd6a91cb036d4b70d0c4bdd2ba1859eebd5de498f238a1fc",
         folder: "ik_llama.cpp",
         family: Family::Ik,
-        native: true,
+        processor: Processor::Native,
     },
     Recipe {
         name: "llama",
@@ -86,7 +114,7 @@ static KNOWN: [Recipe; 4] = [
         checksum: "e9bea77fde41bbc15a278891cd5edd2ba07c5260d162614b41080ba1f100b39b",
         folder: "llama.cpp",
         family: Family::Upstream,
-        native: true,
+        processor: Processor::Native,
     },
 ];
 
@@ -98,7 +126,7 @@ const BITNET: Recipe = Recipe {
     checksum: "be00ca9092d4cd9c30967e8fa3c001b15d1398d021423f0524afb86c00af51f7",
     folder: "bitnet",
     family: Family::BitNet,
-    native: true,
+    processor: Processor::Native,
 };
 
 /// Every reference this program can build.
@@ -138,7 +166,7 @@ impl Recipe {
             name: self.name.to_owned(),
             origin: format!("crates.io {} {}", self.package, self.version),
             family: self.family,
-            native: self.native,
+            processor: self.processor,
         }
     }
 }
@@ -171,7 +199,7 @@ impl Family {
             name,
             origin: "a checkout".into(),
             family: self,
-            native: true,
+            processor: Processor::Native,
         }
     }
 
@@ -190,6 +218,29 @@ impl Family {
             Family::Ik => ("gcc", "g++"),
             Family::BitNet | Family::Upstream => ("clang", "clang++"),
         }
+    }
+}
+
+impl Processor {
+    /// What cmake is told about it. The compilers are clang, which needs no other one to compile
+    /// for another machine, only its headers and libraries.
+    fn flags(self) -> Vec<String> {
+        let march = match self {
+            Processor::Native => return vec!["GGML_NATIVE=ON".into()],
+            Processor::Portable => return vec!["GGML_NATIVE=OFF".into()],
+            Processor::Neon => "armv8.2-a+dotprod",
+            Processor::NeonHalf => "armv8.2-a+dotprod+fp16",
+        };
+        let mut flags = vec![
+            "GGML_NATIVE=OFF".into(),
+            "CMAKE_SYSTEM_NAME=Linux".into(),
+            "CMAKE_SYSTEM_PROCESSOR=aarch64".into(),
+        ];
+        for language in ["C", "CXX"] {
+            flags.push(format!("CMAKE_{language}_COMPILER_TARGET={AARCH64}"));
+            flags.push(format!("CMAKE_{language}_FLAGS=-march={march}"));
+        }
+        flags
     }
 }
 
@@ -219,17 +270,12 @@ impl Plan {
                 "LLAMA_BUILD_APP=OFF",
             ],
         };
-        let native = if self.native {
-            "GGML_NATIVE=ON"
-        } else {
-            "GGML_NATIVE=OFF"
-        };
         let mut flags: Vec<_> = common
             .iter()
             .chain(own)
             .map(|&flag| flag.to_owned())
             .collect();
-        flags.push(native.to_owned());
+        flags.extend(self.processor.flags());
         flags.push(format!("CMAKE_C_COMPILER={c}"));
         flags.push(format!("CMAKE_CXX_COMPILER={cxx}"));
         flags
@@ -256,8 +302,10 @@ impl Plan {
 
     /// What `-march=native` depends on; a cache may travel to another machine.
     fn processor(&self) -> String {
-        if !self.native {
-            return std::env::consts::ARCH.to_owned();
+        match self.processor {
+            Processor::Native => {}
+            Processor::Portable => return std::env::consts::ARCH.to_owned(),
+            Processor::Neon | Processor::NeonHalf => return "aarch64".into(),
         }
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let features = info
@@ -291,5 +339,18 @@ mod tests {
         let differ: Vec<_> = native.iter().filter(|f| !portable.contains(f)).collect();
         assert_eq!(differ, ["GGML_NATIVE=ON"]);
         assert!(native.iter().any(|f| f == "GGML_OPENMP=OFF"));
+    }
+
+    #[test]
+    fn the_aarch64_builds_differ_in_the_half_precision_and_are_found_from_any_machine() {
+        let [full, half] = ["bitnet-neon", "bitnet-neon-fp16"].map(|n| named(n).unwrap().plan());
+        let (flags, halved) = (full.flags(), half.flags());
+        let differ: Vec<_> = halved.iter().filter(|f| !flags.contains(f)).collect();
+        assert_eq!(differ.len(), 2, "{differ:?}");
+        assert!(differ.iter().all(|f| f.ends_with("+fp16")), "{differ:?}");
+        assert_eq!(
+            (full.processor(), half.processor()),
+            ("aarch64".into(), "aarch64".into())
+        );
     }
 }

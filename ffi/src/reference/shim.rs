@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::error::Error;
 use crate::reference::cache::{Cache, key};
+use crate::reference::recipe::AARCH64;
 use crate::reference::tool::{is_installed, run};
 use crate::reference::tree::Tree;
 
@@ -75,6 +76,9 @@ fn file_name() -> String {
 fn command(tree: &Tree, source: &Path, output: &Path) -> Command {
     let mut command = Command::new(compiler());
     command.args(FLAGS).arg("-o").arg(output);
+    if tree.is_for_aarch64() && cfg!(not(target_arch = "aarch64")) {
+        command.arg(format!("--target={AARCH64}"));
+    }
     for (name, _) in SOURCES.iter().filter(|(name, _)| name.ends_with(".cpp")) {
         command.arg(source.join(name));
     }

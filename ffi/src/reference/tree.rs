@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -72,6 +73,14 @@ impl Tree {
             libllama,
             libggml,
         })
+    }
+
+    /// Whether it is made of ELF files whose machine is the 64-bit Arm.
+    pub fn is_for_aarch64(&self) -> bool {
+        const MACHINE: [u8; 2] = 183_u16.to_le_bytes();
+        let mut start = [0; 20];
+        let read = File::open(&self.libllama).and_then(|mut file| file.read_exact(&mut start));
+        read.is_ok() && start.starts_with(b"\x7fELF") && start[18..] == MACHINE
     }
 
     /// Every library, libllama first.

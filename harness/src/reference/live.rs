@@ -1,6 +1,7 @@
 //! A reference that can be asked: whoever names one gets it in a process of its own.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
@@ -10,6 +11,10 @@ use ffi::reference::{Asked, Cache, Missing, prepare};
 use super::{LiveReference, missing};
 use crate::exit::{Exit, Failure};
 use crate::isolation::{Ended, Hello, Limits, Worker};
+
+/// Words that this environment variable puts in front of every worker's command line: an emulator,
+/// where this program itself runs under one, or a checker such as valgrind.
+pub const WRAPPER: &str = "HARNESS_WORKER_WRAPPER";
 
 /// How a worker is started.
 pub type Launch = Rc<dyn Fn() -> Command>;
@@ -83,6 +88,12 @@ pub fn open(names: &[String], limits: Limits) -> Result<Vec<Reference>, Failure>
     Ok(open)
 }
 
+/// What stands in front of a worker's command line.
+fn wrapper() -> Vec<OsString> {
+    let set = std::env::var(WRAPPER).unwrap_or_default();
+    set.split_whitespace().map(OsString::from).collect()
+}
+
 /// What the worker of the reference at `place` is started with.
 fn arguments(place: &Path) -> [PathBuf; 3] {
     ["worker".into(), "--place".into(), place.to_owned()]
@@ -105,10 +116,12 @@ fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     });
     let prepared = prepared.map_err(unavailable)?;
     let program = std::env::current_exe().map_err(Failure::environment)?;
-    let place = prepared.tree.root.clone();
+    let mut words = wrapper();
+    words.push(program.into());
+    words.extend(arguments(&prepared.tree.root).map(OsString::from));
     let launch = Rc::new(move || {
-        let mut command = Command::new(&program);
-        command.args(arguments(&place));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command
     });
     let name = prepared.name;
