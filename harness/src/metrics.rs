@@ -59,6 +59,12 @@ impl Distance {
     pub fn is_bit_identical(&self) -> bool {
         self.bit_equal == self.values && self.not_finite == [0, 0]
     }
+
+    /// Whether two rows can have these distances: equal bits leave none.
+    pub fn is_possible(&self) -> bool {
+        let apart = self.nmse != Some(0.0) || self.max_abs != Some(0.0);
+        self.bit_equal <= self.values && !(self.is_bit_identical() && apart)
+    }
 }
 
 /// `KL(p ‖ q)` in nats between the distributions two rows of logits stand for; none if a value is
@@ -143,7 +149,9 @@ mod tests {
         assert_eq!(d.cosine, Some(9.0 / 15.0));
         let same = Distance::between(&[0.1, -0.7, 3.3], &[0.1, -0.7, 3.3]);
         assert_eq!((same.cosine, same.nmse), (Some(1.0), Some(0.0)));
-        assert!(same.is_bit_identical());
+        assert!(same.is_bit_identical() && same.is_possible() && d.is_possible());
+        let nmse = Some(0.5);
+        assert!(!Distance { nmse, ..same }.is_possible());
     }
 
     #[test]

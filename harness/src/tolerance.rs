@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 
 /// How equal two observations have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Tolerance {
-    /// Every bit of every logit and node.
+    /// The same order of float operations: every bit of every logit and node.
+    #[serde(rename = "t0-exact")]
     Exact,
-    /// The same order of float operations, small roundings forgiven.
+    /// Small roundings forgiven. No comparison is judged by it; it measures what bits see that a
+    /// good tolerance would not.
+    #[serde(rename = "same-arithmetic")]
     SameArithmetic,
     /// Another order of float operations: the distance is reported, not judged.
+    #[serde(rename = "other-arithmetic")]
     OtherArithmetic,
 }
 
@@ -32,7 +35,7 @@ impl Tolerance {
     /// Which one applies to a reference whose arithmetic is `theirs`.
     pub fn between(theirs: &str, ours: &str) -> Self {
         match theirs == ours {
-            true => Tolerance::SameArithmetic,
+            true => Tolerance::Exact,
             false => Tolerance::OtherArithmetic,
         }
     }
@@ -40,7 +43,7 @@ impl Tolerance {
     /// As in receipts and tables.
     pub fn name(self) -> &'static str {
         match self {
-            Tolerance::Exact => "exact",
+            Tolerance::Exact => "t0-exact",
             Tolerance::SameArithmetic => "same-arithmetic",
             Tolerance::OtherArithmetic => "other-arithmetic",
         }
@@ -49,7 +52,10 @@ impl Tolerance {
     /// Why this rung exists.
     pub fn because(self) -> &'static str {
         match self {
-            Tolerance::Exact => "two kernels of one engine do the same float operations",
+            Tolerance::Exact => {
+                "the same float operations in the same order have the same results, whoever does \
+                 them"
+            }
             Tolerance::SameArithmetic => {
                 "one rounding that falls the other way flips an int8 code here and there: the \
                  median over positions stays at the rounding floor, single positions may not"
@@ -82,10 +88,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_arithmetic_is_judged() {
+    fn the_same_arithmetic_means_the_same_bits() {
         assert_eq!(
             Tolerance::between("ggml-avx512", "ggml-avx512"),
-            Tolerance::SameArithmetic
+            Tolerance::Exact
         );
         assert_eq!(
             Tolerance::between("ggml-avx2", "ggml-avx512"),

@@ -50,7 +50,7 @@ fn exit(receipt: &Receipt) -> Exit {
     receipt.parity.status.exit()
 }
 
-/// An NMSE above what the same arithmetic allows, at one position.
+/// Other bits, and far apart, at one position.
 fn nudge(seen: &mut Observation) {
     let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
     prefill.values[700] += 10.0;
@@ -58,6 +58,7 @@ fn nudge(seen: &mut Observation) {
 
 const WIDE: &str = "reason = \"a planted nudge\"\nbound = { nmse = 0.1 }";
 const NARROW: &str = "reason = \"a planted nudge\"\nbound = { nmse = 1e-12 }";
+const NONE: &str = "reason = \"a planted nudge\"\nbound = { nmse = 0.0 }";
 
 #[test]
 fn within_its_bound_it_is_known_and_the_run_passes() {
@@ -69,6 +70,16 @@ fn within_its_bound_it_is_known_and_the_run_passes() {
         verdict.to_string().ends_with("a planted nudge"),
         "{verdict}"
     );
+}
+
+#[test]
+fn a_single_bit_is_a_divergence_that_has_to_be_known() {
+    let flip = |seen: &mut Observation| {
+        let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
+        prefill.values[700] = f32::from_bits(prefill.values[700].to_bits() ^ 1);
+    };
+    assert_eq!(exit(&run(NARROW, CASE, flip)), Exit::Agrees);
+    assert_eq!(exit(&run(NONE, CASE, flip)), Exit::Diverges);
 }
 
 #[test]

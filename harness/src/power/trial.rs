@@ -49,7 +49,7 @@ pub struct Outcome {
     pub case: String,
     /// How large it was there.
     pub effect: Effect,
-    /// Whether the tolerance for small roundings in the same arithmetic would have let it pass.
+    /// Whether a tolerance for small roundings would have let it pass.
     pub tolerance_would_miss: bool,
     /// Whether "cosine above 0.99 on the last position" would have let it pass.
     pub usual_gate_would_miss: bool,

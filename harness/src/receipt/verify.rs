@@ -3,6 +3,7 @@
 
 use super::{CaseReceipt, Claims, Comparison, Receipt, SCHEMA};
 use crate::case::{Case, Declared};
+use crate::compare::Findings;
 use crate::provenance::Input;
 use crate::receipt::diff::differences;
 use crate::runner::Runner;
@@ -220,6 +221,16 @@ fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether two observations can be this far apart: nothing follows from equal bits but zeros.
+fn is_possible(findings: &Findings) -> bool {
+    let mut rows = findings.lanes.iter().flat_map(|lane| &lane.positions);
+    let mut nodes = findings.nodes.compared.iter();
+    rows.all(|row| {
+        let same = row.top1_equal && row.kl == Some(0.0);
+        row.distance.is_possible() && (same || !row.distance.is_bit_identical())
+    }) && nodes.all(|node| node.distance.is_possible())
+}
+
 fn again(
     comparison: &mut Comparison,
     measured: &super::Measured,
@@ -233,6 +244,9 @@ fn again(
         ));
     }
     let findings = match (&measured.findings, &comparison.verdict) {
+        (Some(findings), _) if !is_possible(findings) => {
+            return Err(format!("the numbers of {with} contradict each other"));
+        }
         (Some(findings), _) => Ok(findings),
         (
             None,
