@@ -13,6 +13,8 @@ use crate::observation::Lane;
 
 /// The version of `cases.json` this build reads.
 pub const SCHEMA: u32 = 1;
+/// The ubatch of a prompt that no fixture knows, which is that of the fixtures.
+const UBATCH: usize = 512;
 
 /// One prompt on one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,23 @@ pub struct Declared {
 }
 
 impl Case {
+    /// A prompt of so many tokens that no fixture knows: every position, and some trace.
+    pub fn of_prompt(name: &str, model: &str, prompt: &str, tokens: usize) -> Self {
+        Case {
+            name: name.to_owned(),
+            model: model.to_owned(),
+            prompt: prompt.to_owned(),
+            context: tokens.max(UBATCH),
+            ubatch: UBATCH,
+            recordings: Vec::new(),
+            tokens,
+            positions: (0..tokens).collect(),
+            nodes: 1,
+            greedy_steps: 0,
+            live: Vec::new(),
+        }
+    }
+
     /// The numbers its coverage is measured against.
     pub fn declared(&self) -> Declared {
         Declared {

@@ -1,6 +1,7 @@
 //! One file per command: its flags, its help, and a `run` that reads like a sentence.
 #![forbid(unsafe_code)]
 
+mod asked;
 pub mod check;
 pub mod crossval;
 pub mod eval;

@@ -275,7 +275,7 @@ fn compare_nodes(theirs: &[TracedNode], ours: &[TracedNode]) -> NodeFindings {
     let mut found = NodeFindings::default();
     for node in theirs {
         let same_shape =
-            |n: &&&TracedNode| n.shape == node.shape && n.values.len() == node.values.len();
+            |n: &&&TracedNode| n.is_shaped(&node.shape) && n.values.len() == node.values.len();
         let Some(other) = by_key.get(node.key.as_str()).filter(same_shape) else {
             found.missing.push(node.key.clone());
             continue;

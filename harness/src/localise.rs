@@ -155,12 +155,12 @@ pub fn locate(
     }
     let fed = passes.fed(&theirs)?;
     let rung = Rung::between(&reference.identity.profile, passes.profile().name());
-    let roundings = boundary::rounded(passes.model(), &free.nodes, passes.tokens().len());
+    let roundings = boundary::rounded(passes.model(), &free.nodes);
 
     let mut nodes = Vec::new();
     let mut unjudged = Vec::new();
     for (at, (free, fed)) in free.nodes.iter().zip(&fed.nodes).enumerate() {
-        match theirs.get(&*free.key).filter(|t| t.shape == free.shape) {
+        match theirs.get(&*free.key).filter(|t| t.is_shaped(&free.shape)) {
             None => unjudged.push(free.key.clone()),
             Some(theirs) => {
                 let width = free.shape.last().copied().unwrap_or(1);
@@ -189,7 +189,7 @@ pub fn locate(
         missing,
         unjudged,
         nodes,
-        logits: free.logits,
+        logits: free.hash(),
     };
     Ok(Evidence { located, fed })
 }
@@ -197,15 +197,15 @@ pub fn locate(
 /// Looking changes nothing, and being fed one's own values changes nothing: otherwise what follows
 /// says nothing about the reference.
 fn control(passes: &mut Passes<'_>, free: &Pass) -> Result<Option<String>, Failure> {
-    let (unseen, seen) = (passes.unseen()?, &free.logits);
-    if unseen != *seen {
+    let (unseen, seen) = (passes.unseen()?.hash(), free.hash());
+    if unseen != seen {
         let meddling = format!("observing changed the result: {unseen} became {seen}");
         return Ok(Some(meddling));
     }
     let own: Vec<TracedNode> = free.nodes.iter().map(Shown::traced).collect();
     let own = passes.fed(&own.iter().map(|n| (&*n.key, n)).collect())?;
     let other = "the engine fed with its own values computed something else";
-    Ok((own.logits != *seen).then(|| other.into()))
+    Ok((own.hash() != seen).then(|| other.into()))
 }
 
 fn by_key(trace: &[TracedNode]) -> Result<Values<'_>, Failure> {

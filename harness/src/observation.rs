@@ -1,10 +1,11 @@
 //! What a runner saw: plain data, and the only thing that crosses from running to comparing.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use engine::Token;
+use engine::transformer::probe::Node;
 use serde::{Deserialize, Serialize};
 
 /// Who computed, precisely enough that two observations with the same identity are one witness.
@@ -81,6 +82,35 @@ pub struct TracedNode {
     pub values: Vec<f32>,
 }
 
+impl TracedNode {
+    /// Whether that is its shape, leading ones aside: the reference does not know of them.
+    pub fn is_shaped(&self, shape: &[usize]) -> bool {
+        let trimmed = |shape: &[usize]| {
+            let first = shape.iter().position(|&n| n != 1).unwrap_or(shape.len());
+            shape[first..].to_vec()
+        };
+        trimmed(&self.shape) == trimmed(shape)
+    }
+}
+
+/// Counts the nodes of a whole feed, as the reference does: where a prompt takes several ubatches,
+/// each of them has every node, and the next ubatch's occurrences follow those of the last one.
+#[derive(Default)]
+pub struct Occurrences(HashMap<Node, usize>);
+
+impl Occurrences {
+    /// The node that is shown next, with its occurrence in the feed.
+    pub fn count(&mut self, node: Node) -> Node {
+        let any = Node {
+            occurrence: 0,
+            ..node
+        };
+        let seen = self.0.entry(any).or_default();
+        let occurrence = std::mem::replace(seen, *seen + 1);
+        Node { occurrence, ..node }
+    }
+}
+
 /// The most likely continuation, token by token.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Greedy {
@@ -110,6 +140,17 @@ pub struct Observation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shapes_differ_in_more_than_leading_ones() {
+        let node = |shape: &[usize]| TracedNode {
+            key: "kq-0|MUL_MAT#0".into(),
+            shape: shape.into(),
+            values: Vec::new(),
+        };
+        assert!(node(&[1, 256]).is_shaped(&[256]) && node(&[1]).is_shaped(&[1, 1]));
+        assert!(!node(&[2, 256]).is_shaped(&[256]) && !node(&[256, 1]).is_shaped(&[1, 256]));
+    }
 
     #[test]
     fn a_position_that_was_not_observed_has_no_row() {

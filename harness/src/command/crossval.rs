@@ -205,18 +205,11 @@ fn cases(
 /// A case nobody has recorded: it asks for as much as is reasonable, and is never complete.
 fn ad_hoc(engine: &Engine, number: usize, prompt: &str, model: &Input) -> Result<Case, Failure> {
     let file = model.path.file_name().unwrap_or_default();
+    let name = format!("ad-hoc-{number}");
     let mut case = Case {
-        name: format!("ad-hoc-{number}"),
-        model: file.to_string_lossy().into_owned(),
-        prompt: prompt.to_owned(),
-        context: 0,
-        ubatch: 512,
-        recordings: Vec::new(),
-        tokens: 0,
-        positions: Vec::new(),
         nodes: 0,
         greedy_steps: AD_HOC_STEPS,
-        live: Vec::new(),
+        ..Case::of_prompt(&name, &file.to_string_lossy(), prompt, 0)
     };
     let task = Task { case: &case, model };
     let ids = engine.tokenize(task).map_err(Failure::input)?;

@@ -180,8 +180,23 @@ fn boundary(rounding: Rounding, [theirs, ours]: [f64; 2]) -> f64 {
     }
 }
 
-/// The nodes that are rounded where they are used, by their index in a pass of `tokens`.
-pub fn rounded(model: &Model, nodes: &[Shown], tokens: usize) -> BTreeMap<usize, Rounding> {
+/// The nodes that are rounded where they are used, by their index in a pass. Each ubatch rounds by
+/// itself: one of a single token computes in its own way.
+pub fn rounded(model: &Model, nodes: &[Shown]) -> BTreeMap<usize, Rounding> {
+    let begins = |shown: &Shown| shown.node.name == "inp_embd";
+    let starts: Vec<usize> = (0..nodes.len()).filter(|&at| begins(&nodes[at])).collect();
+    let ends = starts.iter().skip(1).copied().chain([nodes.len()]);
+    let ubatches = starts.iter().copied().zip(ends);
+    let all = ubatches.flat_map(|(start, end)| {
+        let tokens = nodes[start].shape[0];
+        let found = rounded_of(model, &nodes[start..end], tokens);
+        found.into_iter().map(move |(at, how)| (start + at, how))
+    });
+    all.collect()
+}
+
+/// Those of one ubatch.
+fn rounded_of(model: &Model, nodes: &[Shown], tokens: usize) -> BTreeMap<usize, Rounding> {
     let alone = tokens == 1;
     // A single head's queries are multiplied as they are; see the engine's attention.
     let halves_of_queries = alone || model.config().head_count > 1;

@@ -89,6 +89,10 @@ pub fn write(
     let nodes = &evidence.fed.nodes;
     let key = &suspect.key;
     let impossible = |why: &str| Failure::input(format!("{key} cannot be bundled: {why}"));
+    if passes.portions() > 1 {
+        let why = "the prompt takes several ubatches, and attention reads those before it";
+        return Err(impossible(why));
+    }
     let at = nodes.iter().position(|n| n.key == *key);
     let at = at.ok_or_else(|| impossible("the engine did not show it"))?;
     let inputs = anatomy::inputs(nodes, at);
@@ -162,7 +166,8 @@ impl Bundle {
                 "this model shows no {key} in the shape of the bundle"
             ))
         };
-        let shaped = |input: &&TracedNode| find(&input.key).is_some_and(|n| n.shape == input.shape);
+        let shaped =
+            |input: &&TracedNode| find(&input.key).is_some_and(|n| input.is_shaped(&n.shape));
         if let Some(stranger) = self.inputs.iter().find(|input| !shaped(input)) {
             return Err(lacks(&stranger.key));
         }

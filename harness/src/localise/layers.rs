@@ -76,14 +76,20 @@ fn probe<'r>(
         exit: crate::exit::Exit::Incomplete,
         message: format!("{who} does not show what leaves layer {layer}"),
     };
-    let ours = pass.nodes.first().ok_or_else(|| lacks("the engine"))?;
-    let theirs = reference(&ours.key).filter(|t| t.shape == ours.shape);
-    let theirs = theirs.ok_or_else(|| lacks("the reference"))?;
-    let gap = Gap::between(&theirs.values, &ours.values);
-    Ok(match rung {
-        Rung::Bits => !gap.is_nothing(),
-        _ => gap.nmse.is_none_or(|nmse| nmse > far()),
-    })
+    if pass.nodes.is_empty() {
+        return Err(lacks("the engine"));
+    }
+    let mut bad = false;
+    for ours in &pass.nodes {
+        let theirs = reference(&ours.key).filter(|t| t.is_shaped(&ours.shape));
+        let theirs = theirs.ok_or_else(|| lacks("the reference"))?;
+        let gap = Gap::between(&theirs.values, &ours.values);
+        bad |= match rung {
+            Rung::Bits => !gap.is_nothing(),
+            _ => gap.nmse.is_none_or(|nmse| nmse > far()),
+        };
+    }
+    Ok(bad)
 }
 
 /// Between two arithmetics every layer differs; bad is what lies beyond the distance at which one

@@ -1,7 +1,9 @@
 //! The engine's passes over one prompt: free, fed with somebody's values, and with nobody looking.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use engine::numerics::Profile;
 use engine::session::{EvalError, SessionOptions, Wanted};
@@ -9,7 +11,7 @@ use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 
 use crate::exit::Failure;
-use crate::observation::TracedNode;
+use crate::observation::{Occurrences, TracedNode};
 use crate::provenance;
 
 /// A node as the engine showed it.
@@ -40,35 +42,52 @@ impl Shown {
 pub struct Pass {
     /// The nodes that were asked for, in execution order.
     pub nodes: Vec<Shown>,
-    /// SHA-256 of the logits' bytes; where they are not finite, the sentence that says so.
-    pub logits: String,
+    /// Every position's logits; where they are not finite, the sentence that says so.
+    pub logits: Result<Vec<f32>, String>,
+}
+
+impl Pass {
+    /// SHA-256 of the logits' bytes, or the sentence.
+    pub fn hash(&self) -> String {
+        let bytes = |v: &Vec<f32>| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let logits = self.logits.as_ref();
+        logits.map_or_else(Clone::clone, |v| provenance::sha256(&bytes(v)))
+    }
 }
 
 /// Values by the key of their node.
 pub type Values<'a> = BTreeMap<&'a str, &'a TracedNode>;
 
-/// One engine, one prompt, and a fault that tests plant: it sees and may spoil every node before
-/// anybody else does, as an operation that computes wrongly would.
+/// A fault that somebody plants.
+pub trait Fault {
+    /// May spoil a node before anybody sees it, as an operation that computes wrongly would.
+    fn made(&mut self, node: Node, shape: &[usize], values: &mut [f32]);
+
+    /// May spoil what the next operation reads, as one that reads wrongly would.
+    fn read(&mut self, node: Node, shape: &[usize], values: &mut [f32]);
+}
+
+/// Makes a fault, anew for every pass.
+pub type Plant<'m> = Box<dyn Fn() -> Box<dyn Fault + 'm> + 'm>;
+
+/// One engine, one prompt, and perhaps a fault.
 pub struct Passes<'m> {
     model: &'m Model,
     options: SessionOptions,
     tokens: &'m [Token],
-    fault: Box<dyn Probe + 'm>,
+    plant: Plant<'m>,
 }
 
 impl<'m> Passes<'m> {
-    /// Of a prompt that fits one ubatch: with several, every node would occur once in each.
+    /// Of a prompt that takes one ubatch or several.
     pub fn new(
         model: &'m Model,
         tokens: &'m [Token],
         profile: Profile,
         ubatch: usize,
     ) -> Result<Self, Failure> {
-        if tokens.is_empty() || tokens.len() > ubatch {
-            let tokens = tokens.len();
-            return Err(Failure::input(format!(
-                "a prompt of {tokens} tokens in ubatches of {ubatch}: a trace needs exactly one"
-            )));
+        if tokens.is_empty() {
+            return Err(Failure::input("the prompt has no tokens"));
         }
         let options = SessionOptions {
             context: tokens.len(),
@@ -80,16 +99,25 @@ impl<'m> Passes<'m> {
             model,
             options,
             tokens,
-            fault: Box::new(()),
+            plant: Box::new(|| Box::new(Sound)),
         })
     }
 
-    /// With a fault planted.
+    /// On so many threads.
+    pub fn on_threads(mut self, threads: usize) -> Self {
+        self.options.threads = threads;
+        self
+    }
+
+    /// With a faulty operation, the same one in every pass.
     pub fn with_fault(self, fault: impl Probe + 'm) -> Self {
-        Passes {
-            fault: Box::new(fault),
-            ..self
-        }
+        let fault = Rc::new(RefCell::new(fault));
+        self.with(Box::new(move || Box::new(Made(Rc::clone(&fault)))))
+    }
+
+    /// With a fault that begins anew in every pass.
+    pub fn with(self, plant: Plant<'m>) -> Self {
+        Passes { plant, ..self }
     }
 
     /// The model that computes.
@@ -107,10 +135,14 @@ impl<'m> Passes<'m> {
         self.tokens
     }
 
-    /// Nobody looks: the hash of the logits.
-    pub fn unseen(&mut self) -> Result<String, EvalError> {
-        let pass = self.run(&BTreeMap::new(), |_| false)?;
-        Ok(pass.logits)
+    /// Portions the prompt is computed in.
+    pub fn portions(&self) -> usize {
+        self.tokens.len().div_ceil(self.options.ubatch)
+    }
+
+    /// Nobody looks, and everything is computed.
+    pub fn unseen(&mut self) -> Result<Pass, EvalError> {
+        self.run(&BTreeMap::new(), |_| false)
     }
 
     /// The engine on its own, every node kept.
@@ -119,7 +151,7 @@ impl<'m> Passes<'m> {
     }
 
     /// The engine on its own, only the nodes kept that `wanted` asks for.
-    pub fn free_keeping(&mut self, wanted: impl Fn(Node) -> bool) -> Result<Pass, EvalError> {
+    pub fn free_keeping(&mut self, wanted: impl FnMut(Node) -> bool) -> Result<Pass, EvalError> {
         self.run(&BTreeMap::new(), wanted)
     }
 
@@ -129,26 +161,33 @@ impl<'m> Passes<'m> {
         self.run(values, |_| true)
     }
 
+    /// The same, only the nodes kept that `wanted` asks for.
+    pub fn fed_keeping(
+        &mut self,
+        values: &Values<'_>,
+        wanted: impl FnMut(Node) -> bool,
+    ) -> Result<Pass, EvalError> {
+        self.run(values, wanted)
+    }
+
     fn run(
         &mut self,
         values: &Values<'_>,
-        wanted: impl Fn(Node) -> bool,
+        wanted: impl FnMut(Node) -> bool,
     ) -> Result<Pass, EvalError> {
         let session = Session::new(self.model, self.options.clone());
         let mut session = session.map_err(EvalError::OutOfMemory)?;
         let mut watcher = Watcher {
-            fault: &mut *self.fault,
+            fault: (self.plant)(),
             values,
             wanted,
+            occurrences: Occurrences::default(),
             nodes: Vec::new(),
         };
         let logits = match session.feed(self.tokens, Wanted::All, &mut watcher) {
-            Ok(logits) => {
-                let bytes: Vec<u8> = logits.iter().flat_map(|v| v.to_le_bytes()).collect();
-                provenance::sha256(&bytes)
-            }
+            Ok(logits) => Ok(logits),
             // The nodes tell more about a NaN than the refusal to hand out logits.
-            Err(error @ EvalError::NotFinite { .. }) => error.to_string(),
+            Err(error @ EvalError::NotFinite { .. }) => Err(error.to_string()),
             Err(error) => return Err(error),
         };
         Ok(Pass {
@@ -158,21 +197,42 @@ impl<'m> Passes<'m> {
     }
 }
 
+/// No fault at all.
+struct Sound;
+
+impl Fault for Sound {
+    fn made(&mut self, _: Node, _: &[usize], _: &mut [f32]) {}
+    fn read(&mut self, _: Node, _: &[usize], _: &mut [f32]) {}
+}
+
+/// A fault of what makes values.
+struct Made<F>(Rc<RefCell<F>>);
+
+impl<F: Probe> Fault for Made<F> {
+    fn made(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
+        self.0.borrow_mut().at(node, shape, values);
+    }
+
+    fn read(&mut self, _: Node, _: &[usize], _: &mut [f32]) {}
+}
+
 struct Watcher<'a, W> {
-    fault: &'a mut dyn Probe,
+    fault: Box<dyn Fault + 'a>,
     values: &'a Values<'a>,
     wanted: W,
+    occurrences: Occurrences,
     nodes: Vec<Shown>,
 }
 
-impl<W: Fn(Node) -> bool> Probe for Watcher<'_, W> {
+impl<W: FnMut(Node) -> bool> Probe for Watcher<'_, W> {
     fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.fault.at(node, shape, values);
-        let key = node.to_string();
-        let fed = self.values.get(&*key).filter(|fed| fed.shape == shape);
-        if (self.wanted)(node) {
+        self.fault.made(node, shape, values);
+        let shown = self.occurrences.count(node);
+        let key = shown.to_string();
+        let fed = self.values.get(&*key).filter(|fed| fed.is_shaped(shape));
+        if (self.wanted)(shown) {
             self.nodes.push(Shown {
-                node,
+                node: shown,
                 key,
                 shape: shape.to_vec(),
                 values: values.to_vec(),
@@ -181,5 +241,6 @@ impl<W: Fn(Node) -> bool> Probe for Watcher<'_, W> {
         if let Some(fed) = fed {
             values.copy_from_slice(&fed.values);
         }
+        self.fault.read(node, shape, values);
     }
 }

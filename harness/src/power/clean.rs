@@ -132,8 +132,7 @@ impl Ways {
         });
         case.tokens = tokens.map_err(Failure::input)?.len();
         case.context = case.tokens + STEPS;
-        // Several ubatches show every node several times under one name: then logits alone.
-        case.nodes = usize::from(case.ubatch >= case.tokens);
+        case.nodes = 1;
         case.positions = (0..case.tokens).collect();
         let task = Task {
             case: &case,

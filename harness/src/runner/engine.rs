@@ -17,7 +17,7 @@ use engine::{Model, Session, Token};
 
 use super::{Facts, RunError, Runner, Subject, Task};
 use crate::case::Case;
-use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+use crate::observation::{Greedy, Identity, Lane, Logits, Observation, Occurrences, TracedNode};
 
 /// The engine with one kernel and one number of threads.
 pub struct Engine {
@@ -291,13 +291,14 @@ impl Probe for Through<'_> {
 /// Keeps a copy of every node.
 #[derive(Default)]
 struct Tracer {
+    occurrences: Occurrences,
     nodes: Vec<TracedNode>,
 }
 
 impl Probe for Tracer {
     fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
         self.nodes.push(TracedNode {
-            key: node.to_string(),
+            key: self.occurrences.count(node).to_string(),
             shape: shape.to_vec(),
             values: values.to_vec(),
         });

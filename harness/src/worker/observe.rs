@@ -152,7 +152,7 @@ impl Pass<'_> {
 }
 
 /// Keeps a copy of every node that recordings hold: dense floats under a name of their own, not
-/// under a running number.
+/// under a running number. A turned view lies densely only where there is a single token.
 #[derive(Default)]
 struct Keeper {
     nodes: Vec<TracedNode>,
@@ -160,7 +160,8 @@ struct Keeper {
 
 impl Observe for Keeper {
     fn wants(&mut self, node: &Node<'_>) -> bool {
-        node.contiguous && node.type_name == "f32" && !node.name.starts_with("node_")
+        let view = ["PERMUTE", "TRANSPOSE", "VIEW"].contains(&&*node.op);
+        node.contiguous && node.type_name == "f32" && !view && !node.name.starts_with("node_")
     }
 
     fn sees(&mut self, node: &Node<'_>, values: &mut [f32]) -> Step {

@@ -6,7 +6,7 @@ use engine::kernels::activation::quantise_row;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
 use harness::exit::Exit;
-use harness::localise::passes::{Passes, Shown};
+use harness::localise::passes::Shown;
 use harness::localise::table::{Rows, render};
 use harness::localise::{anatomy, boundary};
 use harness::tolerance::local::Rung;
@@ -320,7 +320,7 @@ fn anybody_who_shows_nodes_is_a_reference_also_of_a_single_token() {
     assert_eq!(traced.located(Profile::GgmlAvx512).blamed, None);
     // Where every kind of value is rounded, the roundings are looked at.
     let model = &traced.model;
-    let rounded = boundary::rounded(model, &free.nodes, 1);
+    let rounded = boundary::rounded(model, &free.nodes);
     let names: BTreeSet<_> = rounded.keys().map(|&i| free.nodes[i].node.name).collect();
     for name in [
         "attn_norm",
@@ -331,20 +331,5 @@ fn anybody_who_shows_nodes_is_a_reference_also_of_a_single_token() {
         "kq_soft_max_ext",
     ] {
         assert!(names.contains(name), "{name}: {names:?}");
-    }
-    let several = boundary::rounded(model, &free.nodes, 2);
-    assert!(
-        several.len() < rounded.len(),
-        "batches keep probabilities as they are"
-    );
-}
-
-#[test]
-fn a_prompt_in_several_ubatches_is_refused() {
-    let traced = Traced::open(B158);
-    let tokens = &traced.theirs.tokens;
-    for (tokens, ubatch) in [(&tokens[..], 10), (&[], 10)] {
-        let refused = Passes::new(&traced.model, tokens, Profile::GgmlAvx512, ubatch);
-        assert_eq!(refused.err().expect("one ubatch").exit, Exit::BadInput);
     }
 }

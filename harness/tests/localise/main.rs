@@ -5,3 +5,4 @@ mod blame;
 mod bundles;
 mod layers;
 mod traced;
+mod ubatches;

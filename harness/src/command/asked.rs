@@ -1,0 +1,207 @@
+//! What `trace` and `attribute` are both asked: which prompts, on which model, against whom.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use engine::Model;
+use engine::bytes::Storage;
+use engine::flavor::Flavor;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use engine::session::OpenOptions;
+
+use crate::case::{self, Case};
+use crate::exit::{Exit, Failure};
+use crate::flags;
+use crate::isolation::Limits;
+use crate::provenance::Input;
+use crate::reference::{self, Reference};
+use crate::runner::RunError;
+use crate::runner::engine::encode;
+use crate::suite::Suite;
+
+/// The name of a prompt that no fixture knows.
+const AD_HOC: &str = "prompt";
+
+/// Which prompts, on which model, against whom, and how the engine computes.
+#[derive(clap::Args)]
+pub struct Asked {
+    /// This case only; may be given several times [default: every case with a trace]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
+    pub case: Vec<String>,
+
+    /// Against this recording only; may be given several times [default: all that have a trace]
+    #[arg(long, value_name = "NAME")]
+    pub recording: Vec<String>,
+
+    /// This model file, with --prompt. With --replay: where it is now
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// With --model: this prompt. A live reference answers any; without one a recording must
+    #[arg(long, value_name = "TEXT", requires = "model")]
+    pub prompt: Option<String>,
+
+    /// Against this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
+    /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
+    #[arg(long, value_name = "NAME|DIR")]
+    pub reference: Vec<String>,
+
+    /// Order of the float operations [default: the reference's own, as far as it is known]
+    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
+    pub profile: Option<Profile>,
+
+    /// Inner loops to use instead of the fastest this CPU has; none changes a result
+    #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
+    pub kernel: Option<Kernel>,
+
+    /// Packing of the two-bit weights, where the bytes allow several
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
+    pub flavor: Option<Flavor>,
+
+    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    #[arg(long, value_name = "DIR")]
+    pub fixtures: Option<PathBuf>,
+}
+
+/// One prompt and the model that is to answer it.
+pub struct Question {
+    /// The prompt. Without traced nodes if no recording shows any.
+    pub case: Case,
+    /// The model file.
+    pub input: Input,
+    /// The engine's view of it.
+    pub model: Model,
+}
+
+impl Question {
+    /// As a live reference is asked: whatever nodes it shows, and no continuation.
+    pub fn live(&self) -> Case {
+        Case {
+            nodes: self.case.nodes.max(1),
+            positions: Vec::new(),
+            greedy_steps: 0,
+            ..self.case.clone()
+        }
+    }
+}
+
+impl Asked {
+    /// The fixtures.
+    pub fn suite(&self) -> Result<Suite, Failure> {
+        let folder = self.fixtures.clone().map_or_else(Suite::find, Ok)?;
+        Suite::open(&folder)
+    }
+
+    /// The live references, opened.
+    pub fn live(&self) -> Result<Vec<Reference>, Failure> {
+        reference::open(&self.reference, Limits::default())
+    }
+
+    /// The order of the engine's float operations against a reference of that one.
+    pub fn profile(&self, theirs: &str) -> Profile {
+        let own = || Profile::from_name(theirs);
+        self.profile.or_else(own).unwrap_or_default()
+    }
+
+    /// The prompts asked for. Those no recording shows the nodes of only if somebody live is there
+    /// to show them.
+    pub fn cases(&self, suite: &Suite, live: bool) -> Result<Vec<(Case, PathBuf)>, Failure> {
+        let named = !self.case.is_empty() || self.prompt.is_some();
+        let shown = |case: &Case| case.nodes > 0 || (live && named);
+        let Some(model) = &self.model else {
+            let mut cases = case::select(suite.cases.clone(), &self.case)?;
+            cases.retain(shown);
+            let place = |case: Case| {
+                let path = suite.folder.join(&case.model);
+                (case, path)
+            };
+            return Ok(cases.into_iter().map(place).collect());
+        };
+        let (input, _) = Input::read(model)?;
+        let mut cases = suite.cases.clone();
+        cases.retain(|case| {
+            let asked = self.prompt.as_ref().is_none_or(|p| *p == case.prompt);
+            let known = suite.known(&input.sha256, &case.prompt);
+            asked && shown(case) && known.is_some_and(|known| known.name == case.name)
+        });
+        if let (Some(prompt), true, true) = (&self.prompt, cases.is_empty(), live) {
+            let file = model.file_name().unwrap_or_default().to_string_lossy();
+            cases.push(Case::of_prompt(AD_HOC, &file, prompt, 0));
+        }
+        Ok(cases.into_iter().map(|c| (c, model.clone())).collect())
+    }
+
+    /// Opens what a case is about, and counts the tokens of a prompt that no fixture knows.
+    pub fn question(&self, mut case: Case, path: PathBuf) -> Result<Question, Failure> {
+        let (input, bytes) = Input::read(&path)?;
+        drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
+        let model = self.open(&input, self.kernel)?;
+        if case.tokens == 0 {
+            let tokens = encode(&model, &case).map_err(unanswered)?.len();
+            case = Case::of_prompt(&case.name, &case.model, &case.prompt, tokens);
+        }
+        Ok(Question { case, input, model })
+    }
+
+    /// The engine's view of a model file.
+    pub fn open(&self, input: &Input, kernel: Option<Kernel>) -> Result<Model, Failure> {
+        let options = OpenOptions {
+            storage: Storage::Read,
+            flavor: self.flavor,
+            kernel,
+        };
+        let model = Model::open(&input.path, &options)?;
+        input.is_stamped(&model.stamp())?;
+        Ok(model)
+    }
+}
+
+/// Nobody had anything to show; so many declined.
+pub fn nobody(declined: usize) -> Failure {
+    let message = match declined {
+        0 => {
+            "no recording has a trace of that; a live reference shows any prompt: \
+             `scripts/reference.sh bitnet` builds one, --reference bitnet asks it"
+        }
+        _ => "nobody who was asked takes part: the lines above say why",
+    };
+    Failure {
+        exit: Exit::ReferenceMissing,
+        message: message.into(),
+    }
+}
+
+/// What a reference's silence ends with.
+pub fn unanswered(error: RunError) -> Failure {
+    let exit = match error {
+        RunError::NoAnswer(_) | RunError::Declined(_) => Exit::ReferenceMissing,
+        RunError::Refused(_) => Exit::BadInput,
+        RunError::NotFinite(_) => Exit::Diverges,
+        RunError::Died(_) | RunError::Lost(_) => Exit::ReferenceDied,
+    };
+    Failure {
+        exit,
+        message: error.to_string(),
+    }
+}
+
+/// A wrong operation weighs more than a node nobody compared.
+pub fn worse(one: Exit, other: Exit) -> Exit {
+    match [one, other].contains(&Exit::Diverges) {
+        true => Exit::Diverges,
+        false => one.max(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_divergence_is_not_hidden_behind_an_incomplete_case() {
+        assert_eq!(worse(Exit::Incomplete, Exit::Diverges), Exit::Diverges);
+        assert_eq!(worse(Exit::Agrees, Exit::Incomplete), Exit::Incomplete);
+        assert_eq!(worse(Exit::Agrees, Exit::Agrees), Exit::Agrees);
+    }
+}
