@@ -203,6 +203,12 @@ impl Tokenizer {
 
     /// Ids to text, invalid UTF-8 replaced.
     pub fn decode(&self, tokens: &[Token], special: bool) -> String {
+        String::from_utf8_lossy(&self.decode_bytes(tokens, special)).into_owned()
+    }
+
+    /// Ids to the bytes of a text. Ids that some text was turned into give whole characters, any
+    /// others may not.
+    pub fn decode_bytes(&self, tokens: &[Token], special: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (at, &token) in tokens.iter().enumerate() {
             let piece = self.piece(token, special);
@@ -210,10 +216,10 @@ impl Tokenizer {
             let added = at == 0 && self.roles.add_space_prefix && piece.first() == Some(&b' ');
             bytes.extend_from_slice(&piece[usize::from(added)..]);
         }
-        if self.roles.clean_spaces {
-            bytes = detokenize::clean_spaces(&bytes);
+        match self.roles.clean_spaces {
+            true => detokenize::clean_spaces(&bytes),
+            false => bytes,
         }
-        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Whether generation stops at this token.
@@ -259,6 +265,14 @@ impl Tokenizer {
     /// What a token is for.
     pub fn kind(&self, token: Token) -> Option<TokenKind> {
         self.vocabulary.kind(token)
+    }
+
+    /// The score that decides what joins first; `None` where the algorithm has no scores.
+    pub fn score(&self, token: Token) -> Option<f32> {
+        match &self.algorithm {
+            Algorithm::Bpe(_) => None,
+            Algorithm::SentencePiece(_) => Some(self.vocabulary.score(token)),
+        }
     }
 
     /// The rules that cut text into words, e.g. `llama-bpe`; `None` for SentencePiece.

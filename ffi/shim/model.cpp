@@ -63,7 +63,9 @@ bitnet_shim_status bitnet_shim_model_describe(const bitnet_shim_model *model,
         facts->n_vocab = shim::n_vocab(m);
         facts->n_embd = shim::n_embd(m);
         facts->n_layer = shim::n_layer(m);
-        facts->n_head = shim::n_head(m);
+        // A model of which only the vocabulary was read has no layers; one generation aborts when
+        // asked for the heads of its first one.
+        facts->n_head = facts->n_layer > 0 ? shim::n_head(m) : -1;
         facts->n_ctx_train = shim::n_ctx_train(m);
         facts->bos = shim::bos(m);
         facts->eos = shim::eos(m);

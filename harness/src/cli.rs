@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::chat::apart;
 use crate::command::{
     check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt, reference,
-    render_chat, tokenize, trace,
+    render_chat, tokenize, tokenizer, trace,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -27,6 +27,7 @@ enum Command {
     Eval(eval::Args),
     Trace(trace::Args),
     Tokenize(tokenize::Args),
+    Tokenizer(tokenizer::Args),
     Generate(generate::Args),
     Inspect(inspect::Args),
     Check(check::Args),
@@ -72,6 +73,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Eval(args) => eval::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Tokenize(args) => tokenize::run(args),
+        Command::Tokenizer(args) => tokenizer::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Check(args) => check::run(args),

@@ -14,6 +14,7 @@ pub mod receipt;
 pub mod reference;
 pub mod render_chat;
 pub mod tokenize;
+pub mod tokenizer;
 pub mod trace;
 #[cfg(unix)]
 pub mod worker;

@@ -28,7 +28,7 @@ mod worker;
 
 pub use self::death::{Death, Ended, Kind};
 pub use self::limits::Limits;
-pub use self::message::{Answer, Hello, Observed, PROTOCOL, Reply, Request};
+pub use self::message::{Answer, Described, Hello, Observed, PROTOCOL, Reply, Request};
 #[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};
 #[cfg(unix)]

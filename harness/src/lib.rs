@@ -38,6 +38,7 @@
 //! | [`report`] | a receipt as a table |
 //! | [`junit`] | a receipt as JUnit XML |
 //! | [`fixture`] | committed inputs, made again from a seed |
+//! | [`tokenizing`] | whether two tokenizers say the same, down to the smallest text where not |
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`lint`] | the mistakes that real model files have |
 //! | [`norm_gate`] | rulesets for the statistics of norms |
@@ -82,6 +83,7 @@ pub mod reference;
 pub mod report;
 pub mod runner;
 pub mod suite;
+pub mod tokenizing;
 pub mod tolerance;
 pub mod trace;
 pub mod verdict;

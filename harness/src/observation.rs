@@ -1,6 +1,8 @@
 //! What a runner saw: plain data, and the only thing that crosses from running to comparing.
 #![forbid(unsafe_code)]
 
+pub mod spelling;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod observe;
+mod tokenize;
 
 use std::path::Path;
 
@@ -23,6 +24,8 @@ const I2_S: i32 = 36;
 pub struct Reference {
     library: Library,
     knows_i2_s: bool,
+    /// The vocabulary that was asked about last: there are many questions to one.
+    vocabulary: Option<tokenize::Vocabulary>,
 }
 
 impl Reference {
@@ -62,6 +65,7 @@ impl Reference {
         let reference = Reference {
             library,
             knows_i2_s,
+            vocabulary: None,
         };
         Ok((reference, hello))
     }
@@ -97,6 +101,22 @@ impl Serve for Reference {
             } => {
                 let observed = self.observe(&case, &model, threads, channel)?;
                 Ok(Answer::Observed(observed))
+            }
+            Request::Spell { model, questions } => {
+                let answers = self
+                    .vocabulary(&model, channel)?
+                    .spell(&questions, channel)?;
+                Ok(Answer::Spelled { answers })
+            }
+            Request::Describe {
+                model,
+                first,
+                count,
+                in_full,
+            } => {
+                let vocabulary = self.vocabulary(&model, channel)?;
+                let described = vocabulary.describe(first, count, in_full, channel)?;
+                Ok(Answer::Described(described))
             }
         }
     }

@@ -48,6 +48,11 @@ impl Cache {
         self.root.join("shims").join(key)
     }
 
+    /// The place of llama.cpp's published vocabularies, if they were fetched.
+    pub fn tokenizer_suite(&self) -> PathBuf {
+        self.root.join("tokenizer-suite")
+    }
+
     /// The built references, by directory.
     pub fn references(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.root.join("references")) else {

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
 use crate::observation::Lane;
+use crate::observation::spelling::{self, Entry, Facts, Question};
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What the worker is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,24 @@ pub enum Request {
         model: PathBuf,
         /// Threads to compute with.
         threads: usize,
+    },
+    /// Turn texts into ids and ids into bytes, each in four ways.
+    Spell {
+        /// The model file, of which the vocabulary is enough.
+        model: PathBuf,
+        /// The texts and the ids.
+        questions: Vec<Question>,
+    },
+    /// Say what a vocabulary holds.
+    Describe {
+        /// The model file, of which the vocabulary is enough.
+        model: PathBuf,
+        /// The first token.
+        first: Token,
+        /// How many at most.
+        count: usize,
+        /// Each token in full, not only a hash over them all.
+        in_full: bool,
     },
 }
 
@@ -89,6 +108,27 @@ pub struct Hello {
 pub enum Answer {
     /// To [`Request::Observe`].
     Observed(Observed),
+    /// To [`Request::Spell`], in the order of the questions.
+    Spelled {
+        /// One for each question.
+        answers: Vec<spelling::Answer>,
+    },
+    /// To [`Request::Describe`].
+    Described(Described),
+}
+
+/// A part of a vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Described {
+    /// Of the file that was loaded.
+    pub model_sha256: String,
+    /// The vocabulary as a whole.
+    pub facts: Facts,
+    /// SHA-256 over the tokens asked for.
+    pub sha256: String,
+    /// The tokens, if they were asked for in full.
+    pub entries: Vec<Entry>,
 }
 
 /// A case, looked at.

@@ -189,7 +189,7 @@ impl Seen {
             Reply::Answer(Answer::Observed(observed)) => {
                 self.is_whole(&observed, model).map(|()| Some(observed))
             }
-            Reply::Hello(_) | Reply::Phase { .. } | Reply::Refused { .. } => {
+            Reply::Answer(_) | Reply::Hello(_) | Reply::Phase { .. } | Reply::Refused { .. } => {
                 Err(format!("{reply:?} is no part of an answer"))
             }
         }

@@ -71,7 +71,10 @@ impl Serve for Rogue {
             case,
             model,
             threads,
-        } = request;
+        } = request
+        else {
+            return Err(Stop::Refused("a rogue knows one kind of question".into()));
+        };
         if let Some(tale) = self.0.strip_prefix("tell: ") {
             return tell(tale, &case, &model, threads, channel);
         }

@@ -1,0 +1,198 @@
+//! Whether two tokenizers say the same: questions made up from a seed, answers compared, and what
+//! differs made small.
+//!
+//! Both sides are a [`Tokenizes`]; the comparison cannot tell who they are.
+#![forbid(unsafe_code)]
+
+pub mod corpus;
+pub mod draw;
+pub mod engine;
+pub mod entries;
+pub mod examine;
+pub mod excuse;
+#[cfg(unix)]
+pub mod reference;
+pub mod shrink;
+pub mod table;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::exit::Failure;
+use crate::observation::spelling::{Answer, Entry, Facts, Question, Raw, Said, WAYS};
+use excuse::Excuse;
+
+/// Somebody who turns texts into ids and ids into bytes.
+pub trait Tokenizes {
+    /// The answers, one for each question.
+    fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure>;
+
+    /// What the vocabulary says of itself as a whole.
+    fn facts(&mut self) -> Result<Facts, Failure>;
+
+    /// A hash over so many tokens from `first` on.
+    fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure>;
+
+    /// The same tokens in full.
+    fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure>;
+}
+
+/// How the answers to many questions compare. A question has [`WAYS`] answers, each compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// Texts asked about.
+    pub texts: u64,
+    /// Lists of ids asked about.
+    pub lists: u64,
+    /// Ids and bytes in the answers that are equal.
+    pub items: u64,
+    /// Answers that are equal.
+    pub equal: u64,
+    /// Questions that neither answers, in so many ways.
+    pub refused: u64,
+    /// Answers that differ in a way that is known, by the name of the excuse.
+    pub excused: BTreeMap<&'static str, u64>,
+    /// Answers that differ.
+    pub different: u64,
+    /// Some of those, as small as they could be made.
+    pub findings: Vec<Finding>,
+}
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The smallest question found that shows it.
+    pub question: Question,
+    /// In which of the ways.
+    pub way: usize,
+    /// Length of the question it was found with, in bytes or ids.
+    pub found_in: usize,
+    /// What the one side says to it.
+    pub ours: Said,
+    /// What the other side says.
+    pub theirs: Said,
+}
+
+/// Differences that are made small; the others are counted.
+const SHRUNK: usize = 8;
+
+/// Both sides of a comparison, and what is known about their differences.
+pub struct Pair<'a> {
+    /// The one side.
+    pub ours: &'a mut dyn Tokenizes,
+    /// The other side.
+    pub theirs: &'a mut dyn Tokenizes,
+    /// The differences that are known.
+    pub excuses: &'a [Excuse],
+}
+
+/// How one way of one question compares.
+enum Outcome {
+    Equal(usize),
+    Refused,
+    Excused(&'static str),
+    Different,
+}
+
+impl Pair<'_> {
+    /// Asks both, and adds to the tally.
+    pub fn compare(&mut self, questions: &[Question], tally: &mut Tally) -> Result<(), Failure> {
+        let ours = self.ours.answer(questions)?;
+        let theirs = self.theirs.answer(questions)?;
+        for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
+            match question {
+                Question::Text(_) => tally.texts += 1,
+                Question::Ids(_) => tally.lists += 1,
+            }
+            let mut shrunk = false;
+            for way in 0..WAYS {
+                match self.outcome(question, way, ours, theirs) {
+                    Outcome::Equal(items) => {
+                        tally.equal += 1;
+                        tally.items += items as u64;
+                    }
+                    Outcome::Refused => tally.refused += 1,
+                    Outcome::Excused(name) => *tally.excused.entry(name).or_default() += 1,
+                    Outcome::Different => {
+                        tally.different += 1;
+                        // The other ways of a question mostly fail for the same reason.
+                        if !shrunk && tally.findings.len() < SHRUNK {
+                            self.note(question, way, tally)?;
+                            shrunk = true;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, question: &Question, way: usize, ours: &Answer, theirs: &Answer) -> Outcome {
+        let (ours, theirs) = (&ours[way], &theirs[way]);
+        match (ours, theirs) {
+            (Said::Ids(_) | Said::Bytes(_), _) if ours == theirs => {
+                return Outcome::Equal(ours.len());
+            }
+            // Each says in its own words why.
+            (Said::Refused(_), Said::Refused(_)) => return Outcome::Refused,
+            _ => {}
+        }
+        let known = self.excuses.iter();
+        let known =
+            known.map(|excuse| (excuse.name, (excuse.applies)(question, way, ours, theirs)));
+        let mut known = known.filter(|(_, applies)| *applies);
+        known
+            .next()
+            .map_or(Outcome::Different, |(name, _)| Outcome::Excused(name))
+    }
+
+    /// Makes a difference small and keeps it, unless the same was found before.
+    fn note(&mut self, question: &Question, way: usize, tally: &mut Tally) -> Result<(), Failure> {
+        let small = shrink::shrink(question, |smaller| {
+            let ours = self.ours.answer(smaller)?;
+            let theirs = self.theirs.answer(smaller)?;
+            let differs = |at: &usize| {
+                let outcome = self.outcome(&smaller[*at], way, &ours[*at], &theirs[*at]);
+                matches!(outcome, Outcome::Different)
+            };
+            Ok((0..smaller.len()).find(differs))
+        })?;
+        let asked = std::slice::from_ref(&small);
+        let [ours, theirs] = [self.ours.answer(asked)?, self.theirs.answer(asked)?];
+        let finding = Finding {
+            way,
+            found_in: question.len(),
+            ours: ours[0][way].clone(),
+            theirs: theirs[0][way].clone(),
+            question: small,
+        };
+        let same = |known: &Finding| known.question == finding.question && known.way == way;
+        if !tally.findings.iter().any(same) {
+            tally.findings.push(finding);
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    /// Answers compared.
+    pub fn answers(&self) -> u64 {
+        self.equal + self.refused + self.different + self.excused.values().sum::<u64>()
+    }
+}
+
+impl Finding {
+    /// The first place where the answers differ, if both are answers.
+    pub fn first_difference(&self) -> Option<usize> {
+        fn first<T: PartialEq>(ours: &[T], theirs: &[T]) -> usize {
+            let pairs = ours.iter().zip(theirs);
+            pairs.take_while(|(a, b)| a == b).count()
+        }
+        match (&self.ours, &self.theirs) {
+            (Said::Ids(ours), Said::Ids(theirs)) => Some(first(ours, theirs)),
+            (Said::Bytes(Raw(ours)), Said::Bytes(Raw(theirs))) => Some(first(ours, theirs)),
+            _ => None,
+        }
+    }
+}
