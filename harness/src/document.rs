@@ -133,6 +133,18 @@ impl Document {
         Ok(())
     }
 
+    /// The bytes of a tensor, for edits that its values cannot express.
+    pub fn bytes(&mut self, name: &str) -> Result<&mut Vec<u8>, Uneditable> {
+        Ok(&mut self.find(name)?.bytes)
+    }
+
+    /// The bytes of every tensor of two-bit weights under one scale: codes, then the scale.
+    pub fn packed(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
+        let two_bits = |tensor: &&mut Tensor| tensor.format.is_some_and(Format::is_i2_s);
+        let packed = self.tensors.iter_mut().filter(two_bits);
+        packed.map(|tensor| &mut tensor.bytes)
+    }
+
     /// Writes every I2_S tensor as F32: the same values, for programs that do not know the type.
     /// Returns how many there were.
     pub fn widen(&mut self) -> Result<usize, Uneditable> {

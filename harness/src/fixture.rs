@@ -2,6 +2,7 @@
 //! against what it would make today.
 #![forbid(unsafe_code)]
 
+pub mod edges;
 pub mod qk256;
 pub mod random;
 pub mod split_mix;
@@ -67,16 +68,21 @@ pub struct Report {
 
 /// Every file this program makes, checksum lists included.
 pub fn generated() -> Vec<Generated> {
-    let files = qk256::files();
-    let line = |file: &Generated| {
-        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
-        format!("{}  {name}\n", provenance::sha256(&file.bytes))
-    };
-    let list = Generated {
-        path: format!("{}/{LIST}", qk256::FOLDER),
-        bytes: files.iter().map(line).collect::<String>().into_bytes(),
-    };
-    files.into_iter().chain([list]).collect()
+    let folders = [
+        (qk256::FOLDER, qk256::files()),
+        (edges::FOLDER, edges::files()),
+    ];
+    let listed = folders.map(|(folder, mut files)| {
+        let line = |file: &Generated| {
+            let name = file.path.rsplit('/').next().unwrap_or(&file.path);
+            format!("{}  {name}\n", provenance::sha256(&file.bytes))
+        };
+        let bytes = files.iter().map(line).collect::<String>().into_bytes();
+        let path = format!("{folder}/{LIST}");
+        files.push(Generated { path, bytes });
+        files
+    });
+    listed.into_iter().flatten().collect()
 }
 
 /// Compares every fixture with its list, and every generated one with a fresh one.

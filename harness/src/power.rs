@@ -9,7 +9,6 @@
 
 mod attention;
 pub mod clean;
-mod draft;
 mod effect;
 mod layer;
 mod product;
@@ -23,8 +22,8 @@ use engine::Token;
 use engine::flavor::Flavor;
 use engine::tokenizer::Tokenizer;
 
+use crate::document::{Document, Uneditable};
 use crate::observation::Observation;
-use draft::Draft;
 use scene::{Act, NOTHING, nothing};
 
 pub use effect::Effect;
@@ -33,6 +32,7 @@ pub use trial::Outcome;
 /// The models, by what their cases' names begin with.
 const BITNET: &str = "bitnet";
 const B158: &str = "b158";
+const EDGES: &str = "edges";
 
 /// What lies behind the codes of a packed tensor, the scale first.
 const SCALE_BYTES: usize = engine::flavor::i2_s::TRAILER_BYTES as usize;
@@ -48,10 +48,13 @@ pub struct Fault {
     means: Means,
 }
 
+/// What a fault does to a file.
+type Edit = fn(&mut Document) -> Result<(), Uneditable>;
+
 /// How a fault is planted.
 enum Means {
     /// The engine reads an edited file.
-    File(fn(&mut Draft)),
+    File(Edit),
     /// The engine takes the two-bit weights for another packing.
     Flavor(Flavor),
     /// Nodes get other values: as they are made, and as the next operation reads them.
@@ -75,16 +78,10 @@ pub fn catalogue() -> Vec<&'static Fault> {
     kinds.into_iter().flatten().collect()
 }
 
-/// Faults that have no effect on the fixtures, and why: they are planted and shown, and no claim is
-/// made about them.
-pub fn unseen() -> Vec<&'static (Fault, &'static str)> {
-    reading::UNSEEN.iter().chain(product::UNSEEN).collect()
-}
-
 /// Changes that change nothing, which must therefore not be caught: a copy of the file, and the
 /// products of one projection computed once more as they were.
 pub const PLACEBOS: &[Fault] = &[
-    unlocated("file-rewritten", Means::File(|_| ())),
+    unlocated("file-rewritten", Means::File(|_| Ok(()))),
     unlocated("values-left-alone", Means::Values(NOTHING)),
     unlocated("product-made-again", made(product::sound)),
     unlocated("masked-as-it-was", made(attention::sound)),

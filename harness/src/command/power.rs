@@ -51,26 +51,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Report {
     faults: Vec<Outcome>,
-    unseen: Vec<Unseen>,
     clean_runs: usize,
     alarms: usize,
-}
-
-/// A fault about which nothing is claimed.
-#[derive(Serialize)]
-struct Unseen {
-    name: &'static str,
-    caught: bool,
-    why: &'static str,
-}
-
-impl Unseen {
-    fn line(&self) -> String {
-        match self.caught {
-            true => format!("{}: caught after all\n", self.name),
-            false => format!("{}: no effect here: {}\n", self.name, self.why),
-        }
-    }
 }
 
 /// Plants, compares, reports.
@@ -87,22 +69,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         bench.attempt(fault)
     };
     let outcomes: Vec<Outcome> = faults.iter().map(attempt).collect::<Result<_, _>>()?;
-    let unseen = unseen(&bench, &args.fault)?;
     let alarms = clean::alarms(&suite, args.clean_runs, || bar.inc(1))?;
     bar.finish_and_clear();
     let sound = alarms.is_empty() && outcomes.iter().all(Outcome::is_settled);
     output::put(render(&outcomes, args.clean_runs, &alarms).as_bytes())?;
-    output::put(
-        unseen
-            .iter()
-            .map(Unseen::line)
-            .collect::<String>()
-            .as_bytes(),
-    )?;
     if let Some(path) = &args.json {
         let report = Report {
             faults: outcomes,
-            unseen,
             clean_runs: args.clean_runs,
             alarms: alarms.len(),
         };
@@ -120,20 +93,6 @@ fn select(faults: Vec<&'static Fault>, names: &[String]) -> Result<Vec<&'static 
     }
     let wanted = |fault: &&Fault| names.is_empty() || names.iter().any(|n| n == fault.name);
     Ok(faults.into_iter().filter(wanted).collect())
-}
-
-/// What the fixtures cannot show, tried all the same; nothing of it where faults were named.
-fn unseen(bench: &Bench, names: &[String]) -> Result<Vec<Unseen>, Failure> {
-    let faults = power::unseen().into_iter().filter(|_| names.is_empty());
-    let attempt = |(fault, why): &'static (Fault, &'static str)| {
-        let caught = bench.attempt(fault)?.caught;
-        Ok(Unseen {
-            name: fault.name,
-            caught,
-            why,
-        })
-    };
-    faults.map(attempt).collect()
 }
 
 fn list(faults: &[&Fault]) -> Result<Exit, Failure> {

@@ -83,6 +83,10 @@ impl Grid {
     /// The bytes, if they say exactly these values.
     pub(super) fn write(&self, name: &str) -> Result<Vec<u8>, Uneditable> {
         if let Some(packing) = self.format.packing() {
+            if let Some(cell) = self.cells.iter().find(|c| ![-1.0, 0.0, 1.0].contains(*c)) {
+                let why = format!("{} has no digit {cell}", self.format);
+                return Err(Uneditable::new(name, why));
+            }
             let codes: Vec<u8> = self.cells.iter().map(|digit| (digit + 1.0) as u8).collect();
             return Ok(i2_s::encode_codes(&codes, self.scale, self.shape, packing));
         }
@@ -130,6 +134,15 @@ impl Grid {
             for (cell, &from) in row.iter_mut().zip(order) {
                 *cell = old[from];
             }
+        }
+    }
+
+    /// Puts `edit(row, col, old)` in every place. Where one scale stands for the whole tensor, old
+    /// and new are digits.
+    pub fn map(&mut self, edit: impl Fn(usize, usize, f32) -> f32) {
+        let cols = self.shape.cols;
+        for (i, cell) in self.cells.iter_mut().enumerate() {
+            *cell = edit(i / cols, i % cols, *cell);
         }
     }
 
@@ -194,13 +207,15 @@ mod tests {
                 grid.negate_rows(|row| row == 0);
                 grid.permute_cols(&turned);
                 grid.negate_cols(|col| col == 3);
+                grid.map(|row, _, cell| if row == 2 { -cell } else { cell });
                 grid.multiply(4.0);
             });
             all.expect("exact");
             let found = decoded(&edited, format);
             for (i, found) in found.into_iter().enumerate() {
                 let (row, col) = (i / 256, i % 256);
-                let sign = if (row == 0) != (col == 3) { -4.0 } else { 4.0 };
+                let turned = (row == 0) != (col == 3);
+                let sign = if turned != (row == 2) { -4.0 } else { 4.0 };
                 assert_eq!(found, sign * at(row ^ 1, (col + 100) % 256), "{format} {i}");
             }
             edited.edit("m", Grid::clear).expect("exact");
@@ -232,6 +247,10 @@ mod tests {
             "{overflow}"
         );
         let mut coded = document(Format::I2sP128, &values);
+        let digit = coded
+            .edit("m", |grid| grid.map(|_, _, digit| digit + 0.5))
+            .expect_err("between two digits");
+        assert!(digit.why.contains("no digit"), "{digit}");
         coded.tensors[0].bytes[7] = 0b1100_0000;
         let code = coded.edit("m", |_| ()).expect_err("code 3");
         assert!(code.why.contains("code 3"), "{code}");

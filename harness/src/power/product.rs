@@ -6,7 +6,7 @@ use engine::flavor::{Shape, i2_s, i2_s_p128};
 use engine::kernels::activation::nearest_int;
 
 use super::scene::{At, Scene};
-use super::{Fault, made, numeric};
+use super::{EDGES, Fault, made, numeric};
 
 const QUERY: &str = "Qcur-0|MUL_MAT#0";
 
@@ -62,33 +62,34 @@ pub const FAULTS: &[Fault] = &[
         QUERY,
         made(|s, at| product(s, at, even, sum_in_f16)),
     ),
-];
-
-/// Faults that no recorded prompt can show, and why.
-pub const UNSEEN: &[(Fault, &str)] = &[
-    (
-        numeric(
-            "act-rounds-half-away",
-            QUERY,
-            made(|s, at| {
-                product(
-                    s,
-                    at,
-                    |row| Row::quantise(row, 127.0, |x| x.round() as i32),
-                    dot,
-                );
-            }),
-        ),
-        "no activation of the projection lies exactly between two integers",
-    ),
-    (
-        numeric(
-            "sum-saturates-in-int16",
-            QUERY,
-            made(|s, at| product(s, at, even, in_int16)),
-        ),
-        "256 products of at most 2 and 127 stay below 32767 here",
-    ),
+    numeric(
+        "act-rounds-half-away",
+        QUERY,
+        made(|s, at| product(s, at, |row| Row::quantise(row, 127.0, half_away), dot)),
+    )
+    .on(EDGES),
+    numeric(
+        "sum-saturates-in-int16",
+        QUERY,
+        made(|s, at| {
+            product(s, at, even, |row, codes, weight| {
+                let sum = terms(row, codes).fold(0, |sum, t| (sum + t).clamp(-0x8000, 0x7fff));
+                finished(row, sum, weight)
+            })
+        }),
+    )
+    .on(EDGES),
+    numeric(
+        "sum-wraps-in-int16",
+        QUERY,
+        made(|s, at| {
+            product(s, at, even, |row, codes, weight| {
+                let sum = terms(row, codes).sum::<i32>() as i16;
+                finished(row, sum.into(), weight)
+            })
+        }),
+    )
+    .on(EDGES),
 ];
 
 /// The product as it should be: what the faults differ from in one thing.
@@ -131,10 +132,22 @@ fn scale_in_f16(row: &[f32]) -> Row<'_> {
     Row { scale, ..row }
 }
 
-/// Codes 0, 1, 2 times activations, the sum of activations taken off.
+fn half_away(x: f32) -> i32 {
+    x.round() as i32
+}
+
+/// Codes 0, 1, 2 times activations.
+fn terms<'a>(row: &'a Row<'_>, codes: &'a [u8]) -> impl Iterator<Item = i32> + 'a {
+    codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q)
+}
+
+/// The sum of activations taken off, then both scales.
+fn finished(row: &Row<'_>, sum: i32, weight: f32) -> f32 {
+    (sum as f32 - row.sum as f32) / row.scale * weight
+}
+
 fn dot(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
-    let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
-    (terms.sum::<i32>() as f32 - row.sum as f32) / row.scale * weight
+    finished(row, terms(row, codes).sum(), weight)
 }
 
 fn per_block(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
@@ -150,23 +163,14 @@ fn in_floats(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
 }
 
 fn other_order(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
-    let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
-    (terms.sum::<i32>() as f32 - row.sum as f32) * (weight / row.scale)
+    let sum: i32 = terms(row, codes).sum();
+    (sum as f32 - row.sum as f32) * (weight / row.scale)
 }
 
 fn sum_in_f16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
-    let terms = codes.iter().zip(&row.int8).map(|(c, q)| i32::from(*c) * q);
-    let dot = half::f16::from_f32(terms.sum::<i32>() as f32).to_f32();
-    (dot - row.sum as f32) / row.scale * weight
-}
-
-fn in_int16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
-    let terms = codes
-        .iter()
-        .zip(&row.int8)
-        .map(|(c, q)| i16::from(*c) * *q as i16);
-    let dot = terms.fold(0, i16::saturating_add);
-    (f32::from(dot) - row.sum as f32) / row.scale * weight
+    let sum: i32 = terms(row, codes).sum();
+    let sum = half::f16::from_f32(sum as f32).to_f32();
+    (sum - row.sum as f32) / row.scale * weight
 }
 
 /// The first query projection once more, from rows made by `prepare`.

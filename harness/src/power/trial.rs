@@ -9,12 +9,12 @@ use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 use serde::Serialize;
 
-use super::draft::Draft;
 use super::effect::Effect;
 use super::scene::{Act, Meddling, NOTHING, Scene};
 use super::{Fault, Means};
 use crate::case::Case;
 use crate::compare::{Incomparable, compare};
+use crate::document::Document;
 use crate::exit::Failure;
 use crate::observation::{Identity, Observation};
 use crate::provenance::Input;
@@ -117,9 +117,9 @@ impl Bench {
         }
         let model = match fault.means {
             Means::File(edit) => {
-                let mut draft = Draft::read(Model::open(&path, &options)?.gguf());
-                edit(&mut draft);
-                Model::from_bytes(draft.file(), &options)
+                let mut document = Document::read(Model::open(&path, &options)?.gguf())?;
+                edit(&mut document).map_err(Failure::input)?;
+                Model::from_bytes(document.file(), &options)
             }
             _ => Model::open(&path, &options),
         };
