@@ -9,12 +9,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use self::resume::Plan;
 use crate::case::Case;
+use crate::examine::asking::expected;
 use crate::examine::examine;
 use crate::exit::Failure;
 use crate::ledger::Entry;
 use crate::provenance::{Input, Machine};
 use crate::receipt::{
-    CaseReceipt, Circumstances, Failed, InputFile, LiveReference, Receipt, Status,
+    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, Status,
 };
 #[cfg(unix)]
 use crate::reference::Reference;
@@ -33,12 +34,21 @@ pub struct Live {
 }
 
 #[cfg(unix)]
-impl From<Reference> for Live {
-    fn from(reference: Reference) -> Self {
-        Live {
-            facts: reference.facts().clone(),
-            runner: Box::new(Observing::new(reference)),
-        }
+impl Live {
+    /// Every way in which a reference is asked: the second one on weights that it wrote anew
+    /// itself, if it can.
+    pub fn lanes(reference: Reference) -> Vec<Live> {
+        let facts = reference.facts().clone();
+        let rewriting = Observing::requantized(reference.clone());
+        let lane = |runner: Observing| Live {
+            facts: LiveReference {
+                name: runner.identity().name,
+                ..facts.clone()
+            },
+            runner: Box::new(runner),
+        };
+        let all = [Some(Observing::new(reference)), rewriting];
+        all.into_iter().flatten().map(lane).collect()
     }
 }
 
@@ -53,6 +63,7 @@ pub struct Campaign {
     machine: Machine,
     models: BTreeMap<PathBuf, Input>,
     asked: usize,
+    left_out: Vec<LeftOut>,
     cases: Vec<CaseReceipt>,
     failures: Vec<Failed>,
 }
@@ -70,6 +81,7 @@ impl Campaign {
             machine: Machine::here(),
             models: BTreeMap::new(),
             asked: 0,
+            left_out: Vec::new(),
             cases: Vec::new(),
             failures: Vec::new(),
         }
@@ -98,9 +110,18 @@ impl Campaign {
         cases: &[(Case, PathBuf)],
         mut keep: impl FnMut(&Receipt) -> Result<(), Failure>,
     ) -> Result<Receipt, Failure> {
-        self.asked = cases.len();
+        let live: Vec<_> = self.live.iter().map(|l| l.facts.name.clone()).collect();
+        let live: Vec<&str> = live.iter().map(String::as_str).collect();
+        let (asked, left_out): (Vec<_>, Vec<_>) = cases
+            .iter()
+            .partition(|(case, _)| case.is_answerable(&live));
+        self.asked = asked.len();
+        self.left_out = left_out
+            .into_iter()
+            .map(|(case, _)| LeftOut::new(case))
+            .collect();
         let mut receipt = self.receipt();
-        for (case, model) in cases {
+        for (case, model) in asked {
             match self.examine(case, model) {
                 Ok(examined) => self.cases.push(examined),
                 Err(failed) => self.failures.push(*failed),
@@ -113,8 +134,12 @@ impl Campaign {
 
     fn examine(&mut self, case: &Case, model: &Path) -> Result<CaseReceipt, Box<Failed>> {
         if !self.models.contains_key(model) {
-            let refused = |e: Failure| Box::new(Failed::new(case, Status::Refused, e));
-            let (input, _) = Input::read(model).map_err(refused)?;
+            let (input, _) = Input::read(model).map_err(|e| {
+                let live = self.live.iter().map(|l| expected(&*l.runner, case));
+                let recorded = case.recordings.iter().map(|_| case.declared());
+                let expected: Vec<_> = recorded.chain(live).collect();
+                Box::new(Failed::new(case, Status::Refused, e, &expected))
+            })?;
             self.models.insert(model.to_owned(), input);
         }
         let model = &self.models[model];
@@ -188,6 +213,7 @@ impl Campaign {
             machine: self.machine.clone(),
             references: self.answered(),
             stale_entries: self.stale_entries(),
+            left_out: self.left_out.clone(),
             changed_inputs: changed.map(shown).collect(),
             inputs: inputs()
                 .map(|input| InputFile {

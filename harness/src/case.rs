@@ -30,7 +30,10 @@ pub struct Case {
     pub context: usize,
     /// Tokens computed together at most: part of the arithmetic.
     pub ubatch: usize,
-    /// The recordings that answer this case, by name.
+    /// Threads a reference computes on: no part of the arithmetic, which takes a look to believe.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub threads: usize,
+    /// The recordings that answer this case, by name; none where only a live reference can.
     pub recordings: Vec<String>,
     /// Number of tokens of the prompt.
     pub tokens: usize,
@@ -68,6 +71,7 @@ impl Case {
             prompt: prompt.to_owned(),
             context: tokens.max(UBATCH),
             ubatch: UBATCH,
+            threads: 1,
             recordings: Vec::new(),
             tokens,
             positions: (0..tokens).collect(),
@@ -75,6 +79,18 @@ impl Case {
             greedy_steps: 0,
             live: Vec::new(),
         }
+    }
+
+    /// Nobody is known to answer it: it was made up for a prompt that no fixture has.
+    pub fn is_ad_hoc(&self) -> bool {
+        self.recordings.is_empty() && self.live.is_empty()
+    }
+
+    /// Whether it can be asked, in a run with live references of these names: a case without a
+    /// recording needs one of those that are known to answer it.
+    pub fn is_answerable(&self, live: &[&str]) -> bool {
+        let known = |name: &String| live.contains(&&name[..]);
+        self.is_ad_hoc() || !self.recordings.is_empty() || self.live.iter().any(known)
     }
 
     /// The numbers its coverage is measured against.
@@ -86,6 +102,14 @@ impl Case {
             greedy_steps: self.greedy_steps,
         }
     }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(threads: &usize) -> bool {
+    *threads == 1
 }
 
 #[derive(Deserialize)]
@@ -116,8 +140,8 @@ pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
         if name.is_empty() || !name.chars().all(plain) {
             return wrong("a name is made of a-z, 0-9 and dashes");
         }
-        if case.recordings.is_empty() {
-            return wrong("no recording answers it");
+        if case.is_ad_hoc() {
+            return wrong("no recording answers it, and no live reference is to");
         }
         let unique: BTreeSet<_> = case.recordings.iter().collect();
         if unique.len() != case.recordings.len() {
@@ -127,8 +151,8 @@ pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
         if !in_order || case.positions.last().is_none_or(|&p| p >= case.tokens) {
             return wrong("positions must ascend and lie inside the prompt");
         }
-        if case.greedy_steps == 0 || case.ubatch == 0 {
-            return wrong("greedy_steps and ubatch must not be 0");
+        if [case.greedy_steps, case.ubatch, case.threads].contains(&0) {
+            return wrong("greedy_steps, ubatch and threads must not be 0");
         }
         if case.tokens + case.greedy_steps > case.context {
             return wrong("prompt and continuation do not fit the context");
@@ -180,12 +204,14 @@ mod tests {
             ("[0, 3]=>[0, 4]", "inside"),
             ("[0, 3]=>[]", "inside"),
             (r#""greedy_steps": 4=>"greedy_steps": 0"#, "must not be 0"),
+            (r#""ubatch": 8=>"ubatch": 8, "threads": 0"#, "must not be 0"),
             (r#""context": 8=>"context": 7"#, "do not fit"),
             (r#""nodes": 0=>"nodez": 0"#, "nodez"),
         ] {
             let refused = parse(case(edit).as_bytes()).expect_err(edit).to_string();
             assert!(refused.contains(complaint), "{edit}: {refused}");
         }
+        assert!(parse(case(r#"["r"]=>[], "live": ["l"]"#).as_bytes()).is_ok());
         assert!(parse(br#"{"schema": 2, "cases": []}"#).is_err());
         assert!(parse(br#"{"schema": 1, "cases": []}"#).is_err());
     }

@@ -5,7 +5,7 @@ pub mod asking;
 
 use std::time::Instant;
 
-use self::asking::{Asked, Subjects, shortened};
+use self::asking::{Asked, Subjects, expected, shortened, unanswered};
 use crate::case::{Case, Declared};
 use crate::compare::{Findings, Incomparable, compare};
 use crate::coverage::Coverage;
@@ -30,7 +30,9 @@ pub fn examine(
     known: &Ledger,
 ) -> Result<CaseReceipt, Box<Failed>> {
     let started = Instant::now();
-    let failed = |error| fail(task, error);
+    let expected = references.iter().map(|r| expected(&**r, task.case));
+    let expected: Vec<Declared> = expected.collect();
+    let failed = |error| fail(task, error, &expected);
     let (first, others) = subjects
         .split_first_mut()
         .ok_or_else(|| failed(RunError::NoAnswer("no engine was asked".into())))?;
@@ -115,9 +117,9 @@ impl<'a> Pairs<'a> {
     /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
     fn with_reference(&mut self, theirs: &Asked, ours: &Observation, known: &Ledger) -> Comparison {
         let case = self.task.case;
-        let found = match (&theirs.seen, theirs.unsteady(case)) {
-            (Err(error), _) => Err(unanswered(error)),
-            (Ok(_), Some(why)) => Err(Verdict::Unsteady { why }),
+        let found = match (&theirs.seen, theirs.doubt(case)) {
+            (Err(error), _) => Err(unanswered(error, error.to_string())),
+            (Ok(_), Some(doubt)) => Err(doubt),
             (Ok(seen), None) => compare(case, seen, ours).map_err(incomparable),
         };
         // Who may decline leaves no gap by doing so.
@@ -142,12 +144,8 @@ impl<'a> Pairs<'a> {
         if let (Some(entry), Ok(found)) = (entry, &found) {
             comparison.excuse(&entry.reason, entry.bound, found);
         }
-        let death = match &theirs.seen {
-            Err(RunError::Lost(death)) => Some((**death).clone()),
-            _ => None,
-        };
         self.keep(&comparison.reference, found.ok());
-        self.measured.last_mut().expect("just kept").death = death;
+        self.measured.last_mut().expect("just kept").death = theirs.death().cloned();
         comparison
     }
 
@@ -177,7 +175,7 @@ impl<'a> Pairs<'a> {
     /// Every two references of one arithmetic of which at least one is live.
     fn among(&mut self, asked: &[Asked]) -> Vec<Witness> {
         let case = self.task.case;
-        let steady = |a: &&Asked| a.unsteady(case).is_none();
+        let steady = |a: &&Asked| a.doubt(case).is_none();
         let answers: Vec<_> = asked.iter().filter(steady).collect();
         let mut witnesses = Vec::new();
         for (i, one) in answers.iter().enumerate() {
@@ -219,26 +217,13 @@ fn incomparable(why: Incomparable) -> Verdict {
     Verdict::Incomparable { why }
 }
 
-/// What a reference's silence means.
-fn unanswered(error: &RunError) -> Verdict {
-    let message = error.to_string();
-    match error {
-        RunError::NoAnswer(_) => incomparable(Incomparable::NoAnswer(message)),
-        RunError::Refused(_) | RunError::NotFinite(_) => {
-            incomparable(Incomparable::Refused(message))
-        }
-        RunError::Declined(_) => Verdict::Declined { message },
-        RunError::Lost(_) | RunError::Died(_) => Verdict::ReferenceDied { message },
-    }
-}
-
 /// What the engine's silence means.
-fn fail(task: Task<'_>, error: RunError) -> Box<Failed> {
+fn fail(task: Task<'_>, error: RunError, expected: &[Declared]) -> Box<Failed> {
     let status = match &error {
         RunError::NoAnswer(_) => Status::Incomplete,
         RunError::Refused(_) | RunError::Declined(_) => Status::Refused,
         RunError::NotFinite(_) => Status::Divergence,
         RunError::Died(_) | RunError::Lost(_) => Status::EngineDied,
     };
-    Box::new(Failed::new(task.case, status, error))
+    Box::new(Failed::new(task.case, status, error, expected))
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod edges;
+pub mod models;
 pub mod qk256;
 pub mod random;
 pub mod split_mix;
@@ -68,21 +69,29 @@ pub struct Report {
 
 /// Every file this program makes, checksum lists included.
 pub fn generated() -> Vec<Generated> {
-    let folders = [
+    let mut all = Vec::new();
+    for (folder, files) in [
         (qk256::FOLDER, qk256::files()),
+        (models::FOLDER, models::files()),
         (edges::FOLDER, edges::files()),
-    ];
-    let listed = folders.map(|(folder, mut files)| {
-        let line = |file: &Generated| {
-            let name = file.path.rsplit('/').next().unwrap_or(&file.path);
-            format!("{}  {name}\n", provenance::sha256(&file.bytes))
-        };
-        let bytes = files.iter().map(line).collect::<String>().into_bytes();
-        let path = format!("{folder}/{LIST}");
-        files.push(Generated { path, bytes });
-        files
-    });
-    listed.into_iter().flatten().collect()
+    ] {
+        let list = list(folder, &files);
+        all.extend(files);
+        all.push(list);
+    }
+    all
+}
+
+/// The list of a folder all of whose files are made.
+fn list(folder: &str, files: &[Generated]) -> Generated {
+    let line = |file: &Generated| {
+        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
+        format!("{}  {name}\n", provenance::sha256(&file.bytes))
+    };
+    Generated {
+        path: format!("{folder}/{LIST}"),
+        bytes: files.iter().map(line).collect::<String>().into_bytes(),
+    }
 }
 
 /// Compares every fixture with its list, and every generated one with a fresh one.

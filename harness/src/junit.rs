@@ -39,6 +39,13 @@ pub fn render(receipt: &Receipt) -> String {
         let end = Ending::Broken(format!("{}: {}", failed.status, failed.message));
         write_case(&mut body, &failed.case, "engine", 0.0, &end);
     }
+    for left in &receipt.circumstances.left_out {
+        tests += 1;
+        skipped += 1;
+        let by = left.answered_by.join(", ");
+        let end = Ending::Skipped(format!("answered live alone, by {by}"));
+        write_case(&mut body, &left.case, "left out", 0.0, &end);
+    }
     for path in &receipt.circumstances.changed_inputs {
         tests += 1;
         errors += 1;
@@ -73,9 +80,10 @@ fn ending(comparison: &Comparison) -> Ending {
         }
         Verdict::Diverge { .. } | Verdict::Incomplete { .. } => Ending::Failed(words),
         Verdict::Declined { .. } => Ending::Skipped(words),
-        Verdict::Incomparable { .. } | Verdict::Unsteady { .. } | Verdict::ReferenceDied { .. } => {
-            Ending::Broken(words)
-        }
+        Verdict::Incomparable { .. }
+        | Verdict::Unsteady { .. }
+        | Verdict::TimedOut { .. }
+        | Verdict::ReferenceDied { .. } => Ending::Broken(words),
     }
 }
 

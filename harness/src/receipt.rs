@@ -13,7 +13,7 @@ pub mod witnesses;
 use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation, Witness};
-use crate::case::Case;
+use crate::case::{Case, Declared};
 use crate::compare::{Findings, GreedyFindings};
 use crate::coverage::Coverage;
 use crate::isolation::Death;
@@ -64,12 +64,14 @@ pub struct Failed {
 }
 
 impl Failed {
-    /// A case that ended early, with all that it leaves uncompared.
-    pub fn new(case: &Case, status: Status, message: impl ToString) -> Self {
+    /// A case that ended early, with all that it leaves uncompared: `expected` is what each of its
+    /// references would have been held to.
+    pub fn new(case: &Case, status: Status, message: impl ToString, expected: &[Declared]) -> Self {
         let mut coverage = Coverage::default();
         coverage.cases.declared = 1;
-        for _ in &case.recordings {
-            coverage += Coverage::asked(case.declared());
+        let held = |declared: &&Declared| **declared != Declared::default();
+        for declared in expected.iter().filter(held) {
+            coverage += Coverage::asked(*declared);
         }
         Failed {
             case: case.name.clone(),
@@ -116,8 +118,31 @@ pub struct Circumstances {
     /// Entries for known divergences that excused nothing, as `case with reference`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale_entries: Vec<String>,
+    /// Cases that nobody in this run could answer: no recording of them exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
+}
+
+/// A case that was not examined, because only live references know it and none of them was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// Its name.
+    pub case: String,
+    /// The references that answer it.
+    pub answered_by: Vec<String>,
+}
+
+impl LeftOut {
+    /// The case, left out.
+    pub fn new(case: &Case) -> Self {
+        LeftOut {
+            case: case.name.clone(),
+            answered_by: case.live.clone(),
+        }
+    }
 }
 
 /// A file that was read.

@@ -44,9 +44,18 @@ impl LiveReference {
         }
     }
 
-    /// The order of its float operations. The trees that invented I2_S share one per instruction
-    /// set; others compute these models in ways of their own.
+    /// The order of its float operations. What it computes with is F32 where the file has I2_S and
+    /// the library does not know that.
     pub fn profile(&self) -> String {
+        match self.hello.knows_i2_s {
+            true => self.arithmetic(),
+            false => format!("{}-wide", self.arithmetic()),
+        }
+    }
+
+    /// The order of its float operations, whatever form the weights have. The trees that invented
+    /// I2_S share one per instruction set; others compute these models in ways of their own.
+    pub fn arithmetic(&self) -> String {
         let hello = &self.hello;
         let has = |set: &str| hello.system_info.contains(&format!("{set} = 1"));
         let isa = [
@@ -57,14 +66,17 @@ impl LiveReference {
         ];
         let isa = isa.into_iter().find(|(set, _)| has(set));
         let isa = isa.map_or("unknown", |(_, name)| name);
-        let family = match &hello.api {
-            _ if hello.knows_i2_s => "ggml",
-            api if api.starts_with("ik_llama.cpp") => "ik",
-            _ => "llama.cpp",
+        let family = match (hello.knows_i2_s, self.writes_iq2_bn()) {
+            (true, _) => "ggml",
+            (false, true) => "ik",
+            (false, false) => "llama.cpp",
         };
-        // What it computes with is F32 where the file has I2_S.
-        let weights = if hello.knows_i2_s { "" } else { "-wide" };
-        format!("{family}-{isa}{weights}")
+        format!("{family}-{isa}")
+    }
+
+    /// Whether it makes IQ2_BN, a type of its own for ternary weights, of I2_S.
+    pub fn writes_iq2_bn(&self) -> bool {
+        self.hello.api.starts_with("ik_llama.cpp")
     }
 }
 
@@ -79,7 +91,7 @@ pub fn open(names: &[String], _: crate::isolation::Limits) -> Result<Vec<Referen
 }
 
 #[cfg(unix)]
-pub use self::live::{Launch, Reference, open};
+pub use self::live::{Launch, Reference, launch, open};
 
 fn missing(message: String) -> Failure {
     let exit = Exit::ReferenceMissing;

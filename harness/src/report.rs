@@ -58,6 +58,14 @@ pub fn render(receipt: &Receipt) -> String {
     let failed = |f: &crate::receipt::Failed| format!("{}: {}: {}", f.case, f.status, f.message);
     notes.extend(receipt.failures.iter().map(failed));
     notes.extend(live::lines(receipt));
+    let left_out = &receipt.circumstances.left_out;
+    notes.extend(left_out.iter().map(|left| {
+        let by = left.answered_by.join(", ");
+        format!(
+            "{} was left out: it is answered live alone, by {by}",
+            left.case
+        )
+    }));
     let stale = &receipt.circumstances.stale_entries;
     notes.extend(stale.iter().map(|entry| {
         format!("{entry}: the entry for a known divergence excuses nothing any more")
@@ -104,6 +112,10 @@ pub fn summary(receipt: &Receipt) -> String {
         repetitions().count(),
     );
     text += &format!("compared/declared: {}\n", coverage.join(", "));
+    let left_out = receipt.circumstances.left_out.len();
+    if left_out > 0 {
+        text += &format!("left out: {left_out} case(s) that need a live reference\n");
+    }
     if !receipt.parity.cpp_available {
         text += "rust-only: no live C++ ran";
         text += match all().count() {

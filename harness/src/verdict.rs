@@ -56,6 +56,11 @@ pub enum Verdict {
         /// Which way of running it differs, and where.
         why: String,
     },
+    /// The reference, or its repetition, took longer than it may: nobody knows what it would say.
+    TimedOut {
+        /// Who, and at what.
+        message: String,
+    },
     /// The reference ended before it answered.
     ReferenceDied {
         /// Its last words.
@@ -133,6 +138,7 @@ impl Verdict {
             Verdict::Incomparable { .. } => "INCOMPARABLE",
             Verdict::Declined { .. } => "declined",
             Verdict::Unsteady { .. } => "UNSTEADY",
+            Verdict::TimedOut { .. } => "TIMED OUT",
             Verdict::ReferenceDied { .. } => "REFERENCE DIED",
         }
     }
@@ -148,9 +154,9 @@ impl fmt::Display for Verdict {
             Verdict::Incomplete { missing } => write!(f, ": {missing}"),
             Verdict::Incomparable { why } => write!(f, ": {why}"),
             Verdict::Unsteady { why } => write!(f, ": {why}"),
-            Verdict::Declined { message } | Verdict::ReferenceDied { message } => {
-                write!(f, ": {message}")
-            }
+            Verdict::Declined { message }
+            | Verdict::TimedOut { message }
+            | Verdict::ReferenceDied { message } => write!(f, ": {message}"),
         }
     }
 }

@@ -4,13 +4,14 @@
 #![forbid(unsafe_code)]
 
 mod observe;
+mod requantize;
 mod tokenize;
 
 use std::path::Path;
 
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
-use engine::refusal::Refusal;
+use engine::refusal::{Code, Refusal};
 use ffi::reference::{Asked, Cache, Missing, prepare};
 use ffi::{Library, Model, ModelOptions, control_word};
 
@@ -118,6 +119,14 @@ impl Serve for Reference {
                 let described = vocabulary.describe(first, count, in_full, channel)?;
                 Ok(Answer::Described(described))
             }
+            Request::Requantize {
+                from,
+                to,
+                file_type,
+            } => {
+                self.requantize(&from, &to, file_type, channel)?;
+                Ok(Answer::Requantized)
+            }
         }
     }
 }
@@ -125,11 +134,11 @@ impl Serve for Reference {
 /// Whether a file holds weights that only the tree that invented the type can read: the others use
 /// its number for something else.
 fn has_i2_s(bytes: ModelBytes) -> Result<bool, Refusal> {
-    let gguf = Gguf::parse(bytes)?;
-    Ok(gguf
-        .tensors
-        .iter()
-        .any(|tensor| tensor.type_id == I2_S as u32))
+    match Gguf::parse(bytes) {
+        // What holds types of the library's own it has written itself.
+        Err(refusal) if refusal.code == Code::TensorTypeUnknown => Ok(false),
+        gguf => Ok(gguf?.tensors.iter().any(|t| t.type_id == I2_S as u32)),
+    }
 }
 
 fn refused(error: impl ToString) -> Stop {

@@ -116,7 +116,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
-    let mut live: Vec<Live> = live.into_iter().map(Live::from).collect();
+    let mut live: Vec<Live> = live.into_iter().flat_map(Live::lanes).collect();
     let tapes = match &args.record {
         Some(_) => recordings::record(&mut live)?,
         None => Vec::new(),
@@ -147,6 +147,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         for name in tape.write(shelf, &receipt)? {
             eprintln!("recorded {}", shelf.join(name).display());
         }
+    }
+    if let (0, Some(left)) = (
+        receipt.coverage.cases.declared,
+        receipt.circumstances.left_out.first(),
+    ) {
+        let (case, name) = (&left.case, &left.answered_by[0]);
+        return Err(Failure {
+            exit: Exit::ReferenceMissing,
+            message: format!("nobody who answers {case} was asked: --reference {name}"),
+        });
     }
     match receipt.parity.status.exit() {
         // Nobody died and nothing diverges, but nobody who was asked for spoke.

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::case::Case;
-use crate::compare::compare;
+use crate::case::{Case, Declared};
+use crate::compare::{Incomparable, compare};
+use crate::isolation::{Death, Kind};
 use crate::observation::{Identity, Observation};
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
 use crate::tolerance::Tolerance;
@@ -50,22 +51,34 @@ impl Asked {
         }
     }
 
-    /// The way of running it that does not agree with the first, if there is one.
-    pub fn unsteady(&self, case: &Case) -> Option<String> {
+    /// Why its answer certifies nothing, unless every other way of running it gave the same.
+    pub fn doubt(&self, case: &Case) -> Option<Verdict> {
         let first = self.seen.as_ref().ok()?;
         let case = &shortened(case);
         let mut declared = case.declared();
         declared.nodes = first.trace.len();
         self.again.iter().find_map(|(identity, again)| {
             let verdict = match again {
-                Err(error) => return Some(format!("{}: {error}", identity.name)),
+                Err(error) => return Some(unrepeated(identity, error)),
                 Ok(again) => match compare(case, first, again) {
                     Ok(found) => judge(&found, &found.coverage(declared), Tolerance::Exact),
                     Err(why) => Verdict::Incomparable { why },
                 },
             };
-            (verdict != Verdict::Agree).then(|| format!("{}: {verdict}", identity.name))
+            let why = || format!("{}: {verdict}", identity.name);
+            (verdict != Verdict::Agree).then(|| Verdict::Unsteady { why: why() })
         })
+    }
+
+    /// What it died of, in whichever way of running it.
+    pub fn death(&self) -> Option<&Death> {
+        let again = self.again.iter().map(|(_, seen)| seen);
+        std::iter::once(&self.seen)
+            .chain(again)
+            .find_map(|seen| match seen {
+                Err(RunError::Lost(death)) => Some(&**death),
+                _ => None,
+            })
     }
 
     /// The answers beside what they repeat.
@@ -73,6 +86,44 @@ impl Asked {
         let first = self.seen.as_ref().ok();
         let again = self.again.iter().filter_map(|(_, seen)| seen.as_ref().ok());
         again.filter_map(move |again| Some((first?, again)))
+    }
+}
+
+/// What a reference is held to: no nodes where it shows none of ours, and nothing at all where
+/// nobody promised that it answers.
+pub fn expected(reference: &dyn Runner, case: &Case) -> Declared {
+    let promised = !reference.is_live() || case.live.contains(&reference.identity().name);
+    match (promised, reference.shows_nodes()) {
+        (false, _) => Declared::default(),
+        (true, true) => case.declared(),
+        (true, false) => Declared {
+            nodes: 0,
+            ..case.declared()
+        },
+    }
+}
+
+/// What the silence of a reference means.
+pub fn unanswered(error: &RunError, message: String) -> Verdict {
+    let incomparable = |why| Verdict::Incomparable { why };
+    match error {
+        RunError::NoAnswer(_) => incomparable(Incomparable::NoAnswer(message)),
+        RunError::Refused(_) | RunError::NotFinite(_) => {
+            incomparable(Incomparable::Refused(message))
+        }
+        RunError::Declined(_) => Verdict::Declined { message },
+        RunError::Lost(death) if death.kind == Kind::Timeout => Verdict::TimedOut { message },
+        RunError::Lost(_) | RunError::Died(_) => Verdict::ReferenceDied { message },
+    }
+}
+
+/// What it means that somebody answered once and not again. Without an answer there is no
+/// difference: only who declines what he took part in before is not the same.
+fn unrepeated(identity: &Identity, error: &RunError) -> Verdict {
+    let why = format!("{}: {error}", identity.name);
+    match unanswered(error, why.clone()) {
+        end @ (Verdict::TimedOut { .. } | Verdict::ReferenceDied { .. }) => end,
+        _ => Verdict::Unsteady { why },
     }
 }
 

@@ -46,6 +46,15 @@ pub enum Request {
         /// Each token in full, not only a hash over them all.
         in_full: bool,
     },
+    /// Write a model file anew.
+    Requantize {
+        /// The file to read.
+        from: PathBuf,
+        /// The file to write.
+        to: PathBuf,
+        /// What its matrices become, as the library at hand numbers it.
+        file_type: i32,
+    },
 }
 
 /// What the worker says.
@@ -115,6 +124,8 @@ pub enum Answer {
     },
     /// To [`Request::Describe`].
     Described(Described),
+    /// To [`Request::Requantize`]: the file is there.
+    Requantized,
 }
 
 /// A part of a vocabulary.

@@ -1,6 +1,8 @@
 //! The engine without a fault, in every way it can compute: nothing may raise an alarm.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
@@ -29,14 +31,16 @@ const UBATCHES: [usize; 6] = [512, 7, 1, 2, 16, 33];
 /// numbers of threads. What is compared is everything `crossval` compares.
 pub fn alarms(suite: &Suite, count: usize, mut done: impl FnMut()) -> Result<Vec<String>, Failure> {
     let mut alarms = Vec::new();
-    let models: Vec<&String> = {
-        let mut models: Vec<_> = suite.cases.iter().map(|case| &case.model).collect();
-        models.dedup();
-        models
+    let recorded = || {
+        suite
+            .cases
+            .iter()
+            .filter(|case| !case.recordings.is_empty())
     };
+    let models: BTreeSet<&String> = recorded().map(|case| &case.model).collect();
     for (m, model) in models.iter().enumerate() {
         let (input, _) = Input::read(&suite.folder.join(model))?;
-        let cases: Vec<&Case> = suite.cases.iter().filter(|c| c.model == **model).collect();
+        let cases: Vec<&Case> = recorded().filter(|c| c.model == **model).collect();
         let ways = Ways::new();
         for i in (m..count).step_by(models.len()) {
             let turn = i / models.len();
@@ -88,8 +92,14 @@ impl Ways {
             let message = format!("no recording of {} is {}", case.name, profile.name());
             return Err(Failure::input(message));
         };
+        let whole = case.tokens + turn % (case.context - case.tokens);
         let case = &Case {
-            ubatch: case.tokens + turn % (case.context - case.tokens),
+            // One that splits the prompt is part of the arithmetic and stays what it was.
+            ubatch: if case.ubatch < case.tokens {
+                case.ubatch
+            } else {
+                whole
+            },
             ..case.clone()
         };
         let task = Task { case, model: input };

@@ -314,7 +314,7 @@ fn status_of(verdict: &Verdict) -> Status {
         }
         Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Status::Incomplete,
         Verdict::Diverge { .. } => Status::Divergence,
-        Verdict::ReferenceDied { .. } => Status::ReferenceDied,
+        Verdict::TimedOut { .. } | Verdict::ReferenceDied { .. } => Status::ReferenceDied,
         Verdict::Incomparable { why } => match why {
             Incomparable::NoAnswer(_) => Status::Incomplete,
             Incomparable::SameIdentity(_)

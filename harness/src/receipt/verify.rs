@@ -253,6 +253,7 @@ fn again(
             v @ (Verdict::Incomparable { .. }
             | Verdict::Declined { .. }
             | Verdict::Unsteady { .. }
+            | Verdict::TimedOut { .. }
             | Verdict::ReferenceDied { .. }),
         ) => Err(v.clone()),
         (None, _) => return Err(format!("the verdict on {with} has no numbers")),

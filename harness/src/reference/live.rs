@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 
@@ -58,7 +58,19 @@ impl Reference {
 
     /// A new process with the library loaded, to be asked.
     pub fn worker(&self) -> Result<Worker, Ended> {
-        let (worker, hello) = Worker::start((self.launch)(), self.limits)?;
+        self.start(self.limits)
+    }
+
+    /// A new process that may write a file of so many bytes.
+    pub fn writer(&self, bytes: u64) -> Result<Worker, Ended> {
+        self.start(Limits {
+            file_size: bytes,
+            ..self.limits
+        })
+    }
+
+    fn start(&self, limits: Limits) -> Result<Worker, Ended> {
+        let (worker, hello) = Worker::start((self.launch)(), limits)?;
         match hello == self.facts.hello {
             true => Ok(worker),
             false => {
@@ -94,9 +106,25 @@ fn wrapper() -> Vec<OsString> {
     set.split_whitespace().map(OsString::from).collect()
 }
 
-/// What the worker of the reference at `place` is started with.
-fn arguments(place: &Path) -> [PathBuf; 3] {
-    ["worker".into(), "--place".into(), place.to_owned()]
+/// Starts `program`, which is this one, as the worker of the reference at `place`.
+pub fn launch(program: PathBuf, place: PathBuf) -> Launch {
+    Rc::new(move || {
+        let mut words = wrapper();
+        words.push(program.clone().into());
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .arg("worker")
+            .arg("--place")
+            .arg(&place);
+        // A library of the family that aborts hands itself to a debugger first. The newer ones
+        // ask this variable whether they may, the others take the one they find on the path.
+        command.env("GGML_NO_BACKTRACE", "1");
+        if words.len() == 1 {
+            command.env("PATH", "");
+        }
+        command
+    })
 }
 
 /// What is meant, before anything is opened.
@@ -116,14 +144,7 @@ fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     });
     let prepared = prepared.map_err(unavailable)?;
     let program = std::env::current_exe().map_err(Failure::environment)?;
-    let mut words = wrapper();
-    words.push(program.into());
-    words.extend(arguments(&prepared.tree.root).map(OsString::from));
-    let launch = Rc::new(move || {
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        command
-    });
+    let launch = launch(program, prepared.tree.root.clone());
     let name = prepared.name;
     let mut reference = Reference::open(&name, limits, launch).map_err(|ended| Failure {
         exit: match ended {

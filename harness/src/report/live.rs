@@ -23,7 +23,7 @@ pub fn lines(receipt: &Receipt) -> Vec<String> {
         let identical = own.iter().filter(|c| c.logits_bit_identical).count();
         let controls = receipt.cases.iter().flat_map(|c| &c.claims.controls);
         let controls: Vec<_> = controls
-            .filter(|c| c.reference.fingerprint == fingerprint(&own))
+            .filter(|control| own.iter().any(|c| is_of(control, c)))
             .collect();
         let steady = controls
             .iter()
@@ -41,8 +41,10 @@ pub fn lines(receipt: &Receipt) -> Vec<String> {
     lines
 }
 
-fn fingerprint<'a>(own: &[&'a Comparison]) -> &'a str {
-    own.first().map_or("", |c| &c.reference.fingerprint)
+/// The same library on the same form of the weights, under another name.
+fn is_of(control: &Comparison, comparison: &Comparison) -> bool {
+    let (one, other) = (&control.reference, &comparison.reference);
+    one.fingerprint == other.fingerprint && one.profile == other.profile
 }
 
 /// One line for each reason, however many cases it has.

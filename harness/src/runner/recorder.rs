@@ -80,8 +80,8 @@ impl Runner for Recorder {
 }
 
 impl Memory {
-    /// Writes one recording for each model below `shelf` and lists it there. Cases for which
-    /// `fit` says no are left out. Returns the recordings' names.
+    /// Writes one recording below `shelf`, and lists it there, for each model and each set of
+    /// conditions. Cases for which `fit` says no are left out. Returns the recordings' names.
     pub fn write(
         &self,
         shelf: &Path,
@@ -89,12 +89,22 @@ impl Memory {
         fit: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Failure> {
         let memory = self.0.borrow();
-        let mut models: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
+        let mut alike: BTreeMap<_, Vec<&Seen>> = BTreeMap::new();
         for seen in memory.iter().filter(|seen| fit(&seen.case.name)) {
-            models.entry(&seen.case.model).or_default().push(seen);
+            let Case {
+                model,
+                context,
+                ubatch,
+                threads,
+                ..
+            } = &seen.case;
+            alike
+                .entry((model, context, ubatch, threads))
+                .or_default()
+                .push(seen);
         }
         let mut names = Vec::new();
-        for seen in models.values() {
+        for seen in alike.values() {
             names.push(write_one(shelf, reference, seen)?);
         }
         Ok(names)
@@ -105,16 +115,9 @@ impl Memory {
 type Array<'a> = (String, Vec<usize>, &'a [f32]);
 
 fn write_one(shelf: &Path, reference: &Reference, seen: &[&Seen]) -> Result<String, Failure> {
-    let first = seen.first().expect("grouped by model, so there is one");
+    let first = seen.first().expect("grouped, so there is one");
     let case = &first.case;
-    let same = |s: &&&Seen| s.case.context == case.context && s.case.ubatch == case.ubatch;
-    if let Some(other) = seen.iter().find(|s| !same(s)) {
-        let (one, other) = (&case.name, &other.case.name);
-        let message = format!("{one} and {other} differ in context or ubatch: record one of them");
-        return Err(Failure::input(message));
-    }
-    let stem = Path::new(&case.model).file_stem().unwrap_or_default();
-    let name = format!("{}-{}", reference.name, stem.to_string_lossy());
+    let name = name(reference, seen);
     let folder = shelf.join(&name);
     if folder.exists() {
         let folder = folder.display();
@@ -141,7 +144,7 @@ fn write_one(shelf: &Path, reference: &Reference, seen: &[&Seen]) -> Result<Stri
         conditions: Conditions {
             context: case.context,
             ubatch: case.ubatch,
-            threads: 1,
+            threads: case.threads,
             kv_cache: "f16".into(),
         },
         made: MADE.into(),
@@ -165,6 +168,18 @@ fn write_one(shelf: &Path, reference: &Reference, seen: &[&Seen]) -> Result<Stri
     atomic::write(&folder.join(MANIFEST), json.as_bytes()).map_err(Failure::environment)?;
     list(shelf, &name, &hashes)?;
     Ok(name)
+}
+
+/// Who computed what, and in how large portions where they do not hold every prompt whole.
+fn name(reference: &Reference, seen: &[&Seen]) -> String {
+    let Case { model, ubatch, .. } = &seen[0].case;
+    let stem = Path::new(model).file_stem().unwrap_or_default();
+    let name = format!("{}-{}", reference.name, stem.to_string_lossy());
+    let split = seen.iter().any(|s| s.observation.tokens.len() > *ubatch);
+    match split {
+        true => format!("{name}-ubatch-{ubatch}"),
+        false => name,
+    }
 }
 
 fn recording(number: usize, seen: &Seen, traced: bool) -> Recording {

@@ -1,18 +1,14 @@
 //! A C++ reference that computes now, in a process of its own for every case.
 #![forbid(unsafe_code)]
 
+pub mod rewritten;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use engine::gguf::Gguf;
-
+use self::rewritten::Form;
 use super::{RunError, Runner, Task};
-use crate::document::Document;
 use crate::isolation::{Answer, Ended, Observed, Reply, Request};
 use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
-use crate::provenance::{self, Input};
 use crate::reference::Reference;
 
 /// A reference that looks at cases, in a process of its own for each.
@@ -20,17 +16,33 @@ use crate::reference::Reference;
 pub struct Observing {
     reference: Reference,
     name: String,
-    threads: usize,
+    /// As many as the case says, if none.
+    threads: Option<usize>,
+    /// What two-bit weights become before the library sees them.
+    form: Option<Form>,
 }
 
 impl Observing {
-    /// On one thread.
+    /// On the weights as they are or, for a library that does not know I2_S, the same as F32.
     pub fn new(reference: Reference) -> Self {
+        let foreign = !reference.hello().knows_i2_s;
         Observing {
             name: reference.facts().name.clone(),
             reference,
-            threads: 1,
+            threads: None,
+            form: foreign.then_some(Form::Wide),
         }
+    }
+
+    /// On weights that the library turned into IQ2_BN itself, if it is one that can.
+    pub fn requantized(reference: Reference) -> Option<Self> {
+        let able = reference.facts().writes_iq2_bn();
+        let form = Form::Iq2Bn;
+        able.then(|| Observing {
+            name: format!("{}-{}", reference.facts().name, form.name()),
+            form: Some(form),
+            ..Self::new(reference)
+        })
     }
 
     /// The same reference, to be compared with itself: under another name and with as many threads.
@@ -38,36 +50,20 @@ impl Observing {
         let plural = if threads == 1 { "" } else { "s" };
         Observing {
             name: format!("{} again, {threads} thread{plural}", self.name),
-            threads,
+            threads: Some(threads),
             ..self.clone()
         }
-    }
-
-    /// For a library that does not know I2_S, the same model with those weights as F32: it then
-    /// multiplies with activations that were never rounded to eight bits, which is why its
-    /// arithmetic has a name of its own.
-    fn widened(&self, task: Task<'_>) -> Result<Option<Widened>, RunError> {
-        if self.reference.hello().knows_i2_s {
-            return Ok(None);
-        }
-        let refused = |e: &dyn std::fmt::Display| RunError::Refused(e.to_string());
-        let (_, bytes) = Input::read(&task.model.path).map_err(|e| refused(&e))?;
-        let gguf = Gguf::parse(bytes).map_err(|e| refused(&e))?;
-        let mut document = Document::read(&gguf).map_err(|e| refused(&e))?;
-        if document.widen().map_err(|e| refused(&e))? == 0 {
-            return Ok(None);
-        }
-        Widened::write(&document.file())
-            .map(Some)
-            .map_err(|e| refused(&e))
     }
 }
 
 impl Runner for Observing {
     fn identity(&self) -> Identity {
+        let facts = self.reference.facts();
+        let form = self.form.map(|form| format!("-{}", form.name()));
         Identity {
             name: self.name.clone(),
-            ..self.reference.facts().identity()
+            profile: facts.arithmetic() + &form.unwrap_or_default(),
+            fingerprint: facts.fingerprint(),
         }
     }
 
@@ -76,15 +72,19 @@ impl Runner for Observing {
     }
 
     fn shows_nodes(&self) -> bool {
-        self.reference.hello().knows_i2_s
+        self.form.is_none()
     }
 
-    /// The same again, always; with two threads on one case of a fixture only, because threads of
-    /// these libraries spin while they wait: where the machine is busy, two of them can take a
-    /// hundred times as long as one.
+    /// On one thread, always; on two as well, for one case of a fixture, because threads of these
+    /// libraries spin while they wait: where the machine is busy, two of them can take a hundred
+    /// times as long as one. A case that is computed on two has had that.
     fn controls(&self, task: Task<'_>) -> Vec<Box<dyn Runner>> {
-        let one_of_many = task.case.nodes == 0 && !task.case.recordings.is_empty();
-        let threads = if one_of_many { &[1][..] } else { &[1, 2] };
+        let case = task.case;
+        let one_of_many = case.nodes == 0 && !case.is_ad_hoc();
+        let threads = match case.threads > 1 || one_of_many {
+            true => &[1][..],
+            false => &[1, 2],
+        };
         let again = threads
             .iter()
             .map(|&n| Box::new(self.again(n)) as Box<dyn Runner>);
@@ -92,10 +92,9 @@ impl Runner for Observing {
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        let mut worker = self.reference.worker()?;
         let mut case = task.case.clone();
-        let widened = self.widened(task)?;
-        let (model, sha256) = match &widened {
+        let rewritten = self.rewritten(task)?;
+        let (model, sha256) = match &rewritten {
             None => (task.model.path.clone(), task.model.sha256.clone()),
             Some(file) => {
                 case.nodes = 0;
@@ -103,13 +102,13 @@ impl Runner for Observing {
             }
         };
         let request = Request::Observe {
+            threads: self.threads.unwrap_or(case.threads),
             case,
             model,
-            threads: self.threads,
         };
         let mut seen = Seen::default();
         let take = |reply, values| seen.take(reply, values, &sha256);
-        let answer = worker.ask(&request, &[], take)?;
+        let answer = self.reference.worker()?.ask(&request, &[], take)?;
         Ok(seen.observation(self.identity(), answer))
     }
 }
@@ -120,33 +119,6 @@ impl From<Ended> for RunError {
             Ended::Refused(message) => RunError::Declined(format!("reference_refused: {message}")),
             Ended::Died(death) => RunError::Lost(death),
         }
-    }
-}
-
-/// A model file that is gone when it is dropped.
-struct Widened {
-    path: PathBuf,
-    sha256: String,
-}
-
-impl Widened {
-    fn write(bytes: &[u8]) -> io::Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("harness-widened-{}-{number}.gguf", std::process::id());
-        let widened = Widened {
-            path: std::env::temp_dir().join(name),
-            sha256: provenance::sha256(bytes),
-        };
-        std::fs::write(&widened.path, bytes)?;
-        Ok(widened)
-    }
-}
-
-impl Drop for Widened {
-    fn drop(&mut self) {
-        // What cannot be removed is the temporary folder's problem.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 

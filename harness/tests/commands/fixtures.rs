@@ -7,7 +7,7 @@ use crate::program::{Folder, Harness, fixture};
 /// A copy of the committed folder that may be damaged.
 fn copy() -> Folder {
     let folder = Folder::new();
-    for name in ["qk256", "moby-tiny", "edges"] {
+    for name in ["qk256", "moby-tiny", "random", "edges"] {
         let to = folder.path().join(name);
         std::fs::create_dir(&to).expect("folder");
         for entry in std::fs::read_dir(fixture(name)).expect("committed") {
@@ -29,7 +29,7 @@ fn everything_committed_is_as_it_would_be_made() {
     assert!(
         answer
             .stdout
-            .contains("9 were reproduced: all as committed"),
+            .contains("12 were reproduced: all as committed"),
         "{}",
         answer.stdout
     );
@@ -41,7 +41,7 @@ fn regeneration_writes_the_committed_bytes_into_an_empty_folder_and_then_nothing
     let regenerate = || Harness::new("fixtures regenerate --json --fixtures").arg(folder.path());
     let written = regenerate().run().exits(0).json()["written"].clone();
     let written: Vec<String> = serde_json::from_value(written).expect("paths");
-    assert_eq!(written.len(), 9);
+    assert_eq!(written.len(), 12);
     for path in written {
         let made = std::fs::read(folder.path().join(&path)).expect("written");
         let committed = std::fs::read(fixture(&path)).expect("committed");

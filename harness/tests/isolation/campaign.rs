@@ -31,9 +31,8 @@ fn suite() -> Suite {
 
 fn live(name: &str, tale: &'static str) -> Live {
     let command = move || launch(&format!("tell: {tale}"));
-    Reference::open(name, limits(), Rc::new(command))
-        .expect("it says hello")
-        .into()
+    let reference = Reference::open(name, limits(), Rc::new(command)).expect("it says hello");
+    Live::lanes(reference).remove(0)
 }
 
 fn campaign(name: &str, tale: &'static str) -> Campaign {

@@ -1,0 +1,148 @@
+//! A model file with its two-bit weights written anew, for libraries that cannot multiply I2_S.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use engine::gguf::Gguf;
+
+use super::Observing;
+use crate::document::{Document, Format};
+use crate::isolation::{Answer, Ended, Reply, Request};
+use crate::provenance::{self, Input};
+use crate::reference::Reference;
+use crate::runner::{RunError, Task};
+
+/// What the weights become. The values stay the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Floats, which are multiplied with activations that were never rounded to eight bits.
+    Wide,
+    /// IQ2_BN, written by the library itself and multiplied with activations that are rounded to
+    /// eight bits by a rule of its own.
+    Iq2Bn,
+}
+
+/// The file type of IQ2_BN, as `ik_llama.cpp` numbers it.
+const IQ2_BN: i32 = 137;
+/// Its product aborts on shorter rows.
+const IQ2_BN_COLUMNS: usize = 512;
+
+impl Form {
+    /// As in the names of arithmetics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Wide => "wide",
+            Form::Iq2Bn => "iq2bn",
+        }
+    }
+}
+
+/// A file that is gone when this is dropped.
+pub struct Rewritten {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Of its bytes.
+    pub sha256: String,
+}
+
+impl Observing {
+    /// The model of a task with its weights in another form; nothing if they stay as they are.
+    pub(super) fn rewritten(&self, task: Task<'_>) -> Result<Option<Rewritten>, RunError> {
+        let Some(form) = self.form else {
+            return Ok(None);
+        };
+        let path = &task.model.path;
+        let (_, bytes) = Input::read(path).map_err(refused)?;
+        let size = bytes.len() as u64;
+        let gguf = Gguf::parse(bytes).map_err(refused)?;
+        let mut document = Document::read(&gguf).map_err(refused)?;
+        let file = Rewritten::reserve();
+        match form {
+            Form::Wide if document.widen().map_err(refused)? == 0 => return Ok(None),
+            Form::Wide => std::fs::write(&file.path, document.file()).map_err(refused)?,
+            Form::Iq2Bn => {
+                fits_iq2_bn(&document).map_err(RunError::Declined)?;
+                // As many bits to a weight, and four bytes to a row instead of a tensor.
+                write_iq2_bn(&self.reference, path, &file.path, 2 * size)?;
+            }
+        }
+        file.hashed().map(Some)
+    }
+}
+
+/// Has the library write the two-bit weights of a file as IQ2_BN, in a process that may write
+/// files of so many bytes. Whether they fit is not asked: the library's answer may be its death.
+pub fn write_iq2_bn(
+    reference: &Reference,
+    from: &Path,
+    to: &Path,
+    bytes: u64,
+) -> Result<(), Ended> {
+    let request = Request::Requantize {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        file_type: IQ2_BN,
+    };
+    let take = |reply, _| match reply {
+        Reply::Answer(Answer::Requantized) => Ok(Some(())),
+        other => Err(format!("{other:?} is no part of an answer")),
+    };
+    reference.writer(bytes)?.ask(&request, &[], take)
+}
+
+/// Whether the library can read the weights and multiply them as IQ2_BN.
+fn fits_iq2_bn(document: &Document) -> Result<(), String> {
+    let two_bits = document.tensors().iter().filter_map(|tensor| {
+        let packing = tensor.format.filter(|format| format.is_i2_s())?;
+        Some((packing, tensor.shape().cols))
+    });
+    let two_bits: Vec<_> = two_bits.collect();
+    if let Some((packing, _)) = two_bits.iter().find(|(p, _)| *p != Format::I2sP128) {
+        return Err(format!("it would read {packing} as i2_s-p128"));
+    }
+    match two_bits.iter().map(|(_, columns)| *columns).min() {
+        None => Err("there are no two-bit weights to write as IQ2_BN".into()),
+        Some(columns) if columns < IQ2_BN_COLUMNS => Err(format!(
+            "rows of {columns}, and IQ2_BN is multiplied in rows of {IQ2_BN_COLUMNS} or more: \
+             these weights are asked about as F32 alone"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+impl Rewritten {
+    /// A name nobody else uses; there is no file yet.
+    fn reserve() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("harness-rewritten-{}-{number}.gguf", std::process::id());
+        Rewritten {
+            path: std::env::temp_dir().join(name),
+            sha256: String::new(),
+        }
+    }
+
+    fn hashed(mut self) -> Result<Self, RunError> {
+        let bytes = std::fs::read(&self.path).map_err(refused)?;
+        self.sha256 = provenance::sha256(&bytes);
+        Ok(self)
+    }
+}
+
+impl Drop for Rewritten {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.path) {
+            // What cannot be removed is the temporary folder's problem, but not a secret.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                eprintln!("{} stays behind: {e}", self.path.display());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn refused(error: impl ToString) -> RunError {
+    RunError::Refused(error.to_string())
+}
