@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::half::{Half, round_bf16, round_f16};
+use super::libm::{cos, pow, sin};
 
 /// `out = row / rms(row)`. Squares are singles, their sum is a sequential double.
 #[inline(always)]
@@ -30,14 +31,14 @@ pub fn rope_angles(
     for (i, out) in out.iter_mut().enumerate() {
         let factor = factors.map_or(1.0, |factors| factors[i]);
         let angle = freq_scale * (theta / factor);
-        *out = [angle.cos(), angle.sin()];
+        *out = [cos(angle), sin(angle)];
         theta *= step;
     }
 }
 
 /// What the angle is multiplied by from one pair to the next.
 pub fn rope_step(freq_base: f32, dimensions: usize) -> f32 {
-    freq_base.powf(-2.0 / dimensions as f32)
+    pow(freq_base, -2.0 / dimensions as f32)
 }
 
 /// Rotates pair `(x0, x1)`; the product with `x0` is fused, the other one rounded.
@@ -171,8 +172,8 @@ mod tests {
         let mut theta = 1000f32;
         let mut raised_differs = false;
         for (i, angle) in angles.iter().enumerate() {
-            assert_eq!(*angle, [theta.cos(), theta.sin()], "pair {i}");
-            raised_differs |= (1000.0 * step.powi(i as i32)).sin() != angle[1];
+            assert_eq!(*angle, [cos(theta), sin(theta)], "pair {i}");
+            raised_differs |= sin(1000.0 * step.powi(i as i32)) != angle[1];
             theta *= step;
         }
         assert!(raised_differs, "the two ways can be told apart");
@@ -182,8 +183,8 @@ mod tests {
     fn factors_divide_and_the_scale_multiplies() {
         let mut angles = [[0f32; 2]; 2];
         rope_angles(3, 0.5, 0.25, Some(&[1.0, 2.0]), &mut angles);
-        assert_eq!(angles[0], [0.75f32.cos(), 0.75f32.sin()]);
-        assert_eq!(angles[1], [0.1875f32.cos(), 0.1875f32.sin()]);
+        assert_eq!(angles[0], [cos(0.75), sin(0.75)]);
+        assert_eq!(angles[1], [cos(0.1875), sin(0.1875)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::ggml_avx2::GgmlAvx2;
 use super::half::Half;
 use super::lanes::{Order, finish_bf16};
+use super::libm;
 use crate::kernels::BlockOrder;
 
 /// Lanes of a vector.
@@ -32,6 +33,11 @@ impl Order<LANES> for GgmlNeon {
         GgmlAvx2::exp(x)
     }
 
+    #[inline(always)]
+    fn exp_rest(x: f32) -> f32 {
+        libm::exp_aarch64(x)
+    }
+
     /// One by one in double precision: there is no vector code for it.
     #[inline(always)]
     fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
@@ -50,6 +56,7 @@ mod tests {
     use super::*;
     use crate::numerics::dense::{self, Rows};
     use crate::numerics::half::round_bf16;
+    use crate::numerics::lanes::silu;
 
     #[test]
     fn neighbours_meet_first() {
@@ -58,6 +65,17 @@ mod tests {
             assert_eq!(sum([16_777_216.0, 0.0, 1.0, 1.0]), 16_777_218.0);
             assert_eq!(sum([16_777_216.0, 1.0, 0.0, 1.0]), 16_777_216.0);
         }
+    }
+
+    #[test]
+    fn what_fills_no_vector_uses_the_exponential_of_aarch64() {
+        let x = f32::from_bits(0x4202_422f);
+        assert_ne!(libm::exp_aarch64(x), libm::exp(x));
+        let (mut here, mut on_x86) = ([-x], [-x]);
+        silu::<LANES, GgmlNeon>(&mut here);
+        silu::<8, GgmlAvx2>(&mut on_x86);
+        assert_eq!(here, [-x / (1.0 + libm::exp_aarch64(x))]);
+        assert_eq!(on_x86, [-x / (1.0 + libm::exp(x))]);
     }
 
     #[test]

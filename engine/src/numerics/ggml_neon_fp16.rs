@@ -44,6 +44,11 @@ impl Order<LANES> for GgmlNeonFp16 {
     }
 
     #[inline(always)]
+    fn exp_rest(x: f32) -> f32 {
+        GgmlNeon::exp_rest(x)
+    }
+
+    #[inline(always)]
     fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
         GgmlNeon::dot_bf16(a, b)
     }

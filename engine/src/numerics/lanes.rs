@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::half::{Half, widen_bf16, widen_f16};
+use super::libm;
 use crate::kernels::BlockOrder;
 
 /// What makes one profile different from another, for `L` lanes.
@@ -22,6 +23,11 @@ pub trait Order<const L: usize>: Sized + Sync + 'static {
     fn sum_tile(lanes: [f32; L]) -> f32;
     /// e^x as one lane computes it.
     fn exp(x: f32) -> f32;
+    /// e^x as the C library beside that profile computes it, for what fills no vector.
+    #[inline(always)]
+    fn exp_rest(x: f32) -> f32 {
+        libm::exp(x)
+    }
     /// Dot product of two bfloat16 rows.
     fn dot_bf16(a: &[Half], b: &[Half]) -> f32;
     /// Dot product of an f16 row with the f16 activations of one of so many tokens.
@@ -131,7 +137,7 @@ pub fn finish_bf16(mut sum: f64, a: &[Half], b: &[Half]) -> f32 {
 
 /// Softmax of `scale · row`, where only the first `visible` elements take part; the others
 /// become zero. Whole vectors use the profile's exponential and are summed within the vector
-/// first; the rest is the C library's.
+/// first; the rest uses the C library's.
 #[inline(always)]
 pub fn softmax<const L: usize, O: Order<L>>(row: &mut [f32], scale: f32, visible: usize) {
     let (seen, masked) = row.split_at_mut(visible);
@@ -151,7 +157,7 @@ pub fn softmax<const L: usize, O: Order<L>>(row: &mut [f32], scale: f32, visible
         sum += f64::from(O::sum_tile(*vector));
     }
     for x in rest {
-        *x = (*x - max).exp();
+        *x = O::exp_rest(*x - max);
         sum += f64::from(*x);
     }
     let normalise = (1.0 / sum) as f32;
@@ -170,7 +176,7 @@ pub fn silu<const L: usize, O: Order<L>>(row: &mut [f32]) {
         }
     }
     for x in rest {
-        *x /= 1.0 + (-*x).exp();
+        *x /= 1.0 + O::exp_rest(-*x);
     }
 }
 
