@@ -26,6 +26,8 @@ enum Command {
     Crossval(crossval::Args),
     Eval(eval::Args),
     Trace(trace::Args),
+    #[cfg(unix)]
+    Attribute(crate::command::attribute::Args),
     Tokenize(tokenize::Args),
     Tokenizer(tokenizer::Args),
     Generate(generate::Args),
@@ -72,6 +74,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Crossval(args) => crossval::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Trace(args) => trace::run(args),
+        #[cfg(unix)]
+        Command::Attribute(args) => crate::command::attribute::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Tokenizer(args) => tokenizer::run(args),
         Command::Generate(args) => generate::run(args),

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+#[cfg(unix)]
+pub mod attribute;
 pub mod check;
 pub mod crossval;
 pub mod eval;

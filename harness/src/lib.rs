@@ -39,6 +39,7 @@
 //! | [`junit`] | a receipt as JUnit XML |
 //! | [`fixture`] | committed inputs, made again from a seed |
 //! | [`tokenizing`] | whether two tokenizers say the same, down to the smallest text where not |
+//! | [`attribute`] | one module swapped alone, and what it does to the logits |
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`lint`] | the mistakes that real model files have |
 //! | [`norm_gate`] | rulesets for the statistics of norms |
@@ -49,6 +50,7 @@
 #![deny(unsafe_code)] // `process` is allowed it, every other file forbids it
 
 pub mod atomic;
+pub mod attribute;
 pub mod campaign;
 pub mod case;
 pub mod chat;

@@ -18,13 +18,16 @@ mod scene;
 pub mod trial;
 mod witness;
 
-use engine::Token;
+use engine::config::Architecture;
 use engine::flavor::Flavor;
+use engine::numerics::Profile;
 use engine::tokenizer::Tokenizer;
+use engine::{Model, Token};
 
 use crate::document::{Document, Uneditable};
+use crate::localise::{self, passes::Plant};
 use crate::observation::Observation;
-use scene::{Act, NOTHING, nothing};
+use scene::{Act, NOTHING, Planted, Scene, nothing};
 
 pub use effect::Effect;
 pub use trial::Outcome;
@@ -89,7 +92,36 @@ pub const PLACEBOS: &[Fault] = &[
     unlocated("testimony-left-alone", Means::Testimony(|_, _| ())),
 ];
 
+/// The fault of values that has this name: one that acts on the nodes of a pass.
+pub fn of_values(name: &str) -> Option<&'static Fault> {
+    let fault = catalogue().into_iter().find(|fault| fault.name == name)?;
+    matches!(fault.means, Means::Values(_)).then_some(fault)
+}
+
 impl Fault {
+    /// Makes a fault of values act on every pass of a model, in one layer if one is named. None if
+    /// it is none, or one of models with other nodes.
+    pub fn plant<'m>(
+        &self,
+        layer: Option<usize>,
+        model: &'m Model,
+        profile: Profile,
+    ) -> Option<Plant<'m>> {
+        let Means::Values(acts) = self.means else {
+            return None;
+        };
+        let own = match model.config().architecture {
+            Architecture::Bitnet => BITNET,
+            Architecture::BitnetB158 => B158,
+            Architecture::Bitnet25 | Architecture::Llama => return None,
+        };
+        let plant = move || -> Box<dyn localise::passes::Fault + 'm> {
+            let fault = Planted::new(Scene::of(model, profile), acts);
+            Box::new(fault.in_layer(layer))
+        };
+        (self.model == own).then(|| Box::new(plant) as Plant<'m>)
+    }
+
     /// The same fault in another model.
     const fn on(self, model: &'static str) -> Self {
         Fault { model, ..self }

@@ -5,6 +5,7 @@
 
 mod observe;
 mod requantize;
+mod swap;
 mod tokenize;
 
 use std::path::Path;
@@ -27,6 +28,8 @@ pub struct Reference {
     knows_i2_s: bool,
     /// The vocabulary that was asked about last: there are many questions to one.
     vocabulary: Option<tokenize::Vocabulary>,
+    /// The model of the last swap: many follow on the same one.
+    held: Option<swap::Held>,
 }
 
 impl Reference {
@@ -67,6 +70,7 @@ impl Reference {
             library,
             knows_i2_s,
             vocabulary: None,
+            held: None,
         };
         Ok((reference, hello))
     }
@@ -91,7 +95,7 @@ impl Serve for Reference {
     fn answer(
         &mut self,
         request: Request,
-        _values: Vec<f32>,
+        values: Vec<f32>,
         channel: &mut Channel,
     ) -> Result<Answer, Stop> {
         match request {
@@ -126,6 +130,19 @@ impl Serve for Reference {
             } => {
                 self.requantize(&from, &to, file_type, channel)?;
                 Ok(Answer::Requantized)
+            }
+            Request::Swap {
+                model,
+                tokens,
+                context,
+                ubatch,
+                threads,
+                shown,
+                replaced,
+            } => {
+                let options = observe::options([context, ubatch, threads], tokens.len())?;
+                let exchange = swap::Exchange::new(shown, replaced, values);
+                self.swap(&model, &tokens, &options, exchange, channel)
             }
         }
     }

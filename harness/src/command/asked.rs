@@ -94,8 +94,8 @@ impl Asked {
     }
 
     /// The live references, opened.
-    pub fn live(&self) -> Result<Vec<Reference>, Failure> {
-        reference::open(&self.reference, Limits::default())
+    pub fn live(&self, limits: Limits) -> Result<Vec<Reference>, Failure> {
+        reference::open(&self.reference, limits)
     }
 
     /// The order of the engine's float operations against a reference of that one.

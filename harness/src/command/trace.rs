@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::asked::{Asked, Question, nobody, unanswered, worse};
 use crate::case::Case;
 use crate::exit::{Exit, Failure};
+use crate::isolation::Limits;
 use crate::localise::bundle::{self, Bundle};
 use crate::localise::layers::{self, Search};
 use crate::localise::passes::Passes;
@@ -96,7 +97,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         return replay(&args, folder);
     }
     let mut suite = args.asked.suite()?;
-    let live = args.asked.live()?;
+    let live = args.asked.live(Limits::default())?;
     let mut live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
     let mut entries = Vec::new();
     let (mut worst, mut skipped) = (Exit::Agrees, 0);

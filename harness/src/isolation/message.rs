@@ -55,6 +55,23 @@ pub enum Request {
         /// What its matrices become, as the library at hand numbers it.
         file_type: i32,
     },
+    /// Compute one prefill, perhaps with a node's values replaced by the array beside the request.
+    Swap {
+        /// The model file; kept loaded from one such request to the next.
+        model: PathBuf,
+        /// The prompt.
+        tokens: Vec<Token>,
+        /// Positions the cache holds.
+        context: usize,
+        /// Tokens computed together at most.
+        ubatch: usize,
+        /// Threads to compute with.
+        threads: usize,
+        /// The nodes to send, by their keys; those that the graph lacks are left out.
+        shown: Vec<String>,
+        /// The node to replace, by its key.
+        replaced: Option<String>,
+    },
 }
 
 /// What the worker says.
@@ -126,6 +143,13 @@ pub enum Answer {
     Described(Described),
     /// To [`Request::Requantize`]: the file is there.
     Requantized,
+    /// To [`Request::Swap`].
+    Swapped {
+        /// Of the file that was loaded.
+        model_sha256: String,
+        /// Length of a row of logits.
+        vocab_size: usize,
+    },
 }
 
 /// A part of a vocabulary.

@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use engine::Model;
 use engine::config::Config;
 use engine::gguf::Gguf;
-use engine::numerics::Arithmetic;
+use engine::numerics::{Arithmetic, Profile, arithmetic};
 use engine::transformer::probe::{Node, Place, Probe};
+
+use crate::localise::passes::Fault;
 
 /// A node as a fault meets it.
 pub struct At<'a> {
@@ -47,11 +50,11 @@ pub struct Scene<'m> {
 
 impl<'m> Scene<'m> {
     /// Before the first token.
-    pub fn new(config: &'m Config, gguf: &'m Gguf, arithmetic: &'static dyn Arithmetic) -> Self {
+    pub fn of(model: &'m Model, profile: Profile) -> Self {
         Scene {
-            config,
-            gguf,
-            arithmetic,
+            config: model.config(),
+            gguf: model.gguf(),
+            arithmetic: arithmetic(profile, model.kernel()),
             first: 0,
             tokens: 0,
             previous: Vec::new(),
@@ -103,29 +106,74 @@ impl<'m> Scene<'m> {
     }
 }
 
-/// Lets a fault act on a pass.
-pub struct Meddling<'m, 'p> {
+/// A fault, acting on one pass.
+pub struct Planted<'m> {
     scene: Scene<'m>,
-    made: Act,
-    read: Act,
+    acts: [Act; 2],
+    /// Acts in this layer only.
+    only: Option<usize>,
+}
+
+impl<'m> Planted<'m> {
+    /// The first act is what makes a value, the second what the next operation reads.
+    pub fn new(scene: Scene<'m>, acts: [Act; 2]) -> Self {
+        let only = None;
+        Planted { scene, acts, only }
+    }
+
+    /// In one layer, if one is named.
+    pub fn in_layer(self, only: Option<usize>) -> Self {
+        Planted { only, ..self }
+    }
+
+    fn acts_at(&self, node: Node) -> bool {
+        self.only
+            .is_none_or(|layer| node.place == Place::Layer(layer))
+    }
+}
+
+impl Fault for Planted<'_> {
+    fn made(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
+        let at = At::of(node, shape, values);
+        self.scene.enter(&at);
+        if self.acts_at(node) {
+            self.acts[0](&self.scene, at);
+        }
+    }
+
+    fn read(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
+        let at = At::of(node, shape, values);
+        self.scene.keep(&at);
+        if self.acts_at(node) {
+            self.acts[1](&self.scene, at);
+        }
+    }
+}
+
+/// Lets a fault act on a pass that somebody watches.
+pub struct Meddling<'m, 'p> {
+    fault: Planted<'m>,
     witness: &'p mut dyn Probe,
 }
 
 impl<'m, 'p> Meddling<'m, 'p> {
-    /// `made` acts before the witness sees a node, `read` on what the next operation reads.
-    pub fn new(scene: Scene<'m>, [made, read]: [Act; 2], witness: &'p mut dyn Probe) -> Self {
-        Meddling {
-            scene,
-            made,
-            read,
-            witness,
-        }
+    /// The fault acts before the witness sees a node, and on what the next operation reads.
+    pub fn new(fault: Planted<'m>, witness: &'p mut dyn Probe) -> Self {
+        Meddling { fault, witness }
     }
 }
 
 impl Probe for Meddling<'_, '_> {
     fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        let mut at = At {
+        self.fault.made(node, shape, values);
+        self.witness.at(node, shape, values);
+        self.fault.read(node, shape, values);
+    }
+}
+
+impl<'a> At<'a> {
+    fn of(node: Node, shape: &'a [usize], values: &'a mut [f32]) -> Self {
+        At {
             name: format!("{}{}", node.name, node.suffix),
             op: node.op,
             layer: match node.place {
@@ -134,22 +182,6 @@ impl Probe for Meddling<'_, '_> {
             },
             shape,
             values,
-        };
-        self.scene.enter(&at);
-        (self.made)(&self.scene, at.again());
-        self.witness.at(node, shape, at.values);
-        self.scene.keep(&at);
-        (self.read)(&self.scene, at.again());
-    }
-}
-
-impl At<'_> {
-    /// The same node for somebody else.
-    fn again(&mut self) -> At<'_> {
-        At {
-            name: self.name.clone(),
-            values: self.values,
-            ..*self
         }
     }
 }

@@ -3,14 +3,14 @@
 
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
-use engine::numerics::{Profile, arithmetic};
+use engine::numerics::Profile;
 use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 use serde::Serialize;
 
 use super::effect::Effect;
-use super::scene::{Act, Meddling, NOTHING, Scene};
+use super::scene::{Act, Meddling, NOTHING, Planted as Acting, Scene};
 use super::{Fault, Means};
 use crate::case::Case;
 use crate::compare::{Incomparable, compare};
@@ -148,9 +148,8 @@ impl Bench {
             Means::Values(acts) => acts,
             _ => NOTHING,
         };
-        let scene = || self.scene(&planted.model);
         let seen = look(&planted.model, case, tokens, way, &|witness| {
-            Box::new(Meddling::new(scene(), acts, witness))
+            Box::new(Meddling::new(acting(&planted.model, acts), witness))
         });
         let mut ours = match seen {
             Ok(ours) => ours,
@@ -265,7 +264,7 @@ impl Bench {
         ubatch: usize,
     ) -> Result<Vec<(String, Vec<u32>)>, Failure> {
         let mut witness = Shown::default();
-        let mut probe = Meddling::new(self.scene(&planted.model), acts, &mut witness);
+        let mut probe = Meddling::new(acting(&planted.model, acts), &mut witness);
         let options = SessionOptions {
             context: tokens.len(),
             ubatch,
@@ -278,14 +277,6 @@ impl Bench {
             Err(error) => return Err(error.into()),
         }
         Ok(witness.0)
-    }
-
-    fn scene<'m>(&self, model: &'m Model) -> Scene<'m> {
-        Scene::new(
-            model.config(),
-            model.gguf(),
-            arithmetic(PROFILE, self.kernel),
-        )
     }
 
     fn recorded(&self, case: &Case, input: &Input) -> Result<Observation, Failure> {
@@ -304,6 +295,10 @@ impl Bench {
         let task = Task { case, model: input };
         recording.clone().observe(task).map_err(Failure::input)
     }
+}
+
+fn acting(model: &Model, acts: [Act; 2]) -> Acting<'_> {
+    Acting::new(Scene::of(model, PROFILE), acts)
 }
 
 /// Keeps names and bits.

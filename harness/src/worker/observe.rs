@@ -26,7 +26,10 @@ impl Reference {
             .tokenize(case.prompt.as_bytes(), true, true)
             .map_err(refused)?;
         let mut pass = Pass {
-            options: options(case, tokens.len(), threads)?,
+            options: options(
+                [case.context, case.ubatch, threads],
+                tokens.len() + case.greedy_steps,
+            )?,
             model: &model,
             case,
             tokens,
@@ -174,19 +177,20 @@ impl Observe for Keeper {
     }
 }
 
-fn options(case: &Case, tokens: usize, threads: usize) -> Result<SessionOptions, Stop> {
+/// Of a session for so many positions.
+pub(super) fn options(
+    [context, ubatch, threads]: [usize; 3],
+    needed: usize,
+) -> Result<SessionOptions, Stop> {
     let small = |n: usize| u32::try_from(n).map_err(|_| Stop::Refused(format!("{n} is too many")));
-    if tokens + case.greedy_steps > case.context {
-        let message = format!(
-            "{tokens} tokens and the continuation exceed {}",
-            case.context
-        );
+    if needed > context {
+        let message = format!("{needed} tokens, the continuation included, exceed {context}");
         return Err(Stop::Refused(message));
     }
     Ok(SessionOptions {
-        context: small(case.context)?,
-        batch: small(case.context)?,
-        ubatch: small(case.ubatch)?,
+        context: small(context)?,
+        batch: small(context)?,
+        ubatch: small(ubatch)?,
         threads: small(threads)?,
         flash_attention: false,
     })

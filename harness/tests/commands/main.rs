@@ -1,5 +1,6 @@
 //! The commands as a user meets them: the built program, its output and its exit code.
 
+mod attribute;
 mod check;
 mod eval;
 mod fixtures;
