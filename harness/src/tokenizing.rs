@@ -10,6 +10,7 @@ pub mod engine;
 pub mod entries;
 pub mod examine;
 pub mod excuse;
+pub mod marked;
 #[cfg(unix)]
 pub mod reference;
 pub mod shrink;
@@ -96,8 +97,12 @@ enum Outcome {
 }
 
 impl Pair<'_> {
-    /// Asks both, and adds to the tally.
-    pub fn compare(&mut self, questions: &[Question], tally: &mut Tally) -> Result<(), Failure> {
+    /// Asks both, adds to the tally, and hands on what the other side said.
+    pub fn compare(
+        &mut self,
+        questions: &[Question],
+        tally: &mut Tally,
+    ) -> Result<Vec<Answer>, Failure> {
         let ours = self.ours.answer(questions)?;
         let theirs = self.theirs.answer(questions)?;
         for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
@@ -125,7 +130,7 @@ impl Pair<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(theirs)
     }
 
     fn outcome(&self, question: &Question, way: usize, ours: &Answer, theirs: &Answer) -> Outcome {
@@ -139,8 +144,7 @@ impl Pair<'_> {
             _ => {}
         }
         let known = self.excuses.iter();
-        let known =
-            known.map(|excuse| (excuse.name, (excuse.applies)(question, way, ours, theirs)));
+        let known = known.map(|excuse| (excuse.name, (excuse.answer)(question, ours, theirs)));
         let mut known = known.filter(|(_, applies)| *applies);
         known
             .next()

@@ -3,12 +3,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ffi::{Error, Node, Observe, SessionOptions, Status, Step, Wanted};
+use ffi::{Error, ModelOptions, Node, Observe, SessionOptions, Status, Step, Wanted};
 
-use crate::bench::{Bench, Check, Keeper, PROMPT, bits, small};
+use crate::bench::{Bench, Check, Keeper, MOBY, PROMPT, bits, fixture, small};
 
 pub const CHECKS: &[Check] = &[
     Check::any("lifecycle::models_and_sessions_come_and_go", come_and_go),
+    Check::bitnet("lifecycle::a_vocabulary_is_enough_to_tokenize", vocabulary),
     Check::any("lifecycle::clearing_forgets", clearing),
     Check::any("lifecycle::a_split_is_the_partition_of_the_graph", split),
     Check::bitnet(
@@ -49,6 +50,22 @@ fn come_and_go(bench: &Bench) {
         all.iter()
             .all(|logits| *logits == all[0] && logits.len() == 1024)
     );
+}
+
+/// A model of which only the vocabulary was read has no layers to describe.
+fn vocabulary(bench: &Bench) {
+    let options = ModelOptions {
+        vocab_only: true,
+        ..ModelOptions::default()
+    };
+    let whole = bench.moby();
+    let model = bench.library.model(&fixture(MOBY), &options).unwrap();
+    assert_eq!(model.facts().n_vocab, 1024);
+    assert_eq!(model.facts().n_head, None);
+    assert_eq!(model.facts().bos, whole.facts().bos);
+    let ids = |model: &ffi::Model| model.tokenize(b"Call me Ishmael.", true, true).unwrap();
+    assert_eq!(ids(&model), PROMPT);
+    assert_eq!(ids(&whole), PROMPT);
 }
 
 fn clearing(bench: &Bench) {

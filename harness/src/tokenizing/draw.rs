@@ -61,7 +61,9 @@ impl<'a> Questions<'a> {
     /// For one vocabulary, from the questions that were written down.
     pub fn new(tokenizer: &'a Tokenizer, corpus: &[Question], seed: u64) -> Self {
         let text = |question: &Question| match question {
-            Question::Text(Raw(text)) if text.len() < 200 => Some(text.clone()),
+            Question::Text(Raw(text)) if text.len() < 200 => {
+                std::str::from_utf8(text).ok().map(|_| text.clone())
+            }
             _ => None,
         };
         Questions {
@@ -79,13 +81,13 @@ impl<'a> Questions<'a> {
         if number % LIST_EVERY == LIST_EVERY - 1 {
             return Question::Ids(self.list(&mut dice));
         }
-        let text = match dice.below(7) {
-            0 => characters(&mut dice),
-            1 => bytes(&mut dice),
-            2 => self.pieces(&mut dice),
-            3 => self.changed(&mut dice),
-            4 => self.marked(&mut dice),
-            5 => run(&mut dice),
+        let text = match dice.below(13) {
+            0 | 1 => characters(&mut dice),
+            2 => bytes(&mut dice),
+            3 | 4 => self.pieces(&mut dice),
+            5 | 6 => self.changed(&mut dice),
+            7 | 8 => self.marked(&mut dice),
+            9 | 10 => run(&mut dice),
             _ => words(&mut dice),
         };
         Question::Text(Raw(text))

@@ -1,11 +1,13 @@
 //! Whether two vocabularies hold the same: as a whole, and token for token.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use serde::Serialize;
 
 use super::Pair;
+use super::excuse::Excuse;
 use crate::exit::Failure;
 use crate::observation::spelling::{Entry, Facts};
 
@@ -19,7 +21,9 @@ const KEPT: usize = 5;
 pub struct Entries {
     /// Tokens that are the same in every part.
     pub equal: usize,
-    /// Tokens that are not.
+    /// Tokens that differ in a way that is known, by the name of the excuse.
+    pub excused: BTreeMap<&'static str, usize>,
+    /// Tokens that differ.
     pub different: usize,
     /// What differs: everything about the whole, and the first of the tokens.
     pub differences: Vec<String>,
@@ -29,6 +33,34 @@ impl Entries {
     /// Whether nothing differs.
     pub fn agree(&self) -> bool {
         self.differences.is_empty()
+    }
+
+    fn note(&mut self, token: usize, ours: &Entry, theirs: &Entry, excuses: &[Excuse]) {
+        if ours == theirs {
+            self.equal += 1;
+            return;
+        }
+        let mut adjusted = ours.clone();
+        let mut names = Vec::new();
+        for excuse in excuses {
+            let next = (excuse.entry)(&adjusted, theirs);
+            if next != adjusted {
+                names.push(excuse.name);
+            }
+            adjusted = next;
+        }
+        if adjusted == *theirs {
+            for name in names {
+                *self.excused.entry(name).or_default() += 1;
+            }
+            return;
+        }
+        self.different += 1;
+        if self.different <= KEPT {
+            let differences = differing(ours, theirs).join("; ");
+            self.differences
+                .push(format!("token {token}: {differences}"));
+        }
     }
 }
 
@@ -57,18 +89,7 @@ pub fn compare(pair: &mut Pair<'_>) -> Result<Entries, Failure> {
                 .push(format!("{entries} tokens from {first} on, not {count}"));
         }
         for (at, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            let differences = token(ours, theirs);
-            match differences.is_empty() {
-                true => found.equal += 1,
-                false => found.different += 1,
-            }
-            if !differences.is_empty() && found.different <= KEPT {
-                let token = first + at;
-                let differences = differences.join("; ");
-                found
-                    .differences
-                    .push(format!("token {token}: {differences}"));
-            }
+            found.note(first + at, ours, theirs, pair.excuses);
         }
     }
     Ok(found)
@@ -95,7 +116,7 @@ fn whole(ours: &Facts, theirs: &Facts) -> Vec<String> {
     differing.into_iter().flatten().collect()
 }
 
-fn token(ours: &Entry, theirs: &Entry) -> Vec<String> {
+fn differing(ours: &Entry, theirs: &Entry) -> Vec<String> {
     let score = |entry: &Entry| f32::from_bits(entry.score);
     let scores = match ours.score == theirs.score {
         true => None,

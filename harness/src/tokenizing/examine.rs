@@ -8,7 +8,7 @@ use super::draw::Questions;
 use super::entries::{self, Entries};
 use super::{Pair, Tally, Tokenizes, corpus};
 use crate::exit::{Exit, Failure};
-use crate::observation::spelling::{Question, Said};
+use crate::observation::spelling::{Answer, Question, Said};
 
 /// Questions that are made up and asked at once.
 const BATCH: u64 = 500;
@@ -52,8 +52,8 @@ pub fn examine(
     }
     report.vocabulary = entries::compare(pair)?;
     let corpus = corpus::questions(tokenizer, &plan.prompts);
-    report.unsteady = unsteady(pair.theirs, &corpus)?;
-    pair.compare(&corpus, &mut report.answers)?;
+    let first = pair.compare(&corpus, &mut report.answers)?;
+    report.unsteady = unsteady(pair.theirs, &corpus, &first)?;
     let drawn = Questions::new(tokenizer, &corpus, plan.seed);
     for first in (0..plan.questions).step_by(BATCH as usize) {
         let numbers = first..plan.questions.min(first + BATCH);
@@ -66,14 +66,16 @@ pub fn examine(
 }
 
 /// Whoever says something else when asked again, in another order, is no witness.
-fn unsteady(side: &mut dyn Tokenizes, questions: &[Question]) -> Result<Option<Question>, Failure> {
-    let first = side.answer(questions)?;
+fn unsteady(
+    side: &mut dyn Tokenizes,
+    questions: &[Question],
+    first: &[Answer],
+) -> Result<Option<Question>, Failure> {
     let backwards: Vec<Question> = questions.iter().rev().cloned().collect();
     let again = side.answer(&backwards)?;
     let mut pairs = questions.iter().zip(first.iter().zip(again.iter().rev()));
-    Ok(pairs
-        .find(|(_, (one, other))| one != other)
-        .map(|(question, _)| question.clone()))
+    let differing = pairs.find(|(_, (one, other))| one != other);
+    Ok(differing.map(|(question, _)| question.clone()))
 }
 
 impl Report {

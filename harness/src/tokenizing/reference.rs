@@ -1,28 +1,50 @@
 //! A live reference's tokenizer: asked in portions, and asked again where a question kills it.
 #![forbid(unsafe_code)]
 
-use super::Tokenizes;
+use std::path::PathBuf;
+
+use engine::gguf::Gguf;
+
+use super::{Tokenizes, marked};
 use crate::exit::{Exit, Failure};
 use crate::isolation::{self, Described, Ended, Reply, Request, Worker};
 use crate::observation::spelling::{Answer, Entry, Facts, Question, Said};
 use crate::provenance::Input;
 use crate::reference::Reference;
+use crate::runner::reference::rewritten::Rewritten;
 
 /// Bytes and ids asked about at once: the answers must fit a frame.
 const PORTION: usize = 100_000;
 
+/// Questions it may die of before nobody asks it any more.
+const DEATHS: usize = 16;
+
 /// A reference with the vocabulary of one model.
 pub struct Asked<'a> {
     reference: &'a Reference,
-    model: &'a Input,
+    model: PathBuf,
+    sha256: String,
+    /// Where the model is, if it was made for this reference.
+    _made: Option<Rewritten>,
     /// The process that is asked. Dead or not started yet, there is none.
     worker: Option<Worker>,
+    deaths: usize,
     facts: Facts,
 }
 
 impl<'a> Asked<'a> {
-    /// Opens the vocabulary; refused if the reference does not know it.
-    pub fn open(reference: &'a Reference, model: &'a Input) -> Result<Self, Ended> {
+    /// Opens the vocabulary; refused if the reference does not know it. A library that takes the
+    /// type of the fixtures' weights for another one gets the file without its tensors.
+    pub fn open(reference: &'a Reference, model: &Input, gguf: &Gguf) -> Result<Self, Ended> {
+        let readable = reference.hello().knows_i2_s || gguf.tensors.is_empty();
+        let made = (!readable).then(|| Rewritten::write(&marked::without_tensors(gguf)));
+        let made = made
+            .transpose()
+            .map_err(|e| Ended::Refused(e.to_string()))?;
+        let (path, sha256) = match &made {
+            Some(made) => (&made.path, &made.sha256),
+            None => (&model.path, &model.sha256),
+        };
         let nothing = Facts {
             tokens: 0,
             bos: None,
@@ -32,8 +54,11 @@ impl<'a> Asked<'a> {
         };
         let mut asked = Asked {
             reference,
-            model,
+            model: path.clone(),
+            sha256: sha256.clone(),
+            _made: made,
             worker: None,
+            deaths: 0,
             facts: nothing,
         };
         asked.facts = asked.describe(0, 0, false)?.facts;
@@ -62,14 +87,14 @@ impl<'a> Asked<'a> {
 
     fn describe(&mut self, first: usize, count: usize, in_full: bool) -> Result<Described, Ended> {
         let request = Request::Describe {
-            model: self.model.path.clone(),
+            model: self.model.clone(),
             first: first as u32,
             count,
             in_full,
         };
-        let ours = &self.model.sha256;
+        let ours = self.sha256.clone();
         self.ask(&request, |answer| match answer {
-            isolation::Answer::Described(described) if described.model_sha256 == *ours => {
+            isolation::Answer::Described(described) if described.model_sha256 == ours => {
                 Ok(described)
             }
             isolation::Answer::Described(described) => {
@@ -86,7 +111,7 @@ impl<'a> Asked<'a> {
     /// are halved until the one that kills it is alone.
     fn spell(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Ended> {
         let request = Request::Spell {
-            model: self.model.path.clone(),
+            model: self.model.clone(),
             questions: questions.to_vec(),
         };
         let died = match self.ask(&request, |answer| fitting(answer, questions)) {
@@ -95,7 +120,11 @@ impl<'a> Asked<'a> {
         };
         match questions {
             [] => Err(Ended::Died(died)),
-            [_] => Ok(vec![std::array::from_fn(|_| Said::Died(died.to_string()))]),
+            [_] if self.deaths == DEATHS => Err(Ended::Died(died)),
+            [_] => {
+                self.deaths += 1;
+                Ok(vec![std::array::from_fn(|_| Said::Died(died.to_string()))])
+            }
             _ => {
                 let (left, right) = questions.split_at(questions.len() / 2);
                 let mut answers = self.spell(left)?;

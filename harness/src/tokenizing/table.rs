@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::Finding;
 use super::examine::Report;
-use super::excuse::Excuse;
+use super::excuse::{self, Excuse};
 use crate::observation::spelling::{Question, Raw, Said};
 
 /// Ids shown around the first difference.
@@ -126,15 +126,23 @@ fn answer(said: &Said, place: usize) -> String {
 }
 
 /// What the excuses stand for.
-pub fn excuses(known: &[Excuse], reports: &[&Report]) -> String {
+pub fn excuses(reports: &[&Report]) -> String {
     let mut text = String::new();
-    for excuse in known {
-        let counts = reports
+    for Excuse { name, reason, .. } in excuse::KNOWN {
+        let answers = reports.iter().filter_map(|r| r.answers.excused.get(name));
+        let tokens = reports
             .iter()
-            .filter_map(|r| r.answers.excused.get(excuse.name));
-        let count: u64 = counts.sum();
-        if count > 0 {
-            text += &format!("excused {count}, {}: {}\n", excuse.name, excuse.reason);
+            .filter_map(|r| r.vocabulary.excused.get(name));
+        let counts = [answers.sum::<u64>(), tokens.sum::<usize>() as u64];
+        let counted = counts
+            .iter()
+            .zip(["answers", "tokens"])
+            .filter(|(count, _)| **count > 0);
+        let counted: Vec<String> = counted
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        if !counted.is_empty() {
+            text += &format!("excused {} ({name}): {reason}\n", counted.join(" and "));
         }
     }
     text

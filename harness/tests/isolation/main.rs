@@ -3,4 +3,5 @@
 
 mod campaign;
 mod rogue;
+mod spelling;
 mod workers;

@@ -14,6 +14,8 @@ use harness::provenance::Input;
 use harness::runner::{Runner, Task};
 use harness::suite::Suite;
 
+use crate::spelling;
+
 /// Names what the worker does wrong.
 const MISDEED: &str = "HARNESS_TEST_MISDEED";
 /// The case in which it does it, where it answers the others.
@@ -67,13 +69,13 @@ impl Serve for Rogue {
         channel: &mut Channel,
     ) -> Result<Answer, Stop> {
         channel.phase("decoding the prompt")?;
-        let Request::Observe {
-            case,
-            model,
-            threads,
-        } = request
-        else {
-            return Err(Stop::Refused("a rogue knows one kind of question".into()));
+        let (case, model, threads) = match request {
+            Request::Observe {
+                case,
+                model,
+                threads,
+            } => (case, model, threads),
+            other => return spelling::answer(&self.0, other),
         };
         if let Some(tale) = self.0.strip_prefix("tell: ") {
             return tell(tale, &case, &model, threads, channel);

@@ -113,6 +113,14 @@ fn fits_iq2_bn(document: &Document) -> Result<(), String> {
 }
 
 impl Rewritten {
+    /// A file of these bytes.
+    pub fn write(bytes: &[u8]) -> io::Result<Self> {
+        let mut file = Rewritten::reserve();
+        std::fs::write(&file.path, bytes)?;
+        file.sha256 = provenance::sha256(bytes);
+        Ok(file)
+    }
+
     /// A name nobody else uses; there is no file yet.
     fn reserve() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,147 @@
+//! The vocabularies that are compared, and who is expected to know them.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use engine::gguf::Gguf;
+use engine::tokenizer::Tokenizer;
+use ffi::reference::Cache;
+
+use super::row::Outcome;
+use crate::case::{self, Case};
+use crate::exit::{Exit, Failure};
+use crate::isolation::Ended;
+use crate::provenance::Input;
+use crate::reference::Reference;
+use crate::tokenizing::engine::Engine;
+use crate::tokenizing::examine::{self, Plan};
+use crate::tokenizing::reference::Asked;
+use crate::tokenizing::{Pair, excuse, marked};
+
+/// The vocabularies of llama.cpp's published suite that the engine knows the word rules of.
+const SUITE: [&str; 12] = [
+    "command-r",
+    "deepseek-coder",
+    "deepseek-llm",
+    "falcon",
+    "gpt-2",
+    "llama-bpe",
+    "llama-spm",
+    "mpt",
+    "phi-3",
+    "qwen2",
+    "refact",
+    "starcoder",
+];
+
+/// A vocabulary to be compared.
+pub struct Subject {
+    /// As in the table.
+    pub label: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Texts that somebody has asked about before.
+    pub prompts: Vec<String>,
+    expected: Expected,
+}
+
+/// Which references must know a vocabulary.
+enum Expected {
+    All,
+    Named(Vec<String>),
+}
+
+impl Subject {
+    /// Compares it with what a reference says, if that one knows it.
+    pub fn examine(
+        &self,
+        input: &Input,
+        (gguf, tokenizer): (&Gguf, &Tokenizer),
+        reference: &Reference,
+        plan: &Plan,
+        done: &mut dyn FnMut(u64),
+    ) -> Result<Outcome, Failure> {
+        let name = &reference.facts().name;
+        let mut theirs = match Asked::open(reference, input, gguf) {
+            Ok(theirs) => theirs,
+            Err(Ended::Refused(why)) => {
+                done(plan.questions);
+                let is_gap = match &self.expected {
+                    Expected::All => true,
+                    Expected::Named(names) => names.contains(name),
+                };
+                return Ok(Outcome::Skipped { why, is_gap });
+            }
+            Err(Ended::Died(death)) => {
+                let exit = Exit::ReferenceDied;
+                let message = format!("{}: {name}: {death}", self.label);
+                return Err(Failure { exit, message });
+            }
+        };
+        let api = &reference.hello().api;
+        let marked = marked::marked(gguf, tokenizer, excuse::marks(api))?;
+        let tokenizer = marked.as_ref().unwrap_or(tokenizer);
+        let mut pair = Pair {
+            ours: &mut Engine(tokenizer),
+            theirs: &mut theirs,
+            excuses: &excuse::known(api),
+        };
+        let report = examine::examine(&mut pair, tokenizer, plan, done)?;
+        Ok(Outcome::Compared(Box::new(report)))
+    }
+}
+
+/// The vocabularies asked for; by default all there are, and how many are not there.
+pub fn subjects(models: &[PathBuf], fixtures: &Path) -> Result<(Vec<Subject>, usize), Failure> {
+    let (_, bytes) = Input::read(&fixtures.join("cases.json"))?;
+    let cases = case::parse(&bytes)?;
+    let mut prompts: Vec<String> = cases.iter().map(|case| case.prompt.clone()).collect();
+    prompts.sort();
+    prompts.dedup();
+    let subject = |label: String, path: PathBuf, expected| Subject {
+        label,
+        path,
+        prompts: prompts.clone(),
+        expected,
+    };
+    if !models.is_empty() {
+        let named = |path: &PathBuf| subject(file_name(path), path.clone(), Expected::All);
+        return Ok((models.iter().map(named).collect(), 0));
+    }
+    let mut subjects = Vec::new();
+    for (path, live) in of_cases(&cases, fixtures) {
+        subjects.push(subject(file_name(&path), path, Expected::Named(live)));
+    }
+    let cache = Cache::from_environment().map_err(Failure::environment)?;
+    let suite = cache.tokenizer_suite();
+    if !suite.is_dir() {
+        return Ok((subjects, SUITE.len()));
+    }
+    for family in SUITE {
+        let path = suite.join(format!("ggml-vocab-{family}.gguf"));
+        // What a release does not know of the suite is its right.
+        let expected = Expected::Named(Vec::new());
+        subjects.push(subject(family.to_owned(), path, expected));
+    }
+    Ok((subjects, 0))
+}
+
+/// The model files of the cases, each with the references that answer one of its cases.
+fn of_cases(cases: &[Case], fixtures: &Path) -> Vec<(PathBuf, Vec<String>)> {
+    let mut models: Vec<&String> = cases.iter().map(|case| &case.model).collect();
+    models.sort();
+    models.dedup();
+    let live = |model: &String| {
+        let own = cases.iter().filter(|case| case.model == *model);
+        own.flat_map(|case| case.live.iter().cloned()).collect()
+    };
+    let with = models
+        .into_iter()
+        .map(|model| (fixtures.join(model), live(model)));
+    with.collect()
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

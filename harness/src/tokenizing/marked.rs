@@ -1,0 +1,60 @@
+//! A vocabulary in a file of its own: without tensors, or with tokens marked as marks.
+#![forbid(unsafe_code)]
+
+use engine::Token;
+use engine::bytes::ModelBytes;
+use engine::gguf::{Gguf, Writer};
+use engine::refusal::Refusal;
+use engine::tokenizer::{TokenKind, Tokenizer};
+
+const KINDS: &str = "tokenizer.ggml.token_type";
+
+/// The tokenizer of the same file with marks for the tokens of these texts; nothing where they are
+/// marks already, or are not there.
+pub fn marked(
+    gguf: &Gguf,
+    tokenizer: &Tokenizer,
+    texts: &[&str],
+) -> Result<Option<Tokenizer>, Refusal> {
+    let tokens = texts
+        .iter()
+        .filter_map(|text| tokenizer.token(text.as_bytes()));
+    let is_text = |token: &Token| tokenizer.kind(*token) != Some(TokenKind::Control);
+    let tokens: Vec<Token> = tokens.filter(is_text).collect();
+    if tokens.is_empty() {
+        return Ok(None);
+    }
+    let all = 0..tokenizer.vocab_size() as Token;
+    let kind = |token| match tokens.contains(&token) {
+        true => number(TokenKind::Control),
+        false => tokenizer.kind(token).map_or(0, number),
+    };
+    let kinds: Vec<i32> = all.map(kind).collect();
+    let file = keys(gguf, |key| key != KINDS).key(KINDS, kinds).finish();
+    Tokenizer::from_metadata(&Gguf::parse(ModelBytes::from_vec(file))?.metadata)
+}
+
+/// A file with the same keys and no tensor: all that a vocabulary needs.
+pub fn without_tensors(gguf: &Gguf) -> Vec<u8> {
+    keys(gguf, |_| true).finish()
+}
+
+fn keys(gguf: &Gguf, keep: impl Fn(&str) -> bool) -> Writer {
+    let kept = gguf.metadata.iter().filter(|(key, _)| keep(key));
+    kept.fold(Writer::new(3), |writer, (key, value)| {
+        writer.key(key, value)
+    })
+}
+
+/// How files write a kind.
+fn number(kind: TokenKind) -> i32 {
+    match kind {
+        TokenKind::Undefined => 0,
+        TokenKind::Normal => 1,
+        TokenKind::Unknown => 2,
+        TokenKind::Control => 3,
+        TokenKind::UserDefined => 4,
+        TokenKind::Unused => 5,
+        TokenKind::Byte => 6,
+    }
+}

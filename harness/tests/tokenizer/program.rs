@@ -1,0 +1,138 @@
+//! The program with a real C++ reference. Without one that is built every test says so, aloud.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ffi::reference::{Asked, Cache, Missing, prepare};
+use serde_json::Value;
+
+const REFERENCE: &str = "bitnet-portable";
+
+/// Whether a reference is built.
+fn is_built(name: &str) -> bool {
+    let cache = Cache::from_environment().expect("there is a place for a cache");
+    let asked = Asked::parse(name).expect("a known name");
+    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
+    if let Err(why) = &found {
+        println!("SKIPPED: {why}");
+    }
+    found.is_ok()
+}
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/moby-tiny");
+    path.join(name).to_str().expect("plain path").to_owned()
+}
+
+fn tokenizer(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command
+        .arg("tokenizer")
+        .args(arguments)
+        .env_remove("BITNET_CPP_DIR");
+    command.output().expect("the program starts")
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for words in words {
+        assert!(said.contains(words), "{words:?} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn the_engine_says_what_the_reference_says() {
+    if !is_built(REFERENCE) {
+        return;
+    }
+    let json = std::env::temp_dir().join(format!("tokenizer-{}.json", std::process::id()));
+    let model = fixture("moby-tiny-bitnet.gguf");
+    let path = json.to_str().expect("plain path");
+    let asked = ["--reference", REFERENCE, "--model", &model, "--json", path];
+    let output = tokenizer(&[&asked[..], &["--strings", "300"]].concat());
+    assert_ends(
+        &output,
+        0,
+        &["1 comparisons", "0 differ; 0 skipped", "no-utf8"],
+    );
+    let summary = std::fs::read(&json).expect("written");
+    let _ = std::fs::remove_file(&json);
+    let summary: Value = serde_json::from_slice(&summary).expect("JSON");
+    let report = &summary["rows"][0]["compared"];
+    assert_eq!(report["vocabulary"]["equal"], 1024);
+    assert!(report["answers"]["equal"].as_u64() > Some(1500), "{report}");
+    assert_eq!(report["answers"]["different"], 0);
+    assert_eq!(summary["references"][0]["name"], REFERENCE);
+}
+
+#[test]
+fn single_questions_are_asked_alone() {
+    if !is_built(REFERENCE) {
+        return;
+    }
+    let model = fixture("moby-tiny-bitnet.gguf");
+    let asked = ["--reference", REFERENCE, "--model", &model];
+    let questions = ["--text", "it\\x27s\\n\\u{1f40b}", "--ids", "1022,34,392"];
+    let output = tokenizer(&[&asked[..], &questions].concat());
+    assert_ends(&output, 0, &["8 answers, 0 differ"]);
+    // Ids beyond the vocabulary: the engine takes them for nothing, the reference refuses.
+    let output = tokenizer(&[&asked[..], &["--ids", "5000"]].concat());
+    assert_ends(
+        &output,
+        1,
+        &["not in the vocabulary", "--ids '5000'", "4 differ"],
+    );
+}
+
+#[test]
+fn a_vocabulary_nobody_knows_is_no_agreement() {
+    if !is_built(REFERENCE) {
+        return;
+    }
+    let (known, unknown) = (
+        fixture("moby-tiny-bitnet.gguf"),
+        fixture("moby-tiny-b158.gguf"),
+    );
+    let asked = [
+        "--reference",
+        REFERENCE,
+        "--strings",
+        "0",
+        "--model",
+        &unknown,
+    ];
+    let words = [
+        "skipped: ",
+        "unknown model architecture",
+        "knew no vocabulary",
+    ];
+    assert_ends(&tokenizer(&asked), 3, &words);
+    let output = tokenizer(&[&asked[..], &["--model", &known]].concat());
+    assert_ends(&output, 5, &["1 skipped", "0 differ"]);
+}
+
+#[test]
+fn a_library_that_misreads_the_weights_is_given_none() {
+    if !is_built("llama") {
+        return;
+    }
+    let model = fixture("moby-tiny-bitnet.gguf");
+    let output = tokenizer(&["--reference", "llama", "--model", &model, "--strings", "50"]);
+    assert_ends(&output, 0, &["1 comparisons", "0 differ; 0 skipped"]);
+}
+
+#[test]
+fn without_a_reference_there_is_no_verdict() {
+    assert_ends(&tokenizer(&[]), 3, &["scripts/reference.sh bitnet"]);
+    assert_ends(&tokenizer(&["--text", "\\q"]), 2, &["is none of"]);
+    assert_ends(&tokenizer(&["--ids", "1,x"]), 2, &["is no id"]);
+    assert_ends(
+        &tokenizer(&["--reference", "no-such-thing"]),
+        2,
+        &["known are bitnet"],
+    );
+}
