@@ -26,7 +26,7 @@ use crate::exit::{Exit, Failure};
 use crate::fixture::split_mix::SplitMix64;
 use crate::localise::gap::Gap;
 use crate::observation::{Identity, TracedNode};
-use crate::tolerance::Tolerance;
+use crate::tolerance::book;
 use crate::tolerance::local::Rung;
 use effect::Effect;
 use modules::{Depth, Module};
@@ -274,15 +274,13 @@ fn name(rows: &[Row], rung: Rung) -> Option<Named> {
 /// alone may do no more than two builds of the reference do that differ in all modules. Sums in
 /// half precision have no such limit: they are measured.
 fn is_guilty(row: &Row, rung: Rung) -> bool {
-    let limits = Tolerance::SameArithmetic
-        .limits()
-        .expect("it judges distances");
+    let limits = &book().operation;
     let beyond = |found: Option<f64>, most: f64| found.is_none_or(|found| found > most);
     match rung {
         Rung::Bits => !row.error.is_nothing(),
         Rung::OtherOrder => {
-            beyond(row.effect.nmse_median, limits.nmse_median_max)
-                || beyond(row.effect.nmse_max, limits.nmse_max)
+            beyond(row.effect.nmse_median, limits.module_median)
+                || beyond(row.effect.nmse_max, limits.layer_nmse)
         }
         Rung::HalfSums => false,
     }

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::chat::apart;
 use crate::command::{
-    check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt, reference,
-    render_chat, tokenize, tokenizer, trace,
+    calibrate, check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt,
+    reference, render_chat, tokenize, tokenizer, trace,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -32,6 +32,7 @@ enum Command {
     Tokenizer(tokenizer::Args),
     Generate(generate::Args),
     Inspect(inspect::Args),
+    Calibrate(calibrate::Args),
     Check(check::Args),
     Metamorphic(metamorphic::Args),
     Fixtures(fixtures::Args),
@@ -80,6 +81,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Tokenizer(args) => tokenizer::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::run(args),
         Command::Metamorphic(args) => metamorphic::run(args),
         Command::Fixtures(args) => fixtures::run(args),

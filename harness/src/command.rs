@@ -4,6 +4,7 @@
 mod asked;
 #[cfg(unix)]
 pub mod attribute;
+pub mod calibrate;
 pub mod check;
 pub mod crossval;
 pub mod eval;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Declared};
 use crate::coverage::Coverage;
-use crate::metrics::{self, Distance};
+use crate::metrics::{self, Distance, UlpHistogram};
 use crate::observation::{Greedy, Lane, Observation, TracedNode};
 
 /// Everything found between two observations of one case.
@@ -43,6 +43,9 @@ pub struct LaneFindings {
     pub positions: Vec<PositionFindings>,
     /// The first logit whose bits differ.
     pub first_difference: Option<ValueDifference>,
+    /// How many logits lie how far apart, if any does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ulps: Option<UlpHistogram>,
 }
 
 /// One position.
@@ -57,6 +60,9 @@ pub struct PositionFindings {
     pub kl: Option<f64>,
     /// The most likely token is the same.
     pub top1_equal: bool,
+    /// Where it is not: how much likelier, in logits, the reference's is than ours in its own row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flip_gap: Option<f64>,
     /// Shared tokens among the five most likely.
     pub top5_overlap: usize,
 }
@@ -197,6 +203,21 @@ impl LaneFindings {
     pub fn nmse(&self) -> Option<Vec<f64>> {
         self.positions.iter().map(|p| p.distance.nmse).collect()
     }
+
+    /// The `KL(reference ‖ ours)` of every position; none if one of them has none.
+    pub fn kl(&self) -> Option<Vec<f64>> {
+        self.positions.iter().map(|p| p.kl).collect()
+    }
+
+    /// Positions whose most likely token is another.
+    pub fn flips(&self) -> usize {
+        self.positions.iter().filter(|p| !p.top1_equal).count()
+    }
+
+    /// Whether every logit has the same bits.
+    pub fn is_bit_identical(&self) -> bool {
+        self.positions.iter().all(|p| p.distance.is_bit_identical())
+    }
 }
 
 fn compare_tokens(theirs: &[Token], ours: &[Token]) -> Tokens {
@@ -218,7 +239,9 @@ fn compare_lane(
         lane,
         positions: Vec::new(),
         first_difference: None,
+        ulps: None,
     };
+    let mut ulps = UlpHistogram::default();
     let (Some(theirs), Some(ours)) = (theirs.lanes.get(&lane), ours.lanes.get(&lane)) else {
         return Ok(found); // the coverage says that the lane is missing
     };
@@ -235,15 +258,27 @@ fn compare_lane(
         if found.first_difference.is_none() {
             found.first_difference = first_difference(format!("position {position}"), a, b);
         }
-        found.positions.push(PositionFindings {
-            position,
-            distance: Distance::between(a, b),
-            kl: metrics::divergence(a, b),
-            top1_equal: metrics::top1(a).is_some() && metrics::top1(a) == metrics::top1(b),
-            top5_overlap: metrics::top5_overlap(a, b),
-        });
+        ulps.add(a, b);
+        found.positions.push(compare_rows(position, a, b));
     }
+    found.ulps = found.first_difference.is_some().then_some(ulps);
     Ok(found)
+}
+
+fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFindings {
+    let top = [theirs, ours].map(metrics::top1);
+    let gap = match top {
+        [Some(a), Some(b)] if a != b => Some(f64::from(theirs[a]) - f64::from(theirs[b])),
+        _ => None,
+    };
+    PositionFindings {
+        position,
+        distance: Distance::between(theirs, ours),
+        kl: metrics::divergence(theirs, ours),
+        top1_equal: top[0].is_some() && top[0] == top[1],
+        flip_gap: gap.filter(|gap| gap.is_finite()),
+        top5_overlap: metrics::top5_overlap(theirs, ours),
+    }
 }
 
 fn compare_greedy(case: &Case, theirs: &Greedy, ours: &Greedy) -> GreedyFindings {

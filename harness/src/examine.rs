@@ -16,7 +16,7 @@ use crate::receipt::{
     Validation, Witness,
 };
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
-use crate::tolerance::Tolerance;
+use crate::tolerance::Apart;
 use crate::verdict::Verdict;
 
 /// Examines the first of `subjects` against every reference, each in its own arithmetic as far as
@@ -136,7 +136,7 @@ impl<'a> Pairs<'a> {
             theirs.identity.clone(),
             theirs.live,
             &ours.identity.profile,
-            Tolerance::between(&theirs.identity.profile, &ours.identity.profile),
+            Apart::profiles(&theirs.identity.profile, &ours.identity.profile),
             declared,
             found.as_ref().map_err(Clone::clone),
         );
@@ -164,7 +164,7 @@ impl<'a> Pairs<'a> {
             again.identity.clone(),
             live,
             &first.identity.profile,
-            Tolerance::Exact,
+            Apart::Nothing,
             declared,
             found.as_ref().map_err(Clone::clone),
         );
@@ -192,7 +192,7 @@ impl<'a> Pairs<'a> {
                     other.identity.clone(),
                     other.live,
                     profile,
-                    Tolerance::between(profile, profile),
+                    Apart::Nothing,
                     case.declared(),
                     found.as_ref().map_err(Clone::clone),
                 );

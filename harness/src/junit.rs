@@ -46,6 +46,14 @@ pub fn render(receipt: &Receipt) -> String {
         let end = Ending::Skipped(format!("answered live alone, by {by}"));
         write_case(&mut body, &left.case, "left out", 0.0, &end);
     }
+    for pooled in receipt.pooled.iter().filter(|pooled| pooled.judged) {
+        tests += 1;
+        failures += usize::from(pooled.broken.is_some());
+        let broken = pooled.broken.clone().map(Ending::Failed);
+        let name = format!("{} {}", pooled.reference, pooled.lane.name());
+        let end = broken.unwrap_or(Ending::Passed);
+        write_case(&mut body, "all documents", &name, 0.0, &end);
+    }
     for path in &receipt.circumstances.changed_inputs {
         tests += 1;
         errors += 1;

@@ -18,12 +18,14 @@
 //! | [`provenance`] | hashes, stamps, the machine: facts without judgement |
 //! | [`opened`] | a model file on its way into a command |
 //! | [`document`] | a model file in pieces that can be edited and written again |
+//! | [`fixture`] | committed inputs, made again from a seed |
 //! | [`observation`] | plain data, the only thing that crosses from running to comparing |
 //! | [`case`] | what is to be compared, and how much of it |
 //! | [`isolation`] | foreign code in a process of its own, and what became of it |
 //! | [`reference`] | live references: found, opened in processes of their own, told apart |
 //! | [`coverage`] | what was to be compared, and what was |
 //! | [`metrics`] | how far apart two rows of numbers are |
+//! | [`statistics`] | what is said about many positions at once |
 //! | [`tolerance`] | the closed ladder of what is demanded, each rung with its reason |
 //! | [`compare`] | two observations into findings, pure |
 //! | [`ledger`] | divergences that are known, each with a reason and a bound |
@@ -37,13 +39,13 @@
 //! | [`campaign`] | many cases, of which one death costs one |
 //! | [`report`] | a receipt as a table |
 //! | [`junit`] | a receipt as JUnit XML |
-//! | [`fixture`] | committed inputs, made again from a seed |
 //! | [`tokenizing`] | whether two tokenizers say the same, down to the smallest text where not |
 //! | [`attribute`] | one module swapped alone, and what it does to the logits |
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`lint`] | the mistakes that real model files have |
 //! | [`norm_gate`] | rulesets for the statistics of norms |
 //! | [`power`] | faults planted one at a time, and whether the comparison notices |
+//! | [`calibrate`] | how far apart lanes without a fault are |
 //! | [`chat`] | a model's own chat template |
 //! | [`command`] | one file per command |
 //! | [`cli`] | the command tree |
@@ -51,6 +53,7 @@
 
 pub mod atomic;
 pub mod attribute;
+pub mod calibrate;
 pub mod campaign;
 pub mod case;
 pub mod chat;
@@ -84,6 +87,7 @@ pub mod receipt;
 pub mod reference;
 pub mod report;
 pub mod runner;
+pub mod statistics;
 pub mod suite;
 pub mod tokenizing;
 pub mod tolerance;

@@ -4,7 +4,11 @@
 //! NaN that every `distance > limit` lets pass.
 #![forbid(unsafe_code)]
 
+mod ulps;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::ulps::{UlpHistogram, ulps};
 
 /// Differences of logits below this are summed as such.
 const NEAR: f64 = 0.5;
@@ -99,17 +103,6 @@ pub fn divergence(theirs: &[f32], ours: &[f32]) -> Option<f64> {
     };
     // The exact value is never negative; what rounding leaves below zero is zero.
     Some(kl.max(0.0))
-}
-
-/// How many representable values lie between two numbers, one step for the next one; none if one
-/// of them is NaN.
-pub fn ulps([a, b]: [f32; 2]) -> Option<u64> {
-    // Negative numbers count downwards from zero, so that the order of bits is that of values.
-    let ordered = |v: f32| match v.is_sign_negative() {
-        true => -i64::from(v.to_bits() & 0x7fff_ffff),
-        false => i64::from(v.to_bits()),
-    };
-    (!a.is_nan() && !b.is_nan()).then(|| ordered(a).abs_diff(ordered(b)))
 }
 
 /// The index of the largest value; the lowest index wins a tie. None if there is no number.
@@ -244,14 +237,6 @@ mod tests {
         let a = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0];
         assert_eq!(top5_overlap(&a, &a), 5);
         assert_eq!(top5_overlap(&a, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 4);
-    }
-
-    #[test]
-    fn ulps_count_through_zero() {
-        assert_eq!(ulps([1.0, 1.0 + f32::EPSILON]), Some(1));
-        assert_eq!(ulps([-0.0, 0.0]), Some(0));
-        assert_eq!(ulps([-f32::from_bits(1), f32::from_bits(2)]), Some(3));
-        assert_eq!(ulps([f32::NAN, 0.0]), None);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 
 pub mod claims;
 pub mod diff;
+pub mod pooled;
 pub mod verify;
 pub mod witnesses;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation, Witness};
+pub use self::pooled::Pooled;
 use crate::case::{Case, Declared};
 use crate::compare::{Findings, GreedyFindings};
 use crate::coverage::Coverage;
@@ -90,11 +92,11 @@ pub struct Parity {
     pub status: Status,
     /// Whether a live reference took part.
     pub cpp_available: bool,
-    /// The smallest cosine at any judged position.
+    /// The smallest cosine at any position of which every bit is demanded.
     pub cosine_similarity: Option<f64>,
-    /// Judged greedy steps that came before any divergence, as a share.
+    /// Greedy steps of the same comparisons that came before any divergence, as a share.
     pub exact_match_rate: Option<f64>,
-    /// The earliest judged step at which a continuation parts.
+    /// The earliest of these steps at which a continuation parts.
     pub first_divergence_step: Option<usize>,
 }
 
@@ -173,6 +175,9 @@ pub struct Receipt {
     pub cases: Vec<CaseReceipt>,
     /// The cases that did not.
     pub failures: Vec<Failed>,
+    /// The lanes that are judged by distances, over all cases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pooled: Vec<Pooled>,
     /// When, where and how.
     pub circumstances: Circumstances,
     /// SHA-256 of this receipt with an empty seal. It notices edits, it does not prove origin.
@@ -193,14 +198,16 @@ impl Receipt {
             coverage += part;
         }
         coverage.cases.declared = asked;
+        let pooled = pooled::pool(&cases);
         let mut receipt = Receipt {
             schema_version: SCHEMA,
             validation: Validation::rust(),
             quant: common_quant(&cases),
-            parity: parity(&coverage, &cases, &failures, &circumstances),
+            parity: parity(&coverage, &cases, &failures, &pooled, &circumstances),
             coverage,
             cases,
             failures,
+            pooled,
             circumstances,
             seal: String::new(),
         };
@@ -227,6 +234,7 @@ fn parity(
     coverage: &Coverage,
     cases: &[CaseReceipt],
     failures: &[Failed],
+    pooled: &[Pooled],
     circumstances: &Circumstances,
 ) -> Parity {
     let floor = match coverage.is_complete() {
@@ -234,23 +242,26 @@ fn parity(
         false => Status::Incomplete,
     };
     let void = (!circumstances.changed_inputs.is_empty()).then_some(Status::Void);
+    let broken = pooled.iter().find(|lane| lane.broken.is_some());
+    let broken = broken.map(|_| Status::Divergence);
     let ends = cases.iter().map(|c| c.claims.status);
     let stale = (!circumstances.stale_entries.is_empty()).then_some(Status::StaleEntry);
     let ends = ends
         .chain(failures.iter().map(|f| f.status))
         .chain(void)
+        .chain(broken)
         .chain(stale);
     let pairs = cases
         .iter()
         .flat_map(|c| c.claims.comparisons.iter().zip(&c.measured));
-    let judged = pairs.filter(|(comparison, _)| comparison.is_judged());
-    let judged: Vec<&Findings> = judged.filter_map(|(_, m)| m.findings.as_ref()).collect();
-    let positions = judged
+    let exact = pairs.filter(|(comparison, _)| comparison.is_exact());
+    let exact: Vec<&Findings> = exact.filter_map(|(_, m)| m.findings.as_ref()).collect();
+    let positions = exact
         .iter()
         .flat_map(|f| &f.lanes)
         .flat_map(|l| &l.positions);
     let cosines: Option<Vec<f64>> = positions.map(|p| p.distance.cosine).collect();
-    let greedy = || judged.iter().map(|f| &f.greedy);
+    let greedy = || exact.iter().map(|f| &f.greedy);
     let parting = |g: &GreedyFindings| g.first_divergence.as_ref().map(|d| d.step);
     let steps: usize = greedy().map(|g| g.steps).sum();
     let equal: usize = greedy().map(|g| parting(g).unwrap_or(g.steps)).sum();

@@ -1,6 +1,7 @@
 //! A receipt as a person reads it. Pure: text out of data.
 #![forbid(unsafe_code)]
 
+mod lanes;
 mod live;
 
 use std::fmt::Write as _;
@@ -32,7 +33,7 @@ const HEADER: [&str; 15] = [
 /// Everything: one table, what needs words, the counts, the status.
 pub fn render(receipt: &Receipt) -> String {
     let mut rows = vec![HEADER.map(str::to_owned)];
-    let mut notes = Vec::new();
+    let mut notes = lanes::tensors(receipt);
     for case in &receipt.cases {
         for (comparison, measured) in case.claims.comparisons.iter().zip(&case.measured) {
             rows.extend(comparison_rows(
@@ -57,6 +58,7 @@ pub fn render(receipt: &Receipt) -> String {
     }
     let failed = |f: &crate::receipt::Failed| format!("{}: {}: {}", f.case, f.status, f.message);
     notes.extend(receipt.failures.iter().map(failed));
+    notes.extend(lanes::pooled(receipt));
     notes.extend(live::lines(receipt));
     let left_out = &receipt.circumstances.left_out;
     notes.extend(left_out.iter().map(|left| {
@@ -76,10 +78,13 @@ pub fn render(receipt: &Receipt) -> String {
             format!("{path} changed while it was in use: nothing in this receipt counts")
         }),
     );
-    let mut text = match rows.len() {
-        1 => String::new(),
-        _ => table(&rows),
-    };
+    let mut text = String::new();
+    for line in lanes::circumstances(receipt) {
+        text += &format!("{line}\n");
+    }
+    if rows.len() > 1 {
+        text += &table(&rows);
+    }
     for note in notes {
         text += &format!("{note}\n");
     }
@@ -92,6 +97,7 @@ pub fn summary(receipt: &Receipt) -> String {
     let count = |wanted: fn(&Comparison) -> bool| all().filter(|c| wanted(c)).count();
     let agree = count(|c| c.verdict == Verdict::Agree);
     let identical = count(|c| c.verdict == Verdict::Agree && c.logits_bit_identical);
+    let close = count(|c| c.verdict == Verdict::Agree && c.tolerance.is_measured());
     let diverge = count(|c| matches!(c.verdict, Verdict::Diverge { .. }));
     let measured = count(|c| c.verdict == Verdict::NotJudged);
     let skipped = all().count() - agree - diverge - measured;
@@ -103,10 +109,12 @@ pub fn summary(receipt: &Receipt) -> String {
         .coverage
         .named()
         .map(|(name, count)| format!("{name} {count}"));
+    let [values, equal] = exact_logits(receipt);
     let mut text = format!(
-        "\n{} case(s), {} comparisons: {agree} agree ({identical} of them bit-identical), \
-         {diverge} diverge,\n  {measured} with another arithmetic (distance reported, not \
-         judged), {skipped} skipped; {repeated}/{} repetitions bit-identical\n",
+        "\n{} case(s), {} comparisons: {agree} agree ({identical} of them bit-identical, {close} \
+         within a looser tier),\n  {diverge} diverge, {measured} not judged, {skipped} skipped; \
+         {repeated}/{} repetitions bit-identical\n\
+         where every bit is demanded: bit-identical {equal}/{values} logits\n",
         receipt.cases.len() + receipt.failures.len(),
         all().count(),
         repetitions().count(),
@@ -124,6 +132,18 @@ pub fn summary(receipt: &Receipt) -> String {
         };
     }
     text + &format!("status: {}\n", receipt.parity.status)
+}
+
+/// Logits of which every bit is demanded, and those that have them all.
+fn exact_logits(receipt: &Receipt) -> [usize; 2] {
+    let pairs = |case: &'_ CaseReceipt| {
+        let pairs = case.claims.comparisons.iter().zip(&case.measured);
+        let exact = pairs.filter(|(comparison, _)| comparison.is_exact());
+        let found = exact.filter_map(|(_, measured)| Some(measured.findings.as_ref()?.logits()));
+        found.collect::<Vec<_>>()
+    };
+    let all = receipt.cases.iter().flat_map(pairs);
+    all.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
 }
 
 fn comparison_rows(
@@ -162,10 +182,12 @@ fn comparison_rows(
 }
 
 fn lane_word(lane: &LaneFindings, comparison: &Comparison) -> String {
-    let identical = lane.positions.iter().all(|p| p.distance.is_bit_identical());
+    let identical = lane.is_bit_identical();
     match (&comparison.verdict, comparison.tolerance) {
         (Verdict::Agree, _) if identical => "bit-identical".into(),
-        (Verdict::NotJudged, Tolerance::OtherArithmetic) => comparison.reference.profile.clone(),
+        (Verdict::Agree | Verdict::NotJudged, tier) if tier != Tolerance::Exact => {
+            tier.name().into()
+        }
         (verdict, _) => verdict.word().into(),
     }
 }
@@ -250,11 +272,8 @@ fn note(
         return Some(text);
     };
     if let Some(difference) = &findings.nodes.first_difference {
-        let _ = write!(
-            text,
-            "\n  first differing value of a node: {}",
-            shown(difference)
-        );
+        let difference = shown(difference);
+        let _ = write!(text, "\n  first differing value of a node: {difference}");
     }
     for lane in &findings.lanes {
         if let Some(difference) = &lane.first_difference {

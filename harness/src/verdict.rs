@@ -6,12 +6,13 @@ use std::fmt;
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Findings, Incomparable, LaneFindings};
+use crate::compare::{Findings, Incomparable, LaneFindings, PositionFindings};
 use crate::coverage::Coverage;
 use crate::ledger::Bound;
-use crate::metrics::{self, Distance};
+use crate::metrics::Distance;
 use crate::observation::Lane;
-use crate::tolerance::{Limits, Tolerance};
+use crate::statistics::{Spread, Tail};
+use crate::tolerance::{Apart, Gates, Tolerance, book};
 
 /// The answer to one comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +20,8 @@ use crate::tolerance::{Limits, Tolerance};
 pub enum Verdict {
     /// Everything declared was compared and is within the tolerance.
     Agree,
-    /// Everything declared was compared; the arithmetic is another one, so nothing was judged
-    /// but the token ids and that every value is a number.
+    /// Everything declared was compared; no tier bounds the distance, so nothing was judged but
+    /// the token ids and that every value is a number.
     NotJudged,
     /// Something is outside the tolerance; this is the first such thing in the order of the pass.
     Diverge {
@@ -111,18 +112,18 @@ pub enum Divergence {
     GreedyText,
 }
 
-/// Judges findings against a tolerance.
-pub fn judge(findings: &Findings, coverage: &Coverage, tolerance: Tolerance) -> Verdict {
-    if let Some(first) = first_divergence(findings, tolerance) {
+/// Judges findings by what sets the two sides apart.
+pub fn judge(findings: &Findings, coverage: &Coverage, apart: Apart) -> Verdict {
+    if let Some(first) = first_divergence(findings, apart) {
         return Verdict::Diverge { first };
     }
     if !coverage.is_complete() {
         let missing = coverage.shortfall();
         return Verdict::Incomplete { missing };
     }
-    match tolerance {
-        Tolerance::OtherArithmetic => Verdict::NotJudged,
-        Tolerance::Exact | Tolerance::SameArithmetic => Verdict::Agree,
+    match apart.tier() {
+        Tolerance::OtherWeights => Verdict::NotJudged,
+        _ => Verdict::Agree,
     }
 }
 
@@ -182,53 +183,34 @@ impl fmt::Display for Divergence {
 }
 
 /// The first breach, in the order of the pass: ids, nodes, prefill, decode, continuation.
-fn first_divergence(findings: &Findings, tolerance: Tolerance) -> Option<Divergence> {
+fn first_divergence(findings: &Findings, apart: Apart) -> Option<Divergence> {
     if let Some(index) = findings.tokens.first_difference {
         return Some(Divergence::Tokens { index });
     }
     let node = findings.nodes.compared.iter().find_map(|node| {
-        let rule = broken_by_node(&node.distance, tolerance)?;
+        let rule = broken_by_node(&node.distance, apart)?;
         let key = node.key.clone();
         Some(Divergence::Node { key, rule })
     });
-    let lane = || {
-        findings
-            .lanes
-            .iter()
-            .find_map(|l| broken_by_lane(l, tolerance))
-    };
-    let greedy = || {
-        if tolerance == Tolerance::OtherArithmetic {
-            return None;
-        }
-        let parting = findings.greedy.first_divergence.as_ref();
-        let parting = parting.map(|d| Divergence::Greedy {
-            step: d.step,
-            tokens: d.tokens,
-        });
-        let silent = findings.greedy.steps == 0 || findings.greedy.text_equal;
-        parting.or((!silent).then_some(Divergence::GreedyText))
-    };
-    node.or_else(lane).or_else(greedy)
+    let lane = || findings.lanes.iter().find_map(|l| broken_by_lane(l, apart));
+    node.or_else(lane)
+        .or_else(|| broken_by_greedy(findings, apart))
 }
 
-fn broken_by_node(distance: &Distance, tolerance: Tolerance) -> Option<String> {
-    not_finite(distance).or_else(|| match (tolerance, tolerance.limits()) {
-        (Tolerance::Exact, _) if !distance.is_bit_identical() => Some("bits differ".into()),
-        (_, Some(limits)) => above("NMSE", distance.nmse, limits.nmse_max),
-        _ => None,
-    })
+/// Between two arithmetics the nodes of a free run say nothing alone: each has inherited what those
+/// before it made of their inputs. `trace` judges them one operation at a time.
+fn broken_by_node(distance: &Distance, apart: Apart) -> Option<String> {
+    let bits = apart.tier() == Tolerance::Exact && !distance.is_bit_identical();
+    not_finite(distance).or_else(|| bits.then(|| "bits differ".into()))
 }
 
-fn broken_by_lane(lane: &LaneFindings, tolerance: Tolerance) -> Option<Divergence> {
+fn broken_by_lane(lane: &LaneFindings, apart: Apart) -> Option<Divergence> {
+    let gates = book().gates(apart, lane.lane);
     let position = lane.positions.iter().find_map(|p| {
-        let limits = tolerance.limits();
-        let rule = not_finite(&p.distance).or_else(|| match (tolerance, limits) {
-            (Tolerance::Exact, _) if !p.distance.is_bit_identical() => Some("bits differ".into()),
-            (_, Some(_)) if !p.top1_equal => Some("another most likely token".into()),
-            (_, Some(limits)) => broken_by_row(&p.distance, limits),
-            _ => None,
-        })?;
+        let exact = apart.tier() == Tolerance::Exact && !p.distance.is_bit_identical();
+        let rule = not_finite(&p.distance)
+            .or_else(|| exact.then(|| "bits differ".into()))
+            .or_else(|| broken_by_flip(p, gates.as_ref()?))?;
         Some(Divergence::Logits {
             lane: lane.lane,
             position: p.position,
@@ -236,11 +218,7 @@ fn broken_by_lane(lane: &LaneFindings, tolerance: Tolerance) -> Option<Divergenc
         })
     });
     position.or_else(|| {
-        let limit = tolerance.limits()?.nmse_median_max;
-        let median = lane.nmse().and_then(|n| metrics::median(&n));
-        // A lane without positions has no median; that it is empty is the coverage's business.
-        median?;
-        let rule = above("median NMSE", median, limit)?;
+        let rule = broken_by_tail(lane, gates.as_ref()?)?;
         Some(Divergence::Lane {
             lane: lane.lane,
             rule,
@@ -248,17 +226,59 @@ fn broken_by_lane(lane: &LaneFindings, tolerance: Tolerance) -> Option<Divergenc
     })
 }
 
-fn broken_by_row(distance: &Distance, limits: Limits) -> Option<String> {
+/// Another most likely token is legal in a tie only.
+fn broken_by_flip(position: &PositionFindings, gates: &Gates) -> Option<String> {
     // Written so that "no number" breaks the rule.
-    above("NMSE", distance.nmse, limits.nmse_max).or_else(|| {
-        let close = distance.cosine.is_some_and(|c| c >= limits.cosine_min);
-        (!close).then(|| format!("cosine below {}", limits.cosine_min))
+    let tie = position.flip_gap.is_some_and(|gap| gap < gates.tie);
+    let breaks = !position.top1_equal && !tie;
+    breaks.then(|| {
+        format!(
+            "another most likely token, and no tie within {:.1e}",
+            gates.tie
+        )
     })
 }
 
-fn above(what: &str, found: Option<f64>, limit: f64) -> Option<String> {
+/// What a single document can break: its worst positions.
+fn broken_by_tail(lane: &LaneFindings, gates: &Gates) -> Option<String> {
+    if lane.positions.is_empty() {
+        return None; // the coverage says that the lane is empty
+    }
+    let name = Tail::of(lane.positions.len()).name();
+    let tail = |values: Option<Vec<f64>>| values.and_then(|v| Spread::of(&v)).map(|s| s.tail);
+    above(
+        &format!("NMSE, {name},"),
+        tail(lane.nmse()),
+        gates.nmse_tail,
+    )
+    .or_else(|| above(&format!("KLD, {name},"), tail(lane.kl()), gates.kld_tail))
+}
+
+fn broken_by_greedy(findings: &Findings, apart: Apart) -> Option<Divergence> {
+    let greedy = &findings.greedy;
+    let Some(parting) = &greedy.first_divergence else {
+        let silent = greedy.steps == 0 || greedy.text_equal;
+        let judged = apart.tier() != Tolerance::OtherWeights;
+        return (judged && !silent).then_some(Divergence::GreedyText);
+    };
+    let legal = match apart.tier() {
+        Tolerance::Exact => false,
+        Tolerance::OtherWeights => true,
+        // Recordings hold no logits of the continuation, so the tie is looked for in our own row.
+        _ => book()
+            .gates(apart, Lane::Decode)
+            .is_some_and(|gates| parting.gap.is_some_and(|gap| gap < gates.tie)),
+    };
+    (!legal).then_some(Divergence::Greedy {
+        step: parting.step,
+        tokens: parting.tokens,
+    })
+}
+
+/// The rule that `found` breaks, if it is above the limit or no number.
+pub fn above(what: &str, found: Option<f64>, limit: f64) -> Option<String> {
     let within = found.is_some_and(|f| f <= limit);
-    (!within).then(|| format!("{what} above {limit:e}"))
+    (!within).then(|| format!("{what} above {limit:.1e}"))
 }
 
 fn not_finite(distance: &Distance) -> Option<String> {

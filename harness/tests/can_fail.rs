@@ -15,6 +15,7 @@ use harness::receipt::{Receipt, Status};
 use harness::runner::scripted::Scripted;
 use harness::runner::{RunError, Runner, Subject, Task};
 use harness::suite::Suite;
+use harness::tolerance::Tolerance;
 use harness::verdict::{Divergence, Verdict};
 
 const CASE: &str = "b158-ishmael";
@@ -60,6 +61,14 @@ fn subject(edit: Edit) -> Box<dyn Subject> {
     Box::new(Scripted::new("subject", Shelf(suite()), edit))
 }
 
+/// The case without the recordings whose continuations part from ours: that is legal in a tie, and
+/// how close a choice was is the one thing that a subject made of recordings cannot tell.
+fn known_ties(case: &Case) -> Case {
+    let mut case = case.clone();
+    case.recordings.retain(|name| !name.ends_with("-fp16"));
+    case
+}
+
 /// Runs the cases whose name passes.
 fn examine(wanted: fn(&str) -> bool, edit: Edit) -> Receipt {
     let suite = suite();
@@ -67,7 +76,7 @@ fn examine(wanted: fn(&str) -> bool, edit: Edit) -> Receipt {
         .cases
         .iter()
         .filter(|case| wanted(&case.name))
-        .map(|case| (case.clone(), suite.folder.join(&case.model)))
+        .map(|case| (known_ties(case), suite.folder.join(&case.model)))
         .collect();
     let campaign = Campaign::new(suite, vec![subject(edit)], 1);
     campaign
@@ -145,7 +154,8 @@ fn an_unedited_copy_agrees_to_the_bit_and_covers_everything() {
         let same = &case.claims.comparisons[0];
         assert!(same.logits_bit_identical, "{}", case.claims.case);
         for other in &case.claims.comparisons[1..] {
-            assert_eq!(other.verdict, Verdict::NotJudged, "{}", other.reference);
+            assert_eq!(other.verdict, Verdict::Agree, "{}", other.reference);
+            assert_ne!(other.tolerance, Tolerance::Exact);
         }
     }
 }

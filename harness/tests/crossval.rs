@@ -126,14 +126,14 @@ fn claims_depend_on_neither_kernel_nor_threads() {
 /// The engine in one profile's arithmetic against the recordings of that profile, of which there
 /// is one for each of so many cases.
 #[track_caller]
-fn assert_agrees_to_the_bit(profile: Profile, recorded: usize, status: Status) {
+fn assert_agrees_to_the_bit(profile: Profile, recorded: usize) {
     let receipt = examine(Engine::new(Kernel::best(), 1).with_profile(profile), 1);
-    assert_eq!(receipt.parity.status, status);
+    assert_eq!(receipt.parity.status, Status::RustOnly);
     assert_eq!(receipt.cases.len(), answerable().len());
     let mut agreeing = 0;
     for case in &receipt.cases {
         let comparisons = case.claims.comparisons.iter();
-        for judged in comparisons.filter(|c| c.is_judged()) {
+        for judged in comparisons.filter(|c| c.is_exact()) {
             assert_eq!(judged.reference.profile, profile.name());
             assert!(judged.logits_bit_identical, "{}", case.claims.case);
             assert_ne!(
@@ -150,20 +150,17 @@ fn assert_agrees_to_the_bit(profile: Profile, recorded: usize, status: Status) {
 
 #[test]
 fn in_the_arithmetic_of_an_avx2_build_its_recordings_agree_to_the_bit() {
-    assert_agrees_to_the_bit(Profile::GgmlAvx2, 15, Status::RustOnly);
+    assert_agrees_to_the_bit(Profile::GgmlAvx2, 15);
 }
-
-// Only some of the cases were recorded on aarch64, and a run that judges the others by nothing is
-// not complete.
 
 #[test]
 fn in_the_arithmetic_of_a_neon_build_its_recordings_agree_to_the_bit() {
-    assert_agrees_to_the_bit(Profile::GgmlNeon, 5, Status::Incomplete);
+    assert_agrees_to_the_bit(Profile::GgmlNeon, 5);
 }
 
 #[test]
 fn in_the_arithmetic_of_a_neon_build_with_halves_its_recordings_agree_to_the_bit() {
-    assert_agrees_to_the_bit(Profile::GgmlNeonFp16, 5, Status::Incomplete);
+    assert_agrees_to_the_bit(Profile::GgmlNeonFp16, 5);
 }
 
 fn harness(arguments: &[&str]) -> Output {

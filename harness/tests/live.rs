@@ -135,7 +135,15 @@ fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
         "--json",
         &json,
     ];
-    assert_ends(&crossval(&asked), 0, &["live ik", "-wide", "status: ok"]);
+    let told = [
+        "live ik",
+        "ik: ik-",
+        "it has the I2_S weights as F32",
+        "t2-other-activations",
+        "ulp ",
+        "status: ok",
+    ];
+    assert_ends(&crossval(&asked), 0, &told);
     let bytes = std::fs::read(&json).expect("written");
     let receipt: Value = serde_json::from_slice(&bytes).expect("JSON");
     let nmse = "/cases/0/measured/2/findings/lanes/0/positions/3/distance/nmse";
@@ -145,6 +153,22 @@ fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
         .expect("measured");
     // The distance of activations rounded to eight bits: neither equal nor anything like wrong.
     assert!((1e-7..1e-3).contains(&nmse), "{nmse}");
+}
+
+#[test]
+fn a_reference_has_the_floors_of_the_engine_in_its_arithmetic() {
+    if reference().is_none() {
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["calibrate", "--reference", "bitnet-portable"])
+        .args(["--documents", "2", "--length", "12"])
+        .output();
+    let told = [
+        "and bitnet-portable: 2 of 2 documents bit-identical",
+        "and bitnet-portable again, 1 thread: 2 of 2 documents bit-identical",
+    ];
+    assert_ends(&output.expect("the program starts"), 0, &told);
 }
 
 #[test]

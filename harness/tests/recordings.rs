@@ -12,7 +12,7 @@ use harness::observation::Lane;
 use harness::provenance::Input;
 use harness::runner::{Runner, Task};
 use harness::suite::Suite;
-use harness::tolerance::Tolerance;
+use harness::tolerance;
 use harness::verdict::{Verdict, judge};
 
 fn suite() -> Suite {
@@ -137,7 +137,7 @@ fn a_recording_cannot_confirm_itself() {
 }
 
 #[test]
-fn another_arithmetic_is_measured_in_full_but_never_called_agreement() {
+fn another_arithmetic_is_within_its_own_tier_and_never_equal() {
     let mut suite = suite();
     let findings = between(&mut suite, "mar2026-b158-avx512", "mar2026-b158-avx2");
     let shared = suite.cases.iter().filter(|c| c.name.starts_with("b158-"));
@@ -145,9 +145,15 @@ fn another_arithmetic_is_measured_in_full_but_never_called_agreement() {
         let findings = findings.expect("two witnesses");
         let coverage = findings.coverage(case.declared());
         assert!(coverage.is_complete(), "{}", coverage.shortfall());
-        let verdict = judge(&findings, &coverage, Tolerance::OtherArithmetic);
-        assert_eq!(verdict, Verdict::NotJudged);
-        let exact = judge(&findings, &coverage, Tolerance::Exact);
+        assert_eq!(
+            judge(&findings, &coverage, tolerance::Apart::Order),
+            Verdict::Agree
+        );
+        assert_eq!(
+            judge(&findings, &coverage, tolerance::Apart::Unknown),
+            Verdict::NotJudged
+        );
+        let exact = judge(&findings, &coverage, tolerance::Apart::Nothing);
         assert!(matches!(exact, Verdict::Diverge { .. }), "{exact}");
     }
 }

@@ -278,7 +278,7 @@ fn an_edited_receipt_is_refuted_even_when_its_seal_is_made_again() {
         ("/parity/cpp_available".to_owned(), json!(true)),
         ("/parity/cosine_similarity".to_owned(), json!(0.5)),
         (format!("{comparison}/verdict"), json!("not_judged")),
-        (format!("{comparison}/tolerance"), json!("other-arithmetic")),
+        (format!("{comparison}/tolerance"), json!("t3-other-weights")),
         (format!("{comparison}/coverage/nodes/declared"), json!(0)),
         (format!("{comparison}/reference/fingerprint"), json!("0")),
         (format!("{position}/distance/bit_equal"), json!(1000)),

@@ -81,7 +81,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     flavor: Option<Flavor>,
 
-    /// Order of the float operations; references of another one are then measured, not judged
+    /// Order of the float operations; references of another one are then judged by distances
     /// [default: for each reference its own, as far as it is known]
     #[arg(long, value_name = "NAME", value_parser = profile)]
     profile: Option<Profile>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::power::trial::Bench;
+use crate::power::trial::{Bench, LOOSER};
 use crate::power::{self, Effect, Fault, Outcome, clean};
 use crate::suite::Suite;
 use crate::{atomic, output, progress};
@@ -126,19 +126,30 @@ fn render(outcomes: &[Outcome], clean_runs: usize, alarms: &[String]) -> String 
     let numeric = count(|o| o.expected_node.is_some());
     text.push_str(&format!(
         "\n{} of {} faults caught, {} of {numeric} faults of numbers located; the usual gate \
-         (cosine > 0.99 on the last position) misses {}, \
-         the tolerance for small roundings {}\n{} alarms in {clean_runs} clean runs\n",
+         (cosine > 0.99 on the last position) misses {}\n\
+         judged by distances instead of bits, {}\n{} alarms in {clean_runs} clean runs\n",
         count(|o| o.caught),
         outcomes.len(),
         count(|o| o.located == Some(true)),
         count(|o| o.usual_gate_would_miss),
-        count(|o| o.tolerance_would_miss),
+        looser(outcomes),
         alarms.len(),
     ));
     alarms
         .iter()
         .for_each(|alarm| text.push_str(&format!("ALARM {alarm}\n")));
     text
+}
+
+/// What each looser tier alone would have missed.
+fn looser(outcomes: &[Outcome]) -> String {
+    let told = LOOSER.map(|apart| {
+        let tier = apart.tier();
+        let missed = |o: &&Outcome| o.tiers_would_miss.contains(&tier);
+        let missed = outcomes.iter().filter(missed).count();
+        format!("{} would have missed {missed}", tier.name())
+    });
+    told.join(", ")
 }
 
 fn line(outcome: &Outcome) -> String {

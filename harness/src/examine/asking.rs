@@ -8,7 +8,7 @@ use crate::compare::{Incomparable, compare};
 use crate::isolation::{Death, Kind};
 use crate::observation::{Identity, Observation};
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
-use crate::tolerance::Tolerance;
+use crate::tolerance::Apart;
 use crate::verdict::{Verdict, judge};
 
 /// Steps of the continuation that are computed again: a difference between two runs of the same
@@ -61,7 +61,7 @@ impl Asked {
             let verdict = match again {
                 Err(error) => return Some(unrepeated(identity, error)),
                 Ok(again) => match compare(case, first, again) {
-                    Ok(found) => judge(&found, &found.coverage(declared), Tolerance::Exact),
+                    Ok(found) => judge(&found, &found.coverage(declared), Apart::Nothing),
                     Err(why) => Verdict::Incomparable { why },
                 },
             };

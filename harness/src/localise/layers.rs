@@ -11,7 +11,7 @@ use super::gap::Gap;
 use super::passes::Passes;
 use crate::exit::Failure;
 use crate::observation::TracedNode;
-use crate::tolerance::Tolerance;
+use crate::tolerance::book;
 use crate::tolerance::local::Rung;
 
 /// How the search went.
@@ -86,15 +86,10 @@ fn probe<'r>(
         let gap = Gap::between(&theirs.values, &ours.values);
         bad |= match rung {
             Rung::Bits => !gap.is_nothing(),
-            _ => gap.nmse.is_none_or(|nmse| nmse > far()),
+            _ => gap
+                .nmse
+                .is_none_or(|nmse| nmse > book().operation.layer_nmse),
         };
     }
     Ok(bad)
-}
-
-/// Between two arithmetics every layer differs; bad is what lies beyond the distance at which one
-/// arithmetic's single positions are let pass.
-fn far() -> f64 {
-    let limits = Tolerance::SameArithmetic.limits();
-    limits.map_or(0.0, |limits| limits.nmse_max)
 }

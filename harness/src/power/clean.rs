@@ -15,7 +15,7 @@ use crate::provenance::Input;
 use crate::runner::engine::Engine;
 use crate::runner::{Runner, Task};
 use crate::suite::Suite;
-use crate::tolerance::Tolerance;
+use crate::tolerance::Apart;
 use crate::verdict::{Verdict, judge};
 
 /// Steps of the continuation of a prompt nobody recorded.
@@ -160,7 +160,7 @@ fn alarm(case: &Case, theirs: &Observation, ours: &Observation) -> Option<Verdic
     let verdict = match compare(case, theirs, ours) {
         Ok(findings) => {
             let coverage: Coverage = findings.coverage(case.declared());
-            judge(&findings, &coverage, Tolerance::Exact)
+            judge(&findings, &coverage, Apart::Nothing)
         }
         Err(why) => Verdict::Incomparable { why },
     };

@@ -13,22 +13,25 @@ use super::effect::Effect;
 use super::scene::{Act, Meddling, NOTHING, Planted as Acting, Scene};
 use super::{Fault, Means};
 use crate::case::Case;
-use crate::compare::{Incomparable, compare};
+use crate::compare::{Findings, Incomparable, compare};
 use crate::document::Document;
 use crate::exit::Failure;
 use crate::observation::{Identity, Observation};
 use crate::provenance::Input;
 use crate::receipt::Comparison;
+use crate::receipt::pooled::broken_rule;
 use crate::runner::engine::{Way, encode, look};
 use crate::runner::{RunError, Runner, Task};
 use crate::suite::Suite;
-use crate::tolerance::Tolerance;
+use crate::tolerance::{Apart, Tolerance, book};
 use crate::verdict::{Divergence, Verdict};
 
 /// The arithmetic the faults are planted in: that of the recordings they are judged by.
 const PROFILE: Profile = Profile::GgmlAvx512;
 /// What the usual gate asks of the last position.
 const USUAL_COSINE: f64 = 0.99;
+/// What the lanes of the looser tiers are set apart by.
+pub const LOOSER: [Apart; 3] = [Apart::Order, Apart::Path, Apart::Ik];
 
 /// What became of one fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,8 +52,8 @@ pub struct Outcome {
     pub case: String,
     /// How large it was there.
     pub effect: Effect,
-    /// Whether a tolerance for small roundings would have let it pass.
-    pub tolerance_would_miss: bool,
+    /// The tiers that would have let it pass, had the comparison been judged by them.
+    pub tiers_would_miss: Vec<Tolerance>,
     /// Whether "cosine above 0.99 on the last position" would have let it pass.
     pub usual_gate_would_miss: bool,
 }
@@ -172,19 +175,12 @@ impl Bench {
         let found = compare(case, theirs, ours);
         let found = found.map_err(|why| Verdict::Incomparable { why });
         let found = found.as_ref().map_err(Clone::clone);
-        let under = |tolerance| {
+        let under = |apart| {
             let who = theirs.identity.clone();
             let profile = ours.identity.profile.as_str();
-            Comparison::conclude(
-                who,
-                false,
-                profile,
-                tolerance,
-                case.declared(),
-                found.clone(),
-            )
+            Comparison::conclude(who, false, profile, apart, case.declared(), found.clone())
         };
-        let comparison = under(Tolerance::Exact);
+        let comparison = under(Apart::Nothing);
         let caught = comparison.verdict != Verdict::Agree;
         let mut first_node = comparison.first_differing_node;
         if caught && first_node.is_none() && fault.expected_node.is_some() {
@@ -201,7 +197,12 @@ impl Bench {
             expected_node: fault.expected_node,
             first_node,
             case: case.name.clone(),
-            tolerance_would_miss: under(Tolerance::SameArithmetic).verdict == Verdict::Agree,
+            tiers_would_miss: LOOSER
+                .into_iter()
+                .filter(|&apart| under(apart).verdict == Verdict::Agree)
+                .filter(|&apart| !found.as_ref().is_ok_and(|f| breaks_together(f, apart)))
+                .map(Apart::tier)
+                .collect(),
             usual_gate_would_miss: effect.cosine_last.is_some_and(|c| c > USUAL_COSINE),
             effect,
         })
@@ -323,9 +324,17 @@ fn refused(fault: &Fault, case: &Case, why: &str) -> Outcome {
         first_node: None,
         case: case.name.clone(),
         effect: Effect::default(),
-        tolerance_would_miss: false,
+        tiers_would_miss: Vec::new(),
         usual_gate_would_miss: false,
     }
+}
+
+/// Whether even the rules for all documents together are broken, by this one alone.
+fn breaks_together(found: &Findings, apart: Apart) -> bool {
+    found.lanes.iter().any(|lane| {
+        let gates = book().gates(apart, lane.lane);
+        gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())
+    })
 }
 
 /// Which part of the comparison spoke first.

@@ -10,7 +10,7 @@ use crate::coverage::{Count, Coverage};
 use crate::exit::Exit;
 use crate::ledger::Bound;
 use crate::observation::Identity;
-use crate::tolerance::Tolerance;
+use crate::tolerance::{Apart, Tolerance};
 use crate::verdict::{Verdict, judge};
 
 /// What a case or a run comes to.
@@ -202,7 +202,7 @@ impl Comparison {
         reference: Identity,
         live: bool,
         profile: &str,
-        tolerance: Tolerance,
+        apart: Apart,
         declared: Declared,
         findings: Result<&Findings, Verdict>,
     ) -> Self {
@@ -210,7 +210,7 @@ impl Comparison {
             reference,
             live,
             profile: profile.to_owned(),
-            tolerance,
+            tolerance: apart.tier(),
             verdict: Verdict::NotJudged,
             logits_bit_identical: false,
             nodes_bit_identical: None,
@@ -230,7 +230,7 @@ impl Comparison {
             }
         };
         comparison.coverage = findings.coverage(declared);
-        comparison.verdict = judge(findings, &comparison.coverage, tolerance);
+        comparison.verdict = judge(findings, &comparison.coverage, apart);
         let rows = || findings.lanes.iter().flat_map(|l| &l.positions);
         let nodes = &findings.nodes;
         comparison.logits_bit_identical =
@@ -262,7 +262,12 @@ impl Comparison {
 
     /// Whether anything but ids and finiteness is demanded.
     pub fn is_judged(&self) -> bool {
-        self.tolerance != Tolerance::OtherArithmetic && !self.is_declined()
+        self.tolerance != Tolerance::OtherWeights && !self.is_declined()
+    }
+
+    /// Whether every bit is demanded.
+    pub fn is_exact(&self) -> bool {
+        self.tolerance == Tolerance::Exact && !self.is_declined()
     }
 
     /// Whether the reference answered.

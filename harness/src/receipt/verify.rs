@@ -8,7 +8,7 @@ use crate::provenance::Input;
 use crate::receipt::diff::differences;
 use crate::runner::Runner;
 use crate::suite::Suite;
-use crate::tolerance::Tolerance;
+use crate::tolerance::Apart;
 use crate::verdict::Verdict;
 
 /// What the checks came to.
@@ -162,6 +162,10 @@ impl Verification {
                 &format!("{what}: token ids"),
                 recording.tokens == claims.tokens,
             );
+            // In another arithmetic a tie may have ended otherwise.
+            if !comparison.is_exact() {
+                return;
+            }
             // The receipt holds the continuation in the engine's own arithmetic only.
             if comparison.profile != claims.engine.identity.profile {
                 let profile = &comparison.profile;
@@ -183,7 +187,7 @@ fn foreign_graph(comparison: &Comparison, case: &Case) -> bool {
         nodes: 0,
         ..case.declared()
     };
-    comparison.live && !comparison.is_judged() && comparison.coverage.declared() == declared
+    comparison.live && !comparison.is_exact() && comparison.coverage.declared() == declared
 }
 
 /// Draws the conclusions of one case again from its findings, in place.
@@ -197,8 +201,8 @@ fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
             "{with} was compared in {profile}, which is neither side's"
         ));
     }
-    let of = |c: &Comparison| Tolerance::between(&c.reference.profile, &c.profile);
-    let exact = |_: &Comparison| Tolerance::Exact;
+    let of = |c: &Comparison| Apart::profiles(&c.reference.profile, &c.profile);
+    let exact = |_: &Comparison| Apart::Nothing;
     let comparisons = claims.comparisons.iter_mut().map(|c| (of(c), c));
     let repetitions = claims.repetitions.iter_mut().map(|c| (exact(c), c));
     let controls = claims.controls.iter_mut().map(|c| (exact(c), c));
@@ -214,8 +218,8 @@ fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
     if case.measured.len() != all.len() {
         return Err("comparisons and numbers do not pair".into());
     }
-    for ((tolerance, comparison), measured) in all.into_iter().zip(&case.measured) {
-        again(comparison, measured, tolerance)?;
+    for ((apart, comparison), measured) in all.into_iter().zip(&case.measured) {
+        again(comparison, measured, apart)?;
     }
     claims.conclude();
     Ok(())
@@ -234,7 +238,7 @@ fn is_possible(findings: &Findings) -> bool {
 fn again(
     comparison: &mut Comparison,
     measured: &super::Measured,
-    tolerance: Tolerance,
+    apart: Apart,
 ) -> Result<(), String> {
     let with = &comparison.reference.name;
     if measured.with != *with {
@@ -266,7 +270,7 @@ fn again(
         comparison.reference.clone(),
         comparison.live,
         &comparison.profile,
-        tolerance,
+        apart,
         comparison.coverage.declared(),
         findings,
     );

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::Claims;
-use crate::tolerance::Tolerance;
 use crate::verdict::Verdict;
 
 /// How the engine is called among the witnesses.
@@ -12,7 +11,7 @@ const ENGINE: &str = "the engine";
 
 /// One sentence for each arithmetic in which somebody disagrees with somebody.
 pub fn sentences(claims: &Claims) -> Vec<String> {
-    let judged = claims.comparisons.iter().filter(|c| c.is_judged());
+    let judged = claims.comparisons.iter().filter(|c| c.is_exact());
     let profiles: BTreeSet<&str> = judged.map(|c| &c.profile[..]).collect();
     let sentence = |profile: &str| {
         let group = Group::of(claims, profile);
@@ -42,7 +41,7 @@ impl<'a> Group<'a> {
                 Verdict::Diverge { .. } => false,
                 _ => return None,
             };
-            let here = with.profile == profile && with.tolerance != Tolerance::OtherArithmetic;
+            let here = with.profile == profile && with.is_exact();
             here.then_some(Relation {
                 between: [name, &with.reference.name],
                 agree,

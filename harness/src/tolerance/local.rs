@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use super::book;
+
 /// How equal one operation's two results have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,15 +36,12 @@ impl Rung {
         }
     }
 
-    /// The largest difference of any element, in units of the node's root mean square. A sum of n
-    /// terms may lose n roundings at worst and loses about √n of them. The recorded builds reach
-    /// 9e-7 in another order and 5e-3 in half precision, both in the logits. An error of substance
-    /// in a single element is far beyond either.
+    /// The largest difference of any element, in units of the node's root mean square.
     pub fn peak_max(self) -> f64 {
         match self {
             Rung::Bits => 0.0,
-            Rung::OtherOrder => 1e-5,
-            Rung::HalfSums => 2e-2,
+            Rung::OtherOrder => book().operation.other_order,
+            Rung::HalfSums => book().operation.half_sums,
         }
     }
 }

@@ -1,0 +1,245 @@
+//! `harness calibrate`: how far apart lanes without a fault are, beside what is on record.
+#![forbid(unsafe_code)]
+
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use engine::Model;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use engine::session::OpenOptions;
+use serde::Serialize;
+
+use crate::calibrate::documents::{self, Extent};
+use crate::calibrate::floors::{self, Fresh};
+use crate::calibrate::{Calibration, Equal, measure, written};
+use crate::case::Case;
+use crate::exit::{Exit, Failure};
+use crate::isolation::Limits;
+use crate::observation::Identity;
+use crate::provenance::Input;
+use crate::runner::Runner;
+use crate::runner::engine::Engine;
+use crate::suite::Suite;
+use crate::tolerance::book::{FILE, Measured, book};
+use crate::{atomic, flags, output, progress, reference, tolerance};
+
+const HELP: &str = "\
+Examples:
+  harness calibrate
+  harness calibrate --reference bitnet --reference bitnet-portable --reference ik --reference llama
+  harness calibrate --reference bitnet --reference ik --reference llama --write
+  harness calibrate --table README.md
+
+The model writes the texts itself, from a seed. Each is read by the engine in every arithmetic it
+knows, and by the references named. Witnesses of one arithmetic must have the same bits; the
+distances of the others are the floors, and a gate of the ladder is a multiple of its floor. Exit 1
+if bits differ within one arithmetic, or if a floor exceeds the gate on record.";
+
+/// Measure the floors that the tolerances stand on
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The model [default: the fixtures' own of architecture bitnet]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Ask this C++ reference as well; may be given several times [default: what BITNET_CPP_DIR
+    /// names, if it is set]
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Vec<String>,
+
+    /// Texts
+    #[arg(long, value_name = "N", default_value = "24", value_parser = flags::positive)]
+    documents: usize,
+
+    /// Tokens of each
+    #[arg(long, value_name = "N", default_value = "300", value_parser = flags::positive)]
+    length: usize,
+
+    /// Seed of the first text
+    #[arg(long, value_name = "N", default_value = "1")]
+    seed: u64,
+
+    /// Seconds a reference may take for one text
+    #[arg(long, value_name = "N", default_value = "120")]
+    patience: u64,
+
+    /// Put the floors on record, with the date; every kind of lane must have been measured
+    #[arg(long)]
+    write: bool,
+
+    /// The file on record [default: harness/tolerances.toml beside the fixtures]
+    #[arg(long, value_name = "FILE")]
+    tolerances: Option<PathBuf>,
+
+    /// Measure nothing; put the ladder as it is compiled in into the table of this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["write", "reference", "model"])]
+    table: Option<PathBuf>,
+
+    /// Write what was measured here as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Report<'a> {
+    measured: &'a Measured,
+    floors: &'a [Fresh],
+    equal: &'a [Equal],
+    unmeasured: Vec<tolerance::Apart>,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    if let Some(file) = &args.table {
+        return put_table(file);
+    }
+    let folder = Suite::find()?;
+    let own = || folder.join("moby-tiny/moby-tiny-bitnet.gguf");
+    let path = args.model.clone().unwrap_or_else(own);
+    let (input, _) = Input::read(&path)?;
+    let mut witnesses = witnesses(&args)?;
+    let cases = write_texts(&args, &path)?;
+    let bar = progress::bar((cases.len() * witnesses.len()) as u64, "observations");
+    let calibration = measure(&cases, &input, &mut witnesses, || bar.inc(1))?;
+    bar.finish_and_clear();
+    input.still_holds()?;
+
+    let fresh = floors::fresh(&calibration, book())?;
+    let measured = circumstances(&args, &input, &calibration);
+    output::put(table::render(&fresh, &calibration.equal).as_bytes())?;
+    if let Some(file) = &args.json {
+        let report = Report {
+            measured: &measured,
+            floors: &fresh,
+            equal: &calibration.equal,
+            unmeasured: floors::unmeasured(&fresh),
+        };
+        let text = serde_json::to_string_pretty(&report).map_err(Failure::environment)?;
+        atomic::write(file, (text + "\n").as_bytes()).map_err(Failure::environment)?;
+    }
+    let differ = calibration.equal.iter().any(|e| !e.holds());
+    if args.write && !differ {
+        let beside = || folder.join("../harness").join(FILE);
+        let file = args.tolerances.clone().unwrap_or_else(beside);
+        record(&file, &measured, &fresh)?;
+        return Ok(Exit::Agrees);
+    }
+    let exceeds = fresh.iter().any(|f| f.exceeds.is_some());
+    Ok(match differ || exceeds {
+        true => Exit::Diverges,
+        false => Exit::Agrees,
+    })
+}
+
+/// The engine in every arithmetic, every reference, and the first of these twice.
+fn witnesses(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
+    let engine = |profile| Engine::new(Kernel::best(), 1).with_profile(profile);
+    // The one for CPUs with bfloat16 products differs in weights of that type only.
+    let profiles = Profile::ALL.into_iter();
+    let engines = profiles
+        .filter(|p| *p != Profile::GgmlAvx512Bf16)
+        .map(engine);
+    let mut all: Vec<Box<dyn Runner>> = engines.map(|e| Box::new(e) as Box<dyn Runner>).collect();
+    let limits = Limits {
+        patience: Duration::from_secs(args.patience),
+        ..Limits::default()
+    };
+    let live = reference::open(&args.reference, limits)?;
+    all.extend(asked(live));
+    Ok(all)
+}
+
+#[cfg(unix)]
+fn asked(live: Vec<reference::Reference>) -> Vec<Box<dyn Runner>> {
+    use crate::runner::reference::Observing;
+    let live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
+    let again = live.first().map(|first| first.again(1));
+    let all = live.into_iter().chain(again);
+    all.map(|one| Box::new(one) as Box<dyn Runner>).collect()
+}
+
+#[cfg(not(unix))]
+fn asked(_: Vec<reference::Reference>) -> Vec<Box<dyn Runner>> {
+    Vec::new()
+}
+
+fn write_texts(args: &Args, path: &Path) -> Result<Vec<Case>, Failure> {
+    let model = Model::open(path, &OpenOptions::default())?;
+    let extent = Extent {
+        documents: args.documents,
+        length: args.length,
+        seed: args.seed,
+    };
+    let bar = progress::bar(args.documents as u64, "texts");
+    let cases = documents::write(&model, &name(path), extent, || bar.inc(1));
+    bar.finish_and_clear();
+    cases
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measured {
+    let mut command = "harness calibrate".to_owned();
+    for reference in &args.reference {
+        command += &format!(" --reference {}", name(Path::new(reference)));
+    }
+    for (flag, value, usual) in [
+        ("documents", args.documents as u64, 24),
+        ("length", args.length as u64, 300),
+        ("seed", args.seed, 1),
+    ] {
+        if value != usual {
+            command += &format!(" --{flag} {value}");
+        }
+    }
+    let shown = |who: &Identity| {
+        let print = who.fingerprint.get(..16).unwrap_or(&who.fingerprint);
+        format!("{} ({}) {print}", who.name, who.profile)
+    };
+    Measured {
+        date: written::today(),
+        model: name(&model.path),
+        model_sha256: model.sha256.clone(),
+        documents: args.documents,
+        command,
+        witnesses: calibration.witnesses.iter().map(shown).collect(),
+    }
+}
+
+/// Floors of one day and one model stand together or not at all.
+fn record(file: &Path, measured: &Measured, fresh: &[Fresh]) -> Result<(), Failure> {
+    if let [missing, ..] = &floors::unmeasured(fresh)[..] {
+        return Err(Failure {
+            exit: Exit::Incomplete,
+            message: format!(
+                "nothing is written: {} was not measured; name a reference of that kind",
+                missing.words()
+            ),
+        });
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::environment(format!("{}: {e}", file.display())))?;
+    let floors: Vec<_> = fresh.iter().map(|f| f.floor.clone()).collect();
+    let text = written::rewritten(&text, measured, &floors)?;
+    atomic::write(file, text.as_bytes()).map_err(Failure::environment)
+}
+
+fn put_table(file: &Path) -> Result<Exit, Failure> {
+    let here = |e: std::io::Error| Failure::environment(format!("{}: {e}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(here)?;
+    let table = tolerance::table::markdown(book());
+    let text = tolerance::table::replaced(&text, &table).ok_or_else(|| {
+        let (begin, end) = (tolerance::table::BEGIN, tolerance::table::END);
+        Failure::input(format!("{} has no lines {begin} and {end}", file.display()))
+    })?;
+    atomic::write(file, text.as_bytes()).map_err(Failure::environment)?;
+    Ok(Exit::Agrees)
+}
