@@ -22,7 +22,7 @@ struct Function {
     recorded: u64,
 }
 
-const FUNCTIONS: [Function; 5] = [
+const FUNCTIONS: [Function; 6] = [
     Function {
         name: "sin",
         ours: |n| libm::sin(single(n)),
@@ -62,6 +62,14 @@ const FUNCTIONS: [Function; 5] = [
         sample: pairs,
         all: 1 << 30,
         recorded: 0x654c_a372_39ef_d80c,
+    },
+    Function {
+        name: "pow of ends",
+        ours: |n| end_pair(n, libm::pow),
+        platform: |n| end_pair(n, f32::powf),
+        sample: || (0..END_PAIRS).collect(),
+        all: END_PAIRS,
+        recorded: 0x47fb_1b72_2e29_b51d,
     },
 ];
 
@@ -144,6 +152,37 @@ fn pair(number: u64, function: fn(f32, f32) -> f32) -> f32 {
     };
     let y = sized(y, 25).copysign(f32::from_bits(y as u32));
     function(sized(x, 40), y)
+}
+
+/// Where pow has its own rules, whole numbers odd and even among them; all in both signs.
+const ENDS: [f32; 16] = [
+    0.0,
+    1e-45,
+    f32::MIN_POSITIVE,
+    0.5,
+    0.999_999_94,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    8_388_609.0,
+    16_777_215.0,
+    16_777_216.0,
+    16_777_218.0,
+    f32::MAX,
+    f32::INFINITY,
+    f32::NAN,
+];
+const END_PAIRS: u64 = 4 * (ENDS.len() * ENDS.len()) as u64;
+
+/// A function of two singles, of the pair of ends with that number.
+fn end_pair(number: u64, function: fn(f32, f32) -> f32) -> f32 {
+    let signed = |index: u64| {
+        let end = ENDS[(index / 2) as usize % ENDS.len()];
+        if index.is_multiple_of(2) { end } else { -end }
+    };
+    let ends = 2 * ENDS.len() as u64;
+    function(signed(number % ends), signed(number / ends))
 }
 
 /// The finalising mix of SplitMix64: unrelated numbers from consecutive ones.

@@ -6,14 +6,13 @@
 //! computed. Compared with glibc 2.36 on all 2³² arguments, no bit of `sin`, `cos` and `exp`
 //! differs.
 //!
-//! On x86-64 glibc picks code with fused multiply-add where the CPU has it, as every CPU does that
-//! runs the reference. Without it 12 results of `sin`, 22 of `cos` and 2 of `exp` are others. They
-//! all come from reducing the argument; [`reduced`] fuses there without the instruction, and the
-//! polynomials may then be computed either way. `pow` is fused throughout, with `f64::mul_add`:
-//! where the CPU cannot, that is slow and the same, and `pow` is called once per model.
+//! On x86-64 glibc picks code with fused multiply-add where the CPU has it, and the recordings were
+//! made on such CPUs. Without it 12 results of `sin`, 22 of `cos` and 2 of `exp` are others. They
+//! all come from reducing the argument; `reduced` fuses there without the instruction, and the
+//! polynomials may then be computed either way. `pow` is fused throughout, with `f64::mul_add`,
+//! which is slow where it is no instruction: `pow` is called once per model.
 //!
-//! glibc 2.28 to 2.42 compute by this method. On aarch64 it differs from x86-64 in two arguments
-//! of `exp`, hence [`exp_aarch64`].
+//! On aarch64 glibc differs from itself on x86-64 in two results of `exp`: hence [`exp_aarch64`].
 #![forbid(unsafe_code)]
 
 mod angle;

@@ -29,6 +29,7 @@ pub fn cos(x: f32) -> f32 {
 #[inline]
 fn sine_ahead(x: f32, ahead: i32) -> f32 {
     let (turns, rest) = match x.abs() {
+        // Less than half a quarter turn.
         0.0..0.75 => (0, f64::from(x)),
         0.75..FAR => reduce(x),
         FAR..=f32::MAX => reduce_far(x),
