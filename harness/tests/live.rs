@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
+use harness::isolation::{Ended, Kind, Limits, Reply, Request};
+use harness::reference::Reference;
+use harness::runner::reference::rewritten::write_iq2_bn;
+use harness::suite::Suite;
 use serde_json::Value;
 
 const CASE: &str = "bitnet-white-whale";
@@ -120,10 +124,8 @@ fn fixtures_with(folder: &Folder, shelf: &Path) -> String {
 
 #[test]
 fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse("ik").expect("a known name");
-    if let Err(why) = prepare(&asked, &cache, Missing::Refuse, &mut |_| ()) {
-        return println!("SKIPPED: {why}");
+    if ik().is_none() {
+        return;
     }
     let folder = Folder::new("ik");
     let json = folder.path("receipt.json");
@@ -153,6 +155,110 @@ fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
         .expect("measured");
     // The distance of activations rounded to eight bits: neither equal nor anything like wrong.
     assert!((1e-7..1e-3).contains(&nmse), "{nmse}");
+}
+
+/// `ik`, if it is built.
+fn ik() -> Option<Prepared> {
+    let cache = Cache::from_environment().expect("there is a place for a cache");
+    let asked = Asked::parse("ik").expect("a known name");
+    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
+    if let Err(why) = &found {
+        println!("SKIPPED: {why}");
+    }
+    found.ok()
+}
+
+#[test]
+fn rows_wide_enough_are_asked_about_in_a_type_of_the_librarys_own() {
+    if ik().is_none() {
+        return;
+    }
+    let folder = Folder::new("iq2bn");
+    let json = folder.path("receipt.json");
+    let cases = ["--case", "wide-ahab", "--case", "b158-white-whale"];
+    let output = crossval(&[&["--reference", "ik", "--json", &json][..], &cases].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for words in [
+        "ik-iq2bn declined b158-white-whale: rows of 256",
+        "live ik-iq2bn (crates.io ik-llama-cpp-sys 0.1.7): 1 of 2 cases answered",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in:\n{said}");
+    }
+    let bytes = std::fs::read(&json).expect("written");
+    let receipt: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let cases = receipt["cases"].as_array().expect("a list");
+    let wide = cases.iter().find(|c| c["claims"]["case"] == "wide-ahab");
+    let wide = wide.expect("examined");
+    let lanes = ["ik-avx512-wide", "ik-avx512-iq2bn"].map(|profile| {
+        let comparisons = wide["claims"]["comparisons"].as_array().expect("a list");
+        let found = comparisons.iter().position(|c| {
+            let name = c["reference"]["profile"].as_str().expect("a name");
+            name.rsplit('-').next() == profile.rsplit('-').next()
+        });
+        let nmse = "/findings/lanes/0/positions/5/distance/nmse";
+        let measured = &wide["measured"][found.expect("asked")];
+        measured
+            .pointer(nmse)
+            .and_then(Value::as_f64)
+            .expect("measured")
+    });
+    // Two ways to round activations: neither equal to ours nor to each other.
+    assert!(
+        lanes.iter().all(|nmse| (1e-6..1e-2).contains(nmse)),
+        "{lanes:?}"
+    );
+    assert_ne!(lanes[0], lanes[1]);
+    let controls = wide["claims"]["controls"].as_array().expect("a list");
+    assert!(
+        controls.iter().all(|c| c["verdict"] == "agree"),
+        "{controls:?}"
+    );
+}
+
+#[test]
+fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
+    let Some(prepared) = ik() else {
+        return;
+    };
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_harness"));
+    let launch = harness::reference::launch(program, prepared.tree.root);
+    let ik = Reference::open("ik", Limits::default(), launch).expect("it says hello");
+    let folder = Folder::new("narrow");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let suite = Suite::open(&fixtures).expect("the committed fixtures are sound");
+    let case = suite
+        .cases
+        .into_iter()
+        .find(|case| case.name == "b158-white-whale");
+    let mut case = case.expect("listed");
+    case.nodes = 0;
+    let narrow = PathBuf::from(folder.path("narrow.gguf"));
+    let request = Request::Observe {
+        model: narrow.clone(),
+        threads: 1,
+        case: case.clone(),
+    };
+    let from = fixtures.join(&case.model);
+    let ended = write_iq2_bn(&ik, &from, &narrow, 4 << 20).and_then(|()| {
+        let last = |reply| matches!(reply, Reply::Answer(_)).then_some(());
+        ik.worker()?.ask(&request, &[], |reply, _| Ok(last(reply)))
+    });
+    let Err(Ended::Died(death)) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(death.kind, Kind::Crashed, "{death}");
+    let assertion = death.assertion.expect("it said why");
+    assert!(
+        assertion.contains("GGML_ASSERT(k >= 8*QK_IQ1BN) failed"),
+        "{assertion}"
+    );
+    // Writing the file went well: it is the product that dies, which only asking shows.
+    assert_eq!(death.phase, "prefill of the prompt");
+    let words = death.last_words;
+    assert!(
+        !words.contains("Inferior"),
+        "a debugger was let in: {words}"
+    );
 }
 
 #[test]
