@@ -102,6 +102,14 @@ impl Case {
             greedy_steps: self.greedy_steps,
         }
     }
+
+    /// The same for somebody whose graph has no node in common with ours.
+    pub fn declared_without_nodes(&self) -> Declared {
+        Declared {
+            nodes: 0,
+            ..self.declared()
+        }
+    }
 }
 
 fn one() -> usize {

@@ -127,10 +127,7 @@ impl<'a> Pairs<'a> {
         let declared = match &found {
             Err(Verdict::Declined { .. }) if optional => Default::default(),
             _ if theirs.shows_nodes => case.declared(),
-            _ => Declared {
-                nodes: 0,
-                ..case.declared()
-            },
+            _ => case.declared_without_nodes(),
         };
         let mut comparison = Comparison::conclude(
             theirs.identity.clone(),

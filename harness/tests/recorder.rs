@@ -102,33 +102,28 @@ fn portions_are_part_of_a_recordings_name_and_conditions() {
     const SPLIT: &str = "bitnet-random-llama-ubatch-7";
     let (shelf, suite, memory) = (Shelf::new("portions"), suite(), Memory::default());
     let case = |name: &str| suite.cases.iter().find(|c| c.name == name).expect("listed");
-    for (name, source) in [
-        ("llama-ahab", "bitnet-random-llama"),
-        ("llama-portions", SPLIT),
-    ] {
-        let case = case(name);
-        let (model, _) = Input::read(&suite.folder.join(&case.model)).expect("a fixture");
+    let mut split = case("llama-portions").clone();
+    split.threads = 2;
+    let (model, _) = Input::read(&suite.folder.join(&split.model)).expect("a fixture");
+    let model = &model;
+    for (case, source) in [(case("llama-ahab"), "bitnet-random-llama"), (&split, SPLIT)] {
         let source = Box::new(suite.recordings[source].clone());
-        let seen = Recorder::new(source, memory.clone()).observe(Task {
-            case,
-            model: &model,
-        });
+        let seen = Recorder::new(source, memory.clone()).observe(Task { case, model });
         seen.expect("recorded");
     }
     let names = memory.write(&shelf.0, &reference(), |_| true);
     let names = names.expect("a temporary folder");
     assert_eq!(names, ["again-random-llama-ubatch-7", "again-random-llama"]);
     let list = checksums(&shelf.0.join("checksums.txt")).expect("written");
-    let mut split = Recorded::open(&shelf.0, &names[0], &list).expect("sound");
-    let conditions = &split.manifest().conditions;
+    let mut read = Recorded::open(&shelf.0, &names[0], &list).expect("sound");
+    let conditions = &read.manifest().conditions;
     assert_eq!((conditions.ubatch, conditions.threads), (7, 2));
     // In other portions the same prompt has other bits, which nobody recorded.
-    let mut whole = case("llama-portions").clone();
+    let mut whole = split.clone();
     whole.ubatch = 512;
-    let (model, _) = Input::read(&suite.folder.join(&whole.model)).expect("a fixture");
-    let refused = split.observe(Task {
+    let refused = read.observe(Task {
         case: &whole,
-        model: &model,
+        model,
     });
     let refused = refused.expect_err("another arithmetic").to_string();
     assert!(refused.contains("in ubatches of 7"), "{refused}");

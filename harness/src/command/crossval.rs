@@ -32,6 +32,10 @@ Examples:
 A live reference runs in a process of its own, is first compared with itself, and then judged in its
 own arithmetic. What died, hung, declined or said nonsense is in the table and on the receipt.
 
+One that cannot multiply I2_S is asked about the same weights as F32. Where their rows are wide
+enough ik is asked once more, as ik-iq2bn, about weights it wrote in a type of its own. Cases that
+nobody has recorded are left out, and counted, unless a reference that answers them is asked.
+
 Environment:
   CROSSVAL_GGUF   the model, where neither --model nor --case is given
   BITNET_CPP_DIR  a live C++ reference; without it recordings stand in (rust-only)";

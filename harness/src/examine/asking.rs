@@ -96,10 +96,7 @@ pub fn expected(reference: &dyn Runner, case: &Case) -> Declared {
     match (promised, reference.shows_nodes()) {
         (false, _) => Declared::default(),
         (true, true) => case.declared(),
-        (true, false) => Declared {
-            nodes: 0,
-            ..case.declared()
-        },
+        (true, false) => case.declared_without_nodes(),
     }
 }
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{CaseReceipt, Claims, Comparison, Receipt, SCHEMA};
-use crate::case::{Case, Declared};
+use crate::case::Case;
 use crate::compare::Findings;
 use crate::provenance::Input;
 use crate::receipt::diff::differences;
@@ -183,10 +183,7 @@ impl Verification {
 /// A live reference of another arithmetic may have a graph of its own, whose nodes have no
 /// counterpart; everything else is asked of it like of everybody.
 fn foreign_graph(comparison: &Comparison, case: &Case) -> bool {
-    let declared = Declared {
-        nodes: 0,
-        ..case.declared()
-    };
+    let declared = case.declared_without_nodes();
     comparison.live && !comparison.is_exact() && comparison.coverage.declared() == declared
 }
 
