@@ -9,7 +9,9 @@
 
 mod attention;
 pub mod clean;
+pub mod crew;
 mod effect;
+pub mod gate;
 mod layer;
 mod product;
 mod reading;
@@ -125,6 +127,14 @@ impl Fault {
     /// The same fault in another model.
     const fn on(self, model: &'static str) -> Self {
         Fault { model, ..self }
+    }
+
+    /// What it does to the values of a pass, if that is where it is planted.
+    fn acts(&self) -> Option<[Act; 2]> {
+        match self.means {
+            Means::Values(acts) => Some(acts),
+            _ => None,
+        }
     }
 }
 

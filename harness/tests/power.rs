@@ -5,9 +5,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+
+use harness::power::clean::{self, Alarm, Run};
 use harness::power::trial::Bench;
-use harness::power::{self, Outcome, clean};
+use harness::power::{self, Fault, Outcome, crew};
 use harness::suite::Suite;
 use serde_json::json;
 
@@ -31,8 +36,8 @@ fn every_fault_is_caught_and_located() {
     assert!(names.len() >= 40, "{}", names.len());
 
     let bench = Bench::new(suite());
-    let attempt = |fault| bench.attempt(fault).expect("the fault can be planted");
-    let outcomes: Vec<Outcome> = catalogue.into_iter().map(attempt).collect();
+    let outcomes = crew::each(catalogue.len(), |i| bench.attempt(catalogue[i]));
+    let outcomes = outcomes.expect("every fault can be planted");
     let unsettled: Vec<&Outcome> = outcomes.iter().filter(|o| !o.is_settled()).collect();
     assert!(unsettled.is_empty(), "{unsettled:#?}");
 
@@ -59,16 +64,77 @@ fn a_change_that_changes_nothing_is_not_caught() {
     for placebo in power::PLACEBOS {
         let outcome = bench.attempt(placebo).expect("planted");
         assert!(!outcome.caught && !outcome.is_settled(), "{outcome:#?}");
-        assert_eq!(outcome.effect.bit_equal_share, Some(1.0));
-        assert_eq!((outcome.by, outcome.first_node), (None, None));
+        let effect = outcome.effect;
+        assert!(effect.logits > 0 && effect.bit_equal == effect.logits);
+        assert_eq!((outcome.by, effect.first_node), (None, None));
+        let gates = power::gate::GATES.iter().map(|gate| gate.name);
+        assert!(gates.eq(effect.passes), "every gate lets it pass");
     }
 }
 
 #[test]
 fn the_engine_without_a_fault_raises_no_alarm() {
-    let mut runs = 0;
-    let alarms = clean::alarms(&suite(), CLEAN_RUNS, || runs += 1).expect("it runs");
-    assert_eq!((runs, alarms), (CLEAN_RUNS, Vec::new()));
+    let suite = suite();
+    let done = AtomicUsize::new(0);
+    let count = || {
+        done.fetch_add(1, Ordering::Relaxed);
+    };
+    let alarms = clean::alarms(&suite, &clean::plan(&suite, CLEAN_RUNS), &|_| None, &count);
+    assert_eq!(alarms.expect("it runs"), []);
+    assert_eq!(done.into_inner(), CLEAN_RUNS);
+}
+
+/// No alarm means something only where one would ring: the smallest fault that shows in logits is
+/// smuggled into every fifth run, whatever kernel, split or recording it has.
+#[test]
+fn an_alarm_rings_in_exactly_the_runs_a_fault_is_smuggled_into() {
+    let suite = suite();
+    let runs = clean::plan(&suite, CLEAN_RUNS);
+    let small = fault("norm-sum-in-f32");
+    let smuggled = |run: usize| (run % 5 == 2).then_some(small);
+    let alarms = clean::alarms(&suite, &runs, &smuggled, &|| ()).expect("it runs");
+    let rung: Vec<usize> = alarms.iter().map(|alarm: &Alarm| alarm.run).collect();
+    let faulty: Vec<usize> = (0..CLEAN_RUNS)
+        .filter(|&run| smuggled(run).is_some())
+        .collect();
+    assert_eq!(rung, faulty);
+    let recorded = |run: &&usize| runs[**run].recording.is_some();
+    let recorded = faulty.iter().filter(recorded).count();
+    assert!(0 < recorded && recorded < faulty.len(), "both kinds of run");
+    // What is not done to values cannot be smuggled in, and is not passed over in silence.
+    let file = fault("rope-base-10000");
+    let refused = clean::alarms(&suite, &runs[..1], &|_| Some(file), &|| ());
+    assert!(refused.expect_err("a file").message.contains("rope-base"));
+}
+
+#[test]
+fn no_two_clean_runs_are_alike() {
+    let suite = suite();
+    let runs = clean::plan(&suite, 1000);
+    assert_eq!(runs, clean::plan(&suite, 1000), "the same plan every time");
+    let kinds = |part: fn(&Run) -> String| -> usize {
+        runs.iter().map(part).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!(kinds(|run| format!("{run:?}")), 1000);
+    assert_eq!(
+        kinds(|run| run.kernel.name().into()),
+        Kernel::available().len()
+    );
+    assert_eq!(kinds(|run| run.profile.name().into()), Profile::ALL.len());
+    assert_eq!(kinds(|run| run.threads.to_string()), 3);
+    assert!(kinds(|run| run.ubatch.to_string()) > 30);
+    let prompts = kinds(|run| format!("{} {:?}", run.case, run.letters));
+    assert!(prompts > 500, "{prompts}");
+    // Every recording whose arithmetic the engine has is among them, in each way there is.
+    let recordings = suite.cases.iter().map(|case| case.recordings.len());
+    let ways = Kernel::available().len() + 2;
+    let recorded = runs.iter().filter(|run| run.recording.is_some()).count();
+    assert_eq!(recorded, recordings.sum::<usize>() * ways);
+}
+
+fn fault(name: &str) -> &'static Fault {
+    let mut catalogue = power::catalogue().into_iter();
+    catalogue.find(|fault| fault.name == name).expect("known")
 }
 
 #[test]
@@ -99,17 +165,23 @@ fn the_program_tells_what_became_of_a_fault() {
         ("/faults/0/caught", json!(true)),
         ("/faults/0/located", json!(true)),
         ("/faults/0/expected_node", json!("Qcur-0|ROPE#0")),
-        ("/faults/0/usual_gate_would_miss", json!(true)),
+        ("/faults/0/effect/first_node", json!("Qcur-0|ROPE#0")),
         ("/clean_runs", json!(2)),
         ("/alarms", json!(0)),
     ] {
         assert_eq!(report.pointer(pointer), Some(&expected), "{pointer}");
     }
-    let share = report.pointer("/faults/0/effect/bit_equal_share");
-    assert!(
-        share.and_then(|s| s.as_f64()).is_some_and(|s| s < 1.0),
-        "{share:?}"
-    );
+    let keys = |pointer: &str| -> Vec<String> {
+        let object = report.pointer(pointer).and_then(|value| value.as_object());
+        object.expect("an object").keys().cloned().collect()
+    };
+    assert_eq!(keys(""), ["alarms", "clean_runs", "faults"]);
+    let of_a_fault = ["by", "caught", "effect", "expected_node", "located", "name"];
+    assert_eq!(keys("/faults/0"), of_a_fault);
+    let passes = report.pointer("/faults/0/effect/passes");
+    let passes = passes.and_then(|gates| gates.as_array()).expect("gates");
+    assert!(passes.contains(&json!("cosine > 0.99 at the last position")));
+    assert!(!passes.contains(&json!("every bit of the logits")));
 
     assert_eq!(harness(&["--fault", "no-such-fault"]).0, Some(2));
     let (code, listed) = harness(&["--list"]);

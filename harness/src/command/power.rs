@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::power::trial::{Bench, LOOSER};
-use crate::power::{self, Effect, Fault, Outcome, clean};
+use crate::power::clean::{self, Alarm};
+use crate::power::gate::{self, GATES};
+use crate::power::trial::Bench;
+use crate::power::{self, Fault, Outcome, crew};
 use crate::suite::Suite;
 use crate::{atomic, output, progress};
 
@@ -19,8 +21,12 @@ Examples:
 
 A fault of numbers must also be located: the first node that differs from the reference's trace
 must be the one it was planted in. A clean run is one whole comparison of the unmodified engine,
-with a recording or with itself on another kernel and number of threads; any verdict but
-`agree` is an alarm. Exit 1 if a fault is not caught or not located, or if there is an alarm.";
+with a recording or with itself on another kernel and number of threads, no two runs alike; any
+verdict but `agree` is an alarm. Exit 1 if a fault is not caught or not located, or if there is an
+alarm.
+
+Every fault is tried on every prompt of its model. The gates of the last table are the usual ones:
+each is asked about each prompt, prefill and decode apart, and one refusal counts as seen.";
 
 /// Plant known faults one at a time: is each caught, and located?
 #[derive(clap::Args)]
@@ -63,13 +69,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let suite = Suite::open(&args.fixtures.map_or_else(Suite::find, Ok)?)?;
     let bar = progress::bar((faults.len() + args.clean_runs) as u64, "comparisons");
-    let bench = Bench::new(suite.clone());
-    let attempt = |fault: &&Fault| {
+    let bench = Bench::new(suite.clone()).on_every_prompt();
+    let outcomes = crew::each(faults.len(), |i| {
+        let outcome = bench.attempt(faults[i]);
         bar.inc(1);
-        bench.attempt(fault)
-    };
-    let outcomes: Vec<Outcome> = faults.iter().map(attempt).collect::<Result<_, _>>()?;
-    let alarms = clean::alarms(&suite, args.clean_runs, || bar.inc(1))?;
+        outcome
+    })?;
+    let runs = clean::plan(&suite, args.clean_runs);
+    let alarms = clean::alarms(&suite, &runs, &|_| None, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let sound = alarms.is_empty() && outcomes.iter().all(Outcome::is_settled);
     output::put(render(&outcomes, args.clean_runs, &alarms).as_bytes())?;
@@ -104,9 +111,9 @@ fn list(faults: &[&Fault]) -> Result<Exit, Failure> {
     Ok(Exit::Agrees)
 }
 
-fn render(outcomes: &[Outcome], clean_runs: usize, alarms: &[String]) -> String {
+fn render(outcomes: &[Outcome], clean_runs: usize, alarms: &[Alarm]) -> String {
     let mut text = format!(
-        "{:<36}{:<7}{:<9}{:<34}{:>8}{:>8}{:>9}{:>12}{:>7}  {:<12}{}\n",
+        "{:<36}{:<7}{:<9}{:<34}{:>8}{:>8}{:>8}{:>12}{:>8}  {:<9}{}\n",
         "fault",
         "caught",
         "located",
@@ -116,71 +123,88 @@ fn render(outcomes: &[Outcome], clean_runs: usize, alarms: &[String]) -> String 
         "NMSE",
         "ULP",
         "equal",
-        "usual gate",
+        "gates",
         "first node"
     );
-    for outcome in outcomes {
-        text.push_str(&line(outcome));
-    }
-    let count = |wanted: fn(&&Outcome) -> bool| outcomes.iter().filter(wanted).count();
-    let numeric = count(|o| o.expected_node.is_some());
+    outcomes
+        .iter()
+        .for_each(|outcome| text.push_str(&line(outcome)));
+    let all: Vec<&Outcome> = outcomes.iter().collect();
+    let numeric: Vec<&Outcome> = outcomes
+        .iter()
+        .filter(|outcome| outcome.expected_node.is_some())
+        .collect();
+    let located = numeric.iter().filter(|o| o.located == Some(true)).count();
+    text.push_str(&gates(&all, &numeric));
     text.push_str(&format!(
-        "\n{} of {} faults caught, {} of {numeric} faults of numbers located; the usual gate \
-         (cosine > 0.99 on the last position) misses {}\n\
-         judged by distances instead of bits, {}\n{} alarms in {clean_runs} clean runs\n",
-        count(|o| o.caught),
-        outcomes.len(),
-        count(|o| o.located == Some(true)),
-        count(|o| o.usual_gate_would_miss),
-        looser(outcomes),
+        "{:<38}{:>14}{:>25}\n\n{} of {} faults caught, {located} of {} faults of numbers located\n\
+         {} alarms in {clean_runs} clean runs\n",
+        "crossval: ids, nodes, logits, coverage",
+        all.iter().filter(|o| o.caught).count(),
+        numeric.iter().filter(|o| o.caught).count(),
+        all.iter().filter(|o| o.caught).count(),
+        all.len(),
+        numeric.len(),
         alarms.len(),
     ));
-    alarms
-        .iter()
-        .for_each(|alarm| text.push_str(&format!("ALARM {alarm}\n")));
+    for Alarm { run, what } in alarms {
+        text.push_str(&format!("ALARM run {run}, {what}\n"));
+    }
     text
 }
 
-/// What each looser tier alone would have missed.
-fn looser(outcomes: &[Outcome]) -> String {
-    let told = LOOSER.map(|apart| {
-        let tier = apart.tier();
-        let missed = |o: &&Outcome| o.tiers_would_miss.contains(&tier);
-        let missed = outcomes.iter().filter(missed).count();
-        format!("{} would have missed {missed}", tier.name())
-    });
-    told.join(", ")
+/// How many faults the usual gates see.
+fn gates(all: &[&Outcome], numeric: &[&Outcome]) -> String {
+    let of = |faults: &[&Outcome], what| format!("of {} {what}", faults.len());
+    let mut text = format!(
+        "\n{:<38}{:>14}{:>25}\n",
+        "which gate sees how many",
+        of(all, "faults"),
+        of(numeric, "faults of numbers")
+    );
+    let counts = gate::seen(all).into_iter().zip(gate::seen(numeric));
+    for (number, (gate, (all, numeric))) in (1..).zip(GATES.iter().zip(counts)) {
+        let name = gate.name;
+        text.push_str(&format!("{number}  {name:<35}{all:>14}{numeric:>25}\n"));
+    }
+    text
 }
 
 fn line(outcome: &Outcome) -> String {
-    let Effect {
-        cosine_last,
-        kl_max,
-        nmse_max,
-        ulp_max,
-        bit_equal_share,
-    } = outcome.effect;
+    let effect = &outcome.effect;
     let short = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.0e}"));
     let located = match outcome.located {
         None => "-",
         Some(true) => "yes",
         Some(false) => "NO",
     };
+    let equal = match effect.logits {
+        0 => "-".into(),
+        all => format!("{:.1}%", 100.0 * effect.bit_equal as f64 / all as f64),
+    };
     format!(
-        "{:<36}{:<7}{located:<9}{:<34}{:>8}{:>8}{:>9}{:>12}{:>7}  {:<12}{}\n",
+        "{:<36}{:<7}{located:<9}{:<34}{:>8}{:>8}{:>8}{:>12}{equal:>8}  {:<9}{}\n",
         outcome.name,
         if outcome.caught { "yes" } else { "NO" },
         outcome.by.as_deref().unwrap_or("-"),
-        short(cosine_last.map(|c| 1.0 - c)),
-        short(kl_max),
-        short(nmse_max),
-        ulp_max.map_or("-".into(), |u| u.to_string()),
-        bit_equal_share.map_or("-".into(), |s| format!("{:.1}%", 100.0 * s)),
-        if outcome.usual_gate_would_miss {
-            "passes"
-        } else {
-            "fails"
-        },
-        outcome.first_node.as_deref().unwrap_or("-"),
+        short(effect.cosine_last.map(|c| 1.0 - c)),
+        short(effect.kl_max),
+        short(effect.nmse_max),
+        effect.ulp_max.map_or("-".into(), |u| u.to_string()),
+        seeing(outcome),
+        effect.first_node.as_deref().unwrap_or("-"),
     )
+}
+
+/// The numbers of the gates that see a fault, a dot for each that does not.
+fn seeing(outcome: &Outcome) -> String {
+    let sees = |(number, gate): (usize, &gate::Gate)| {
+        let passes = outcome.effect.passes.contains(&gate.name);
+        if passes {
+            ".".to_owned()
+        } else {
+            number.to_string()
+        }
+    };
+    (1..).zip(GATES).map(sees).collect()
 }

@@ -32,6 +32,7 @@ pub const FAULTS: &[Fault] = &[
         made(|s, at| masked(s, at, |_, _| usize::MAX)),
     ),
     numeric("softmax-without-max", SOFTMAX, made(softmax_without_max)),
+    numeric("softmax-with-the-c-library", SOFTMAX, made(plain_softmax)),
     numeric(
         "attention-scale-missing",
         SOFTMAX,
@@ -58,7 +59,25 @@ pub const FAULTS: &[Fault] = &[
             }
         }),
     ),
-    numeric("key-cache-in-f32", "kq-0|MUL_MAT#0", made(keys_in_f32)),
+    numeric(
+        "key-cache-in-f32",
+        "kq-0|MUL_MAT#0",
+        made(|s, at| keys_again(s, at, |key| key)),
+    ),
+    numeric(
+        "keys-summed-in-another-order",
+        "kq-0|MUL_MAT#0",
+        made(|s, at| keys_again(s, at, |key| widen_f16(round_f16(key)))),
+    ),
+    numeric(
+        "cache-off-by-one-slot",
+        "kq-0|MUL_MAT#0",
+        read(|s, at| {
+            if (at.name.as_str(), at.op) == ("Kcur", "ROPE") {
+                at.values.rotate_right(at.values.len() / s.tokens);
+            }
+        }),
+    ),
     numeric(
         "key-cache-in-bf16",
         "kq-0|MUL_MAT#0",
@@ -123,18 +142,29 @@ fn masked(scene: &Scene<'_>, at: At<'_>, visible: fn(usize, usize) -> usize) {
 }
 
 fn softmax_without_max(scene: &Scene<'_>, at: At<'_>) {
+    let scale = scene.config.attention_scale;
     over_rows(scene, at, |row, position| {
-        for (i, x) in row.iter_mut().enumerate() {
-            let seen = i <= position;
-            *x = if seen {
-                (*x * scene.config.attention_scale).exp()
-            } else {
-                0.0
-            };
-        }
-        let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|x| *x /= sum);
+        exponentials(row, position, scale, 0.0)
     });
+}
+
+/// The exponential of the platform, the sum in single floats.
+fn plain_softmax(scene: &Scene<'_>, at: At<'_>) {
+    let scale = scene.config.attention_scale;
+    over_rows(scene, at, |row, position| {
+        let max = row[..=position]
+            .iter()
+            .fold(f32::NEG_INFINITY, |m, x| m.max(x * scale));
+        exponentials(row, position, scale, max);
+    });
+}
+
+fn exponentials(row: &mut [f32], position: usize, scale: f32, max: f32) {
+    let (seen, hidden) = row.split_at_mut(position + 1);
+    seen.iter_mut().for_each(|x| *x = (*x * scale - max).exp());
+    let sum: f32 = seen.iter().sum();
+    seen.iter_mut().for_each(|x| *x /= sum);
+    hidden.fill(0.0);
 }
 
 /// Calls `again` with the products of every head and token, and the token's position.
@@ -183,8 +213,8 @@ fn swap_planes(values: &mut [f32]) {
     left[plane..].swap_with_slice(&mut right[..plane]);
 }
 
-/// The products once more with keys that were never rounded.
-fn keys_in_f32(scene: &Scene<'_>, at: At<'_>) {
+/// The products once more as those of single floats are made, with keys as the cache holds them.
+fn keys_again(scene: &Scene<'_>, at: At<'_>, cached: fn(f32) -> f32) {
     if at.name != "kq" {
         return;
     }
@@ -193,7 +223,7 @@ fn keys_in_f32(scene: &Scene<'_>, at: At<'_>) {
     let keys: Vec<[u8; 4]> = scene
         .keys(at.layer)
         .iter()
-        .map(|x| x.to_le_bytes())
+        .map(|x| cached(*x).to_le_bytes())
         .collect();
     let used = keys.len() / stride;
     let queries = scene.seen("Qcur");

@@ -1,18 +1,29 @@
 //! The engine without a fault, in every way it can compute: nothing may raise an alarm.
+//!
+//! What is to be run is planned first, so that it can be seen that no two runs are alike. A fault
+//! can be smuggled into a run, so that it can be seen that an alarm would ring.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
 
+use engine::Model;
+use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use engine::session::OpenOptions;
 
+use super::Fault;
+use super::crew;
+use super::scene::{Meddling, Planted, Scene};
 use crate::case::Case;
 use crate::compare::compare;
-use crate::coverage::Coverage;
 use crate::exit::Failure;
-use crate::observation::Observation;
+use crate::fixture::split_mix::SplitMix64;
+use crate::observation::{Identity, Observation};
 use crate::provenance::Input;
-use crate::runner::engine::Engine;
+use crate::runner::engine::{Through, Way, encode, look};
 use crate::runner::{Runner, Task};
 use crate::suite::Suite;
 use crate::tolerance::Apart;
@@ -20,149 +31,257 @@ use crate::verdict::{Verdict, judge};
 
 /// Steps of the continuation of a prompt nobody recorded.
 const STEPS: usize = 4;
-/// Splits of a prompt, each an arithmetic of its own.
-const UBATCHES: [usize; 6] = [512, 7, 1, 2, 16, 33];
+/// Letters of a prompt nobody recorded.
+const LETTERS: usize = 60;
+/// Decides the order of the recordings, and the prompts and ways nobody recorded.
+const SEED: u64 = 1851;
 
-/// Runs `count` clean comparisons and says which of them raised an alarm.
-///
-/// Every second one is a recorded case in one of the arithmetics there are recordings of, on some
-/// kernel, number of threads and any ubatch that holds the prompt. The others are the beginning
-/// of a recorded prompt, in ubatches of some size, computed twice on different kernels and
-/// numbers of threads. What is compared is everything `crossval` compares.
-pub fn alarms(suite: &Suite, count: usize, mut done: impl FnMut()) -> Result<Vec<String>, Failure> {
-    let mut alarms = Vec::new();
-    let recorded = || {
-        suite
-            .cases
-            .iter()
-            .filter(|case| !case.recordings.is_empty())
-    };
-    let models: BTreeSet<&String> = recorded().map(|case| &case.model).collect();
-    for (m, model) in models.iter().enumerate() {
-        let (input, _) = Input::read(&suite.folder.join(model))?;
-        let cases: Vec<&Case> = recorded().filter(|c| c.model == **model).collect();
-        let ways = Ways::new();
-        for i in (m..count).step_by(models.len()) {
-            let turn = i / models.len();
-            let case = cases[turn / 2 % cases.len()];
-            let alarm = match turn % 2 {
-                0 => ways.against_recording(suite, case, &input, turn / 2),
-                _ => ways.against_each_other(case, &input, turn / 2),
+/// One whole comparison of the engine: with a recording, or with itself on another kernel or
+/// number of threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Which case, by its place in the suite.
+    pub case: usize,
+    /// Which letters of its prompt.
+    pub letters: Range<usize>,
+    /// The order of float operations.
+    pub profile: Profile,
+    /// Tokens computed together at most.
+    pub ubatch: usize,
+    /// The inner loops.
+    pub kernel: Kernel,
+    /// Threads.
+    pub threads: usize,
+    /// The recording; without one the engine is its own measure, on its fastest kernel and one
+    /// thread.
+    pub recording: Option<String>,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Range { start, end } = self.letters;
+        let (profile, kernel) = (self.profile.name(), self.kernel.name());
+        let (ubatch, threads) = (self.ubatch, self.threads);
+        write!(f, "letters {start} to {end}, {profile} on {kernel}, ")?;
+        write!(f, "ubatches of {ubatch}, {threads} threads, ")?;
+        match &self.recording {
+            Some(name) => write!(f, "with {name}"),
+            None => write!(f, "with itself"),
+        }
+    }
+}
+
+/// So many runs, no two alike. Every second one is a recording in one of the ways it can be
+/// repeated, as long as there are any; the others are pieces of prompts that nobody recorded.
+pub fn plan(suite: &Suite, count: usize) -> Vec<Run> {
+    let mut dice = SplitMix64(SEED);
+    let recorded = recorded(suite);
+    let order = dice.order(recorded.len());
+    let mut recorded = order.into_iter().map(|i| recorded[i].clone());
+    let mut runs: Vec<Run> = Vec::with_capacity(count);
+    while runs.len() < count {
+        let recorded = match runs.len() % 2 {
+            0 => recorded.next(),
+            _ => None,
+        };
+        let run = recorded.unwrap_or_else(|| drawn(suite, &mut dice));
+        if !runs.contains(&run) {
+            runs.push(run);
+        }
+    }
+    runs
+}
+
+/// Every recording of every case: the fastest kernel on several numbers of threads, each other one
+/// once.
+fn recorded(suite: &Suite) -> Vec<Run> {
+    let best = [1, 2, 3].map(|threads| (Kernel::best(), threads));
+    let others = Kernel::available().into_iter();
+    let others = others.filter(|kernel| *kernel != Kernel::best());
+    let ways: Vec<(Kernel, usize)> = best.into_iter().chain(others.map(|k| (k, 2))).collect();
+    let mut runs = Vec::new();
+    for (number, case) in suite.cases.iter().enumerate() {
+        for name in &case.recordings {
+            let profile = suite.recordings[name].identity().profile;
+            let Some(profile) = Profile::from_name(&profile) else {
+                continue; // an arithmetic of its own, which the engine does not claim
             };
-            alarms.extend(alarm?.map(|verdict| format!("run {i}, {}: {verdict}", case.name)));
-            done();
+            runs.extend(ways.iter().map(|&(kernel, threads)| Run {
+                case: number,
+                letters: 0..case.prompt.chars().count(),
+                profile,
+                ubatch: case.ubatch,
+                kernel,
+                threads,
+                recording: Some(name.clone()),
+            }));
         }
     }
-    Ok(alarms)
+    runs
 }
 
-/// Engines on one model: every kernel, sharing what was opened.
-struct Ways {
-    engines: Vec<Engine>,
-}
-
-impl Ways {
-    fn new() -> Self {
-        let kernels = Kernel::available().into_iter().rev();
-        Ways {
-            engines: kernels.map(|kernel| Engine::new(kernel, 1)).collect(),
-        }
-    }
-
-    /// The fastest kernel does most of the work, the others take their turns.
-    fn engine(&self, turn: usize) -> &Engine {
-        let others = self.engines.len() - 1;
-        match (turn % 8, others) {
-            (7, 1..) => &self.engines[1 + turn / 8 % others],
-            _ => &self.engines[0],
-        }
-    }
-
-    fn against_recording(
-        &self,
-        suite: &Suite,
-        case: &Case,
-        input: &Input,
-        turn: usize,
-    ) -> Result<Option<Verdict>, Failure> {
-        let profile = [Profile::GgmlAvx512, Profile::GgmlAvx2][turn / 5 % 2];
-        let recordings = case.recordings.iter().map(|name| &suite.recordings[name]);
-        let mut same = recordings.filter(|r| r.identity().profile == profile.name());
-        let Some(recording) = same.next() else {
-            let message = format!("no recording of {} is {}", case.name, profile.name());
-            return Err(Failure::input(message));
-        };
-        let whole = case.tokens + turn % (case.context - case.tokens);
-        let case = &Case {
-            // One that splits the prompt is part of the arithmetic and stays what it was.
-            ubatch: if case.ubatch < case.tokens {
-                case.ubatch
-            } else {
-                whole
-            },
-            ..case.clone()
-        };
-        let task = Task { case, model: input };
-        let theirs = recording.clone().observe(task).map_err(Failure::input)?;
-        let engine = self.engine(turn).on_threads(1 + turn % 3);
-        let ours = engine
-            .with_profile(profile)
-            .observe(task)
-            .map_err(Failure::input)?;
-        Ok(alarm(case, &theirs, &ours))
-    }
-
-    fn against_each_other(
-        &self,
-        case: &Case,
-        input: &Input,
-        turn: usize,
-    ) -> Result<Option<Verdict>, Failure> {
-        let letters = case.prompt.chars().count();
-        let prompt = case
-            .prompt
-            .chars()
-            .take(1 + turn * 5 % letters.min(60))
-            .collect();
-        let mut case = Case {
-            prompt,
-            ubatch: UBATCHES[turn % UBATCHES.len()],
-            recordings: Vec::new(),
-            nodes: 0,
-            greedy_steps: STEPS,
-            ..case.clone()
-        };
-        let [one, other] = [
-            self.engines[0].on_threads(1),
-            self.engine(turn).on_threads(2),
-        ];
-        let tokens = one.tokenize(Task {
-            case: &case,
-            model: input,
-        });
-        case.tokens = tokens.map_err(Failure::input)?.len();
-        case.context = case.tokens + STEPS;
-        case.nodes = 1;
-        case.positions = (0..case.tokens).collect();
-        let task = Task {
-            case: &case,
-            model: input,
-        };
-        let [one, other] = [one, other].map(|mut engine| engine.observe(task));
-        let (one, other) = (one.map_err(Failure::input)?, other.map_err(Failure::input)?);
-        // Every node the one shows must be shown by the other.
-        case.nodes = one.trace.len();
-        Ok(alarm(&case, &one, &other))
-    }
-}
-
-fn alarm(case: &Case, theirs: &Observation, ours: &Observation) -> Option<Verdict> {
-    let verdict = match compare(case, theirs, ours) {
-        Ok(findings) => {
-            let coverage: Coverage = findings.coverage(case.declared());
-            judge(&findings, &coverage, Apart::Nothing)
-        }
-        Err(why) => Verdict::Incomparable { why },
+/// A piece of a prompt, in ubatches of some size. Slow kernels take their turns.
+fn drawn(suite: &Suite, dice: &mut SplitMix64) -> Run {
+    let case = dice.below(suite.cases.len());
+    let letters = suite.cases[case].prompt.chars().count();
+    let start = dice.below(letters);
+    let kernel = match dice.once_in(6) {
+        true => dice.pick(&Kernel::available()),
+        false => Kernel::best(),
     };
-    (verdict != Verdict::Agree).then_some(verdict)
+    Run {
+        case,
+        letters: start..start + 1 + dice.below(LETTERS.min(letters - start)),
+        profile: dice.pick(&Profile::ALL),
+        ubatch: 1 + dice.below(33),
+        kernel,
+        threads: 2 + dice.below(2),
+        recording: None,
+    }
+}
+
+/// A run that did not agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// Its number in the plan.
+    pub run: usize,
+    /// What was run, and what was said.
+    pub what: String,
+}
+
+/// Makes the runs and says which of them raised an alarm. `smuggled` names the fault to be planted
+/// in a run, of those that act on the values of a pass.
+pub fn alarms(
+    suite: &Suite,
+    runs: &[Run],
+    smuggled: &(dyn Fn(usize) -> Option<&'static Fault> + Sync),
+    done: &(dyn Fn() + Sync),
+) -> Result<Vec<Alarm>, Failure> {
+    let ways = Ways::open(suite)?;
+    let alarm = |run: usize| {
+        let verdict = ways.compare(&runs[run], smuggled(run))?;
+        done();
+        let case = &suite.cases[runs[run].case].name;
+        let what = format!("{case}, {}: {verdict}", runs[run]);
+        Ok((verdict != Verdict::Agree).then_some(Alarm { run, what }))
+    };
+    let alarms = crew::each(runs.len(), alarm)?;
+    Ok(alarms.into_iter().flatten().collect())
+}
+
+/// Every model, opened for every kernel.
+struct Ways<'s> {
+    suite: &'s Suite,
+    models: BTreeMap<(String, &'static str), (Input, Model)>,
+}
+
+impl<'s> Ways<'s> {
+    fn open(suite: &'s Suite) -> Result<Self, Failure> {
+        let mut models = BTreeMap::new();
+        for case in &suite.cases {
+            for kernel in Kernel::available() {
+                let name = (case.model.clone(), kernel.name());
+                if models.contains_key(&name) {
+                    continue;
+                }
+                let (input, _) = Input::read(&suite.folder.join(&case.model))?;
+                let options = OpenOptions {
+                    storage: Storage::Read,
+                    flavor: None,
+                    kernel: Some(kernel),
+                };
+                let model = Model::open(&input.path, &options)?;
+                models.insert(name, (input, model));
+            }
+        }
+        Ok(Ways { suite, models })
+    }
+
+    fn model(&self, case: &Case, kernel: Kernel) -> &(Input, Model) {
+        &self.models[&(case.model.clone(), kernel.name())]
+    }
+
+    fn compare(&self, run: &Run, fault: Option<&Fault>) -> Result<Verdict, Failure> {
+        let mut case = self.suite.cases[run.case].clone();
+        let theirs = match &run.recording {
+            Some(name) => {
+                let (input, _) = self.model(&case, run.kernel);
+                let task = Task {
+                    case: &case,
+                    model: input,
+                };
+                let recorded = self.suite.recordings[name].clone().observe(task);
+                recorded.map_err(Failure::input)?
+            }
+            None => {
+                self.cut(&mut case, run)?;
+                let measure = Run {
+                    kernel: Kernel::best(),
+                    threads: 1,
+                    ..run.clone()
+                };
+                let theirs = self.observe(&case, &measure, None)?;
+                // Every node the one shows must be shown by the other.
+                case.nodes = theirs.trace.len();
+                theirs
+            }
+        };
+        let ours = self.observe(&case, run, fault)?;
+        Ok(match compare(&case, &theirs, &ours) {
+            Ok(findings) => {
+                let coverage = findings.coverage(case.declared());
+                judge(&findings, &coverage, Apart::Nothing)
+            }
+            Err(why) => Verdict::Incomparable { why },
+        })
+    }
+
+    /// Turns a case into one about a piece of its prompt.
+    fn cut(&self, case: &mut Case, run: &Run) -> Result<(), Failure> {
+        let letters = case.prompt.chars();
+        let letters = letters.skip(run.letters.start).take(run.letters.len());
+        case.prompt = letters.collect();
+        case.ubatch = run.ubatch;
+        case.recordings = Vec::new();
+        case.greedy_steps = STEPS;
+        let (_, model) = self.model(case, run.kernel);
+        case.tokens = encode(model, case).map_err(Failure::input)?.len();
+        case.context = case.tokens + STEPS;
+        case.positions = (0..case.tokens).collect();
+        case.nodes = 1;
+        Ok(())
+    }
+
+    fn observe(
+        &self,
+        case: &Case,
+        run: &Run,
+        fault: Option<&Fault>,
+    ) -> Result<Observation, Failure> {
+        let (_, model) = self.model(case, run.kernel);
+        let tokens = encode(model, case).map_err(Failure::input)?;
+        let (kernel, threads) = (run.kernel.name(), run.threads);
+        let way = Way {
+            identity: Identity {
+                name: format!("engine {kernel} on {threads} threads"),
+                profile: run.profile.name().into(),
+                fingerprint: "clean".into(),
+            },
+            threads,
+            profile: run.profile,
+        };
+        let seen = match fault {
+            None => look(model, case, tokens, way, &|probe| Box::new(Through(probe))),
+            Some(fault) => {
+                let acts = fault.acts().ok_or_else(|| {
+                    Failure::input(format!("{} does not act on values", fault.name))
+                })?;
+                look(model, case, tokens, way, &|probe| {
+                    let scene = Scene::of(model, run.profile);
+                    Box::new(Meddling::new(Planted::new(scene, acts), probe))
+                })
+            }
+        };
+        seen.map_err(Failure::input)
+    }
 }

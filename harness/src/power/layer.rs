@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use engine::numerics::elementwise;
+use engine::numerics::half::{round_f16, widen_f16};
 
 use super::scene::{At, Scene};
 use super::{B158, Fault, made, numeric, read};
@@ -30,6 +31,27 @@ pub const FAULTS: &[Fault] = &[
     ),
     numeric("norm-over-the-whole-ubatch", NORM, made(over_the_ubatch)),
     numeric(
+        "norm-by-an-estimated-root",
+        NORM,
+        made(|s, at| normed(s, at, estimated_root)),
+    ),
+    numeric(
+        "norm-divided-by-the-padded-width",
+        NORM,
+        made(|s, at| normed(s, at, padded_width)),
+    ),
+    numeric(
+        "attn-sub-norm-missing",
+        "attn_sub_norm-0|MUL#0",
+        made(|s, at| instead(s, at, "attn_sub_norm", "kqv_out")),
+    ),
+    numeric(
+        "ffn-sub-norm-missing",
+        "ffn_sub_norm-0|MUL#0",
+        made(|s, at| instead(s, at, "ffn_sub_norm", "ffn_out")),
+    )
+    .on(B158),
+    numeric(
         "squared-relu-for-silu",
         SILU,
         made(|s, at| gate(s, at, "ffn_silu", squared_relu)),
@@ -45,6 +67,11 @@ pub const FAULTS: &[Fault] = &[
         made(|s, at| gate(s, at, "ffn_silu", plain_silu)),
     ),
     numeric(
+        "silu-from-a-table-of-halves",
+        SILU,
+        made(|s, at| gate(s, at, "ffn_silu", silu_of_halves)),
+    ),
+    numeric(
         "silu-for-squared-relu",
         RELU,
         made(|s, at| {
@@ -55,22 +82,13 @@ pub const FAULTS: &[Fault] = &[
     numeric(
         "relu-not-squared",
         "ffn_sqr(relu)-0|SQR#0",
-        made(|s, at| {
-            if at.name == "ffn_sqr(relu)" {
-                at.values.copy_from_slice(s.seen("ffn_relu"));
-            }
-        }),
+        made(|s, at| instead(s, at, "ffn_sqr(relu)", "ffn_relu")),
     )
     .on(B158),
     numeric(
         "residual-dropped",
         "ffn_inp-0|ADD#0",
-        made(|s, at| {
-            if at.name == "ffn_inp" {
-                at.values
-                    .copy_from_slice(s.last("attn_o_out", at.values.len()));
-            }
-        }),
+        made(|s, at| instead(s, at, "ffn_inp", "attn_o_out")),
     ),
     numeric(
         "residual-from-the-norm",
@@ -96,6 +114,27 @@ pub const FAULTS: &[Fault] = &[
         }),
     ),
     numeric(
+        "last-chunk-of-rows-not-computed",
+        "ffn_up-0|MUL_MAT#0",
+        made(|_, at| {
+            if at.name == "ffn_up" {
+                let rows = at.values.chunks_exact_mut(at.shape[1]);
+                rows.for_each(|row| row[at.shape[1] - 16..].fill(0.0));
+            }
+        }),
+    ),
+    numeric(
+        "batch-all-from-its-first-row",
+        "attn_o_out-0|MUL_MAT#0",
+        made(|_, at| {
+            if at.name == "attn_o_out" {
+                let (first, others) = at.values.split_at_mut(at.shape[1]);
+                let others = others.chunks_exact_mut(at.shape[1]);
+                others.for_each(|row| row.copy_from_slice(first));
+            }
+        }),
+    ),
+    numeric(
         "one-value-one-ulp-off",
         "l_out-2|ADD#0",
         made(|_, at| {
@@ -107,11 +146,7 @@ pub const FAULTS: &[Fault] = &[
     numeric(
         "last-norm-skipped",
         "result_norm|MUL#0",
-        made(|s, at| {
-            if at.name == "result_norm" {
-                at.values.copy_from_slice(s.last("l_out", at.values.len()));
-            }
-        }),
+        made(|s, at| instead(s, at, "result_norm", "l_out")),
     ),
     numeric(
         "hidden-state-in-bf16",
@@ -140,6 +175,14 @@ pub const FAULTS: &[Fault] = &[
         }),
     ),
 ];
+
+/// One node has the values of another.
+fn instead(scene: &Scene<'_>, at: At<'_>, name: &str, other: &str) {
+    if at.name == name {
+        at.values
+            .copy_from_slice(scene.last(other, at.values.len()));
+    }
+}
 
 /// Every norm again: its input is the node before it.
 fn normed(scene: &Scene<'_>, at: At<'_>, again: fn(&[f32], f32, &mut [f32])) {
@@ -179,6 +222,21 @@ fn epsilon_outside(row: &[f32], epsilon: f32, out: &mut [f32]) {
         .for_each(|(out, x)| *out = x * scale);
 }
 
+/// As many bits as the instruction for it guarantees.
+fn estimated_root(row: &[f32], epsilon: f32, out: &mut [f32]) {
+    let sum: f64 = row.iter().map(|x| f64::from(x * x)).sum();
+    let root = 1.0 / ((sum / row.len() as f64) as f32 + epsilon).sqrt();
+    let root = f32::from_bits(root.to_bits() & !0xfff);
+    out.iter_mut().zip(row).for_each(|(out, x)| *out = x * root);
+}
+
+fn padded_width(row: &[f32], epsilon: f32, out: &mut [f32]) {
+    let padded = [row, &[0.0; 64]].concat();
+    let mut normed = vec![0.0; padded.len()];
+    elementwise::rms_norm(&padded, epsilon, &mut normed);
+    out.copy_from_slice(&normed[..row.len()]);
+}
+
 fn over_the_ubatch(scene: &Scene<'_>, at: At<'_>) {
     if at.op == "RMS_NORM" && scene.tokens > 1 && at.values.len() == scene.previous.len() {
         elementwise::rms_norm(&scene.previous, scene.config.rms_epsilon, at.values);
@@ -202,6 +260,11 @@ fn squared_relu(x: f32) -> f32 {
 
 fn plain_silu(x: f32) -> f32 {
     x / (1.0 + (-x).exp())
+}
+
+fn silu_of_halves(x: f32) -> f32 {
+    let half = |x: f32| widen_f16(round_f16(x));
+    half(plain_silu(half(x)))
 }
 
 fn gelu(x: f32) -> f32 {

@@ -78,6 +78,12 @@ pub const FAULTS: &[Fault] = &[
         d.permute_rows(name, &order)
     })
     .on(B158),
+    file("query-rows-permuted-by-the-converter", QUERY, |d| {
+        // What a converter does for rotations of adjacent pairs: 0, 32, 1, 33, … in every head.
+        let row = |i: usize| i / 64 * 64 + i % 2 * 32 + i % 64 / 2;
+        let order: Vec<usize> = (0..256).map(row).collect();
+        d.permute_rows("blk.0.attn_q.weight", &order)
+    }),
     file(
         "attn-sub-norm-weight-missing",
         "attn_sub_norm-0|MUL#0",

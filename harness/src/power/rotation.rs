@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use engine::numerics::elementwise::{rope_angles, rope_step};
+use engine::numerics::half::{round_f16, widen_f16};
 
 use super::scene::{At, Scene};
 use super::{Fault, made, numeric};
@@ -44,6 +45,33 @@ pub const FAULTS: &[Fault] = &[
         "rope-theta-by-pow",
         ROTATED,
         made(|s, at| turned(s, at, halves, by_pow)),
+    ),
+    numeric(
+        "rope-table-of-halves",
+        ROTATED,
+        made(|s, at| {
+            turned(s, at, halves, |s, position, out| {
+                recurrence(s, position, out);
+                let both = out.as_flattened_mut().iter_mut();
+                both.for_each(|x| *x = widen_f16(round_f16(*x)));
+            });
+        }),
+    ),
+    numeric(
+        "rope-without-fused-products",
+        ROTATED,
+        made(|s, at| turned(s, at, unfused, recurrence)),
+    ),
+    numeric(
+        "rope-on-half-the-dimensions",
+        ROTATED,
+        made(|s, at| {
+            turned(s, at, halves, |s, position, out| {
+                recurrence(s, position, out);
+                let turned = out.len() / 2;
+                out[turned..].fill([1.0, 0.0]);
+            });
+        }),
     ),
     numeric(
         "rope-scaled-positions",
@@ -124,6 +152,16 @@ fn turned(
 
 fn halves(scene: &Scene<'_>, head: &mut [f32], angles: &Angles) {
     scene.arithmetic.rope_halves(head, angles);
+}
+
+/// Each product rounded on its own.
+fn unfused(_: &Scene<'_>, head: &mut [f32], angles: &Angles) {
+    let (left, right) = head.split_at_mut(angles.len());
+    for ((a, b), [cosine, sine]) in left.iter_mut().zip(right).zip(angles) {
+        let (x, y) = (*a, *b);
+        *a = x * cosine - y * sine;
+        *b = x * sine + y * cosine;
+    }
 }
 
 fn recurrence(scene: &Scene<'_>, position: usize, out: &mut Angles) {

@@ -13,25 +13,20 @@ use super::effect::Effect;
 use super::scene::{Act, Meddling, NOTHING, Planted as Acting, Scene};
 use super::{Fault, Means};
 use crate::case::Case;
-use crate::compare::{Findings, Incomparable, compare};
+use crate::compare::{Incomparable, compare};
 use crate::document::Document;
 use crate::exit::Failure;
-use crate::observation::{Identity, Observation};
+use crate::observation::{Identity, Observation, TracedNode};
 use crate::provenance::Input;
 use crate::receipt::Comparison;
-use crate::receipt::pooled::broken_rule;
 use crate::runner::engine::{Way, encode, look};
 use crate::runner::{RunError, Runner, Task};
 use crate::suite::Suite;
-use crate::tolerance::{Apart, Tolerance, book};
+use crate::tolerance::Apart;
 use crate::verdict::{Divergence, Verdict};
 
 /// The arithmetic the faults are planted in: that of the recordings they are judged by.
 const PROFILE: Profile = Profile::GgmlAvx512;
-/// What the usual gate asks of the last position.
-const USUAL_COSINE: f64 = 0.99;
-/// What the lanes of the looser tiers are set apart by.
-pub const LOOSER: [Apart; 3] = [Apart::Order, Apart::Path, Apart::Ik];
 
 /// What became of one fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,22 +41,34 @@ pub struct Outcome {
     pub located: Option<bool>,
     /// The node it was planted in.
     pub expected_node: Option<&'static str>,
-    /// The first node that differs.
-    pub first_node: Option<String>,
-    /// The case that noticed it.
-    pub case: String,
-    /// How large it was there.
+    /// How large it was.
     pub effect: Effect,
-    /// The tiers that would have let it pass, had the comparison been judged by them.
-    pub tiers_would_miss: Vec<Tolerance>,
-    /// Whether "cosine above 0.99 on the last position" would have let it pass.
-    pub usual_gate_would_miss: bool,
 }
 
 impl Outcome {
+    fn unnoticed(fault: &Fault) -> Self {
+        Outcome {
+            name: fault.name,
+            caught: false,
+            by: None,
+            located: fault.expected_node.map(|_| false),
+            expected_node: fault.expected_node,
+            effect: Effect::default(),
+        }
+    }
+
     /// Caught and, if it is a fault of numbers, located.
     pub fn is_settled(&self) -> bool {
         self.caught && self.located == self.expected_node.map(|_| true)
+    }
+
+    fn notice(&mut self, by: String, first_node: Option<String>) {
+        self.caught = true;
+        self.by = Some(by);
+        self.located = self
+            .expected_node
+            .map(|expected| first_node.as_deref() == Some(expected));
+        self.effect.first_node = first_node;
     }
 }
 
@@ -69,6 +76,7 @@ impl Outcome {
 pub struct Bench {
     suite: Suite,
     kernel: Kernel,
+    every_prompt: bool,
 }
 
 /// A fault, planted: everything a pass needs.
@@ -78,13 +86,25 @@ struct Planted {
 }
 
 impl Bench {
-    /// The fixtures, and the fastest kernel.
+    /// The fixtures and the fastest kernel. A fault is tried until something notices it.
     pub fn new(suite: Suite) -> Self {
-        let kernel = Kernel::best();
-        Bench { suite, kernel }
+        Bench {
+            suite,
+            kernel: Kernel::best(),
+            every_prompt: false,
+        }
     }
 
-    /// Tries the cases of the fault's model in order, the traced one first, until one notices.
+    /// A fault is tried on every prompt of its model, noticed or not: so that gates that look at
+    /// less get to see it everywhere it shows.
+    pub fn on_every_prompt(self) -> Self {
+        Bench {
+            every_prompt: true,
+            ..self
+        }
+    }
+
+    /// Tries the cases of the fault's model in order, the traced one first.
     pub fn attempt(&self, fault: &Fault) -> Result<Outcome, Failure> {
         let of_model = |case: &&Case| case.name.starts_with(&format!("{}-", fault.model));
         let mut cases: Vec<&Case> = self.suite.cases.iter().filter(of_model).collect();
@@ -92,16 +112,20 @@ impl Bench {
         let first = cases
             .first()
             .ok_or_else(|| Failure::input("the fixtures have no cases"))?;
+        let mut outcome = Outcome::unnoticed(fault);
         let planted = match self.plant(fault, first)? {
             Ok(planted) => planted,
-            Err(refusal) => return Ok(refused(fault, first, &refusal)),
+            Err(refusal) => {
+                outcome.effect = Effect::none_left();
+                outcome.notice(format!("engine: {refusal}"), None);
+                return Ok(outcome);
+            }
         };
-        let mut outcome = self.examine(fault, first, &planted)?;
-        for case in &cases[1..] {
-            if outcome.caught {
+        for case in cases {
+            if outcome.caught && !self.every_prompt {
                 break;
             }
-            outcome = self.examine(fault, case, &planted)?;
+            self.examine(fault, case, &planted, &mut outcome)?;
         }
         Ok(outcome)
     }
@@ -130,14 +154,54 @@ impl Bench {
         Ok(planted.map_err(|refusal| refusal.code.as_str().to_owned()))
     }
 
-    fn examine(&self, fault: &Fault, case: &Case, planted: &Planted) -> Result<Outcome, Failure> {
+    /// One case: how large the fault is there and, if nothing has noticed it yet, what does.
+    fn examine(
+        &self,
+        fault: &Fault,
+        case: &Case,
+        planted: &Planted,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
         let theirs = self.recorded(case, &planted.input)?;
+        let (effect, noticed) = match self.observe(fault, case, planted, &theirs) {
+            Ok(ours) => (
+                Effect::between(&theirs, &ours),
+                compared(case, &theirs, &ours),
+            ),
+            Err(RunError::NotFinite(_)) => {
+                let first = self.first_shown_node(fault, case, planted, &theirs)?;
+                (
+                    Effect::none_left(),
+                    Some(("engine: NOT_FINITE".to_owned(), first)),
+                )
+            }
+            Err(error) => return Err(Failure::input(error)),
+        };
+        outcome.effect = std::mem::take(&mut outcome.effect).and(effect);
+        let (false, Some((by, mut first_node))) = (outcome.caught, noticed) else {
+            return Ok(());
+        };
+        if first_node.is_none() && fault.expected_node.is_some() {
+            first_node = self.first_decoded_node(fault, planted, &theirs.tokens)?;
+        }
+        outcome.notice(by, first_node);
+        Ok(())
+    }
+
+    /// What the engine with the fault computes.
+    fn observe(
+        &self,
+        fault: &Fault,
+        case: &Case,
+        planted: &Planted,
+        theirs: &Observation,
+    ) -> Result<Observation, RunError> {
         let identity = Identity {
             name: format!("engine with {}", fault.name),
             profile: PROFILE.name().into(),
             fingerprint: "planted".into(),
         };
-        let mut tokens = encode(&planted.model, case).map_err(Failure::input)?;
+        let mut tokens = encode(&planted.model, case)?;
         if let Means::Ids(edit) = fault.means {
             let tokenizer = planted.model.tokenizer().expect("it has just encoded");
             edit(tokenizer, &case.prompt, &mut tokens);
@@ -147,65 +211,14 @@ impl Bench {
             threads: 1,
             profile: PROFILE,
         };
-        let acts = match fault.means {
-            Means::Values(acts) => acts,
-            _ => NOTHING,
-        };
-        let seen = look(&planted.model, case, tokens, way, &|witness| {
+        let acts = fault.acts().unwrap_or(NOTHING);
+        let mut ours = look(&planted.model, case, tokens, way, &|witness| {
             Box::new(Meddling::new(acting(&planted.model, acts), witness))
-        });
-        let mut ours = match seen {
-            Ok(ours) => ours,
-            Err(RunError::NotFinite(_)) => return self.not_finite(fault, case, planted, &theirs),
-            Err(error) => return Err(Failure::input(error)),
-        };
+        })?;
         if let Means::Testimony(edit) = fault.means {
-            edit(&theirs, &mut ours);
+            edit(theirs, &mut ours);
         }
-        self.judge(fault, case, planted, [&theirs, &ours])
-    }
-
-    fn judge(
-        &self,
-        fault: &Fault,
-        case: &Case,
-        planted: &Planted,
-        [theirs, ours]: [&Observation; 2],
-    ) -> Result<Outcome, Failure> {
-        let found = compare(case, theirs, ours);
-        let found = found.map_err(|why| Verdict::Incomparable { why });
-        let found = found.as_ref().map_err(Clone::clone);
-        let under = |apart| {
-            let who = theirs.identity.clone();
-            let profile = ours.identity.profile.as_str();
-            Comparison::conclude(who, false, profile, apart, case.declared(), found.clone())
-        };
-        let comparison = under(Apart::Nothing);
-        let caught = comparison.verdict != Verdict::Agree;
-        let mut first_node = comparison.first_differing_node;
-        if caught && first_node.is_none() && fault.expected_node.is_some() {
-            first_node = self.first_decoded_node(fault, planted, &theirs.tokens)?;
-        }
-        let effect = Effect::between(found.as_ref().ok().copied(), theirs, ours);
-        Ok(Outcome {
-            name: fault.name,
-            caught,
-            by: caught.then(|| metric(&comparison.verdict)),
-            located: fault
-                .expected_node
-                .map(|e| first_node.as_deref() == Some(e)),
-            expected_node: fault.expected_node,
-            first_node,
-            case: case.name.clone(),
-            tiers_would_miss: LOOSER
-                .into_iter()
-                .filter(|&apart| under(apart).verdict == Verdict::Agree)
-                .filter(|&apart| !found.as_ref().is_ok_and(|f| breaks_together(f, apart)))
-                .map(Apart::tier)
-                .collect(),
-            usual_gate_would_miss: effect.cosine_last.is_some_and(|c| c > USUAL_COSINE),
-            effect,
-        })
+        Ok(ours)
     }
 
     /// The first node in which decoding with the fault differs from decoding without it, whose
@@ -216,7 +229,7 @@ impl Bench {
         planted: &Planted,
         tokens: &[Token],
     ) -> Result<Option<String>, Failure> {
-        let Means::Values(acts) = fault.means else {
+        let Some(acts) = fault.acts() else {
             return Ok(None);
         };
         let clean = self.shown(planted, NOTHING, tokens, 1)?;
@@ -226,34 +239,27 @@ impl Bench {
         Ok(differing.map(|((node, _), _)| node))
     }
 
-    /// What became of a fault that left nothing to compare but the nodes before its end.
-    fn not_finite(
+    /// The first node that differs from the reference's, of a fault that left no logits.
+    fn first_shown_node(
         &self,
         fault: &Fault,
         case: &Case,
         planted: &Planted,
         theirs: &Observation,
-    ) -> Result<Outcome, Failure> {
-        let mut outcome = refused(fault, case, "NOT_FINITE");
-        let Means::Values(acts) = fault.means else {
-            return Ok(outcome);
+    ) -> Result<Option<String>, Failure> {
+        let Some(acts) = fault.acts() else {
+            return Ok(None);
         };
         let shown = self.shown(planted, acts, &theirs.tokens, case.ubatch)?;
         let known = |node: &str| theirs.trace.iter().find(|traced| traced.key == node);
         let differs = |(node, bits): &(String, Vec<u32>)| {
-            known(node).is_some_and(|traced| {
-                !traced
-                    .values
-                    .iter()
-                    .map(|v| v.to_bits())
-                    .eq(bits.iter().copied())
-            })
+            let same = |traced: &TracedNode| {
+                let theirs = traced.values.iter().map(|v| v.to_bits());
+                theirs.eq(bits.iter().copied())
+            };
+            known(node).is_some_and(|traced| !same(traced))
         };
-        outcome.first_node = shown.into_iter().find(differs).map(|(node, _)| node);
-        outcome.located = fault
-            .expected_node
-            .map(|e| outcome.first_node.as_deref() == Some(e));
-        Ok(outcome)
+        Ok(shown.into_iter().find(differs).map(|(node, _)| node))
     }
 
     /// Every node of feeding `tokens` in ubatches, as far as it gets.
@@ -313,28 +319,24 @@ impl Probe for Shown {
     }
 }
 
-/// A fault that left no logits: the model was refused, or the engine stopped itself.
-fn refused(fault: &Fault, case: &Case, why: &str) -> Outcome {
-    Outcome {
-        name: fault.name,
-        caught: true,
-        by: Some(format!("engine: {why}")),
-        located: None,
-        expected_node: fault.expected_node,
-        first_node: None,
-        case: case.name.clone(),
-        effect: Effect::default(),
-        tiers_would_miss: Vec::new(),
-        usual_gate_would_miss: false,
-    }
-}
-
-/// Whether even the rules for all documents together are broken, by this one alone.
-fn breaks_together(found: &Findings, apart: Apart) -> bool {
-    found.lanes.iter().any(|lane| {
-        let gates = book().gates(apart, lane.lane);
-        gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())
-    })
+/// What the comparison of `crossval` says, if it says anything, and the first node that differs.
+fn compared(
+    case: &Case,
+    theirs: &Observation,
+    ours: &Observation,
+) -> Option<(String, Option<String>)> {
+    let found = compare(case, theirs, ours);
+    let found = found.map_err(|why| Verdict::Incomparable { why });
+    let comparison = Comparison::conclude(
+        theirs.identity.clone(),
+        false,
+        &ours.identity.profile,
+        Apart::Nothing,
+        case.declared(),
+        found.as_ref().map_err(Clone::clone),
+    );
+    let noticed = comparison.verdict != Verdict::Agree;
+    noticed.then(|| (metric(&comparison.verdict), comparison.first_differing_node))
 }
 
 /// Which part of the comparison spoke first.

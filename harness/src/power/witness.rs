@@ -48,7 +48,7 @@ pub const FAULTS: &[Fault] = &[
     }),
     told("trace-not-taken", |_, ours| ours.trace.clear()),
     told("one-node-not-taken", |_, ours| {
-        ours.trace.remove(40);
+        ours.trace.pop();
     }),
     told("second-best-token-chosen", |_, ours| {
         ours.greedy.tokens[20] ^= 1
