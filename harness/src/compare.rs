@@ -255,11 +255,12 @@ fn compare_lane(
         let (Some(a), Some(b)) = (theirs.at(position), ours.at(position)) else {
             continue;
         };
-        if found.first_difference.is_none() {
+        let row = compare_rows(position, a, b);
+        if found.first_difference.is_none() && row.distance.bit_equal < row.distance.values {
             found.first_difference = first_difference(format!("position {position}"), a, b);
         }
         ulps.add(a, b);
-        found.positions.push(compare_rows(position, a, b));
+        found.positions.push(row);
     }
     found.ulps = found.first_difference.is_some().then_some(ulps);
     Ok(found)
@@ -315,13 +316,14 @@ fn compare_nodes(theirs: &[TracedNode], ours: &[TracedNode]) -> NodeFindings {
             found.missing.push(node.key.clone());
             continue;
         };
-        if found.first_difference.is_none() {
+        let distance = Distance::between(&node.values, &other.values);
+        if found.first_difference.is_none() && distance.bit_equal < distance.values {
             found.first_difference =
                 first_difference(node.key.clone(), &node.values, &other.values);
         }
         found.compared.push(NodeDistance {
             key: node.key.clone(),
-            distance: Distance::between(&node.values, &other.values),
+            distance,
         });
     }
     found

@@ -4,7 +4,7 @@
 //! A fault is planted in what the engine reads, in the values of a pass, in the ids, or in what
 //! is handed to the comparison. The comparison is the one `crossval` makes: the reference's
 //! recordings, every bit of every traced node and of the logits, prefill and decode, and the
-//! continuation. What the looser tiers would have missed is reported beside it.
+//! continuation. How many of the faults the usual gates would have seen is counted beside it.
 #![forbid(unsafe_code)]
 
 mod attention;

@@ -4,9 +4,8 @@
 //! can be smuggled into a run, so that it can be seen that an alarm would ring.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
 
 use engine::Model;
 use engine::bytes::Storage;
@@ -42,8 +41,8 @@ const SEED: u64 = 1851;
 pub struct Run {
     /// Which case, by its place in the suite.
     pub case: usize,
-    /// Which letters of its prompt.
-    pub letters: Range<usize>,
+    /// Its prompt, or a piece of it.
+    pub prompt: String,
     /// The order of float operations.
     pub profile: Profile,
     /// Tokens computed together at most.
@@ -57,12 +56,23 @@ pub struct Run {
     pub recording: Option<String>,
 }
 
+impl Run {
+    /// What makes it another run than others.
+    pub fn essence(&self, suite: &Suite) -> String {
+        let one = Run {
+            ubatch: 1,
+            case: 0,
+            ..self.clone()
+        };
+        format!("{} {one}", suite.cases[self.case].model)
+    }
+}
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Range { start, end } = self.letters;
         let (profile, kernel) = (self.profile.name(), self.kernel.name());
         let (ubatch, threads) = (self.ubatch, self.threads);
-        write!(f, "letters {start} to {end}, {profile} on {kernel}, ")?;
+        write!(f, "{:?} in {profile} on {kernel}, ", self.prompt)?;
         write!(f, "ubatches of {ubatch}, {threads} threads, ")?;
         match &self.recording {
             Some(name) => write!(f, "with {name}"),
@@ -71,34 +81,32 @@ impl fmt::Display for Run {
     }
 }
 
-/// So many runs, no two alike. Every second one is a recording in one of the ways it can be
-/// repeated, as long as there are any; the others are pieces of prompts that nobody recorded.
+/// So many runs, no two alike: another ubatch alone does not make another run, since short prompts
+/// fit either. Every second one is a recording in one of the ways it can be repeated, as long as
+/// there are any; the others are pieces of prompts that nobody recorded.
 pub fn plan(suite: &Suite, count: usize) -> Vec<Run> {
     let mut dice = SplitMix64(SEED);
     let recorded = recorded(suite);
     let order = dice.order(recorded.len());
     let mut recorded = order.into_iter().map(|i| recorded[i].clone());
-    let mut runs: Vec<Run> = Vec::with_capacity(count);
+    let (mut runs, mut known) = (Vec::new(), BTreeSet::new());
     while runs.len() < count {
         let recorded = match runs.len() % 2 {
             0 => recorded.next(),
             _ => None,
         };
         let run = recorded.unwrap_or_else(|| drawn(suite, &mut dice));
-        if !runs.contains(&run) {
+        if known.insert(run.essence(suite)) {
             runs.push(run);
         }
     }
     runs
 }
 
-/// Every recording of every case: the fastest kernel on several numbers of threads, each other one
-/// once.
+/// Every recording of every case: on the fastest kernel with several numbers of threads, and on
+/// the kernels in turns.
 fn recorded(suite: &Suite) -> Vec<Run> {
-    let best = [1, 2, 3].map(|threads| (Kernel::best(), threads));
-    let others = Kernel::available().into_iter();
-    let others = others.filter(|kernel| *kernel != Kernel::best());
-    let ways: Vec<(Kernel, usize)> = best.into_iter().chain(others.map(|k| (k, 2))).collect();
+    let mut turns = Kernel::available().into_iter().cycle();
     let mut runs = Vec::new();
     for (number, case) in suite.cases.iter().enumerate() {
         for name in &case.recordings {
@@ -106,9 +114,15 @@ fn recorded(suite: &Suite) -> Vec<Run> {
             let Some(profile) = Profile::from_name(&profile) else {
                 continue; // an arithmetic of its own, which the engine does not claim
             };
-            runs.extend(ways.iter().map(|&(kernel, threads)| Run {
+            let mut ways = vec![
+                (1, Kernel::best()),
+                (2, Kernel::best()),
+                (3, Kernel::best()),
+            ];
+            ways.extend(turns.next().map(|kernel| (4, kernel)));
+            runs.extend(ways.into_iter().map(|(threads, kernel)| Run {
                 case: number,
-                letters: 0..case.prompt.chars().count(),
+                prompt: case.prompt.clone(),
                 profile,
                 ubatch: case.ubatch,
                 kernel,
@@ -123,15 +137,16 @@ fn recorded(suite: &Suite) -> Vec<Run> {
 /// A piece of a prompt, in ubatches of some size. Slow kernels take their turns.
 fn drawn(suite: &Suite, dice: &mut SplitMix64) -> Run {
     let case = dice.below(suite.cases.len());
-    let letters = suite.cases[case].prompt.chars().count();
-    let start = dice.below(letters);
+    let letters: Vec<char> = suite.cases[case].prompt.chars().collect();
+    let letters = &letters[dice.below(letters.len())..];
+    let count = 1 + dice.below(LETTERS.min(letters.len()));
     let kernel = match dice.once_in(6) {
         true => dice.pick(&Kernel::available()),
         false => Kernel::best(),
     };
     Run {
         case,
-        letters: start..start + 1 + dice.below(LETTERS.min(letters - start)),
+        prompt: letters[..count].iter().collect(),
         profile: dice.pick(&Profile::ALL),
         ubatch: 1 + dice.below(33),
         kernel,
@@ -238,9 +253,7 @@ impl<'s> Ways<'s> {
 
     /// Turns a case into one about a piece of its prompt.
     fn cut(&self, case: &mut Case, run: &Run) -> Result<(), Failure> {
-        let letters = case.prompt.chars();
-        let letters = letters.skip(run.letters.start).take(run.letters.len());
-        case.prompt = letters.collect();
+        case.prompt = run.prompt.clone();
         case.ubatch = run.ubatch;
         case.recordings = Vec::new();
         case.greedy_steps = STEPS;
