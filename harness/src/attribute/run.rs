@@ -83,10 +83,10 @@ impl Sides {
         shown: impl FnOnce(&[String]) -> Result<Vec<TracedNode>, Failure>,
     ) -> Result<Self, Failure> {
         if passes.portions() != 1 {
-            let tokens = passes.tokens().len();
+            let (tokens, ubatches) = (passes.tokens().len(), passes.portions());
             return Err(Failure::input(format!(
-                "a prompt of {tokens} tokens takes several ubatches: modules are swapped in a \
-                 prefill that is one"
+                "a prompt of {tokens} tokens takes {ubatches} ubatches here, and modules are \
+                 swapped in a prefill that is one"
             )));
         }
         let mut nodes = Vec::new();

@@ -98,6 +98,11 @@ impl Asked {
         reference::open(&self.reference, limits)
     }
 
+    /// Whether a prompt was asked for by name or by its words.
+    pub fn is_named(&self) -> bool {
+        !self.case.is_empty() || self.prompt.is_some()
+    }
+
     /// The order of the engine's float operations against a reference of that one.
     pub fn profile(&self, theirs: &str) -> Profile {
         let own = || Profile::from_name(theirs);
@@ -107,8 +112,7 @@ impl Asked {
     /// The prompts asked for. Those no recording shows the nodes of only if somebody live is there
     /// to show them.
     pub fn cases(&self, suite: &Suite, live: bool) -> Result<Vec<(Case, PathBuf)>, Failure> {
-        let named = !self.case.is_empty() || self.prompt.is_some();
-        let shown = |case: &Case| case.nodes > 0 || (live && named);
+        let shown = |case: &Case| case.nodes > 0 || (live && self.is_named());
         let Some(model) = &self.model else {
             let mut cases = case::select(suite.cases.clone(), &self.case)?;
             cases.retain(shown);

@@ -125,6 +125,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     for (case, path) in cases {
         let question = session.args.asked.question(case, path)?;
+        if !session.args.asked.is_named() && question.case.tokens > question.case.ubatch {
+            session.decline(&question.case.name, "engine", "it takes several ubatches")?;
+            continue;
+        }
         if let Some(why) = session.args.unplantable(&question)? {
             session.decline(&question.case.name, "engine", &why)?;
             continue;

@@ -13,7 +13,7 @@ use crate::observation::spelling::{self, Entry, Facts, Question};
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// What the worker is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

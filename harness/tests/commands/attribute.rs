@@ -87,6 +87,13 @@ fn a_live_reference_answers_any_prompt_in_both_runs() {
             .contains("the engine's modules in the reference's run")
     );
 
+    let split = "attribute --reference bitnet-portable --case bitnet-portions";
+    let split = Harness::new(split).run().exits(2);
+    assert!(
+        split.stderr.contains("takes 11 ubatches here"),
+        "{}",
+        split.stderr
+    );
     let declines = "attribute --reference bitnet-portable --case b158-white-whale";
     let declines = Harness::new(declines).run().exits(3);
     assert!(
@@ -95,4 +102,26 @@ fn a_live_reference_answers_any_prompt_in_both_runs() {
         declines.stdout
     );
     assert!(declines.stdout.contains("skipped 1"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_case_of_several_ubatches_is_skipped_aloud_unless_it_was_asked_for() {
+    let folder = Folder::new();
+    for name in ["recordings", "moby-tiny", "edges", "random"] {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink(fixture(name), link).expect("temporary link");
+    }
+    let cases = std::fs::read(fixture("cases.json")).expect("a fixture");
+    let mut cases: serde_json::Value = serde_json::from_slice(&cases).expect("JSON");
+    for case in cases["cases"].as_array_mut().expect("a list") {
+        case["ubatch"] = 4.into();
+    }
+    folder.file("cases.json", cases.to_string().as_bytes());
+    let all = Harness::new("attribute --recording dec2024-bitnet-avx512 --fixtures");
+    let all = all.arg(folder.path()).run().exits(3);
+    let skipped = "bitnet-ishmael: engine: it takes several ubatches";
+    assert!(all.stdout.contains(skipped), "{}", all.stdout);
+    let asked = Harness::new("attribute --case bitnet-ishmael --fixtures");
+    asked.arg(folder.path()).run().exits(2);
 }
