@@ -65,8 +65,10 @@ pub struct Tally {
 pub struct Finding {
     /// The smallest question found that shows it.
     pub question: Question,
+    /// What asks it again.
+    pub argument: String,
     /// In which of the ways.
-    pub way: usize,
+    pub way: &'static str,
     /// Length of the question it was found with, in bytes or ids.
     pub found_in: usize,
     /// What the one side says to it.
@@ -165,13 +167,14 @@ impl Pair<'_> {
         let asked = std::slice::from_ref(&small);
         let [ours, theirs] = [self.ours.answer(asked)?, self.theirs.answer(asked)?];
         let finding = Finding {
-            way,
+            argument: small.argument(),
+            way: small.way(way),
             found_in: question.len(),
             ours: ours[0][way].clone(),
             theirs: theirs[0][way].clone(),
             question: small,
         };
-        let same = |known: &Finding| known.question == finding.question && known.way == way;
+        let same = |known: &Finding| known.question == finding.question && known.way == finding.way;
         if !tally.findings.iter().any(same) {
             tally.findings.push(finding);
         }

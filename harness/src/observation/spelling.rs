@@ -97,6 +97,17 @@ impl Question {
         ways[way % WAYS]
     }
 
+    /// The argument of `harness tokenizer` that asks it.
+    pub fn argument(&self) -> String {
+        match self {
+            Question::Text(text) => format!("--text '{text}'"),
+            Question::Ids(ids) => {
+                let ids: Vec<String> = ids.iter().map(Token::to_string).collect();
+                format!("--ids '{}'", ids.join(","))
+            }
+        }
+    }
+
     /// How long it is, in bytes or ids.
     pub fn len(&self) -> usize {
         match self {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::Finding;
 use super::examine::Report;
 use super::excuse::{self, Excuse};
-use crate::observation::spelling::{Question, Raw, Said};
+use crate::observation::spelling::{Raw, Said};
 
 /// Ids shown around the first difference.
 const SHOWN: usize = 12;
@@ -63,7 +63,7 @@ pub fn details(report: &Report, command: &str) -> String {
         text += &format!("  vocabulary: {} tokens differ\n", vocabulary.different);
     }
     if let Some(question) = &report.unsteady {
-        let question = shown(question);
+        let question = question.argument();
         text += &format!("  the reference answers differently when asked again: {question}\n");
     }
     for found in &report.answers.findings {
@@ -73,29 +73,15 @@ pub fn details(report: &Report, command: &str) -> String {
 }
 
 fn finding(found: &Finding, command: &str) -> String {
-    let way = found.question.way(found.way);
+    let Finding { argument, way, .. } = found;
     let first = found.first_difference();
     let place = first.map_or(String::new(), |at| format!(", first at {at}"));
-    let size = format!("{} of {}", found.question.len(), found.found_in);
+    let (length, before) = (found.question.len(), found.found_in);
     let [ours, theirs] = [&found.ours, &found.theirs].map(|said| answer(said, first.unwrap_or(0)));
-    let question = shown(&found.question);
     format!(
-        "  {question}  ({way}; shrunk to {size}{place})\n    engine     {ours}\n    reference  \
-         {theirs}\n    again      {command} {question}\n"
+        "  {argument}  ({way}; {length} of {before} left{place})\n    engine     {ours}\n    \
+         reference  {theirs}\n    again      {command} {argument}\n"
     )
-}
-
-/// A question as an argument.
-fn shown(question: &Question) -> String {
-    match question {
-        Question::Text(text) => format!("--text '{text}'"),
-        Question::Ids(ids) => format!("--ids '{}'", joined(ids)),
-    }
-}
-
-fn joined(ids: &[u32]) -> String {
-    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
-    ids.join(",")
 }
 
 /// An answer, from a little before the place that matters.
@@ -112,7 +98,7 @@ fn answer(said: &Said, place: usize) -> String {
     match said {
         Said::Ids(ids) => {
             let window = window(ids.len());
-            let middle = format!("[{}]", joined(&ids[window.clone()]));
+            let middle = format!("{:?}", &ids[window.clone()]);
             cut(window.start, window.end, ids.len(), middle)
         }
         Said::Bytes(Raw(bytes)) => {

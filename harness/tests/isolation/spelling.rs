@@ -102,8 +102,8 @@ fn who_dies_of_everything_is_not_asked_for_ever() {
 #[test]
 fn answers_that_fit_no_question_are_garbage() {
     with("forgets one", |asked| {
-        let answers = asked.expect("opens").answer(&[text("a"), text("b")]);
-        let answers = answers.expect("each is tried alone");
+        let answers = asked.expect("opens").answer(&[text("a")]);
+        let answers = answers.expect("alone it costs its answer");
         let died = |said: &Said| matches!(said, Said::Died(how) if how.contains("fit no question"));
         assert!(answers.iter().flatten().all(died), "{answers:?}");
     });

@@ -78,7 +78,7 @@ fn single_questions_are_asked_alone() {
     let asked = ["--reference", REFERENCE, "--model", &model];
     let questions = ["--text", "it\\x27s\\n\\u{1f40b}", "--ids", "1022,34,392"];
     let output = tokenizer(&[&asked[..], &questions].concat());
-    assert_ends(&output, 0, &["8 answers, 0 differ"]);
+    assert_ends(&output, 0, &["in 8 answers, 0 differ"]);
     // Ids beyond the vocabulary: the engine takes them for nothing, the reference refuses.
     let output = tokenizer(&[&asked[..], &["--ids", "5000"]].concat());
     assert_ends(

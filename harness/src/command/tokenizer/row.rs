@@ -83,7 +83,10 @@ pub fn closing(rows: &[Row]) -> String {
     let answers = reports.iter().map(|r| r.answers.answers()).sum::<u64>();
     let (compared, skipped) = (reports.len(), rows.len() - reports.len());
     let excuses = table::excuses(&reports);
-    let counts = format!("{compared} comparisons, {answers} answers, {differing} differ");
+    let items = reports.iter().map(|r| r.answers.items).sum::<u64>();
+    let counts = format!(
+        "{compared} comparisons, {items} ids and bytes in {answers} answers, {differing} differ"
+    );
     format!("{excuses}{counts}; {skipped} skipped\n")
 }
 
