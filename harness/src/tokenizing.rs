@@ -56,6 +56,8 @@ pub struct Tally {
     pub excused: BTreeMap<&'static str, u64>,
     /// Answers that differ.
     pub different: u64,
+    /// Those among them where the other side died instead of answering.
+    pub died: u64,
     /// Some of those, as small as they could be made.
     pub findings: Vec<Finding>,
 }
@@ -123,9 +125,10 @@ impl Pair<'_> {
                     Outcome::Excused(name) => *tally.excused.entry(name).or_default() += 1,
                     Outcome::Different => {
                         tally.different += 1;
+                        tally.died += u64::from(matches!(theirs[way], Said::Died(_)));
                         // The other ways of a question mostly fail for the same reason.
                         if !shrunk && tally.findings.len() < SHRUNK {
-                            self.note(question, way, tally)?;
+                            self.note(question, way, &theirs[way], tally)?;
                             shrunk = true;
                         }
                     }
@@ -145,33 +148,37 @@ impl Pair<'_> {
             (Said::Refused(_), Said::Refused(_)) => return Outcome::Refused,
             _ => {}
         }
-        let known = self.excuses.iter();
-        let known = known.map(|excuse| (excuse.name, (excuse.answer)(question, ours, theirs)));
-        let mut known = known.filter(|(_, applies)| *applies);
-        known
-            .next()
-            .map_or(Outcome::Different, |(name, _)| Outcome::Excused(name))
+        let mut excuses = self.excuses.iter();
+        match excuses.find(|excuse| (excuse.answer)(question, ours, theirs)) {
+            Some(excuse) => Outcome::Excused(excuse.name),
+            None => Outcome::Different,
+        }
     }
 
-    /// Makes a difference small and keeps it, unless the same was found before.
-    fn note(&mut self, question: &Question, way: usize, tally: &mut Tally) -> Result<(), Failure> {
-        let small = shrink::shrink(question, |smaller| {
-            let ours = self.ours.answer(smaller)?;
-            let theirs = self.theirs.answer(smaller)?;
-            let differs = |at: &usize| {
-                let outcome = self.outcome(&smaller[*at], way, &ours[*at], &theirs[*at]);
-                matches!(outcome, Outcome::Different)
-            };
-            Ok((0..smaller.len()).find(differs))
-        })?;
-        let asked = std::slice::from_ref(&small);
-        let [ours, theirs] = [self.ours.answer(asked)?, self.theirs.answer(asked)?];
+    /// Makes a difference small and keeps it, unless the same was found before. A death stays as
+    /// it is: every attempt at a smaller one costs a process.
+    fn note(
+        &mut self,
+        question: &Question,
+        way: usize,
+        theirs: &Said,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        let (small, theirs) = match theirs {
+            Said::Died(_) => (question.clone(), theirs.clone()),
+            _ => {
+                let small = self.smallest(question, way)?;
+                let theirs = self.theirs.answer(std::slice::from_ref(&small))?;
+                (small, theirs[0][way].clone())
+            }
+        };
+        let ours = self.ours.answer(std::slice::from_ref(&small))?;
         let finding = Finding {
             argument: small.argument(),
             way: small.way(way),
             found_in: question.len(),
             ours: ours[0][way].clone(),
-            theirs: theirs[0][way].clone(),
+            theirs,
             question: small,
         };
         let same = |known: &Finding| known.question == finding.question && known.way == finding.way;
@@ -179,6 +186,18 @@ impl Pair<'_> {
             tally.findings.push(finding);
         }
         Ok(())
+    }
+
+    fn smallest(&mut self, question: &Question, way: usize) -> Result<Question, Failure> {
+        shrink::shrink(question, |smaller| {
+            let ours = self.ours.answer(smaller)?;
+            let theirs = self.theirs.answer(smaller)?;
+            let differs = |at: &usize| {
+                let outcome = self.outcome(&smaller[*at], way, &ours[*at], &theirs[*at]);
+                matches!(outcome, Outcome::Different)
+            };
+            Ok((0..smaller.len()).find(differs))
+        })
     }
 }
 

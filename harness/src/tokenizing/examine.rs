@@ -8,7 +8,7 @@ use super::draw::Questions;
 use super::entries::{self, Entries};
 use super::{Pair, Tally, Tokenizes, corpus};
 use crate::exit::{Exit, Failure};
-use crate::observation::spelling::{Answer, Question, Said};
+use crate::observation::spelling::{Answer, Question};
 
 /// Questions that are made up and asked at once.
 const BATCH: u64 = 500;
@@ -81,15 +81,14 @@ fn unsteady(
 impl Report {
     /// What it means.
     pub fn exit(&self) -> Exit {
-        let died = |finding: &super::Finding| matches!(finding.theirs, Said::Died(_));
-        let findings = &self.answers.findings;
         if self.unsteady.is_some() || !self.vocabulary.agree() {
             return Exit::Diverges;
         }
-        match self.answers.different {
-            0 if self.answers.equal == 0 => Exit::Incomplete,
+        let tally = &self.answers;
+        match tally.different - tally.died {
+            0 if tally.died > 0 => Exit::ReferenceDied,
+            0 if tally.equal == 0 => Exit::Incomplete,
             0 => Exit::Agrees,
-            _ if !findings.is_empty() && findings.iter().all(died) => Exit::ReferenceDied,
             _ => Exit::Diverges,
         }
     }

@@ -45,7 +45,7 @@ pub fn line(vocabulary: &str, reference: &str, report: &Report) -> String {
 }
 
 fn row(vocabulary: &str, reference: &str, numbers: [String; COLUMNS.len()]) -> String {
-    let mut line = format!("{vocabulary:<22} {reference:<15}");
+    let mut line = format!("{vocabulary:<26} {reference:<15}");
     for number in numbers {
         write!(line, " {number:>9}").expect("memory");
     }

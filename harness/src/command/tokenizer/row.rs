@@ -18,8 +18,8 @@ pub struct Row {
     pub model_sha256: String,
     /// As in the table.
     pub reference: String,
-    #[serde(flatten)]
     /// What came of it.
+    #[serde(flatten)]
     pub outcome: Outcome,
 }
 
@@ -54,7 +54,7 @@ impl Row {
             }
             Outcome::Skipped { why, .. } => {
                 let why = escape(why.lines().next().unwrap_or_default());
-                format!("{model:<22} {:<15} skipped: {why}\n", self.reference)
+                format!("{model:<26} {:<15} skipped: {why}\n", self.reference)
             }
         }
     }
@@ -99,15 +99,12 @@ pub fn verdict(rows: &[Row]) -> Result<Exit, Failure> {
             return Ok(exit);
         }
     }
-    let known = |name: &&String| {
-        rows.iter()
-            .any(|r| r.reference == **name && r.report().is_some())
+    let knows = |name: &String| {
+        let mut own = rows.iter().filter(|row| row.reference == *name);
+        own.any(|row| row.report().is_some())
     };
-    if let Some(name) = rows
-        .iter()
-        .map(|row| &row.reference)
-        .find(|name| !known(name))
-    {
+    let mut names = rows.iter().map(|row| &row.reference);
+    if let Some(name) = names.find(|name| !knows(name)) {
         let message = format!("{name} knew no vocabulary: the rows above say why");
         let exit = Exit::ReferenceMissing;
         return Err(Failure { exit, message });
