@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Grows with every change a caller could notice. Ask bitnet_shim_abi() before anything else. */
-#define BITNET_SHIM_ABI 1
+#define BITNET_SHIM_ABI 2
 
 typedef int32_t bitnet_shim_status;
 #define BITNET_SHIM_OK 0
@@ -166,6 +166,9 @@ BITNET_SHIM_API bitnet_shim_status bitnet_shim_session_open(
     bitnet_shim_session **session);
 BITNET_SHIM_API void bitnet_shim_session_free(bitnet_shim_session *session);
 BITNET_SHIM_API bitnet_shim_status bitnet_shim_session_clear(bitnet_shim_session *session);
+/* Forgets the positions `length`, `length`+1, ... and keeps those before them. */
+BITNET_SHIM_API bitnet_shim_status bitnet_shim_session_truncate(bitnet_shim_session *session,
+                                                                int32_t length);
 
 /* Feeds `n_tokens` tokens at positions `first`, `first`+1, ... and writes one row of n_vocab
  * logits for each i with wanted[i] != 0, in order: n_logits must be exactly that. At least one

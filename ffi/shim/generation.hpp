@@ -93,6 +93,14 @@ template <class Context> void clear_cache(Context *context) {
         llama_kv_cache_clear(context);
 }
 
+// Every position of the one sequence there is, from `first` on.
+template <class Context> bool remove_from(Context *context, int32_t first) {
+    if constexpr (requires { llama_memory_seq_rm(llama_get_memory(context), 0, first, -1); })
+        return llama_memory_seq_rm(llama_get_memory(context), 0, first, -1);
+    else
+        return llama_kv_cache_seq_rm(context, 0, first, -1);
+}
+
 // A GPU that happens to be in the machine must not take part, and weights stay as stored.
 template <class Params> void configure_model(Params &params, const bitnet_shim_model_options &o) {
     params.n_gpu_layers = 0;

@@ -110,6 +110,16 @@ bitnet_shim_status bitnet_shim_session_clear(bitnet_shim_session *session) {
     });
 }
 
+bitnet_shim_status bitnet_shim_session_truncate(bitnet_shim_session *session, int32_t length) {
+    return shim::guarded([&] {
+        llama_context *context = opened(session);
+        require(length >= 0, "the length is negative");
+        if (!shim::remove_from(context, length))
+            throw shim::Failed("the cache cannot forget a part of a sequence");
+        return BITNET_SHIM_OK;
+    });
+}
+
 bitnet_shim_status bitnet_shim_decode(bitnet_shim_session *session, const int32_t *tokens,
                                       size_t n_tokens, int32_t first, const uint8_t *wanted,
                                       float *logits, size_t n_logits) {

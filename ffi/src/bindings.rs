@@ -2,7 +2,7 @@
 #![allow(missing_docs, non_camel_case_types, dead_code, clippy::all)]
 #![allow(clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc)]
 
-pub const BITNET_SHIM_ABI: u32 = 1;
+pub const BITNET_SHIM_ABI: u32 = 2;
 pub const BITNET_SHIM_OK: u32 = 0;
 pub const BITNET_SHIM_INVALID: u32 = 1;
 pub const BITNET_SHIM_UNSUPPORTED: u32 = 2;
@@ -514,6 +514,10 @@ pub struct Shim {
     pub bitnet_shim_session_clear: unsafe extern "C" fn(
         session: *mut bitnet_shim_session,
     ) -> bitnet_shim_status,
+    pub bitnet_shim_session_truncate: unsafe extern "C" fn(
+        session: *mut bitnet_shim_session,
+        length: i32,
+    ) -> bitnet_shim_status,
     pub bitnet_shim_decode: unsafe extern "C" fn(
         session: *mut bitnet_shim_session,
         tokens: *const i32,
@@ -625,6 +629,10 @@ impl Shim {
             __library.get(b"bitnet_shim_session_clear\0")
         }
             .map(|sym| *sym)?;
+        let bitnet_shim_session_truncate = unsafe {
+            __library.get(b"bitnet_shim_session_truncate\0")
+        }
+            .map(|sym| *sym)?;
         let bitnet_shim_decode = unsafe { __library.get(b"bitnet_shim_decode\0") }
             .map(|sym| *sym)?;
         let bitnet_shim_type_describe = unsafe {
@@ -662,6 +670,7 @@ impl Shim {
             bitnet_shim_session_open,
             bitnet_shim_session_free,
             bitnet_shim_session_clear,
+            bitnet_shim_session_truncate,
             bitnet_shim_decode,
             bitnet_shim_type_describe,
             bitnet_shim_quantize,
@@ -784,6 +793,13 @@ impl Shim {
         session: *mut bitnet_shim_session,
     ) -> bitnet_shim_status {
         unsafe { (self.bitnet_shim_session_clear)(session) }
+    }
+    pub unsafe fn bitnet_shim_session_truncate(
+        &self,
+        session: *mut bitnet_shim_session,
+        length: i32,
+    ) -> bitnet_shim_status {
+        unsafe { (self.bitnet_shim_session_truncate)(session, length) }
     }
     pub unsafe fn bitnet_shim_decode(
         &self,

@@ -129,6 +129,15 @@ impl<'m> Session<'m> {
         })
     }
 
+    /// Forgets the positions from `length` on.
+    pub fn truncate(&mut self, length: usize) -> Result<(), Error> {
+        let length = as_i32("truncate", length)?;
+        self.model.library().call("truncate", |shim| {
+            // SAFETY: the session is live and borrowed alone.
+            unsafe { shim.bitnet_shim_session_truncate(self.raw.as_ptr(), length) }
+        })
+    }
+
     /// Raises again, on this side of the C++ frames, what an observer raised on the other.
     fn resume_panic(&mut self) {
         let Some(mut watch) = self.watch else { return };

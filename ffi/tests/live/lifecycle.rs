@@ -11,6 +11,10 @@ pub const CHECKS: &[Check] = &[
     Check::any("lifecycle::models_and_sessions_come_and_go", come_and_go),
     Check::bitnet("lifecycle::a_vocabulary_is_enough_to_tokenize", vocabulary),
     Check::any("lifecycle::clearing_forgets", clearing),
+    Check::any(
+        "lifecycle::truncating_forgets_the_end_and_nothing_else",
+        truncating,
+    ),
     Check::any("lifecycle::a_split_is_the_partition_of_the_graph", split),
     Check::bitnet(
         "lifecycle::a_single_token_graph_takes_other_kernels",
@@ -75,6 +79,31 @@ fn clearing(bench: &Bench) {
     session.clear().unwrap();
     let again = bits(&session.decode(&PROMPT, 0, Wanted::All).unwrap());
     assert!(first == again);
+}
+
+/// Other tokens are fed behind a beginning and forgotten; left in the cache, they show.
+fn truncating(bench: &Bench) {
+    let model = bench.moby();
+    let (first, second) = PROMPT.split_at(6);
+    let astray: Vec<u32> = first.iter().rev().copied().collect();
+    let second_after = |detour: bool, forget: bool| {
+        let mut session = model.session(&small()).unwrap();
+        session.decode(first, 0, Wanted::All).unwrap();
+        if detour {
+            session.decode(&astray, 6, Wanted::All).unwrap();
+        }
+        if forget {
+            session.truncate(6).unwrap();
+        }
+        let at = if detour && !forget { 12 } else { 6 };
+        bits(&session.decode(second, at, Wanted::All).unwrap())
+    };
+    let straight = second_after(false, false);
+    assert!(straight == second_after(true, true));
+    assert!(straight == second_after(false, true), "nothing to forget");
+    assert!(straight != second_after(true, false));
+    let mut session = model.session(&small()).unwrap();
+    assert!(session.truncate(usize::MAX).is_err());
 }
 
 fn split(bench: &Bench) {
