@@ -21,6 +21,7 @@
 //! | [`fixture`] | committed inputs, made again from a seed |
 //! | [`observation`] | plain data, the only thing that crosses from running to comparing |
 //! | [`case`] | what is to be compared, and how much of it |
+//! | [`schedule`] | in which portions tokens reach a model |
 //! | [`isolation`] | foreign code in a process of its own, and what became of it |
 //! | [`reference`] | live references: found, opened in processes of their own, told apart |
 //! | [`coverage`] | what was to be compared, and what was |
@@ -87,6 +88,7 @@ pub mod receipt;
 pub mod reference;
 pub mod report;
 pub mod runner;
+pub mod schedule;
 pub mod statistics;
 pub mod suite;
 pub mod tokenizing;

@@ -5,6 +5,8 @@
 //! that changes nothing has tested nothing, and fails the run.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod live;
 mod outcome;
 mod places;
 mod plan;
@@ -22,15 +24,18 @@ use engine::gguf::Gguf;
 
 use crate::coverage::Count;
 use crate::document::Document;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::observation::Lane;
 use crate::runner::{RunError, guarded};
+use crate::schedule::{Schedule, Step};
 
+#[cfg(unix)]
+pub use live::ReferenceSource;
 pub use outcome::{Claim, Control, Coverage, Difference, Outcome, Prompt, Report, Status, Verdict};
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
 pub use relation::Relation;
 pub use schedules::Detour;
-pub use source::{EngineSource, LogitSource, Schedule, Step};
+pub use source::{EngineSource, LogitSource};
 
 use relation::Way;
 
@@ -74,7 +79,7 @@ impl<'a> Examination<'a> {
             known: Vec::new(),
         };
         let known = examination.lanes(&file, None);
-        examination.known = known.map_err(|error| Failure::input(error.to_string()))?;
+        examination.known = known.map_err(unexaminable)?;
         examination.file = file;
         Ok(examination)
     }
@@ -93,7 +98,11 @@ impl<'a> Examination<'a> {
                     Err(NotApplicable(why)) => outcome.cannot(why),
                 }
             }
-            Way::Detour(detour) => self.detours(detour, &mut outcome),
+            Way::Detour(detour) => self.detours(detour, usize::MAX, &mut outcome),
+            Way::Threads(detour) => {
+                let most = self.source.most_on_threads();
+                self.detours(detour, most, &mut outcome);
+            }
         }
         outcome
     }
@@ -133,11 +142,13 @@ impl<'a> Examination<'a> {
         }
     }
 
-    fn detours(&mut self, detour: relation::DetourOf, outcome: &mut Outcome) {
+    /// All ways through at most `most` tokens of each prompt.
+    fn detours(&mut self, detour: relation::DetourOf, most: usize, outcome: &mut Outcome) {
         for lane in Lane::ALL {
             let (mut equal, mut positions) = (0, 0);
             for index in 0..self.prompts.len() {
-                let plan = detour(&self.prompts[index].tokens, lane);
+                let tokens = &self.prompts[index].tokens;
+                let plan = detour(&tokens[..tokens.len().min(most)], lane);
                 let Ok(plan) = plan.map_err(|NotApplicable(why)| outcome.cannot(why)) else {
                     continue;
                 };
@@ -277,6 +288,19 @@ impl<'a> Examination<'a> {
     fn positions(&self) -> usize {
         self.prompts.iter().map(|prompt| prompt.tokens.len()).sum()
     }
+}
+
+/// Why a source cannot be examined on a model at all.
+fn unexaminable(error: RunError) -> Failure {
+    let exit = match error {
+        // It does not take part, which is no fault of the model.
+        RunError::Declined(_) => Exit::ReferenceMissing,
+        RunError::Lost(_) => Exit::ReferenceDied,
+        RunError::Died(_) => Exit::EngineDied,
+        _ => Exit::BadInput,
+    };
+    let message = error.to_string();
+    Failure { exit, message }
 }
 
 /// Every relation about one model. `done` is called after each.

@@ -3,6 +3,8 @@
 
 #[cfg(unix)]
 mod live;
+#[cfg(unix)]
+mod scratch;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +94,8 @@ pub fn open(names: &[String], _: crate::isolation::Limits) -> Result<Vec<Referen
 
 #[cfg(unix)]
 pub use self::live::{Launch, Reference, launch, open};
+#[cfg(unix)]
+pub use self::scratch::Scratch;
 
 fn missing(message: String) -> Failure {
     let exit = Exit::ReferenceMissing;

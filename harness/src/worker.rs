@@ -3,6 +3,7 @@
 //! A phase is announced before every call that reaches foreign code. One file per kind of question.
 #![forbid(unsafe_code)]
 
+mod logits;
 mod observe;
 mod requantize;
 mod swap;
@@ -143,6 +144,14 @@ impl Serve for Reference {
                 let options = observe::options([context, ubatch, threads], tokens.len())?;
                 let exchange = swap::Exchange::new(shown, replaced, values);
                 self.swap(&model, &tokens, &options, exchange, channel)
+            }
+            Request::Nodes { model, schedule } => {
+                let model_sha256 = self.watch(&model, &schedule, channel)?;
+                Ok(Answer::Followed { model_sha256 })
+            }
+            Request::Logits { model, schedules } => {
+                let model_sha256 = self.follow(&model, &schedules, channel)?;
+                Ok(Answer::Followed { model_sha256 })
             }
         }
     }

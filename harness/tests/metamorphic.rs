@@ -16,6 +16,7 @@ use harness::fixture::random::RandomShape;
 use harness::metamorphic::*;
 use harness::observation::Identity;
 use harness::runner::RunError;
+use harness::schedule::Schedule;
 
 const MODELS: [&str; 2] = ["moby-tiny-b158", "moby-tiny-bitnet"];
 

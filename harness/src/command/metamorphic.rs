@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::Model;
 use engine::bytes::ModelBytes;
@@ -13,8 +14,10 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::fixture::split_mix::SplitMix64;
-use crate::metamorphic::{self, EngineSource, Prompt, Relation, Report, Status};
+use crate::isolation::Limits;
+use crate::metamorphic::{self, EngineSource, LogitSource, Prompt, Relation, Report, Status};
 use crate::provenance::Input;
+use crate::reference;
 use crate::suite::Suite;
 use crate::{flags, output, progress};
 
@@ -22,10 +25,12 @@ const EXAMPLE: &str = "\
 Examples:
   harness metamorphic
   harness metamorphic --model model.gguf --prompt 'Call me Ishmael.' --json
+  harness metamorphic --reference bitnet --reference bitnet-portable
 
 Needs no reference. Each relation edits the model, or takes another way through the same tokens,
 without changing what is computed: every logit must keep every bit, in prefill and in one-token
-decode. Each has a one-sided control that must show; a control that does not show fails the run.";
+decode. Each has a one-sided control that must show; a control that does not show fails the run.
+A live reference is examined like the engine: one that fails a relation is not fit to be one.";
 
 /// What is fed where no prompt is given: one short text, and one that crosses the places where
 /// attention changes its length.
@@ -38,6 +43,9 @@ const PROMPTS: [&str; 2] = [
 
 /// What is fed where the model knows no text.
 const PROMPT_WITHOUT_VOCABULARY: usize = 70;
+
+/// Threads of a relation at most: what they may use of the processors in the time they have.
+const SPINNING: u64 = 3;
 
 /// Edits that must not change a bit of a model's logits, each with a control that must
 #[derive(clap::Args)]
@@ -59,6 +67,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = flags::profile)]
     profile: Profile,
 
+    /// Examine this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
+    /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Vec<String>,
+
+    /// Seconds a reference may take for one relation
+    #[arg(long, value_name = "N", default_value = "300")]
+    patience: u64,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -66,10 +83,19 @@ pub struct Args {
 
 /// Everything, as printed for programs.
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     schema_version: u32,
-    models: Vec<Examined>,
+    models: &'a [Examined],
+    skipped: &'a [Skipped],
     status: Status,
+}
+
+/// A model that a reference does not take.
+#[derive(Serialize)]
+struct Skipped {
+    model: String,
+    reference: String,
+    why: String,
 }
 
 /// A report with what it is about.
@@ -87,24 +113,96 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         true => fixtures()?,
         false => args.model.clone(),
     };
-    let steps = models.len() * Relation::ALL.len();
+    let mut sources = sources(&args)?;
+    let steps = models.len() * sources.len() * Relation::ALL.len();
     let bar = progress::bar(steps as u64, "relations");
-    let mut examined = Vec::new();
+    let (mut examined, mut skipped) = (Vec::new(), Vec::new());
     for model in &models {
-        examined.push(examine(model, &args, &mut || bar.inc(1))?);
+        for source in &mut sources {
+            let reference = source.identity().name;
+            match examine(model, &args, &mut **source, &mut || bar.inc(1)) {
+                Ok(one) => examined.push(one),
+                Err(Failure {
+                    exit: Exit::ReferenceMissing,
+                    message,
+                }) => {
+                    let model = model.display().to_string();
+                    skipped.push(Skipped {
+                        model,
+                        reference,
+                        why: message,
+                    });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
     bar.finish_and_clear();
     let worst = examined.iter().map(|one| one.report.status).max();
     let status = worst.unwrap_or(Status::Incomplete);
-    match args.json {
-        true => output::json(&Summary {
+    say(&args, &examined, &skipped, status)?;
+    let spoke = |name: &str| {
+        examined
+            .iter()
+            .any(|one| one.report.computed_by.name == name)
+    };
+    let silent = sources.iter().map(|source| source.identity().name);
+    let silent: Vec<String> = silent.filter(|name| !spoke(name)).collect();
+    match (status.exit(), &silent[..]) {
+        (Exit::Agrees, [_, ..]) => Err(Failure {
+            exit: Exit::ReferenceMissing,
+            message: format!("no model was taken by {}", silent.join(", ")),
+        }),
+        (exit, _) => Ok(exit),
+    }
+}
+
+/// The engine, then every live reference.
+fn sources(args: &Args) -> Result<Vec<Box<dyn LogitSource>>, Failure> {
+    let limits = Limits {
+        patience: Duration::from_secs(args.patience),
+        // Threads of a reference spin while they wait.
+        cpu_seconds: args.patience.saturating_mul(SPINNING).max(1),
+        ..Limits::default()
+    };
+    let mut sources: Vec<Box<dyn LogitSource>> = vec![Box::new(EngineSource {
+        kernel: args.kernel.unwrap_or_else(Kernel::best),
+        profile: args.profile,
+    })];
+    for reference in reference::open(&args.reference, limits)? {
+        #[cfg(unix)]
+        sources.push(Box::new(metamorphic::ReferenceSource(reference)));
+        #[cfg(not(unix))]
+        match reference {}
+    }
+    Ok(sources)
+}
+
+fn say(
+    args: &Args,
+    examined: &[Examined],
+    skipped: &[Skipped],
+    status: Status,
+) -> Result<(), Failure> {
+    if args.json {
+        output::json(&Summary {
             schema_version: metamorphic::SCHEMA,
             models: examined,
+            skipped,
             status,
-        })?,
-        false => output::put(examined.iter().map(render).collect::<String>().as_bytes())?,
+        })?;
+        return Ok(());
+    }
+    let skip = |skip: &Skipped| {
+        let [model, reference, why] = [&skip.model, &skip.reference, &skip.why].map(|s| escape(s));
+        format!("SKIPPED {model} by {reference}: {why}\n")
     };
-    Ok(status.exit())
+    let text: String = examined
+        .iter()
+        .map(render)
+        .chain(skipped.iter().map(skip))
+        .collect();
+    output::put(text.as_bytes()).map(drop)
 }
 
 /// The trained models of this repository.
@@ -114,15 +212,15 @@ fn fixtures() -> Result<Vec<PathBuf>, Failure> {
     Ok(names.map(|name| folder.join(name)).to_vec())
 }
 
-fn examine(path: &Path, args: &Args, done: &mut dyn FnMut()) -> Result<Examined, Failure> {
+fn examine(
+    path: &Path,
+    args: &Args,
+    source: &mut dyn LogitSource,
+    done: &mut dyn FnMut(),
+) -> Result<Examined, Failure> {
     let (input, bytes) = Input::read(path)?;
-    let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    let mut source = EngineSource {
-        kernel,
-        profile: args.profile,
-    };
     let prompts = prompts(&bytes, &args.prompt)?;
-    let report = metamorphic::examine(&mut source, bytes, prompts, done)?;
+    let report = metamorphic::examine(source, bytes, prompts, done)?;
     input.still_holds()?;
     Ok(Examined {
         model: path.display().to_string(),

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::case::Case;
 use crate::observation::Lane;
 use crate::observation::spelling::{self, Entry, Facts, Question};
+use crate::schedule::Schedule;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// What the worker is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +73,20 @@ pub enum Request {
         /// The node to replace, by its key.
         replaced: Option<String>,
     },
+    /// Follow schedules, each from an empty cache.
+    Logits {
+        /// The model file.
+        model: PathBuf,
+        /// What is fed.
+        schedules: Vec<Schedule>,
+    },
+    /// Follow one schedule and show every node on the way.
+    Nodes {
+        /// The model file.
+        model: PathBuf,
+        /// What is fed.
+        schedule: Schedule,
+    },
 }
 
 /// What the worker says.
@@ -92,6 +107,8 @@ pub enum Reply {
         /// Which positions, ascending.
         positions: Vec<usize>,
     },
+    /// The array holds the rows that the next schedule keeps.
+    Rows,
     /// The array holds this node.
     Node {
         /// `name|OP#occurrence`.
@@ -149,6 +166,11 @@ pub enum Answer {
         model_sha256: String,
         /// Length of a row of logits.
         vocab_size: usize,
+    },
+    /// To [`Request::Logits`] and [`Request::Nodes`].
+    Followed {
+        /// SHA-256 of the file that was loaded.
+        model_sha256: String,
     },
 }
 

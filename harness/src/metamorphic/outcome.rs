@@ -119,7 +119,9 @@ pub enum Status {
     Vacuous,
     /// A relation does not hold.
     Broken,
-    /// The source of logits died.
+    /// The reference died, or had no more time.
+    ReferenceDied,
+    /// The engine died.
     Died,
 }
 
@@ -205,6 +207,7 @@ impl Outcome {
             why: error.to_string(),
             status: match error {
                 RunError::Died(_) => Status::Died,
+                RunError::Lost(_) => Status::ReferenceDied,
                 // The model itself was finite: an edit that is not has moved every bit.
                 RunError::NotFinite(_) => Status::Broken,
                 _ => Status::Incomplete,
@@ -267,6 +270,7 @@ impl Status {
             Status::Incomplete => "incomplete",
             Status::Vacuous => "vacuous",
             Status::Broken => "broken",
+            Status::ReferenceDied => "reference died",
             Status::Died => "died",
         }
     }
@@ -277,6 +281,7 @@ impl Status {
             Status::Holds => Exit::Agrees,
             Status::Incomplete => Exit::Incomplete,
             Status::Vacuous | Status::Broken => Exit::Diverges,
+            Status::ReferenceDied => Exit::ReferenceDied,
             Status::Died => Exit::EngineDied,
         }
     }

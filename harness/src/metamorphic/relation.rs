@@ -27,6 +27,8 @@ pub(super) enum Way {
     Edit(fn(Subject<'_>) -> Result<Plan, NotApplicable>),
     /// By another way through the same tokens.
     Detour(DetourOf),
+    /// By more threads through the same tokens, as many as the source can be fed on them.
+    Threads(DetourOf),
 }
 
 pub(super) type DetourOf = fn(&[Token], Lane) -> Result<Detour, NotApplicable>;
@@ -88,12 +90,12 @@ impl Relation {
             "clear attn_output only",
             sizes::last_layer,
         ),
-        detour(
-            "threads",
-            "compute on two and three threads",
-            "on two threads, with another token half way",
-            schedules::threads,
-        ),
+        Relation {
+            name: "threads",
+            edit: "compute on two and three threads",
+            control: "on two threads, with another token half way",
+            way: Way::Threads(schedules::threads),
+        },
         detour(
             "portions",
             "prefill in portions of eight tokens and more",

@@ -4,8 +4,8 @@
 use engine::Token;
 
 use super::plan::{NotApplicable, dice};
-use super::source::{Schedule, Step};
 use crate::observation::Lane;
+use crate::schedule::{Schedule, Step};
 
 /// Some arithmetics compute fewer tokens than this in another order than more of them.
 const LEAST_PORTION: usize = 8;

@@ -5,73 +5,31 @@
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
-use engine::{Model, Session, Token};
+use engine::transformer::probe::Probe;
+use engine::{Model, Session};
 
-use crate::observation::Identity;
+use crate::observation::{Identity, TracedNode};
 use crate::runner::RunError;
+use crate::runner::engine::Tracer;
+use crate::schedule::{Schedule, Step};
 
 /// Something that computes logits.
 pub trait LogitSource {
     /// Who it is.
     fn identity(&self) -> Identity;
 
+    /// Tokens it should be fed at most where it computes on several threads.
+    fn most_on_threads(&self) -> usize {
+        usize::MAX
+    }
+
     /// Opens the file once and follows each schedule from an empty cache. One vector comes back
-    /// for each: a row of logits for every token of every [`Step::Feed`], in order.
+    /// for each: the rows of logits it keeps, in order.
     fn logits(&mut self, file: &[u8], schedules: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError>;
-}
 
-/// In which portions tokens reach the model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// Tokens computed together at most.
-    pub ubatch: usize,
-    /// Threads that compute.
-    pub threads: usize,
-    /// What happens, in order.
-    pub steps: Vec<Step>,
-}
-
-/// One step of a schedule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Feeds tokens and keeps the logits of each.
-    Feed(Vec<Token>),
-    /// Feeds tokens and forgets their logits, but not what they leave in the cache.
-    Distract(Vec<Token>),
-    /// Forgets every position from this one on.
-    Truncate(usize),
-}
-
-impl Schedule {
-    /// On one thread, in portions as large as they come.
-    pub fn of(steps: Vec<Step>) -> Self {
-        Schedule {
-            ubatch: 512,
-            threads: 1,
-            steps,
-        }
-    }
-
-    /// Positions the cache must hold.
-    pub fn context(&self) -> usize {
-        let (mut used, mut most) = (0, 1);
-        for step in &self.steps {
-            match step {
-                Step::Feed(tokens) | Step::Distract(tokens) => used += tokens.len(),
-                Step::Truncate(len) => used = used.min(*len),
-            }
-            most = most.max(used);
-        }
-        most
-    }
-
-    /// Tokens whose logits are kept.
-    pub fn kept(&self) -> usize {
-        let kept = self.steps.iter().map(|step| match step {
-            Step::Feed(tokens) => tokens.len(),
-            _ => 0,
-        });
-        kept.sum()
+    /// Every node that is computed on the way, in order; none where it shows none.
+    fn nodes(&mut self, _file: &[u8], _way: &Schedule) -> Result<Vec<TracedNode>, RunError> {
+        Ok(Vec::new())
     }
 }
 
@@ -94,18 +52,35 @@ impl LogitSource for EngineSource {
     }
 
     fn logits(&mut self, file: &[u8], schedules: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError> {
+        let model = self.open(file)?;
+        let follow = |schedule| follow(&model, self.profile, schedule, &mut ());
+        schedules.iter().map(follow).collect()
+    }
+
+    fn nodes(&mut self, file: &[u8], way: &Schedule) -> Result<Vec<TracedNode>, RunError> {
+        let mut tracer = Tracer::default();
+        follow(&self.open(file)?, self.profile, way, &mut tracer)?;
+        Ok(tracer.nodes)
+    }
+}
+
+impl EngineSource {
+    fn open(&self, file: &[u8]) -> Result<Model, RunError> {
         let options = OpenOptions {
             kernel: Some(self.kernel),
             ..OpenOptions::default()
         };
         let model = Model::from_bytes(file.to_vec(), &options);
-        let model = model.map_err(|refusal| RunError::Refused(refusal.to_string()))?;
-        let follow = |schedule| follow(&model, self.profile, schedule);
-        schedules.iter().map(follow).collect()
+        model.map_err(|refusal| RunError::Refused(refusal.to_string()))
     }
 }
 
-fn follow(model: &Model, profile: Profile, schedule: &Schedule) -> Result<Vec<f32>, RunError> {
+fn follow(
+    model: &Model,
+    profile: Profile,
+    schedule: &Schedule,
+    probe: &mut dyn Probe,
+) -> Result<Vec<f32>, RunError> {
     let options = SessionOptions {
         context: schedule.context(),
         ubatch: schedule.ubatch,
@@ -116,19 +91,11 @@ fn follow(model: &Model, profile: Profile, schedule: &Schedule) -> Result<Vec<f3
     let mut session = session.map_err(|refusal| RunError::Refused(refusal.to_string()))?;
     let mut logits = Vec::new();
     for step in &schedule.steps {
+        let mut feed = |tokens, wanted| session.feed(tokens, wanted, probe).map_err(stopped);
         match step {
-            Step::Feed(tokens) => {
-                logits.extend(
-                    session
-                        .feed(tokens, Wanted::All, &mut ())
-                        .map_err(stopped)?,
-                );
-            }
-            Step::Distract(tokens) => {
-                session
-                    .feed(tokens, Wanted::All, &mut ())
-                    .map_err(stopped)?;
-            }
+            Step::Feed(tokens) => logits.extend(feed(tokens, Wanted::All)?),
+            Step::Last(tokens) => logits.extend(feed(tokens, Wanted::Last)?),
+            Step::Distract(tokens) => drop(feed(tokens, Wanted::All)?),
             Step::Truncate(len) => session.truncate(*len),
         }
     }
@@ -139,21 +106,5 @@ fn stopped(error: EvalError) -> RunError {
     match error {
         EvalError::NotFinite { .. } => RunError::NotFinite(error.to_string()),
         _ => RunError::Refused(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schedule_knows_the_room_it_needs_and_the_rows_it_keeps() {
-        let schedule = Schedule::of(vec![
-            Step::Feed(vec![1; 5]),
-            Step::Distract(vec![2; 9]),
-            Step::Truncate(5),
-            Step::Feed(vec![3; 4]),
-        ]);
-        assert_eq!((schedule.context(), schedule.kept()), (14, 9));
     }
 }

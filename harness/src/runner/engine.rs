@@ -290,9 +290,10 @@ impl Probe for Through<'_> {
 
 /// Keeps a copy of every node.
 #[derive(Default)]
-struct Tracer {
+pub struct Tracer {
     occurrences: Occurrences,
-    nodes: Vec<TracedNode>,
+    /// In the order they were computed.
+    pub nodes: Vec<TracedNode>,
 }
 
 impl Probe for Tracer {

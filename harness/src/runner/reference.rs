@@ -161,9 +161,11 @@ impl Seen {
             Reply::Answer(Answer::Observed(observed)) => {
                 self.is_whole(&observed, model).map(|()| Some(observed))
             }
-            Reply::Answer(_) | Reply::Hello(_) | Reply::Phase { .. } | Reply::Refused { .. } => {
-                Err(format!("{reply:?} is no part of an answer"))
-            }
+            Reply::Answer(_)
+            | Reply::Hello(_)
+            | Reply::Phase { .. }
+            | Reply::Rows
+            | Reply::Refused { .. } => Err(format!("{reply:?} is no part of an answer")),
         }
     }
 

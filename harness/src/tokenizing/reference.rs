@@ -10,8 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::isolation::{self, Described, Ended, Reply, Request, Worker};
 use crate::observation::spelling::{Answer, Entry, Facts, Question, Said};
 use crate::provenance::Input;
-use crate::reference::Reference;
-use crate::runner::reference::rewritten::Rewritten;
+use crate::reference::{Reference, Scratch};
 
 /// Bytes and ids asked about at once: the answers must fit a frame.
 const PORTION: usize = 100_000;
@@ -25,7 +24,7 @@ pub struct Asked<'a> {
     model: PathBuf,
     sha256: String,
     /// Where the model is, if it was made for this reference.
-    _made: Option<Rewritten>,
+    _made: Option<Scratch>,
     /// The process that is asked. Dead or not started yet, there is none.
     worker: Option<Worker>,
     deaths: usize,
@@ -37,7 +36,7 @@ impl<'a> Asked<'a> {
     /// type of the fixtures' weights for another one gets the file without its tensors.
     pub fn open(reference: &'a Reference, model: &Input, gguf: &Gguf) -> Result<Self, Ended> {
         let readable = reference.hello().knows_i2_s || gguf.tensors.is_empty();
-        let made = (!readable).then(|| Rewritten::write(&marked::without_tensors(gguf)));
+        let made = (!readable).then(|| Scratch::write(&marked::without_tensors(gguf)));
         let made = made
             .transpose()
             .map_err(|e| Ended::Refused(e.to_string()))?;

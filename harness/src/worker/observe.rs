@@ -157,8 +157,8 @@ impl Pass<'_> {
 /// Keeps a copy of every node that recordings hold: dense floats under a name of their own, not
 /// under a running number. A turned view lies densely only where there is a single token.
 #[derive(Default)]
-struct Keeper {
-    nodes: Vec<TracedNode>,
+pub(super) struct Keeper {
+    pub(super) nodes: Vec<TracedNode>,
 }
 
 impl Observe for Keeper {

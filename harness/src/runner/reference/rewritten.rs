@@ -1,17 +1,15 @@
 //! A model file with its two-bit weights written anew, for libraries that cannot multiply I2_S.
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 
 use engine::gguf::Gguf;
 
 use super::Observing;
 use crate::document::{Document, Format};
 use crate::isolation::{Answer, Ended, Reply, Request};
-use crate::provenance::{self, Input};
-use crate::reference::Reference;
+use crate::provenance::Input;
+use crate::reference::{Reference, Scratch};
 use crate::runner::{RunError, Task};
 
 /// What the weights become. The values stay the same.
@@ -39,17 +37,9 @@ impl Form {
     }
 }
 
-/// A file that is gone when this is dropped.
-pub struct Rewritten {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Of its bytes.
-    pub sha256: String,
-}
-
 impl Observing {
     /// The model of a task with its weights in another form; nothing if they stay as they are.
-    pub(super) fn rewritten(&self, task: Task<'_>) -> Result<Option<Rewritten>, RunError> {
+    pub(super) fn rewritten(&self, task: Task<'_>) -> Result<Option<Scratch>, RunError> {
         let Some(form) = self.form else {
             return Ok(None);
         };
@@ -58,7 +48,7 @@ impl Observing {
         let size = bytes.len() as u64;
         let gguf = Gguf::parse(bytes).map_err(refused)?;
         let mut document = Document::read(&gguf).map_err(refused)?;
-        let file = Rewritten::reserve();
+        let file = Scratch::reserve();
         match form {
             Form::Wide if document.widen().map_err(refused)? == 0 => return Ok(None),
             Form::Wide => std::fs::write(&file.path, document.file()).map_err(refused)?,
@@ -68,7 +58,7 @@ impl Observing {
                 write_iq2_bn(&self.reference, path, &file.path, 2 * size)?;
             }
         }
-        file.hashed().map(Some)
+        file.hashed().map(Some).map_err(refused)
     }
 }
 
@@ -109,45 +99,6 @@ fn fits_iq2_bn(document: &Document) -> Result<(), String> {
              these weights are asked about as F32 alone"
         )),
         Some(_) => Ok(()),
-    }
-}
-
-impl Rewritten {
-    /// A file of these bytes.
-    pub fn write(bytes: &[u8]) -> io::Result<Self> {
-        let mut file = Rewritten::reserve();
-        std::fs::write(&file.path, bytes)?;
-        file.sha256 = provenance::sha256(bytes);
-        Ok(file)
-    }
-
-    /// A name nobody else uses; there is no file yet.
-    fn reserve() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("harness-rewritten-{}-{number}.gguf", std::process::id());
-        Rewritten {
-            path: std::env::temp_dir().join(name),
-            sha256: String::new(),
-        }
-    }
-
-    fn hashed(mut self) -> Result<Self, RunError> {
-        let bytes = std::fs::read(&self.path).map_err(refused)?;
-        self.sha256 = provenance::sha256(&bytes);
-        Ok(self)
-    }
-}
-
-impl Drop for Rewritten {
-    fn drop(&mut self) {
-        match std::fs::remove_file(&self.path) {
-            // What cannot be removed is the temporary folder's problem, but not a secret.
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                eprintln!("{} stays behind: {e}", self.path.display());
-            }
-            _ => {}
-        }
     }
 }
 
