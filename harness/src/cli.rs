@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::chat::apart;
 use crate::command::{
     calibrate, check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt,
-    reference, render_chat, tokenize, tokenizer, trace,
+    reference, render_chat, shapes, tokenize, tokenizer, trace,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -35,6 +35,7 @@ enum Command {
     Calibrate(calibrate::Args),
     Check(check::Args),
     Metamorphic(metamorphic::Args),
+    Shapes(shapes::Args),
     Fixtures(fixtures::Args),
     Power(power::Args),
     Receipt(receipt::Args),
@@ -84,6 +85,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::run(args),
         Command::Metamorphic(args) => metamorphic::run(args),
+        Command::Shapes(args) => shapes::run(args),
         Command::Fixtures(args) => fixtures::run(args),
         Command::Power(args) => power::run(args),
         Command::Receipt(args) => receipt::run(args),

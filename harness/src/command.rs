@@ -16,6 +16,7 @@ pub mod power;
 pub mod receipt;
 pub mod reference;
 pub mod render_chat;
+pub mod shapes;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;

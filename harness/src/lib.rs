@@ -43,6 +43,7 @@
 //! | [`tokenizing`] | whether two tokenizers say the same, down to the smallest text where not |
 //! | [`attribute`] | one module swapped alone, and what it does to the logits |
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
+//! | [`shapes`] | random models through two sources of logits, bit for bit |
 //! | [`lint`] | the mistakes that real model files have |
 //! | [`norm_gate`] | rulesets for the statistics of norms |
 //! | [`power`] | faults planted one at a time, and whether the comparison notices |
@@ -90,6 +91,7 @@ pub mod report;
 pub mod runner;
 pub mod schedule;
 pub mod statistics;
+pub mod shapes;
 pub mod suite;
 pub mod tokenizing;
 pub mod tolerance;

@@ -32,7 +32,10 @@ impl LogitSource for ReferenceSource {
         let schedules = schedules.to_vec();
         let request = |model| Request::Logits { model, schedules };
         self.ask(file, request, |reply, values| match reply {
-            Reply::Rows => Ok(rows.push(values)),
+            Reply::Rows => {
+                rows.push(values);
+                Ok(())
+            }
             reply => Err(format!("{reply:?} is no part of an answer")),
         })?;
         Ok(rows)
@@ -43,7 +46,10 @@ impl LogitSource for ReferenceSource {
         let schedule = way.clone();
         let request = |model| Request::Nodes { model, schedule };
         self.ask(file, request, |reply, values| match reply {
-            Reply::Node { key, shape } => Ok(nodes.push(TracedNode { key, shape, values })),
+            Reply::Node { key, shape } => {
+                nodes.push(TracedNode { key, shape, values });
+                Ok(())
+            }
             reply => Err(format!("{reply:?} is no part of an answer")),
         })?;
         Ok(nodes)

@@ -1,0 +1,214 @@
+//! `harness shapes`: random models of many shapes, the engine against a live reference.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use engine::config::Architecture;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+
+use crate::exit::{Exit, Failure};
+use crate::fixture::random::{self, RandomShape};
+use crate::isolation::Limits;
+use crate::metamorphic::{EngineSource, LogitSource};
+use crate::reference::{self, Reference};
+use crate::schedule::Schedule;
+use crate::shapes::{self, Contest, Mode, OtherWays, Plan, Report, Trial};
+use crate::{atomic, flags, output, progress};
+
+const HELP: &str = "\
+Examples:
+  harness shapes --count 12
+  harness shapes --reference bitnet --reference bitnet-portable --json shapes.json
+  harness shapes --reference bitnet --first 117 --count 84
+  harness shapes --reference bitnet --profile ggml-avx2
+  harness shapes --reference bitnet --shape 'seed=7000 layers=1 ...' --schedule 'feed=1.2.3'
+
+Each number is a random model: prefilled in portions of 512, 7 and 1 tokens, decoded one by one, on
+one thread and on a few trials two or three, with prompts up to the context. Every bit of every
+logit must be the reference's, in the reference's own order of float operations. What was covered
+is printed and is a part of the verdict. A model that differs is made smaller as long as it differs.
+Without a reference the engine is compared with itself (scalar kernel, other threads, other
+portions), which is no parity.";
+
+/// Architectures that every tree with two-bit weights knows.
+const EVERYWHERE: [Architecture; 2] = [Architecture::Bitnet, Architecture::Llama];
+
+/// Random models of many shapes, bit for bit against a live reference
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// Compare with this C++ reference: bitnet, bitnet-portable, or a directory; may be given
+    /// several times [default: what BITNET_CPP_DIR names, if it is set]
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Vec<String>,
+
+    /// Number of models
+    #[arg(long, value_name = "N", default_value = "200")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    count: u64,
+
+    /// The number of the first model, to go on where another run ended
+    #[arg(long, value_name = "N", default_value = "1")]
+    first: u64,
+
+    /// Models of this architecture only; may be given several times [default: bitnet and llama
+    /// with a reference, bitnet-b1.58 as well without]
+    #[arg(long, value_name = "NAME", value_parser = random::architecture_by_name)]
+    arch: Vec<Architecture>,
+
+    /// One model in the words a report prints
+    #[arg(long, value_name = "WORDS", requires = "schedule")]
+    shape: Option<String>,
+
+    /// The way through it, in the words a report prints
+    #[arg(long, value_name = "WORDS", requires = "shape", value_parser = str::parse::<Schedule>)]
+    schedule: Option<Schedule>,
+
+    /// Let the engine compute in this order instead of the reference's own, which must show
+    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
+    profile: Option<Profile>,
+
+    /// Inner loops to use instead of the fastest this CPU has; none changes a result
+    #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
+    kernel: Option<Kernel>,
+
+    /// Seconds the reference may take for one model
+    #[arg(long, value_name = "N", default_value = "300")]
+    patience: u64,
+
+    /// Write all of it here as JSON, again after each model
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let limits = Limits {
+        patience: Duration::from_secs(args.patience),
+        // Three threads that spin while they wait.
+        cpu_seconds: args.patience.saturating_mul(3).max(1),
+        ..Limits::default()
+    };
+    let references = reference::open(&args.reference, limits)?;
+    let mut reports = Vec::new();
+    if references.is_empty() {
+        let plan = plan(
+            &args,
+            &[&EVERYWHERE[..], &[Architecture::BitnetB158]].concat(),
+        )?;
+        let profile = args.profile.unwrap_or_default();
+        let mut theirs = OtherWays::new(profile);
+        contest(
+            &args,
+            &plan,
+            &mut theirs,
+            Mode::RustOnly,
+            profile,
+            &mut reports,
+        )?;
+    }
+    for reference in references {
+        let plan = plan(&args, &EVERYWHERE)?;
+        let profile = match args.profile {
+            Some(profile) => profile,
+            None => profile_of(&reference)?,
+        };
+        let mut theirs = live(reference);
+        contest(
+            &args,
+            &plan,
+            &mut *theirs,
+            Mode::Live,
+            profile,
+            &mut reports,
+        )?;
+    }
+    let text: Vec<String> = reports.iter().map(Report::render).collect();
+    output::put(text.join("\n").as_bytes())?;
+    let worst = reports.iter().map(|report| report.status).max();
+    Ok(worst.map_or(Exit::Incomplete, |status| status.exit()))
+}
+
+/// Which models.
+fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
+    if let (Some(words), Some(schedule)) = (&args.shape, &args.schedule) {
+        let refuse = |why| Failure::input(format!("--shape: {why}"));
+        let shape = RandomShape::from_seed(0, None)
+            .changed(words)
+            .map_err(refuse)?;
+        let (fed, context) = (schedule.context(), shape.context);
+        if fed > context {
+            let message = format!("--schedule feeds {fed} tokens into a context of {context}");
+            return Err(Failure::input(message));
+        }
+        return Ok(Plan::only(Trial {
+            number: 0,
+            shape,
+            schedules: vec![schedule.clone()],
+        }));
+    }
+    let chosen = match args.arch.is_empty() {
+        true => otherwise,
+        false => &args.arch,
+    };
+    let mut architectures = Vec::new();
+    for architecture in chosen {
+        if !architectures.contains(architecture) {
+            architectures.push(*architecture);
+        }
+    }
+    Ok(Plan::new(architectures, args.first, args.count))
+}
+
+/// The order of float operations in which bits can be compared.
+fn profile_of(reference: &Reference) -> Result<Profile, Failure> {
+    let facts = reference.facts();
+    let (name, profile) = (&facts.name, facts.profile());
+    Profile::from_name(&profile).ok_or_else(|| {
+        Failure::input(format!(
+            "{name} computes in {profile}, an order of float operations that the engine does not \
+             have, so there are no bits to compare; bitnet and bitnet-portable have"
+        ))
+    })
+}
+
+fn live(reference: Reference) -> Box<dyn LogitSource> {
+    #[cfg(unix)]
+    return Box::new(crate::metamorphic::ReferenceSource(reference));
+    #[cfg(not(unix))]
+    match reference {}
+}
+
+/// All models of a plan; the JSON holds whatever is known so far.
+fn contest(
+    args: &Args,
+    plan: &Plan,
+    theirs: &mut dyn LogitSource,
+    mode: Mode,
+    profile: Profile,
+    reports: &mut Vec<Report>,
+) -> Result<(), Failure> {
+    let mut ours = EngineSource {
+        kernel: args.kernel.unwrap_or_else(Kernel::best),
+        profile,
+    };
+    let mut contest = Contest {
+        ours: &mut ours,
+        theirs,
+    };
+    let bar = progress::bar(plan.range().1, "shapes");
+    let report = shapes::examine(&mut contest, plan, mode, &mut |report| {
+        bar.set_position(report.trials.len() as u64);
+        let Some(path) = &args.json else {
+            return Ok(());
+        };
+        let all: Vec<&Report> = reports.iter().chain([report]).collect();
+        let text = serde_json::to_string_pretty(&all).map_err(Failure::environment)?;
+        atomic::write(path, text.as_bytes()).map_err(Failure::environment)
+    })?;
+    bar.finish_and_clear();
+    reports.push(report);
+    Ok(())
+}

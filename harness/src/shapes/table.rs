@@ -1,0 +1,138 @@
+//! A report as a person reads it. Pure: text out of data.
+#![forbid(unsafe_code)]
+
+use engine::refusal::escape;
+
+use super::{LEAST, Mode, Outcome, Report, Smallest, Table, Tally, Tried};
+
+/// Trials printed at most that did not simply agree.
+const PRINTED: usize = 12;
+
+impl Report {
+    /// Coverage, what did not agree, the smallest of it, the counts and the status.
+    pub fn render(&self) -> String {
+        let mut text = self.coverage.render();
+        text.push('\n');
+        let odd: Vec<String> = self.trials.iter().filter_map(line).collect();
+        text.extend(odd.iter().take(PRINTED).cloned());
+        if odd.len() > PRINTED {
+            let rest = odd.len() - PRINTED;
+            text += &format!("and {rest} more like these\n");
+        }
+        if let Some(smallest) = &self.smallest {
+            text += &self.smallest(smallest);
+        }
+        text + &self.counts()
+    }
+
+    fn counts(&self) -> String {
+        let count = |wanted: fn(&Outcome) -> bool| {
+            let outcomes = self.trials.iter().map(|tried| &tried.outcome);
+            outcomes.filter(|outcome| wanted(outcome)).count()
+        };
+        let differ = count(|o| o.difference().is_some());
+        let compared = count(|o| matches!(o, Outcome::Compared(_)));
+        let mode = match self.mode {
+            Mode::Live => "live",
+            Mode::RustOnly => "rust-only: the engine against itself, which is no parity",
+        };
+        let milliseconds: u64 = self.trials.iter().map(|tried| tried.milliseconds).sum();
+        format!(
+            "{} against {} ({mode})\n\
+             shapes {compared}/{} compared, {differ} differ; {} declined, {} without time, {} died \
+             of; logits {} compared, {} differ; {:.1} s\nstatus: {}\n",
+            self.ours,
+            self.theirs,
+            self.count,
+            count(|o| matches!(o, Outcome::Declined { .. })),
+            count(|o| matches!(o, Outcome::TimedOut { .. })),
+            count(|o| matches!(o, Outcome::ReferenceDied { .. })),
+            self.logits,
+            self.differing,
+            milliseconds as f64 / 1000.0,
+            self.status.name(),
+        )
+    }
+
+    fn smallest(&self, smallest: &Smallest) -> String {
+        let Smallest {
+            number,
+            shape,
+            schedule,
+            difference,
+            node,
+            questions,
+            finished,
+        } = smallest;
+        let [theirs, ours] = [difference.theirs, difference.ours].map(f32::from_bits);
+        let apart = difference.ulps.map_or("-".into(), |n| n.to_string());
+        let first = node.as_ref().map_or(String::new(), |node| {
+            let [theirs, ours] = [node.theirs, node.ours].map(f32::from_bits);
+            let (key, element) = (escape(&node.key), node.element);
+            format!("  first node {key}, element {element}: theirs {theirs:e}, ours {ours:e}\n")
+        });
+        let gave_up = if *finished { "" } else { ", where it gave up" };
+        format!(
+            "smallest that differs, made from {number} by {questions} questions{gave_up}:\n\
+             \x20 --shape '{shape}'\n\
+             \x20 --schedule '{schedule}'\n\
+             \x20 row {}, logit {}: theirs {theirs:e} (0x{:08x}), ours {ours:e} (0x{:08x}), \
+             {apart} ULP apart\n{first}\
+             with these two flags the same command repeats it\n",
+            difference.row, difference.token, difference.theirs, difference.ours,
+        )
+    }
+}
+
+/// A trial that did not simply agree.
+fn line(tried: &Tried) -> Option<String> {
+    let what = match &tried.outcome {
+        Outcome::Compared(Tally { differing: 0, .. }) => return None,
+        Outcome::Compared(tally) => {
+            let ulps = tally.first.and_then(|first| first.ulps);
+            let ulps = ulps.map_or("-".into(), |n| n.to_string());
+            let (differing, logits) = (tally.differing, tally.logits);
+            format!("DIFFERS in {differing} of {logits} logits, the first by {ulps} ULP")
+        }
+        Outcome::Declined { why } => format!("DECLINED: {why}"),
+        Outcome::TimedOut { why } => format!("NO MORE TIME: {why}"),
+        Outcome::ReferenceDied { why } => format!("REFERENCE DIED: {why}"),
+        Outcome::EngineFailed { why, .. } => format!("THE ENGINE HAS NO ANSWER: {why}"),
+    };
+    let (number, shape) = (tried.number, &tried.shape);
+    Some(format!("{number}: {}\n   {shape}\n", escape(&what)))
+}
+
+impl Table {
+    /// A line for each dimension.
+    fn render(&self) -> String {
+        let mut text = String::new();
+        for rows in self.rows.chunk_by(|a, b| a.dimension == b.dimension) {
+            let cells = rows.iter().map(|row| {
+                let count = match row.trials.is_complete() {
+                    true => row.trials.compared.to_string(),
+                    false => row.trials.to_string(),
+                };
+                let short = if self.is_short(row) { " SHORT" } else { "" };
+                format!("{} {count}{short}", row.value)
+            });
+            let cells: Vec<String> = cells.collect();
+            text += &format!("{:<26}{}\n", rows[0].dimension, cells.join(" · "));
+        }
+        let reached = self
+            .rows
+            .iter()
+            .filter(|row| row.trials.compared > 0)
+            .count();
+        let all = self.rows.len();
+        let demand = match self.full {
+            true => format!("at least {LEAST} shapes of each were demanded"),
+            false => "too few shapes to demand all of them".into(),
+        };
+        text + &format!(
+            "values {reached}/{all} covered, combinations of architecture, head dimension, group \
+             and head {}; {demand}\n",
+            self.combinations
+        )
+    }
+}
