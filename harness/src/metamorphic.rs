@@ -34,7 +34,7 @@ pub use live::ReferenceSource;
 pub use outcome::{Claim, Control, Coverage, Difference, Outcome, Prompt, Report, Status, Verdict};
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
 pub use relation::Relation;
-pub use schedules::Detour;
+pub use schedules::{Detour, LEAST_PORTION};
 pub use source::{EngineSource, LogitSource};
 
 use relation::Way;

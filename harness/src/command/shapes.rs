@@ -111,11 +111,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     for reference in references {
         let plan = plan(&args, &EVERYWHERE)?;
-        let profile = match args.profile {
-            Some(profile) => profile,
-            None => profile_of(&reference)?,
-        };
-        let mut theirs = live(reference);
+        let (mut theirs, profile) = live(reference, args.profile)?;
         contest(
             &args,
             &plan,
@@ -162,22 +158,33 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
     Ok(Plan::new(architectures, args.first, args.count))
 }
 
-/// The order of float operations in which bits can be compared.
-fn profile_of(reference: &Reference) -> Result<Profile, Failure> {
+/// A reference, and the order of float operations in which it can be compared bit for bit.
+#[cfg(unix)]
+fn live(
+    reference: Reference,
+    forced: Option<Profile>,
+) -> Result<(Box<dyn LogitSource>, Profile), Failure> {
     let facts = reference.facts();
     let (name, profile) = (&facts.name, facts.profile());
-    Profile::from_name(&profile).ok_or_else(|| {
-        Failure::input(format!(
-            "{name} computes in {profile}, an order of float operations that the engine does not \
-             have, so there are no bits to compare; bitnet and bitnet-portable have"
-        ))
-    })
+    let own = || {
+        Profile::from_name(&profile).ok_or_else(|| {
+            Failure::input(format!(
+                "{name} computes in {profile}, an order of float operations that the engine does \
+                 not have, so there are no bits to compare; bitnet and bitnet-portable have"
+            ))
+        })
+    };
+    let profile = forced.map_or_else(own, Ok)?;
+    let source = crate::metamorphic::ReferenceSource(reference);
+    Ok((Box::new(source), profile))
 }
 
-fn live(reference: Reference) -> Box<dyn LogitSource> {
-    #[cfg(unix)]
-    return Box::new(crate::metamorphic::ReferenceSource(reference));
-    #[cfg(not(unix))]
+/// Elsewhere there is none.
+#[cfg(not(unix))]
+fn live(
+    reference: Reference,
+    _: Option<Profile>,
+) -> Result<(Box<dyn LogitSource>, Profile), Failure> {
     match reference {}
 }
 

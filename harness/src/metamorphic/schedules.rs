@@ -8,7 +8,7 @@ use crate::observation::Lane;
 use crate::schedule::{Schedule, Step};
 
 /// Some arithmetics compute fewer tokens than this in another order than more of them.
-const LEAST_PORTION: usize = 8;
+pub const LEAST_PORTION: usize = 8;
 
 /// A relation between schedules on one model file.
 #[derive(Debug, Clone)]

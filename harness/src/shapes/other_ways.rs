@@ -4,13 +4,10 @@
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
-use crate::metamorphic::{EngineSource, LogitSource};
+use crate::metamorphic::{EngineSource, LEAST_PORTION, LogitSource};
 use crate::observation::Identity;
 use crate::runner::RunError;
 use crate::schedule::{Schedule, Step};
-
-/// Portions of this many tokens and more are computed in one order.
-const LEAST_PORTION: usize = 8;
 
 /// The scalar kernel, on three threads where one was asked for and on one elsewhere, prompts in
 /// two portions.
@@ -41,10 +38,10 @@ impl LogitSource for OtherWays {
 }
 
 fn other(schedule: &Schedule) -> Schedule {
+    // Long enough for two portions, and one as it is.
+    let divisible = 2 * LEAST_PORTION..=schedule.ubatch;
     let portions = |step: &Step| match step {
-        Step::Feed(tokens)
-            if tokens.len() >= 2 * LEAST_PORTION && whole(schedule, tokens.len()) =>
-        {
+        Step::Feed(tokens) if divisible.contains(&tokens.len()) => {
             let (first, second) = tokens.split_at(tokens.len() / 2);
             vec![Step::Feed(first.to_vec()), Step::Feed(second.to_vec())]
         }
@@ -55,9 +52,4 @@ fn other(schedule: &Schedule) -> Schedule {
         ubatch: schedule.ubatch,
         steps: schedule.steps.iter().flat_map(portions).collect(),
     }
-}
-
-/// Whether so many tokens are one portion.
-fn whole(schedule: &Schedule, tokens: usize) -> bool {
-    tokens <= schedule.ubatch
 }
