@@ -10,12 +10,6 @@ use crate::metrics::median;
 const FOR_A_QUANTILE: usize = 10_000;
 /// Positions that stand for the tail where there are fewer.
 const WORST: usize = 10;
-/// How often the documents are drawn again.
-const RESAMPLES: usize = 10_000;
-/// Where the drawing starts, so that the same numbers have the same interval.
-const SEED: u64 = 20_261_121;
-/// What an interval leaves out, over both ends.
-const LEFT_OUT: f64 = 0.05;
 
 /// Which number stands for the tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,47 +75,73 @@ fn tail(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// Where the mean over all positions lies with a confidence of 95 %, drawing whole documents: the
-/// positions of one text depend on each other. None of fewer than two documents.
-pub fn interval_of_mean(documents: &[Vec<f64>]) -> Option<[f64; 2]> {
-    let sums = documents.iter().map(|d| (d.iter().sum::<f64>(), d.len()));
-    let sums: Vec<(f64, usize)> = sums.filter(|(_, count)| *count > 0).collect();
-    if sums.len() < 2 {
-        return None;
-    }
-    let mut random = SplitMix64(SEED);
-    let mut again = || {
-        let drawn = (0..sums.len()).map(|_| sums[random.below(sums.len())]);
-        let (sum, count) = drawn.fold((0.0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-        sum / count as f64
-    };
-    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| again()).collect();
-    means.sort_by(f64::total_cmp);
-    let beyond = (RESAMPLES as f64 * LEFT_OUT / 2.0) as usize;
-    Some([means[beyond], means[RESAMPLES - 1 - beyond]])
+/// How intervals are made.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intervals {
+    /// How sure they are.
+    pub confidence: f64,
+    /// How often the documents are drawn again.
+    pub resamples: usize,
+    /// Where the drawing starts, so that the same numbers have the same interval.
+    pub seed: u64,
 }
 
-/// Where a share lies of which `hits` of `trials` were seen, with a confidence of at least 95 %
-/// (Clopper and Pearson).
-pub fn interval_of_share(hits: usize, trials: usize) -> [f64; 2] {
-    let misses = trials - hits;
-    [least_share(hits, trials), 1.0 - least_share(misses, trials)]
-}
-
-/// The smallest share with which so many hits or more are not yet too unlikely.
-fn least_share(hits: usize, trials: usize) -> f64 {
-    if hits == 0 {
-        return 0.0;
-    }
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..60 {
-        let middle = (low + high) / 2.0;
-        match at_least(hits, trials, middle) < LEFT_OUT / 2.0 {
-            true => low = middle,
-            false => high = middle,
+impl Intervals {
+    /// Where the mean over all positions lies, drawing whole documents: the positions of one text
+    /// depend on each other. None of fewer than two documents.
+    pub fn of_mean(&self, documents: &[Vec<f64>]) -> Option<[f64; 2]> {
+        let sums = documents.iter().map(|d| (d.iter().sum::<f64>(), d.len()));
+        let sums: Vec<(f64, usize)> = sums.filter(|(_, count)| *count > 0).collect();
+        if sums.len() < 2 {
+            return None;
         }
+        let mut random = SplitMix64(self.seed);
+        let mut again = || {
+            let drawn = (0..sums.len()).map(|_| sums[random.below(sums.len())]);
+            let (sum, count) = drawn.fold((0.0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+            sum / count as f64
+        };
+        let mut means: Vec<f64> = (0..self.resamples).map(|_| again()).collect();
+        means.sort_by(f64::total_cmp);
+        let beyond = (self.resamples as f64 * self.beyond()) as usize;
+        Some([means[beyond], means[self.resamples - 1 - beyond]])
     }
-    low
+
+    /// Where a share lies of which `hits` of `trials` were seen (Clopper and Pearson).
+    pub fn of_share(&self, hits: usize, trials: usize) -> [f64; 2] {
+        let misses = trials - hits;
+        [
+            self.least_share(hits, trials),
+            1.0 - self.least_share(misses, trials),
+        ]
+    }
+
+    /// Whether intervals can be made of it.
+    pub fn is_sound(&self) -> bool {
+        self.confidence > 0.0 && self.confidence < 1.0 && self.resamples > 0
+    }
+
+    /// How likely the truth lies beyond one end.
+    fn beyond(&self) -> f64 {
+        (1.0 - self.confidence) / 2.0
+    }
+
+    /// The smallest share with which so many hits or more are not yet too unlikely.
+    fn least_share(&self, hits: usize, trials: usize) -> f64 {
+        if hits == 0 {
+            return 0.0;
+        }
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..60 {
+            let middle = (low + high) / 2.0;
+            match at_least(hits, trials, middle) < self.beyond() {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        low
+    }
 }
 
 /// How likely `hits` or more of `trials` are, each with this probability, strictly between 0 and 1.
@@ -144,6 +164,12 @@ mod tests {
     use approx::assert_relative_eq;
 
     use super::*;
+
+    const INTERVALS: Intervals = Intervals {
+        confidence: 0.95,
+        resamples: 10_000,
+        seed: 1,
+    };
 
     #[test]
     fn the_tail_is_what_its_name_says() {
@@ -169,24 +195,24 @@ mod tests {
     fn whole_documents_are_drawn() {
         // A thousand positions that depend on each other say no more than their two documents.
         let documents = [vec![0.0; 500], vec![1.0; 500]];
-        assert_eq!(interval_of_mean(&documents), Some([0.0, 1.0]));
-        assert_eq!(interval_of_mean(&documents[..1]), None);
+        assert_eq!(INTERVALS.of_mean(&documents), Some([0.0, 1.0]));
+        assert_eq!(INTERVALS.of_mean(&documents[..1]), None);
         let equal = vec![vec![0.5; 3]; 24];
-        assert_eq!(interval_of_mean(&equal), Some([0.5, 0.5]));
-        assert_eq!(interval_of_mean(&documents), interval_of_mean(&documents));
+        assert_eq!(INTERVALS.of_mean(&equal), Some([0.5, 0.5]));
+        assert_eq!(INTERVALS.of_mean(&documents), INTERVALS.of_mean(&documents));
     }
 
     #[test]
     fn shares_have_the_intervals_of_the_tables() {
         // No miss in n trials: the lower end is 0.025^(1/n).
-        let [low, high] = interval_of_share(8356, 8356);
+        let [low, high] = INTERVALS.of_share(8356, 8356);
         assert_relative_eq!(low, 0.025f64.powf(1.0 / 8356.0), max_relative = 1e-9);
         assert_eq!(high, 1.0);
         // Five of ten, as printed in every table.
-        let [low, high] = interval_of_share(5, 10);
+        let [low, high] = INTERVALS.of_share(5, 10);
         assert_relative_eq!(low, 0.187_086, max_relative = 1e-5);
         assert_relative_eq!(high, 0.812_914, max_relative = 1e-5);
-        assert_eq!(interval_of_share(0, 4)[0], 0.0);
-        assert_eq!(interval_of_share(0, 0), [0.0, 1.0]);
+        assert_eq!(INTERVALS.of_share(0, 4)[0], 0.0);
+        assert_eq!(INTERVALS.of_share(0, 0), [0.0, 1.0]);
     }
 }

@@ -264,10 +264,13 @@ fn broken_by_greedy(findings: &Findings, apart: Apart) -> Option<Divergence> {
     let legal = match apart.tier() {
         Tolerance::Exact => false,
         Tolerance::OtherWeights => true,
-        // Recordings hold no logits of the continuation, so the tie is looked for in our own row.
-        _ => book()
-            .gates(apart, Lane::Decode)
-            .is_some_and(|gates| parting.gap.is_some_and(|gap| gap < gates.tie)),
+        // Recordings hold no logits of the continuation, so the tie is looked for in our own row,
+        // of which the token chosen must be the most likely.
+        _ => book().gates(apart, Lane::Decode).is_some_and(|gates| {
+            parting
+                .gap
+                .is_some_and(|gap| (0.0..gates.tie).contains(&gap))
+        }),
     };
     (!legal).then_some(Divergence::Greedy {
         step: parting.step,

@@ -100,6 +100,7 @@ fn what_is_no_ladder_is_refused_by_name() {
         ("nmse_tail = 1e-5", "nmse_tail = nan", "no positive number"),
         ("apart = \"ik\"", "apart = \"llama\"", "no distance"),
         ("apart = \"ik\"", "apart = \"unknown\"", "no distance"),
+        ("confidence = 0.95", "confidence = 95.0", "no interval"),
         ("flips = ", "flips = 99999", "no distance"),
         ("reason = ", "season = ", "season"),
     ];
@@ -120,7 +121,7 @@ fn what_is_no_ladder_is_refused_by_name() {
 }
 
 /// What two recordings of one prompt come to, judged as lanes of another order of sums.
-fn judged(edit: fn(&mut Observation)) -> Verdict {
+fn judged(edit: impl FnOnce(&mut Observation)) -> Verdict {
     let mut suite = suite();
     let case = suite.cases.iter().find(|c| c.name == "b158-november");
     let case = case.expect("a fixture").clone();
@@ -193,12 +194,33 @@ fn another_most_likely_token_is_forgiven_in_a_tie_only() {
 
 #[test]
 fn a_continuation_may_part_in_a_tie_only() {
-    // A recording does not say how wide the tie was, and what is not known is not forgiven.
-    let verdict = judged(|seen| seen.greedy.tokens[3] += 1);
-    let Verdict::Diverge { first } = verdict else {
-        panic!("{verdict}");
+    // Step 3 goes to another token, which is so much likelier in our own row.
+    let parting = |gap: Option<f32>| {
+        judged(move |seen| {
+            let theirs = seen.greedy.tokens[3] as usize;
+            let ours = (theirs + 1) % 1024;
+            seen.greedy.tokens[3] = ours as u32;
+            let mut row = vec![-10.0; 1024];
+            (row[theirs], row[ours]) = (1.0, 1.0 + gap.unwrap_or_default());
+            let rows = gap.map_or(0, |_| seen.greedy.tokens.len());
+            seen.greedy.logits = vec![row; rows];
+        })
     };
-    assert!(matches!(first, Divergence::Greedy { step: 3, .. }));
+    let tie = book()
+        .gates(Apart::Order, Lane::Decode)
+        .expect("measured")
+        .tie as f32;
+    assert_eq!(parting(Some(0.9 * tie)), Verdict::Agree);
+    // Too wide; not the most likely token at all; and a recording that does not say how wide.
+    for gap in [Some(1.1 * tie), Some(-0.1), Some(f32::NAN), None] {
+        let Verdict::Diverge { first } = parting(gap) else {
+            panic!("{gap:?}");
+        };
+        assert!(
+            matches!(first, Divergence::Greedy { step: 3, .. }),
+            "{first}"
+        );
+    }
 }
 
 /// The cases of one model against its recording in another order of sums, and nothing else.

@@ -7,7 +7,7 @@ use super::{Calibration, Pair};
 use crate::compare::LaneFindings;
 use crate::exit::{Exit, Failure};
 use crate::metrics::median;
-use crate::statistics::{Spread, Tail, interval_of_mean, interval_of_share};
+use crate::statistics::{Spread, Tail};
 use crate::tolerance::{Apart, Book, Floor, Gates};
 
 /// A floor measured now.
@@ -69,9 +69,9 @@ fn one(pair: &Pair, lanes: &[LaneFindings], book: &Book) -> Result<Fresh, Failur
     let recorded = recorded.find(|f| f.label() == floor.label() && f.nmse_mean > 0.0);
     let gates = book.gates(*apart, *path);
     Ok(Fresh {
-        nmse_interval: interval_of_mean(&nmse),
-        kld_interval: interval_of_mean(&kld),
-        top1_interval: interval_of_share(positions - flips, positions),
+        nmse_interval: book.interval.of_mean(&nmse),
+        kld_interval: book.interval.of_mean(&kld),
+        top1_interval: book.interval.of_share(positions - flips, positions),
         worst_median: nmse.iter().filter_map(|d| median(d)).fold(0.0, f64::max),
         of_recorded: recorded.map(|r| floor.nmse_mean / r.nmse_mean),
         exceeds: gates.and_then(|gates| exceeded(&floor, &gates)),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{CaseReceipt, Comparison};
 use crate::compare::LaneFindings;
 use crate::observation::Lane;
-use crate::statistics::{Spread, Tail, interval_of_mean, interval_of_share};
+use crate::statistics::{Spread, Tail};
 use crate::tolerance::{Apart, Gates, Tolerance, book};
 use crate::verdict::{Verdict, above};
 
@@ -93,9 +93,9 @@ fn pool_lane(
         positions: together.positions,
         nmse_median: together.nmse.median,
         nmse_mean: together.nmse.mean,
-        nmse_interval: interval_of_mean(&together.nmse_of),
+        nmse_interval: book().interval.of_mean(&together.nmse_of),
         kld_mean: together.kld.mean,
-        kld_interval: interval_of_mean(&together.kld_of),
+        kld_interval: book().interval.of_mean(&together.kld_of),
         tail: Tail::of(longest),
         flips: together.flips,
         top1_interval: together.top1_interval(),
@@ -139,7 +139,9 @@ impl Together {
     }
 
     fn top1_interval(&self) -> [f64; 2] {
-        interval_of_share(self.positions - self.flips, self.positions)
+        book()
+            .interval
+            .of_share(self.positions - self.flips, self.positions)
     }
 
     fn broken_rule(&self, gates: &Gates) -> Option<String> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Apart, Tolerance};
 use crate::exit::Failure;
 use crate::observation::Lane;
-use crate::statistics::Tail;
+use crate::statistics::{Intervals, Tail};
 
 /// The file as it was compiled in.
 pub const TEXT: &str = include_str!("../../tolerances.toml");
@@ -24,6 +24,8 @@ pub struct Book {
     /// Where several documents are judged together.
     pub pooled: Pooled,
     margin: Margin,
+    /// How sure the intervals are.
+    pub interval: Intervals,
     /// One operation alone.
     pub operation: Operation,
     /// The ladder, the strictest first.
@@ -183,6 +185,9 @@ impl Book {
     fn fault(&self) -> Option<String> {
         if self.schema != 1 {
             return Some(format!("schema {} where this build reads 1", self.schema));
+        }
+        if !self.interval.is_sound() {
+            return Some("no interval can be made like that".into());
         }
         let names = self.tier.iter().map(|tier| tier.name);
         if !names.eq(Tolerance::ALL) {
