@@ -66,13 +66,27 @@ fn a_gate_is_the_larger_of_the_constant_and_so_many_floors() {
         book.gates(Apart::Order, Lane::Prefill).expect("measured")
     };
     let (head, _) = TEXT.split_once("[[floor]]").expect("floors");
+    // Every kind of lane needs a floor; here all have the same.
+    let lanes = [
+        ("order", "ggml-avx2"),
+        ("path", "ggml-avx512"),
+        ("halves", "ggml-neon-fp16"),
+        ("ik", "ik-avx512-wide"),
+        ("llama", "llama.cpp-avx512-wide"),
+    ];
     let floor = |median: &str| {
-        format!(
-            "{head}[[floor]]\napart = \"order\"\nprofiles = [\"ggml-avx2\", \"ggml-avx512\"]\n\
-             path = \"prefill\"\npositions = 1000\ntail = \"worst-ten\"\nnmse_median = {median}\n\
-             nmse_mean = 1e-9\nnmse_tail = 1e-3\nkld_mean = 0.0\nkld_tail = 0.0\nmax_abs = 0.25\n\
-             flips = 2\n"
-        )
+        let lanes = lanes
+            .iter()
+            .flat_map(|lane| [(lane, "prefill"), (lane, "decode")]);
+        let floors = lanes.map(|((apart, theirs), path)| {
+            format!(
+                "[[floor]]\napart = {apart:?}\nprofiles = [{theirs:?}, \"ggml-avx512\"]\n\
+                 path = {path:?}\npositions = 1000\ntail = \"worst-ten\"\n\
+                 nmse_median = {median}\nnmse_mean = 1e-9\nnmse_tail = 1e-3\nkld_mean = 0.0\n\
+                 kld_tail = 0.0\nmax_abs = 0.25\nflips = 2\n"
+            )
+        });
+        head.to_owned() + &floors.collect::<String>()
     };
     let gates = order(&floor("1e-15"));
     assert_eq!((gates.nmse_median, gates.nmse_mean), (1e-12, 1e-7));
@@ -110,6 +124,14 @@ fn what_is_no_ladder_is_refused_by_name() {
         assert!(refused.message.contains("tolerances.toml"), "{refused}");
         assert!(refused.message.contains(words), "{refused}");
     }
+    let (bare, _) = TEXT.rsplit_once("[[floor]]").expect("floors");
+    let refused = Book::parse(bare).expect_err("nothing would be judged");
+    assert!(
+        refused
+            .message
+            .contains("llama on F32 weights, decode has no floor"),
+        "{refused}"
+    );
     let constant = "reason = \"the same float operations in the same order have the same results, \
                     whoever does them\"\n";
     assert!(TEXT.contains(constant));

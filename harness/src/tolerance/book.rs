@@ -205,7 +205,16 @@ impl Book {
             }
         }
         let unsound = self.floor.iter().find(|floor| !floor.is_sound());
-        unsound.map(|floor| format!("the floor of {} is no distance", floor.label()))
+        let unsound = unsound.map(|floor| format!("the floor of {} is no distance", floor.label()));
+        unsound.or_else(|| self.without_floor())
+    }
+
+    /// What has no floor would pass whatever its distance.
+    fn without_floor(&self) -> Option<String> {
+        let kinds = Apart::MEASURED.into_iter();
+        let mut lanes = kinds.flat_map(|apart| Lane::ALL.map(|lane| (apart, lane)));
+        let (apart, lane) = lanes.find(|(a, lane)| self.gates(*a, *lane).is_none())?;
+        Some(format!("{}, {} has no floor", apart.words(), lane.name()))
     }
 
     /// A tier by its name.
@@ -215,7 +224,7 @@ impl Book {
     }
 
     /// What two lanes set apart by this may not exceed on one path; none where distances do not
-    /// decide, or where no floor was measured.
+    /// decide.
     pub fn gates(&self, apart: Apart, path: Lane) -> Option<Gates> {
         let constant = self.tier(apart.tier()).constant?;
         // Two ways beside each other have one floor, whichever is the reference.
