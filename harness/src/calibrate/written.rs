@@ -86,6 +86,19 @@ fn day(since_1970: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tolerance::book::{TEXT, book};
+
+    #[test]
+    fn what_is_on_record_is_written_as_it_stands_there() {
+        let book = book();
+        let again = rewritten(TEXT, &book.measured, &book.floor).expect("a ladder");
+        assert!(again == TEXT, "{again}");
+        let (_, but_one) = book.floor.split_last().expect("floors");
+        let refused = rewritten(TEXT, &book.measured, but_one).expect_err("a gap");
+        assert!(refused.message.contains("has no floor"), "{refused}");
+        let refused = rewritten("schema = 1", &book.measured, &book.floor).expect_err("no line");
+        assert!(refused.message.contains("has no line"), "{refused}");
+    }
 
     #[test]
     fn days_are_dates() {
