@@ -139,7 +139,7 @@ fn without_a_reference_what_was_not_measured_is_told_and_nothing_is_written() {
     ];
     assert_ends(&harness(&small), 0, &told);
     let output = harness(&[&small[..], &["--write"]].concat());
-    assert_ends(&output, 5, &["nothing is written"]);
+    assert_ends(&output, 2, &["--write needs 24 texts of 300 tokens"]);
     assert_ends(&harness(&["--documents", "0"]), 2, &["--documents"]);
 }
 

@@ -38,6 +38,10 @@ knows, and by the references named. Witnesses of one arithmetic must have the sa
 distances of the others are the floors, and a gate of the ladder is a multiple of its floor. Exit 1
 if bits differ within one arithmetic, or if a floor exceeds the gate on record.";
 
+/// Texts, and tokens of each, where nothing else is said. What goes on record has no fewer.
+const DOCUMENTS: usize = 24;
+const LENGTH: usize = 300;
+
 /// Measure the floors that the tolerances stand on
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -52,11 +56,11 @@ pub struct Args {
     reference: Vec<String>,
 
     /// Texts
-    #[arg(long, value_name = "N", default_value = "24", value_parser = flags::positive)]
+    #[arg(long, value_name = "N", default_value_t = DOCUMENTS, value_parser = flags::positive)]
     documents: usize,
 
     /// Tokens of each
-    #[arg(long, value_name = "N", default_value = "300", value_parser = flags::positive)]
+    #[arg(long, value_name = "N", default_value_t = LENGTH, value_parser = flags::positive)]
     length: usize,
 
     /// Seed of the first text
@@ -97,6 +101,12 @@ struct Report<'a> {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(file) = &args.table {
         return put_table(file);
+    }
+    if args.write && (args.documents < DOCUMENTS || args.length < LENGTH) {
+        return Err(Failure::input(format!(
+            "--write needs {DOCUMENTS} texts of {LENGTH} tokens or more: fewer show too little of \
+             the tail, and the gates would be too tight"
+        )));
     }
     let folder = Suite::find()?;
     let own = || folder.join("moby-tiny/moby-tiny-bitnet.gguf");
@@ -192,8 +202,8 @@ fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measu
         command += &format!(" --reference {}", name(Path::new(reference)));
     }
     for (flag, value, usual) in [
-        ("documents", args.documents as u64, 24),
-        ("length", args.length as u64, 300),
+        ("documents", args.documents as u64, DOCUMENTS as u64),
+        ("length", args.length as u64, LENGTH as u64),
         ("seed", args.seed, 1),
     ] {
         if value != usual {
