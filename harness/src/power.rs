@@ -97,7 +97,7 @@ pub const PLACEBOS: &[Fault] = &[
 /// The fault of values that has this name: one that acts on the nodes of a pass.
 pub fn of_values(name: &str) -> Option<&'static Fault> {
     let fault = catalogue().into_iter().find(|fault| fault.name == name)?;
-    matches!(fault.means, Means::Values(_)).then_some(fault)
+    fault.acts().map(|_| fault)
 }
 
 impl Fault {
@@ -109,9 +109,7 @@ impl Fault {
         model: &'m Model,
         profile: Profile,
     ) -> Option<Plant<'m>> {
-        let Means::Values(acts) = self.means else {
-            return None;
-        };
+        let acts = self.acts()?;
         let own = match model.config().architecture {
             Architecture::Bitnet => BITNET,
             Architecture::BitnetB158 => B158,

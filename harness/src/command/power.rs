@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
 use crate::power::clean::{self, Alarm};
-use crate::power::gate::{self, GATES};
+use crate::power::gate;
 use crate::power::trial::Bench;
 use crate::power::{self, Fault, Outcome, crew};
 use crate::suite::Suite;
@@ -25,8 +25,9 @@ with a recording or with itself on another kernel and number of threads, no two 
 verdict but `agree` is an alarm. Exit 1 if a fault is not caught or not located, or if there is an
 alarm.
 
-Every fault is tried on every prompt of its model. The gates of the last table are the usual ones:
-each is asked about each prompt, prefill and decode apart, and one refusal counts as seen.";
+Every fault is tried on every prompt of its model. The gates of the last table are the usual ones
+and the looser tiers of this program: each is asked about each prompt, prefill and decode apart, and
+one refusal counts as seen.";
 
 /// Plant known faults one at a time: is each caught, and located?
 #[derive(clap::Args)]
@@ -113,7 +114,7 @@ fn list(faults: &[&Fault]) -> Result<Exit, Failure> {
 
 fn render(outcomes: &[Outcome], clean_runs: usize, alarms: &[Alarm]) -> String {
     let mut text = format!(
-        "{:<36}{:<7}{:<9}{:<34}{:>8}{:>8}{:>8}{:>12}{:>8}  {:<9}{}\n",
+        "{:<36}{:<7}{:<9}{:<34}{:>8}{:>8}{:>8}{:>12}{:>8}  {:<11}{}\n",
         "fault",
         "caught",
         "located",
@@ -162,9 +163,8 @@ fn gates(all: &[&Outcome], numeric: &[&Outcome]) -> String {
         of(all, "faults"),
         of(numeric, "faults of numbers")
     );
-    let counts = gate::seen(all).into_iter().zip(gate::seen(numeric));
-    for (number, (gate, (all, numeric))) in (1..).zip(GATES.iter().zip(counts)) {
-        let name = gate.name;
+    for (number, name) in (0..).zip(gate::names()) {
+        let [all, numeric] = [all, numeric].map(|faults| gate::seeing(name, faults));
         text.push_str(&format!("{number}  {name:<35}{all:>14}{numeric:>25}\n"));
     }
     text
@@ -183,7 +183,7 @@ fn line(outcome: &Outcome) -> String {
         all => format!("{:.1}%", 100.0 * effect.bit_equal as f64 / all as f64),
     };
     format!(
-        "{:<36}{:<7}{located:<9}{:<34}{:>8}{:>8}{:>8}{:>12}{equal:>8}  {:<9}{}\n",
+        "{:<36}{:<7}{located:<9}{:<34}{:>8}{:>8}{:>8}{:>12}{equal:>8}  {:<11}{}\n",
         outcome.name,
         if outcome.caught { "yes" } else { "NO" },
         outcome.by.as_deref().unwrap_or("-"),
@@ -198,13 +198,9 @@ fn line(outcome: &Outcome) -> String {
 
 /// The numbers of the gates that see a fault, a dot for each that does not.
 fn seeing(outcome: &Outcome) -> String {
-    let sees = |(number, gate): (usize, &gate::Gate)| {
-        let passes = outcome.effect.passes.contains(&gate.name);
-        if passes {
-            ".".to_owned()
-        } else {
-            number.to_string()
-        }
+    let sees = |(number, gate): (usize, &str)| match outcome.effect.passes.contains(&gate) {
+        true => ".".to_owned(),
+        false => number.to_string(),
     };
-    (1..).zip(GATES).map(sees).collect()
+    (0..).zip(gate::names()).map(sees).collect()
 }

@@ -290,8 +290,8 @@ impl<'s> Ways<'s> {
                     Failure::input(format!("{} does not act on values", fault.name))
                 })?;
                 look(model, case, tokens, way, &|probe| {
-                    let scene = Scene::of(model, run.profile);
-                    Box::new(Meddling::new(Planted::new(scene, acts), probe))
+                    let fault = Planted::new(Scene::of(model, run.profile), acts);
+                    Box::new(Meddling::new(fault, probe))
                 })
             }
         };

@@ -88,7 +88,7 @@ impl Default for Effect {
             ulp_max: None,
             logits: 0,
             bit_equal: 0,
-            passes: gate::GATES.iter().map(|gate| gate.name).collect(),
+            passes: gate::names().collect(),
             first_node: None,
         }
     }

@@ -4,6 +4,7 @@
 use super::Outcome;
 use super::effect::{Beside, Row};
 use crate::metrics;
+use crate::tolerance::Apart;
 
 /// One of them.
 pub struct Gate {
@@ -41,15 +42,19 @@ const fn gate(name: &'static str, passes: fn(&Beside) -> Option<bool>) -> Gate {
     Gate { name, passes }
 }
 
-/// How many of the outcomes each gate sees, in the order of [`GATES`].
-pub fn seen(outcomes: &[&Outcome]) -> Vec<usize> {
-    let sees = |gate: &Gate| {
-        let seeing = outcomes
-            .iter()
-            .filter(|o| !o.effect.passes.contains(&gate.name));
-        seeing.count()
-    };
-    GATES.iter().map(sees).collect()
+/// What the lanes of the looser tiers are set apart by; each tier is a gate, too.
+pub const LOOSER: [Apart; 3] = [Apart::Order, Apart::Path, Apart::Ik];
+
+/// Every gate, the usual ones first.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let tiers = LOOSER.map(|apart| apart.tier().name());
+    GATES.iter().map(|gate| gate.name).chain(tiers)
+}
+
+/// How many of the outcomes a gate sees.
+pub fn seeing(gate: &str, outcomes: &[&Outcome]) -> usize {
+    let sees = |o: &&&Outcome| !o.effect.passes.contains(&gate);
+    outcomes.iter().filter(sees).count()
 }
 
 /// The gates that let this pass in each lane. What cannot be computed does not pass.

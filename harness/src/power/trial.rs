@@ -11,18 +11,19 @@ use serde::Serialize;
 
 use super::effect::Effect;
 use super::scene::{Act, Meddling, NOTHING, Planted as Acting, Scene};
-use super::{Fault, Means};
+use super::{Fault, Means, gate};
 use crate::case::Case;
-use crate::compare::{Incomparable, compare};
+use crate::compare::{Findings, Incomparable, compare};
 use crate::document::Document;
 use crate::exit::Failure;
 use crate::observation::{Identity, Observation, TracedNode};
 use crate::provenance::Input;
 use crate::receipt::Comparison;
+use crate::receipt::pooled::broken_rule;
 use crate::runner::engine::{Way, encode, look};
 use crate::runner::{RunError, Runner, Task};
 use crate::suite::Suite;
-use crate::tolerance::Apart;
+use crate::tolerance::{Apart, book};
 use crate::verdict::{Divergence, Verdict};
 
 /// The arithmetic the faults are planted in: that of the recordings they are judged by.
@@ -106,7 +107,14 @@ impl Bench {
 
     /// Tries the cases of the fault's model in order, the traced one first.
     pub fn attempt(&self, fault: &Fault) -> Result<Outcome, Failure> {
-        let of_model = |case: &&Case| case.name.starts_with(&format!("{}-", fault.model));
+        let recorded = |name: &String| self.suite.recordings[name].identity().profile;
+        let recorded = |case: &Case| {
+            case.recordings
+                .iter()
+                .any(|n| recorded(n) == PROFILE.name())
+        };
+        let of_model =
+            |case: &&Case| case.name.starts_with(&format!("{}-", fault.model)) && recorded(case);
         let mut cases: Vec<&Case> = self.suite.cases.iter().filter(of_model).collect();
         cases.sort_by_key(|case| case.nodes == 0);
         let first = cases
@@ -164,10 +172,7 @@ impl Bench {
     ) -> Result<(), Failure> {
         let theirs = self.recorded(case, &planted.input)?;
         let (effect, noticed) = match self.observe(fault, case, planted, &theirs) {
-            Ok(ours) => (
-                Effect::between(&theirs, &ours),
-                compared(case, &theirs, &ours),
-            ),
+            Ok(ours) => compared(case, &theirs, &ours),
             Err(RunError::NotFinite(_)) => {
                 let first = self.first_shown_node(fault, case, planted, &theirs)?;
                 (
@@ -319,24 +324,41 @@ impl Probe for Shown {
     }
 }
 
-/// What the comparison of `crossval` says, if it says anything, and the first node that differs.
+/// How far apart the two are, what the comparison of `crossval` says of it, if it says anything,
+/// and the first node that differs.
 fn compared(
     case: &Case,
     theirs: &Observation,
     ours: &Observation,
-) -> Option<(String, Option<String>)> {
+) -> (Effect, Option<(String, Option<String>)>) {
     let found = compare(case, theirs, ours);
     let found = found.map_err(|why| Verdict::Incomparable { why });
-    let comparison = Comparison::conclude(
-        theirs.identity.clone(),
-        false,
-        &ours.identity.profile,
-        Apart::Nothing,
-        case.declared(),
-        found.as_ref().map_err(Clone::clone),
-    );
+    let found = found.as_ref().map_err(Clone::clone);
+    let under = |apart| {
+        let who = theirs.identity.clone();
+        let profile = &ours.identity.profile;
+        Comparison::conclude(who, false, profile, apart, case.declared(), found.clone())
+    };
+    let mut effect = Effect::between(theirs, ours);
+    let tiers = gate::LOOSER.into_iter();
+    let passed = tiers
+        .filter(|&apart| under(apart).verdict == Verdict::Agree)
+        .filter(|&apart| !found.as_ref().is_ok_and(|f| breaks_together(f, apart)));
+    effect
+        .passes
+        .extend(passed.map(|apart| apart.tier().name()));
+    let comparison = under(Apart::Nothing);
     let noticed = comparison.verdict != Verdict::Agree;
-    noticed.then(|| (metric(&comparison.verdict), comparison.first_differing_node))
+    let noticed = noticed.then(|| (metric(&comparison.verdict), comparison.first_differing_node));
+    (effect, noticed)
+}
+
+/// Whether even the rules for all documents together are broken, by this one alone.
+fn breaks_together(found: &Findings, apart: Apart) -> bool {
+    found.lanes.iter().any(|lane| {
+        let gates = book().gates(apart, lane.lane);
+        gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())
+    })
 }
 
 /// Which part of the comparison spoke first.
