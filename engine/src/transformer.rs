@@ -22,13 +22,13 @@ use crate::weights::{Block, Weights};
 
 use attention::{Attention, Lookup};
 use labels::Labels;
-use product::Multiplier;
 use rope::Rope;
 use scratch::{Scratch, View};
 use step::Step;
 
 pub use cache::Cache;
 pub use nodes::{Nodes, NotFinite};
+pub use product::Multiplier;
 
 /// Everything a pass writes to: the cache, and buffers that are allocated once.
 pub struct State {

@@ -34,7 +34,10 @@ impl Float {
         match self {
             Float::F32 => decode_with(bytes, out, f32::from_le_bytes),
             Float::F16 => decode_with(bytes, out, |b| half::f16::from_le_bytes(b).to_f32()),
-            Float::Bf16 => decode_with(bytes, out, |b| half::bf16::from_le_bytes(b).to_f32()),
+            // The upper half of the bits: unlike a conversion it leaves a signalling NaN one.
+            Float::Bf16 => decode_with(bytes, out, |[low, high]| {
+                f32::from_le_bytes([0, 0, low, high])
+            }),
         }
     }
 
@@ -76,5 +79,12 @@ mod tests {
             assert_eq!(out, [1.5], "{format:?}");
             assert_eq!(format.encode(&out), bytes, "{format:?}");
         }
+    }
+
+    #[test]
+    fn a_signalling_bfloat16_keeps_its_bits() {
+        let mut out = [0.0];
+        Float::Bf16.decode(&[0x81, 0x7f], &mut out);
+        assert_eq!(out[0].to_bits(), 0x7f81_0000);
     }
 }

@@ -38,7 +38,9 @@ pub fn encode(values: &[f32]) -> Vec<u8> {
 }
 
 fn encode_block(values: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
-    let max = values.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+    // As the format's own quantiser has it, so a NaN takes over and is taken over alike.
+    let larger = |max: f32, x: &f32| if max > x.abs() { max } else { x.abs() };
+    let max = values.iter().fold(0.0, larger);
     let scale = max / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let mut block = [0; BLOCK_BYTES];

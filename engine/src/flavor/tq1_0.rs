@@ -75,10 +75,23 @@ fn encode_block(weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
 
 /// Digits and scale of a block.
 pub(super) fn quantise(weights: &[f32; BLOCK]) -> ([u8; BLOCK], f32) {
-    let scale = weights.iter().fold(0.0f32, |max, w| max.max(w.abs()));
+    // As the format's own quantiser has it, so a NaN takes over and is taken over alike.
+    let larger = |max: f32, w: &f32| if max > w.abs() { max } else { w.abs() };
+    let scale = weights.iter().fold(0.0, larger);
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let trits = weights.map(|w| ((w * inverse).round() as i32 + 1) as u8);
-    (trits, scale)
+    (weights.map(|w| trit_of(w * inverse)), scale)
+}
+
+/// The digit of a scaled weight. One without an integer, as in a block of subnormals, whose
+/// inverse is infinite, counts as zero.
+fn trit_of(scaled: f32) -> u8 {
+    let rounded = scaled.round();
+    let integer = if rounded.is_finite() {
+        rounded as i64
+    } else {
+        0
+    };
+    (integer + 1) as u8
 }
 
 #[cfg(test)]

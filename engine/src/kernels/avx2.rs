@@ -252,8 +252,8 @@ fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
         let (_, quants) = block.split_last_chunk::<32>().expect("34 bytes");
         let (quants, values) = (load_codes(quants), load_values(&activation.values));
-        // Magnitudes meet signed activations. Two products of at most 128 · 127 stay within 16
-        // bits. An activation of −128 has a scale that hides the product.
+        // Magnitudes meet signed activations. Two products stay within 16 bits: at most 128 · 127
+        // each, and −128 · 128 where an activation of −128, which has no negative, stays.
         let products =
             _mm256_maddubs_epi16(_mm256_abs_epi8(quants), _mm256_sign_epi8(values, quants));
         let wide = _mm256_madd_epi16(products, _mm256_set1_epi16(1));

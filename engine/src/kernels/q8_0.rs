@@ -9,7 +9,8 @@ pub const BLOCK: usize = 32;
 pub struct Q8Block {
     /// What the integers are multiplied by; an f16 widened again.
     pub scale: f32,
-    /// The integers, −127 to 127; −128 only where the scale is 0 or not finite.
+    /// The integers, −127 to 127; −128 only where the scale is 0, not finite, or hidden by a
+    /// NaN.
     pub values: [i8; BLOCK],
 }
 
@@ -23,7 +24,7 @@ pub fn quantise(values: &[f32], out: &mut Vec<Q8Block>) {
 /// Ties go to even here, unlike in the quantiser of the weights, and the integers come from the
 /// exact scale, not from the rounded one that is kept.
 fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
-    let max = block.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+    let max = largest(block);
     let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
     Q8Block {
         scale: half::f16::from_f32(max / 127.0).to_f32(),
@@ -31,10 +32,32 @@ fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
     }
 }
 
-/// What the conversion of x86 makes of a rounded float: −128 of anything that is no `i8`, as in
-/// a block of denormals, whose inverse scale is infinite.
+/// The largest magnitude, in the order of eight lanes, which only a NaN can tell from another:
+/// as on x86 it loses against what comes later.
+fn largest(block: &[f32; BLOCK]) -> f32 {
+    let later = |earlier: f32, later: f32| if earlier > later { earlier } else { later };
+    let [first, rest @ ..] = block.as_chunks::<8>().0 else {
+        unreachable!("four vectors");
+    };
+    let mut lanes = first.map(f32::abs);
+    for vector in rest {
+        for (lane, x) in lanes.iter_mut().zip(vector) {
+            *lane = later(*lane, x.abs());
+        }
+    }
+    let quad: [f32; 4] = std::array::from_fn(|i| later(lanes[i + 4], lanes[i]));
+    let pair = [later(quad[0], quad[2]), later(quad[1], quad[3])];
+    later(pair[0], pair[1])
+}
+
+/// What the conversion of x86 makes of a rounded float: the nearest end of `i8`, and −128 where it
+/// is no `i32` either, as in a block of subnormals, whose inverse scale is infinite.
 fn to_i8(x: f32) -> i8 {
-    if x.abs() <= 127.0 { x as i8 } else { i8::MIN }
+    if x.abs() < 2_147_483_648.0 {
+        x as i8
+    } else {
+        i8::MIN
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +73,31 @@ mod tests {
         // Scale 2; 0.5 and −1.5 are ties.
         assert_eq!(out[0].scale, 2.0);
         assert_eq!(out[0].values[..3], [127, 0, -2]);
+    }
+
+    #[test]
+    fn a_nan_loses_against_what_comes_later() {
+        let quantised = |at: usize| {
+            let mut values = [1.0; BLOCK];
+            values[at] = f32::NAN;
+            let mut out = Vec::new();
+            quantise(&values, &mut out);
+            out[0]
+        };
+        // In the first vector the second one's lane takes over; the last one of a lane that is
+        // last itself stays.
+        assert_eq!(
+            quantised(0).scale,
+            half::f16::from_f32(1.0 / 127.0).to_f32()
+        );
+        assert_eq!(quantised(0).values[..2], [-128, 127]);
+        assert!(quantised(27).scale.is_nan());
+        // A value the NaN has hidden from the scale saturates.
+        let mut values = [1.0; BLOCK];
+        (values[16], values[24]) = (300.0, f32::NAN);
+        let mut out = Vec::new();
+        quantise(&values, &mut out);
+        assert_eq!(out[0].values[16], 127);
     }
 
     #[test]

@@ -75,6 +75,8 @@ operations! {
         = dense::dot_f16::<L, O>;
     /// `out[r]` = bfloat16 row r · bfloat16 activations.
     fn dot_bf16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_bf16::<L, O>;
+    /// One token's activations as bfloat16.
+    fn round_bf16(row: &[f32], out: &mut [Half]) = lanes::round_bf16::<L, O>;
     /// `out[r]` = f32 row r · activations of one of so many tokens.
     fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32])
         = dense::dot_f32::<L, O>;

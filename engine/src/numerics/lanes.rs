@@ -5,6 +5,7 @@
 //! the compiler may use there (see `instances`).
 #![forbid(unsafe_code)]
 
+use super::elementwise::round_row_bf16;
 use super::half::{Half, widen_bf16, widen_f16};
 use super::libm;
 use crate::kernels::BlockOrder;
@@ -30,6 +31,11 @@ pub trait Order<const L: usize>: Sized + Sync + 'static {
     }
     /// Dot product of two bfloat16 rows.
     fn dot_bf16(a: &[Half], b: &[Half]) -> f32;
+    /// Rounds a row of activations to bfloat16.
+    #[inline(always)]
+    fn round_bf16(row: &[f32], out: &mut [Half]) {
+        round_row_bf16(row, out);
+    }
     /// Dot product of an f16 row with the f16 activations of one of so many tokens.
     #[inline(always)]
     fn dot_f16(a: &[Half], b: &[Half], _tokens: usize) -> f32 {
@@ -133,6 +139,12 @@ pub fn finish_bf16(mut sum: f64, a: &[Half], b: &[Half]) -> f32 {
         sum += f64::from(widen_bf16(a) * widen_bf16(b));
     }
     sum as f32
+}
+
+/// Rounds a row of activations to bfloat16.
+#[inline(always)]
+pub fn round_bf16<const L: usize, O: Order<L>>(row: &[f32], out: &mut [Half]) {
+    O::round_bf16(row, out);
 }
 
 /// Softmax of `scale · row`, where only the first `visible` elements take part; the others

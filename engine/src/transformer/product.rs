@@ -7,7 +7,7 @@ use crate::encoding::float::Float;
 use crate::matrix::{Band, Dense, Matrix, Workspace, over_bands};
 use crate::numerics::Arithmetic;
 use crate::numerics::dense::Rows;
-use crate::numerics::elementwise::{round_row_bf16, round_row_f16};
+use crate::numerics::elementwise::round_row_f16;
 use crate::numerics::half::Half;
 
 /// Rows of a dense matrix that stay in the cache while every token is multiplied with them.
@@ -102,7 +102,10 @@ impl Multiplier {
             }
             Float::Bf16 => {
                 let rounded = &mut rounded[..activations.len()];
-                round_row_bf16(activations, rounded);
+                let rows = rounded.chunks_exact_mut(cols);
+                for (row, out) in activations.chunks_exact(cols).zip(rows) {
+                    arithmetic.round_bf16(row, out);
+                }
                 product(out, halves, rounded, threads, |r, x, out| {
                     arithmetic.dot_bf16(r, x, out)
                 });
