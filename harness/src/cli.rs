@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::chat::apart;
 use crate::command::{
-    calibrate, check, crossval, eval, fixtures, generate, inspect, metamorphic, power, receipt,
-    reference, render_chat, shapes, tokenize, tokenizer, trace,
+    calibrate, check, crossval, eval, fixtures, generate, inspect, kernels, metamorphic, power,
+    receipt, reference, render_chat, shapes, tokenize, tokenizer, trace,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -34,6 +34,7 @@ enum Command {
     Inspect(inspect::Args),
     Calibrate(calibrate::Args),
     Check(check::Args),
+    Kernels(kernels::Args),
     Metamorphic(metamorphic::Args),
     Shapes(shapes::Args),
     Fixtures(fixtures::Args),
@@ -84,6 +85,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Inspect(args) => inspect::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::run(args),
+        Command::Kernels(args) => kernels::run(args),
         Command::Metamorphic(args) => metamorphic::run(args),
         Command::Shapes(args) => shapes::run(args),
         Command::Fixtures(args) => fixtures::run(args),

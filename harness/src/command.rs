@@ -11,6 +11,7 @@ pub mod eval;
 pub mod fixtures;
 pub mod generate;
 pub mod inspect;
+pub mod kernels;
 pub mod metamorphic;
 pub mod power;
 pub mod receipt;

@@ -10,6 +10,7 @@
 //! between fork and exec.
 #![forbid(unsafe_code)]
 
+mod call;
 #[cfg(unix)]
 mod confinement;
 #[cfg(unix)]
@@ -26,9 +27,12 @@ mod serve;
 #[cfg(unix)]
 mod worker;
 
+pub use self::call::{Call, pack, parts, unpack};
 pub use self::death::{Death, Ended, Kind};
 pub use self::limits::Limits;
-pub use self::message::{Answer, Described, Hello, Observed, PROTOCOL, Reply, Request};
+pub use self::message::{
+    Answer, Computed, Described, Hello, Observed, PROTOCOL, Reply, Request, TypeFacts,
+};
 #[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};
 #[cfg(unix)]

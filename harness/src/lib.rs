@@ -42,6 +42,7 @@
 //! | [`junit`] | a receipt as JUnit XML |
 //! | [`tokenizing`] | whether two tokenizers say the same, down to the smallest text where not |
 //! | [`attribute`] | one module swapped alone, and what it does to the logits |
+//! | [`kernels`] | single kernels, asked the same questions on both sides |
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`shapes`] | random models through two sources of logits, bit for bit |
 //! | [`lint`] | the mistakes that real model files have |
@@ -70,6 +71,7 @@ pub mod fixture;
 pub mod flags;
 pub mod isolation;
 pub mod junit;
+pub mod kernels;
 pub mod ledger;
 pub mod lint;
 pub mod localise;

@@ -6,6 +6,7 @@ mod live;
 #[cfg(unix)]
 mod scratch;
 
+use engine::numerics::Profile;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
@@ -43,6 +44,18 @@ impl LiveReference {
             name: self.name.clone(),
             profile: self.profile(),
             fingerprint: self.fingerprint(),
+        }
+    }
+
+    /// The engine's arithmetic for its instruction sets, taken by its single functions.
+    pub fn engine_profile(&self) -> Profile {
+        let has = |set: &str| self.hello.system_info.contains(&format!("{set} = 1"));
+        match () {
+            () if has("AVX512_BF16") => Profile::GgmlAvx512Bf16,
+            () if has("AVX512") => Profile::GgmlAvx512,
+            () if has("FP16_VA") => Profile::GgmlNeonFp16,
+            () if has("NEON") => Profile::GgmlNeon,
+            () => Profile::GgmlAvx2,
         }
     }
 

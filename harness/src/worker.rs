@@ -3,6 +3,7 @@
 //! A phase is announced before every call that reaches foreign code. One file per kind of question.
 #![forbid(unsafe_code)]
 
+mod kernels;
 mod logits;
 mod observe;
 mod requantize;
@@ -17,7 +18,7 @@ use engine::refusal::{Code, Refusal};
 use ffi::reference::{Asked, Cache, Missing, prepare};
 use ffi::{Library, Model, ModelOptions, control_word};
 
-use crate::isolation::{Answer, Channel, Hello, PROTOCOL, Request, Serve, Stop};
+use crate::isolation::{Answer, Channel, Hello, PROTOCOL, Request, Serve, Stop, TypeFacts};
 use crate::provenance::Input;
 
 /// The type of the fixtures' two-bit weights in the tree that invented it.
@@ -153,6 +154,22 @@ impl Serve for Reference {
                 let model_sha256 = self.follow(&model, &schedules, channel)?;
                 Ok(Answer::Followed { model_sha256 })
             }
+            Request::Kernel { call } => self.compute(call, values, channel).map(Answer::Computed),
+        }
+    }
+}
+
+impl From<ffi::TypeFacts> for TypeFacts {
+    fn from(facts: ffi::TypeFacts) -> Self {
+        TypeFacts {
+            name: facts.name,
+            block: facts.block_size,
+            block_bytes: facts.block_bytes,
+            partner: facts.dot_partner,
+            encodes: facts.can_quantize,
+            decodes: facts.can_dequantize,
+            quantises: facts.can_quantize_activation,
+            multiplies: facts.can_dot,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use crate::case::Case;
 use crate::observation::Lane;
 use crate::observation::spelling::{self, Entry, Facts, Question};
@@ -14,7 +15,7 @@ use crate::schedule::Schedule;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// What the worker is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,11 @@ pub enum Request {
         /// What is fed.
         schedule: Schedule,
     },
+    /// Run one kernel.
+    Kernel {
+        /// Which, and on how much.
+        call: Call,
+    },
 }
 
 /// What the worker says.
@@ -115,6 +121,13 @@ pub enum Reply {
         key: String,
         /// Outermost first.
         shape: Vec<usize>,
+    },
+    /// The array holds what a kernel computed: values, then bytes, four to a number.
+    Numbers {
+        /// How many values.
+        values: usize,
+        /// How many bytes.
+        bytes: usize,
     },
     /// The last of an answer.
     Answer(Answer),
@@ -172,6 +185,8 @@ pub enum Answer {
         /// SHA-256 of the file that was loaded.
         model_sha256: String,
     },
+    /// To [`Request::Kernel`].
+    Computed(Computed),
 }
 
 /// A part of a vocabulary.
@@ -202,4 +217,36 @@ pub struct Observed {
     pub greedy: Vec<Token>,
     /// Its text.
     pub greedy_text: String,
+}
+
+/// What a kernel said beside numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Computed {
+    /// To [`Call::Describe`], if the number stands for a type.
+    pub facts: Option<TypeFacts>,
+    /// To [`Call::Activation`]: the sum of the integers, where the bytes do not hold it.
+    pub sum: Option<i32>,
+}
+
+/// What a library can do with a type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypeFacts {
+    /// The library's name for it.
+    pub name: String,
+    /// Elements of a block.
+    pub block: usize,
+    /// Bytes of a block.
+    pub block_bytes: usize,
+    /// The type of a dot product's second operand.
+    pub partner: Option<i32>,
+    /// [`Call::Encode`] works.
+    pub encodes: bool,
+    /// [`Call::Decode`] works.
+    pub decodes: bool,
+    /// [`Call::Activation`] works.
+    pub quantises: bool,
+    /// [`Call::Dot`] works.
+    pub multiplies: bool,
 }

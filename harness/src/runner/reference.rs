@@ -161,11 +161,7 @@ impl Seen {
             Reply::Answer(Answer::Observed(observed)) => {
                 self.is_whole(&observed, model).map(|()| Some(observed))
             }
-            Reply::Answer(_)
-            | Reply::Hello(_)
-            | Reply::Phase { .. }
-            | Reply::Rows
-            | Reply::Refused { .. } => Err(format!("{reply:?} is no part of an answer")),
+            _ => Err(format!("{reply:?} is no part of an answer")),
         }
     }
 

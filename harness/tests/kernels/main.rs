@@ -1,0 +1,7 @@
+//! Single kernels: what is equal, what is excused, and every planted fault caught.
+#![cfg(unix)]
+#![forbid(unsafe_code)]
+
+mod agreement;
+mod faults;
+mod live;
