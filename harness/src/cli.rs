@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::chat::apart;
 use crate::command::{
     calibrate, check, crossval, eval, fixtures, generate, inspect, kernels, metamorphic, power,
-    receipt, reference, render_chat, shapes, tokenize, tokenizer, trace,
+    receipt, reference, render_chat, shapes, tokenize, tokenizer, trace, weights,
 };
 use crate::exit::{self, Exit, Failure};
 
@@ -35,6 +35,7 @@ enum Command {
     Calibrate(calibrate::Args),
     Check(check::Args),
     Kernels(kernels::Args),
+    Weights(weights::Args),
     Metamorphic(metamorphic::Args),
     Shapes(shapes::Args),
     Fixtures(fixtures::Args),
@@ -86,6 +87,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Check(args) => check::run(args),
         Command::Kernels(args) => kernels::run(args),
+        Command::Weights(args) => weights::run(args),
         Command::Metamorphic(args) => metamorphic::run(args),
         Command::Shapes(args) => shapes::run(args),
         Command::Fixtures(args) => fixtures::run(args),

@@ -21,5 +21,6 @@ pub mod shapes;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
+pub mod weights;
 #[cfg(unix)]
 pub mod worker;

@@ -43,6 +43,7 @@
 //! | [`tokenizing`] | whether two tokenizers say the same, down to the smallest text where not |
 //! | [`attribute`] | one module swapped alone, and what it does to the logits |
 //! | [`kernels`] | single kernels, asked the same questions on both sides |
+//! | [`weights`] | tensors of a model: the values they stand for, and what they multiply to |
 //! | [`metamorphic`] | edits of a model, and ways through it, that must not change a bit |
 //! | [`shapes`] | random models through two sources of logits, bit for bit |
 //! | [`lint`] | the mistakes that real model files have |
@@ -99,5 +100,6 @@ pub mod tokenizing;
 pub mod tolerance;
 pub mod trace;
 pub mod verdict;
+pub mod weights;
 #[cfg(unix)]
 pub mod worker;

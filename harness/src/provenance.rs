@@ -55,11 +55,32 @@ impl Input {
 
 /// SHA-256 as lower-case hex.
 pub fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
         hex
     })
+}
+
+/// SHA-256 of floats that come in portions, each as its four bytes, the lowest first.
+#[derive(Default)]
+pub struct Hash(Sha256);
+
+impl Hash {
+    /// Adds a portion.
+    pub fn add(&mut self, values: &[f32]) {
+        let mut bytes = Vec::with_capacity(4 * values.len());
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        self.0.update(&bytes);
+    }
+
+    /// Lower-case hex.
+    pub fn hex(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 /// Reads a list in the format of `sha256sum`: path to hash.
@@ -168,6 +189,10 @@ mod tests {
     fn the_hash_of_abc() {
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), known);
+        let mut hash = Hash::default();
+        hash.add(&[1.0]);
+        hash.add(&[-0.0]);
+        assert_eq!(hash.hex(), sha256(&[0, 0, 0x80, 0x3f, 0, 0, 0, 0x80]));
     }
 
     #[test]

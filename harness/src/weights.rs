@@ -1,0 +1,76 @@
+//! Weights, tensor by tensor: the values they stand for and what they multiply to, against a
+//! library's own functions or against hashes of what these once said.
+//!
+//! No distance between logits sees a scale that is off by 1e-4 or one wrong code among a million;
+//! equality of every decoded value does.
+#![forbid(unsafe_code)]
+
+pub mod compared;
+pub mod library;
+pub mod measure;
+pub mod record;
+
+use serde::Serialize;
+
+pub use compared::{Compared, exit};
+pub use library::Library;
+pub use measure::{Engine, Tensor};
+pub use record::Record;
+
+/// What was found out about one tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Its name.
+    pub tensor: String,
+    /// How its elements are written, e.g. `i2_s-p128`.
+    pub encoding: String,
+    /// Elements.
+    pub elements: usize,
+    /// Whether the values are the same bits.
+    pub decoded: Verdict,
+    /// Whether the product of the matrix with a row of activations is.
+    pub product: Verdict,
+    /// Whether the library, given our values, writes the bytes of the file again.
+    pub encoded: Verdict,
+}
+
+/// Whether one thing about a tensor agrees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", content = "why", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every bit.
+    Equal,
+    /// Not every bit, and where.
+    Different(String),
+    /// Nobody else could say.
+    NotAsked(String),
+    /// There is no such thing, as the product of a vector.
+    None,
+}
+
+impl Verdict {
+    /// Equal or different, where there are two to compare.
+    pub fn of(equal: bool, difference: impl FnOnce() -> String) -> Self {
+        match equal {
+            true => Verdict::Equal,
+            false => Verdict::Different(difference()),
+        }
+    }
+
+    /// Whether it is a difference.
+    pub fn differs(&self) -> bool {
+        matches!(self, Verdict::Different(_))
+    }
+
+    /// Whether there were two to compare.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Verdict::Equal | Verdict::Different(_))
+    }
+}
+
+impl Finding {
+    /// Decoded, product, encoded.
+    pub fn verdicts(&self) -> [&Verdict; 3] {
+        [&self.decoded, &self.product, &self.encoded]
+    }
+}
