@@ -11,8 +11,11 @@ use crate::fixture::split_mix::SplitMix64;
 /// Fills a row.
 type Fill = fn(&mut SplitMix64, &mut [f32]);
 
+/// The last of them hold values that are not finite.
+const NOT_FINITE: usize = 5;
+
 /// Rows chosen to hurt, by name.
-pub const CHOSEN: [(&str, Fill); 29] = [
+pub const CHOSEN: [(&str, Fill); 30] = [
     ("zeros", |_, row| row.fill(0.0)),
     ("zeros of both signs", |dice, row| {
         each(row, |_| dice.pick(&[0.0, -0.0]))
@@ -30,12 +33,19 @@ pub const CHOSEN: [(&str, Fill); 29] = [
     ("a negative peak before a positive one", |_, row| {
         each(row, |i| [-2.0, 2.0, 0.5, -0.25][i % 4])
     }),
-    ("ties under scale 1", |dice, row| ties(dice, row, 1.0)),
-    ("ties under scale 63.5", |dice, row| ties(dice, row, 2.0)),
-    ("ties under a large power of two", |dice, row| {
+    ("ties under scale 1", |dice, row| ties(dice, row, 127.0)),
+    ("ties under scale 1/1024", |dice, row| {
         ties(dice, row, 127.0 * 1024.0)
     }),
-    ("ties under an odd scale", |dice, row| ties(dice, row, 0.3)),
+    ("ties under scale 65536", |dice, row| {
+        ties(dice, row, 127.0 / 65536.0)
+    }),
+    ("near ties under scale 63.5", |dice, row| {
+        ties(dice, row, 2.0)
+    }),
+    ("near ties under an odd scale", |dice, row| {
+        ties(dice, row, 0.3)
+    }),
     ("subnormals", |dice, row| {
         each(row, |_| {
             f32::from_bits(dice.below(1 << 23) as u32 | (dice.below(2) as u32) << 31)
@@ -74,18 +84,16 @@ pub const CHOSEN: [(&str, Fill); 29] = [
         ];
         each(row, |_| dice.pick(&ends))
     }),
-    ("ties between halves", |dice, row| {
+    ("ties between halves, and beside them", |dice, row| {
         each(row, |_| {
-            let half = half::f16::from_bits(dice.below(0x7c00) as u16).to_f32();
-            let next = half::f16::from_bits((dice.below(0x7bff) + 1) as u16).to_f32();
-            dice.pick(&[
-                half,
-                (f64::from(half) * 0.5 + f64::from(next) * 0.5) as f32,
-                -next,
-            ])
+            let bits = dice.below(0x7bff) as u16;
+            let [low, high] = [bits, bits + 1].map(|bits| half::f16::from_bits(bits).to_f32());
+            // Exact: a single has room for the bit between two halves.
+            let tie = (low + high) / 2.0;
+            dice.pick(&[tie, -tie, tie.next_up(), -tie.next_down()])
         })
     }),
-    ("ties between bfloat16s", |dice, row| {
+    ("ties between bfloat16s, and beside them", |dice, row| {
         each(row, |_| {
             let high = (dice.below(0x7f7f) as u32) << 16;
             f32::from_bits(high | dice.pick(&[0x8000, 0x7fff, 0x8001, 0]))
@@ -186,7 +194,7 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
         Format::F32 | Format::F16 | Format::Bf16 => {
             let mut values = vec![0.0; rows * cols];
             match edge {
-                true => CHOSEN[dice.below(24)].1(dice, &mut values),
+                true => CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values),
                 false => random(dice, &mut values),
             }
             return format.encode(&values, shape);
@@ -237,11 +245,39 @@ fn place_one(dice: &mut SplitMix64, row: &mut [f32], value: f32) {
     row[at] = value;
 }
 
-/// Values that lie halfway between two integers once they are scaled so that `peak` is 127.
+/// Values that lie halfway between two integers once they are scaled so that `peak` is 127, with a
+/// peak in every block.
 fn ties(dice: &mut SplitMix64, row: &mut [f32], peak: f32) {
     each(row, |_| {
         let halves = dice.below(254) as f32 - 126.5;
         halves * (peak / 127.0)
     });
-    place_one(dice, row, peak);
+    row.chunks_mut(32)
+        .for_each(|block| place_one(dice, block, peak));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_rows_are_what_their_names_say() {
+        let mut row = [0.0; 64];
+        for (index, (name, fill)) in CHOSEN.iter().enumerate() {
+            fill(&mut SplitMix64(1), &mut row);
+            let finite = row.iter().all(|x| x.is_finite());
+            assert_eq!(finite, index < CHOSEN.len() - NOT_FINITE, "{name}");
+            let is_tie = |scale: f32| {
+                let fractions = row.iter().map(|x| (x * scale).fract().abs());
+                fractions.filter(|fraction| *fraction == 0.5).count() == 62
+            };
+            let scale = match *name {
+                "ties under scale 1" => 1.0,
+                "ties under scale 1/1024" => 1.0 / 1024.0,
+                "ties under scale 65536" => 65536.0,
+                _ => continue,
+            };
+            assert!(is_tie(scale), "{name}: {row:?}");
+        }
+    }
 }
