@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use engine::flavor::Shape;
 use serde::Serialize;
 
 use super::excuse::excuse;
@@ -96,6 +97,8 @@ pub struct First {
     pub inputs: String,
     /// Where the answers to the smaller question differ.
     pub difference: Difference,
+    /// Another packing whose bytes the reference wrote: that of a build for another processor.
+    pub packing: Option<&'static str>,
 }
 
 /// Examines every kernel of the scope. One that the library dies of costs that kernel only.
@@ -230,6 +233,7 @@ fn first(
     ours: &mut dyn Computer,
 ) -> Result<First, Outcome> {
     let asked = question.call.to_string();
+    let packing = packing(&question, &both(&question, theirs, ours)?[0]);
     let smallest = shrink(question, |smaller| {
         let answers = both(smaller, theirs, ours);
         answers.is_ok_and(|answers| !unexcused(smaller, &answers).is_empty())
@@ -246,7 +250,35 @@ fn first(
         shrunk_to: smallest.call.to_string(),
         inputs: inputs(&smallest),
         difference: Difference::at(place, theirs, ours),
+        packing,
     })
+}
+
+/// The packing of two-bit weights, not the usual one, that these bytes are in.
+fn packing(question: &Question, theirs: &Answer) -> Option<&'static str> {
+    let Call::Encode {
+        kind,
+        columns: cols,
+        rows,
+    } = question.call
+    else {
+        return None;
+    };
+    let shape = Shape { rows, cols };
+    let others = [Format::I2sP64, Format::I2sP4r].into_iter();
+    let written = others
+        .filter(|other| other.type_id() as i32 == kind)
+        .filter(|other| {
+            other
+                .flavor()
+                .is_some_and(|f| f.bytes_needed(shape).is_some())
+        })
+        .find(|other| {
+            other
+                .encode(&question.values, shape)
+                .starts_with(&theirs.bytes)
+        });
+    written.map(Format::name)
 }
 
 /// The numbers of a question that are not zero, a few of them.

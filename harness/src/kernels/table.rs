@@ -68,11 +68,15 @@ fn difference(first: &First, replay: &str) -> String {
         shrunk_to,
         inputs,
         difference,
+        packing,
     } = first;
+    let packing = packing.map_or(String::new(), |name| {
+        format!("    the reference packs as {name}; published files are in i2_s-p128\n")
+    });
     format!(
         "  DIFFERS in case {case} ({about}), {asked}\n    \
          the smallest: {shrunk_to}, not zero: {inputs}\n    \
-         {}: reference {}, ours {}\n    {replay}\n",
+         {}: reference {}, ours {}\n{packing}    {replay}\n",
         difference.place, difference.theirs, difference.ours
     )
 }

@@ -4,9 +4,11 @@
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::isolation::{Call, Death, Ended, Kind, TypeFacts};
-use harness::kernels::{Answer, Computer, Family, Ours, Outcome, Question, Row, Scope, examine};
+use harness::kernels::{
+    Answer, Computer, Family, Ours, Outcome, Question, Row, Scope, examine, table,
+};
 
-use crate::faults::{Damage, FAULTS, sum_forgotten};
+use crate::faults::{Damage, FAULTS, as_p64, sum_forgotten};
 
 /// The engine, damaged.
 struct Faulty {
@@ -130,6 +132,19 @@ fn a_wrong_answer_is_not_excused_by_the_wrap_of_another() {
     // Wrapping the whole sum instead of each lane is not what the reference does.
     let rows = examine(&mut theirs, &mut sound(), &scope("i2_s-dot"), &mut || ());
     assert_eq!(rows[0].outcome, Outcome::Differs);
+}
+
+#[test]
+fn a_reference_that_packs_as_another_processor_does_is_told_by_name() {
+    let mut theirs = Faulty {
+        ours: sound(),
+        damage: as_p64,
+    };
+    let rows = examine(&mut theirs, &mut sound(), &scope("i2_s-encode"), &mut || ());
+    let first = rows[0].first.as_ref().expect("another packing differs");
+    assert_eq!(first.packing, Some("i2_s-p64"));
+    let text = table::render(&rows, |kernel, case| format!("{kernel} {case}"));
+    assert!(text.contains("packs as i2_s-p64"), "{text}");
 }
 
 /// Answers until it is asked to encode, and dies of that.

@@ -15,7 +15,7 @@ fn nearest_away(x: f32) -> i8 {
 }
 
 /// Two-bit codes as if blocks were 64 long.
-fn as_p64(question: &Question, answer: &mut Answer) {
+pub fn as_p64(question: &Question, answer: &mut Answer) {
     let Call::Encode { columns, rows, .. } = question.call else {
         return;
     };
