@@ -23,7 +23,7 @@
 //! | [`case`] | what is to be compared, and how much of it |
 //! | [`schedule`] | in which portions tokens reach a model |
 //! | [`isolation`] | foreign code in a process of its own, and what became of it |
-//! | [`reference`] | live references: found, opened in processes of their own, told apart |
+//! | [`reference`](mod@reference) | live references: found, opened in processes of their own |
 //! | [`coverage`] | what was to be compared, and what was |
 //! | [`metrics`] | how far apart two rows of numbers are |
 //! | [`statistics`] | what is said about many positions at once |
