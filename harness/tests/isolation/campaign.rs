@@ -21,10 +21,16 @@ use crate::workers::limits;
 
 const CASES: [&str; 3] = ["bitnet-ishmael", CASE, "bitnet-best-of-times"];
 
+/// Without the recordings whose continuations part from the others': that is legal in a tie, and
+/// how close a choice was is the one thing that a subject made of recordings cannot tell.
 fn suite() -> Suite {
     static SUITE: LazyLock<Suite> = LazyLock::new(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-        Suite::open(&folder).expect("the committed fixtures are sound")
+        let mut suite = Suite::open(&folder).expect("the committed fixtures are sound");
+        for case in &mut suite.cases {
+            case.recordings.retain(|name| !name.ends_with("-fp16"));
+        }
+        suite
     });
     SUITE.clone()
 }
