@@ -18,7 +18,7 @@ pub enum Apart {
     Path,
     /// One of them sums in half precision.
     Halves,
-    /// One of them is ik_llama.cpp on F32 weights.
+    /// One of them is ik_llama.cpp, on F32 weights or on its own IQ2_BN.
     Ik,
     /// One of them is llama.cpp on F32 weights.
     Llama,
@@ -89,7 +89,7 @@ impl Apart {
             Apart::Order => "another order of sums",
             Apart::Path => "prefill against decode",
             Apart::Halves => "sums in half precision",
-            Apart::Ik => "ik on F32 weights",
+            Apart::Ik => "ik on weights of another form",
             Apart::Llama => "llama on F32 weights",
             Apart::Unknown => "unknown",
         }
@@ -99,16 +99,19 @@ impl Apart {
 impl Family {
     fn of(profile: &str) -> Self {
         let set = |prefix: &str| profile.strip_prefix(prefix);
-        let wide = |prefix: &str| {
-            let set = set(prefix).and_then(|rest| rest.strip_suffix("-wide"));
+        let form = |prefix: &str, form: &str| {
+            let set = set(prefix).and_then(|rest| rest.strip_suffix(form));
             set.is_some_and(is_known)
         };
         match set("ggml-") {
             Some("neon-fp16") => Family::Halves,
             Some(set) if is_known(set) => Family::Singles,
             Some(_) => Family::Unknown,
-            None if wide("ik-") => Family::Ik,
-            None if wide("llama.cpp-") => Family::Llama,
+            None if form("ik-", "-wide") => Family::Ik,
+            // The same values, and activations rounded by a rule of its own: the same rung, held to
+            // the floor of the lane above, which is nearer to the engine.
+            None if form("ik-", "-iq2bn") => Family::Ik,
+            None if form("llama.cpp-", "-wide") => Family::Llama,
             None => Family::Unknown,
         }
     }
@@ -134,6 +137,7 @@ mod tests {
             ("ggml-avx512-bf16", "ggml-avx512", OtherOrder),
             ("ggml-neon-fp16", "ggml-neon", OtherActivations),
             ("ik-avx512-wide", "ggml-avx512", OtherActivations),
+            ("ik-avx512-iq2bn", "ggml-avx512", OtherActivations),
             ("llama.cpp-avx2-wide", "ggml-avx512", OtherActivations),
             // Two differences at once, or a name that says nothing.
             ("ik-avx512-wide", "llama.cpp-avx512-wide", OtherWeights),
