@@ -111,8 +111,11 @@ impl std::fmt::Debug for Library {
 impl Loaded {
     fn load(prepared: &Prepared) -> Result<Self, Error> {
         let path = prepared.shim.clone();
-        if prepared.tree.is_for_aarch64() && cfg!(not(target_arch = "aarch64")) {
-            let reason = "it is built for aarch64; run `scripts/test-aarch64.sh live`".into();
+        if let Some(architecture) = prepared.tree.foreign() {
+            let reason = format!(
+                "it is built for {architecture}; `scripts/test-aarch64.sh live` runs references \
+                 for aarch64"
+            );
             return Err(Error::Load { path, reason });
         }
         let unloadable = |e: libloading::Error| Error::Load {

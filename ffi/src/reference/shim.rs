@@ -76,7 +76,7 @@ fn file_name() -> String {
 fn command(tree: &Tree, source: &Path, output: &Path) -> Command {
     let mut command = Command::new(compiler());
     command.args(FLAGS).arg("-o").arg(output);
-    if tree.is_for_aarch64() && cfg!(not(target_arch = "aarch64")) {
+    if tree.foreign() == Some("aarch64") {
         command.arg(format!("--target={AARCH64}"));
     }
     for (name, _) in SOURCES.iter().filter(|(name, _)| name.ends_with(".cpp")) {

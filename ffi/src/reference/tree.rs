@@ -75,12 +75,25 @@ impl Tree {
         })
     }
 
-    /// Whether it is made of ELF files whose machine is the 64-bit Arm.
-    pub fn is_for_aarch64(&self) -> bool {
-        const MACHINE: [u8; 2] = 183_u16.to_le_bytes();
+    /// The architecture, as Rust calls it, that its ELF files are for. Nothing where that is
+    /// unknown.
+    pub fn architecture(&self) -> Option<&'static str> {
         let mut start = [0; 20];
         let read = File::open(&self.libllama).and_then(|mut file| file.read_exact(&mut start));
-        read.is_ok() && start.starts_with(b"\x7fELF") && start[18..] == MACHINE
+        if read.is_err() || !start.starts_with(b"\x7fELF") {
+            return None;
+        }
+        match u16::from_le_bytes([start[18], start[19]]) {
+            62 => Some("x86_64"),
+            183 => Some("aarch64"),
+            _ => None,
+        }
+    }
+
+    /// The architecture it is for, if that is not this program's.
+    pub fn foreign(&self) -> Option<&'static str> {
+        self.architecture()
+            .filter(|name| *name != std::env::consts::ARCH)
     }
 
     /// Every library, libllama first.

@@ -112,7 +112,9 @@ enum Outcome {
 
 fn run_alone(check: &Check, reference: &Prepared) -> Outcome {
     let title = format!("{} ({})", check.name, reference.name);
-    if let Err(reason) = (check.applies)(reference) {
+    let foreign = reference.tree.foreign();
+    let runs = foreign.map_or(Ok(()), |name| Err(format!("it is built for {name}")));
+    if let Err(reason) = runs.and_then(|()| (check.applies)(reference)) {
         println!("{title} ... skipped: {reason}");
         return Outcome::Skipped;
     }
