@@ -134,7 +134,7 @@ fn without_a_reference_what_was_not_measured_is_told_and_nothing_is_written() {
     let told = [
         "ggml-avx2 against ggml-avx512, prefill",
         "prefill against decode, ggml-avx512",
-        "not measured: ik on F32 weights",
+        "not measured: ik on weights of another form",
         "mean of the worst 10",
     ];
     assert_ends(&harness(&small), 0, &told);

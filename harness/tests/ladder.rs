@@ -93,6 +93,8 @@ fn a_gate_is_the_larger_of_the_constant_and_so_many_floors() {
     assert_eq!((gates.nmse_tail, gates.tie), (10.0 * 1e-3, 0.5));
     assert_eq!(gates.flips, 10.0 * 0.002);
     assert_eq!(order(&floor("1e-13")).nmse_median, 100.0 * 1e-13);
+    // Never above the mean, of which it would ask nothing more.
+    assert_eq!(order(&floor("1e-8")).nmse_median, 1e-7);
 }
 
 #[test]

@@ -238,9 +238,12 @@ impl Book {
         let most = |part: fn(&Floor) -> f64| floors.iter().map(|f| part(f)).fold(0.0, f64::max);
         let Factors { mean, tail, median } = self.factor;
         let share = most(|f| f.flips as f64 / f.positions as f64);
+        let nmse_mean = constant.nmse_mean.max(mean * most(|f| f.nmse_mean));
+        let nmse_median = constant.nmse_median.max(median * most(|f| f.nmse_median));
         Some(Gates {
-            nmse_median: constant.nmse_median.max(median * most(|f| f.nmse_median)),
-            nmse_mean: constant.nmse_mean.max(mean * most(|f| f.nmse_mean)),
+            // Distances lie so that most are below their mean: above it, a median asks for nothing.
+            nmse_median: nmse_median.min(nmse_mean),
+            nmse_mean,
             nmse_tail: constant.nmse_tail.max(tail * most(|f| f.nmse_tail)),
             kld_mean: constant.kld_mean.max(mean * most(|f| f.kld_mean)),
             kld_tail: constant.kld_tail.max(tail * most(|f| f.kld_tail)),
