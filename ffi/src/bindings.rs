@@ -146,6 +146,7 @@ const _: () = {
 impl Default for bitnet_shim_model_facts {
     fn default() -> Self {
         let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
+        // SAFETY: the header has numbers and pointers only, for which zero is a value.
         unsafe {
             ::std::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
             s.assume_init()
@@ -188,6 +189,7 @@ const _: () = {
 impl Default for bitnet_shim_token_facts {
     fn default() -> Self {
         let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
+        // SAFETY: the header has numbers and pointers only, for which zero is a value.
         unsafe {
             ::std::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
             s.assume_init()
@@ -222,6 +224,7 @@ const _: () = {
 impl Default for bitnet_shim_source {
     fn default() -> Self {
         let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
+        // SAFETY: the header has numbers and pointers only, for which zero is a value.
         unsafe {
             ::std::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
             s.assume_init()
@@ -298,6 +301,7 @@ const _: () = {
 impl Default for bitnet_shim_node {
     fn default() -> Self {
         let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
+        // SAFETY: the header has numbers and pointers only, for which zero is a value.
         unsafe {
             ::std::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
             s.assume_init()
@@ -358,6 +362,7 @@ const _: () = {
 impl Default for bitnet_shim_session_options {
     fn default() -> Self {
         let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
+        // SAFETY: the header has numbers and pointers only, for which zero is a value.
         unsafe {
             ::std::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
             s.assume_init()
@@ -585,6 +590,7 @@ impl Shim {
         L: Into<::libloading::Library>,
     {
         let __library = library.into();
+        // SAFETY: this and all below: the caller vouches that the library has the header's signatures.
         let bitnet_shim_abi = unsafe { __library.get(b"bitnet_shim_abi\0") }
             .map(|sym| *sym)?;
         let bitnet_shim_last_message = unsafe {

@@ -85,6 +85,18 @@ pub struct TracedNode {
 }
 
 impl TracedNode {
+    /// A node that came from somewhere else: as many values as its shape says.
+    pub fn checked(key: String, shape: Vec<usize>, values: Vec<f32>) -> Result<Self, String> {
+        let size = shape
+            .iter()
+            .try_fold(1, |size: usize, n| size.checked_mul(*n));
+        if size != Some(values.len()) {
+            let count = values.len();
+            return Err(format!("node {key} of shape {shape:?} has {count} values"));
+        }
+        Ok(TracedNode { key, shape, values })
+    }
+
     /// Whether that is its shape, leading ones aside: the reference does not know of them.
     pub fn is_shaped(&self, shape: &[usize]) -> bool {
         let trimmed = |shape: &[usize]| {

@@ -47,16 +47,27 @@ impl LiveReference {
         }
     }
 
-    /// The engine's arithmetic for its instruction sets, taken by its single functions.
-    pub fn engine_profile(&self) -> Profile {
+    /// The engine's arithmetic for the instruction sets it was compiled for.
+    pub fn engine_profile(&self) -> Result<Profile, Failure> {
+        self.known_profile().ok_or_else(|| {
+            let (name, sets) = (&self.name, &self.hello.system_info);
+            Failure::input(format!(
+                "{name} was compiled for instruction sets whose arithmetic is not known: {sets}"
+            ))
+        })
+    }
+
+    fn known_profile(&self) -> Option<Profile> {
         let has = |set: &str| self.hello.system_info.contains(&format!("{set} = 1"));
-        match () {
-            () if has("AVX512_BF16") => Profile::GgmlAvx512Bf16,
-            () if has("AVX512") => Profile::GgmlAvx512,
-            () if has("FP16_VA") => Profile::GgmlNeonFp16,
-            () if has("NEON") => Profile::GgmlNeon,
-            () => Profile::GgmlAvx2,
-        }
+        let known = [
+            ("AVX512_BF16", Profile::GgmlAvx512Bf16),
+            ("AVX512", Profile::GgmlAvx512),
+            ("AVX2", Profile::GgmlAvx2),
+            ("FP16_VA", Profile::GgmlNeonFp16),
+            ("NEON", Profile::GgmlNeon),
+        ];
+        let known = known.into_iter().find(|(set, _)| has(set));
+        known.map(|(_, profile)| profile)
     }
 
     /// The order of its float operations. What it computes with is F32 where the file has I2_S and
@@ -71,17 +82,13 @@ impl LiveReference {
     /// The order of its float operations, whatever form the weights have. The trees that invented
     /// I2_S share one per instruction set; others compute these models in ways of their own.
     pub fn arithmetic(&self) -> String {
-        let hello = &self.hello;
-        let has = |set: &str| hello.system_info.contains(&format!("{set} = 1"));
-        let isa = [
-            ("AVX512", "avx512"),
-            ("AVX2", "avx2"),
-            ("FP16_VA", "neon-fp16"),
-            ("NEON", "neon"),
-        ];
-        let isa = isa.into_iter().find(|(set, _)| has(set));
-        let isa = isa.map_or("unknown", |(_, name)| name);
-        let family = match (hello.knows_i2_s, self.writes_iq2_bn()) {
+        let isa = match self.known_profile() {
+            None => "unknown",
+            // A difference in BF16 weights alone, which no ternary model has.
+            Some(Profile::GgmlAvx512Bf16) => "avx512",
+            Some(profile) => profile.name().trim_start_matches("ggml-"),
+        };
+        let family = match (self.hello.knows_i2_s, self.writes_iq2_bn()) {
             (true, _) => "ggml",
             (false, true) => "ik",
             (false, false) => "llama.cpp",
@@ -106,7 +113,7 @@ pub fn open(names: &[String], _: crate::isolation::Limits) -> Result<Vec<Referen
 }
 
 #[cfg(unix)]
-pub use self::live::{Launch, Reference, launch, open};
+pub use self::live::{Launch, Reference, launch, open, open_some};
 #[cfg(unix)]
 pub use self::scratch::Scratch;
 

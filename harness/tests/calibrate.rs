@@ -2,8 +2,11 @@
 //! beyond its gate fails.
 #![forbid(unsafe_code)]
 
+#[path = "program/ends.rs"]
+mod ends;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
@@ -17,6 +20,8 @@ use harness::runner::Runner;
 use harness::runner::engine::Engine;
 use harness::runner::scripted::Scripted;
 use harness::tolerance::{Apart, book};
+
+use ends::{assert_ends, harness};
 
 const EXTENT: Extent = Extent {
     documents: 2,
@@ -111,21 +116,8 @@ fn a_floor_beyond_its_gate_is_told_with_both_numbers() {
     );
 }
 
-fn harness(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.arg("calibrate").args(arguments);
-    command.env_remove("BITNET_CPP_DIR");
-    command.output().expect("the program starts")
-}
-
-#[track_caller]
-fn assert_ends(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
+fn calibrate(arguments: &[&str]) -> Output {
+    harness(&[&["calibrate"][..], arguments].concat())
 }
 
 #[test]
@@ -137,10 +129,10 @@ fn without_a_reference_what_was_not_measured_is_told_and_nothing_is_written() {
         "not measured: ik on weights of another form",
         "mean of the worst 10",
     ];
-    assert_ends(&harness(&small), 0, &told);
-    let output = harness(&[&small[..], &["--write"]].concat());
+    assert_ends(&calibrate(&small), 0, &told);
+    let output = calibrate(&[&small[..], &["--write"]].concat());
     assert_ends(&output, 2, &["--write needs 24 texts of 300 tokens"]);
-    assert_ends(&harness(&["--documents", "0"]), 2, &["--documents"]);
+    assert_ends(&calibrate(&["--documents", "0"]), 2, &["--documents"]);
 }
 
 #[test]
@@ -148,13 +140,13 @@ fn the_table_goes_between_its_two_lines() {
     let file = std::env::temp_dir().join(format!("ladder-{}.md", std::process::id()));
     let path = file.to_str().expect("plain path");
     std::fs::write(&file, "no place for it\n").expect("temporary file");
-    assert_ends(&harness(&["--table", path]), 2, &["has no lines"]);
+    assert_ends(&calibrate(&["--table", path]), 2, &["has no lines"]);
     let [begin, end] = [
         harness::tolerance::table::BEGIN,
         harness::tolerance::table::END,
     ];
     std::fs::write(&file, format!("before\n{begin}\nold\n{end}\nbehind\n")).expect("written");
-    assert_ends(&harness(&["--table", path]), 0, &[]);
+    assert_ends(&calibrate(&["--table", path]), 0, &[]);
     let text = std::fs::read_to_string(&file).expect("written");
     std::fs::remove_file(&file).expect("there");
     assert!(

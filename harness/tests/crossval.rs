@@ -4,6 +4,9 @@
 //! kernel makes the same claims is a test of its own.
 #![forbid(unsafe_code)]
 
+#[path = "program/ends.rs"]
+mod ends;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -16,6 +19,8 @@ use harness::case::Case;
 use harness::receipt::{Claims, Receipt, Status};
 use harness::runner::engine::Engine;
 use harness::suite::Suite;
+
+use ends::{assert_ends, harness};
 
 fn suite() -> Suite {
     static SUITE: LazyLock<Suite> = LazyLock::new(|| {
@@ -163,14 +168,8 @@ fn in_the_arithmetic_of_a_neon_build_with_halves_its_recordings_agree_to_the_bit
     assert_agrees_to_the_bit(Profile::GgmlNeonFp16, 5);
 }
 
-fn harness(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_harness"))
-        .arg("crossval")
-        .args(arguments)
-        .env_remove("BITNET_CPP_DIR")
-        .env_remove("CROSSVAL_GGUF")
-        .output()
-        .expect("the program starts")
+fn crossval(arguments: &[&str]) -> Output {
+    harness(&[&["crossval"][..], arguments].concat())
 }
 
 fn model() -> String {
@@ -178,19 +177,9 @@ fn model() -> String {
     path.to_str().expect("plain path").to_owned()
 }
 
-#[track_caller]
-fn assert_ends(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
-}
-
 #[test]
 fn the_program_says_that_no_live_reference_ran() {
-    let output = harness(&["--case", "b158-white-whale"]);
+    let output = crossval(&["--case", "b158-white-whale"]);
     assert_ends(
         &output,
         0,
@@ -201,8 +190,8 @@ fn the_program_says_that_no_live_reference_ran() {
 #[test]
 fn a_case_that_only_a_live_reference_answers_is_no_success_without_one() {
     let words = ["nobody who answers wide-ahab was asked: --reference ik"];
-    assert_ends(&harness(&["--case", "wide-ahab"]), 3, &words);
-    let output = harness(&["--case", "wide-ahab", "--case", "b158-white-whale"]);
+    assert_ends(&crossval(&["--case", "wide-ahab"]), 3, &words);
+    let output = crossval(&["--case", "wide-ahab", "--case", "b158-white-whale"]);
     assert_ends(
         &output,
         0,
@@ -219,14 +208,14 @@ fn a_recorded_model_and_prompt_are_recognised_wherever_the_file_lies() {
     let copy = std::env::temp_dir().join(format!("renamed-{}.gguf", std::process::id()));
     std::fs::copy(model(), &copy).expect("copied");
     let path = copy.to_str().expect("plain path");
-    let output = harness(&["--model", path, "--prompt", "The white whale"]);
+    let output = crossval(&["--model", path, "--prompt", "The white whale"]);
     std::fs::remove_file(&copy).expect("there");
     assert_ends(&output, 0, &["b158-white-whale", "mar2026-b158-avx512"]);
 }
 
 #[test]
 fn a_prompt_nobody_recorded_never_passes() {
-    let output = harness(&["--model", &model(), "--prompt", "Hello"]);
+    let output = crossval(&["--model", &model(), "--prompt", "Hello"]);
     assert_ends(
         &output,
         5,
@@ -243,7 +232,7 @@ fn the_json_receipt_verifies_and_the_junit_report_counts_every_comparison() {
     let [json, junit] = ["receipt.json", "junit.xml"].map(file);
     let [json_path, junit_path] = [&json, &junit].map(|p| p.to_str().expect("plain path"));
     let case = "b158-white-whale";
-    let output = harness(&["--case", case, "--json", json_path, "--junit", junit_path]);
+    let output = crossval(&["--case", case, "--json", json_path, "--junit", junit_path]);
     assert_ends(&output, 0, &[]);
     let verified = Command::new(env!("CARGO_BIN_EXE_harness"))
         .args(["receipt", "verify", json_path])

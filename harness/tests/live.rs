@@ -2,47 +2,29 @@
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
+#[path = "program/built.rs"]
+mod built;
+#[path = "program/ends.rs"]
+mod ends;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
 use harness::isolation::{Ended, Kind, Limits, Reply, Request};
 use harness::reference::Reference;
 use harness::runner::reference::rewritten::write_iq2_bn;
 use harness::suite::Suite;
 use serde_json::Value;
 
+use built::built;
+use ends::{assert_ends, harness};
+
+/// It has the same bits on every x86 machine.
+const PORTABLE: &str = "bitnet-portable";
 const CASE: &str = "bitnet-white-whale";
 
-/// The portable reference, which has the same bits on every x86 machine; nothing if it is not
-/// built.
-fn reference() -> Option<Prepared> {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse("bitnet-portable").expect("a known name");
-    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
-    if let Err(why) = &found {
-        println!("SKIPPED: {why}");
-    }
-    found.ok()
-}
-
 fn crossval(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.arg("crossval").args(arguments);
-    command
-        .env_remove("BITNET_CPP_DIR")
-        .env_remove("CROSSVAL_GGUF");
-    command.output().expect("the program starts")
-}
-
-#[track_caller]
-fn assert_ends(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
+    harness(&[&["crossval"][..], arguments].concat())
 }
 
 /// A folder that is gone when it is dropped.
@@ -69,7 +51,7 @@ impl Drop for Folder {
 
 #[test]
 fn the_receipt_proves_that_the_reference_ran_and_the_recording_of_it_is_readable() {
-    if reference().is_none() {
+    if built(PORTABLE).is_none() {
         return;
     }
     let folder = Folder::new("receipt");
@@ -124,7 +106,7 @@ fn fixtures_with(folder: &Folder, shelf: &Path) -> String {
 
 #[test]
 fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
-    if ik().is_none() {
+    if built("ik").is_none() {
         return;
     }
     let folder = Folder::new("ik");
@@ -157,20 +139,9 @@ fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
     assert!((1e-7..1e-3).contains(&nmse), "{nmse}");
 }
 
-/// `ik`, if it is built.
-fn ik() -> Option<Prepared> {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse("ik").expect("a known name");
-    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
-    if let Err(why) = &found {
-        println!("SKIPPED: {why}");
-    }
-    found.ok()
-}
-
 #[test]
 fn rows_wide_enough_are_asked_about_in_a_type_of_the_librarys_own() {
-    if ik().is_none() {
+    if built("ik").is_none() {
         return;
     }
     let folder = Folder::new("iq2bn");
@@ -217,7 +188,7 @@ fn rows_wide_enough_are_asked_about_in_a_type_of_the_librarys_own() {
 
 #[test]
 fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
-    let Some(prepared) = ik() else {
+    let Some(prepared) = built("ik") else {
         return;
     };
     let program = PathBuf::from(env!("CARGO_BIN_EXE_harness"));
@@ -263,7 +234,7 @@ fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
 
 #[test]
 fn a_reference_has_the_floors_of_the_engine_in_its_arithmetic() {
-    if reference().is_none() {
+    if built(PORTABLE).is_none() {
         return;
     }
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))
@@ -279,7 +250,7 @@ fn a_reference_has_the_floors_of_the_engine_in_its_arithmetic() {
 
 #[test]
 fn the_same_library_twice_is_an_error_and_no_agreement() {
-    let Some(prepared) = reference() else {
+    let Some(prepared) = built(PORTABLE) else {
         return;
     };
     let same = prepared.tree.root.to_str().expect("plain path");
@@ -290,7 +261,7 @@ fn the_same_library_twice_is_an_error_and_no_agreement() {
 
 #[test]
 fn a_reference_without_time_ends_with_its_own_code() {
-    if reference().is_none() {
+    if built(PORTABLE).is_none() {
         return;
     }
     let output = crossval(&["--reference", "bitnet-portable", "--patience", "0"]);
@@ -299,7 +270,7 @@ fn a_reference_without_time_ends_with_its_own_code() {
 
 #[test]
 fn a_reference_that_declines_every_case_was_not_there() {
-    if reference().is_none() {
+    if built(PORTABLE).is_none() {
         return;
     }
     let asked = [

@@ -1,6 +1,9 @@
 //! Files that were tampered with, given to the real program: each ends with its own exit code.
 #![forbid(unsafe_code)]
 
+#[path = "program/ends.rs"]
+mod ends;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -8,6 +11,8 @@ use harness::campaign::Campaign;
 use harness::runner::scripted::Scripted;
 use harness::suite::Suite;
 use serde_json::{Value, json};
+
+use ends::harness;
 
 const RECORDING: &str = "mar2026-b158-avx512";
 
@@ -104,22 +109,9 @@ impl Drop for Fixtures {
     }
 }
 
-fn harness(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_harness"))
-        .args(arguments)
-        .env_remove("BITNET_CPP_DIR")
-        .env_remove("CROSSVAL_GGUF")
-        .output()
-        .expect("the program starts")
-}
-
 #[track_caller]
 fn assert_ends(output: &Output, code: i32, words: &str) {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{stdout}{stderr}");
-    let said = stdout.contains(words) || stderr.contains(words);
-    assert!(said, "{words:?} is not in:\n{stdout}{stderr}");
+    ends::assert_ends(output, code, &[words]);
 }
 
 #[test]

@@ -114,14 +114,7 @@ impl Seen {
     ) -> Result<Option<()>, String> {
         match reply {
             Reply::Node { key, shape } => {
-                let sizes = shape
-                    .iter()
-                    .try_fold(1, |size: usize, n| size.checked_mul(*n));
-                if sizes != Some(values.len()) {
-                    let count = values.len();
-                    return Err(format!("node {key} of shape {shape:?} has {count} values"));
-                }
-                self.nodes.push(TracedNode { key, shape, values });
+                self.nodes.push(TracedNode::checked(key, shape, values)?);
                 Ok(None)
             }
             Reply::Logits { positions, .. } if self.logits.is_none() => {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use engine::kernels::Kernel;
-use ffi::reference::COMMAND;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -77,13 +76,7 @@ struct Examined {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let references = reference::open(&args.reference, limits())?;
-    if references.is_empty() {
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("no reference is named; to get the usual one, run: {COMMAND}"),
-        });
-    }
+    let references = reference::open_some(&args.reference, limits())?;
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     let scope = Scope {
         seed: args.seed,
@@ -101,7 +94,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             same_arithmetic: reference.hello().knows_i2_s,
             ..scope.clone()
         };
-        let one = examine(reference, kernel, &scope);
+        let one = examine(reference, kernel, &scope)?;
         output::put(render(&one, &again(&args, index)).as_bytes())?;
         examined.push(one);
     }
@@ -128,20 +121,20 @@ fn limits() -> Limits {
     }
 }
 
-fn examine(reference: &Reference, kernel: Kernel, scope: &Scope) -> Examined {
+fn examine(reference: &Reference, kernel: Kernel, scope: &Scope) -> Result<Examined, Failure> {
     let bar = progress::bar(scope.families.len() as u64, &reference.facts().name);
     let began = Instant::now();
-    let profile = reference.facts().engine_profile();
+    let profile = reference.facts().engine_profile()?;
     let mut theirs = kernels::theirs::Theirs::new(reference);
     let mut ours = Ours::new(profile, kernel);
     let rows = kernels::examine(&mut theirs, &mut ours, scope, &mut || bar.inc(1));
     bar.finish_and_clear();
-    Examined {
+    Ok(Examined {
         reference: reference.facts().clone(),
         profile: profile.name(),
         seconds: began.elapsed().as_secs_f64(),
         kernels: rows,
-    }
+    })
 }
 
 /// The worst of what happened; a run that compared nothing is no agreement.

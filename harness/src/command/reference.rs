@@ -77,14 +77,8 @@ fn build(name: &str) -> Result<Exit, Failure> {
 
 fn info(name: Option<String>) -> Result<Exit, Failure> {
     let names: Vec<String> = name.into_iter().collect();
-    let open = reference::open(&names, Limits::default())?;
-    let Some(reference) = open.first() else {
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("no reference is named; to get the usual one, run: {COMMAND}"),
-        });
-    };
-    let facts = reference.facts();
+    let open = reference::open_some(&names, Limits::default())?;
+    let facts = open[0].facts();
     output::json(&json!({ "profile": facts.profile(), "reference": facts }))?;
     Ok(Exit::Agrees)
 }

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use engine::gguf::Gguf;
 use engine::tokenizer::Tokenizer;
-use ffi::reference::COMMAND;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -98,13 +97,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         cpu_seconds: 24 * 3600,
         ..Limits::default()
     };
-    let references = reference::open(&args.reference, limits)?;
-    if references.is_empty() {
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("no reference is named; to get the usual one, run: {COMMAND}"),
-        });
-    }
+    let references = reference::open_some(&args.reference, limits)?;
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let (subjects, absent) = subjects(&args.model, &fixtures)?;
     let rounds = subjects.len() * references.len();

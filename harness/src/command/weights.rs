@@ -200,7 +200,7 @@ impl Subject<'_> {
         let mut compared = Vec::new();
         for reference in references {
             let facts = reference.facts();
-            let profile = facts.engine_profile();
+            let profile = facts.engine_profile()?;
             let mut one = self.compared(&facts.name, true, profile);
             one.judges_products = facts.hello.knows_i2_s;
             let mut theirs = Theirs::new(reference);

@@ -47,7 +47,7 @@ impl LogitSource for ReferenceSource {
         let request = |model| Request::Nodes { model, schedule };
         self.ask(file, request, |reply, values| match reply {
             Reply::Node { key, shape } => {
-                nodes.push(TracedNode { key, shape, values });
+                nodes.push(TracedNode::checked(key, shape, values)?);
                 Ok(())
             }
             reply => Err(format!("{reply:?} is no part of an answer")),

@@ -4,6 +4,7 @@
 use super::Outcome;
 use super::effect::{Beside, Row};
 use crate::metrics;
+use crate::statistics::mean;
 use crate::tolerance::Apart;
 
 /// One of them.
@@ -18,15 +19,15 @@ pub const STEPS: usize = 32;
 
 /// The last one is the tightest there can be: what it lets pass shows in no logit at all.
 pub const GATES: &[Gate] = &[
-    gate("NMSE < 1e-2", |b| Some(mean(&all(b, nmse)?) < 1e-2)),
+    gate("NMSE < 1e-2", |b| Some(mean(&all(b, nmse)?)? < 1e-2)),
     gate("cosine > 0.99 at the last position", |b| {
         Some(b.cosine_last? > 0.99)
     }),
     gate("mean cosine >= 0.999", |b| {
-        Some(mean(&all(b, |row| row.distance.cosine)?) >= 0.999)
+        Some(mean(&all(b, |row| row.distance.cosine)?)? >= 0.999)
     }),
     gate("mean KL <= 1e-3", |b| {
-        Some(mean(&all(b, |row| row.kl)?) <= 1e-3)
+        Some(mean(&all(b, |row| row.kl)?)? <= 1e-3)
     }),
     gate("the same 32 greedy tokens", |b| Some(b.greedy_equal)),
     gate("median NMSE <= 1e-12", |b| {
@@ -69,10 +70,6 @@ fn nmse(row: &Row) -> Option<f64> {
 
 fn all(lane: &Beside, value: fn(&Row) -> Option<f64>) -> Option<Vec<f64>> {
     lane.rows.as_ref()?.iter().map(value).collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use engine::numerics::elementwise::{rope_angles, rope_step};
 use engine::numerics::half::{round_f16, widen_f16};
+use engine::numerics::libm;
 
 use super::scene::{At, Scene};
 use super::{Fault, made, numeric};
@@ -177,8 +178,8 @@ fn recurrence(scene: &Scene<'_>, position: usize, out: &mut Angles) {
 fn by_pow(scene: &Scene<'_>, position: usize, out: &mut Angles) {
     for (i, out) in out.iter_mut().enumerate() {
         let exponent = -2.0 * i as f32 / scene.config.rope_dimensions as f32;
-        let angle = position as f32 * scene.config.rope_freq_base.powf(exponent);
-        *out = [angle.cos(), angle.sin()];
+        let angle = position as f32 * libm::pow(scene.config.rope_freq_base, exponent);
+        *out = [libm::cos(angle), libm::sin(angle)];
     }
 }
 

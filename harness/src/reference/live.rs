@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 
-use ffi::reference::{Asked, Cache, Missing, prepare};
+use ffi::reference::{Asked, COMMAND, Cache, Missing, prepare};
 
 use super::{LiveReference, missing};
 use crate::exit::{Exit, Failure};
@@ -104,6 +104,17 @@ pub fn open(names: &[String], limits: Limits) -> Result<Vec<Reference>, Failure>
 fn wrapper() -> Vec<OsString> {
     let set = std::env::var(WRAPPER).unwrap_or_default();
     set.split_whitespace().map(OsString::from).collect()
+}
+
+/// The same where there must be one.
+pub fn open_some(names: &[String], limits: Limits) -> Result<Vec<Reference>, Failure> {
+    let open = open(names, limits)?;
+    match open.is_empty() {
+        false => Ok(open),
+        true => Err(missing(format!(
+            "no reference is named; to get the usual one, run: {COMMAND}"
+        ))),
+    }
 }
 
 /// Starts `program`, which is this one, as the worker of the reference at `place`.

@@ -148,14 +148,7 @@ impl Seen {
                 }
             }
             Reply::Node { key, shape } => {
-                let size = shape
-                    .iter()
-                    .try_fold(1, |size: usize, n| size.checked_mul(*n));
-                if size != Some(values.len()) {
-                    let count = values.len();
-                    return Err(format!("node {key} of shape {shape:?} has {count} values"));
-                }
-                self.trace.push(TracedNode { key, shape, values });
+                self.trace.push(TracedNode::checked(key, shape, values)?);
                 Ok(None)
             }
             Reply::Answer(Answer::Observed(observed)) => {

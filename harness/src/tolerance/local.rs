@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::book;
+use super::{Apart, book};
 
 /// How equal one operation's two results have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,10 +20,10 @@ pub enum Rung {
 impl Rung {
     /// Which one applies between two arithmetics.
     pub fn between(theirs: &str, ours: &str) -> Self {
-        match theirs == ours {
-            true => Rung::Bits,
-            false if [theirs, ours].iter().any(|p| p.ends_with("-fp16")) => Rung::HalfSums,
-            false => Rung::OtherOrder,
+        match Apart::profiles(theirs, ours) {
+            Apart::Nothing => Rung::Bits,
+            Apart::Halves => Rung::HalfSums,
+            _ => Rung::OtherOrder,
         }
     }
 

@@ -1,8 +1,5 @@
 //! Traced cases with everything that attributing takes.
 
-use std::path::Path;
-use std::sync::LazyLock;
-
 use engine::Model;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
@@ -14,8 +11,8 @@ use harness::localise::passes::{Passes, Values};
 use harness::observation::{Observation, TracedNode};
 use harness::power;
 use harness::provenance::Input;
-use harness::runner::{Runner, Task};
-use harness::suite::Suite;
+
+use crate::recorded;
 
 pub const B158: &str = "mar2026-b158-avx512";
 pub const BITNET: &str = "dec2024-bitnet-avx512";
@@ -51,24 +48,9 @@ impl Way {
 
 impl Bench {
     pub fn open(recording: &str) -> Self {
-        static SUITE: LazyLock<Suite> = LazyLock::new(|| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-            Suite::open(&folder).expect("the committed fixtures are sound")
-        });
-        let mut suite = SUITE.clone();
-        let traced = suite
-            .cases
-            .iter()
-            .find(|case| case.nodes > 0 && case.recordings.iter().any(|name| name == recording));
-        let case = traced.expect("every recording has a trace").clone();
-        let (input, _) = Input::read(&suite.folder.join(&case.model)).expect("a fixture");
-        let recorded = suite.recordings.get_mut(recording).expect("listed");
-        let task = Task {
-            case: &case,
-            model: &input,
-        };
+        let (_, input, theirs) = recorded::traced(recording);
         Bench {
-            theirs: recorded.observe(task).expect("recorded"),
+            theirs,
             model: Model::open(&input.path, &OpenOptions::default()).expect("a fixture"),
             input,
         }

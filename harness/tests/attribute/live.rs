@@ -4,7 +4,6 @@ use std::process::Command;
 use std::rc::Rc;
 
 use engine::numerics::Profile;
-use ffi::reference::{Asked, Cache, Missing, prepare};
 use harness::attribute::live::{Prefill, ReferenceRun};
 use harness::attribute::modules::Depth;
 use harness::attribute::run::Run;
@@ -14,20 +13,12 @@ use harness::isolation::{Ended, Limits, Reply, Request};
 use harness::reference::Reference;
 
 use crate::bench::{BITNET, Bench, SEED, Way};
+use crate::built::built;
 
 /// The portable reference, which has the same bits on every x86 machine; nothing if it is not
 /// built.
 fn reference() -> Option<Reference> {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse("bitnet-portable").expect("a known name");
-    let prepared = match prepare(&asked, &cache, Missing::Refuse, &mut |_| ()) {
-        Ok(prepared) => prepared,
-        Err(why) => {
-            println!("SKIPPED: {why}");
-            return None;
-        }
-    };
-    let place = prepared.tree.root;
+    let place = built("bitnet-portable")?.tree.root;
     let launch = Rc::new(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command.args(["worker", "--place"]).arg(&place);

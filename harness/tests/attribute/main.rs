@@ -3,8 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+#[cfg(unix)]
+#[path = "../program/built.rs"]
+mod built;
 mod controls;
 mod graphs;
 #[cfg(unix)]
 mod live;
 mod planted;
+#[path = "../program/traced.rs"]
+mod recorded;

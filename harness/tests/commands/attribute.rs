@@ -1,6 +1,7 @@
 //! `harness attribute` as a user meets it.
 
-use crate::program::{Folder, Harness, fixture, is_built};
+use crate::built::built;
+use crate::program::{Folder, Harness, fixture};
 
 #[test]
 fn agreement_faults_and_nothing_to_compare_have_their_own_codes() {
@@ -68,7 +69,7 @@ fn agreement_faults_and_nothing_to_compare_have_their_own_codes() {
 
 #[test]
 fn a_live_reference_answers_any_prompt_in_both_runs() {
-    if !is_built("bitnet-portable") {
+    if built("bitnet-portable").is_none() {
         return;
     }
     let model = fixture("moby-tiny/moby-tiny-bitnet.gguf");

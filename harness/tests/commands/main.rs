@@ -1,6 +1,8 @@
 //! The commands as a user meets them: the built program, its output and its exit code.
 
 mod attribute;
+#[path = "../program/built.rs"]
+mod built;
 mod check;
 mod eval;
 mod fixtures;

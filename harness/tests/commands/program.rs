@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ffi::reference::{Asked, Cache, Missing, prepare};
-
 /// The program with its arguments, ready to run.
 pub struct Harness(Command);
 
@@ -138,15 +136,4 @@ impl Drop for Folder {
 pub fn fixture(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     root.expect("the workspace").join("fixtures").join(path)
-}
-
-/// Whether that C++ reference is built; if it is not, that is said aloud.
-pub fn is_built(name: &str) -> bool {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse(name).expect("a known name");
-    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
-    if let Err(why) = &found {
-        println!("SKIPPED: {why}");
-    }
-    found.is_ok()
 }

@@ -1,6 +1,7 @@
 //! `harness trace` as a user meets it.
 
-use crate::program::{Folder, Harness, fixture, is_built};
+use crate::built::built;
+use crate::program::{Folder, Harness, fixture};
 
 #[test]
 fn agreement_difference_and_nothing_to_compare_have_their_own_codes() {
@@ -108,7 +109,7 @@ fn what_nobody_recorded_needs_a_live_reference() {
     let other = Harness::new("trace --case bitnet-ishmael --ubatch 7");
     other.run().exits(3);
     Harness::new("trace --ubatch 0").run().exits(2);
-    if !is_built("bitnet-portable") {
+    if built("bitnet-portable").is_none() {
         return;
     }
     let live = "--reference bitnet-portable";

@@ -2,42 +2,17 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::rc::Rc;
 
-use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
 use harness::isolation::{Call, Ended, Limits};
 use harness::kernels::theirs::Theirs;
 use harness::kernels::{Computer, Question};
 use harness::reference::Reference;
 use serde_json::Value;
 
-/// A reference, if it is built.
-fn built(name: &str) -> Option<Prepared> {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse(name).expect("a known name");
-    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
-    if let Err(why) = &found {
-        println!("SKIPPED: {why}");
-    }
-    found.ok()
-}
-
-fn harness(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args(arguments).env_remove("BITNET_CPP_DIR");
-    command.output().expect("the program starts")
-}
-
-#[track_caller]
-fn assert_ends(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
-}
+use crate::built::built;
+use crate::ends::{assert_ends, harness};
 
 /// A file that is gone when it is dropped.
 struct Scratch(PathBuf);

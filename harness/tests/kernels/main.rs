@@ -3,6 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod agreement;
+#[path = "../program/built.rs"]
+mod built;
+#[path = "../program/ends.rs"]
+mod ends;
 mod faults;
 mod live;
 mod weights;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
@@ -10,6 +10,8 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::kernels::Ours;
 use harness::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
+
+use crate::ends::harness;
 
 const MODEL: &str = "moby-tiny/moby-tiny-b158.gguf";
 const LAYER: &str = "blk.2.";
@@ -140,12 +142,6 @@ fn a_tensor_that_is_missing_from_the_record_is_no_agreement() {
     let tensor = Tensor::of(&gguf, info, Kernel::best()).expect("known");
     let finding = recorded.compare("bitnet", &tensor, &tensor.decoded_hash(), None);
     assert!(finding.decoded.differs());
-}
-
-fn harness(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args(arguments).env_remove("BITNET_CPP_DIR");
-    command.output().expect("the program starts")
 }
 
 fn said(output: &Output) -> String {

@@ -4,5 +4,7 @@
 mod blame;
 mod bundles;
 mod layers;
+#[path = "../program/traced.rs"]
+mod recorded;
 mod traced;
 mod ubatches;

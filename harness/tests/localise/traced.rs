@@ -1,7 +1,6 @@
 //! The traced cases, ready to be located, and faults to plant.
 
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::PathBuf;
 
 use engine::Model;
 use engine::numerics::Profile;
@@ -12,8 +11,8 @@ use harness::localise::passes::Passes;
 use harness::localise::{Evidence, Located, locate};
 use harness::observation::Observation;
 use harness::provenance::Input;
-use harness::runner::{Runner, Task};
-use harness::suite::Suite;
+
+use crate::recorded;
 
 pub const B158: &str = "mar2026-b158-avx512";
 pub const BITNET: &str = "dec2024-bitnet-avx512";
@@ -28,24 +27,9 @@ pub struct Traced {
 
 impl Traced {
     pub fn open(recording: &str) -> Self {
-        static SUITE: LazyLock<Suite> = LazyLock::new(|| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-            Suite::open(&folder).expect("the committed fixtures are sound")
-        });
-        let mut suite = SUITE.clone();
-        let traced = suite.cases.iter().find(|case| {
-            let answers = case.recordings.iter().any(|name| name == recording);
-            answers && case.nodes > 0
-        });
-        let case = traced.expect("every recording has a trace").clone();
-        let (input, _) = Input::read(&suite.folder.join(&case.model)).expect("a fixture");
-        let recorded = suite.recordings.get_mut(recording).expect("listed");
-        let task = Task {
-            case: &case,
-            model: &input,
-        };
+        let (case, input, theirs) = recorded::traced(recording);
         Traced {
-            theirs: recorded.observe(task).expect("recorded"),
+            theirs,
             model: Model::open(&input.path, &OpenOptions::default()).expect("a fixture"),
             nodes: case.nodes,
             input,

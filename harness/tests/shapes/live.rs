@@ -4,20 +4,8 @@
 use std::path::PathBuf;
 use std::process::Output;
 
-use ffi::reference::{Asked, Cache, Missing, prepare};
-
-use crate::program::{assert_ends, harness};
-
-/// Whether that reference is built; says so aloud if not.
-fn is_there(name: &str) -> bool {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse(name).expect("a known name");
-    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
-    if let Err(why) = &found {
-        println!("SKIPPED: {why}");
-    }
-    found.is_ok()
-}
+use crate::built::built;
+use crate::ends::{assert_ends, harness};
 
 fn shapes(arguments: &[&str]) -> Output {
     let portable = ["shapes", "--reference", "bitnet-portable"];
@@ -26,7 +14,7 @@ fn shapes(arguments: &[&str]) -> Output {
 
 #[test]
 fn shapes_agree_with_a_reference_and_another_order_of_operations_does_not() {
-    if !is_there("bitnet-portable") {
+    if built("bitnet-portable").is_none() {
         return;
     }
     let agreed = shapes(&["--first", "2", "--count", "4"]);
@@ -50,7 +38,7 @@ fn shapes_agree_with_a_reference_and_another_order_of_operations_does_not() {
 
 #[test]
 fn a_reference_that_declines_or_has_no_time_is_counted_and_named() {
-    if !is_there("bitnet-portable") {
+    if built("bitnet-portable").is_none() {
         return;
     }
     let declined = shapes(&["--count", "1", "--arch", "bitnet-b1.58"]);
@@ -63,7 +51,7 @@ fn a_reference_that_declines_or_has_no_time_is_counted_and_named() {
 
 #[test]
 fn a_reference_without_an_arithmetic_of_ours_has_no_bits_to_compare() {
-    if is_there("ik") {
+    if built("ik").is_some() {
         let run = harness(&["shapes", "--reference", "ik", "--count", "1"]);
         assert_ends(&run, 2, &["ik computes in ik-", "no bits to compare"]);
     }
@@ -71,7 +59,7 @@ fn a_reference_without_an_arithmetic_of_ours_has_no_bits_to_compare() {
 
 #[test]
 fn the_relations_hold_on_a_reference_and_a_model_it_declines_is_named() {
-    if !is_there("bitnet-portable") {
+    if built("bitnet-portable").is_none() {
         return;
     }
     let [bitnet, b158] = ["bitnet", "bitnet-b1.58"].map(small);
@@ -127,7 +115,7 @@ impl Drop for Small {
 
 #[test]
 fn a_reference_that_takes_no_model_was_not_there() {
-    if is_there("ik") {
+    if built("ik").is_some() {
         let run = harness(&["metamorphic", "--reference", "ik", "--prompt", "Call me"]);
         assert_ends(&run, 3, &["SKIPPED", "no model was taken by ik"]);
     }

@@ -3,6 +3,11 @@
 #![forbid(unsafe_code)]
 
 #[cfg(unix)]
+#[path = "../program/built.rs"]
+mod built;
+#[path = "../program/ends.rs"]
+mod ends;
+#[cfg(unix)]
 mod live;
 mod program;
 

@@ -1,24 +1,7 @@
 //! The program without a reference.
 #![forbid(unsafe_code)]
 
-use std::process::{Command, Output};
-
-pub fn harness(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args(arguments).env_remove("BITNET_CPP_DIR");
-    command.output().expect("the program starts")
-}
-
-#[track_caller]
-pub fn assert_ends(output: &Output, code: i32, words: &[&str]) -> String {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
-    said
-}
+use crate::ends::{assert_ends, harness};
 
 #[test]
 fn the_program_says_rust_only_and_refuses_what_is_no_shape() {

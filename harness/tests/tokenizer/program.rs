@@ -2,23 +2,14 @@
 #![forbid(unsafe_code)]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use ffi::reference::{Asked, Cache, Missing, prepare};
 use serde_json::Value;
 
-const REFERENCE: &str = "bitnet-portable";
+use crate::built::built;
+use crate::ends::{assert_ends, harness};
 
-/// Whether a reference is built.
-fn is_built(name: &str) -> bool {
-    let cache = Cache::from_environment().expect("there is a place for a cache");
-    let asked = Asked::parse(name).expect("a known name");
-    let found = prepare(&asked, &cache, Missing::Refuse, &mut |_| ());
-    if let Err(why) = &found {
-        println!("SKIPPED: {why}");
-    }
-    found.is_ok()
-}
+const REFERENCE: &str = "bitnet-portable";
 
 fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/moby-tiny");
@@ -26,27 +17,12 @@ fn fixture(name: &str) -> String {
 }
 
 fn tokenizer(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command
-        .arg("tokenizer")
-        .args(arguments)
-        .env_remove("BITNET_CPP_DIR");
-    command.output().expect("the program starts")
-}
-
-#[track_caller]
-fn assert_ends(output: &Output, code: i32, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    for words in words {
-        assert!(said.contains(words), "{words:?} is not in:\n{said}");
-    }
+    harness(&[&["tokenizer"][..], arguments].concat())
 }
 
 #[test]
 fn the_engine_says_what_the_reference_says() {
-    if !is_built(REFERENCE) {
+    if built(REFERENCE).is_none() {
         return;
     }
     let json = std::env::temp_dir().join(format!("tokenizer-{}.json", std::process::id()));
@@ -71,7 +47,7 @@ fn the_engine_says_what_the_reference_says() {
 
 #[test]
 fn single_questions_are_asked_alone() {
-    if !is_built(REFERENCE) {
+    if built(REFERENCE).is_none() {
         return;
     }
     let model = fixture("moby-tiny-bitnet.gguf");
@@ -90,7 +66,7 @@ fn single_questions_are_asked_alone() {
 
 #[test]
 fn a_vocabulary_nobody_knows_is_no_agreement() {
-    if !is_built(REFERENCE) {
+    if built(REFERENCE).is_none() {
         return;
     }
     let (known, unknown) = (
@@ -117,7 +93,7 @@ fn a_vocabulary_nobody_knows_is_no_agreement() {
 
 #[test]
 fn a_library_that_misreads_the_weights_is_given_none() {
-    if !is_built("llama") {
+    if built("llama").is_none() {
         return;
     }
     let model = fixture("moby-tiny-bitnet.gguf");
