@@ -53,7 +53,7 @@ if [ "$what" = live ]; then
 fi
 cargo test --package engine --tests "${arch[@]}"
 # The committed files decode to the same values here, and the recordings come out to the bit.
-cargo test --package harness --test qk256 "${arch[@]}"
+cargo test --package harness --test it qk256 "${arch[@]}"
 cargo run --quiet --package harness "${arch[@]}" -- crossval --case b158-ishmael --case bitnet-ishmael
 for profile in ggml-neon ggml-neon-fp16; do
     cargo run --quiet --package harness "${arch[@]}" -- crossval --profile "$profile" --case bitnet-ishmael

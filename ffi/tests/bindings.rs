@@ -10,10 +10,14 @@ const UPDATE: &str = "UPDATE_BINDINGS=1 cargo test -p ffi --no-default-features 
                       --features bindgen --test bindings";
 
 /// What bindgen writes without a word, and the word that belongs above it.
-const ZEROED: &str = "        unsafe {\n            ::std::ptr::write_bytes";
-const ZEROED_SAFELY: &str = "        // SAFETY: the header has numbers and pointers only, for which \
-                             zero is a value.\n";
-const FOUND: &str = "        let bitnet_shim_abi = unsafe {";
+const ZEROED: &str = concat!(
+    "        unsafe",
+    " {\n",
+    "            ::std::ptr::write_bytes"
+);
+const ZEROED_SAFELY: &str =
+    "        // SAFETY: the header has numbers and pointers only, for which zero is a value.\n";
+const FOUND: &str = concat!("        let bitnet_shim_abi = unsafe", " {");
 const FOUND_SAFELY: &str = "        // SAFETY: this and all below: the caller vouches that the \
                             library has the header's signatures.\n";
 

@@ -4,12 +4,16 @@
 //! an incomplete run never passes.
 #![forbid(unsafe_code)]
 
+pub mod coverage;
+pub mod observation;
+pub mod schedule;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::case::observation::Lane;
 use crate::exit::Failure;
-use crate::observation::Lane;
 
 /// The version of `cases.json` this build reads.
 pub const SCHEMA: u32 = 1;

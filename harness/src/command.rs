@@ -5,10 +5,13 @@ mod asked;
 #[cfg(unix)]
 pub mod attribute;
 pub mod calibrate;
+pub mod chat;
 pub mod check;
+pub mod cli;
 pub mod crossval;
 pub mod eval;
 pub mod fixtures;
+pub mod flags;
 pub mod generate;
 pub mod inspect;
 pub mod kernels;

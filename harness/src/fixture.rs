@@ -6,7 +6,6 @@ pub mod edges;
 pub mod models;
 pub mod qk256;
 pub mod random;
-pub mod split_mix;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::atomic;
 use crate::exit::Failure;
-use crate::provenance::{self, Input};
+use crate::file::provenance::{self, Input};
+use crate::io::atomic;
 
 /// The list every folder of fixtures carries, in the format of `sha256sum`.
 const LIST: &str = "checksums.txt";

@@ -7,7 +7,9 @@
 
 pub mod claims;
 pub mod diff;
+pub mod junit;
 pub mod pooled;
+pub mod table;
 pub mod verify;
 pub mod witnesses;
 
@@ -15,12 +17,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation, Witness};
 pub use self::pooled::Pooled;
+use crate::case::coverage::Coverage;
 use crate::case::{Case, Declared};
-use crate::compare::{Findings, GreedyFindings};
-use crate::coverage::Coverage;
-use crate::isolation::Death;
-use crate::provenance::{self, Machine};
+use crate::file::provenance::{self, Machine};
+use crate::judge::compare::{Findings, GreedyFindings};
 pub use crate::reference::LiveReference;
+use crate::reference::isolation::Death;
 
 /// The version of receipts this build writes and reads.
 pub const SCHEMA: u32 = 1;

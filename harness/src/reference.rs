@@ -1,18 +1,21 @@
 //! Live references: found, opened in a process of their own, and shown to be different libraries.
 #![forbid(unsafe_code)]
 
+pub mod isolation;
 #[cfg(unix)]
 mod live;
 #[cfg(unix)]
 mod scratch;
+#[cfg(unix)]
+pub mod worker;
 
 use engine::numerics::Profile;
 use serde::{Deserialize, Serialize};
 
+use crate::case::observation::Identity;
 use crate::exit::{Exit, Failure};
-use crate::isolation::Hello;
-use crate::observation::Identity;
-use crate::provenance;
+use crate::file::provenance;
+use crate::reference::isolation::Hello;
 
 /// A reference that computed during this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +107,10 @@ impl LiveReference {
 
 /// Those `names` name, else the one the environment names, else none.
 #[cfg(not(unix))]
-pub fn open(names: &[String], _: crate::isolation::Limits) -> Result<Vec<Reference>, Failure> {
+pub fn open(
+    names: &[String],
+    _: crate::reference::isolation::Limits,
+) -> Result<Vec<Reference>, Failure> {
     let set = std::env::var_os("BITNET_CPP_DIR").is_some_and(|dir| !dir.is_empty());
     match names.is_empty() && !set {
         true => Ok(Vec::new()),

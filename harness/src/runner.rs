@@ -1,20 +1,25 @@
 //! Whoever can say what a model computes: one trait, and the boundary no panic crosses.
 #![forbid(unsafe_code)]
 
+pub mod anatomy;
 pub mod engine;
+pub mod kernels;
+pub mod logits;
+pub mod passes;
 pub mod recorded;
 pub mod recorder;
 #[cfg(unix)]
 pub mod reference;
 pub mod scripted;
+pub mod suite;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::case::Case;
-use crate::isolation::Death;
-use crate::observation::{Identity, Observation};
-use crate::provenance::Input;
+use crate::case::observation::{Identity, Observation};
+use crate::file::provenance::Input;
+use crate::reference::isolation::Death;
 
 /// What a runner is asked to look at.
 #[derive(Clone, Copy)]

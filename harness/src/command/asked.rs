@@ -11,14 +11,14 @@ use engine::numerics::Profile;
 use engine::session::OpenOptions;
 
 use crate::case::{self, Case};
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::flags;
-use crate::isolation::Limits;
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
 use crate::runner::RunError;
 use crate::runner::engine::encode;
-use crate::suite::Suite;
+use crate::runner::suite::Suite;
 
 /// The name of a prompt that no fixture knows.
 const AD_HOC: &str = "prompt";

@@ -9,21 +9,24 @@ use engine::numerics::Profile;
 use serde::Serialize;
 
 use super::asked::{Asked, Question, nobody, unanswered, worse};
-use crate::attribute::live::{Prefill, ReferenceRun};
-use crate::attribute::modules::Depth;
-use crate::attribute::run::{EngineRun, Run, Whose};
-use crate::attribute::table::{self, Rows};
-use crate::attribute::{Attribution, Sides, attribute};
 use crate::case::Case;
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::localise::passes::Passes;
-use crate::power;
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::oracle::attribute::live::{Prefill, ReferenceRun};
+use crate::oracle::attribute::modules::Depth;
+use crate::oracle::attribute::run::{EngineRun, Run, Whose};
+use crate::oracle::attribute::table::{self, Rows};
+use crate::oracle::attribute::{Attribution, Sides, attribute};
+use crate::oracle::power;
 use crate::reference::Reference;
+use crate::reference::isolation::Limits;
 use crate::runner::engine::encode;
+use crate::runner::passes::Passes;
 use crate::runner::recorded::Recorded;
 use crate::runner::{RunError, Runner, Task};
-use crate::{atomic, flags, output, progress};
 
 const HELP: &str = "\
 Examples:

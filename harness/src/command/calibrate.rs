@@ -12,19 +12,24 @@ use engine::numerics::Profile;
 use engine::session::OpenOptions;
 use serde::Serialize;
 
-use crate::calibrate::documents::{self, Extent};
-use crate::calibrate::floors::{self, Fresh};
-use crate::calibrate::{Calibration, Equal, measure, written};
 use crate::case::Case;
+use crate::case::observation::Identity;
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::observation::Identity;
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::judge::tolerance;
+use crate::judge::tolerance::book::{FILE, Measured, book};
+use crate::oracle::calibrate::documents::{self, Extent};
+use crate::oracle::calibrate::floors::{self, Fresh};
+use crate::oracle::calibrate::{Calibration, Equal, measure, written};
+use crate::reference;
+use crate::reference::isolation::Limits;
 use crate::runner::Runner;
 use crate::runner::engine::Engine;
-use crate::suite::Suite;
-use crate::tolerance::book::{FILE, Measured, book};
-use crate::{atomic, flags, output, progress, reference, tolerance};
+use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:

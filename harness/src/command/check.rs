@@ -4,11 +4,12 @@
 use engine::refusal::escape;
 use serde::Serialize;
 
+use crate::command::flags::{ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::flags::{ModelFile, Strictness};
-use crate::lint::{self, Finding, Lint, Severity, Thoroughness};
-use crate::opened::Opened;
-use crate::{output, progress};
+use crate::file::check::{self, Finding, Lint, Severity, Thoroughness};
+use crate::file::opened::Opened;
+use crate::io::output;
+use crate::io::progress;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -80,7 +81,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let thoroughness = Thoroughness {
         finite: args.check_finite,
     };
-    let mut findings = lint::examine(&opened.gguf, thoroughness, &mut |done, total| {
+    let mut findings = check::examine(&opened.gguf, thoroughness, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });

@@ -10,16 +10,20 @@ use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
-use crate::campaign::{Campaign, Live, resume};
 use crate::case::{self, Case};
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::io::atomic;
+use crate::io::progress;
+use crate::oracle::crossval::campaign::{Campaign, Live, resume};
+use crate::receipt::junit;
+use crate::receipt::table;
 use crate::reference;
+use crate::reference::isolation::Limits;
 use crate::runner::engine::Engine;
+use crate::runner::suite::Suite;
 use crate::runner::{Subject, Task};
-use crate::suite::Suite;
-use crate::{atomic, flags, junit, progress, report};
 
 const HELP: &str = "\
 Examples:
@@ -142,7 +146,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.junit {
         write(path, &junit::render(&receipt))?;
     }
-    print!("{}", report::render(&receipt));
+    print!("{}", table::render(&receipt));
     for tape in &tapes {
         let shelf = args
             .record

@@ -11,12 +11,14 @@ use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 use serde::Serialize;
 
-use crate::atomic::Unfinished;
+use crate::command::flags::{Computing, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::flags::{Computing, ModelFile, Strictness};
-use crate::provenance::Input;
-use crate::trace::Trace;
-use crate::{npy, output, progress};
+use crate::file::provenance::Input;
+use crate::io::atomic::Unfinished;
+use crate::io::npy;
+use crate::io::output;
+use crate::io::progress;
+use crate::io::safetensors::Trace;
 
 const EXAMPLE: &str = "\
 Examples:

@@ -9,10 +9,12 @@ use engine::config::Architecture;
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::file::provenance;
 use crate::fixture::random::{self, RandomShape};
 use crate::fixture::{self, Problem, Report};
-use crate::suite::Suite;
-use crate::{atomic, output, provenance};
+use crate::io::atomic;
+use crate::io::output;
+use crate::runner::suite::Suite;
 
 const EXAMPLE: &str = "\
 Example:

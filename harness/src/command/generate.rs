@@ -11,11 +11,12 @@ use engine::tokenizer::Tokenizer;
 use engine::{Session, Token};
 use serde::Serialize;
 
-use crate::chat::{Message, SpecialTexts, apart};
+use crate::command::chat::{Message, SpecialTexts, apart};
+use crate::command::flags::{Computing, ModelFile, Strictness, switch};
 use crate::exit::{Exit, Failure};
-use crate::flags::{Computing, ModelFile, Strictness, switch};
-use crate::output::{self, Reader};
-use crate::{process, progress};
+use crate::io::output::{self, Reader};
+use crate::io::process;
+use crate::io::progress;
 
 use stream::TextStream;
 

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use engine::flavor::Flavor;
 
+use crate::command::flags::{ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::flags::{ModelFile, Strictness};
-use crate::opened::Opened;
-use crate::output;
+use crate::file::opened::Opened;
+use crate::io::output;
 
 use contents::Contents;
 use norms::Norms;

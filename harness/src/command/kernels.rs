@@ -7,11 +7,17 @@ use std::time::Instant;
 use engine::kernels::Kernel;
 use serde::Serialize;
 
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::kernels::{self, Family, Ours, Outcome, Row, Scope, table};
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::oracle::kernels::{self, Outcome, Row, Scope, table};
+use crate::reference::isolation::Limits;
 use crate::reference::{self, LiveReference, Reference};
-use crate::{atomic, flags, output, progress};
+use crate::runner::kernels::engine::Ours;
+use crate::runner::kernels::family::Family;
+use crate::runner::kernels::live::Theirs;
 
 const HELP: &str = "\
 Examples:
@@ -125,7 +131,7 @@ fn examine(reference: &Reference, kernel: Kernel, scope: &Scope) -> Result<Exami
     let bar = progress::bar(scope.families.len() as u64, &reference.facts().name);
     let began = Instant::now();
     let profile = reference.facts().engine_profile()?;
-    let mut theirs = kernels::theirs::Theirs::new(reference);
+    let mut theirs = Theirs::new(reference);
     let mut ours = Ours::new(profile, kernel);
     let rows = kernels::examine(&mut theirs, &mut ours, scope, &mut || bar.inc(1));
     bar.finish_and_clear();

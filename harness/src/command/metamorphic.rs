@@ -12,14 +12,18 @@ use engine::refusal::escape;
 use engine::session::OpenOptions;
 use serde::Serialize;
 
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::fixture::split_mix::SplitMix64;
-use crate::isolation::Limits;
-use crate::metamorphic::{self, EngineSource, LogitSource, Prompt, Relation, Report, Status};
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::io::output;
+use crate::io::progress;
+use crate::numbers::split_mix::SplitMix64;
+use crate::oracle::metamorphic::{self, Prompt, Relation, Report, Status};
 use crate::reference;
-use crate::suite::Suite;
-use crate::{flags, output, progress};
+use crate::reference::isolation::Limits;
+use crate::runner::logits::live::ReferenceSource;
+use crate::runner::logits::{EngineSource, LogitSource};
+use crate::runner::suite::Suite;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -171,7 +175,7 @@ fn sources(args: &Args) -> Result<Vec<Box<dyn LogitSource>>, Failure> {
     })];
     for reference in reference::open(&args.reference, limits)? {
         #[cfg(unix)]
-        sources.push(Box::new(metamorphic::ReferenceSource(reference)));
+        sources.push(Box::new(ReferenceSource(reference)));
         #[cfg(not(unix))]
         match reference {}
     }

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::power::clean::{self, Alarm};
-use crate::power::gate;
-use crate::power::trial::Bench;
-use crate::power::{self, Fault, Outcome, crew};
-use crate::suite::Suite;
-use crate::{atomic, output, progress};
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::oracle::power::clean::{self, Alarm};
+use crate::oracle::power::gate;
+use crate::oracle::power::trial::Bench;
+use crate::oracle::power::{self, Fault, Outcome, crew};
+use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:

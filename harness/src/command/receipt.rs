@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
-use crate::provenance::Input;
+use crate::file::provenance::Input;
 use crate::receipt::Receipt;
 use crate::receipt::diff::{Difference, differences};
+use crate::receipt::table;
 use crate::receipt::verify::{Verification, verify};
-use crate::report;
-use crate::suite::Suite;
+use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:
@@ -98,7 +98,7 @@ fn show(receipt: &Receipt, json: bool) -> Result<Exit, Failure> {
         let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
         println!("{}", pretty(&claims));
     } else {
-        print!("{}", report::render(receipt));
+        print!("{}", table::render(receipt));
     }
     Ok(Exit::Agrees)
 }

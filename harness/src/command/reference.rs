@@ -5,9 +5,9 @@ use ffi::reference::{Asked, COMMAND, Cache, Missing, known, prepare};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::output;
+use crate::io::output;
 use crate::reference;
+use crate::reference::isolation::Limits;
 
 const HELP: &str = "\
 Examples:

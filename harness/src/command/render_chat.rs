@@ -1,7 +1,7 @@
-//! `harness render-chat`: the other side of [`crate::chat::apart`], not for people.
+//! `harness render-chat`: the other side of [`crate::command::chat::apart`], not for people.
 #![forbid(unsafe_code)]
 
-use crate::chat::apart;
+use crate::command::chat::apart;
 use crate::exit::{Exit, Failure};
 
 /// Runs the command.

@@ -8,14 +8,18 @@ use engine::config::Architecture;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
+use crate::case::schedule::Schedule;
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
-use crate::isolation::Limits;
-use crate::metamorphic::{EngineSource, LogitSource};
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::oracle::shapes::{self, Contest, Mode, OtherWays, Plan, Report, Trial};
+use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::schedule::Schedule;
-use crate::shapes::{self, Contest, Mode, OtherWays, Plan, Report, Trial};
-use crate::{atomic, flags, output, progress};
+use crate::runner::logits::live::ReferenceSource;
+use crate::runner::logits::{EngineSource, LogitSource};
 
 const HELP: &str = "\
 Examples:
@@ -175,7 +179,7 @@ fn live(
         })
     };
     let profile = forced.map_or_else(own, Ok)?;
-    let source = crate::metamorphic::ReferenceSource(reference);
+    let source = ReferenceSource(reference);
     Ok((Box::new(source), profile))
 }
 

@@ -12,9 +12,9 @@ use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
 use serde::Serialize;
 
+use crate::command::flags::{ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::flags::{ModelFile, Strictness};
-use crate::output::{self, Reader};
+use crate::io::output::{self, Reader};
 
 const EXAMPLE: &str = "\
 Examples:

@@ -10,15 +10,17 @@ use engine::gguf::Gguf;
 use engine::tokenizer::Tokenizer;
 use serde::Serialize;
 
+use crate::case::observation::spelling::{Question, Raw};
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::observation::spelling::{Question, Raw};
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::oracle::tokenizer::examine::Plan;
+use crate::oracle::tokenizer::table;
+use crate::reference::isolation::Limits;
 use crate::reference::{self, LiveReference};
-use crate::suite::Suite;
-use crate::tokenizing::examine::Plan;
-use crate::tokenizing::table;
-use crate::{atomic, output, progress};
+use crate::runner::suite::Suite;
 
 use row::{Row, closing, verdict};
 use subject::{Subject, subjects};

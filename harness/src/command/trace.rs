@@ -7,20 +7,22 @@ use serde::Serialize;
 
 use super::asked::{Asked, Question, nobody, unanswered, worse};
 use crate::case::Case;
+use crate::case::observation::{Identity, Observation};
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::isolation::Limits;
-use crate::localise::bundle::{self, Bundle};
-use crate::localise::layers::{self, Search};
-use crate::localise::passes::Passes;
-use crate::localise::table::{self, Rows};
-use crate::localise::{Located, locate};
-use crate::observation::{Identity, Observation};
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::io::atomic;
+use crate::io::output;
+use crate::judge::tolerance::local::Rung;
+use crate::oracle::trace::bundle::{self, Bundle};
+use crate::oracle::trace::layers::{self, Search};
+use crate::oracle::trace::table::{self, Rows};
+use crate::oracle::trace::{Located, locate};
+use crate::reference::isolation::Limits;
+use crate::runner::passes::Passes;
 use crate::runner::reference::Observing;
+use crate::runner::suite::Suite;
 use crate::runner::{RunError, Runner, Task, guarded};
-use crate::suite::Suite;
-use crate::tolerance::local::Rung;
-use crate::{atomic, flags, output};
 
 const HELP: &str = "\
 Examples:

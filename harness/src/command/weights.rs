@@ -10,14 +10,17 @@ use engine::refusal::escape;
 use ffi::reference::COMMAND;
 use serde::Serialize;
 
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::isolation::{Ended, Limits};
-use crate::kernels::theirs::Theirs;
-use crate::opened::Opened;
+use crate::file::opened::Opened;
+use crate::io::atomic;
+use crate::io::output;
+use crate::io::progress;
+use crate::oracle::weights::{self, Compared, Engine, Library, Record, Tensor, record};
+use crate::reference::isolation::{Ended, Limits};
 use crate::reference::{self, Reference};
-use crate::suite::Suite;
-use crate::weights::{self, Compared, Engine, Library, Record, Tensor, record};
-use crate::{atomic, flags, output, progress};
+use crate::runner::kernels::live::Theirs;
+use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use crate::exit::{Exit, Failure};
-use crate::isolation::serve;
-use crate::worker::Reference;
+use crate::reference::isolation::serve;
+use crate::reference::worker::Reference;
 
 /// Drive one reference, told what to do through a socket on standard input
 #[derive(clap::Args)]

@@ -5,13 +5,13 @@ use engine::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Declared;
-use crate::compare::{Findings, Incomparable, NodeDistance};
-use crate::coverage::{Count, Coverage};
+use crate::case::coverage::{Count, Coverage};
+use crate::case::observation::Identity;
 use crate::exit::Exit;
-use crate::ledger::Bound;
-use crate::observation::Identity;
-use crate::tolerance::{Apart, Tolerance};
-use crate::verdict::{Verdict, judge};
+use crate::judge::compare::{Findings, Incomparable, NodeDistance};
+use crate::judge::known_divergences::Bound;
+use crate::judge::tolerance::{Apart, Tolerance};
+use crate::judge::verdict::{Verdict, judge};
 
 /// What a case or a run comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

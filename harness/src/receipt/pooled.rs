@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{CaseReceipt, Comparison};
-use crate::compare::LaneFindings;
-use crate::observation::Lane;
-use crate::statistics::{Spread, Tail};
-use crate::tolerance::{Apart, Gates, Tolerance, book};
-use crate::verdict::{Verdict, above};
+use crate::case::observation::Lane;
+use crate::judge::compare::LaneFindings;
+use crate::judge::tolerance::{Apart, Gates, Tolerance, book};
+use crate::judge::verdict::{Verdict, above};
+use crate::numbers::statistics::{Spread, Tail};
 
 /// One reference of another arithmetic on one lane, over all documents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,13 +3,13 @@
 
 use super::{CaseReceipt, Claims, Comparison, Receipt, SCHEMA};
 use crate::case::Case;
-use crate::compare::Findings;
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::judge::compare::Findings;
+use crate::judge::tolerance::Apart;
+use crate::judge::verdict::Verdict;
 use crate::receipt::diff::differences;
 use crate::runner::Runner;
-use crate::suite::Suite;
-use crate::tolerance::Apart;
-use crate::verdict::Verdict;
+use crate::runner::suite::Suite;
 
 /// What the checks came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Claims;
-use crate::verdict::Verdict;
+use crate::judge::verdict::Verdict;
 
 /// How the engine is called among the witnesses.
 const ENGINE: &str = "the engine";

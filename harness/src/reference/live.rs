@@ -10,7 +10,7 @@ use ffi::reference::{Asked, COMMAND, Cache, Missing, prepare};
 
 use super::{LiveReference, missing};
 use crate::exit::{Exit, Failure};
-use crate::isolation::{Ended, Hello, Limits, Worker};
+use crate::reference::isolation::{Ended, Hello, Limits, Worker};
 
 /// Words that this environment variable puts in front of every worker's command line: an emulator,
 /// where this program itself runs under one, or a checker such as valgrind.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::provenance;
+use crate::file::provenance;
 
 /// A model file that is gone when this is dropped.
 pub struct Scratch {

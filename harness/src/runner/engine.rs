@@ -17,7 +17,9 @@ use engine::{Model, Session, Token};
 
 use super::{Facts, RunError, Runner, Subject, Task};
 use crate::case::Case;
-use crate::observation::{Greedy, Identity, Lane, Logits, Observation, Occurrences, TracedNode};
+use crate::case::observation::{
+    Greedy, Identity, Lane, Logits, Observation, Occurrences, TracedNode,
+};
 
 /// The engine with one kernel and one number of threads.
 pub struct Engine {

@@ -12,9 +12,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use self::manifest::{Manifest, Recording};
 use super::{RunError, Runner, Task};
+use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
 use crate::exit::Failure;
-use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
-use crate::provenance::Input;
+use crate::file::provenance::Input;
 
 pub(super) const MANIFEST: &str = "recording.json";
 pub(super) const LOGITS: &str = "logits.safetensors";

@@ -14,11 +14,11 @@ use safetensors::tensor::{TensorView, serialize};
 use super::recorded::manifest::{Conditions, Manifest, Model, Recording, Reference, SCHEMA};
 use super::recorded::{LOGITS, MANIFEST, TRACE};
 use super::{RunError, Runner, Task};
-use crate::atomic;
 use crate::case::Case;
+use crate::case::observation::{Identity, Lane, Observation};
 use crate::exit::Failure;
-use crate::observation::{Identity, Lane, Observation};
-use crate::provenance;
+use crate::file::provenance;
+use crate::io::atomic;
 
 /// How a live reference is asked, in the words of every recording.
 const MADE: &str = "Prompts tokenised with special tokens added and parsed. prefill: the prompt in \

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use self::rewritten::Form;
 use super::{RunError, Runner, Task};
-use crate::isolation::{Answer, Ended, Observed, Reply, Request};
-use crate::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
 use crate::reference::Reference;
+use crate::reference::isolation::{Answer, Ended, Observed, Reply, Request};
 
 /// A reference that looks at cases, in a process of its own for each.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Facts, RunError, Runner, Subject, Task};
-use crate::observation::{Identity, Observation};
+use crate::case::observation::{Identity, Observation};
 
 type Edit = Box<dyn FnMut(Task<'_>, &mut Observation) -> Result<(), RunError>>;
 

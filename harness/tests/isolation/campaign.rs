@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use harness::campaign::{Campaign, Live};
 use harness::case::Case;
 use harness::exit::Exit;
-use harness::isolation::Kind;
+use harness::judge::verdict::Verdict;
+use harness::oracle::crossval::campaign::{Campaign, Live};
 use harness::receipt::verify::verify;
 use harness::receipt::{Receipt, Status, witnesses};
 use harness::reference::Reference;
+use harness::reference::isolation::Kind;
 use harness::runner::scripted::Scripted;
-use harness::suite::Suite;
-use harness::verdict::Verdict;
+use harness::runner::suite::Suite;
 
 use crate::rogue::{CASE, RECORDING, launch};
 use crate::workers::limits;

@@ -6,13 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::case::Case;
-use harness::isolation::{
+use harness::case::observation::Lane;
+use harness::file::provenance::Input;
+use harness::reference::isolation::{
     Answer, Channel, Hello, Observed, PROTOCOL, Reply, Request, Serve, Stop, serve,
 };
-use harness::observation::Lane;
-use harness::provenance::Input;
+use harness::runner::suite::Suite;
 use harness::runner::{Runner, Task};
-use harness::suite::Suite;
 
 use crate::spelling;
 

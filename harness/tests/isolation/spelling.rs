@@ -5,13 +5,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use engine::gguf::Gguf;
+use harness::case::observation::spelling::{Facts, Question, Raw, Said};
 use harness::exit::Exit;
-use harness::isolation::{self, Described, Ended, Kind, Request, Stop};
-use harness::observation::spelling::{Facts, Question, Raw, Said};
-use harness::provenance::Input;
+use harness::file::provenance::Input;
+use harness::oracle::tokenizer::Tokenizes;
+use harness::oracle::tokenizer::reference::Asked;
 use harness::reference::Reference;
-use harness::tokenizing::Tokenizes;
-use harness::tokenizing::reference::Asked;
+use harness::reference::isolation::{self, Described, Ended, Kind, Request, Stop};
 
 use crate::rogue::launch;
 use crate::workers::limits;

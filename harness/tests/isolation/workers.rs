@@ -5,7 +5,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use harness::isolation::{Answer, Death, Ended, Kind, Limits, Observed, Reply, Request, Worker};
+use harness::reference::isolation::{
+    Answer, Death, Ended, Kind, Limits, Observed, Reply, Request, Worker,
+};
 
 use crate::rogue::launch;
 

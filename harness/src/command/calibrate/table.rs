@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::calibrate::Equal;
-use crate::calibrate::floors::{Fresh, unmeasured};
+use crate::oracle::calibrate::Equal;
+use crate::oracle::calibrate::floors::{Fresh, unmeasured};
 
 /// The whole output.
 pub fn render(fresh: &[Fresh], equal: &[Equal]) -> String {

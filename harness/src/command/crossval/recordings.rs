@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::campaign::Live;
 use crate::exit::{Exit, Failure};
+use crate::oracle::crossval::campaign::Live;
 use crate::receipt::{LiveReference, Receipt};
 use crate::runner::recorded::manifest;
 use crate::runner::recorder::{Memory, Recorder};

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::norms::Norms;
 use crate::exit::Exit;
-use crate::opened::{Opened, packings};
+use crate::file::opened::{Opened, packings};
 
 /// Elements of an array that are shown.
 const SHOWN_ELEMENTS: usize = 8;

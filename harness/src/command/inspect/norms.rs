@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Args, Gate};
 use crate::exit::Failure;
-use crate::norm_gate::{Judged, Kind, Ruleset, measure};
+use crate::file::norm_gate::{Judged, Kind, Ruleset, measure};
 
 /// What was measured and what is wrong with it.
 #[derive(Serialize)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::subject::Subject;
 use crate::exit::{Exit, Failure};
-use crate::tokenizing::examine::Report;
-use crate::tokenizing::table;
+use crate::oracle::tokenizer::examine::Report;
+use crate::oracle::tokenizer::table;
 
 /// One vocabulary and one reference.
 #[derive(Serialize)]

@@ -10,13 +10,13 @@ use ffi::reference::Cache;
 use super::row::Outcome;
 use crate::case::{self, Case};
 use crate::exit::{Exit, Failure};
-use crate::isolation::Ended;
-use crate::provenance::Input;
+use crate::file::provenance::Input;
+use crate::oracle::tokenizer::engine::Engine;
+use crate::oracle::tokenizer::examine::{self, Plan};
+use crate::oracle::tokenizer::reference::Asked;
+use crate::oracle::tokenizer::{Pair, excuse, marked};
 use crate::reference::Reference;
-use crate::tokenizing::engine::Engine;
-use crate::tokenizing::examine::{self, Plan};
-use crate::tokenizing::reference::Asked;
-use crate::tokenizing::{Pair, excuse, marked};
+use crate::reference::isolation::Ended;
 
 /// The vocabularies of llama.cpp's published suite that the engine knows the word rules of.
 const SUITE: [&str; 12] = [

@@ -6,9 +6,9 @@ use std::path::Path;
 use engine::gguf::Gguf;
 
 use super::Observing;
-use crate::document::{Document, Format};
-use crate::isolation::{Answer, Ended, Reply, Request};
-use crate::provenance::Input;
+use crate::file::document::{Document, Format};
+use crate::file::provenance::Input;
+use crate::reference::isolation::{Answer, Ended, Reply, Request};
 use crate::reference::{Reference, Scratch};
 use crate::runner::{RunError, Task};
 

@@ -1,0 +1,99 @@
+//! Rendering in a process of its own, whose memory and time are bounded: instructions can be
+//! counted, but a template that doubles a text sixty times needs few of them.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_PROMPT, Message, SpecialTexts};
+use crate::exit::Failure;
+use crate::io::process;
+
+/// Address space of the process: what the program itself takes, and room for a long conversation.
+const MEMORY: u64 = 512 << 20;
+/// Processor time of the process. Real templates take milliseconds.
+const SECONDS: u64 = 2;
+/// The hidden command.
+pub const COMMAND: &str = "render-chat";
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    template: String,
+    messages: Vec<(String, String)>,
+    special: SpecialTexts,
+}
+
+/// As [`super::render`], but whatever the template does, this process survives it.
+pub fn render(
+    template: &str,
+    messages: &[Message<'_>],
+    special: &SpecialTexts,
+) -> Result<String, Failure> {
+    let turn = |m: &Message<'_>| (m.role.to_owned(), m.content.to_owned());
+    let request = Request {
+        template: template.to_owned(),
+        messages: messages.iter().map(turn).collect(),
+        special: special.clone(),
+    };
+    let answer = ask(&request)
+        .map_err(|e| Failure::environment(format!("a process for the chat template: {e}")))?;
+    match serde_json::from_slice::<Result<String, String>>(&answer) {
+        Ok(Ok(prompt)) => Ok(prompt),
+        Ok(Err(message)) => Err(Failure::input(message)),
+        Err(_) => Err(Failure::input(format!(
+            "TEMPLATE_LIMIT: the chat template asked for more than {} MiB or {SECONDS} s",
+            MEMORY >> 20
+        ))),
+    }
+}
+
+/// The other side: reads a request from standard input and answers on standard output.
+pub fn answer() -> Result<(), Failure> {
+    // Where the kernel knows no such bounds, the count of instructions is the only one.
+    process::bound(MEMORY, SECONDS);
+    let request: Request = serde_json::from_reader(io::stdin().lock()).map_err(Failure::input)?;
+    let turn = |(role, content)| Message { role, content };
+    let borrowed = request
+        .messages
+        .iter()
+        .map(|(r, c)| (r.as_str(), c.as_str()));
+    let messages: Vec<_> = borrowed.map(turn).collect();
+    let rendered = super::render(&request.template, &messages, &request.special);
+    let answer = rendered.map_err(|failure| failure.message);
+    serde_json::to_writer(io::stdout().lock(), &answer).map_err(Failure::environment)
+}
+
+fn ask(request: &Request) -> io::Result<Vec<u8>> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg(COMMAND)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // What a dying process says is worded better here.
+        .stderr(Stdio::null())
+        .spawn()?;
+    let answer = converse(&mut child, request);
+    if answer.is_err() {
+        // It may have ended by itself, which is as good.
+        let _ = child.kill();
+    }
+    child.wait()?;
+    answer
+}
+
+fn converse(child: &mut Child, request: &Request) -> io::Result<Vec<u8>> {
+    // The whole request is read before a byte is answered, so neither side waits for the other.
+    let mut stdin = child.stdin.take().expect("piped");
+    match stdin.write_all(&serde_json::to_vec(request)?) {
+        // A process that is gone already answers with silence.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(e),
+        _ => drop(stdin),
+    }
+    let mut answer = Vec::new();
+    // JSON makes six bytes of one at worst.
+    let most = 6 * MAX_PROMPT as u64 + 1024;
+    let stdout = child.stdout.take().expect("piped");
+    stdout.take(most).read_to_end(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,191 @@
+//! Flags that mean the same in every command, spelled once.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use engine::bytes::Storage;
+use engine::flavor::Flavor;
+use engine::gguf::Warning;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use engine::refusal::escape;
+use engine::session::{OpenOptions, SessionOptions};
+use engine::tokenizer::Tokenizer;
+use engine::{Model, Session};
+
+use crate::exit::{Exit, Failure};
+use crate::io::progress;
+
+/// Which file.
+#[derive(clap::Args, Debug, Clone)]
+pub struct ModelFile {
+    /// The model, a GGUF file
+    #[arg(long = "model", value_name = "FILE")]
+    pub path: PathBuf,
+}
+
+/// How the engine computes.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Computing {
+    /// Packing of the two-bit weights, where the bytes allow several
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
+    pub flavor: Option<Flavor>,
+
+    /// Inner loops to use instead of the fastest this CPU has; none changes a result
+    #[arg(long, value_name = "NAME", value_parser = kernel)]
+    pub kernel: Option<Kernel>,
+
+    /// Order of float operations; another order gives other bits
+    #[arg(long, value_name = "NAME", default_value = "ggml-avx512", value_parser = profile)]
+    pub profile: Profile,
+
+    /// Threads [default: one per core]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+
+    /// Tokens computed together at most: 1 is decoding, more is prefill, and the bits differ
+    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
+    pub ubatch: usize,
+
+    /// Positions to hold [default: as many as are needed]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub context: Option<usize>,
+}
+
+impl Computing {
+    /// Opens a model. Its warnings go to standard error or, in strict mode, fail.
+    pub fn open(
+        &self,
+        path: &Path,
+        storage: Storage,
+        strictness: Strictness,
+    ) -> Result<Model, Failure> {
+        let options = OpenOptions {
+            storage,
+            flavor: self.flavor,
+            kernel: self.kernel,
+        };
+        let waiting = progress::spinner("loading the model");
+        let model = Model::open(path, &options)?;
+        waiting.finish_and_clear();
+        strictness.refuse(model.warnings())?;
+        strictness.refuse(model.tokenizer().into_iter().flat_map(Tokenizer::warnings))?;
+        Ok(model)
+    }
+
+    /// A session for `needed` positions, unless `--context` asks for another number of them.
+    pub fn session<'m>(&self, model: &'m Model, needed: usize) -> Result<Session<'m>, Failure> {
+        let most = model.config().context_length;
+        let context = self.context.unwrap_or(needed);
+        if context > most {
+            let message = format!("{context} positions, and the model was made for {most}");
+            return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let options = SessionOptions {
+            context,
+            ubatch: self.ubatch,
+            threads: self.threads.unwrap_or_else(cores),
+            profile: self.profile,
+        };
+        Ok(Session::new(model, options)?)
+    }
+}
+
+/// Whether warnings fail.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub struct Strictness {
+    /// Let warnings fail the command
+    #[arg(
+        long,
+        env = "BITNET_STRICT_MODE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        value_name = "BOOL",
+        hide_default_value = true,
+        value_parser = switch
+    )]
+    pub strict: bool,
+}
+
+impl Strictness {
+    /// In strict mode, the first warning of a loader as a failure; otherwise all of them on
+    /// standard error.
+    pub fn refuse<'a>(
+        self,
+        warnings: impl IntoIterator<Item = &'a Warning>,
+    ) -> Result<(), Failure> {
+        for warning in warnings {
+            let sentence = format!("{}: {}: {}", warning.name, warning.field, warning.detail);
+            let sentence = escape(&sentence);
+            if self.strict {
+                return Err(Failure {
+                    exit: Exit::Diverges,
+                    message: format!("{sentence} (strict mode lets no warning pass)"),
+                });
+            }
+            eprintln!("warning: {sentence}");
+        }
+        Ok(())
+    }
+}
+
+/// A switch from the environment: `1`, `true`, `yes` and `on` switch on; `0`, `false`, `no`,
+/// `off` and nothing switch off.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" | "" => Ok(false),
+        _ => Err("expected one of 1, true, yes, on, 0, false, no, off".into()),
+    }
+}
+
+/// A number of at least one.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("expected a whole number".into()),
+    }
+}
+
+/// A kernel by its name, if this CPU can run it.
+pub fn kernel(name: &str) -> Result<Kernel, String> {
+    let known = Kernel::NAMES.join(", ");
+    match Kernel::from_name(name) {
+        Some(kernel) => Ok(kernel),
+        None if Kernel::NAMES.contains(&name) => Err("this CPU cannot run it".into()),
+        None => Err(format!("there are {known}")),
+    }
+}
+
+/// An order of float operations by its name.
+pub fn profile(name: &str) -> Result<Profile, String> {
+    let known = Profile::ALL.map(Profile::name).join(", ");
+    Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_read_what_people_write_and_refuse_the_rest() {
+        for on in ["1", "true", "Yes", "ON"] {
+            assert_eq!(switch(on), Ok(true), "{on}");
+        }
+        for off in ["0", "false", "No", "off", ""] {
+            assert_eq!(switch(off), Ok(false), "{off}");
+        }
+        assert!(switch("maybe").is_err());
+    }
+
+    #[test]
+    fn an_unknown_kernel_lists_the_known_ones() {
+        let message = kernel("abacus").expect_err("no such kernel");
+        assert!(message.contains("scalar, x86_64-avx2"), "{message}");
+        assert_eq!(kernel("scalar"), Ok(Kernel::Scalar));
+    }
+}

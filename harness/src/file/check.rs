@@ -1,0 +1,246 @@
+//! The mistakes that real model files have: each one a lint with a name that stays, a severity, a
+//! sentence that says what follows from it, and what to do next.
+#![forbid(unsafe_code)]
+
+mod expected;
+mod hyper_parameters;
+mod packing;
+mod tensors;
+mod values;
+mod vocabulary;
+
+use engine::config::Config;
+use engine::flavor::Detection;
+use engine::gguf::{Gguf, TensorInfo};
+use engine::refusal::Refusal;
+use serde::Serialize;
+
+use crate::file::opened::{is_packed, packings};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Probably not what was meant; a failure in strict mode.
+    Warning,
+    /// Some engine refuses the file, dies of it, or computes something else.
+    Error,
+}
+
+/// A lint that found something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which one.
+    #[serde(skip)]
+    pub lint: Lint,
+    /// The keys or tensors it is about, in file order.
+    pub subjects: Vec<String>,
+    /// What was found about the first of them, with the numbers.
+    pub detail: String,
+}
+
+/// How much work to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Thoroughness {
+    /// Look for NaN and infinities in every float.
+    pub finite: bool,
+}
+
+/// A packed tensor and what it was found to be.
+type Packed<'a> = (&'a TensorInfo, Result<Detection, Refusal>);
+
+/// Examines a file. `progress` is told how many looks at a tensor were taken, and of how many.
+pub fn examine(
+    gguf: &Gguf,
+    thoroughness: Thoroughness,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    for warning in &gguf.warnings {
+        let detail = format!("{}: {}", warning.name, warning.detail);
+        findings.add(Lint::FileOdd, &warning.field, detail);
+    }
+    vocabulary::examine(gguf, &mut findings);
+    hyper_parameters::examine(gguf, &mut findings);
+    let packed = gguf.tensors.iter().filter(|t| is_packed(t)).count() as u64;
+    let total = packed + gguf.tensors.iter().len() as u64;
+    let mut done = 0;
+    let mut looked = || {
+        done += 1;
+        progress(done, total);
+    };
+    let packed: Vec<Packed> = packings(gguf, None).inspect(|_| looked()).collect();
+    let config = Config::from_gguf(gguf);
+    if let Ok(config) = &config {
+        tensors::examine(gguf, config, &packed, &mut findings);
+    }
+    packing::examine(gguf, &packed, &mut findings);
+    values::examine(gguf, thoroughness, &mut findings, &mut looked);
+    if let Err(refusal) = config
+        && !findings.has(Lint::VocabSizeMismatch)
+    {
+        let field = refusal.field.clone();
+        findings.add(Lint::HyperParametersRefused, &field, refusal.to_string());
+    }
+    findings.0
+}
+
+/// One finding per lint, however many tensors it is about.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// `detail` is kept for the first subject only.
+    fn add(&mut self, lint: Lint, subject: &str, detail: impl Into<String>) {
+        let subject = subject.to_owned();
+        match self.0.iter_mut().find(|finding| finding.lint == lint) {
+            Some(finding) => finding.subjects.push(subject),
+            None => self.0.push(Finding {
+                lint,
+                subjects: vec![subject],
+                detail: detail.into(),
+            }),
+        }
+    }
+
+    fn has(&self, lint: Lint) -> bool {
+        self.0.iter().any(|finding| finding.lint == lint)
+    }
+}
+
+macro_rules! lints {
+    ($($(#[doc = $doc:literal])+ $lint:ident $name:literal $severity:ident $next:literal)*) => {
+        /// Every mistake that is looked for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Lint { $($(#[doc = $doc])+ $lint,)* }
+
+        impl Lint {
+            /// All of them.
+            pub const ALL: &[Lint] = &[$(Lint::$lint),*];
+
+            /// Stable name.
+            pub fn name(self) -> &'static str {
+                match self { $(Lint::$lint => $name,)* }
+            }
+
+            /// How bad it is.
+            pub fn severity(self) -> Severity {
+                match self { $(Lint::$lint => Severity::$severity,)* }
+            }
+
+            /// What to do next.
+            pub fn next_step(self) -> &'static str {
+                match self { $(Lint::$lint => $next,)* }
+            }
+
+            /// What follows from it: the sentence of its documentation.
+            pub fn sentence(self) -> String {
+                let lines: &[&str] = match self {
+                    $(Lint::$lint => &[$($doc),+],)*
+                };
+                lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+            }
+        }
+    };
+}
+
+lints! {
+    /// The file breaks no rule of the format but a habit of every writer.
+    FileOdd "file-odd" Warning "ask the one who wrote the file, or write it again"
+
+    /// The word rules are not named, so engines cut text differently than the model was trained.
+    PreTokenizerMissing "pre-tokenizer-missing" Warning
+        "set tokenizer.ggml.pre to the rules of the original tokenizer, e.g. llama-bpe"
+    /// The word rules are the default ones, which hardly any model was trained with.
+    PreTokenizerDefault "pre-tokenizer-default" Warning
+        "set tokenizer.ggml.pre to the rules of the original tokenizer, e.g. llama-bpe"
+    /// No key says whether a text begins with the BOS token, and the default for these rules is no.
+    AddBosMissing "add-bos-missing" Warning
+        "set tokenizer.ggml.add_bos_token to what the original tokenizer does"
+    /// The vocabulary cannot be used, so the model can only be fed ids.
+    TokenizerRefused "tokenizer-refused" Error "convert the model again, with its own tokenizer"
+    /// The number of tokens, the stated size and the rows of the embedding disagree.
+    VocabSizeMismatch "vocab-size-mismatch" Error
+        "convert the model again; padding tokens must be in the list as well"
+
+    /// A hyper-parameter is missing or cannot be.
+    HyperParametersRefused "hyper-parameters-refused" Error
+        "convert the model again with a converter that knows the architecture"
+    /// The architecture's name implies another activation than such a model was trained with.
+    ActivationSuspect "activation-suspect" Warning
+        "use bitnet for SiLU and bitnet-b1.58 for squared ReLU, and compare perplexities"
+    /// The context length is outside of what anybody trains.
+    ContextOdd "context-odd" Warning "look at max_position_embeddings of the original model"
+    /// The base of the rotation is missing, so it is 10000, and such models are trained with more.
+    RopeBaseMissing "rope-base-missing" Warning "set rope.freq_base to rope_theta of the original"
+    /// The epsilon of the norms is outside of what anybody trains.
+    EpsilonOdd "epsilon-odd" Warning "look at rms_norm_eps of the original model"
+
+    /// A tensor the architecture needs is not there; no engine may make one up.
+    TensorMissing "tensor-missing" Error "convert the model again; look for a renamed tensor"
+    /// A tensor has other dimensions than the hyper-parameters say.
+    TensorShape "tensor-shape" Error "compare the hyper-parameters with the original model's"
+    /// A tensor the architecture does not have: bitnet.cpp stops with "wrong number of tensors".
+    TensorExtra "tensor-extra" Error "remove the tensor, or choose the architecture that has it"
+    /// The embedding is packed in two bits: older bitnet.cpp aborts when it looks a token up.
+    EmbeddingPacked "embedding-packed" Warning "keep token_embd.weight in F16 when quantising"
+
+    /// A type id that means one thing here and another elsewhere, so other tools refuse the file.
+    TypeIdContested "type-id-contested" Note "use a tool of the same family as the writer"
+    /// The bytes of a tensor fit no packing.
+    PackingUnknown "packing-unknown" Error "quantise the model again; check the download's hash"
+    /// Two-bit codes of 3, which no writer of I2_S emits: the file is damaged.
+    CodeThree "code-three" Error "check the download's hash, or quantise the model again"
+    /// The quantiser ran on several threads, and their pieces overwrote each other: the weights
+    /// are lost.
+    QuantisedInThreads "quantised-in-threads" Error "quantise again on one thread"
+    /// More bytes follow a tensor than it and alignment explain.
+    GapOversized "gap-oversized" Warning "quantise again on one thread, and compare the sizes"
+    /// A shape bitnet.cpp's two-bit kernels compute wrongly: rows must be multiples of 128, tensors
+    /// single matrices.
+    ShapeUnserved "shape-unserved" Error "keep this tensor in F16, or use TQ2_0"
+    /// A lookup-table packing whose kernels were never generated for this shape: bitnet.cpp divides
+    /// by zero or aborts.
+    LookupTableShape "lookup-table-shape" Error "convert to I2_S instead of TL1 or TL2"
+    /// The scale is so large that its inverse must have been meant.
+    ScaleInverted "scale-inverted" Warning
+        "multiply by the checkpoint's weight_scale where the converter divided, or vice versa"
+    /// The scale lies far from that of the same weight in the other layers.
+    ScaleOutlier "scale-outlier" Warning
+        "compare the scale with the mean magnitude of the original weight"
+
+    /// A linear weight of a ternary model that is not ternary: quantising to I2_S keeps its signs
+    /// and loses the rest.
+    WeightsNotTernary "weights-not-ternary" Error
+        "ternarise first: round(w / mean|w|) clamped to -1 .. 1, times mean|w|"
+    /// A weight or a scale is NaN or infinite.
+    DataNonfinite "data-nonfinite" Error "check the download's hash, or convert the model again"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_lint_says_what_it_means_and_what_to_do() {
+        for (index, lint) in Lint::ALL.iter().enumerate() {
+            let (name, sentence) = (lint.name(), lint.sentence());
+            assert!(
+                Lint::ALL[..index].iter().all(|other| other.name() != name),
+                "{name}"
+            );
+            assert!(
+                name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                "{name}"
+            );
+            assert!(
+                sentence.ends_with('.') && sentence.len() > 30,
+                "{name}: {sentence}"
+            );
+            assert!(lint.next_step().len() > 15, "{name}");
+        }
+        assert!(Severity::Error > Severity::Warning && Severity::Warning > Severity::Note);
+    }
+}

@@ -1,0 +1,299 @@
+//! A GGUF file as a document that can be edited: keys and tensors in order, matrices as grids.
+//!
+//! Nothing of the file is lost on the way in and out: an unedited document writes the bytes it
+//! was read from, as far as they follow the format's own layout.
+#![forbid(unsafe_code)]
+
+pub mod format;
+pub mod grid;
+
+use engine::flavor::Shape;
+use engine::gguf::writer::Field;
+use engine::gguf::{Gguf, TensorInfo, Writer};
+use engine::refusal::Refusal;
+
+use crate::file::opened::{is_packed, packings};
+
+pub use format::Format;
+pub use grid::{Grid, Uneditable};
+
+const ALIGNMENT: &str = "general.alignment";
+
+/// A model file in pieces.
+#[derive(Debug, Clone)]
+pub struct Document {
+    version: u32,
+    keys: Vec<(String, Field)>,
+    tensors: Vec<Tensor>,
+}
+
+/// One tensor.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Dimensions in ggml order, the contiguous one first.
+    pub dims: Vec<u64>,
+    /// How the elements are written, where this program can say.
+    pub format: Option<Format>,
+    type_id: u32,
+    bytes: Vec<u8>,
+}
+
+impl Document {
+    /// An empty one.
+    pub fn new() -> Self {
+        Document {
+            version: 3,
+            keys: Vec::new(),
+            tensors: Vec::new(),
+        }
+    }
+
+    /// Everything a file holds. Packings of two-bit weights are decided from evidence.
+    pub fn read(gguf: &Gguf) -> Result<Self, Refusal> {
+        let keys = gguf.metadata.iter();
+        let keys = keys.map(|(key, value)| (key.to_owned(), Field::from(value)));
+        let mut packed = packings(gguf, None);
+        let mut tensors = Vec::new();
+        for tensor in gguf.tensors.iter() {
+            let format = match is_packed(tensor) {
+                true => {
+                    let (_, detection) = packed.next().expect("one for every packed tensor");
+                    Format::of_flavor(detection?.flavor)
+                }
+                false => Format::of_type(tensor.type_id),
+            };
+            tensors.push(Tensor {
+                name: tensor.name.clone(),
+                dims: tensor.dims.clone(),
+                format,
+                type_id: tensor.type_id,
+                bytes: own_bytes(gguf, tensor, format)?,
+            });
+        }
+        Ok(Document {
+            version: gguf.version,
+            keys: keys.collect(),
+            tensors,
+        })
+    }
+
+    /// The value of a key.
+    pub fn key(&self, key: &str) -> Option<&Field> {
+        let found = self.keys.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value)
+    }
+
+    /// Replaces the value of a key, or adds the key.
+    pub fn set(&mut self, key: &str, value: impl Into<Field>) {
+        let value = value.into();
+        match self.keys.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => self.keys.push((key.to_owned(), value)),
+        }
+    }
+
+    /// The tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// All tensors, in order.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// Appends a tensor of values. A matrix is given as rows; a vector has one row.
+    pub fn push(&mut self, name: &str, format: Format, shape: Shape, values: &[f32]) {
+        let dims = match shape.rows {
+            1 => vec![shape.cols as u64],
+            rows => vec![shape.cols as u64, rows as u64],
+        };
+        self.tensors.push(Tensor {
+            name: name.to_owned(),
+            dims,
+            type_id: format.type_id(),
+            bytes: format.encode(values, shape),
+            format: Some(format),
+        });
+    }
+
+    /// Keeps the tensors whose names `keep` says yes to.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.tensors.retain(|tensor| keep(&tensor.name));
+    }
+
+    /// Edits the values of a tensor: nothing else of it changes.
+    pub fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Grid)) -> Result<(), Uneditable> {
+        let tensor = self.find(name)?;
+        let mut grid = Grid::read(tensor)?;
+        edit(&mut grid);
+        tensor.bytes = grid.write(&tensor.name)?;
+        Ok(())
+    }
+
+    /// The bytes of a tensor, for edits that its values cannot express.
+    pub fn bytes(&mut self, name: &str) -> Result<&mut Vec<u8>, Uneditable> {
+        Ok(&mut self.find(name)?.bytes)
+    }
+
+    /// The bytes of every tensor of two-bit weights under one scale: codes, then the scale.
+    pub fn packed(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
+        let two_bits = |tensor: &&mut Tensor| tensor.format.is_some_and(Format::is_i2_s);
+        let packed = self.tensors.iter_mut().filter(two_bits);
+        packed.map(|tensor| &mut tensor.bytes)
+    }
+
+    /// Writes every I2_S tensor as F32: the same values, for programs that do not know the type.
+    /// Returns how many there were.
+    pub fn widen(&mut self) -> Result<usize, Uneditable> {
+        let two_bits = |tensor: &&mut Tensor| tensor.format.is_some_and(Format::is_i2_s);
+        let mut widened = 0;
+        for tensor in self.tensors.iter_mut().filter(two_bits) {
+            let values = Grid::read(tensor)?.values();
+            tensor.bytes = Format::F32.encode(&values, tensor.shape());
+            tensor.type_id = Format::F32.type_id();
+            tensor.format = Some(Format::F32);
+            widened += 1;
+        }
+        Ok(widened)
+    }
+
+    /// Puts row `order[i]` in the place of row `i`. Whole rows move, so every format allows it.
+    pub fn permute_rows(&mut self, name: &str, order: &[usize]) -> Result<(), Uneditable> {
+        let tensor = self.find(name)?;
+        let format = tensor.format.filter(|format| format.has_rows_of_bytes());
+        let Some(format) = format else {
+            return self.edit(name, |grid| grid.permute_rows(order));
+        };
+        let shape = tensor.shape();
+        assert_eq!(order.len(), shape.rows, "a place for every row of {name}");
+        let stride = format.bytes(Shape { rows: 1, ..shape });
+        let rows = order
+            .iter()
+            .map(|&row| &tensor.bytes[row * stride..][..stride]);
+        tensor.bytes = rows.flatten().copied().collect();
+        Ok(())
+    }
+
+    /// The file.
+    pub fn file(&self) -> Vec<u8> {
+        let mut writer = Writer::new(self.version);
+        if let Some(Field::U32(alignment)) = self.key(ALIGNMENT) {
+            writer = writer.alignment(*alignment);
+        }
+        for (key, value) in self.keys.iter().filter(|(key, _)| key != ALIGNMENT) {
+            writer = writer.key(key, value.clone());
+        }
+        for tensor in &self.tensors {
+            let bytes = tensor.bytes.clone();
+            writer = writer.tensor(&tensor.name, &tensor.dims, tensor.type_id, bytes);
+        }
+        writer.finish()
+    }
+
+    fn find(&mut self, name: &str) -> Result<&mut Tensor, Uneditable> {
+        let found = self.tensors.iter_mut().find(|tensor| tensor.name == name);
+        found.ok_or_else(|| Uneditable::new(name, "there is no such tensor"))
+    }
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tensor {
+    /// Rows and columns; a vector is one row.
+    pub fn shape(&self) -> Shape {
+        let rows: u64 = self.dims[1..].iter().product();
+        Shape {
+            rows: rows as usize,
+            cols: self.dims[0] as usize,
+        }
+    }
+}
+
+/// The bytes of a tensor without what alignment put behind them, as far as that is known.
+fn own_bytes(gguf: &Gguf, tensor: &TensorInfo, format: Option<Format>) -> Result<Vec<u8>, Refusal> {
+    let region = gguf.region(tensor);
+    let known = match format {
+        Some(format) => Some(format.bytes(Shape::of(tensor)?)),
+        None => tensor.known_bytes().map(|bytes| bytes as usize),
+    };
+    let len = known.map_or(region.len(), |bytes| bytes.min(region.len()));
+    Ok(region[..len].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::bytes::ModelBytes;
+
+    fn fixture(name: &str) -> Vec<u8> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        std::fs::read(folder.join("../fixtures").join(name)).expect("committed")
+    }
+
+    fn read(bytes: Vec<u8>) -> Document {
+        let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
+        Document::read(&gguf).expect("decided")
+    }
+
+    #[test]
+    fn an_unedited_document_writes_the_file_it_came_from() {
+        for name in [
+            "moby-tiny/moby-tiny-b158.gguf",
+            "moby-tiny/moby-tiny-bitnet.gguf",
+        ] {
+            let bytes = fixture(name);
+            assert!(read(bytes.clone()).file() == bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_edit_changes_the_values_it_means_and_a_second_one_undoes_it() {
+        let bytes = fixture("moby-tiny/moby-tiny-b158.gguf");
+        let mut document = read(bytes.clone());
+        let name = "blk.1.ffn_up.weight";
+        let shape = document.tensor(name).expect("a layer").shape();
+        let order: Vec<usize> = (0..shape.rows).rev().collect();
+        let edit = |document: &mut Document| {
+            document
+                .edit(name, |grid| grid.permute_rows(&order))
+                .expect("ternary");
+            document
+                .edit(name, |grid| grid.negate_cols(|col| col % 3 == 0))
+                .expect("ternary");
+        };
+        edit(&mut document);
+        let edited = document.file();
+        assert_eq!(edited.len(), bytes.len());
+        assert!(edited != bytes);
+        edit(&mut document);
+        assert!(document.file() == bytes);
+        let missing = document.edit("blk.9.ffn_up.weight", |_| ());
+        assert!(
+            missing
+                .expect_err("no layer 9")
+                .to_string()
+                .contains("blk.9")
+        );
+    }
+
+    #[test]
+    fn keys_and_alignment_survive() {
+        let mut document = Document::new();
+        document.set("general.alignment", 64_u32);
+        document.set("a", 1_u32);
+        document.set("a", 2_u32);
+        let shape = Shape { rows: 1, cols: 3 };
+        document.push("t", Format::F32, shape, &[1.0, 2.0, 3.0]);
+        let again = read(document.file());
+        assert_eq!(again.key("a"), Some(&Field::U32(2)));
+        assert_eq!(again.file(), document.file());
+        assert_eq!(again.tensor("t").map(|t| t.dims.clone()), Some(vec![3]));
+    }
+}

@@ -1,0 +1,56 @@
+//! A model file opened to be looked at: read into memory, hashed, its directory parsed.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use engine::bytes::ModelBytes;
+use engine::flavor::{Detection, Flavor, detect};
+use engine::gguf::{Gguf, TensorInfo, TypeId};
+use engine::refusal::Refusal;
+
+use crate::exit::Failure;
+use crate::file::provenance::Input;
+use crate::io::progress;
+
+/// A parsed file, and what it takes to know that it did not change meanwhile.
+pub struct Opened {
+    /// Path and hash.
+    pub input: Input,
+    /// The file's directory and metadata.
+    pub gguf: Gguf,
+    /// Size of the file in bytes.
+    pub size: u64,
+}
+
+impl Opened {
+    /// Reads and parses.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let waiting = progress::spinner("reading and hashing the model");
+        let (input, bytes) = Input::read(path)?;
+        waiting.finish_and_clear();
+        let size = bytes.len() as u64;
+        let gguf = Gguf::parse(ModelBytes::clone(&bytes))?;
+        Ok(Opened { input, gguf, size })
+    }
+}
+
+/// Whether the bytes of a tensor have to be looked at to know how to read it.
+pub fn is_packed(tensor: &TensorInfo) -> bool {
+    const I32_OR_I2_S: u32 = 26;
+    const TQ1_0: u32 = 34;
+    const TQ2_0: u32 = 35;
+    match tensor.type_id {
+        I32_OR_I2_S => tensor.gap < tensor.elements().saturating_mul(4),
+        TQ1_0 | TQ2_0 => true,
+        id => matches!(TypeId::of(id), TypeId::Contested(_)),
+    }
+}
+
+/// What every packed tensor was found to be, in file order.
+pub fn packings(
+    gguf: &Gguf,
+    forced: Option<Flavor>,
+) -> impl Iterator<Item = (&TensorInfo, Result<Detection, Refusal>)> {
+    let packed = gguf.tensors.iter().filter(|tensor| is_packed(tensor));
+    packed.map(move |tensor| (tensor, detect(gguf, tensor, forced)))
+}

@@ -1,0 +1,10 @@
+//! Files, terminals and the kernel: how bytes get in and out, and nothing of what they mean.
+#![deny(unsafe_code)] // `process` is allowed it, every other file forbids it
+
+pub mod atomic;
+pub mod npy;
+pub mod output;
+#[allow(unsafe_code)]
+pub mod process;
+pub mod progress;
+pub mod safetensors;

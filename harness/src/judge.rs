@@ -1,0 +1,7 @@
+//! Two observations into one answer. Pure: nothing here runs a model or knows who ran it.
+#![forbid(unsafe_code)]
+
+pub mod compare;
+pub mod known_divergences;
+pub mod tolerance;
+pub mod verdict;

@@ -1,0 +1,372 @@
+//! Two observations side by side. Pure: it sees numbers, and cannot tell who made them.
+#![forbid(unsafe_code)]
+
+use engine::Token;
+use serde::{Deserialize, Serialize};
+
+use crate::case::coverage::Coverage;
+use crate::case::observation::{Greedy, Lane, Observation, TracedNode};
+use crate::case::{Case, Declared};
+use crate::numbers::metrics::{self, Distance, UlpHistogram};
+
+/// Everything found between two observations of one case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Findings {
+    /// The prompt's ids.
+    pub tokens: Tokens,
+    /// Logits, per lane. Empty when the ids differ: then they answer different questions.
+    pub lanes: Vec<LaneFindings>,
+    /// The continuation. Empty when the ids differ.
+    pub greedy: GreedyFindings,
+    /// The traced nodes. Empty when the ids differ.
+    pub nodes: NodeFindings,
+}
+
+/// The prompt's ids, counted and compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// How many the reference has, and how many we have.
+    pub counts: [usize; 2],
+    /// The first place where they differ, the end of the shorter one included.
+    pub first_difference: Option<usize>,
+}
+
+/// One lane's positions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LaneFindings {
+    /// Which lane.
+    pub lane: Lane,
+    /// The positions both sides have, ascending.
+    pub positions: Vec<PositionFindings>,
+    /// The first logit whose bits differ.
+    pub first_difference: Option<ValueDifference>,
+    /// How many logits lie how far apart, if any does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ulps: Option<UlpHistogram>,
+}
+
+/// One position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PositionFindings {
+    /// Index into the prompt.
+    pub position: usize,
+    /// How far apart the rows are.
+    pub distance: Distance,
+    /// `KL(reference ‖ ours)` in nats; none if a value is not finite.
+    pub kl: Option<f64>,
+    /// The most likely token is the same.
+    pub top1_equal: bool,
+    /// Where it is not: how much likelier, in logits, the reference's is than ours in its own row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flip_gap: Option<f64>,
+    /// Shared tokens among the five most likely.
+    pub top5_overlap: usize,
+}
+
+/// Where two arrays first differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueDifference {
+    /// The position of the prompt, or the node.
+    pub place: String,
+    /// Flat index there.
+    pub index: usize,
+    /// The two values as bits, the reference's first.
+    pub bits: [u32; 2],
+}
+
+/// The continuation, step by step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GreedyFindings {
+    /// Steps both sides have.
+    pub steps: usize,
+    /// The texts are equal as far as both go.
+    pub text_equal: bool,
+    /// Where they part.
+    pub first_divergence: Option<GreedyDivergence>,
+}
+
+/// The step at which two continuations part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GreedyDivergence {
+    /// The step, from 0.
+    pub step: usize,
+    /// The token the reference chose, and the one we chose.
+    pub tokens: [Token; 2],
+    /// How much likelier, in logits, ours is than theirs in our own row: the width of the tie.
+    pub gap: Option<f64>,
+}
+
+/// The traced nodes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFindings {
+    /// Nodes both sides have in the same shape, in execution order.
+    pub compared: Vec<NodeDistance>,
+    /// Nodes of the reference we lack or have in another shape.
+    pub missing: Vec<String>,
+    /// The first value whose bits differ.
+    pub first_difference: Option<ValueDifference>,
+}
+
+/// One node's distance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeDistance {
+    /// `name-layer|OP#occurrence`.
+    pub key: String,
+    /// How far apart.
+    pub distance: Distance,
+}
+
+/// Why two observations cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Incomparable {
+    /// The same witness twice proves nothing.
+    #[error("both observations come from {0}: a witness cannot confirm himself")]
+    SameIdentity(String),
+    /// The vocabularies differ in size.
+    #[error("rows of {theirs} and {ours} logits")]
+    VocabSize {
+        /// Length of the reference's rows.
+        theirs: usize,
+        /// Length of ours.
+        ours: usize,
+    },
+    /// A runner does not accept the case.
+    #[error("{0}")]
+    Refused(String),
+    /// A runner has nothing to say about the case.
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
+/// Compares what the case declares, `theirs` being the reference.
+pub fn compare(
+    case: &Case,
+    theirs: &Observation,
+    ours: &Observation,
+) -> Result<Findings, Incomparable> {
+    if theirs.identity == ours.identity {
+        return Err(Incomparable::SameIdentity(theirs.identity.to_string()));
+    }
+    let tokens = compare_tokens(&theirs.tokens, &ours.tokens);
+    if tokens.first_difference.is_some() {
+        return Ok(Findings {
+            tokens,
+            lanes: Vec::new(),
+            greedy: GreedyFindings::default(),
+            nodes: NodeFindings::default(),
+        });
+    }
+    let lanes = Lane::ALL.into_iter();
+    Ok(Findings {
+        tokens,
+        lanes: lanes
+            .map(|lane| compare_lane(case, lane, theirs, ours))
+            .collect::<Result<_, _>>()?,
+        greedy: compare_greedy(case, &theirs.greedy, &ours.greedy),
+        nodes: compare_nodes(&theirs.trace, &ours.trace),
+    })
+}
+
+impl Findings {
+    /// What was compared of what was declared.
+    pub fn coverage(&self, declared: Declared) -> Coverage {
+        let [theirs, ours] = self.tokens.counts;
+        let mut coverage = Coverage::asked(declared);
+        coverage.references.compared = 1;
+        coverage.tokens.compared = theirs.min(ours);
+        coverage.positions.compared = self.lanes.iter().map(|l| l.positions.len()).sum();
+        coverage.nodes.compared = self.nodes.compared.len();
+        coverage.greedy_steps.compared = self.greedy.steps;
+        coverage
+    }
+
+    /// Logits compared, and logits whose bits are equal.
+    pub fn logits(&self) -> [usize; 2] {
+        let all = || self.lanes.iter().flat_map(|l| &l.positions);
+        let sum = |part: fn(&Distance) -> usize| all().map(|p| part(&p.distance)).sum();
+        [sum(|d| d.values), sum(|d| d.bit_equal)]
+    }
+}
+
+impl LaneFindings {
+    /// The NMSE of every position; none if one of them has none.
+    pub fn nmse(&self) -> Option<Vec<f64>> {
+        self.positions.iter().map(|p| p.distance.nmse).collect()
+    }
+
+    /// The `KL(reference ‖ ours)` of every position; none if one of them has none.
+    pub fn kl(&self) -> Option<Vec<f64>> {
+        self.positions.iter().map(|p| p.kl).collect()
+    }
+
+    /// Positions whose most likely token is another.
+    pub fn flips(&self) -> usize {
+        self.positions.iter().filter(|p| !p.top1_equal).count()
+    }
+
+    /// Whether every logit has the same bits.
+    pub fn is_bit_identical(&self) -> bool {
+        self.positions.iter().all(|p| p.distance.is_bit_identical())
+    }
+}
+
+fn compare_tokens(theirs: &[Token], ours: &[Token]) -> Tokens {
+    let shorter = theirs.len().min(ours.len());
+    let differing = theirs.iter().zip(ours).position(|(a, b)| a != b);
+    Tokens {
+        counts: [theirs.len(), ours.len()],
+        first_difference: differing.or((theirs.len() != ours.len()).then_some(shorter)),
+    }
+}
+
+fn compare_lane(
+    case: &Case,
+    lane: Lane,
+    theirs: &Observation,
+    ours: &Observation,
+) -> Result<LaneFindings, Incomparable> {
+    let mut found = LaneFindings {
+        lane,
+        positions: Vec::new(),
+        first_difference: None,
+        ulps: None,
+    };
+    let mut ulps = UlpHistogram::default();
+    let (Some(theirs), Some(ours)) = (theirs.lanes.get(&lane), ours.lanes.get(&lane)) else {
+        return Ok(found); // the coverage says that the lane is missing
+    };
+    if theirs.vocab_size != ours.vocab_size {
+        return Err(Incomparable::VocabSize {
+            theirs: theirs.vocab_size,
+            ours: ours.vocab_size,
+        });
+    }
+    for &position in &case.positions {
+        let (Some(a), Some(b)) = (theirs.at(position), ours.at(position)) else {
+            continue;
+        };
+        let row = compare_rows(position, a, b);
+        if found.first_difference.is_none() && row.distance.bit_equal < row.distance.values {
+            found.first_difference = first_difference(format!("position {position}"), a, b);
+        }
+        ulps.add(a, b);
+        found.positions.push(row);
+    }
+    found.ulps = found.first_difference.is_some().then_some(ulps);
+    Ok(found)
+}
+
+fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFindings {
+    let top = [theirs, ours].map(metrics::top1);
+    let gap = match top {
+        [Some(a), Some(b)] if a != b => Some(f64::from(theirs[a]) - f64::from(theirs[b])),
+        _ => None,
+    };
+    PositionFindings {
+        position,
+        distance: Distance::between(theirs, ours),
+        kl: metrics::divergence(theirs, ours),
+        top1_equal: top[0].is_some() && top[0] == top[1],
+        flip_gap: gap.filter(|gap| gap.is_finite()),
+        top5_overlap: metrics::top5_overlap(theirs, ours),
+    }
+}
+
+fn compare_greedy(case: &Case, theirs: &Greedy, ours: &Greedy) -> GreedyFindings {
+    let steps = theirs.tokens.len().min(ours.tokens.len());
+    let steps = steps.min(case.greedy_steps);
+    let parting = (0..steps).find(|&i| theirs.tokens[i] != ours.tokens[i]);
+    let whole = steps == theirs.tokens.len() && steps == ours.tokens.len();
+    GreedyFindings {
+        steps,
+        text_equal: parting.is_none() && (!whole || theirs.text == ours.text),
+        first_divergence: parting.map(|step| {
+            let tokens = [theirs.tokens[step], ours.tokens[step]];
+            let logit = |row: &Vec<f32>, token: Token| row.get(token as usize).copied();
+            GreedyDivergence {
+                step,
+                tokens,
+                gap: ours.logits.get(step).and_then(|row| {
+                    let gap = f64::from(logit(row, tokens[1])?) - f64::from(logit(row, tokens[0])?);
+                    gap.is_finite().then_some(gap)
+                }),
+            }
+        }),
+    }
+}
+
+fn compare_nodes(theirs: &[TracedNode], ours: &[TracedNode]) -> NodeFindings {
+    let by_key: std::collections::BTreeMap<&str, &TracedNode> =
+        ours.iter().map(|n| (n.key.as_str(), n)).collect();
+    let mut found = NodeFindings::default();
+    for node in theirs {
+        let same_shape =
+            |n: &&&TracedNode| n.is_shaped(&node.shape) && n.values.len() == node.values.len();
+        let Some(other) = by_key.get(node.key.as_str()).filter(same_shape) else {
+            found.missing.push(node.key.clone());
+            continue;
+        };
+        let distance = Distance::between(&node.values, &other.values);
+        if found.first_difference.is_none() && distance.bit_equal < distance.values {
+            found.first_difference =
+                first_difference(node.key.clone(), &node.values, &other.values);
+        }
+        found.compared.push(NodeDistance {
+            key: node.key.clone(),
+            distance,
+        });
+    }
+    found
+}
+
+fn first_difference(place: String, theirs: &[f32], ours: &[f32]) -> Option<ValueDifference> {
+    let mut bits = theirs
+        .iter()
+        .zip(ours)
+        .map(|(a, b)| [a, b].map(|v| v.to_bits()));
+    let index = bits.clone().position(|[a, b]| a != b)?;
+    Some(ValueDifference {
+        place,
+        index,
+        bits: bits.nth(index)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_continuations_part_the_width_of_the_tie_is_told() {
+        let case = crate::case::parse(
+            br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
+            "ubatch": 9, "recordings": ["r"], "tokens": 1, "positions": [0], "nodes": 0,
+            "greedy_steps": 3}]}"#,
+        );
+        let case = case.expect("sound").remove(0);
+        let said = |tokens: [Token; 3], logits: &[[f32; 2]]| Greedy {
+            tokens: tokens.into(),
+            text: String::new(),
+            logits: logits.iter().map(|row| row.to_vec()).collect(),
+        };
+        let ours = said([1, 0, 1], &[[0.0, 1.0], [0.5, 0.25], [0.0, 1.0]]);
+        let found = compare_greedy(&case, &said([1, 1, 1], &[]), &ours);
+        let parting = found.first_divergence.expect("the second step");
+        assert_eq!((parting.step, parting.tokens), (1, [1, 0]));
+        assert_eq!(parting.gap, Some(0.25));
+        assert_eq!(found.steps, 3);
+        // A token beyond our vocabulary has no logit, and so no gap.
+        let found = compare_greedy(&case, &said([9, 1, 1], &[]), &ours);
+        assert_eq!(found.first_divergence.expect("the first step").gap, None);
+    }
+}

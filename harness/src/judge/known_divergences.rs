@@ -1,0 +1,124 @@
+//! Divergences that are known: each has a reason, a bound, and must still be there.
+//!
+//! An entry that excuses nothing in a run that looked at what it is about is stale, and a stale
+//! entry fails the run: nobody keeps an excuse longer than it is needed.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+use crate::judge::compare::Findings;
+
+/// The name of the list in the fixtures folder.
+pub const FILE: &str = "known_divergences.toml";
+
+/// The whole list.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// Every known divergence.
+    #[serde(default, rename = "divergence")]
+    pub entries: Vec<Entry>,
+}
+
+/// One known divergence.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Name of the case.
+    pub case: String,
+    /// Name of the reference.
+    pub reference: String,
+    /// Why it is not a fault of the engine, for whoever reads the receipt.
+    pub reason: String,
+    /// How far it may go.
+    pub bound: Bound,
+}
+
+/// How far a known divergence may go. What is not named may not diverge at all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// Largest NMSE at any position and of any node.
+    pub nmse: f64,
+    /// The step from which on the continuation may be another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greedy_from: Option<usize>,
+}
+
+/// A bound that was parsed is a number, so it equals itself.
+impl Eq for Bound {}
+
+impl Ledger {
+    /// Reads and checks the list.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = |why: String| Failure::input(format!("{FILE}: {why}"));
+        let ledger: Ledger = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let mut seen = BTreeSet::new();
+        for entry in &ledger.entries {
+            let (case, reference) = (&entry.case, &entry.reference);
+            if !seen.insert((case, reference)) {
+                return Err(wrong(format!("{case} with {reference} is listed twice")));
+            }
+            if entry.reason.trim().is_empty() {
+                return Err(wrong(format!("{case} with {reference} has no reason")));
+            }
+            if !(entry.bound.nmse >= 0.0 && entry.bound.nmse.is_finite()) {
+                return Err(wrong(format!("{case} with {reference} has no bound")));
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// The entry about a case and a reference.
+    pub fn about(&self, case: &str, reference: &str) -> Option<&Entry> {
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.case == case && entry.reference == reference)
+    }
+}
+
+impl Bound {
+    /// Whether the findings stay within it. Other token ids, a value that is no number, and
+    /// another text of the same ids never do.
+    pub fn holds(&self, findings: &Findings) -> bool {
+        let rows = findings.lanes.iter().flat_map(|lane| &lane.positions);
+        let distances = rows.map(|row| &row.distance);
+        let nodes = findings.nodes.compared.iter().map(|node| &node.distance);
+        let near = |nmse: Option<f64>| nmse.is_some_and(|nmse| nmse <= self.nmse);
+        let close = distances
+            .chain(nodes)
+            .all(|d| d.not_finite == [0, 0] && near(d.nmse));
+        let greedy = match &findings.greedy.first_divergence {
+            None => findings.greedy.text_equal,
+            Some(parting) => self.greedy_from.is_some_and(|from| parting.step >= from),
+        };
+        findings.tokens.first_difference.is_none() && close && greedy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: &str = "[[divergence]]\ncase = \"a\"\nreference = \"ik\"\n\
+        reason = \"rounds half away from zero\"\nbound = { nmse = 1e-4 }\n";
+
+    #[test]
+    fn an_entry_without_reason_or_bound_or_twice_is_refused() {
+        let ledger = Ledger::parse(SOUND).expect("as it is");
+        assert!(ledger.about("a", "ik").is_some() && ledger.about("b", "ik").is_none());
+        assert_eq!(
+            Ledger::parse("").expect("nothing is known"),
+            Ledger::default()
+        );
+        let refusal = |text: &str| Ledger::parse(text).expect_err(text).message;
+        assert!(refusal(&SOUND.repeat(2)).contains("twice"));
+        assert!(refusal(&SOUND.replace("rounds half away from zero", " ")).contains("reason"));
+        assert!(refusal(&SOUND.replace("1e-4", "nan")).contains("no bound"));
+        assert!(refusal(&SOUND.replace("1e-4", "-1.0")).contains("no bound"));
+        assert!(refusal(&SOUND.replace("{ nmse = 1e-4 }", "{}")).contains("nmse"));
+        assert!(refusal(&SOUND.replace("reason", "season")).contains("season"));
+    }
+}

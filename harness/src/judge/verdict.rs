@@ -1,0 +1,294 @@
+//! What the findings mean: a closed set of answers, with the first divergence named.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use engine::Token;
+use serde::{Deserialize, Serialize};
+
+use crate::case::coverage::Coverage;
+use crate::case::observation::Lane;
+use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings};
+use crate::judge::known_divergences::Bound;
+use crate::judge::tolerance::{Apart, Gates, Tolerance, book};
+use crate::numbers::metrics::Distance;
+use crate::numbers::statistics::{Spread, Tail};
+
+/// The answer to one comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Verdict {
+    /// Everything declared was compared and is within the tolerance.
+    Agree,
+    /// Everything declared was compared; no tier bounds the distance, so nothing was judged but
+    /// the token ids and that every value is a number.
+    NotJudged,
+    /// Something is outside the tolerance; this is the first such thing in the order of the pass.
+    Diverge {
+        /// What.
+        first: Divergence,
+    },
+    /// Something is outside the tolerance, known, and within the bound of its entry.
+    Known {
+        /// What.
+        first: Divergence,
+        /// Why it is not the engine's fault.
+        reason: String,
+        /// How far it may go.
+        bound: Bound,
+    },
+    /// Nothing diverges, but less was compared than was declared.
+    Incomplete {
+        /// What is missing, as `name compared/declared`.
+        missing: String,
+    },
+    /// The two cannot be compared at all.
+    Incomparable {
+        /// Why.
+        why: Incomparable,
+    },
+    /// The reference does not take part in this case.
+    Declined {
+        /// Its reason.
+        message: String,
+    },
+    /// The reference does not agree with itself, so it certifies nothing.
+    Unsteady {
+        /// Which way of running it differs, and where.
+        why: String,
+    },
+    /// The reference, or its repetition, took longer than it may: nobody knows what it would say.
+    TimedOut {
+        /// Who, and at what.
+        message: String,
+    },
+    /// The reference ended before it answered.
+    ReferenceDied {
+        /// Its last words.
+        message: String,
+    },
+}
+
+/// The first thing outside the tolerance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Divergence {
+    /// The prompt has other ids.
+    Tokens {
+        /// Index of the first other one.
+        index: usize,
+    },
+    /// A traced node.
+    Node {
+        /// Its key.
+        key: String,
+        /// The rule it breaks.
+        rule: String,
+    },
+    /// The logits of a position.
+    Logits {
+        /// The lane.
+        lane: Lane,
+        /// The position.
+        position: usize,
+        /// The rule they break.
+        rule: String,
+    },
+    /// A lane as a whole.
+    Lane {
+        /// The lane.
+        lane: Lane,
+        /// The rule it breaks.
+        rule: String,
+    },
+    /// The greedy continuation.
+    Greedy {
+        /// The first other step.
+        step: usize,
+        /// The reference's token, and ours.
+        tokens: [Token; 2],
+    },
+    /// The same greedy ids, but another text.
+    GreedyText,
+}
+
+/// Judges findings by what sets the two sides apart.
+pub fn judge(findings: &Findings, coverage: &Coverage, apart: Apart) -> Verdict {
+    if let Some(first) = first_divergence(findings, apart) {
+        return Verdict::Diverge { first };
+    }
+    if !coverage.is_complete() {
+        let missing = coverage.shortfall();
+        return Verdict::Incomplete { missing };
+    }
+    match apart.tier() {
+        Tolerance::OtherWeights => Verdict::NotJudged,
+        _ => Verdict::Agree,
+    }
+}
+
+impl Verdict {
+    /// One word for tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Agree => "agree",
+            Verdict::NotJudged => "not judged",
+            Verdict::Diverge { .. } => "DIVERGE",
+            Verdict::Known { .. } => "known",
+            Verdict::Incomplete { .. } => "INCOMPLETE",
+            Verdict::Incomparable { .. } => "INCOMPARABLE",
+            Verdict::Declined { .. } => "declined",
+            Verdict::Unsteady { .. } => "UNSTEADY",
+            Verdict::TimedOut { .. } => "TIMED OUT",
+            Verdict::ReferenceDied { .. } => "REFERENCE DIED",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self {
+            Verdict::Agree | Verdict::NotJudged => Ok(()),
+            Verdict::Diverge { first } => write!(f, ": {first}"),
+            Verdict::Known { first, reason, .. } => write!(f, ": {first}: {reason}"),
+            Verdict::Incomplete { missing } => write!(f, ": {missing}"),
+            Verdict::Incomparable { why } => write!(f, ": {why}"),
+            Verdict::Unsteady { why } => write!(f, ": {why}"),
+            Verdict::Declined { message }
+            | Verdict::TimedOut { message }
+            | Verdict::ReferenceDied { message } => write!(f, ": {message}"),
+        }
+    }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Divergence::Tokens { index } => write!(f, "token ids differ from index {index} on"),
+            Divergence::Node { key, rule } => write!(f, "node {key}: {rule}"),
+            Divergence::Logits {
+                lane,
+                position,
+                rule,
+            } => write!(f, "{} position {position}: {rule}", lane.name()),
+            Divergence::Lane { lane, rule } => write!(f, "{}: {rule}", lane.name()),
+            Divergence::Greedy {
+                step,
+                tokens: [theirs, ours],
+            } => write!(f, "greedy step {step}: token {ours} instead of {theirs}"),
+            Divergence::GreedyText => f.write_str("equal greedy ids, different text"),
+        }
+    }
+}
+
+/// The first breach, in the order of the pass: ids, nodes, prefill, decode, continuation.
+fn first_divergence(findings: &Findings, apart: Apart) -> Option<Divergence> {
+    if let Some(index) = findings.tokens.first_difference {
+        return Some(Divergence::Tokens { index });
+    }
+    let node = findings.nodes.compared.iter().find_map(|node| {
+        let rule = broken_by_node(&node.distance, apart)?;
+        let key = node.key.clone();
+        Some(Divergence::Node { key, rule })
+    });
+    let lane = || findings.lanes.iter().find_map(|l| broken_by_lane(l, apart));
+    node.or_else(lane)
+        .or_else(|| broken_by_greedy(findings, apart))
+}
+
+/// Between two arithmetics the nodes of a free run say nothing alone: each has inherited what those
+/// before it made of their inputs. `trace` judges them one operation at a time.
+fn broken_by_node(distance: &Distance, apart: Apart) -> Option<String> {
+    let bits = apart.tier() == Tolerance::Exact && !distance.is_bit_identical();
+    not_finite(distance).or_else(|| bits.then(|| "bits differ".into()))
+}
+
+fn broken_by_lane(lane: &LaneFindings, apart: Apart) -> Option<Divergence> {
+    let gates = book().gates(apart, lane.lane);
+    let position = lane.positions.iter().find_map(|p| {
+        let exact = apart.tier() == Tolerance::Exact && !p.distance.is_bit_identical();
+        let rule = not_finite(&p.distance)
+            .or_else(|| exact.then(|| "bits differ".into()))
+            .or_else(|| broken_by_flip(p, gates.as_ref()?))?;
+        Some(Divergence::Logits {
+            lane: lane.lane,
+            position: p.position,
+            rule,
+        })
+    });
+    position.or_else(|| {
+        let rule = broken_by_tail(lane, gates.as_ref()?)?;
+        Some(Divergence::Lane {
+            lane: lane.lane,
+            rule,
+        })
+    })
+}
+
+/// Another most likely token is legal in a tie only.
+fn broken_by_flip(position: &PositionFindings, gates: &Gates) -> Option<String> {
+    // Written so that "no number" breaks the rule.
+    let tie = position.flip_gap.is_some_and(|gap| gap < gates.tie);
+    let breaks = !position.top1_equal && !tie;
+    breaks.then(|| {
+        format!(
+            "another most likely token, and no tie within {:.1e}",
+            gates.tie
+        )
+    })
+}
+
+/// What a single document can break: its worst positions.
+fn broken_by_tail(lane: &LaneFindings, gates: &Gates) -> Option<String> {
+    if lane.positions.is_empty() {
+        return None; // the coverage says that the lane is empty
+    }
+    let name = Tail::of(lane.positions.len()).name();
+    let tail = |values: Option<Vec<f64>>| values.and_then(|v| Spread::of(&v)).map(|s| s.tail);
+    above(
+        &format!("NMSE, {name},"),
+        tail(lane.nmse()),
+        gates.nmse_tail,
+    )
+    .or_else(|| above(&format!("KLD, {name},"), tail(lane.kl()), gates.kld_tail))
+}
+
+fn broken_by_greedy(findings: &Findings, apart: Apart) -> Option<Divergence> {
+    let greedy = &findings.greedy;
+    let Some(parting) = &greedy.first_divergence else {
+        let silent = greedy.steps == 0 || greedy.text_equal;
+        let judged = apart.tier() != Tolerance::OtherWeights;
+        return (judged && !silent).then_some(Divergence::GreedyText);
+    };
+    let legal = match apart.tier() {
+        Tolerance::Exact => false,
+        Tolerance::OtherWeights => true,
+        // Recordings hold no logits of the continuation, so the tie is looked for in our own row,
+        // of which the token chosen must be the most likely.
+        _ => book().gates(apart, Lane::Decode).is_some_and(|gates| {
+            parting
+                .gap
+                .is_some_and(|gap| (0.0..gates.tie).contains(&gap))
+        }),
+    };
+    (!legal).then_some(Divergence::Greedy {
+        step: parting.step,
+        tokens: parting.tokens,
+    })
+}
+
+/// The rule that `found` breaks, if it is above the limit or no number.
+pub fn above(what: &str, found: Option<f64>, limit: f64) -> Option<String> {
+    let within = found.is_some_and(|f| f <= limit);
+    (!within).then(|| format!("{what} above {limit:.1e}"))
+}
+
+fn not_finite(distance: &Distance) -> Option<String> {
+    match distance.not_finite {
+        [0, 0] => None,
+        [theirs, ours] => Some(format!(
+            "{theirs} values of the reference and {ours} of ours are not finite"
+        )),
+    }
+}

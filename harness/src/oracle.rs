@@ -1,0 +1,15 @@
+//! The ways in which an engine can be caught, one folder each, named as on the command line.
+//!
+//! No oracle imports another, except `power`, which measures what the others notice.
+#![forbid(unsafe_code)]
+
+pub mod attribute;
+pub mod calibrate;
+pub mod crossval;
+pub mod kernels;
+pub mod metamorphic;
+pub mod power;
+pub mod shapes;
+pub mod tokenizer;
+pub mod trace;
+pub mod weights;

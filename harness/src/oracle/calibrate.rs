@@ -1,0 +1,178 @@
+//! How far apart lanes without a fault are: the floors that the gates of the ladder stand on.
+//!
+//! Witnesses of one arithmetic must have the same bits, document by document. So it makes no
+//! difference to a floor who computed: a build of the reference, or the engine in its arithmetic.
+#![forbid(unsafe_code)]
+
+pub mod documents;
+pub mod floors;
+pub mod written;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::case::Case;
+use crate::case::observation::{Identity, Lane, Observation};
+use crate::exit::{Exit, Failure};
+use crate::file::provenance::Input;
+use crate::judge::compare::{LaneFindings, compare};
+use crate::judge::tolerance::Apart;
+use crate::runner::{Runner, Task, guarded};
+
+/// The arithmetic that all others are measured against.
+pub const BASE: &str = "ggml-avx512";
+
+/// What was measured.
+pub struct Calibration {
+    /// Who computed.
+    pub witnesses: Vec<Identity>,
+    /// How far apart those of different arithmetics, or paths, are.
+    pub lanes: BTreeMap<Pair, Vec<LaneFindings>>,
+    /// Those of one arithmetic beside the first of it: the documents in which all bits are equal.
+    pub equal: Vec<Equal>,
+}
+
+/// Two lanes: what sets them apart, their profiles, and the way both took.
+pub type Pair = (Apart, [String; 2], Lane);
+
+/// A witness beside the first of its arithmetic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Equal {
+    /// The two names.
+    pub between: [String; 2],
+    /// Documents of which every logit has the same bits on both ways, and documents there are.
+    pub documents: [usize; 2],
+}
+
+impl Equal {
+    /// Whether all of them are equal.
+    pub fn holds(&self) -> bool {
+        self.documents[0] == self.documents[1]
+    }
+}
+
+/// Shows every document to every witness. The first of [`BASE`] stands for it.
+pub fn measure(
+    cases: &[Case],
+    model: &Input,
+    witnesses: &mut [Box<dyn Runner>],
+    mut done: impl FnMut(),
+) -> Result<Calibration, Failure> {
+    let mut calibration = Calibration {
+        witnesses: Vec::new(),
+        lanes: BTreeMap::new(),
+        equal: Vec::new(),
+    };
+    for case in cases {
+        let mut seen = Vec::new();
+        for witness in &mut *witnesses {
+            let task = Task { case, model };
+            let answer = guarded(|| witness.observe(task));
+            let name = witness.identity().name;
+            let unanswered = |why| unanswered(&name, &case.name, &why);
+            seen.push(answer.map_err(unanswered)?);
+            done();
+        }
+        calibration.add(case, &seen)?;
+    }
+    calibration.witnesses = witnesses.iter().map(|w| w.identity()).collect();
+    Ok(calibration)
+}
+
+impl Calibration {
+    /// One document as everybody saw it.
+    fn add(&mut self, case: &Case, seen: &[Observation]) -> Result<(), Failure> {
+        let first = |profile: &str| seen.iter().position(|s| s.identity.profile == profile);
+        let base = first(BASE).ok_or_else(|| Failure::input(format!("nobody is {BASE}")))?;
+        self.keep(case, Apart::Path, &way(&seen[base], Lane::Prefill), &{
+            let mut decode = way(&seen[base], Lane::Decode);
+            decode.identity.name.push_str(", decode");
+            decode
+        })?;
+        for (i, theirs) in seen.iter().enumerate() {
+            let profile = &theirs.identity.profile;
+            match first(profile) {
+                Some(first) if first != i => self.equal(&seen[first], theirs),
+                _ if i == base => {}
+                _ => {
+                    let apart = Apart::profiles(profile, BASE);
+                    self.keep(case, apart, theirs, &seen[base])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(
+        &mut self,
+        case: &Case,
+        apart: Apart,
+        theirs: &Observation,
+        ours: &Observation,
+    ) -> Result<(), Failure> {
+        let found = compare(case, theirs, ours).map_err(Failure::input)?;
+        if let Some(index) = found.tokens.first_difference {
+            let (a, b) = (&theirs.identity.name, &ours.identity.name);
+            return Err(Failure {
+                exit: Exit::Diverges,
+                message: format!(
+                    "{a} and {b} read {} otherwise from token {index} on",
+                    case.name
+                ),
+            });
+        }
+        let profiles = [theirs, ours].map(|s| s.identity.profile.clone());
+        for lane in found.lanes.into_iter().filter(|l| !l.positions.is_empty()) {
+            let pair = (apart, profiles.clone(), lane.lane);
+            self.lanes.entry(pair).or_default().push(lane);
+        }
+        Ok(())
+    }
+
+    fn equal(&mut self, first: &Observation, other: &Observation) {
+        let between = [first, other].map(|s| s.identity.name.clone());
+        let bits = |seen: &Observation| -> Vec<u32> {
+            let lanes = seen.lanes.values();
+            lanes
+                .flat_map(|l| l.values.iter().map(|v| v.to_bits()))
+                .collect()
+        };
+        let same = first.tokens == other.tokens && bits(first) == bits(other);
+        let known = self.equal.iter().position(|e| e.between == between);
+        let place = known.unwrap_or_else(|| {
+            let documents = [0, 0];
+            self.equal.push(Equal { between, documents });
+            self.equal.len() - 1
+        });
+        let [equal, all] = &mut self.equal[place].documents;
+        *equal += usize::from(same);
+        *all += 1;
+    }
+}
+
+/// The same observation with one way only, in the place of the prefill.
+fn way(seen: &Observation, lane: Lane) -> Observation {
+    let logits = seen.lanes.get(&lane).cloned();
+    Observation {
+        lanes: logits
+            .map(|logits| (Lane::Prefill, logits))
+            .into_iter()
+            .collect(),
+        ..seen.clone()
+    }
+}
+
+/// What was asked for and did not answer leaves no floor, so it ends the calibration.
+fn unanswered(witness: &str, document: &str, why: &crate::runner::RunError) -> Failure {
+    use crate::runner::RunError;
+    let exit = match why {
+        RunError::Lost(_) | RunError::Died(_) => Exit::ReferenceDied,
+        RunError::NotFinite(_) => Exit::Diverges,
+        _ => Exit::Incomplete,
+    };
+    Failure {
+        exit,
+        message: format!("{document}: {witness}: {why}"),
+    }
+}

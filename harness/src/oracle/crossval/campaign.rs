@@ -1,0 +1,228 @@
+//! Many cases in a row: what one death costs is one case, and what is finished is kept.
+#![forbid(unsafe_code)]
+
+pub mod resume;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use self::resume::Plan;
+use crate::case::Case;
+use crate::exit::Failure;
+use crate::file::provenance::{Input, Machine};
+use crate::judge::known_divergences::Entry;
+use crate::judge::verdict::Verdict;
+use crate::oracle::crossval::examine::asking::expected;
+use crate::oracle::crossval::examine::examine;
+use crate::receipt::{
+    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, Status,
+};
+#[cfg(unix)]
+use crate::reference::Reference;
+#[cfg(unix)]
+use crate::runner::reference::Observing;
+use crate::runner::suite::Suite;
+use crate::runner::{Runner, Subject, Task};
+
+/// A reference that computes now, and where it comes from.
+pub struct Live {
+    /// Who computes.
+    pub runner: Box<dyn Runner>,
+    /// What the receipt says about it, once it has answered.
+    pub facts: LiveReference,
+}
+
+#[cfg(unix)]
+impl Live {
+    /// Every way in which a reference is asked: the second one on weights that it wrote anew
+    /// itself, if it can.
+    pub fn lanes(reference: Reference) -> Vec<Live> {
+        let facts = reference.facts().clone();
+        let rewriting = Observing::requantized(reference.clone());
+        let lane = |runner: Observing| Live {
+            facts: LiveReference {
+                name: runner.identity().name,
+                ..facts.clone()
+            },
+            runner: Box::new(runner),
+        };
+        let all = [Some(Observing::new(reference)), rewriting];
+        all.into_iter().flatten().map(lane).collect()
+    }
+}
+
+/// A run over some cases.
+pub struct Campaign {
+    suite: Suite,
+    live: Vec<Live>,
+    finished: Option<Receipt>,
+    subjects: Vec<Box<dyn Subject>>,
+    threads: usize,
+    started: (Instant, SystemTime),
+    machine: Machine,
+    models: BTreeMap<PathBuf, Input>,
+    asked: usize,
+    left_out: Vec<LeftOut>,
+    cases: Vec<CaseReceipt>,
+    failures: Vec<Failed>,
+}
+
+impl Campaign {
+    /// A run that has not begun. The first subject is examined, the others must repeat it.
+    pub fn new(suite: Suite, subjects: Vec<Box<dyn Subject>>, threads: usize) -> Self {
+        Campaign {
+            suite,
+            live: Vec::new(),
+            finished: None,
+            subjects,
+            threads,
+            started: (Instant::now(), SystemTime::now()),
+            machine: Machine::here(),
+            models: BTreeMap::new(),
+            asked: 0,
+            left_out: Vec::new(),
+            cases: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Asks these references, too, in every case.
+    pub fn with_references(self, live: Vec<Live>) -> Self {
+        Campaign { live, ..self }
+    }
+
+    /// Takes over the cases that an earlier run of the same kind has finished.
+    pub fn resuming(self, earlier: Receipt) -> Self {
+        let finished = Some(earlier);
+        Campaign { finished, ..self }
+    }
+
+    /// The fixtures it runs on.
+    pub fn suite(&self) -> &Suite {
+        &self.suite
+    }
+
+    /// Runs the cases, each on the model beside it. After each one the receipt so far goes to
+    /// `keep`, so that whoever ends the run early loses one case at most.
+    pub fn run(
+        mut self,
+        cases: &[(Case, PathBuf)],
+        mut keep: impl FnMut(&Receipt) -> Result<(), Failure>,
+    ) -> Result<Receipt, Failure> {
+        let live: Vec<_> = self.live.iter().map(|l| l.facts.name.clone()).collect();
+        let live: Vec<&str> = live.iter().map(String::as_str).collect();
+        let (asked, left_out): (Vec<_>, Vec<_>) = cases
+            .iter()
+            .partition(|(case, _)| case.is_answerable(&live));
+        self.asked = asked.len();
+        self.left_out = left_out
+            .into_iter()
+            .map(|(case, _)| LeftOut::new(case))
+            .collect();
+        let mut receipt = self.receipt();
+        for (case, model) in asked {
+            match self.examine(case, model) {
+                Ok(examined) => self.cases.push(examined),
+                Err(failed) => self.failures.push(*failed),
+            }
+            receipt = self.receipt();
+            keep(&receipt)?;
+        }
+        Ok(receipt)
+    }
+
+    fn examine(&mut self, case: &Case, model: &Path) -> Result<CaseReceipt, Box<Failed>> {
+        if !self.models.contains_key(model) {
+            let (input, _) = Input::read(model).map_err(|e| {
+                let live = self.live.iter().map(|l| expected(&*l.runner, case));
+                let recorded = case.recordings.iter().map(|_| case.declared());
+                let expected: Vec<_> = recorded.chain(live).collect();
+                Box::new(Failed::new(case, Status::Refused, e, &expected))
+            })?;
+            self.models.insert(model.to_owned(), input);
+        }
+        let model = &self.models[model];
+        let place = |name: &str| case.recordings.iter().position(|r| r == name);
+        let recordings = self.suite.recordings.iter_mut();
+        let mut asked: Vec<(usize, &mut dyn Runner)> = recordings
+            .filter_map(|(name, r)| Some((place(name)?, r as &mut dyn Runner)))
+            .collect();
+        asked.sort_by_key(|(place, _)| *place);
+        let mut references: Vec<&mut dyn Runner> = asked.into_iter().map(|(_, r)| r).collect();
+        for live in &mut self.live {
+            references.push(live.runner.as_mut());
+        }
+        let mut subjects: Vec<&mut dyn Subject> = Vec::new();
+        for subject in &mut self.subjects {
+            subjects.push(subject.as_mut());
+        }
+        if let Some(earlier) = &self.finished {
+            let plan = Plan {
+                case,
+                model,
+                subjects: &subjects.iter().map(|s| s.identity()).collect::<Vec<_>>(),
+                references: &references.iter().map(|r| r.identity()).collect::<Vec<_>>(),
+            };
+            if let Some(done) = resume::finished(earlier, &plan) {
+                return Ok(done.clone());
+            }
+        }
+        let known = &self.suite.ledger;
+        examine(Task { case, model }, &mut subjects, &mut references, known)
+    }
+
+    /// The live references that answered in some case so far.
+    fn answered(&self) -> Vec<LiveReference> {
+        let comparisons = || self.cases.iter().flat_map(|c| &c.claims.comparisons);
+        let answers = |live: &&Live| {
+            let identity = live.runner.identity();
+            comparisons().any(|c| c.reference == identity && c.is_answered())
+        };
+        let answered = self.live.iter().filter(answers);
+        answered.map(|live| live.facts.clone()).collect()
+    }
+
+    /// The entries of the ledger whose case was compared with their reference, and agreed.
+    fn stale_entries(&self) -> Vec<String> {
+        let all = || {
+            let cases = self.cases.iter().map(|c| &c.claims);
+            cases.flat_map(|claims| claims.comparisons.iter().map(move |c| (&claims.case, c)))
+        };
+        let stale = |entry: &&Entry| {
+            all().any(|(case, c)| {
+                let settled = matches!(c.verdict, Verdict::Agree | Verdict::NotJudged);
+                *case == entry.case && c.reference.name == entry.reference && settled
+            })
+        };
+        let entries = self.suite.ledger.entries.iter().filter(stale);
+        entries
+            .map(|entry| format!("{} with {}", entry.case, entry.reference))
+            .collect()
+    }
+
+    fn receipt(&self) -> Receipt {
+        let inputs = || self.suite.inputs().chain(self.models.values());
+        let shown = |input: &Input| input.path.display().to_string();
+        let (began, date) = self.started;
+        let changed = inputs().filter(|i| i.still_holds().is_err());
+        let circumstances = Circumstances {
+            started_unix: date.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            seconds: began.elapsed().as_secs_f64(),
+            threads: self.threads,
+            machine: self.machine.clone(),
+            references: self.answered(),
+            stale_entries: self.stale_entries(),
+            left_out: self.left_out.clone(),
+            changed_inputs: changed.map(shown).collect(),
+            inputs: inputs()
+                .map(|input| InputFile {
+                    path: shown(input),
+                    sha256: input.sha256.clone(),
+                })
+                .collect(),
+        };
+        let (cases, failures) = (self.cases.clone(), self.failures.clone());
+        Receipt::assemble(self.asked, cases, failures, circumstances)
+    }
+}

@@ -1,0 +1,268 @@
+//! Differences that are no fault of ours, each with a name and a condition on the very input that
+//! shows it. They are counted and printed, never dropped.
+//!
+//! **int16-wrap**: on x86 the reference's two-bit dot product adds up in 16 bits and wraps. Sixteen
+//! lanes gather two products of each quarter of a block and are widened only after 32 blocks, when
+//! up to 256 products have met: with activations of 127 and codes of 2 that is 65024. The engine
+//! widens after eight blocks and is exact. Excused only if a lane's exact sum does leave 16 bits,
+//! ours is the exact sum, and theirs is bit for bit what wrapping makes of it.
+//!
+//! **nan-bits**: a NaN that comes out of arithmetic. IEEE 754 leaves its sign and payload to the
+//! order of operands, which two builds of one source choose differently. Excused only in a dot
+//! product, and only if both are NaN.
+//!
+//! **undefined-conversion**: a float that fits no int8, converted to one. C leaves that undefined,
+//! and two builds of one source give 0 and −128. Excused only in the Q8_0 encoder, only for a
+//! value whose scaled and rounded form is outside of int8, and only if ours is the nearest int8.
+#![forbid(unsafe_code)]
+
+use engine::encoding::q8_0;
+
+use crate::file::document::Format;
+use crate::reference::isolation::Call;
+use crate::runner::kernels::question::{Answer, Place, Question};
+
+const BLOCK: usize = 128;
+const BLOCK_BYTES: usize = 32;
+const LANES: usize = 16;
+/// Blocks between two widenings.
+const BLOCKS_TOGETHER: usize = 32;
+
+/// Why a difference is excused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excuse {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds for this input.
+    pub because: String,
+}
+
+/// The excuse for a difference at that place, if there is one.
+pub fn excuse(question: &Question, theirs: &Answer, ours: &Answer, place: Place) -> Option<Excuse> {
+    match (question.call, place) {
+        (Call::Dot { .. }, Place::Value(row)) => {
+            wrapped(question, theirs, ours, row).or_else(|| nan_bits(theirs, ours, row))
+        }
+        (Call::Encode { kind, .. }, Place::Byte(at)) if kind == Format::Q8_0.type_id() as i32 => {
+            undefined_conversion(&question.values, ours.bytes[at], at)
+        }
+        _ => None,
+    }
+}
+
+fn wrapped(question: &Question, theirs: &Answer, ours: &Answer, row: usize) -> Option<Excuse> {
+    let Call::Dot {
+        kind,
+        columns,
+        weights,
+        ..
+    } = question.call
+    else {
+        return None;
+    };
+    if kind != Format::I2sP128.type_id() as i32 {
+        return None;
+    }
+    let (weights, activations) = question.bytes.split_at(weights);
+    let weights = weights.chunks_exact(columns / 4).nth(row)?;
+    let Wrap {
+        lanes,
+        exact,
+        wrapped,
+    } = wrap(weights, activations)?;
+    let is = |answer: &Answer, sum: i32| answer.values[row].to_bits() == (sum as f32).to_bits();
+    (is(ours, exact) && is(theirs, wrapped)).then(|| Excuse {
+        name: "int16-wrap",
+        because: format!(
+            "its sum wraps in {lanes} lanes of 16 bits: n={columns}, exact {exact}, reference \
+             {wrapped}, ours {exact}"
+        ),
+    })
+}
+
+fn nan_bits(theirs: &Answer, ours: &Answer, row: usize) -> Option<Excuse> {
+    let [theirs, ours] = [theirs, ours].map(|answer| answer.values[row]);
+    (theirs.is_nan() && ours.is_nan()).then(|| Excuse {
+        name: "nan-bits",
+        because: format!(
+            "both are NaN: reference {:#010x}, ours {:#010x}",
+            theirs.to_bits(),
+            ours.to_bits()
+        ),
+    })
+}
+
+fn undefined_conversion(values: &[f32], ours: u8, at: usize) -> Option<Excuse> {
+    let (block, within) = (at / q8_0::BLOCK_BYTES, at % q8_0::BLOCK_BYTES);
+    let block = values.chunks_exact(q8_0::BLOCK).nth(block)?;
+    let value = block[within.checked_sub(2)?];
+    let larger = |max: f32, x: &f32| if max > x.abs() { max } else { x.abs() };
+    let scale = block.iter().fold(0.0, larger) / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let scaled = (value * inverse).round();
+    let fits = (-128.0..=127.0).contains(&scaled);
+    let nearest = ours == (scaled as i8).cast_unsigned();
+    (!fits && nearest).then(|| Excuse {
+        name: "undefined-conversion",
+        because: format!("{value:e} scaled is {scaled:e}, which is no int8"),
+    })
+}
+
+/// What 16-bit lanes make of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wrap {
+    /// Sums that leave 16 bits.
+    lanes: usize,
+    /// The sum as it is.
+    exact: i32,
+    /// The sum of what the lanes hold.
+    wrapped: i32,
+}
+
+/// The row in 16-bit lanes; nothing if they hold every sum.
+fn wrap(weights: &[u8], activations: &[u8]) -> Option<Wrap> {
+    let mut wrap = Wrap {
+        lanes: 0,
+        exact: 0,
+        wrapped: 0,
+    };
+    let together = weights
+        .chunks(BLOCKS_TOGETHER * BLOCK_BYTES)
+        .zip(activations.chunks(BLOCKS_TOGETHER * BLOCK));
+    for (weights, activations) in together {
+        let mut lanes = [0_i32; LANES];
+        for (index, &value) in activations.iter().enumerate() {
+            let (block, quarter, within) = (index / BLOCK, index % BLOCK / 32, index % 32);
+            let code = weights[block * BLOCK_BYTES + within] >> (6 - 2 * quarter) & 3;
+            lanes[within / 2] += i32::from(code) * i32::from(value.cast_signed());
+        }
+        for lane in lanes {
+            let narrow = i32::from(lane as i16);
+            wrap.lanes += usize::from(narrow != lane);
+            wrap.exact += lane;
+            wrap.wrapped += narrow;
+        }
+    }
+    (wrap.lanes > 0).then_some(wrap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWOS: u8 = 0b10_10_10_10;
+
+    fn product(weights: &[u8], activation: u8, columns: usize) -> Question {
+        let activations = vec![activation; columns];
+        Question {
+            call: Call::Dot {
+                kind: 36,
+                columns,
+                rows: weights.len() * 4 / columns,
+                weights: weights.len(),
+                activations: columns,
+            },
+            values: Vec::new(),
+            bytes: [weights, &activations].concat(),
+        }
+    }
+
+    fn sums(values: &[i32]) -> Answer {
+        Answer {
+            values: values.iter().map(|&sum| sum as f32).collect(),
+            ..Answer::default()
+        }
+    }
+
+    #[test]
+    fn the_wrap_by_hand() {
+        // 32 blocks · 4 quarters · 2 elements · 2 · 127 = 65024, which 16 bits take for −512.
+        let found = wrap(&[TWOS; 1024], &[127; 4096]).expect("every lane wraps");
+        assert_eq!((found.lanes, found.exact), (16, 16 * 65024));
+        assert_eq!(found.wrapped, 16 * -512);
+        // Half as many: 32512, which 16 bits hold.
+        assert_eq!(wrap(&[TWOS; 512], &[127; 2048]), None);
+        // The blocks after the first 32 begin at zero again.
+        let found = wrap(&[TWOS; 1536], &[127; 6144]).expect("the first 32 blocks");
+        assert_eq!((found.lanes, found.wrapped), (16, 16 * (-512 + 32512)));
+    }
+
+    #[test]
+    fn the_wrap_is_excused_where_it_happens_and_nowhere_else() {
+        let weights = [[TWOS; 1024], [0b01_01_01_01; 1024]].concat();
+        let asked = product(&weights, 127, 4096);
+        let exact = sums(&[16 * 65024, 8 * 65024]);
+        let wrapped = sums(&[16 * -512, 8 * 65024]);
+        let excused = |theirs: &Answer, ours: &Answer, row| {
+            excuse(&asked, theirs, ours, Place::Value(row)).is_some()
+        };
+        assert!(excused(&wrapped, &exact, 0));
+        // The second row does not wrap: whatever differs there has no excuse.
+        assert!(!excused(&wrapped, &sums(&[0, 7]), 1));
+        // Theirs is neither exact nor wrapped.
+        assert!(!excused(&sums(&[16 * -512 + 1, 0]), &exact, 0));
+        // Ours is not exact, even where it wraps as theirs does.
+        assert!(!excused(&exact, &wrapped, 0));
+        assert!(!excused(&wrapped, &sums(&[16 * 65024 + 2, 0]), 0));
+        // The same numbers as the answer of another kernel.
+        let mut other = asked.clone();
+        if let Call::Dot { kind, .. } = &mut other.call {
+            *kind = 35;
+        }
+        assert_eq!(excuse(&other, &wrapped, &exact, Place::Value(0)), None);
+    }
+
+    #[test]
+    fn two_nans_are_excused_in_products_and_one_is_not() {
+        let answer = |value: f32| Answer {
+            values: vec![value],
+            ..Answer::default()
+        };
+        let asked = product(&[TWOS; 32], 1, 128);
+        let (nan, other) = (answer(f32::NAN), answer(-f32::NAN));
+        let place = Place::Value(0);
+        let excused = excuse(&asked, &nan, &other, place).expect("both are NaN");
+        assert_eq!(excused.name, "nan-bits");
+        assert_eq!(excuse(&asked, &nan, &answer(1.0), place), None);
+        assert_eq!(excuse(&asked, &answer(1.0), &nan, place), None);
+        let decoding = Call::Decode {
+            kind: 1,
+            count: 1,
+            bytes: 2,
+        };
+        let decoded = Question {
+            call: decoding,
+            ..asked
+        };
+        assert_eq!(excuse(&decoded, &nan, &other, place), None);
+    }
+
+    #[test]
+    fn a_conversion_is_undefined_only_where_the_value_does_not_fit() {
+        let encoded = |value: f32, ours: u8, at: usize| {
+            let call = Call::Encode {
+                kind: 8,
+                columns: 32,
+                rows: 1,
+            };
+            let mut values = vec![0.0; 32];
+            (values[3], values[4]) = (value, value / 2.0);
+            let asked = Question {
+                call,
+                values,
+                bytes: Vec::new(),
+            };
+            let answer = |byte: u8| Answer {
+                bytes: vec![byte; 34],
+                ..Answer::default()
+            };
+            excuse(&asked, &answer(0x80), &answer(ours), Place::Byte(at)).is_some()
+        };
+        // The inverse of a subnormal scale is infinite, and its product with zero is no number.
+        assert!(encoded(1e-42, 127, 2 + 3) && encoded(1e-42, 0, 2));
+        // Ours must be the nearest int8, the scale has no excuse, and sound values have none.
+        assert!(!encoded(1e-42, 126, 2 + 3));
+        assert!(!encoded(1e-42, 0, 0) && !encoded(1e-42, 0, 1));
+        assert!(!encoded(1.0, 127, 2 + 3) && !encoded(1.0, 64, 2 + 4));
+    }
+}

@@ -1,0 +1,176 @@
+//! The same tokens on other ways: more threads, other portions, detours that are forgotten.
+#![forbid(unsafe_code)]
+
+use engine::Token;
+
+use super::plan::{NotApplicable, dice};
+use crate::case::observation::Lane;
+use crate::case::schedule::LEAST_PORTION;
+use crate::case::schedule::{Schedule, Step};
+
+/// A relation between schedules on one model file.
+#[derive(Debug, Clone)]
+pub struct Detour {
+    /// The straight way.
+    pub straight: Schedule,
+    /// Ways that must lead to the same bits.
+    pub same: Vec<Schedule>,
+    /// A way that must not.
+    pub control: Schedule,
+}
+
+/// Two and three threads; the control replaces a token, so that threads which compute nothing
+/// are seen.
+pub(super) fn threads(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+    let straight = Schedule::of(feed(tokens, lane));
+    let on = |threads| Schedule {
+        threads,
+        ..straight.clone()
+    };
+    let mut other = tokens.to_vec();
+    let replaced = other.len() / 2;
+    other[replaced] = u32::from(other[replaced] == 0);
+    Ok(Detour {
+        same: vec![on(2), on(3)],
+        control: Schedule {
+            threads: 2,
+            ..Schedule::of(feed(&other, lane))
+        },
+        straight,
+    })
+}
+
+/// Portions of eight tokens and more, made by the caller and by the ubatch; the control begins the
+/// second portion one position early.
+pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+    if lane == Lane::Decode {
+        return Err(NotApplicable("single tokens have no other portions".into()));
+    }
+    let portions = cut(tokens)?;
+    let straight = Schedule::of(feed(tokens, lane));
+    let whole = |size: &usize| matches!(tokens.len() % size, 0 | LEAST_PORTION..);
+    let ubatch = (LEAST_PORTION..).find(whole);
+    let ubatch = ubatch.expect("what leaves one portion over is among them");
+    let steps: Vec<Step> = portions.iter().map(|p| Step::Feed(p.to_vec())).collect();
+    let mut early = steps.clone();
+    early.insert(1, Step::Truncate(portions[0].len() - 1));
+    Ok(Detour {
+        same: vec![
+            Schedule::of(steps),
+            Schedule {
+                ubatch,
+                ..straight.clone()
+            },
+        ],
+        control: Schedule::of(early),
+        straight,
+    })
+}
+
+/// Tokens that are fed and forgotten half way; the control does not forget them.
+pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+    let half = tokens.len() / 2;
+    if half == 0 {
+        return Err(NotApplicable("one token has no half".into()));
+    }
+    let (first, second) = tokens.split_at(half);
+    let astray: Vec<Token> = first.iter().rev().copied().collect();
+    let way = |detour: Vec<Step>| {
+        let parts = [feed(first, lane), detour, feed(second, lane)];
+        Schedule::of(parts.concat())
+    };
+    Ok(Detour {
+        straight: way(Vec::new()),
+        same: vec![way(vec![
+            Step::Distract(astray.clone()),
+            Step::Truncate(half),
+        ])],
+        control: way(vec![Step::Distract(astray)]),
+    })
+}
+
+/// Everything forgotten and fed again; the control feeds it again without forgetting.
+pub(super) fn replay(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+    let once = Step::Distract(tokens.to_vec());
+    let after = |before: Vec<Step>| Schedule::of([before, feed(tokens, lane)].concat());
+    Ok(Detour {
+        straight: after(Vec::new()),
+        same: vec![after(vec![once.clone(), Step::Truncate(0)])],
+        control: after(vec![once]),
+    })
+}
+
+fn feed(tokens: &[Token], lane: Lane) -> Vec<Step> {
+    match lane {
+        Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
+        Lane::Decode => tokens
+            .iter()
+            .map(|&token| Step::Feed(vec![token]))
+            .collect(),
+    }
+}
+
+/// At least two portions.
+fn cut(tokens: &[Token]) -> Result<Vec<&[Token]>, NotApplicable> {
+    if tokens.len() < 2 * LEAST_PORTION {
+        let why = format!(
+            "fewer than {} tokens make no two portions",
+            2 * LEAST_PORTION
+        );
+        return Err(NotApplicable(why));
+    }
+    let (mut dice, mut rest, mut portions) = (dice(), tokens, Vec::new());
+    while rest.len() >= 2 * LEAST_PORTION {
+        let spare = rest.len() - 2 * LEAST_PORTION;
+        let size = LEAST_PORTION + dice.below(spare.min(LEAST_PORTION) + 1);
+        let (portion, after) = rest.split_at(size);
+        portions.push(portion);
+        rest = after;
+    }
+    portions.push(rest);
+    Ok(portions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_are_of_eight_tokens_at_least_and_leave_nothing_out() {
+        for len in 16..200_u32 {
+            let tokens: Vec<Token> = (0..len).collect();
+            let portions = cut(&tokens).expect("enough");
+            assert!(portions.len() >= 2, "{len}");
+            assert!(
+                portions.iter().all(|p| p.len() >= LEAST_PORTION),
+                "{len}: {portions:?}"
+            );
+            assert_eq!(portions.concat(), tokens);
+            let detour = self::portions(&tokens, Lane::Prefill).expect("enough");
+            let ubatch = detour.same[1].ubatch;
+            assert!(ubatch < tokens.len());
+            assert!(
+                matches!(tokens.len() % ubatch, 0 | LEAST_PORTION..),
+                "{len}"
+            );
+        }
+        assert!(cut(&[1; 15]).is_err());
+    }
+
+    #[test]
+    fn every_way_keeps_as_many_rows_as_the_straight_one() {
+        let tokens: Vec<Token> = (0..37).collect();
+        for way in [threads, portions, rollback, replay] {
+            for lane in Lane::ALL {
+                let Ok(detour) = way(&tokens, lane) else {
+                    continue;
+                };
+                for other in detour.same.iter().chain([&detour.control]) {
+                    assert_eq!(other.kept(), detour.straight.kept());
+                    assert_ne!(other, &detour.straight);
+                }
+                assert!(detour.control.context() <= 2 * tokens.len());
+            }
+        }
+    }
+}

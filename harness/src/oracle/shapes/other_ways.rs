@@ -1,0 +1,56 @@
+//! The engine the long way round: whatever must not change a bit, changed all at once.
+#![forbid(unsafe_code)]
+
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+
+use crate::case::observation::Identity;
+use crate::case::schedule::LEAST_PORTION;
+use crate::case::schedule::{Schedule, Step};
+use crate::runner::RunError;
+use crate::runner::logits::{EngineSource, LogitSource};
+
+/// The scalar kernel, on three threads where one was asked for and on one elsewhere, prompts in
+/// two portions.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherWays(EngineSource);
+
+impl OtherWays {
+    /// In that order of float operations.
+    pub fn new(profile: Profile) -> Self {
+        let kernel = Kernel::Scalar;
+        OtherWays(EngineSource { kernel, profile })
+    }
+}
+
+impl LogitSource for OtherWays {
+    fn identity(&self) -> Identity {
+        let identity = self.0.identity();
+        Identity {
+            name: format!("{} on three threads, in two portions", identity.name),
+            ..identity
+        }
+    }
+
+    fn logits(&mut self, file: &[u8], schedules: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError> {
+        let other: Vec<Schedule> = schedules.iter().map(other).collect();
+        self.0.logits(file, &other)
+    }
+}
+
+fn other(schedule: &Schedule) -> Schedule {
+    // Long enough for two portions, and one as it is.
+    let divisible = 2 * LEAST_PORTION..=schedule.ubatch;
+    let portions = |step: &Step| match step {
+        Step::Feed(tokens) if divisible.contains(&tokens.len()) => {
+            let (first, second) = tokens.split_at(tokens.len() / 2);
+            vec![Step::Feed(first.to_vec()), Step::Feed(second.to_vec())]
+        }
+        step => vec![step.clone()],
+    };
+    Schedule {
+        threads: if schedule.threads == 1 { 3 } else { 1 },
+        ubatch: schedule.ubatch,
+        steps: schedule.steps.iter().flat_map(portions).collect(),
+    }
+}

@@ -1,0 +1,156 @@
+//! One random model and the ways through it, all of it decided by a number.
+#![forbid(unsafe_code)]
+
+use engine::Token;
+use engine::config::Architecture;
+
+use super::Cell;
+use crate::case::schedule::{Schedule, Step};
+use crate::fixture::random::RandomShape;
+use crate::numbers::split_mix::SplitMix64;
+
+/// Which cell follows a number's: no divisor in common with the number of cells, so that as many
+/// trials as there are cells reach each, and far enough that few trials are unlike each other.
+const STRIDE: u64 = 37;
+
+/// One trial in so many runs on two threads, another on three: threads of a reference spin, and
+/// where there are fewer processors every token takes long.
+const THREADS_EVERY: u64 = 25;
+/// Tokens fed on several threads.
+const ON_THREADS: usize = 6;
+
+/// A model and the ways through it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// What it was drawn from.
+    pub number: u64,
+    /// The model.
+    pub shape: RandomShape,
+    /// The ways.
+    pub schedules: Vec<Schedule>,
+}
+
+/// Which trials.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    architectures: Vec<Architecture>,
+    first: u64,
+    count: u64,
+    /// The only trial, where it was given in words.
+    given: Option<Trial>,
+}
+
+impl Plan {
+    /// `count` trials from the number `first` on, among those architectures.
+    pub fn new(architectures: Vec<Architecture>, first: u64, count: u64) -> Self {
+        Plan {
+            architectures,
+            first,
+            count,
+            given: None,
+        }
+    }
+
+    /// This trial only.
+    pub fn only(trial: Trial) -> Self {
+        Plan {
+            architectures: vec![trial.shape.architecture],
+            first: trial.number,
+            count: 1,
+            given: Some(trial),
+        }
+    }
+
+    /// All of them, in order.
+    pub fn trials(&self) -> impl Iterator<Item = Trial> + '_ {
+        let cells = Cell::all(&self.architectures);
+        let drawn = move |number: u64| {
+            let place = number.wrapping_mul(STRIDE) % cells.len() as u64;
+            Trial::draw(number, &cells[place as usize])
+        };
+        let numbers = (0..self.count).map(|n| self.first.wrapping_add(n));
+        numbers.map(move |number| self.given.clone().unwrap_or_else(|| drawn(number)))
+    }
+
+    /// Among which architectures.
+    pub fn architectures(&self) -> &[Architecture] {
+        &self.architectures
+    }
+
+    /// Whether there are trials enough to reach everything.
+    pub fn is_full(&self) -> bool {
+        self.given.is_none() && self.count >= Cell::all(&self.architectures).len() as u64
+    }
+
+    /// The number of the first trial and how many there are.
+    pub fn range(&self) -> (u64, u64) {
+        (self.first, self.count)
+    }
+}
+
+impl Trial {
+    /// The trial of a number in a cell.
+    pub fn draw(number: u64, cell: &Cell) -> Trial {
+        let shape = cell.shape(number);
+        Trial {
+            number,
+            schedules: schedules(number, &shape),
+            shape,
+        }
+    }
+
+    /// The model file.
+    pub fn file(&self) -> Result<Vec<u8>, String> {
+        Ok(self.shape.document()?.file())
+    }
+}
+
+/// Prompts up to the context, so that attention passes every length where it changes its order.
+fn schedules(number: u64, shape: &RandomShape) -> Vec<Schedule> {
+    let mut dice = SplitMix64(number ^ 0x5c_4ed0_1e5a);
+    let len = match number % 4 {
+        0 => shape.context,
+        1 => 2 + dice.below(31),
+        2 => 33 + dice.below(32),
+        _ => 65 + dice.below(36),
+    };
+    let tokens: Vec<Token> = (0..len.min(shape.context))
+        .map(|_| dice.below(shape.vocab) as Token)
+        .collect();
+    let prefill = |tokens: &[Token], ubatch| Schedule {
+        ubatch,
+        ..Schedule::of(vec![Step::Feed(tokens.to_vec())])
+    };
+    let mut all = vec![
+        prefill(&tokens, 512),
+        prefill(&tokens, 7),
+        prefill(&tokens, 1),
+        Schedule::of(singles(&tokens)),
+        chat(&tokens),
+    ];
+    let threads = match number % THREADS_EVERY {
+        7 => 2,
+        19 => 3,
+        _ => return all,
+    };
+    let few = &tokens[..len.min(ON_THREADS)];
+    let threaded = [prefill(few, 512), chat(few)];
+    all.extend(threaded.map(|schedule| Schedule {
+        threads,
+        ..schedule
+    }));
+    all
+}
+
+/// A prompt of which the last logits are wanted, then one token at a time.
+fn chat(tokens: &[Token]) -> Schedule {
+    let (prompt, rest) = tokens.split_at(tokens.len().div_ceil(2));
+    Schedule::of([vec![Step::Last(prompt.to_vec())], singles(rest)].concat())
+}
+
+fn singles(tokens: &[Token]) -> Vec<Step> {
+    tokens
+        .iter()
+        .map(|&token| Step::Feed(vec![token]))
+        .collect()
+}

@@ -1,0 +1,224 @@
+//! Whether two tokenizers say the same: questions made up from a seed, answers compared, and what
+//! differs made small.
+//!
+//! Both sides are a [`Tokenizes`]; the comparison cannot tell who they are.
+#![forbid(unsafe_code)]
+
+pub mod corpus;
+pub mod draw;
+pub mod engine;
+pub mod entries;
+pub mod examine;
+pub mod excuse;
+pub mod marked;
+#[cfg(unix)]
+pub mod reference;
+pub mod shrink;
+pub mod table;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::case::observation::spelling::{Answer, Entry, Facts, Question, Raw, Said, WAYS};
+use crate::exit::Failure;
+use excuse::Excuse;
+
+/// Somebody who turns texts into ids and ids into bytes.
+pub trait Tokenizes {
+    /// The answers, one for each question.
+    fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure>;
+
+    /// What the vocabulary says of itself as a whole.
+    fn facts(&mut self) -> Result<Facts, Failure>;
+
+    /// A hash over so many tokens from `first` on.
+    fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure>;
+
+    /// The same tokens in full.
+    fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure>;
+}
+
+/// How the answers to many questions compare. A question has [`WAYS`] answers, each compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Tally {
+    /// Texts asked about.
+    pub texts: u64,
+    /// Lists of ids asked about.
+    pub lists: u64,
+    /// Ids and bytes in the answers that are equal.
+    pub items: u64,
+    /// Answers that are equal.
+    pub equal: u64,
+    /// Questions that neither answers, in so many ways.
+    pub refused: u64,
+    /// Answers that differ in a way that is known, by the name of the excuse.
+    pub excused: BTreeMap<&'static str, u64>,
+    /// Answers that differ.
+    pub different: u64,
+    /// Those among them where the other side died instead of answering.
+    pub died: u64,
+    /// Some of those, as small as they could be made.
+    pub findings: Vec<Finding>,
+}
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The smallest question found that shows it.
+    pub question: Question,
+    /// What asks it again.
+    pub argument: String,
+    /// In which of the ways.
+    pub way: &'static str,
+    /// Length of the question it was found with, in bytes or ids.
+    pub found_in: usize,
+    /// What the one side says to it.
+    pub ours: Said,
+    /// What the other side says.
+    pub theirs: Said,
+}
+
+/// Differences that are made small; the others are counted.
+const SHRUNK: usize = 8;
+
+/// Both sides of a comparison, and what is known about their differences.
+pub struct Pair<'a> {
+    /// The one side.
+    pub ours: &'a mut dyn Tokenizes,
+    /// The other side.
+    pub theirs: &'a mut dyn Tokenizes,
+    /// The differences that are known.
+    pub excuses: &'a [Excuse],
+}
+
+/// How one way of one question compares.
+enum Outcome {
+    Equal(usize),
+    Refused,
+    Excused(&'static str),
+    Different,
+}
+
+impl Pair<'_> {
+    /// Asks both, adds to the tally, and hands on what the other side said.
+    pub fn compare(
+        &mut self,
+        questions: &[Question],
+        tally: &mut Tally,
+    ) -> Result<Vec<Answer>, Failure> {
+        let ours = self.ours.answer(questions)?;
+        let theirs = self.theirs.answer(questions)?;
+        for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
+            match question {
+                Question::Text(_) => tally.texts += 1,
+                Question::Ids(_) => tally.lists += 1,
+            }
+            let mut shrunk = false;
+            for way in 0..WAYS {
+                match self.outcome(question, way, ours, theirs) {
+                    Outcome::Equal(items) => {
+                        tally.equal += 1;
+                        tally.items += items as u64;
+                    }
+                    Outcome::Refused => tally.refused += 1,
+                    Outcome::Excused(name) => *tally.excused.entry(name).or_default() += 1,
+                    Outcome::Different => {
+                        tally.different += 1;
+                        tally.died += u64::from(matches!(theirs[way], Said::Died(_)));
+                        // The other ways of a question mostly fail for the same reason.
+                        if !shrunk && tally.findings.len() < SHRUNK {
+                            self.note(question, way, &theirs[way], tally)?;
+                            shrunk = true;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(theirs)
+    }
+
+    fn outcome(&self, question: &Question, way: usize, ours: &Answer, theirs: &Answer) -> Outcome {
+        let (ours, theirs) = (&ours[way], &theirs[way]);
+        match (ours, theirs) {
+            (Said::Ids(_) | Said::Bytes(_), _) if ours == theirs => {
+                return Outcome::Equal(ours.len());
+            }
+            // Each says in its own words why.
+            (Said::Refused(_), Said::Refused(_)) => return Outcome::Refused,
+            _ => {}
+        }
+        let mut excuses = self.excuses.iter();
+        match excuses.find(|excuse| (excuse.answer)(question, ours, theirs)) {
+            Some(excuse) => Outcome::Excused(excuse.name),
+            None => Outcome::Different,
+        }
+    }
+
+    /// Makes a difference small and keeps it, unless the same was found before. A death stays as
+    /// it is: every attempt at a smaller one costs a process.
+    fn note(
+        &mut self,
+        question: &Question,
+        way: usize,
+        theirs: &Said,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        let (small, theirs) = match theirs {
+            Said::Died(_) => (question.clone(), theirs.clone()),
+            _ => {
+                let small = self.smallest(question, way)?;
+                let theirs = self.theirs.answer(std::slice::from_ref(&small))?;
+                (small, theirs[0][way].clone())
+            }
+        };
+        let ours = self.ours.answer(std::slice::from_ref(&small))?;
+        let finding = Finding {
+            argument: small.argument(),
+            way: small.way(way),
+            found_in: question.len(),
+            ours: ours[0][way].clone(),
+            theirs,
+            question: small,
+        };
+        let same = |known: &Finding| known.question == finding.question && known.way == finding.way;
+        if !tally.findings.iter().any(same) {
+            tally.findings.push(finding);
+        }
+        Ok(())
+    }
+
+    fn smallest(&mut self, question: &Question, way: usize) -> Result<Question, Failure> {
+        shrink::shrink(question, |smaller| {
+            let ours = self.ours.answer(smaller)?;
+            let theirs = self.theirs.answer(smaller)?;
+            let differs = |at: &usize| {
+                let outcome = self.outcome(&smaller[*at], way, &ours[*at], &theirs[*at]);
+                matches!(outcome, Outcome::Different)
+            };
+            Ok((0..smaller.len()).find(differs))
+        })
+    }
+}
+
+impl Tally {
+    /// Answers compared.
+    pub fn answers(&self) -> u64 {
+        self.equal + self.refused + self.different + self.excused.values().sum::<u64>()
+    }
+}
+
+impl Finding {
+    /// The first place where the answers differ, if both are answers.
+    pub fn first_difference(&self) -> Option<usize> {
+        fn first<T: PartialEq>(ours: &[T], theirs: &[T]) -> usize {
+            let pairs = ours.iter().zip(theirs);
+            pairs.take_while(|(a, b)| a == b).count()
+        }
+        match (&self.ours, &self.theirs) {
+            (Said::Ids(ours), Said::Ids(theirs)) => Some(first(ours, theirs)),
+            (Said::Bytes(Raw(ours)), Said::Bytes(Raw(theirs))) => Some(first(ours, theirs)),
+            _ => None,
+        }
+    }
+}

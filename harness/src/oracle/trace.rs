@@ -1,0 +1,296 @@
+//! Node by node: which operation is the first to compute something else, and how much of a node's
+//! error it only inherited.
+//!
+//! The engine passes twice over the prompt. Free, its errors add up: a node's **total** error. Fed,
+//! every node is overwritten with the reference's value as soon as it was looked at, so that each
+//! operation is judged alone: its **local** error. What the free pass has beyond the fed one is
+//! **inherited**. The first node with a local error beyond its rung is to blame.
+#![forbid(unsafe_code)]
+
+pub mod boundary;
+pub mod bundle;
+pub mod layers;
+pub mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::case::coverage::Count;
+use crate::case::observation::{Identity, Observation, TracedNode};
+use crate::exit::{Exit, Failure};
+use crate::judge::tolerance::local::Rung;
+use crate::numbers::gap::Gap;
+use crate::runner::anatomy;
+use crate::runner::passes::{Pass, Passes, Shown, Values};
+use boundary::Flips;
+
+/// One node, judged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NodeReport {
+    /// `name-layer|OP#occurrence`.
+    pub key: String,
+    /// What it does.
+    pub does: &'static str,
+    /// Number of elements.
+    pub values: usize,
+    /// Free pass against the reference.
+    pub total: Gap,
+    /// Fed pass against the reference: the operation alone, on the reference's inputs.
+    pub local: Gap,
+    /// Free pass against fed pass: total minus local, element by element.
+    pub inherited: Inherited,
+    /// Where its values are rounded next: the roundings that fell the other way.
+    pub flips: Option<Flips>,
+    /// The local error is within the rung.
+    pub acceptable: bool,
+}
+
+/// What came with the inputs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inherited {
+    /// Elements it changed.
+    pub differing: usize,
+    /// Its energy in units of the reference's.
+    pub nmse: Option<f64>,
+}
+
+/// Who is to blame, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Blame {
+    /// The node.
+    pub key: String,
+    /// A sentence.
+    pub because: String,
+}
+
+/// Everything found about one prompt and one reference.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Located {
+    /// Who the reference is.
+    pub reference: Identity,
+    /// The order of the engine's float operations.
+    pub profile: &'static str,
+    /// What a local error is held against.
+    pub rung: Rung,
+    /// Nodes both sides have, in execution order.
+    pub nodes: Vec<NodeReport>,
+    /// Nodes the reference has and those compared.
+    pub coverage: Count,
+    /// Nodes of the reference the engine lacks or has in another shape.
+    pub missing: Vec<String>,
+    /// Nodes of the engine the reference lacks: they are judged together with what reads them.
+    pub unjudged: Vec<String>,
+    /// The first operation that is wrong.
+    pub blamed: Option<Blame>,
+    /// SHA-256 of the engine's logits, the same with and without anybody looking.
+    pub logits: String,
+}
+
+/// What a bundle needs beyond the report.
+pub struct Evidence {
+    /// The report.
+    pub located: Located,
+    /// The fed pass: what each operation makes of the reference's inputs.
+    pub fed: Pass,
+}
+
+impl Located {
+    /// What the command ends with.
+    pub fn exit(&self) -> Exit {
+        match &self.blamed {
+            Some(_) => Exit::Diverges,
+            None if !self.coverage.is_complete() => Exit::Incomplete,
+            None => Exit::Agrees,
+        }
+    }
+
+    /// Nodes whose bits differ in the free pass, and in the fed one.
+    pub fn differing(&self) -> [usize; 2] {
+        let count = |gap: fn(&NodeReport) -> &Gap| {
+            let differing = self.nodes.iter().filter(|n| !gap(n).is_nothing());
+            differing.count()
+        };
+        [count(|n| &n.total), count(|n| &n.local)]
+    }
+
+    /// Roundings that fell the other way: certified ones, and all.
+    pub fn flips(&self) -> [usize; 2] {
+        let flips = || self.nodes.iter().filter_map(|n| n.flips.as_ref());
+        [
+            flips().map(|f| f.legal).sum(),
+            flips().map(|f| f.flipped).sum(),
+        ]
+    }
+
+    /// The node a bundle is about: the blamed one, else the first that differs on its own.
+    pub fn suspect(&self) -> Option<&NodeReport> {
+        let blamed = |n: &&NodeReport| self.blamed.as_ref().is_some_and(|b| b.key == n.key);
+        let mut nodes = self.nodes.iter();
+        let first = || self.nodes.iter().find(|n| !n.local.is_nothing());
+        nodes.find(blamed).or_else(first)
+    }
+}
+
+/// Compares the engine with any observation that has nodes, of which there should be `declared`.
+pub fn locate(
+    reference: &Observation,
+    declared: usize,
+    passes: &mut Passes<'_>,
+) -> Result<Evidence, Failure> {
+    let diverges = |message: String| Failure {
+        exit: Exit::Diverges,
+        message,
+    };
+    if reference.tokens != passes.tokens() {
+        let message = "the token ids differ, so the nodes answer different questions";
+        return Err(diverges(format!("{}: {message}", reference.identity)));
+    }
+    let theirs = by_key(&reference.trace)?;
+    let free = passes.free()?;
+    if let Some(meddling) = control(passes, &free)? {
+        return Err(diverges(meddling));
+    }
+    let fed = passes.fed(&theirs)?;
+    let rung = Rung::between(&reference.identity.profile, passes.profile().name());
+    let roundings = boundary::rounded(passes.model(), &free.nodes);
+
+    let mut nodes = Vec::new();
+    let mut unjudged = Vec::new();
+    for (at, (free, fed)) in free.nodes.iter().zip(&fed.nodes).enumerate() {
+        match theirs.get(&*free.key).filter(|t| t.is_shaped(&free.shape)) {
+            None => unjudged.push(free.key.clone()),
+            Some(theirs) => {
+                let width = free.shape.last().copied().unwrap_or(1);
+                let flips = roundings
+                    .get(&at)
+                    .map(|&rounding| Flips::between(rounding, width, &theirs.values, &free.values));
+                nodes.push(judge(theirs, free, fed, flips, rung));
+            }
+        }
+    }
+    let compared: BTreeSet<&str> = nodes.iter().map(|n| &*n.key).collect();
+    let keys = reference.trace.iter().map(|n| &n.key);
+    let missing: Vec<_> = keys
+        .filter(|k| !compared.contains(&***k))
+        .cloned()
+        .collect();
+    let located = Located {
+        reference: reference.identity.clone(),
+        profile: passes.profile().name(),
+        rung,
+        coverage: Count {
+            declared: declared.max(reference.trace.len()),
+            compared: nodes.len(),
+        },
+        blamed: blame(&nodes, rung),
+        missing,
+        unjudged,
+        nodes,
+        logits: free.hash(),
+    };
+    Ok(Evidence { located, fed })
+}
+
+/// Looking changes nothing, and being fed one's own values changes nothing: otherwise what follows
+/// says nothing about the reference.
+fn control(passes: &mut Passes<'_>, free: &Pass) -> Result<Option<String>, Failure> {
+    let (unseen, seen) = (passes.unseen()?.hash(), free.hash());
+    if unseen != seen {
+        let meddling = format!("observing changed the result: {unseen} became {seen}");
+        return Ok(Some(meddling));
+    }
+    let own: Vec<TracedNode> = free.nodes.iter().map(Shown::traced).collect();
+    let own = passes.fed(&own.iter().map(|n| (&*n.key, n)).collect())?;
+    let other = "the engine fed with its own values computed something else";
+    Ok((own.hash() != seen).then(|| other.into()))
+}
+
+fn by_key(trace: &[TracedNode]) -> Result<Values<'_>, Failure> {
+    let mut values = BTreeMap::new();
+    for node in trace {
+        if values.insert(&*node.key, node).is_some() {
+            let key = &node.key;
+            return Err(Failure::input(format!("the reference has {key} twice")));
+        }
+    }
+    Ok(values)
+}
+
+fn judge(
+    theirs: &TracedNode,
+    free: &Shown,
+    fed: &Shown,
+    flips: Option<Flips>,
+    rung: Rung,
+) -> NodeReport {
+    let part = anatomy::part_of(free.node.name, free.node.op);
+    let local = Gap::between(&theirs.values, &fed.values);
+    NodeReport {
+        key: free.key.clone(),
+        does: part.map_or("the table of nodes does not describe it", |p| p.does),
+        values: theirs.values.len(),
+        total: Gap::between(&theirs.values, &free.values),
+        inherited: inherited(&theirs.values, &free.values, &fed.values),
+        flips: flips.filter(|f| f.flipped > 0),
+        acceptable: acceptable(&local, rung),
+        local,
+    }
+}
+
+/// Equal numbers with other bits, the two zeros, have no size: where bits count, none is small
+/// enough.
+fn acceptable(local: &Gap, rung: Rung) -> bool {
+    let small = || local.peak.is_some_and(|peak| peak <= rung.peak_max());
+    local.is_nothing() || (rung != Rung::Bits && small())
+}
+
+fn inherited(theirs: &[f32], free: &[f32], fed: &[f32]) -> Inherited {
+    let pairs = || free.iter().zip(fed);
+    let differing = pairs().filter(|(x, y)| x.to_bits() != y.to_bits()).count();
+    if differing == 0 {
+        let nmse = Some(0.0);
+        return Inherited { differing, nmse };
+    }
+    let energy: f64 = theirs.iter().map(|&v| f64::from(v).powi(2)).sum();
+    let error: f64 = pairs()
+        .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
+        .sum();
+    let nmse = match error == 0.0 {
+        true => 0.0,
+        false => error / energy,
+    };
+    Inherited {
+        differing,
+        nmse: nmse.is_finite().then_some(nmse),
+    }
+}
+
+/// The first in execution order: what comes after it may only suffer from it.
+fn blame(nodes: &[NodeReport], rung: Rung) -> Option<Blame> {
+    nodes.iter().find_map(|node| {
+        let because = wrong(node, rung).or_else(|| moved_too_far(node))?;
+        let key = node.key.clone();
+        Some(Blame { key, because })
+    })
+}
+
+fn wrong(node: &NodeReport, rung: Rung) -> Option<String> {
+    let first = node.local.first.filter(|_| !node.acceptable)?;
+    let [theirs, ours] = first.values();
+    let (index, name) = (first.index, rung.name());
+    Some(format!(
+        "on the reference's own inputs it gives {ours:e} where the reference has {theirs:e} at \
+         element {index}, beyond the rung {name}"
+    ))
+}
+
+fn moved_too_far(node: &NodeReport) -> Option<String> {
+    let flip = node.flips.as_ref()?.first_illegal()?;
+    let [theirs, ours] = flip.before;
+    Some(format!(
+        "element {} moved from {theirs} to {ours} across a rounding boundary, and the rest of its \
+         row explains {:e} only",
+        flip.index, flip.allowed
+    ))
+}

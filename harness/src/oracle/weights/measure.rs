@@ -1,0 +1,117 @@
+//! What the engine makes of a tensor: its values in portions, and one exact product.
+#![forbid(unsafe_code)]
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use engine::flavor::Shape;
+use engine::gguf::{Gguf, TensorInfo};
+use engine::kernels::Kernel;
+use engine::matrix::Matrix;
+use engine::numerics::{Profile, arithmetic};
+use engine::refusal::Refusal;
+use engine::transformer::Multiplier;
+
+use crate::file::document::Format;
+use crate::file::provenance::Hash;
+use crate::numbers::split_mix::SplitMix64;
+
+/// Elements looked at at once.
+const PORTION: usize = 1 << 22;
+/// Makes the activations every matrix is multiplied with.
+const SEED: u64 = 1;
+
+/// How the engine computes here.
+#[derive(Clone, Copy)]
+pub struct Engine {
+    /// Order of float operations.
+    pub profile: Profile,
+    /// Inner loops.
+    pub kernel: Kernel,
+}
+
+/// A tensor as the engine reads it.
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Rows and columns; a vector is one row.
+    pub shape: Shape,
+    /// Whether it is a matrix, which multiplies.
+    pub multiplies: bool,
+    matrix: Matrix,
+}
+
+impl Tensor {
+    /// Takes a tensor of a file.
+    pub fn of(gguf: &Gguf, tensor: &TensorInfo, kernel: Kernel) -> Result<Self, Refusal> {
+        Ok(Tensor {
+            name: tensor.name.clone(),
+            shape: Shape::of(tensor)?,
+            multiplies: tensor.dims.len() > 1,
+            matrix: Matrix::from_tensor(gguf, tensor, None, kernel)?,
+        })
+    }
+
+    /// How the elements are written.
+    pub fn encoding(&self) -> &'static str {
+        self.matrix.encoding()
+    }
+
+    /// The format, where this program can say it to a library.
+    pub fn format(&self) -> Option<Format> {
+        self.encoding().parse().ok()
+    }
+
+    /// Ranges of rows that fit in memory.
+    pub fn portions(&self) -> impl Iterator<Item = Range<usize>> {
+        let rows = self.shape.rows;
+        let height = (PORTION / self.shape.cols).max(1);
+        (0..rows)
+            .step_by(height)
+            .map(move |start| start..rows.min(start + height))
+    }
+
+    /// The values of some rows.
+    pub fn decode(&self, rows: Range<usize>) -> Vec<f32> {
+        let mut values = vec![0.0; rows.len() * self.shape.cols];
+        for (row, out) in rows.zip(values.chunks_exact_mut(self.shape.cols)) {
+            self.matrix.decode_row(row, out);
+        }
+        values
+    }
+
+    /// The product with [`activations`], one output a row.
+    pub fn product(&self, engine: Engine) -> Vec<f32> {
+        let Shape { rows, cols } = self.shape;
+        let arithmetic = arithmetic(engine.profile, engine.kernel);
+        let rounded = vec![[0; 2]; cols];
+        let mut multiplier = Multiplier::new(arithmetic, NonZeroUsize::MIN, rounded);
+        let mut out = vec![0.0; rows];
+        multiplier.multiply(&self.matrix, &activations(cols), &mut out);
+        out
+    }
+
+    /// Hash of all values.
+    pub fn decoded_hash(&self) -> String {
+        let mut hash = Hash::default();
+        for rows in self.portions() {
+            hash.add(&self.decode(rows));
+        }
+        hash.hex()
+    }
+
+    /// Hash of the product; none of a vector.
+    pub fn product_hash(&self, engine: Engine) -> Option<String> {
+        self.multiplies.then(|| {
+            let mut hash = Hash::default();
+            hash.add(&self.product(engine));
+            hash.hex()
+        })
+    }
+}
+
+/// What matrices of so many columns are multiplied with, the same for all of them.
+pub fn activations(cols: usize) -> Vec<f32> {
+    let mut dice = SplitMix64(SEED);
+    (0..cols).map(|_| 2.0 * dice.signed_unit()).collect()
+}

@@ -1,0 +1,65 @@
+//! What is said about the references that computed now, below the table.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use crate::judge::verdict::Verdict;
+use crate::receipt::{Comparison, Receipt, witnesses};
+
+/// Who declined what, who stands alone, who answered, and whether they agree with themselves.
+pub fn lines(receipt: &Receipt) -> Vec<String> {
+    let mut lines = declined(receipt);
+    for case in &receipt.cases {
+        lines.extend(witnesses::sentences(&case.claims));
+    }
+    let all = |name: &str| {
+        let comparisons = receipt.cases.iter().flat_map(|c| &c.claims.comparisons);
+        let own: Vec<&Comparison> = comparisons.filter(|c| c.reference.name == name).collect();
+        own
+    };
+    for live in &receipt.circumstances.references {
+        let own = all(&live.name);
+        let answered = own.iter().filter(|c| c.is_answered()).count();
+        let identical = own.iter().filter(|c| c.logits_bit_identical).count();
+        let controls = receipt.cases.iter().flat_map(|c| &c.claims.controls);
+        let controls: Vec<_> = controls
+            .filter(|control| own.iter().any(|c| is_of(control, c)))
+            .collect();
+        let steady = controls
+            .iter()
+            .filter(|c| c.verdict == Verdict::Agree)
+            .count();
+        lines.push(format!(
+            "live {} ({}): {answered} of {} cases answered, {identical} bit-identical; with \
+             itself {steady} of {} times the same",
+            live.name,
+            live.origin,
+            own.len(),
+            controls.len(),
+        ));
+    }
+    lines
+}
+
+/// The same library on the same form of the weights, under another name.
+fn is_of(control: &Comparison, comparison: &Comparison) -> bool {
+    let (one, other) = (&control.reference, &comparison.reference);
+    one.fingerprint == other.fingerprint && one.profile == other.profile
+}
+
+/// One line for each reason, however many cases it has.
+fn declined(receipt: &Receipt) -> Vec<String> {
+    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for case in &receipt.cases {
+        for comparison in &case.claims.comparisons {
+            if let Verdict::Declined { message } = &comparison.verdict {
+                let reason = (&comparison.reference.name[..], &message[..]);
+                reasons.entry(reason).or_default().push(&case.claims.case);
+            }
+        }
+    }
+    let line = |((name, message), cases): ((&str, &str), Vec<&str>)| {
+        format!("{name} declined {}: {message}", cases.join(", "))
+    };
+    reasons.into_iter().map(line).collect()
+}

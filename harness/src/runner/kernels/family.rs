@@ -1,0 +1,282 @@
+//! The kernels there are questions about, and how the questions are made.
+#![forbid(unsafe_code)]
+
+use engine::flavor::Shape;
+use engine::kernels::Kernel::Scalar;
+use engine::numerics::{Profile, arithmetic};
+
+use super::inputs::{self, CHOSEN};
+use crate::file::document::Format;
+use crate::numbers::split_mix::SplitMix64;
+use crate::reference::isolation::{Call, Ended};
+use crate::runner::kernels::activations::Activations;
+use crate::runner::kernels::engine::format_bytes;
+use crate::runner::kernels::question::{Computer, Question};
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    /// Values to stored rows.
+    Encode(Format),
+    /// Stored rows to values; where the library has no such function, its codes.
+    Decode(Format),
+    /// Values to what dot products take.
+    Activation(Activations),
+    /// Stored rows times activations.
+    Dot(Format),
+}
+
+/// One kernel and the questions about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Family {
+    /// Stable name, e.g. `i2_s-dot`: what `--only` takes.
+    pub name: &'static str,
+    kernel: Kernel,
+}
+
+/// Elements of one question, about.
+const ELEMENTS: usize = 4096;
+
+impl Family {
+    /// All of them, in the order they are reported.
+    pub const ALL: [Family; 26] = {
+        use Format::{Bf16, F16, F32, I2sP128, Q6K, Q8_0, Tq1_0, Tq2_0};
+        use Kernel::{Activation, Decode, Dot, Encode};
+        [
+            family("i2_s-encode", Encode(I2sP128)),
+            family("i2_s-decode", Decode(I2sP128)),
+            family("i8_s-activation", Activation(Activations::I8S)),
+            family("i2_s-dot", Dot(I2sP128)),
+            family("f32-dot", Dot(F32)),
+            family("f16-encode", Encode(F16)),
+            family("f16-decode", Decode(F16)),
+            family("f16-activation", Activation(Activations::F16)),
+            family("f16-dot", Dot(F16)),
+            family("bf16-encode", Encode(Bf16)),
+            family("bf16-decode", Decode(Bf16)),
+            family("bf16-activation", Activation(Activations::Bf16)),
+            family("bf16-dot", Dot(Bf16)),
+            family("q8_0-encode", Encode(Q8_0)),
+            family("q8_0-decode", Decode(Q8_0)),
+            family("q8_0-activation", Activation(Activations::Q8_0)),
+            family("q8_0-dot", Dot(Q8_0)),
+            family("q6_k-decode", Decode(Q6K)),
+            family("q8_k-activation", Activation(Activations::Q8K)),
+            family("q6_k-dot", Dot(Q6K)),
+            family("tq1_0-encode", Encode(Tq1_0)),
+            family("tq1_0-decode", Decode(Tq1_0)),
+            family("tq1_0-dot", Dot(Tq1_0)),
+            family("tq2_0-encode", Encode(Tq2_0)),
+            family("tq2_0-decode", Decode(Tq2_0)),
+            family("tq2_0-dot", Dot(Tq2_0)),
+        ]
+    };
+
+    /// The one of that name.
+    pub fn by_name(name: &str) -> Result<Family, String> {
+        let known = Self::ALL.into_iter().find(|family| family.name == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(|family| family.name).join(", ");
+            format!("no kernel is called {name:?}; there are {names}")
+        })
+    }
+
+    /// How many of its questions are chosen; those after them are random.
+    pub fn chosen(self) -> usize {
+        match self.kernel {
+            Kernel::Encode(_) | Kernel::Activation(_) => CHOSEN.len(),
+            Kernel::Decode(_) => 16,
+            Kernel::Dot(_) => 2 * CHOSEN.len(),
+        }
+    }
+
+    /// Whether it says what stored bytes mean, which is the same for every library.
+    pub fn is_decoder(self) -> bool {
+        matches!(self.kernel, Kernel::Decode(_))
+    }
+
+    /// Why a library cannot be asked, if it cannot.
+    pub fn obstacle(self, library: &mut dyn Computer) -> Result<Option<String>, Ended> {
+        let (kind, name) = match self.kernel {
+            Kernel::Activation(form) => (form.kind(), form.name()),
+            Kernel::Encode(format) | Kernel::Decode(format) | Kernel::Dot(format) => {
+                (format.type_id() as i32, stem(format))
+            }
+        };
+        let lacks = |what: &str| Ok(Some(format!("it has no {what} {name}")));
+        let Some(facts) = library.describe(kind)? else {
+            return lacks("type");
+        };
+        if !facts.name.eq_ignore_ascii_case(name) {
+            let theirs = facts.name;
+            return Ok(Some(format!("its type {kind} is {theirs}, not {name}")));
+        }
+        match self.kernel {
+            Kernel::Encode(_) if !facts.encodes => lacks("encoder of"),
+            Kernel::Decode(format) if !facts.decodes && !format.is_i2_s() => lacks("decoder of"),
+            Kernel::Activation(_) if !facts.quantises => lacks("activations of type"),
+            Kernel::Dot(_) | Kernel::Decode(_) if !facts.multiplies => lacks("dot product of"),
+            Kernel::Dot(format) => {
+                let form = Activations::of(format);
+                let partner = facts.partner.unwrap_or(-1);
+                let met = library.describe(partner)?;
+                let same = met.is_some_and(|m| (m.block, m.block_bytes) == form.block());
+                let differs = || format!("its {name} meets type {partner}, not {}", form.name());
+                Ok((partner != form.kind() || !same).then(differs))
+            }
+            Kernel::Activation(form) if (facts.block, facts.block_bytes) != form.block() => {
+                let (block, bytes) = (facts.block, facts.block_bytes);
+                Ok(Some(format!(
+                    "its {name} has blocks of {block} in {bytes} bytes"
+                )))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A question, the same for the same seed and number everywhere.
+    pub fn question(self, seed: u64, case: usize) -> Question {
+        let dice = &mut self.dice(seed, case);
+        match self.kernel {
+            Kernel::Encode(format) => {
+                let (columns, rows) = match format.is_i2_s() && dice.once_in(4) {
+                    // Blocks of 128 that do not end with the rows.
+                    true => dice.pick(&[(64, 2), (64, 6), (32, 8), (192, 2), (1, 128), (384, 3)]),
+                    false => matrix(dice, format),
+                };
+                let values = self.values(dice, case, columns * rows);
+                ask(
+                    Call::Encode {
+                        kind: format.type_id() as i32,
+                        columns,
+                        rows,
+                    },
+                    values,
+                    Vec::new(),
+                )
+            }
+            Kernel::Decode(format) => {
+                let (cols, rows) = matrix(dice, format);
+                let shape = Shape { rows, cols };
+                let bytes = match format {
+                    Format::F16 | Format::Bf16 => halves(dice, case, 4096),
+                    _ => inputs::stored(dice, format, shape, case < self.chosen()),
+                };
+                let kind = format.type_id() as i32;
+                let count = bytes.len() / format_bytes(format, format.block()) * format.block();
+                let call = match format.is_i2_s() {
+                    true => Call::Codes { kind, count },
+                    false => Call::Decode {
+                        kind,
+                        count,
+                        bytes: bytes.len(),
+                    },
+                };
+                ask(call, Vec::new(), bytes)
+            }
+            Kernel::Activation(form) => {
+                let count = inputs::length(dice, form, form.block().0);
+                let values = self.values(dice, case, count);
+                let kind = form.kind();
+                ask(Call::Activation { kind, count }, values, Vec::new())
+            }
+            Kernel::Dot(format) => self.product(dice, case, format),
+        }
+    }
+
+    fn product(self, dice: &mut SplitMix64, case: usize, format: Format) -> Question {
+        let form = Activations::of(format);
+        let edge = case < self.chosen() && case.is_multiple_of(2);
+        let cols = match edge && format.is_i2_s() {
+            // Long enough for 16-bit sums to wrap.
+            true => ELEMENTS * dice.pick(&[1, 2, 3]),
+            false => inputs::length(dice, form, format.block()),
+        };
+        let rows = (2 * ELEMENTS / cols).clamp(2, 16);
+        let mut bytes = inputs::stored(dice, format, Shape { rows, cols }, edge);
+        let weights = bytes.len();
+        let activations = match form {
+            Activations::I8S => inputs::int8(dice, case / 2, cols),
+            _ => {
+                let row = self.values(dice, case / 2, cols);
+                form.quantise(&row, arithmetic(Profile::default(), Scalar))
+                    .bytes
+            }
+        };
+        bytes.extend(&activations);
+        let call = Call::Dot {
+            kind: format.type_id() as i32,
+            columns: cols,
+            rows,
+            weights,
+            activations: activations.len(),
+        };
+        ask(call, Vec::new(), bytes)
+    }
+
+    /// The chosen row of that number, a random one after the last.
+    fn values(self, dice: &mut SplitMix64, case: usize, count: usize) -> Vec<f32> {
+        let mut values = vec![0.0; count];
+        match CHOSEN.get(case) {
+            Some((_, fill)) => fill(dice, &mut values),
+            None => inputs::random(dice, &mut values),
+        }
+        values
+    }
+
+    /// What a question is about, in words.
+    pub fn describe(self, case: usize) -> &'static str {
+        let chosen = match self.kernel {
+            Kernel::Dot(format) if format.is_i2_s() => return "codes and int8 activations",
+            Kernel::Decode(_) => return "stored bytes",
+            Kernel::Encode(_) | Kernel::Activation(_) => CHOSEN.get(case),
+            Kernel::Dot(_) => CHOSEN.get(case / 2),
+        };
+        chosen.map_or("random values", |(name, _)| name)
+    }
+
+    /// A generator of its own for every question, so that one can be asked again alone.
+    fn dice(self, seed: u64, case: usize) -> SplitMix64 {
+        let name = self.name.bytes();
+        let start = name.fold(seed, |state, byte| {
+            SplitMix64(state ^ u64::from(byte)).bits()
+        });
+        SplitMix64(start ^ SplitMix64(case as u64).bits())
+    }
+}
+
+const fn family(name: &'static str, kernel: Kernel) -> Family {
+    Family { name, kernel }
+}
+
+/// Length and number of the rows of a small matrix.
+fn matrix(dice: &mut SplitMix64, format: Format) -> (usize, usize) {
+    let columns = inputs::length(dice, Activations::of(format), format.block());
+    let rows = 1 + dice.below((ELEMENTS / columns).clamp(1, 4));
+    (columns, rows)
+}
+
+fn ask(call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Question {
+    Question {
+        call,
+        values,
+        bytes,
+    }
+}
+
+/// The name of the type: packings of one type share it.
+fn stem(format: Format) -> &'static str {
+    match format.is_i2_s() {
+        true => "i2_s",
+        false => format.name(),
+    }
+}
+
+/// Sixteen-bit patterns: all there are over sixteen questions, then any.
+fn halves(dice: &mut SplitMix64, case: usize, count: usize) -> Vec<u8> {
+    let pattern = |i: usize| match case < 16 {
+        true => (case * count + i) as u16,
+        false => dice.bits() as u16,
+    };
+    (0..count).map(pattern).flat_map(u16::to_le_bytes).collect()
+}

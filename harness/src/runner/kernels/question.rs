@@ -1,0 +1,138 @@
+//! What is asked, what comes back, and whether two answers are the same bits.
+#![forbid(unsafe_code)]
+
+use serde::Serialize;
+
+use crate::reference::isolation::{Call, Ended, TypeFacts};
+
+/// A call and what it reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Which kernel, and how much.
+    pub call: Call,
+    /// The values it reads.
+    pub values: Vec<f32>,
+    /// The bytes it reads.
+    pub bytes: Vec<u8>,
+}
+
+/// What a kernel computed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// Floats: decoded values, sums, the scale of a row.
+    pub values: Vec<f32>,
+    /// Bytes: stored rows, quantised activations, codes.
+    pub bytes: Vec<u8>,
+    /// The sum of quantised activations, where the bytes do not hold it.
+    pub sum: Option<i32>,
+}
+
+/// Whoever answers.
+pub trait Computer {
+    /// What it can do with a type; nothing if it does not know it.
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended>;
+
+    /// Computes.
+    fn compute(&mut self, question: &Question) -> Result<Answer, Ended>;
+}
+
+/// A place in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// One of the values.
+    Value(usize),
+    /// One of the bytes.
+    Byte(usize),
+    /// The sum.
+    Sum,
+    /// The number of values or bytes.
+    Length,
+}
+
+/// A place where two answers differ, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Where.
+    pub place: String,
+    /// What the reference said there.
+    pub theirs: String,
+    /// What we said.
+    pub ours: String,
+}
+
+impl Answer {
+    /// How many numbers it holds.
+    pub fn size(&self) -> usize {
+        self.values.len() + self.bytes.len() + usize::from(self.sum.is_some())
+    }
+
+    /// The places where another answer does not have the same bits.
+    pub fn differing(&self, other: &Answer) -> Vec<Place> {
+        let lengths = |answer: &Answer| (answer.values.len(), answer.bytes.len());
+        if lengths(self) != lengths(other) {
+            return vec![Place::Length];
+        }
+        let values = self.values.iter().zip(&other.values).enumerate();
+        let values = values.filter(|(_, (x, y))| x.to_bits() != y.to_bits());
+        let bytes = self.bytes.iter().zip(&other.bytes).enumerate();
+        let bytes = bytes.filter(|(_, (x, y))| x != y);
+        let sum = (self.sum != other.sum).then_some(Place::Sum);
+        values
+            .map(|(index, _)| Place::Value(index))
+            .chain(bytes.map(|(index, _)| Place::Byte(index)))
+            .chain(sum)
+            .collect()
+    }
+
+    /// What it says at a place, floats with their bits.
+    fn at(&self, place: Place) -> String {
+        match place {
+            Place::Value(index) => {
+                let value = self.values[index];
+                format!("{value:e} ({:#010x})", value.to_bits())
+            }
+            Place::Byte(index) => format!("{:#04x}", self.bytes[index]),
+            Place::Sum => self.sum.map_or("none".into(), |sum| sum.to_string()),
+            Place::Length => format!("{} values, {} bytes", self.values.len(), self.bytes.len()),
+        }
+    }
+}
+
+impl Difference {
+    /// The difference at that place.
+    pub fn at(place: Place, theirs: &Answer, ours: &Answer) -> Self {
+        Difference {
+            place: match place {
+                Place::Value(index) => format!("value {index}"),
+                Place::Byte(index) => format!("byte {index}"),
+                Place::Sum => "the sum".into(),
+                Place::Length => "the length".into(),
+            },
+            theirs: theirs.at(place),
+            ours: ours.at(place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_differ_by_their_bits_and_not_by_their_values() {
+        let answer = |values: &[f32], bytes: &[u8], sum| Answer {
+            values: values.to_vec(),
+            bytes: bytes.to_vec(),
+            sum: Some(sum),
+        };
+        let one = answer(&[0.0, f32::NAN, 2.0], &[1, 2], 7);
+        assert_eq!(one.differing(&one), []);
+        let other = answer(&[-0.0, f32::NAN, 2.0], &[1, 3], 8);
+        let places = [Place::Value(0), Place::Byte(1), Place::Sum];
+        assert_eq!(one.differing(&other), places);
+        assert_eq!(one.differing(&answer(&[0.0], &[1, 2], 7)), [Place::Length]);
+        let said = Difference::at(Place::Value(0), &one, &other);
+        assert_eq!(said.place, "value 0");
+        assert_eq!(said.ours, "-0e0 (0x80000000)");
+    }
+}

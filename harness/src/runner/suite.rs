@@ -1,0 +1,135 @@
+//! The fixtures folder as one thing: cases, the recordings that answer them, and every file read.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::case::{self, Case};
+use crate::exit::Failure;
+use crate::file::provenance::{self, Input};
+use crate::judge::known_divergences::{self, Ledger};
+use crate::runner::recorded::Recorded;
+
+/// Cases and recordings that fit together. Cloning shares the numbers.
+#[derive(Clone)]
+pub struct Suite {
+    /// The fixtures folder.
+    pub folder: PathBuf,
+    /// Every case, in the order of the file.
+    pub cases: Vec<Case>,
+    /// Every recording, by name.
+    pub recordings: BTreeMap<String, Recorded>,
+    /// The divergences that are known.
+    pub ledger: Ledger,
+    own_files: Vec<Input>,
+}
+
+impl Suite {
+    /// Reads and checks the folder. Nothing in it may be left unused: a recording that no case
+    /// asks for would look like coverage and be none.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let (cases_file, bytes) = Input::read(&folder.join("cases.json"))?;
+        let cases = case::parse(&bytes)?;
+        let mut own_files = vec![cases_file];
+        let list = folder.join(known_divergences::FILE);
+        let ledger = match list.is_file() {
+            true => {
+                let (input, bytes) = Input::read(&list)?;
+                own_files.push(input);
+                Ledger::parse(&String::from_utf8_lossy(&bytes))?
+            }
+            false => Ledger::default(),
+        };
+        let shelf = folder.join("recordings");
+        let checksums = provenance::checksums(&shelf.join("checksums.txt"))?;
+        let asked: BTreeSet<&String> = cases.iter().flat_map(|c| &c.recordings).collect();
+        let listed = |path: &String| path.split('/').next().map(str::to_owned);
+        if let Some(unused) = checksums
+            .keys()
+            .filter_map(listed)
+            .find(|n| !asked.contains(n))
+        {
+            let message = format!("recording {unused} is not asked for by any case");
+            return Err(Failure::input(message));
+        }
+        let open = |name: &&String| {
+            let recorded = Recorded::open(&shelf, name, &checksums)?;
+            Ok(((*name).clone(), recorded))
+        };
+        let recordings = asked.iter().map(open).collect::<Result<_, Failure>>()?;
+        let suite = Suite {
+            folder: folder.to_owned(),
+            recordings,
+            ledger,
+            own_files,
+            cases,
+        };
+        suite.check()?;
+        Ok(suite)
+    }
+
+    /// The fixtures folder of this repository: found from the current folder upwards, else where
+    /// this program was built.
+    pub fn find() -> Result<PathBuf, Failure> {
+        let here = std::env::current_dir().map_err(Failure::environment)?;
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        let places = here.ancestors().chain(built);
+        let mut folders = places.map(|place| place.join("fixtures"));
+        let found = folders.find(|folder| folder.join("cases.json").is_file());
+        found.ok_or_else(|| {
+            let here = here.display();
+            Failure::input(format!(
+                "no fixtures/cases.json in {here} or above; --fixtures names the folder"
+            ))
+        })
+    }
+
+    /// The case of that prompt on a model with that hash.
+    pub fn known(&self, model_sha256: &str, prompt: &str) -> Option<&Case> {
+        let same_model = |case: &Case| {
+            let named = case.recordings.first().and_then(|r| self.recordings.get(r));
+            named.is_some_and(|r| r.manifest().model.sha256 == model_sha256)
+        };
+        let mut cases = self.cases.iter();
+        cases.find(|case| case.prompt == prompt && same_model(case))
+    }
+
+    /// Every file that was read.
+    pub fn inputs(&self) -> impl Iterator<Item = &Input> {
+        let recorded = self.recordings.values().flat_map(Recorded::inputs);
+        self.own_files.iter().chain(recorded)
+    }
+
+    /// What a case and its recordings both say must be the same.
+    fn check(&self) -> Result<(), Failure> {
+        let known = |name: &String| self.cases.iter().any(|case| case.name == *name);
+        if let Some(entry) = self.ledger.entries.iter().find(|e| !known(&e.case)) {
+            let (file, case) = (known_divergences::FILE, &entry.case);
+            return Err(Failure::input(format!("{file}: there is no case {case:?}")));
+        }
+        for case in &self.cases {
+            for name in &case.recordings {
+                let manifest = self.recordings[name].manifest();
+                let wrong = |why: String| {
+                    let case = &case.name;
+                    Err(Failure::input(format!(
+                        "case {case} and recording {name}: {why}"
+                    )))
+                };
+                if manifest.model.file != case.model {
+                    let theirs = &manifest.model.file;
+                    return wrong(format!("{theirs} where the case has {}", case.model));
+                }
+                let recording = manifest.cases.iter().find(|c| c.prompt == case.prompt);
+                let Some(recording) = recording else {
+                    return wrong("the prompt was not recorded".into());
+                };
+                if recording.tokens.len() != case.tokens {
+                    let theirs = recording.tokens.len();
+                    return wrong(format!("{theirs} tokens, the case has {}", case.tokens));
+                }
+            }
+        }
+        Ok(())
+    }
+}

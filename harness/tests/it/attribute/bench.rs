@@ -1,0 +1,126 @@
+//! Traced cases with everything that attributing takes.
+
+use engine::Model;
+use engine::numerics::Profile;
+use engine::session::OpenOptions;
+use harness::case::observation::{Observation, TracedNode};
+use harness::exit::Failure;
+use harness::file::provenance::Input;
+use harness::oracle::attribute::modules::Depth;
+use harness::oracle::attribute::run::{EngineRun, Run, Whose};
+use harness::oracle::attribute::{Attribution, Sides, attribute};
+use harness::oracle::power;
+use harness::runner::passes::{Passes, Values};
+
+use crate::program::recorded;
+
+pub const B158: &str = "mar2026-b158-avx512";
+pub const BITNET: &str = "dec2024-bitnet-avx512";
+
+/// What decides the noise.
+pub const SEED: u64 = 1;
+
+/// A traced case and what a recording saw of it.
+pub struct Bench {
+    pub input: Input,
+    pub model: Model,
+    pub theirs: Observation,
+}
+
+/// How the engine computes, and what is wrong with it.
+#[derive(Clone, Copy)]
+pub struct Way {
+    pub profile: Profile,
+    pub depth: Depth,
+    /// A fault of the catalogue and the layer it is confined to.
+    pub plant: Option<(&'static str, Option<usize>)>,
+}
+
+impl Way {
+    pub fn new(profile: Profile, depth: Depth) -> Self {
+        Way {
+            profile,
+            depth,
+            plant: None,
+        }
+    }
+}
+
+impl Bench {
+    pub fn open(recording: &str) -> Self {
+        let (_, input, theirs) = recorded::traced(recording);
+        Bench {
+            theirs,
+            model: Model::open(&input.path, &OpenOptions::default()).expect("a fixture"),
+            input,
+        }
+    }
+
+    pub fn passes(&self, way: Way) -> Passes<'_> {
+        let tokens = &self.theirs.tokens;
+        let passes = Passes::new(&self.model, tokens, way.profile, 512).expect("some tokens");
+        match way.plant {
+            None => passes,
+            Some((fault, layer)) => {
+                let fault = power::of_values(fault).expect("a fault of values");
+                let plant = fault.plant(layer, &self.model, way.profile);
+                passes.with(plant.expect("a fault of this model"))
+            }
+        }
+    }
+
+    pub fn sides(&self, way: Way) -> Result<Sides, Failure> {
+        let identity = self.theirs.identity.clone();
+        let trace = |_: &[String]| Ok(self.theirs.trace.clone());
+        Sides::new(identity, &mut self.passes(way), way.depth, trace)
+    }
+
+    /// In the engine's run.
+    pub fn attributed(&self, way: Way) -> Attribution {
+        let sides = self.sides(way).expect("comparable");
+        let mut passes = self.passes(way);
+        let mut run = EngineRun {
+            passes: &mut passes,
+            sides: &sides,
+        };
+        attribute(&sides, &mut run, SEED, || ()).expect("steady")
+    }
+
+    /// In the run of an engine without a fault, which stands for the reference.
+    pub fn in_reference(&self, way: Way) -> Attribution {
+        let sides = self.sides(way).expect("comparable");
+        let theirs = Profile::from_name(&self.theirs.identity.profile).expect("known");
+        let mut stand = StandIn {
+            passes: self.passes(Way::new(theirs, way.depth)),
+            sides: &sides,
+        };
+        attribute(&sides, &mut stand, SEED, || ()).expect("steady")
+    }
+}
+
+/// An engine in place of the reference: a module's output is replaced in its own run.
+pub struct StandIn<'a> {
+    pub passes: Passes<'a>,
+    pub sides: &'a Sides,
+}
+
+impl Run for StandIn<'_> {
+    fn whose(&self) -> Whose {
+        Whose::Reference
+    }
+
+    fn alone(&mut self, _: usize) -> Result<Vec<f32>, Failure> {
+        let pass = self.passes.free_keeping(|_| false)?;
+        Ok(pass.logits.expect("finite"))
+    }
+
+    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
+        let node = TracedNode {
+            values: values.to_vec(),
+            ..self.sides.theirs[module].clone()
+        };
+        let given: Values<'_> = [(&*node.key, &node)].into_iter().collect();
+        let pass = self.passes.fed_keeping(&given, |_| false)?;
+        Ok(pass.logits.expect("finite"))
+    }
+}

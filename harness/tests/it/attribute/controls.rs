@@ -1,0 +1,157 @@
+//! What makes a run worth nothing, and what cannot be asked.
+
+use engine::numerics::Profile;
+use engine::transformer::probe::{Node, Probe};
+use harness::exit::{Exit, Failure};
+use harness::oracle::attribute::modules::Depth;
+use harness::oracle::attribute::run::{EngineRun, Run, Whose};
+use harness::oracle::attribute::{Sides, attribute};
+use harness::runner::passes::Passes;
+
+use crate::attribute::bench::{B158, BITNET, Bench, SEED, StandIn, Way};
+
+const WAY: Profile = Profile::GgmlAvx512;
+
+/// A run in which putting something back at one module moves one logit by one unit in the last
+/// place.
+struct Moody<'a> {
+    inner: StandIn<'a>,
+    module: usize,
+}
+
+impl Run for Moody<'_> {
+    fn whose(&self) -> Whose {
+        Whose::Reference
+    }
+
+    fn alone(&mut self, module: usize) -> Result<Vec<f32>, Failure> {
+        self.inner.alone(module)
+    }
+
+    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
+        let mut logits = self.inner.given(module, values)?;
+        if module == self.module {
+            logits[77] = f32::from_bits(logits[77].to_bits() + 1);
+        }
+        Ok(logits)
+    }
+}
+
+#[test]
+fn own_values_that_change_a_bit_certify_nothing() {
+    let bench = Bench::open(BITNET);
+    let way = Way::new(WAY, Depth::Block);
+    let sides = bench.sides(way).expect("comparable");
+    let mut moody = Moody {
+        inner: StandIn {
+            passes: bench.passes(way),
+            sides: &sides,
+        },
+        module: 6,
+    };
+    let mut swapped = 0;
+    let failure = attribute(&sides, &mut moody, SEED, || swapped += 1).expect_err("unsteady");
+    assert_eq!((failure.exit, swapped), (Exit::Incomplete, 6));
+    for words in [
+        "UNSTEADY",
+        "layer 2 feed-forward",
+        "l_out-2|ADD#0",
+        "changed 1 logits",
+    ] {
+        assert!(failure.message.contains(words), "{failure}");
+    }
+}
+
+#[test]
+fn an_engine_with_moods_is_unsteady_too() {
+    /// Spoils a node in every second pass.
+    struct Moods(usize);
+    impl Probe for Moods {
+        fn at(&mut self, node: Node, _: &[usize], values: &mut [f32]) {
+            if node.to_string() == "result_norm|MUL#0" {
+                self.0 += 1;
+                values[0] += (self.0 % 2) as f32;
+            }
+        }
+    }
+    let bench = Bench::open(B158);
+    let sides = bench
+        .sides(Way::new(WAY, Depth::Block))
+        .expect("comparable");
+    let mut passes = bench
+        .passes(Way::new(WAY, Depth::Block))
+        .with_fault(Moods(0));
+    let mut run = EngineRun {
+        passes: &mut passes,
+        sides: &sides,
+    };
+    let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("unsteady");
+    assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
+}
+
+#[test]
+fn a_module_that_makes_no_numbers_is_named() {
+    struct Broken;
+    impl Probe for Broken {
+        fn at(&mut self, node: Node, _: &[usize], values: &mut [f32]) {
+            if node.to_string() == "ffn_up-2|MUL_MAT#0" {
+                values[9] = f32::NAN;
+            }
+        }
+    }
+    let bench = Bench::open(BITNET);
+    let way = Way::new(WAY, Depth::Block);
+    let mut passes = bench.passes(way).with_fault(Broken);
+    let trace = |_: &[String]| Ok(bench.theirs.trace.clone());
+    let identity = bench.theirs.identity.clone();
+    let sides = Sides::new(identity, &mut passes, Depth::Block, trace).expect("comparable");
+    let mut run = EngineRun {
+        passes: &mut passes,
+        sides: &sides,
+    };
+    let found = attribute(&sides, &mut run, SEED, || ()).expect("steady");
+    let named = found.named.expect("a NaN");
+    assert_eq!(named.module, "layer 2 feed-forward");
+    assert!(named.because.contains("no numbers"), "{}", named.because);
+    assert_eq!((found.sum, found.full.kl_mean), (None, None));
+
+    // A run of another engine than the sides were made of is no control of them.
+    let mut sound = bench.passes(way);
+    let mut run = EngineRun {
+        passes: &mut sound,
+        sides: &sides,
+    };
+    let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("another engine");
+    assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
+}
+
+#[test]
+fn what_is_missing_or_split_is_refused_or_joined() {
+    let mut bench = Bench::open(BITNET);
+    let way = Way::new(WAY, Depth::Op);
+    let hidden = |key: &str, bench: &mut Bench| bench.theirs.trace.retain(|n| n.key != key);
+    hidden("ffn_norm-1|MUL#0", &mut bench);
+    let found = bench.attributed(way);
+    assert_eq!(found.rows.len(), 82);
+    let joined = "layer 1 feed-forward norm + layer 1 gate product";
+    assert!(found.rows.iter().any(|row| row.module.name == joined));
+
+    bench.theirs.trace[0].shape = vec![7];
+    let failure = bench.sides(way).err().expect("another shape");
+    assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
+
+    hidden("result_output|MUL_MAT#0", &mut bench);
+    let failure = bench.sides(way).err().expect("no logits");
+    assert!(
+        failure.message.contains("what leaves the head"),
+        "{failure}"
+    );
+    assert_eq!(failure.exit, Exit::Incomplete);
+
+    let tokens = &bench.theirs.tokens;
+    let mut split = Passes::new(&bench.model, tokens, WAY, 4).expect("some tokens");
+    let identity = bench.theirs.identity.clone();
+    let failure = Sides::new(identity, &mut split, Depth::Op, |_| Ok(Vec::new()));
+    let failure = failure.err().expect("several ubatches");
+    assert_eq!(failure.exit, Exit::BadInput, "{failure}");
+}

@@ -1,0 +1,144 @@
+//! Swaps in the run of a real C++ reference. Without one that is built every test says so, aloud.
+
+use std::process::Command;
+use std::rc::Rc;
+
+use engine::numerics::Profile;
+use harness::exit::Exit;
+use harness::oracle::attribute::live::{Prefill, ReferenceRun};
+use harness::oracle::attribute::modules::Depth;
+use harness::oracle::attribute::run::Run;
+use harness::oracle::attribute::{Attribution, Sides, attribute};
+use harness::reference::Reference;
+use harness::reference::isolation::{Ended, Limits, Reply, Request};
+
+use crate::attribute::bench::{BITNET, Bench, SEED, Way};
+use crate::program::built::built;
+
+/// The portable reference, which has the same bits on every x86 machine; nothing if it is not
+/// built.
+fn reference() -> Option<Reference> {
+    let place = built("bitnet-portable")?.tree.root;
+    let launch = Rc::new(move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command.args(["worker", "--place"]).arg(&place);
+        command
+    });
+    let opened = Reference::open("bitnet-portable", Limits::default(), launch);
+    Some(opened.expect("it is built"))
+}
+
+fn prefill(bench: &Bench) -> Prefill<'_> {
+    Prefill {
+        model: &bench.input,
+        tokens: &bench.theirs.tokens,
+        context: 512,
+        ubatch: 512,
+        threads: 1,
+    }
+}
+
+fn attributed(reference: &Reference, bench: &Bench, way: Way) -> Attribution {
+    let mut run = ReferenceRun::start(reference, prefill(bench)).expect("it takes part");
+    let identity = reference.facts().identity();
+    let mut passes = bench.passes(way);
+    let sides = Sides::new(identity, &mut passes, way.depth, |keys| run.shown(keys));
+    let sides = sides.expect("comparable");
+    let outputs = sides.modules.iter().map(|module| module.output.clone());
+    let mut run = run.with_outputs(outputs.collect());
+    let found = attribute(&sides, &mut run, SEED, || ()).expect("steady");
+    assert_eq!(
+        run.alone(0).expect("kept"),
+        sides.logits[0],
+        "its last node is its logits"
+    );
+    found
+}
+
+#[test]
+fn the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty() {
+    let Some(reference) = reference() else { return };
+    let bench = Bench::open(BITNET);
+    let own = Profile::from_name(&reference.facts().profile()).expect("known");
+    for (depth, modules) in [(Depth::Block, 11), (Depth::Op, 83)] {
+        let found = attributed(&reference, &bench, Way::new(own, depth));
+        assert_eq!((found.rows.len(), found.controls), (modules, modules));
+        assert!(found.rows.iter().all(|row| row.effect.is_nothing()));
+        assert_eq!((found.sum, found.named), (Some(0.0), None));
+    }
+    let other = attributed(
+        &reference,
+        &bench,
+        Way::new(Profile::GgmlAvx512, Depth::Block),
+    );
+    assert!(
+        other.sum.is_some_and(|sum| sum > 0.0 && sum < 1e-12),
+        "{:?}",
+        other.sum
+    );
+    assert_eq!(other.named, None);
+    for (fault, layer, depth, module) in [
+        ("embedding-scaled", None, Depth::Block, "embedding"),
+        (
+            "rope-missing-on-keys",
+            Some(0),
+            Depth::Block,
+            "layer 0 attention",
+        ),
+        ("stuck-lane", None, Depth::Block, "layer 1 feed-forward"),
+        ("mask-sees-next", Some(3), Depth::Op, "layer 3 softmax"),
+        ("last-norm-skipped", None, Depth::Block, "final norm"),
+        ("logits-soft-capped", None, Depth::Block, "head"),
+    ] {
+        let way = Way {
+            plant: Some((fault, layer)),
+            ..Way::new(own, depth)
+        };
+        let found = attributed(&reference, &bench, way);
+        assert_eq!(found.named.as_ref().expect(fault).module, module);
+        assert_eq!(
+            (found.exit(), found.additivity),
+            (Exit::Diverges, Some(1.0)),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_replaced_is_refused_by_name() {
+    let Some(reference) = reference() else { return };
+    let bench = Bench::open(BITNET);
+    let mut worker = reference.worker().expect("it is built");
+    let request = |key: &str| Request::Swap {
+        model: bench.input.path.clone(),
+        tokens: bench.theirs.tokens.clone(),
+        context: 512,
+        ubatch: 512,
+        threads: 1,
+        shown: vec!["nobody|MUL#0".into()],
+        replaced: Some(key.into()),
+    };
+    for (key, complaint) in [
+        ("attic-0|MUL#0", "the graph has no attic-0|MUL#0"),
+        (
+            "l_out-1|ADD#0",
+            "l_out-1|ADD#0 has 2816 values, 3 were given",
+        ),
+    ] {
+        let refused = worker.ask(&request(key), &[1.0, 2.0, 3.0], |reply, _| match reply {
+            Reply::Answer(_) => Ok(Some(())),
+            _ => Ok(None),
+        });
+        let Err(Ended::Refused(message)) = refused else {
+            panic!("{key}: {refused:?}")
+        };
+        assert!(message.contains(complaint), "{message}");
+    }
+    // The same process still answers.
+    let mut logits = 0;
+    let sound = worker.ask(&request("l_out-1|ADD#0"), &[0.5; 2816], |reply, values| {
+        logits += values.len();
+        Ok(matches!(reply, Reply::Answer(_)).then_some(()))
+    });
+    assert_eq!((sound, logits), (Ok(()), 11 * 1024));
+}

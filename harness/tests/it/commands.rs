@@ -1,0 +1,11 @@
+//! The commands as a user meets them: the built program, its output and its exit code.
+
+mod attribute;
+mod check;
+mod eval;
+mod fixtures;
+mod generate;
+mod inspect;
+mod tiny;
+mod tokenize;
+mod trace;

@@ -1,0 +1,241 @@
+//! `harness generate`: the recorded text, the same on every machine, and every way to end.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::commands::tiny::Tiny;
+use crate::program::{Folder, Harness, fixture};
+
+const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
+
+fn generate(flags: &str) -> Harness {
+    Harness::new("generate --model")
+        .arg(fixture(MOBY))
+        .args(flags)
+        .arg("--prompt")
+}
+
+#[test]
+fn the_greedy_continuation_is_the_recorded_one() {
+    let bytes = std::fs::read(fixture("recordings/mar2026-b158-avx512/recording.json"));
+    let recording: serde_json::Value =
+        serde_json::from_slice(&bytes.expect("committed")).expect("JSON");
+    let mut compared = 0;
+    for case in recording["cases"].as_array().expect("cases") {
+        let prompt = case["prompt"].as_str().expect("a prompt");
+        let answer = generate("-n 48 --json").arg(prompt).run().exits(0).json();
+        assert_eq!(answer["tokens"], case["greedy"], "{prompt}");
+        assert_eq!(answer["text"], case["greedy_text"], "{prompt}");
+        assert_eq!(answer["stop"], "max_tokens");
+        compared += 1;
+    }
+    assert!(compared >= 5, "{compared} cases");
+}
+
+#[test]
+fn streamed_text_is_the_text_and_the_speed_is_said_on_the_side() {
+    let answer = generate("-n 12").arg("Call me Ishmael.").run().exits(0);
+    let whole = generate("-n 12 --json")
+        .arg("Call me Ishmael.")
+        .run()
+        .exits(0)
+        .json();
+    assert_eq!(
+        answer.stdout,
+        format!("{}\n", whole["text"].as_str().expect("text"))
+    );
+    assert!(answer.stdout.contains("I’ll be"), "{}", answer.stdout);
+    assert!(
+        answer.stderr.contains("read 11 tokens at "),
+        "{}",
+        answer.stderr
+    );
+    assert!(answer.stderr.contains("wrote 12 at "), "{}", answer.stderr);
+}
+
+#[test]
+fn a_seed_gives_one_text_and_the_flag_wins_over_the_variable() {
+    let sampled = |flags: &str| {
+        generate(&format!(
+            "-n 30 --temperature 1 --top-k 50 --top-p 0.95 {flags}"
+        ))
+    };
+    let text = |harness: Harness| harness.arg("The whale").run().exits(0).stdout;
+    let seven = text(
+        Harness::new("generate --model")
+            .arg(fixture(MOBY))
+            .args("-n 30 --temperature 1 --top-k 50 --top-p 0.95 --seed 7 --threads 1 --prompt"),
+    );
+    assert_eq!(text(sampled("--seed 7").env("BITNET_SEED", "8")), seven);
+    assert_eq!(
+        text(
+            sampled("")
+                .env("BITNET_SEED", "7")
+                .env("BITNET_DETERMINISTIC", "1")
+        ),
+        seven
+    );
+    assert_ne!(text(sampled("").env("BITNET_SEED", "8")), seven);
+    sampled("")
+        .env("BITNET_SEED", "seven")
+        .arg("x")
+        .run()
+        .exits(2);
+    generate("--temperature -1").arg("x").run().exits(2);
+    generate("--top-p 0").arg("x").run().exits(2);
+}
+
+#[test]
+fn it_ends_at_the_context_and_at_an_end_token() {
+    let answer = generate("-n 1000 --context 16 --json")
+        .arg("Call me Ishmael.")
+        .run();
+    let answer = answer.exits(0).json();
+    assert_eq!(answer["stop"], "context");
+    // Eleven positions are the prompt's, five more are fed, and the last token is not.
+    assert_eq!(answer["tokens"].as_array().expect("ids").len(), 6);
+    generate("-n 1 --context 4")
+        .arg("Call me Ishmael.")
+        .run()
+        .exits(2);
+
+    let folder = Folder::new();
+    let first = generate("-n 1 --json").arg("Call me").run().exits(0).json()["tokens"][0].clone();
+    let mut bytes = std::fs::read(fixture(MOBY)).expect("committed");
+    let key = b"tokenizer.ggml.eos_token_id";
+    let at = bytes
+        .windows(key.len())
+        .position(|w| w == key)
+        .expect("the key");
+    let value = at + key.len() + 4;
+    let id = first.as_u64().expect("an id") as u32;
+    bytes[value..value + 4].copy_from_slice(&id.to_le_bytes());
+    let model = folder.file("ends.gguf", &bytes);
+    let answer = Harness::new("generate --json --prompt")
+        .arg("Call me")
+        .arg("--model")
+        .arg(model);
+    let answer = answer.run().exits(0).json();
+    assert_eq!(answer["stop"], "end_token");
+    assert_eq!(answer["tokens"], serde_json::json!([]));
+}
+
+fn chat(model: &Path, flags: &str) -> Harness {
+    let harness = Harness::new("generate --json -n 1 --chat --model").arg(model);
+    harness.args(flags).arg("--prompt").arg(" hi ")
+}
+
+#[test]
+fn chat_renders_the_models_own_template() {
+    let folder = Folder::new();
+    let mut tiny = Tiny::new();
+    tiny.set(
+        "tokenizer.chat_template",
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content.strip() }}\
+         {{ eos_token }}{% endfor %}{% if add_generation_prompt %}[a]{% endif %}",
+    );
+    let model = folder.file("chat.gguf", &tiny.file());
+    let answer = chat(&model, "--system short").run().exits(0).json();
+    let rendered = "<|begin|>[system]short<|end|>[user]hi<|end|>[a]";
+    let expected = Harness::new("tokenize --json --model")
+        .arg(&model)
+        .arg("--text");
+    // The template brings the BOS token, so the tokenizer adds a second one that is not wanted.
+    let expected = expected.arg(rendered).run().exits(0).json();
+    let tokens = expected["tokens"].as_array().expect("ids");
+    assert_eq!(tokens[0], tokens[1]);
+    assert_eq!(
+        answer["prompt_tokens"],
+        serde_json::Value::from(&tokens[1..])
+    );
+    Harness::new("generate --system x --prompt y --model")
+        .arg(&model)
+        .run()
+        .exits(2);
+
+    let answer = chat(&fixture(MOBY), "").run().exits(2);
+    assert!(
+        answer.stderr.contains("no chat template"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn a_hostile_template_costs_neither_memory_nor_time() {
+    let doubling = "{% set n = namespace(x='a') %}{% for i in range(60) %}\
+                    {% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}";
+    let slow = "{% for i in range(99999) %}{% set x = 'a' * (9999999 + i) %}{% endfor %}";
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    let nested = format!("{}1{}", "{{ (".repeat(9999), ") }}".repeat(9999));
+    for (template, why) in [
+        (doubling, "512 MiB or 2 s"),
+        (slow, "512 MiB or 2 s"),
+        (endless, "instructions"),
+        (nested.as_str(), "recursion"),
+        ("{{ raise_exception('alternate!') }}", "alternate!"),
+    ] {
+        let folder = Folder::new();
+        let mut tiny = Tiny::new();
+        tiny.set("tokenizer.chat_template", template);
+        let model = folder.file("hostile.gguf", &tiny.file());
+        let answer = chat(&model, "").run().exits(2);
+        let stderr = &answer.stderr;
+        assert!(
+            stderr.contains("TEMPLATE_") && stderr.contains(why),
+            "{stderr}"
+        );
+    }
+}
+
+/// Starts a long text on a copy of the model, does that to the file once the first text is out,
+/// and returns exit code and standard error.
+fn meddle(flags: &str, meddle: impl FnOnce(&Path)) -> (Option<i32>, String) {
+    let folder = Folder::new();
+    let bytes = std::fs::read(fixture(MOBY)).expect("committed");
+    let model = folder.file("moby.gguf", &bytes);
+    let harness = Harness::new("generate -n 500 --threads 1 --prompt a --model");
+    let mut child = harness.arg(&model).args(flags).spawn();
+    let mut first = [0];
+    let out = child.stdout.as_mut().expect("piped");
+    out.read_exact(&mut first).expect("some text");
+    meddle(&model);
+    let output = child.wait_with_output().expect("ended");
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_truncated_map_ends_with_a_sentence_and_not_with_silence() {
+    let (code, stderr) = meddle("", |model| {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(model)
+            .expect("there");
+        file.set_len(4096).expect("truncated");
+    });
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(
+        stderr.contains("FILE_CHANGED") && stderr.contains("truncated"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_touched_model_is_noticed_at_the_end() {
+    let (code, stderr) = meddle("", |model| {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(model)
+            .expect("there");
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .expect("touched");
+    });
+    assert_eq!(code, Some(4), "{stderr}");
+    assert!(stderr.contains("FILE_CHANGED"), "{stderr}");
+    let (code, stderr) = meddle("", |_| {});
+    assert_eq!(code, Some(0), "{stderr}");
+}

@@ -1,0 +1,263 @@
+//! The engine against the recordings, for real: each case's claims are a snapshot in `receipts/`.
+//!
+//! The snapshots are taken with the scalar kernel, which every machine has; that every other
+//! kernel makes the same claims is a test of its own.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use harness::case::Case;
+use harness::oracle::crossval::campaign::Campaign;
+use harness::receipt::{Claims, Receipt, Status};
+use harness::runner::engine::Engine;
+use harness::runner::suite::Suite;
+
+use crate::program::ends::{assert_ends, harness};
+
+fn suite() -> Suite {
+    static SUITE: LazyLock<Suite> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+        Suite::open(&folder).expect("the committed fixtures are sound")
+    });
+    SUITE.clone()
+}
+
+fn examine(engine: Engine, threads: usize) -> Receipt {
+    let suite = suite();
+    let cases: Vec<(Case, PathBuf)> = suite
+        .cases
+        .iter()
+        .map(|case| (case.clone(), suite.folder.join(&case.model)))
+        .collect();
+    let campaign = Campaign::new(suite, vec![Box::new(engine)], threads);
+    campaign
+        .run(&cases, |_| Ok(()))
+        .expect("nothing is written")
+}
+
+/// The cases that have a recording; the others need a live reference.
+fn answerable() -> Vec<Case> {
+    let mut cases = suite().cases;
+    cases.retain(|case| case.is_answerable(&[]));
+    cases
+}
+
+fn scalar() -> &'static Receipt {
+    static RECEIPT: LazyLock<Receipt> =
+        LazyLock::new(|| examine(Engine::new(Kernel::Scalar, 1), 1));
+    &RECEIPT
+}
+
+#[test]
+fn every_case_makes_the_claims_that_were_reviewed() {
+    let receipt = scalar();
+    assert_eq!(receipt.failures, [], "every case comes to claims");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../receipts");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_sort_maps(true);
+    settings.bind(|| {
+        for case in &receipt.cases {
+            insta::assert_json_snapshot!(case.claims.case.as_str(), case.claims);
+        }
+    });
+}
+
+#[test]
+fn every_case_agrees_and_what_is_left_out_is_told() {
+    let receipt = scalar();
+    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.coverage.shortfall(), "");
+    assert_eq!(receipt.coverage.cases.compared, answerable().len());
+    let left_out = receipt.circumstances.left_out.iter().map(|l| &l.case[..]);
+    let left_out: Vec<&str> = left_out.collect();
+    assert_eq!(
+        left_out,
+        ["wide-ahab", "wide-tabs-and-unicode", "wide-portions"],
+        "what needs a live reference is counted"
+    );
+}
+
+#[test]
+fn every_snapshot_belongs_to_a_living_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../receipts");
+    let entries = std::fs::read_dir(folder).expect("the receipts are committed");
+    let names = entries.map(|e| e.expect("listed").file_name().into_string().expect("ASCII"));
+    let names = names.filter(|n| !n.ends_with(".snap.new"));
+    // The receipts of the relations are looked after where these are made.
+    let names: BTreeSet<String> = names.filter(|n| !n.starts_with("metamorphic-")).collect();
+    let cases = answerable().into_iter().map(|case| case.name);
+    // What became of the planted faults is a claim, too.
+    let living = cases.chain(["power".to_owned()]);
+    assert_eq!(names, living.map(|name| format!("{name}.snap")).collect());
+}
+
+#[test]
+fn claims_depend_on_neither_kernel_nor_threads() {
+    let nameless = |claims: &Claims| {
+        let mut claims = claims.clone();
+        claims.engine.kernel.clear();
+        claims.engine.identity.name.clear();
+        claims
+    };
+    let mut kernels = Kernel::available();
+    // The scalar kernel was run for the snapshots; it is run again where it is the only one.
+    kernels.retain(|&kernel| kernel != Kernel::Scalar || kernel == Kernel::best());
+    for kernel in kernels {
+        let receipt = examine(Engine::new(kernel, 2), 2);
+        assert_eq!(receipt.cases.len(), scalar().cases.len());
+        for (case, known) in receipt.cases.iter().zip(&scalar().cases) {
+            let name = kernel.name();
+            assert_eq!(
+                nameless(&case.claims),
+                nameless(&known.claims),
+                "kernel {name}"
+            );
+        }
+    }
+    let [here, all] = [Kernel::available().len(), Kernel::NAMES.len()];
+    println!("{here} of {all} kernels run on this machine");
+}
+
+/// The engine in one profile's arithmetic against the recordings of that profile, of which there
+/// is one for each of so many cases.
+#[track_caller]
+fn assert_agrees_to_the_bit(profile: Profile, recorded: usize) {
+    let receipt = examine(Engine::new(Kernel::best(), 1).with_profile(profile), 1);
+    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.cases.len(), answerable().len());
+    let mut agreeing = 0;
+    for case in &receipt.cases {
+        let comparisons = case.claims.comparisons.iter();
+        for judged in comparisons.filter(|c| c.is_exact()) {
+            assert_eq!(judged.reference.profile, profile.name());
+            assert!(judged.logits_bit_identical, "{}", case.claims.case);
+            assert_ne!(
+                judged.nodes_bit_identical,
+                Some(false),
+                "{}",
+                case.claims.case
+            );
+            agreeing += 1;
+        }
+    }
+    assert_eq!(agreeing, recorded);
+}
+
+#[test]
+fn in_the_arithmetic_of_an_avx2_build_its_recordings_agree_to_the_bit() {
+    assert_agrees_to_the_bit(Profile::GgmlAvx2, 15);
+}
+
+#[test]
+fn in_the_arithmetic_of_a_neon_build_its_recordings_agree_to_the_bit() {
+    assert_agrees_to_the_bit(Profile::GgmlNeon, 5);
+}
+
+#[test]
+fn in_the_arithmetic_of_a_neon_build_with_halves_its_recordings_agree_to_the_bit() {
+    assert_agrees_to_the_bit(Profile::GgmlNeonFp16, 5);
+}
+
+fn crossval(arguments: &[&str]) -> Output {
+    harness(&[&["crossval"][..], arguments].concat())
+}
+
+fn model() -> String {
+    let path = suite().folder.join("moby-tiny/moby-tiny-b158.gguf");
+    path.to_str().expect("plain path").to_owned()
+}
+
+#[test]
+fn the_program_says_that_no_live_reference_ran() {
+    let output = crossval(&["--case", "b158-white-whale"]);
+    assert_ends(
+        &output,
+        0,
+        &["rust-only", "no live C++ ran", "status: rust_only"],
+    );
+}
+
+#[test]
+fn a_case_that_only_a_live_reference_answers_is_no_success_without_one() {
+    let words = ["nobody who answers wide-ahab was asked: --reference ik"];
+    assert_ends(&crossval(&["--case", "wide-ahab"]), 3, &words);
+    let output = crossval(&["--case", "wide-ahab", "--case", "b158-white-whale"]);
+    assert_ends(
+        &output,
+        0,
+        &[
+            "wide-ahab was left out",
+            "left out: 1 case(s)",
+            "status: rust_only",
+        ],
+    );
+}
+
+#[test]
+fn a_recorded_model_and_prompt_are_recognised_wherever_the_file_lies() {
+    let copy = std::env::temp_dir().join(format!("renamed-{}.gguf", std::process::id()));
+    std::fs::copy(model(), &copy).expect("copied");
+    let path = copy.to_str().expect("plain path");
+    let output = crossval(&["--model", path, "--prompt", "The white whale"]);
+    std::fs::remove_file(&copy).expect("there");
+    assert_ends(&output, 0, &["b158-white-whale", "mar2026-b158-avx512"]);
+}
+
+#[test]
+fn a_prompt_nobody_recorded_never_passes() {
+    let output = crossval(&["--model", &model(), "--prompt", "Hello"]);
+    assert_ends(
+        &output,
+        5,
+        &["references 0/1", "no recording knows", "status: incomplete"],
+    );
+}
+
+#[test]
+fn the_json_receipt_verifies_and_the_junit_report_counts_every_comparison() {
+    let file = |name: &str| {
+        let name = format!("crossval-{}-{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    };
+    let [json, junit] = ["receipt.json", "junit.xml"].map(file);
+    let [json_path, junit_path] = [&json, &junit].map(|p| p.to_str().expect("plain path"));
+    let case = "b158-white-whale";
+    let output = crossval(&["--case", case, "--json", json_path, "--junit", junit_path]);
+    assert_ends(&output, 0, &[]);
+    let verified = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["receipt", "verify", json_path])
+        .output()
+        .expect("the program starts");
+    assert_ends(&verified, 0, &["0 refuted"]);
+    let receipt: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&json).expect("written")).expect("json");
+    for (pointer, expected) in [
+        ("/validation/tokenizer", "rust"),
+        ("/validation/compute", "rust"),
+        ("/quant/format", "I2_S"),
+        ("/parity/status", "rust_only"),
+    ] {
+        assert_eq!(
+            receipt.pointer(pointer),
+            Some(&expected.into()),
+            "{pointer}"
+        );
+    }
+    let xml = std::fs::read_to_string(&junit).expect("written");
+    let repetitions = Kernel::available().len().saturating_sub(1).max(1);
+    let comparisons = 2 + repetitions;
+    assert!(
+        xml.contains(&format!("tests=\"{comparisons}\" failures=\"0\"")),
+        "{xml}"
+    );
+    for path in [json, junit] {
+        std::fs::remove_file(path).expect("there");
+    }
+}

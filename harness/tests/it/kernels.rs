@@ -1,0 +1,8 @@
+//! Single kernels and weights: what is equal, what is excused, and every planted fault caught.
+#![cfg(unix)]
+#![forbid(unsafe_code)]
+
+mod agreement;
+mod faults;
+mod live;
+mod weights;

@@ -1,0 +1,207 @@
+//! The engine against itself, sound and with faults: each kernel has some, each must be caught.
+#![forbid(unsafe_code)]
+
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use harness::oracle::kernels::{Outcome, Row, Scope, examine, table};
+use harness::reference::isolation::{Call, Death, Ended, Kind, TypeFacts};
+use harness::runner::kernels::engine::Ours;
+use harness::runner::kernels::family::Family;
+use harness::runner::kernels::question::Answer;
+use harness::runner::kernels::question::Computer;
+use harness::runner::kernels::question::Question;
+
+use crate::kernels::faults::{Damage, FAULTS, as_p64, sum_forgotten};
+
+/// The engine, damaged.
+struct Faulty {
+    ours: Ours,
+    damage: Damage,
+}
+
+impl Computer for Faulty {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+        self.ours.describe(kind)
+    }
+
+    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+        let mut answer = self.ours.compute(question)?;
+        (self.damage)(question, &mut answer);
+        Ok(answer)
+    }
+}
+
+fn sound() -> Ours {
+    Ours::new(Profile::GgmlAvx512, Kernel::best())
+}
+
+fn scope(family: &str) -> Scope {
+    Scope {
+        seed: 1,
+        cases: 4,
+        families: vec![Family::by_name(family).expect("known")],
+        case: None,
+        same_arithmetic: true,
+    }
+}
+
+#[test]
+fn the_engine_agrees_with_itself_on_every_kernel_with_all_instructions() {
+    for kernel in Kernel::available() {
+        let scope = Scope {
+            families: Family::ALL.to_vec(),
+            ..scope("i2_s-dot")
+        };
+        let mut other = Ours::new(Profile::GgmlAvx512, kernel);
+        for row in examine(&mut other, &mut sound(), &scope, &mut || ()) {
+            assert_eq!(row.outcome, Outcome::Agrees, "{row:?}");
+            assert!(row.cases >= 20 && row.values > 200, "{row:?}");
+            assert_eq!(row.equal + row.excused(), row.values, "{row:?}");
+            // Only the bits of a NaN that arithmetic made may depend on the instructions.
+            let names = || row.excused.keys();
+            assert!(names().all(|name| *name == "nan-bits"), "{row:?}");
+            assert!(
+                row.kernel.ends_with("-dot") || row.excused() == 0,
+                "{row:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_kernel_has_a_fault_and_every_fault_is_caught() {
+    for family in Family::ALL {
+        let has_one = FAULTS.iter().any(|(kernel, _, _)| *kernel == family.name);
+        assert!(has_one, "no fault is planted in {}", family.name);
+    }
+    let mut missed = Vec::new();
+    println!("{:<17}{:<28}first difference, shrunk", "kernel", "fault");
+    for (kernel, fault, damage) in FAULTS {
+        let ours = sound();
+        let mut faulty = Faulty { ours, damage };
+        let rows = examine(&mut sound(), &mut faulty, &scope(kernel), &mut || ());
+        let Row {
+            outcome,
+            first: Some(first),
+            ..
+        } = &rows[0]
+        else {
+            missed.push((kernel, fault));
+            continue;
+        };
+        assert_eq!(*outcome, Outcome::Differs);
+        let (shrunk, place) = (&first.shrunk_to, &first.difference.place);
+        println!("{kernel:<17}{fault:<28}{shrunk}: {place}");
+    }
+    assert_eq!(missed, [], "faults that were not caught");
+}
+
+#[test]
+fn one_question_is_asked_again_alone_and_shows_the_same() {
+    let mut faulty = Faulty {
+        ours: sound(),
+        damage: sum_forgotten,
+    };
+    let all = examine(
+        &mut sound(),
+        &mut faulty,
+        &scope("i8_s-activation"),
+        &mut || (),
+    );
+    let first = all[0].first.as_ref().expect("caught");
+    let alone = Scope {
+        case: Some(first.case),
+        ..scope("i8_s-activation")
+    };
+    let again = examine(&mut sound(), &mut faulty, &alone, &mut || ());
+    assert_eq!(again[0].cases, 1);
+    assert_eq!(again[0].first.as_ref(), Some(first));
+}
+
+/// A reference whose arithmetic wraps, and one that is wrong beside it.
+#[test]
+fn a_wrong_answer_is_not_excused_by_the_wrap_of_another() {
+    let wraps: Damage = |_, answer| {
+        let mask = |sum: f32| f32::from(sum as i32 as i16);
+        answer
+            .values
+            .iter_mut()
+            .for_each(|value| *value = mask(*value));
+    };
+    let mut theirs = Faulty {
+        ours: sound(),
+        damage: wraps,
+    };
+    // Wrapping the whole sum instead of each lane is not what the reference does.
+    let rows = examine(&mut theirs, &mut sound(), &scope("i2_s-dot"), &mut || ());
+    assert_eq!(rows[0].outcome, Outcome::Differs);
+}
+
+#[test]
+fn a_reference_that_packs_as_another_processor_does_is_told_by_name() {
+    let mut theirs = Faulty {
+        ours: sound(),
+        damage: as_p64,
+    };
+    let rows = examine(&mut theirs, &mut sound(), &scope("i2_s-encode"), &mut || ());
+    let first = rows[0].first.as_ref().expect("another packing differs");
+    assert_eq!(first.packing, Some("i2_s-p64"));
+    let text = table::render(&rows, |kernel, case| format!("{kernel} {case}"));
+    assert!(text.contains("packs as i2_s-p64"), "{text}");
+}
+
+/// Answers until it is asked to encode, and dies of that.
+struct Mortal(Ours);
+
+impl Computer for Mortal {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+        self.0.describe(kind)
+    }
+
+    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+        if !matches!(question.call, Call::Encode { .. }) {
+            return self.0.compute(question);
+        }
+        Err(Ended::Died(Box::new(Death {
+            kind: Kind::Crashed,
+            phase: question.call.to_string(),
+            signal: Some(6),
+            exit_code: None,
+            complaint: None,
+            assertion: Some("GGML_ASSERT(n % 2 == 0)".into()),
+            last_words: String::new(),
+            memory_seen: 0,
+            milliseconds: 1,
+        })))
+    }
+}
+
+#[test]
+fn a_death_costs_one_kernel() {
+    let names = ["f16-encode", "f16-decode"];
+    let scope = Scope {
+        families: names
+            .map(|name| Family::by_name(name).expect("known"))
+            .to_vec(),
+        ..scope("f16-dot")
+    };
+    let rows = examine(&mut Mortal(sound()), &mut sound(), &scope, &mut || ());
+    let Outcome::Died(why) = &rows[0].outcome else {
+        panic!("{:?}", rows[0]);
+    };
+    assert!(
+        why.contains("while encoding") && why.contains("GGML_ASSERT"),
+        "{why}"
+    );
+    assert_eq!(rows[1].outcome, Outcome::Agrees);
+}
+
+#[test]
+fn a_panic_of_the_engine_is_not_blamed_on_the_reference() {
+    let mut faulty = Faulty {
+        ours: sound(),
+        damage: |_, _| panic!("planted"),
+    };
+    let rows = examine(&mut sound(), &mut faulty, &scope("f16-decode"), &mut || ());
+    assert!(matches!(&rows[0].outcome, Outcome::EngineDied(why) if why.contains("planted")));
+}

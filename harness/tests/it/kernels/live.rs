@@ -1,0 +1,165 @@
+//! Kernels of real C++ references. Without one that is built every test says so, aloud.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::rc::Rc;
+
+use harness::reference::Reference;
+use harness::reference::isolation::{Call, Ended, Limits};
+use harness::runner::kernels::live::Theirs;
+use harness::runner::kernels::question::Computer;
+use harness::runner::kernels::question::Question;
+use serde_json::Value;
+
+use crate::program::built::built;
+use crate::program::ends::{assert_ends, harness};
+
+/// A file that is gone when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("kernels-{name}-{}.json", std::process::id());
+        Scratch(std::env::temp_dir().join(name))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("plain path")
+    }
+
+    fn json(&self) -> Value {
+        let bytes = std::fs::read(&self.0).expect("written");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse() {
+    if built("bitnet-portable").is_none() {
+        return;
+    }
+    let file = Scratch::new("portable");
+    let asked = ["kernels", "--reference", "bitnet-portable", "--cases", "10"];
+    let output = harness(&[&asked[..], &["--json", file.path()]].concat());
+    assert_ends(
+        &output,
+        0,
+        &["26 kernels agree, 0 differ", "excused, int16-wrap"],
+    );
+    let report = file.json();
+    let rows = report["references"][0]["kernels"].as_array().expect("rows");
+    assert_eq!(rows.len(), 26);
+    for row in rows {
+        assert_eq!(row["outcome"], "agrees", "{row}");
+        assert!(row["values"].as_u64() > Some(100), "{row}");
+        let excused = row["excused"].as_object().expect("by name");
+        let expected = match row["kernel"].as_str().expect("a name") {
+            "i2_s-dot" => &["int16-wrap"][..],
+            "q8_0-encode" => &["undefined-conversion"],
+            name if name.ends_with("-dot") => &["nan-bits"],
+            _ => &[],
+        };
+        let known = |name: &String| expected.contains(&&name[..]);
+        assert!(excused.keys().all(known), "{row}");
+    }
+    let wraps = &rows[3]["excused"]["int16-wrap"];
+    assert!(wraps["count"].as_u64() > Some(0), "{wraps}");
+    let case = wraps["case"].as_u64().expect("a question").to_string();
+    let again = [
+        "kernels",
+        "--reference",
+        "bitnet-portable",
+        "--only",
+        "i2_s-dot",
+    ];
+    let output = harness(&[&again[..], &["--case", &case]].concat());
+    let because = wraps["because"].as_str().expect("a sentence");
+    assert_ends(&output, 0, &[because]);
+}
+
+#[test]
+fn a_library_of_another_arithmetic_is_judged_by_its_decoders_alone() {
+    if built("llama").is_none() {
+        return;
+    }
+    let asked = ["kernels", "--reference", "llama", "--cases", "5"];
+    let only = ["q6_k-dot", "q6_k-decode", "i2_s-dot"];
+    let only = only.iter().flat_map(|name| ["--only", name]);
+    let output = harness(&asked.into_iter().chain(only).collect::<Vec<_>>());
+    let words = ["measured, not judged", "not asked: it has no type i2_s"];
+    assert_ends(&output, 0, &words);
+    let nothing = ["kernels", "--reference", "llama", "--only", "i2_s-dot"];
+    assert_ends(&harness(&nothing), 5, &["1 not asked"]);
+}
+
+#[test]
+fn the_weights_of_the_fixtures_are_what_the_reference_reads() {
+    if built("bitnet-portable").is_none() {
+        return;
+    }
+    let model = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../fixtures/moby-tiny/moby-tiny-bitnet.gguf"
+    );
+    let asked = ["weights", "--reference", "bitnet-portable"];
+    let output = harness(&[&asked[..], &["--model", model]].concat());
+    let counts = "46 tensors; equal are 46 decoded, 29 products, 28 encoded again; 0 differ";
+    assert_ends(&output, 0, &[counts]);
+}
+
+#[test]
+fn a_library_that_aborts_is_asked_again_in_a_new_process() {
+    let Some(prepared) = built("ik") else {
+        return;
+    };
+    let place = prepared.tree.root.clone();
+    let launch = Rc::new(move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command.arg("worker").arg("--place").arg(&place);
+        command
+    });
+    let reference = Reference::open("ik", Limits::default(), launch).expect("it is built");
+    let mut theirs = Theirs::new(&reference);
+    // What its two-bit rows meet is made of at least 512 values, which it asserts.
+    const IQ2_BN: i32 = 135;
+    let facts = theirs.describe(IQ2_BN).expect("it answers");
+    let kind = facts
+        .and_then(|facts| facts.partner)
+        .expect("a type of its own");
+    let short = Question {
+        call: Call::Activation { kind, count: 64 },
+        values: vec![1.0; 64],
+        bytes: Vec::new(),
+    };
+    match theirs.compute(&short) {
+        Err(Ended::Died(death)) => {
+            assert!(death.phase.starts_with("quantising"), "{death}");
+            assert!(death.assertion.is_some(), "{death}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let halves = Question {
+        call: Call::Encode {
+            kind: 1,
+            columns: 64,
+            rows: 1,
+        },
+        ..short
+    };
+    let answer = theirs.compute(&halves).expect("a new process answers");
+    assert_eq!(answer.bytes, [0x00, 0x3c].repeat(64));
+}
+
+#[test]
+fn without_a_reference_there_is_nothing_to_ask() {
+    assert_ends(&harness(&["kernels"]), 3, &["scripts/reference.sh"]);
+    let unknown = harness(&["kernels", "--only", "q9-dot"]);
+    assert_ends(&unknown, 2, &["there are i2_s-encode"]);
+}

@@ -1,0 +1,177 @@
+//! Weights: the record of the fixtures holds, and a fault in one tensor is caught and named.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use engine::bytes::ModelBytes;
+use engine::gguf::Gguf;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use harness::oracle::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
+use harness::runner::kernels::engine::Ours;
+
+use crate::program::ends::harness;
+
+const MODEL: &str = "moby-tiny/moby-tiny-b158.gguf";
+const LAYER: &str = "blk.2.";
+const TENSOR: &str = "blk.2.ffn_up.weight";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+fn engine() -> Engine {
+    Engine {
+        profile: Profile::GgmlAvx2,
+        kernel: Kernel::best(),
+    }
+}
+
+fn parse(bytes: Vec<u8>) -> Gguf {
+    Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound")
+}
+
+fn model() -> Vec<u8> {
+    std::fs::read(fixtures().join(MODEL)).expect("committed")
+}
+
+/// The model with one tensor's bytes changed: where they begin, and how many are codes.
+fn changed(change: impl Fn(&mut [u8], usize)) -> Gguf {
+    let mut bytes = model();
+    let sound = parse(bytes.clone());
+    let tensor = sound.tensors.get(TENSOR).expect("a layer");
+    let (start, elements) = (tensor.offset as usize, tensor.elements() as usize);
+    change(&mut bytes[start..], elements / 4);
+    parse(bytes)
+}
+
+fn scale_off_by_1e_4() -> Gguf {
+    changed(|bytes, scale_at| {
+        let scale = bytes[scale_at..]
+            .first_chunk_mut()
+            .expect("behind the codes");
+        *scale = (f32::from_le_bytes(*scale) * 1.0001).to_le_bytes();
+    })
+}
+
+fn one_code_flipped() -> Gguf {
+    // 0, 1 or 2 in the lowest two bits becomes another of them.
+    changed(|bytes, codes| {
+        let byte = &mut bytes[codes / 3];
+        *byte = (*byte & !3) | (((*byte & 3) + 1) % 3);
+    })
+}
+
+/// Tensors of `gguf` whose names begin so, against the record of the sound file.
+fn against_the_record(gguf: &Gguf, names: &str) -> Vec<Finding> {
+    let (_, record) = Record::read(&fixtures()).expect("committed");
+    let recorded = &record.models[MODEL];
+    let tensors = gguf.tensors.iter().filter(|t| t.name.starts_with(names));
+    let compare = |info| {
+        let tensor = Tensor::of(gguf, info, Kernel::best()).expect("known");
+        let product = tensor.product_hash(engine());
+        let decoded = tensor.decoded_hash();
+        recorded.compare("bitnet-portable", &tensor, &decoded, product.as_deref())
+    };
+    tensors.map(compare).collect()
+}
+
+/// The same against a library that reads the sound file: the engine's own kernels, one by one.
+fn against_a_library(gguf: &Gguf, names: &str) -> Vec<Finding> {
+    let sound = parse(model());
+    let mut computer = Ours::new(engine().profile, Kernel::Scalar);
+    let mut library = Library::new(&mut computer);
+    let pairs = sound.tensors.iter().zip(gguf.tensors.iter());
+    let compare = |(theirs, info)| {
+        let tensor = Tensor::of(gguf, info, Kernel::best()).expect("known");
+        let compared = library.compare((&sound, theirs), &tensor, engine());
+        compared.expect("the engine answers").0
+    };
+    pairs
+        .filter(|(theirs, _)| theirs.name.starts_with(names))
+        .map(compare)
+        .collect()
+}
+
+fn differing(findings: &[Finding]) -> Vec<&Finding> {
+    let differs = |f: &&Finding| f.verdicts().iter().any(|verdict| verdict.differs());
+    findings.iter().filter(differs).collect()
+}
+
+#[test]
+fn every_tensor_of_the_sound_model_is_as_recorded_and_as_the_kernels_say() {
+    let sound = parse(model());
+    let compared = [
+        (against_the_record(&sound, ""), 46, 29),
+        (against_a_library(&sound, LAYER), 11, 7),
+    ];
+    for (findings, tensors, matrices) in compared {
+        assert_eq!(findings.len(), tensors);
+        assert_eq!(differing(&findings), [] as [&Finding; 0]);
+        let equal = |f: &&Finding| f.decoded == Verdict::Equal;
+        assert_eq!(findings.iter().filter(equal).count(), tensors);
+        let equal = |f: &&Finding| f.product == Verdict::Equal;
+        assert_eq!(findings.iter().filter(equal).count(), matrices);
+    }
+}
+
+#[test]
+fn a_scale_off_by_1e_4_and_one_flipped_code_are_caught_and_named() {
+    for faulty in [scale_off_by_1e_4(), one_code_flipped()] {
+        let by_library = against_a_library(&faulty, LAYER);
+        for findings in [&against_the_record(&faulty, LAYER), &by_library] {
+            let found = differing(findings);
+            let names: Vec<&str> = found.iter().map(|f| &f.tensor[..]).collect();
+            assert_eq!(names, [TENSOR]);
+            assert!(found[0].decoded.differs(), "{:?}", found[0]);
+            assert!(found[0].product.differs(), "{:?}", found[0]);
+        }
+        // The library's encoder, given our values, does not write the file again either.
+        assert!(differing(&by_library)[0].encoded.differs());
+    }
+}
+
+#[test]
+fn a_tensor_that_is_missing_from_the_record_is_no_agreement() {
+    let (_, mut record) = Record::read(&fixtures()).expect("committed");
+    let recorded = record.models.get_mut(MODEL).expect("recorded");
+    recorded.tensors.remove(TENSOR);
+    let gguf = parse(model());
+    let info = gguf.tensors.get(TENSOR).expect("a layer");
+    let tensor = Tensor::of(&gguf, info, Kernel::best()).expect("known");
+    let finding = recorded.compare("bitnet", &tensor, &tensor.decoded_hash(), None);
+    assert!(finding.decoded.differs());
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn without_a_reference_the_fixtures_are_judged_by_the_record() {
+    let output = harness(&["weights"]);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let line = format!(
+        "{MODEL} with the record of bitnet-portable (ggml-avx2): 46 tensors; equal are 46 decoded, \
+         29 products, 0 encoded again; 0 differ"
+    );
+    assert!(said.contains(&line), "{said}");
+    assert!(said.contains("no library knows qk256"), "{said}");
+}
+
+#[test]
+fn a_model_nobody_recorded_needs_a_reference() {
+    let path = std::env::temp_dir().join(format!("weights-{}.gguf", std::process::id()));
+    let mut bytes = model();
+    *bytes.last_mut().expect("a file") ^= 1;
+    std::fs::write(&path, bytes).expect("temporary file");
+    let output = harness(&["weights", "--model", path.to_str().expect("plain path")]);
+    std::fs::remove_file(&path).expect("temporary file");
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("scripts/reference.sh"), "{said}");
+    let output = harness(&["weights", "--record", "nowhere.json"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}

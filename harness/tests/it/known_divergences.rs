@@ -1,0 +1,162 @@
+//! Known divergences: excused within their bound, fatal beyond it, and fatal when they are gone.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use harness::case::Case;
+use harness::case::observation::{Lane, Observation};
+use harness::exit::Exit;
+use harness::judge::known_divergences::Ledger;
+use harness::judge::verdict::Verdict;
+use harness::oracle::crossval::campaign::Campaign;
+use harness::receipt::Receipt;
+use harness::receipt::verify::verify;
+use harness::runner::scripted::Scripted;
+use harness::runner::suite::Suite;
+
+const CASE: &str = "bitnet-white-whale";
+const REFERENCE: &str = "dec2024-bitnet-avx512";
+
+fn suite(entry: &str) -> Suite {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let mut suite = Suite::open(&folder).expect("the committed fixtures are sound");
+    let about = format!("[[divergence]]\ncase = {CASE:?}\nreference = {REFERENCE:?}\n{entry}\n");
+    suite.ledger = Ledger::parse(&about).expect("a sound entry");
+    // Recordings of other arithmetics are judged by distances, which the nudge exceeds as well.
+    for case in &mut suite.cases {
+        case.recordings.retain(|name| name == REFERENCE);
+    }
+    suite
+}
+
+/// A run of one case in which the engine says what the reference said, edited.
+fn run(entry: &str, name: &str, edit: fn(&mut Observation)) -> Receipt {
+    let suite = suite(entry);
+    let source = suite.recordings[REFERENCE].clone();
+    let subject = Scripted::new("subject", source, move |_, seen| {
+        edit(seen);
+        Ok(())
+    });
+    let wanted = suite.cases.iter().filter(|c| c.name == name);
+    let cases: Vec<(Case, PathBuf)> = wanted
+        .map(|c| (c.clone(), suite.folder.join(&c.model)))
+        .collect();
+    let fixtures = suite.clone();
+    let campaign = Campaign::new(suite, vec![Box::new(subject)], 1);
+    let receipt = campaign
+        .run(&cases, |_| Ok(()))
+        .expect("nothing is written");
+    assert_eq!(verify(&receipt, Some(&fixtures)).refuted, [""; 0]);
+    receipt
+}
+
+fn exit(receipt: &Receipt) -> Exit {
+    receipt.parity.status.exit()
+}
+
+/// Other bits, and far apart, at one position.
+fn nudge(seen: &mut Observation) {
+    let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
+    prefill.values[700] += 10.0;
+}
+
+const WIDE: &str = "reason = \"a planted nudge\"\nbound = { nmse = 0.1 }";
+const NARROW: &str = "reason = \"a planted nudge\"\nbound = { nmse = 1e-12 }";
+const NONE: &str = "reason = \"a planted nudge\"\nbound = { nmse = 0.0 }";
+
+#[test]
+fn within_its_bound_it_is_known_and_the_run_passes() {
+    let receipt = run(WIDE, CASE, nudge);
+    assert_eq!(exit(&receipt), Exit::Agrees);
+    let verdict = &receipt.cases[0].claims.comparisons[0].verdict;
+    assert!(matches!(verdict, Verdict::Known { .. }), "{verdict}");
+    assert!(
+        verdict.to_string().ends_with("a planted nudge"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn a_single_bit_is_a_divergence_that_has_to_be_known() {
+    let flip = |seen: &mut Observation| {
+        let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
+        prefill.values[700] = f32::from_bits(prefill.values[700].to_bits() ^ 1);
+    };
+    assert_eq!(exit(&run(NARROW, CASE, flip)), Exit::Agrees);
+    assert_eq!(exit(&run(NONE, CASE, flip)), Exit::Diverges);
+}
+
+#[test]
+fn beyond_its_bound_it_diverges() {
+    assert_eq!(exit(&run(NARROW, CASE, nudge)), Exit::Diverges);
+    let none = |seen: &mut Observation| {
+        nudge(seen);
+        seen.trace.clear();
+        seen.lanes.remove(&Lane::Decode);
+    };
+    assert_eq!(
+        exit(&run(WIDE, CASE, none)),
+        Exit::Diverges,
+        "gaps are not excused"
+    );
+    let tokens = |seen: &mut Observation| seen.tokens.swap(1, 2);
+    assert_eq!(
+        exit(&run(WIDE, CASE, tokens)),
+        Exit::Diverges,
+        "nor are token ids"
+    );
+    let nan = |seen: &mut Observation| {
+        let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
+        prefill.values[7] = f32::NAN;
+    };
+    assert_eq!(
+        exit(&run(WIDE, CASE, nan)),
+        Exit::Diverges,
+        "nor is what is no number"
+    );
+}
+
+#[test]
+fn a_continuation_may_part_only_where_the_entry_says() {
+    let parts = |seen: &mut Observation| seen.greedy.tokens[20] += 1;
+    let entry = |from: &str| format!("reason = \"a tie\"\nbound = {{ nmse = 0.0{from} }}");
+    assert_eq!(exit(&run(&entry(""), CASE, parts)), Exit::Diverges);
+    assert_eq!(
+        exit(&run(&entry(", greedy_from = 21"), CASE, parts)),
+        Exit::Diverges
+    );
+    assert_eq!(
+        exit(&run(&entry(", greedy_from = 20"), CASE, parts)),
+        Exit::Agrees
+    );
+}
+
+#[test]
+fn an_entry_that_excuses_nothing_fails_where_it_was_looked_at() {
+    let receipt = run(WIDE, CASE, |_| {});
+    assert_eq!(exit(&receipt), Exit::StaleEntry);
+    let stale = &receipt.circumstances.stale_entries;
+    assert_eq!(*stale, [format!("{CASE} with {REFERENCE}")]);
+    let elsewhere = run(WIDE, "bitnet-ishmael", |_| {});
+    assert_eq!(
+        exit(&elsewhere),
+        Exit::Agrees,
+        "another case says nothing about it"
+    );
+}
+
+#[test]
+fn an_invented_excuse_is_refuted() {
+    let mut receipt = run(WIDE, CASE, nudge);
+    let verdict = &mut receipt.cases[0].claims.comparisons[0].verdict;
+    let Verdict::Known { reason, .. } = verdict else {
+        panic!("{verdict}");
+    };
+    *reason = "because".into();
+    receipt.seal = receipt.computed_seal();
+    let verified = verify(&receipt, Some(&suite(WIDE)));
+    assert!(
+        verified.refuted.iter().any(|r| r.contains("is known")),
+        "{verified:?}"
+    );
+}

@@ -1,0 +1,24 @@
+//! The harness from outside: its library, its program and, where they are built, real references.
+
+mod attribute;
+mod calibrate;
+mod can_fail;
+mod commands;
+mod controls;
+mod crossval;
+mod ends;
+mod kernels;
+mod known_divergences;
+mod ladder;
+mod live;
+mod metamorphic;
+mod power;
+mod program;
+mod qk256;
+mod recorder;
+mod recordings;
+mod shapes;
+mod tampered;
+mod tidy;
+mod tokenizer;
+mod trace;

@@ -1,0 +1,357 @@
+//! Every relation on the trained fixtures and on random shapes, its claims as snapshots, and
+//! everything that makes a relation, a control or a source of logits fail.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use engine::bytes::ModelBytes;
+use engine::config::Architecture;
+use engine::gguf::Gguf;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+use harness::case::observation::Identity;
+use harness::case::schedule::Schedule;
+use harness::file::document::Document;
+use harness::fixture::random::RandomShape;
+use harness::oracle::metamorphic::*;
+use harness::runner::RunError;
+use harness::runner::logits::{EngineSource, LogitSource};
+
+const MODELS: [&str; 2] = ["moby-tiny-b158", "moby-tiny-bitnet"];
+
+fn engine() -> EngineSource {
+    EngineSource {
+        kernel: Kernel::best(),
+        profile: Profile::GgmlAvx512,
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn file(name: &str) -> Vec<u8> {
+    let path = root().join(format!("fixtures/moby-tiny/{name}.gguf"));
+    std::fs::read(path).expect("committed")
+}
+
+fn tokens(count: u32) -> Vec<Prompt> {
+    vec![Prompt {
+        text: None,
+        tokens: (0..count).map(|i| i * i % 250).collect(),
+    }]
+}
+
+fn report(source: &mut dyn LogitSource, file: Vec<u8>, prompts: Vec<Prompt>) -> Report {
+    let bytes = ModelBytes::from_vec(file);
+    examine(source, bytes, prompts, &mut || ()).expect("a sound model")
+}
+
+#[test]
+fn every_relation_about_the_fixtures_makes_the_claims_that_were_reviewed() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../receipts");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for name in MODELS {
+        let report = report(&mut engine(), file(name), tokens(40));
+        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.relations.len(), 13);
+        let claims = report.claims();
+        settings.bind(|| insta::assert_json_snapshot!(format!("metamorphic-{name}"), claims));
+    }
+}
+
+#[test]
+fn every_order_of_float_operations_keeps_every_relation() {
+    for profile in Profile::ALL {
+        let mut source = EngineSource {
+            profile,
+            ..engine()
+        };
+        let report = report(&mut source, small(), tokens(37));
+        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.coverage.relations.to_string(), "13/13");
+        assert_eq!(report.computed_by.profile, profile.name());
+    }
+}
+
+#[test]
+fn every_snapshot_belongs_to_a_model() {
+    let entries = std::fs::read_dir(root().join("receipts")).expect("committed");
+    let names = entries.map(|e| e.expect("listed").file_name().into_string().expect("ASCII"));
+    let ours = names.filter(|n| n.starts_with("metamorphic-") && !n.ends_with(".snap.new"));
+    let living = MODELS.map(|name| format!("metamorphic-{name}.snap"));
+    assert_eq!(ours.collect::<BTreeSet<_>>(), BTreeSet::from(living));
+}
+
+#[test]
+fn random_shapes_of_every_family_hold_whatever_applies_to_them() {
+    let mut held = BTreeSet::new();
+    for (seed, words) in [
+        (
+            1,
+            "arch=bitnet layers=2 head_dim=32 kv_heads=2 group=2 width=128 weights=i2_s-p128",
+        ),
+        (
+            2,
+            "arch=bitnet layers=2 head_dim=32 kv_heads=3 group=1 width=96 weights=f16",
+        ),
+        (
+            3,
+            "arch=bitnet-b1.58 layers=2 head_dim=32 kv_heads=2 group=4 width=256 weights=tq2_0",
+        ),
+        (
+            4,
+            "arch=bitnet-b1.58 layers=2 head_dim=64 kv_heads=2 group=1 width=128 biases=yes \
+             weights=i2_s-p128",
+        ),
+        (
+            5,
+            "arch=llama layers=2 head_dim=64 kv_heads=1 group=2 width=128 biases=yes \
+             output=q8_0 weights=i2_s-p128",
+        ),
+        (
+            6,
+            "arch=llama layers=1 head_dim=32 kv_heads=1 group=1 width=77 weights=f32",
+        ),
+    ] {
+        let plain = "inner=256 vocab=260 context=128 embedding=f16 output=tied scales=no \
+                     biases=no rope_factors=no";
+        let shape = RandomShape::from_seed(seed, None);
+        let shape = shape.changed(&format!("{plain} {words}")).expect(words);
+        let bytes = shape.document().expect("possible").file();
+        let report = report(&mut engine(), bytes, tokens(37));
+        assert_eq!(report.status, Status::Holds, "{shape}\n{}", report.render());
+        let holds = report
+            .relations
+            .iter()
+            .filter(|r| r.verdict == Verdict::Holds);
+        held.extend(holds.map(|r| (shape.architecture.name(), r.relation)));
+    }
+    // All but the identification of the activation hold somewhere in each family, and that one
+    // in the family that squares; query heads in groups of one key head have no second group.
+    let missing = [
+        (Architecture::Bitnet, "gate-power-of-two"),
+        (Architecture::Llama, "gate-power-of-two"),
+        (Architecture::Llama, "key-head-swap"),
+        (Architecture::BitnetB158, "query-head-swap"),
+    ];
+    for family in [
+        Architecture::Bitnet,
+        Architecture::BitnetB158,
+        Architecture::Llama,
+    ] {
+        for relation in Relation::ALL {
+            let expected = !missing.contains(&(family, relation.name));
+            let place = (family.name(), relation.name);
+            assert_eq!(held.contains(&place), expected, "{place:?}");
+        }
+    }
+}
+
+/// A model about which every relation says something.
+fn small() -> Vec<u8> {
+    let words = "layers=2 head_dim=32 kv_heads=2 group=2 width=128 inner=128 vocab=259 context=128 \
+                 weights=i2_s-p128 embedding=f16 biases=no rope_factors=no";
+    let shape = RandomShape::from_seed(1, Some(Architecture::BitnetB158));
+    let shape = shape.changed(words).expect("possible");
+    shape.document().expect("possible").file()
+}
+
+/// Opens a model and lets `plan` answer for the relation of that name.
+fn planted(plan: impl Fn(&Document) -> Plan) -> Outcome {
+    let bytes = small();
+    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
+    let document = Document::read(&gguf).expect("decided");
+    let mut source = engine();
+    let begun = Examination::begin(&mut source, &gguf, tokens(17));
+    let mut examination = begun.expect("sound");
+    let mut outcome = Outcome::new(&Relation::ALL[3]);
+    examination.edit(&plan(&document), &mut outcome);
+    outcome
+}
+
+fn permuted(document: &Document, rows: &[usize], cols: &[usize]) -> Rewrite {
+    let mut edited = document.clone();
+    for name in ["blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"] {
+        edited.permute_rows(name, rows).expect("ternary");
+    }
+    for name in ["blk.0.ffn_sub_norm.weight", "blk.0.ffn_down.weight"] {
+        edited
+            .edit(name, |grid| grid.permute_cols(cols))
+            .expect("editable");
+    }
+    Rewrite::of(edited)
+}
+
+#[test]
+fn a_wrong_order_of_columns_is_caught_and_an_edit_of_nothing_is_no_control() {
+    let orders = |document: &Document| {
+        let inner = document
+            .tensor("blk.0.ffn_down.weight")
+            .expect("there")
+            .shape()
+            .cols;
+        let right: Vec<usize> = (0..inner).map(|i| (i + 5) % inner).collect();
+        let wrong: Vec<usize> = (0..inner).map(|i| (i + inner - 5) % inner).collect();
+        (right, wrong)
+    };
+    let sound = planted(|document| {
+        let (right, wrong) = orders(document);
+        Plan {
+            edited: Ok(permuted(document, &right, &right)),
+            against: None,
+            control: permuted(document, &right, &wrong),
+        }
+    });
+    assert_eq!(
+        (&sound.verdict, sound.control),
+        (&Verdict::Holds, Control::Differs)
+    );
+    let faulty = planted(|document| {
+        let (right, wrong) = orders(document);
+        Plan {
+            edited: Ok(permuted(document, &right, &wrong)),
+            against: None,
+            control: Rewrite::of(document.clone()),
+        }
+    });
+    let Verdict::Broken { first } = faulty.verdict else {
+        panic!("not caught: {faulty:?}");
+    };
+    assert_eq!((first.prompt, first.position), (0, 0));
+    assert_ne!(first.expected, first.found);
+    assert_eq!(faulty.control, Control::Vacuous);
+    assert_eq!(faulty.control_changed.compared, 0);
+}
+
+/// Answers what `answer` makes of the engine's answer.
+struct Meddler<F>(F, usize);
+
+impl<F: FnMut(usize, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>> LogitSource for Meddler<F> {
+    fn identity(&self) -> Identity {
+        engine().identity()
+    }
+
+    fn logits(&mut self, file: &[u8], ways: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError> {
+        self.1 += 1;
+        (self.0)(self.1, engine().logits(file, ways)?)
+    }
+}
+
+#[test]
+fn a_source_that_always_answers_the_same_breaks_nothing_and_fails_by_every_control() {
+    let same = |_: usize, found: Vec<Vec<f32>>| {
+        Ok(found
+            .into_iter()
+            .map(|logits| vec![1.0; logits.len()])
+            .collect())
+    };
+    let report = report(&mut Meddler(same, 0), small(), tokens(17));
+    assert_eq!(report.status, Status::Vacuous);
+    for outcome in &report.relations {
+        let found = (&outcome.verdict, outcome.control);
+        assert_eq!(
+            found,
+            (&Verdict::Holds, Control::Vacuous),
+            "{}",
+            outcome.relation
+        );
+    }
+    assert_eq!(report.coverage.controls.to_string(), "0/13");
+}
+
+#[test]
+fn a_source_that_dies_refuses_or_answers_less_is_neither_held_nor_broken() {
+    type Answer = fn(usize, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>;
+    let cases: [(Answer, Status); 4] = [
+        (
+            |n, found| if n == 2 { panic!("planted") } else { Ok(found) },
+            Status::Died,
+        ),
+        (
+            |n, found| match n {
+                2 => Err(RunError::Refused("planted".into())),
+                _ => Ok(found),
+            },
+            Status::Incomplete,
+        ),
+        (
+            |n, mut found| {
+                if n == 2 {
+                    found[0].pop();
+                }
+                Ok(found)
+            },
+            Status::Incomplete,
+        ),
+        (
+            |n, mut found| {
+                if n == 2 {
+                    found[1][77] = f32::from_bits(found[1][77].to_bits() ^ 1);
+                }
+                Ok(found)
+            },
+            Status::Broken,
+        ),
+    ];
+    for (answer, expected) in cases {
+        let report = report(&mut Meddler(answer, 0), small(), tokens(17));
+        assert_eq!(report.status, expected, "{}", report.render());
+        let whole = report.coverage.relations.is_complete();
+        assert_eq!(whole, expected == Status::Broken);
+        assert_eq!(
+            report.relations[1].verdict,
+            Verdict::Holds,
+            "the others go on"
+        );
+        let said = report.render();
+        let words = match expected {
+            Status::Broken => "logit 77 at position 0 of prompt 0 in decode is",
+            Status::Incomplete if said.contains("planted") => "neuron-signs: planted",
+            Status::Incomplete => "fewer logits than positions",
+            _ => "neuron-signs: died: planted",
+        };
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command.arg("metamorphic").args(arguments);
+        command.output().expect("the program starts")
+    };
+    let table = run(&[
+        "--prompt",
+        "Call me Ishmael. Some years ago, never mind how long",
+    ]);
+    let text = String::from_utf8(table.stdout).expect("text");
+    assert_eq!(table.status.code(), Some(0), "{text}");
+    assert_eq!(text.matches("status: holds").count(), 2, "{text}");
+    assert_eq!(
+        text.matches("under which this edit must show").count(),
+        1,
+        "{text}"
+    );
+    let json = run(&[
+        "--prompt",
+        "Call me Ishmael. Some years ago, never mind how long",
+        "--json",
+        "--kernel",
+        "scalar",
+    ]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["status"], "holds");
+    let models = &json["models"];
+    assert_eq!(models[1]["architecture"], "bitnet");
+    assert_eq!(models[1]["coverage"]["not_applicable"], 1);
+    assert_eq!(models[0]["relations"][7]["relation"], "gate-power-of-two");
+    assert_eq!(models[0]["relations"][7]["is"], "holds");
+    let empty = run(&["--model", "no-such-file.gguf"]);
+    assert_eq!(empty.status.code(), Some(4));
+}

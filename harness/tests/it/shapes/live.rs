@@ -1,0 +1,122 @@
+//! The program against a real reference. Without one that is built every test says so, aloud.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use crate::program::built::built;
+use crate::program::ends::{assert_ends, harness};
+
+fn shapes(arguments: &[&str]) -> Output {
+    let portable = ["shapes", "--reference", "bitnet-portable"];
+    harness(&[&portable[..], arguments].concat())
+}
+
+#[test]
+fn shapes_agree_with_a_reference_and_another_order_of_operations_does_not() {
+    if built("bitnet-portable").is_none() {
+        return;
+    }
+    let agreed = shapes(&["--first", "2", "--count", "4"]);
+    assert_ends(&agreed, 0, &["(live)", "shapes 4/4 compared, 0 differ"]);
+    let swapped = shapes(&["--first", "3", "--count", "1", "--profile", "ggml-avx512"]);
+    let said = assert_ends(
+        &swapped,
+        1,
+        &["smallest that differs", "first node ", "status: differs"],
+    );
+    let quoted = |flag: &str| {
+        let after = said.split_once(&format!("{flag} '")).expect("printed").1;
+        after.split_once('\'').expect("closed").0.to_owned()
+    };
+    let (shape, schedule) = (quoted("--shape"), quoted("--schedule"));
+    let words = ["--shape", &shape, "--schedule", &schedule];
+    assert_ends(&shapes(&words), 0, &["shapes 1/1 compared, 0 differ"]);
+    let swapped = [&words[..], &["--profile", "ggml-avx512"]].concat();
+    assert_ends(&shapes(&swapped), 1, &[&schedule]);
+}
+
+#[test]
+fn a_reference_that_declines_or_has_no_time_is_counted_and_named() {
+    if built("bitnet-portable").is_none() {
+        return;
+    }
+    let declined = shapes(&["--count", "1", "--arch", "bitnet-b1.58"]);
+    let words = ["DECLINED", "unknown model architecture", "1 declined"];
+    assert_ends(&declined, 5, &words);
+    // Its first words come too late already.
+    let late = shapes(&["--count", "1", "--patience", "0"]);
+    assert_ends(&late, 6, &["reference_timeout"]);
+}
+
+#[test]
+fn a_reference_without_an_arithmetic_of_ours_has_no_bits_to_compare() {
+    if built("ik").is_some() {
+        let run = harness(&["shapes", "--reference", "ik", "--count", "1"]);
+        assert_ends(&run, 2, &["ik computes in ik-", "no bits to compare"]);
+    }
+}
+
+#[test]
+fn the_relations_hold_on_a_reference_and_a_model_it_declines_is_named() {
+    if built("bitnet-portable").is_none() {
+        return;
+    }
+    let [bitnet, b158] = ["bitnet", "bitnet-b1.58"].map(small);
+    let models = ["--model", bitnet.path(), "--model", b158.path()];
+    let asked = ["metamorphic", "--reference", "bitnet-portable", "--prompt"];
+    let run = harness(&[&asked[..], &["Call me Ishmael."], &models].concat());
+    let words = [
+        "bitnet-portable (ggml-avx2) on bitnet",
+        "reference_refused",
+        "unknown model architecture: 'bitnet-b1.58'",
+    ];
+    let said = assert_ends(&run, 0, &words);
+    assert_eq!(said.matches("status: holds").count(), 3, "{said}");
+}
+
+/// A model file about which most relations say something, gone when it is dropped.
+struct Small(PathBuf);
+
+fn small(architecture: &str) -> Small {
+    let name = format!("shapes-{architecture}-{}.gguf", std::process::id());
+    let file = Small(std::env::temp_dir().join(name));
+    let words = "layers=2 head_dim=32 kv_heads=2 group=2 width=128 inner=128 vocab=259 \
+                 context=128 weights=i2_s-p128 embedding=f16";
+    let made = [
+        "fixtures",
+        "random",
+        "--seed",
+        "1",
+        "--arch",
+        architecture,
+        "--shape",
+        words,
+    ];
+    assert_ends(
+        &harness(&[&made[..], &["-o", file.path()]].concat()),
+        0,
+        &[],
+    );
+    file
+}
+
+impl Small {
+    fn path(&self) -> &str {
+        self.0.to_str().expect("plain path")
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_reference_that_takes_no_model_was_not_there() {
+    if built("ik").is_some() {
+        let run = harness(&["metamorphic", "--reference", "ik", "--prompt", "Call me"]);
+        assert_ends(&run, 3, &["SKIPPED", "no model was taken by ik"]);
+    }
+}

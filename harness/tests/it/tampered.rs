@@ -1,0 +1,326 @@
+//! Files that were tampered with, given to the real program: each ends with its own exit code.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use harness::oracle::crossval::campaign::Campaign;
+use harness::runner::scripted::Scripted;
+use harness::runner::suite::Suite;
+use serde_json::{Value, json};
+
+use crate::program::ends::{self, harness};
+
+const RECORDING: &str = "mar2026-b158-avx512";
+
+/// A fixtures folder with one case and one recording, removed at the end.
+struct Fixtures(PathBuf);
+
+impl Fixtures {
+    fn new(name: &str) -> Self {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+        let to = std::env::temp_dir().join(format!("tampered-{name}-{}", std::process::id()));
+        let shelf = to.join("recordings");
+        std::fs::create_dir_all(shelf.join(RECORDING)).expect("temporary folder");
+        std::fs::create_dir_all(to.join("moby-tiny")).expect("temporary folder");
+        let copy = |file: &str| {
+            std::fs::copy(from.join(file), to.join(file)).expect("a fixture");
+        };
+        copy("moby-tiny/moby-tiny-b158.gguf");
+        for file in ["recording.json", "logits.safetensors", "trace.safetensors"] {
+            copy(&format!("recordings/{RECORDING}/{file}"));
+        }
+        let listed = std::fs::read_to_string(from.join("recordings/checksums.txt")).expect("list");
+        let ours = listed
+            .lines()
+            .filter(|l| l.contains(&format!("  {RECORDING}/")));
+        let ours: Vec<_> = ours.collect();
+        std::fs::write(shelf.join("checksums.txt"), ours.join("\n")).expect("temporary file");
+        let suite = Suite::open(&from).expect("the committed fixtures are sound");
+        let mut case = suite.cases[0].clone();
+        case.recordings = vec![RECORDING.into()];
+        let cases = json!({"schema": 1, "cases": [case]}).to_string();
+        std::fs::write(to.join("cases.json"), cases).expect("temporary file");
+        Fixtures(to)
+    }
+
+    fn edit(&self, file: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.0.join(file);
+        let mut bytes = std::fs::read(&path).expect("a fixture");
+        edit(&mut bytes);
+        std::fs::write(&path, bytes).expect("temporary file");
+    }
+
+    fn recording(&self, file: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+        self.edit(&format!("recordings/{RECORDING}/{file}"), edit);
+    }
+
+    /// Makes every hash fit again, so that what is left to notice is the content.
+    fn rehash(&self) {
+        let folder = self.0.join("recordings").join(RECORDING);
+        let hash = |file: &str| {
+            let bytes = std::fs::read(folder.join(file)).expect("a fixture");
+            harness::file::provenance::sha256(&bytes)
+        };
+        let [logits, trace] = ["logits", "trace"].map(|f| hash(&format!("{f}.safetensors")));
+        self.recording("recording.json", |json| {
+            let mut value: Value = serde_json::from_slice(json).expect("json");
+            value["files"]["logits.safetensors"] = logits.into();
+            value["files"]["trace.safetensors"] = trace.into();
+            *json = value.to_string().into_bytes();
+        });
+        let line = format!("{}  {RECORDING}/recording.json\n", hash("recording.json"));
+        self.edit("recordings/checksums.txt", |list| *list = line.into_bytes());
+    }
+
+    fn crossval(&self, more: &[&str]) -> Output {
+        let folder = self.0.to_str().expect("plain path");
+        harness(&[&["crossval", "--fixtures", folder], more].concat())
+    }
+
+    /// A receipt in which a scripted engine agrees, written beside the fixtures.
+    fn receipt(&self) -> PathBuf {
+        let suite = Suite::open(&self.0).expect("untouched so far");
+        let source = suite.recordings[RECORDING].clone();
+        let subject = Scripted::new("subject", source, |_, _| Ok(()));
+        let case = suite.cases[0].clone();
+        let model = self.0.join(&case.model);
+        let campaign = Campaign::new(suite, vec![Box::new(subject)], 1);
+        let receipt = campaign.run(&[(case, model)], |_| Ok(())).expect("runs");
+        let path = self.0.join("receipt.json");
+        std::fs::write(&path, receipt.to_json()).expect("temporary file");
+        path
+    }
+
+    fn verify(&self) -> Output {
+        let folder = self.0.to_str().expect("plain path");
+        let receipt = self.0.join("receipt.json");
+        let receipt = receipt.to_str().expect("plain path");
+        harness(&["receipt", "verify", receipt, "--fixtures", folder])
+    }
+}
+
+impl Drop for Fixtures {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, words: &str) {
+    ends::assert_ends(output, code, &[words]);
+}
+
+#[test]
+fn a_truncated_recording_is_refused() {
+    let fixtures = Fixtures::new("truncated");
+    fixtures.recording("logits.safetensors", |bytes| {
+        bytes.truncate(bytes.len() - 4)
+    });
+    assert_ends(&fixtures.crossval(&[]), 2, "its hash is not the one");
+    fixtures.rehash();
+    assert_ends(&fixtures.crossval(&[]), 2, "logits.safetensors: ");
+}
+
+#[test]
+fn an_edited_recording_is_refused() {
+    let fixtures = Fixtures::new("edited");
+    fixtures.recording("trace.safetensors", |bytes| {
+        *bytes.last_mut().expect("long") ^= 1
+    });
+    assert_ends(&fixtures.crossval(&[]), 2, "its hash is not the one");
+    let fixtures = Fixtures::new("edited-json");
+    let edit = |bytes: &mut Vec<u8>| {
+        let text = String::from_utf8(bytes.clone()).expect("json is text");
+        *bytes = text.replacen("316", "317", 1).into_bytes();
+    };
+    fixtures.recording("recording.json", edit);
+    assert_ends(
+        &fixtures.crossval(&[]),
+        2,
+        "it is not the file checksums.txt lists",
+    );
+    fixtures.edit("recordings/checksums.txt", Vec::clear);
+    assert_ends(&fixtures.crossval(&[]), 2, "checksums.txt does not list it");
+}
+
+#[test]
+fn a_recording_that_contradicts_itself_is_refused_even_when_every_hash_fits() {
+    type Edit = fn(&mut Value);
+    let contradictions: [(&str, Edit); 10] = [
+        ("schema 9", |v| v["schema"] = 9.into()),
+        ("it is named", |v| v["name"] = "other".into()),
+        ("token 1024 in a vocabulary", |v| {
+            v["cases"][0]["tokens"][0] = 1024.into()
+        }),
+        ("positions must ascend", |v| {
+            v["cases"][0]["positions"][10] = 11.into()
+        }),
+        ("a prompt occurs twice", |v| {
+            v["cases"][1]["prompt"] = v["cases"][0]["prompt"].clone()
+        }),
+        ("there is no array", |v| {
+            v["cases"][2]["decode"] = "case9".into()
+        }),
+        ("is claimed twice", |v| {
+            v["cases"][2]["decode"] = v["cases"][2]["prefill"].clone()
+        }),
+        ("has shape", |v| v["vocab_size"] = 2048.into()),
+        ("is listed but not there", |v| {
+            v["cases"][0]["trace_order"][0] = "x|Y#0".into()
+        }),
+        ("unknown field", |v| v["cases"][0]["note"] = "?".into()),
+    ];
+    for (words, edit) in contradictions {
+        let fixtures = Fixtures::new("contradiction");
+        fixtures.recording("recording.json", |json| {
+            let mut value: Value = serde_json::from_slice(json).expect("json");
+            edit(&mut value);
+            *json = value.to_string().into_bytes();
+        });
+        fixtures.rehash();
+        assert_ends(&fixtures.crossval(&[]), 2, words);
+    }
+}
+
+#[test]
+fn a_case_and_its_recording_must_speak_of_the_same() {
+    let edits = [
+        (r#""tokens":11"#, r#""tokens":12"#, "the case has 12"),
+        (
+            "moby-tiny-b158.gguf",
+            "moby-tiny-bitnet.gguf",
+            "where the case has",
+        ),
+        (
+            "Call me Ishmael.",
+            "Call me Ahab.",
+            "the prompt was not recorded",
+        ),
+        (RECORDING, "nobody", "is not asked for by any case"),
+    ];
+    for (from, to, words) in edits {
+        let fixtures = Fixtures::new("mismatch");
+        fixtures.edit("cases.json", |bytes| {
+            let text = String::from_utf8(bytes.clone()).expect("json is text");
+            assert!(text.contains(from), "{from} is not in {text}");
+            *bytes = text.replacen(from, to, 1).into_bytes();
+        });
+        assert_ends(&fixtures.crossval(&[]), 2, words);
+    }
+}
+
+#[test]
+fn usage_errors_name_what_there_is() {
+    let fixtures = Fixtures::new("usage");
+    let output = fixtures.crossval(&["--case", "nope"]);
+    assert_ends(
+        &output,
+        2,
+        "there is no case \"nope\"; the cases are b158-ishmael",
+    );
+    assert_ends(&fixtures.crossval(&["--kernel", "nope"]), 2, "scalar");
+    assert_ends(
+        &fixtures.crossval(&["--prompt", "x"]),
+        2,
+        "--prompt needs --model",
+    );
+    assert_ends(&fixtures.crossval(&["--threads", "0"]), 2, "--threads");
+    assert_ends(
+        &harness(&["crossval", "--fixtures", "/nonexistent"]),
+        4,
+        "cases.json",
+    );
+}
+
+#[test]
+fn a_live_reference_that_is_asked_for_and_absent_ends_with_its_own_code() {
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .arg("crossval")
+        .env("BITNET_CPP_DIR", "/somewhere")
+        .output()
+        .expect("the program starts");
+    assert_ends(&output, 3, "neither a directory nor a known reference");
+}
+
+#[test]
+fn an_untouched_receipt_is_verified_and_shown() {
+    let fixtures = Fixtures::new("receipt");
+    let path = fixtures.receipt();
+    assert_ends(&fixtures.verify(), 0, "0 refuted, 0 could not be checked");
+    let path = path.to_str().expect("plain path");
+    assert_ends(&harness(&["receipt", "show", path]), 0, "rust-only");
+    assert_ends(
+        &harness(&["receipt", "show", "--json", path]),
+        0,
+        "\"case\": \"b158-ishmael\"",
+    );
+    assert_ends(&harness(&["receipt", "diff", path, path]), 0, "the same");
+}
+
+#[test]
+fn an_edited_receipt_is_refuted_even_when_its_seal_is_made_again() {
+    let comparison = "/cases/0/claims/comparisons/0";
+    let position = "/cases/0/measured/0/findings/lanes/0/positions/2";
+    let edits = [
+        ("/parity/status".to_owned(), json!("ok")),
+        ("/parity/cpp_available".to_owned(), json!(true)),
+        ("/parity/cosine_similarity".to_owned(), json!(0.5)),
+        (format!("{comparison}/verdict"), json!("not_judged")),
+        (format!("{comparison}/tolerance"), json!("t3-other-weights")),
+        (format!("{comparison}/coverage/nodes/declared"), json!(0)),
+        (format!("{comparison}/reference/fingerprint"), json!("0")),
+        (format!("{position}/distance/bit_equal"), json!(1000)),
+        (format!("{position}/distance/nmse"), json!(0.5)),
+        (format!("{position}/top1_equal"), json!(false)),
+        ("/cases/0/claims/tokens/3".to_owned(), json!(7)),
+        ("/cases/0/claims/greedy/3".to_owned(), json!(7)),
+        ("/cases/0/claims/model/sha256".to_owned(), json!("00")),
+        ("/cases/0/claims/status".to_owned(), json!("ok")),
+        ("/coverage/cases/declared".to_owned(), json!(2)),
+        ("/quant/flavor".to_owned(), json!("other")),
+    ];
+    for (pointer, value) in edits {
+        let fixtures = Fixtures::new("forged");
+        let path = fixtures.receipt();
+        let text = std::fs::read(&path).expect("written");
+        let mut edited: Value = serde_json::from_slice(&text).expect("json");
+        *edited.pointer_mut(&pointer).expect(&pointer) = value;
+        std::fs::write(&path, edited.to_string()).expect("temporary file");
+        assert_ends(&fixtures.verify(), 1, "REFUTED    the seal");
+
+        let mut forged: harness::receipt::Receipt =
+            serde_json::from_value(edited).expect("still a receipt");
+        forged.seal = forged.computed_seal();
+        std::fs::write(&path, forged.to_json()).expect("temporary file");
+        let output = fixtures.verify();
+        assert_eq!(output.status.code(), Some(1), "{pointer} went unnoticed");
+    }
+}
+
+#[test]
+fn what_is_no_receipt_is_bad_input_and_two_receipts_are_compared_by_field() {
+    let fixtures = Fixtures::new("unreadable");
+    let path = fixtures.receipt();
+    let text = std::fs::read_to_string(&path).expect("written");
+    let other = fixtures.0.join("other.json");
+    std::fs::write(&other, text.replace("\"subject\"", "\"somebody\"")).expect("temporary file");
+    let [left, right] = [&path, &other].map(|p| p.to_str().expect("plain path"));
+    let output = harness(&["receipt", "diff", left, right]);
+    assert_ends(
+        &output,
+        1,
+        "b158-ishmael.engine.identity.name: \"subject\" is now \"somebody\"",
+    );
+    std::fs::write(&path, &text[..text.len() / 2]).expect("temporary file");
+    assert_ends(
+        &fixtures.verify(),
+        2,
+        "is not a receipt this build can read",
+    );
+    assert_ends(
+        &harness(&["receipt", "show", "/nonexistent"]),
+        4,
+        "nonexistent",
+    );
+}

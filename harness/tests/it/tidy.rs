@@ -1,0 +1,166 @@
+//! The law of the house, executed: layout, direction of imports, sizes, names, and what may not
+//! appear. Each rule is shown to fail on a planted fault.
+
+mod direction;
+mod rules;
+
+use std::fs;
+
+use direction::*;
+use rules::*;
+
+/// What may lie at the top, and nothing else.
+const TOP: [&str; 14] = [
+    ".ci",
+    ".git",
+    ".github",
+    ".gitignore",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "engine",
+    "ffi",
+    "fixtures",
+    "harness",
+    "receipts",
+    "rustfmt.toml",
+];
+const TOP_MORE: [&str; 2] = ["scripts", "target"];
+
+fn report(faults: Vec<String>) {
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn nothing_else_lies_at_the_top() {
+    let mut faults = Vec::new();
+    for entry in fs::read_dir(root()).expect("readable root") {
+        let name = entry
+            .expect("readable entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        if !TOP.contains(&name.as_str()) && !TOP_MORE.contains(&name.as_str()) {
+            faults.push(format!("{name}: does not belong at the top"));
+        }
+    }
+    report(faults);
+}
+
+#[test]
+fn every_source_keeps_the_law() {
+    let rules = [shape, names, banned, unsafety, separation];
+    report(
+        sources()
+            .iter()
+            .flat_map(|s| rules.iter().flat_map(|rule| rule(s)))
+            .collect(),
+    );
+}
+
+#[test]
+fn imports_point_to_earlier_stages_only() {
+    let sources = sources();
+    let mut faults = Vec::new();
+    for package in ["engine", "harness"] {
+        let lib = sources
+            .iter()
+            .find(|s| s.path == format!("{package}/src/lib.rs"));
+        let ranks = ranks(&lib.expect("every package has a lib.rs").text);
+        assert!(
+            ranks.len() > 5,
+            "{package}: the table of stages in lib.rs was not found"
+        );
+        faults.extend(sources.iter().flat_map(|s| direction(s, package, &ranks)));
+    }
+    report(faults);
+}
+
+#[test]
+fn every_rule_fails_on_a_planted_fault() {
+    let long_line = format!("//! A.\n// {}\n", "x".repeat(LINE_COLUMNS_MAX));
+    let long_function = format!("//! A.\nfn f() {{\n{}}}\n", "    g();\n".repeat(70));
+    let ignored = format!("//! A.\n{}{}]\n", BANNED[0].0, BANNED[0].1);
+    let block = concat!("unsafe", " { f() }\n");
+    type Rule = fn(&Source) -> Vec<String>;
+    let planted: [(Rule, &str, String); 10] = [
+        (shape, "engine/src/a.rs", "fn f() {}\n".into()),
+        (
+            shape,
+            "engine/src/a.rs",
+            format!("//! A.\n{}", "\n".repeat(400)),
+        ),
+        (shape, "engine/src/a.rs", long_line),
+        (shape, "engine/src/a.rs", long_function),
+        (names, "engine/src/utils.rs", "//! A.\n".into()),
+        (names, "engine/src/gguf/mod.rs", "//! A.\n".into()),
+        (banned, "engine/src/a.rs", ignored),
+        (
+            unsafety,
+            "engine/src/gguf.rs",
+            "//! A.\n// SAFETY: no.\n".to_owned() + block,
+        ),
+        (
+            unsafety,
+            "engine/src/bytes.rs",
+            "//! A.\n".to_owned() + block,
+        ),
+        (
+            separation,
+            "engine/src/a.rs",
+            "//! A.\nuse ffi::identity;\n".into(),
+        ),
+    ];
+    for (index, (rule, path, text)) in planted.iter().enumerate() {
+        let found = rule(&Source::planted(path, text));
+        assert_eq!(found.len(), 1, "planted fault {index}: {found:?}");
+    }
+}
+
+#[test]
+fn imports_that_point_up_or_sideways_are_found() {
+    let stages = ranks("//! | [`io`] | a |\n//! | [`case`] | b |\n//! | [`oracle`] | c |\n");
+    let planted: [(&str, &str, usize); 10] = [
+        ("io/npy.rs", "use crate::case::Case;", 1),
+        (
+            "io/npy.rs",
+            "use crate::{\n    io::output,\n    case::Case,\n};",
+            1,
+        ),
+        ("io/npy.rs", "use super::super::case::Case;", 1),
+        ("io.rs", "fn f() -> super::case::Case {}", 1),
+        (
+            "case.rs",
+            "use crate::{case::schedule, io::{npy, output}};",
+            0,
+        ),
+        ("attic.rs", "", 1),
+        (
+            "oracle/shapes.rs",
+            "use crate::oracle::metamorphic::Relation;",
+            1,
+        ),
+        (
+            "oracle/shapes/trial.rs",
+            "use super::super::metamorphic;",
+            1,
+        ),
+        (
+            "oracle/shapes/trial.rs",
+            "use super::super::{shapes::Cell, trace::Row};",
+            1,
+        ),
+        ("oracle/power/bench.rs", "use crate::oracle::trace::Row;", 0),
+    ];
+    for (path, text, faults) in planted {
+        let source = Source::planted(&format!("harness/src/{path}"), &format!("{text}\n"));
+        let found = direction(&source, "harness", &stages);
+        assert_eq!(found.len(), faults, "{path}: {text}: {found:?}");
+    }
+}
