@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod crossval;
 pub mod eval;
+pub mod finish;
 pub mod fixtures;
 pub mod flags;
 pub mod generate;

@@ -25,6 +25,12 @@ pub enum Exit {
     EngineDied = 7,
     /// An entry for a known divergence matches nothing any more.
     StaleEntry = 8,
+    /// This program failed in a way that nobody planned for; it accuses nobody else.
+    HarnessFailed = 9,
+    /// SIGINT came: 128 and its number.
+    Interrupted = 130,
+    /// SIGTERM came: 128 and its number.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -36,12 +42,13 @@ impl From<Exit> for ExitCode {
 /// The table as `--help` prints it.
 pub const TABLE: &str = "\
 Exit codes:
-  0  agrees                    5  coverage incomplete
-  1  diverges, a check failed  6  the reference died
-  2  bad usage or bad input    7  the engine died
-  3  a required reference      8  a stale entry of the
-     is not there                 known divergences
-  4  I/O or environment";
+    0  agrees                    6  the reference died
+    1  diverges, a check failed  7  the engine died
+    2  bad usage or bad input    8  a stale entry of the
+    3  a required reference         known divergences
+       is not there              9  the harness itself failed
+    4  I/O or environment      130  interrupted (SIGINT)
+    5  coverage incomplete     143  terminated (SIGTERM)";
 
 /// A failure on the way: what to print and what to end with.
 #[derive(Debug, thiserror::Error)]

@@ -2,9 +2,11 @@
 #![deny(unsafe_code)] // `process` is allowed it, every other file forbids it
 
 pub mod atomic;
+pub mod destination;
 pub mod npy;
 pub mod output;
 #[allow(unsafe_code)]
 pub mod process;
 pub mod progress;
 pub mod safetensors;
+pub mod table;

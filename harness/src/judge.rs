@@ -3,5 +3,6 @@
 
 pub mod compare;
 pub mod known_divergences;
+pub mod outcome;
 pub mod tolerance;
 pub mod verdict;

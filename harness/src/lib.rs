@@ -11,7 +11,7 @@
 //! | [`io`] | files, terminals, the kernel |
 //! | [`numbers`] | how far apart, how sure; the seed |
 //! | [`case`] | what is asked and what was seen: plain data |
-//! | [`file`] | a model file: hashed, opened, edited, criticised |
+//! | [`file`](mod@file) | a model file: hashed, opened, edited, criticised |
 //! | [`fixture`] | committed inputs, made again from a seed |
 //! | [`judge`] | two observations into one answer: tolerances, comparison, verdict |
 //! | [`reference`](mod@reference) | the C++ in a process of its own: both ends of the wire |

@@ -15,12 +15,13 @@ pub mod witnesses;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Status, Validation, Witness};
+pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Witness};
 pub use self::pooled::Pooled;
 use crate::case::coverage::Coverage;
 use crate::case::{Case, Declared};
 use crate::file::provenance::{self, Machine};
 use crate::judge::compare::{Findings, GreedyFindings};
+use crate::judge::outcome::Outcome;
 pub use crate::reference::LiveReference;
 use crate::reference::isolation::Death;
 
@@ -60,7 +61,7 @@ pub struct Failed {
     /// Name of the case.
     pub case: String,
     /// How it ended.
-    pub status: Status,
+    pub status: Outcome,
     /// Why.
     pub message: String,
     /// What was to be compared; nothing was.
@@ -70,7 +71,12 @@ pub struct Failed {
 impl Failed {
     /// A case that ended early, with all that it leaves uncompared: `expected` is what each of its
     /// references would have been held to.
-    pub fn new(case: &Case, status: Status, message: impl ToString, expected: &[Declared]) -> Self {
+    pub fn new(
+        case: &Case,
+        status: Outcome,
+        message: impl ToString,
+        expected: &[Declared],
+    ) -> Self {
         let mut coverage = Coverage::default();
         coverage.cases.declared = 1;
         let held = |declared: &&Declared| **declared != Declared::default();
@@ -91,7 +97,7 @@ impl Failed {
 #[serde(deny_unknown_fields)]
 pub struct Parity {
     /// What the run comes to.
-    pub status: Status,
+    pub status: Outcome,
     /// Whether a live reference took part.
     pub cpp_available: bool,
     /// The smallest cosine at any position of which every bit is demanded.
@@ -240,14 +246,14 @@ fn parity(
     circumstances: &Circumstances,
 ) -> Parity {
     let floor = match coverage.is_complete() {
-        true => Status::Ok,
-        false => Status::Incomplete,
+        true => Outcome::Ok,
+        false => Outcome::Incomplete,
     };
-    let void = (!circumstances.changed_inputs.is_empty()).then_some(Status::Void);
+    let void = (!circumstances.changed_inputs.is_empty()).then_some(Outcome::Void);
     let broken = pooled.iter().find(|lane| lane.broken.is_some());
-    let broken = broken.map(|_| Status::Divergence);
+    let broken = broken.map(|_| Outcome::Divergence);
     let ends = cases.iter().map(|c| c.claims.status);
-    let stale = (!circumstances.stale_entries.is_empty()).then_some(Status::StaleEntry);
+    let stale = (!circumstances.stale_entries.is_empty()).then_some(Outcome::StaleEntry);
     let ends = ends
         .chain(failures.iter().map(|f| f.status))
         .chain(void)
@@ -271,7 +277,7 @@ fn parity(
     let cpp_available = comparisons().any(|c| c.live && c.is_answered());
     let status = match ends.fold(floor, Ord::max) {
         // Some cases have recordings only; the run had more.
-        Status::RustOnly if cpp_available => Status::Ok,
+        Outcome::RustOnly if cpp_available => Outcome::Ok,
         status => status,
     };
     Parity {

@@ -62,12 +62,12 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// A panic is a bug of ours: it has an exit code of its own, so that nobody takes it for a verdict.
+/// A panic is a bug of this program: its exit code is its own and accuses neither side.
 fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
     // Nothing of what the panic left behind is used again.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(Failure {
-            exit: Exit::EngineDied,
+            exit: Exit::HarnessFailed,
             message: "this is a bug; the lines above say where it happened".into(),
         })
     })
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_panic_is_neither_a_verdict_nor_bad_input() {
         let died = guarded(|| panic!("planted")).expect_err("a failure");
-        assert_eq!(died.exit, Exit::EngineDied);
+        assert_eq!(died.exit, Exit::HarnessFailed);
         assert_eq!(
             guarded(|| Ok(Exit::Diverges)).expect("as it is"),
             Exit::Diverges

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::bytes::Storage;
 use engine::flavor::Flavor;
@@ -12,9 +14,11 @@ use engine::refusal::escape;
 use engine::session::{OpenOptions, SessionOptions};
 use engine::tokenizer::Tokenizer;
 use engine::{Model, Session};
+use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::io::progress;
+use crate::io::destination::Destination;
+use crate::io::{output, progress};
 
 /// Which file.
 #[derive(clap::Args, Debug, Clone)]
@@ -89,6 +93,53 @@ impl Computing {
             profile: self.profile,
         };
         Ok(Session::new(model, options)?)
+    }
+}
+
+/// Where the result goes as JSON. The same flag in every command.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct Json {
+    /// Write the result as JSON to FILE, or to standard output instead of text: `-` or no FILE
+    #[arg(long = "json", value_name = "FILE|-", num_args = 0..=1, default_missing_value = "-")]
+    pub to: Option<Destination>,
+
+    /// Whether it has been written: a refusal must not replace a result.
+    #[arg(skip)]
+    written: Arc<AtomicBool>,
+}
+
+impl Json {
+    /// As if it had been typed.
+    pub fn to(destination: Destination) -> Self {
+        Json {
+            to: Some(destination),
+            ..Json::default()
+        }
+    }
+
+    /// Writes the result, if it was asked for.
+    pub fn write(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let Some(to) = &self.to else {
+            return Ok(());
+        };
+        let text = output::to_json(value)?;
+        to.write(text.as_bytes())?;
+        self.written.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes why there is no result, unless there is one.
+    pub fn refuse(&self, failure: &Failure) -> Result<(), Failure> {
+        if self.written.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (exit, message) = (failure.exit as u8, &failure.message);
+        self.write(&serde_json::json!({ "error": { "exit": exit, "message": message } }))
+    }
+
+    /// Whether standard output is taken, so that text has no place there.
+    pub fn takes_stdout(&self) -> bool {
+        self.to == Some(Destination::Stdout)
     }
 }
 

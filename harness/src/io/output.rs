@@ -23,8 +23,20 @@ pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
 
 /// Writes a value as indented JSON with a line end.
 pub fn json(value: &impl serde::Serialize) -> Result<Reader, Failure> {
+    put(to_json(value)?.as_bytes())
+}
+
+/// A value as indented JSON with a line end: the way every command writes it.
+pub fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(Failure::environment)?;
-    put(inert(&text).as_bytes())
+    Ok(inert(&text))
+}
+
+/// Columns of the terminal that standard output is; none where it is something else.
+pub fn width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    let size = terminal.is_term().then(|| terminal.size_checked())?;
+    size.map(|(_, columns)| usize::from(columns))
 }
 
 /// The same JSON with a line end, but without a character that moves a terminal's cursor or turns

@@ -7,65 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::case::Declared;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::Identity;
-use crate::exit::Exit;
 use crate::judge::compare::{Findings, Incomparable, NodeDistance};
 use crate::judge::known_divergences::Bound;
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{Apart, Tolerance};
 use crate::judge::verdict::{Verdict, judge};
-
-/// What a case or a run comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// A live reference was asked and everything agrees.
-    Ok,
-    /// Everything agrees with recordings; no live reference was asked.
-    RustOnly,
-    /// Nothing diverges, but less was compared than declared.
-    Incomplete,
-    /// An entry for a known divergence excuses nothing any more.
-    StaleEntry,
-    /// Something is outside its tolerance.
-    Divergence,
-    /// The reference ended before it answered.
-    ReferenceDied,
-    /// An input is not acceptable.
-    Refused,
-    /// An input changed while it was in use: nothing above counts.
-    Void,
-    /// The engine ended before it answered.
-    EngineDied,
-}
-
-impl Status {
-    /// What the process ends with.
-    pub fn exit(self) -> Exit {
-        match self {
-            Status::Ok | Status::RustOnly => Exit::Agrees,
-            Status::Incomplete => Exit::Incomplete,
-            Status::StaleEntry => Exit::StaleEntry,
-            Status::Divergence => Exit::Diverges,
-            Status::ReferenceDied => Exit::ReferenceDied,
-            Status::Refused | Status::Void => Exit::BadInput,
-            Status::EngineDied => Exit::EngineDied,
-        }
-    }
-
-    /// As in receipts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Ok => "ok",
-            Status::RustOnly => "rust_only",
-            Status::Incomplete => "incomplete",
-            Status::StaleEntry => "stale_entry",
-            Status::Divergence => "divergence",
-            Status::ReferenceDied => "reference_died",
-            Status::Refused => "refused",
-            Status::Void => "void",
-            Status::EngineDied => "engine_died",
-        }
-    }
-}
 
 /// Which side did what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,7 +139,7 @@ pub struct Claims {
     /// All of it counted.
     pub coverage: Coverage,
     /// What it comes to.
-    pub status: Status,
+    pub status: Outcome,
 }
 
 impl Comparison {
@@ -301,30 +247,30 @@ impl Claims {
         let all = || self.comparisons.iter().chain(&self.repetitions);
         let judged = self.comparisons.iter().any(Comparison::is_judged);
         let floor = match (coverage.is_complete() && judged, &self.comparisons) {
-            (false, _) => Status::Incomplete,
+            (false, _) => Outcome::Incomplete,
             (true, comparisons) if comparisons.iter().any(|c| c.live && c.is_answered()) => {
-                Status::Ok
+                Outcome::Ok
             }
-            (true, _) => Status::RustOnly,
+            (true, _) => Outcome::RustOnly,
         };
         self.status = all().map(|c| status_of(&c.verdict)).fold(floor, Ord::max);
     }
 }
 
 /// How bad a verdict is; the mildest for those that leave the case as it is.
-fn status_of(verdict: &Verdict) -> Status {
+fn status_of(verdict: &Verdict) -> Outcome {
     match verdict {
         Verdict::Agree | Verdict::NotJudged | Verdict::Known { .. } | Verdict::Declined { .. } => {
-            Status::Ok
+            Outcome::Ok
         }
-        Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Status::Incomplete,
-        Verdict::Diverge { .. } => Status::Divergence,
-        Verdict::TimedOut { .. } | Verdict::ReferenceDied { .. } => Status::ReferenceDied,
+        Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Outcome::Incomplete,
+        Verdict::Diverge { .. } => Outcome::Divergence,
+        Verdict::TimedOut { .. } | Verdict::ReferenceDied { .. } => Outcome::ReferenceDied,
         Verdict::Incomparable { why } => match why {
-            Incomparable::NoAnswer(_) => Status::Incomplete,
+            Incomparable::NoAnswer(_) => Outcome::Incomplete,
             Incomparable::SameIdentity(_)
             | Incomparable::VocabSize { .. }
-            | Incomparable::Refused(_) => Status::Refused,
+            | Incomparable::Refused(_) => Outcome::Refused,
         },
     }
 }

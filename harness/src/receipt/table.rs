@@ -7,10 +7,11 @@ mod live;
 use std::fmt::Write as _;
 
 use crate::judge::compare::{Findings, LaneFindings, PositionFindings, ValueDifference};
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::Tolerance;
 use crate::judge::verdict::Verdict;
 use crate::numbers::metrics;
-use crate::receipt::{CaseReceipt, Comparison, Receipt, Status};
+use crate::receipt::{CaseReceipt, Comparison, Receipt};
 
 const HEADER: [&str; 15] = [
     "case",
@@ -330,7 +331,7 @@ fn table(rows: &[[String; 15]]) -> String {
     text
 }
 
-impl std::fmt::Display for Status {
+impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }

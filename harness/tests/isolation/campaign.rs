@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 
 use harness::case::Case;
 use harness::exit::Exit;
+use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
 use harness::oracle::crossval::campaign::{Campaign, Live};
 use harness::receipt::verify::verify;
-use harness::receipt::{Receipt, Status, witnesses};
+use harness::receipt::{Receipt, witnesses};
 use harness::reference::Reference;
 use harness::reference::isolation::Kind;
 use harness::runner::scripted::Scripted;
@@ -71,7 +72,7 @@ fn run(name: &str, tale: &'static str) -> Receipt {
         for case in [first, last] {
             assert_eq!(
                 case.claims.status,
-                Status::Ok,
+                Outcome::Ok,
                 "{tale}: {}",
                 case.claims.case
             );
@@ -96,7 +97,7 @@ fn verdict(receipt: &Receipt) -> &Verdict {
 #[test]
 fn a_live_reference_that_agrees_makes_a_run_ok() {
     let receipt = run("rogue", "the truth");
-    assert_eq!(receipt.parity.status, Status::Ok);
+    assert_eq!(receipt.parity.status, Outcome::Ok);
     let controls = |i: usize| receipt.cases[i].claims.controls.len();
     assert_eq!(
         [controls(0), controls(1)],
@@ -170,7 +171,7 @@ fn a_liar_stands_alone() {
 #[test]
 fn declining_is_a_gap_only_where_an_answer_was_promised() {
     let receipt = run("a stranger", "no");
-    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.parity.status, Outcome::RustOnly);
     assert!(!receipt.parity.cpp_available);
     assert!(receipt.circumstances.references.is_empty());
     let receipt = run("bitnet", "no");
@@ -191,6 +192,6 @@ fn a_run_that_was_ended_goes_on_where_it_was() {
     let receipt = resumed
         .run(&cases(), |_| Ok(()))
         .expect("nothing is written");
-    assert_eq!(receipt.parity.status, Status::Ok);
+    assert_eq!(receipt.parity.status, Outcome::Ok);
     assert_eq!(receipt.cases.len(), 3);
 }

@@ -10,10 +10,11 @@ use std::sync::LazyLock;
 use harness::case::Case;
 use harness::case::observation::{Identity, Lane, Observation};
 use harness::exit::Exit;
+use harness::judge::outcome::Outcome;
 use harness::judge::tolerance::Tolerance;
 use harness::judge::verdict::{Divergence, Verdict};
 use harness::oracle::crossval::campaign::Campaign;
-use harness::receipt::{Receipt, Status};
+use harness::receipt::Receipt;
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
 use harness::runner::{RunError, Runner, Subject, Task};
@@ -96,7 +97,7 @@ fn planted(edit: Edit) -> Receipt {
     for other in others {
         assert_eq!(
             other.claims.status,
-            Status::RustOnly,
+            Outcome::RustOnly,
             "{}",
             other.claims.case
         );
@@ -116,7 +117,7 @@ fn exit(receipt: &Receipt) -> Exit {
 
 fn first(receipt: &Receipt) -> &Divergence {
     assert_eq!(exit(receipt), Exit::Diverges);
-    assert_eq!(receipt.parity.status, Status::Divergence);
+    assert_eq!(receipt.parity.status, Outcome::Divergence);
     match verdict(receipt) {
         Verdict::Diverge { first } => first,
         other => panic!("{other}"),
@@ -142,7 +143,7 @@ fn an_unedited_copy_agrees_to_the_bit_and_covers_everything() {
     assert_eq!(exit(&receipt), Exit::Agrees);
     assert_eq!(
         receipt.parity.status,
-        Status::RustOnly,
+        Outcome::RustOnly,
         "recordings are not a live reference"
     );
     assert!(!receipt.parity.cpp_available);

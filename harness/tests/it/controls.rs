@@ -7,9 +7,10 @@ use std::path::Path;
 use harness::case::coverage::Coverage;
 use harness::case::observation::{Identity, Observation};
 use harness::file::provenance::Input;
+use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
 use harness::oracle::crossval::examine::examine;
-use harness::receipt::{CaseReceipt, Failed, Status};
+use harness::receipt::{CaseReceipt, Failed};
 use harness::reference::isolation::{Death, Kind};
 use harness::runner::recorded::Recorded;
 use harness::runner::scripted::Scripted;
@@ -123,7 +124,7 @@ fn lost(kind: Kind) -> RunError {
 }
 
 #[track_caller]
-fn verdict(again: Option<RunError>) -> (Verdict, Status, Option<Kind>) {
+fn verdict(again: Option<RunError>) -> (Verdict, Outcome, Option<Kind>) {
     let mut receipt = run(&mut live("live", again), CASE, true).expect("the engine lives");
     let claims = receipt.claims;
     let death = receipt.measured.remove(0).death.map(|death| death.kind);
@@ -140,7 +141,7 @@ fn a_repetition_that_takes_too_long_is_no_difference() {
     }
     assert_eq!(
         (status, death),
-        (Status::ReferenceDied, Some(Kind::Timeout))
+        (Outcome::ReferenceDied, Some(Kind::Timeout))
     );
 }
 
@@ -153,7 +154,7 @@ fn a_repetition_that_dies_is_a_death() {
     );
     assert_eq!(
         (status, death),
-        (Status::ReferenceDied, Some(Kind::Crashed))
+        (Outcome::ReferenceDied, Some(Kind::Crashed))
     );
 }
 
@@ -164,9 +165,9 @@ fn who_answers_once_and_declines_the_next_time_is_not_the_same() {
         matches!(&verdict, Verdict::Unsteady { why } if why.contains("not today")),
         "{verdict}"
     );
-    assert_eq!((status, death), (Status::Incomplete, None));
+    assert_eq!((status, death), (Outcome::Incomplete, None));
     let (verdict, status, _) = self::verdict(None);
-    assert_eq!((verdict, status), (Verdict::Agree, Status::Ok));
+    assert_eq!((verdict, status), (Verdict::Agree, Outcome::Ok));
 }
 
 /// What a dead engine leaves uncompared with a live reference.
@@ -174,7 +175,7 @@ fn missed(case: &str, name: &'static str, shows_nodes: bool) -> Coverage {
     let mut live = live(name, None);
     live.shows_nodes = shows_nodes;
     let failed = run(&mut live, case, false).expect_err("the engine died");
-    assert_eq!(failed.status, Status::EngineDied);
+    assert_eq!(failed.status, Outcome::EngineDied);
     failed.coverage
 }
 

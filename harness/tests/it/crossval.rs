@@ -12,8 +12,9 @@ use std::sync::LazyLock;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::case::Case;
+use harness::judge::outcome::Outcome;
 use harness::oracle::crossval::campaign::Campaign;
-use harness::receipt::{Claims, Receipt, Status};
+use harness::receipt::{Claims, Receipt};
 use harness::runner::engine::Engine;
 use harness::runner::suite::Suite;
 
@@ -72,7 +73,7 @@ fn every_case_makes_the_claims_that_were_reviewed() {
 #[test]
 fn every_case_agrees_and_what_is_left_out_is_told() {
     let receipt = scalar();
-    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.parity.status, Outcome::RustOnly);
     assert_eq!(receipt.coverage.shortfall(), "");
     assert_eq!(receipt.coverage.cases.compared, answerable().len());
     let left_out = receipt.circumstances.left_out.iter().map(|l| &l.case[..]);
@@ -130,7 +131,7 @@ fn claims_depend_on_neither_kernel_nor_threads() {
 #[track_caller]
 fn assert_agrees_to_the_bit(profile: Profile, recorded: usize) {
     let receipt = examine(Engine::new(Kernel::best(), 1).with_profile(profile), 1);
-    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.parity.status, Outcome::RustOnly);
     assert_eq!(receipt.cases.len(), answerable().len());
     let mut agreeing = 0;
     for case in &receipt.cases {

@@ -8,9 +8,10 @@ use harness::case::Case;
 use harness::case::observation::{Identity, Observation};
 use harness::exit::Exit;
 use harness::judge::compare::Incomparable;
+use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
 use harness::oracle::crossval::campaign::Campaign;
-use harness::receipt::{Receipt, Status};
+use harness::receipt::Receipt;
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
 use harness::runner::{RunError, Runner, Subject, Task};
@@ -108,7 +109,7 @@ fn an_engine_that_computes_no_number_diverges() {
     });
     let receipt = run(vec![broken], None);
     assert_eq!(receipt.parity.status.exit(), Exit::Diverges);
-    assert_eq!(receipt.failures[0].status, Status::Divergence);
+    assert_eq!(receipt.failures[0].status, Outcome::Divergence);
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn a_model_that_changes_during_the_run_makes_the_receipt_void() {
     });
     let receipt = run(vec![rewriting], Some(&copy));
     std::fs::remove_file(&copy).expect("there");
-    assert_eq!(receipt.parity.status, Status::Void);
+    assert_eq!(receipt.parity.status, Outcome::Void);
     assert_eq!(receipt.parity.status.exit(), Exit::BadInput);
     assert_eq!(
         receipt.circumstances.changed_inputs,
@@ -212,7 +213,7 @@ fn a_reference_compared_with_itself_is_an_error_not_an_agreement() {
     }
     let itself = Itself(Recording(suite(), "mar2026-b158-avx512"));
     let receipt = run(vec![Box::new(itself)], None);
-    assert_eq!(receipt.parity.status, Status::Refused);
+    assert_eq!(receipt.parity.status, Outcome::Refused);
     assert_eq!(receipt.parity.status.exit(), Exit::BadInput);
     let verdict = &receipt.cases[0].claims.comparisons[0].verdict;
     let Verdict::Incomparable { why } = verdict else {
@@ -268,7 +269,7 @@ fn a_repetition_must_give_the_same_bits() {
     let source = Recording(suite(), "mar2026-b158-avx512");
     let same = Scripted::new("another kernel", source, |_, _| Ok(()));
     let receipt = run(vec![ours(), Box::new(same)], None);
-    assert_eq!(receipt.parity.status, Status::RustOnly);
+    assert_eq!(receipt.parity.status, Outcome::RustOnly);
     assert_eq!(
         receipt.coverage.kernels.compared, 10,
         "two ways, five cases"

@@ -9,12 +9,13 @@ use harness::case::Case;
 use harness::case::observation::{Lane, Observation};
 use harness::file::provenance::Input;
 use harness::judge::compare::compare;
+use harness::judge::outcome::Outcome;
 use harness::judge::tolerance::book::{Book, TEXT};
 use harness::judge::tolerance::{Apart, Tolerance, book, table};
 use harness::judge::verdict::{Divergence, Verdict, judge};
 use harness::oracle::crossval::campaign::Campaign;
+use harness::receipt::Receipt;
 use harness::receipt::verify::verify;
-use harness::receipt::{Receipt, Status};
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
 use harness::runner::{Runner, Task};
@@ -273,7 +274,7 @@ fn run(cases: usize, edit: fn(&mut Observation)) -> Receipt {
 #[test]
 fn the_median_of_all_documents_sees_what_no_single_one_shows() {
     let clean = run(5, |_| {});
-    assert_eq!(clean.parity.status, Status::RustOnly);
+    assert_eq!(clean.parity.status, Outcome::RustOnly);
     assert_eq!(clean.pooled.len(), 2);
     for lane in &clean.pooled {
         assert_eq!(lane.tolerance, Tolerance::OtherOrder);
@@ -289,7 +290,7 @@ fn the_median_of_all_documents_sees_what_no_single_one_shows() {
     for case in &receipt.cases {
         assert_eq!(case.claims.comparisons[0].verdict, Verdict::Agree);
     }
-    assert_eq!(receipt.parity.status, Status::Divergence);
+    assert_eq!(receipt.parity.status, Outcome::Divergence);
     let broken = receipt.pooled[0].broken.as_deref();
     assert!(
         broken.is_some_and(|rule| rule.starts_with("median NMSE above")),
@@ -298,7 +299,7 @@ fn the_median_of_all_documents_sees_what_no_single_one_shows() {
     assert_eq!(receipt.pooled[1].broken, None, "the other way is as it was");
 
     let few = run(4, scaled);
-    assert_eq!(few.parity.status, Status::RustOnly);
+    assert_eq!(few.parity.status, Outcome::RustOnly);
     assert!(few.pooled.iter().all(|lane| !lane.judged));
 }
 
@@ -308,7 +309,7 @@ fn a_pooled_verdict_that_was_edited_is_refuted() {
         prefill(seen).iter_mut().for_each(|v| *v *= 1.0001)
     });
     receipt.pooled[0].broken = None;
-    receipt.parity.status = Status::RustOnly;
+    receipt.parity.status = Outcome::RustOnly;
     receipt.seal = receipt.computed_seal();
     let refuted = verify(&receipt, None).refuted;
     assert!(

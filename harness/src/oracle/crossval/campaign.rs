@@ -12,11 +12,12 @@ use crate::case::Case;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
 use crate::judge::known_divergences::Entry;
+use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::examine::asking::expected;
 use crate::oracle::crossval::examine::examine;
 use crate::receipt::{
-    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, Status,
+    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt,
 };
 #[cfg(unix)]
 use crate::reference::Reference;
@@ -138,7 +139,7 @@ impl Campaign {
                 let live = self.live.iter().map(|l| expected(&*l.runner, case));
                 let recorded = case.recordings.iter().map(|_| case.declared());
                 let expected: Vec<_> = recorded.chain(live).collect();
-                Box::new(Failed::new(case, Status::Refused, e, &expected))
+                Box::new(Failed::new(case, Outcome::Refused, e, &expected))
             })?;
             self.models.insert(model.to_owned(), input);
         }

@@ -11,11 +11,12 @@ use crate::case::observation::{Identity, Observation};
 use crate::case::{Case, Declared};
 use crate::judge::compare::{Findings, Incomparable, compare};
 use crate::judge::known_divergences::Ledger;
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::Apart;
 use crate::judge::verdict::Verdict;
 use crate::receipt::{
-    CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Status,
-    Validation, Witness,
+    CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
+    Witness,
 };
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
 
@@ -84,7 +85,7 @@ pub fn examine(
         controls,
         witnesses,
         coverage: Coverage::default(),
-        status: Status::Incomplete,
+        status: Outcome::Incomplete,
     };
     claims.conclude();
     Ok(CaseReceipt {
@@ -217,10 +218,10 @@ fn incomparable(why: Incomparable) -> Verdict {
 /// What the engine's silence means.
 fn fail(task: Task<'_>, error: RunError, expected: &[Declared]) -> Box<Failed> {
     let status = match &error {
-        RunError::NoAnswer(_) => Status::Incomplete,
-        RunError::Refused(_) | RunError::Declined(_) => Status::Refused,
-        RunError::NotFinite(_) => Status::Divergence,
-        RunError::Died(_) | RunError::Lost(_) => Status::EngineDied,
+        RunError::NoAnswer(_) => Outcome::Incomplete,
+        RunError::Refused(_) | RunError::Declined(_) => Outcome::Refused,
+        RunError::NotFinite(_) => Outcome::Divergence,
+        RunError::Died(_) | RunError::Lost(_) => Outcome::EngineDied,
     };
     Box::new(Failed::new(task.case, status, error, expected))
 }

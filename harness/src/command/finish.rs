@@ -1,0 +1,50 @@
+//! How every command that compares ends: its text, its JSON, one exit code.
+#![forbid(unsafe_code)]
+
+use serde::Serialize;
+
+use super::flags::Json;
+use crate::exit::{Exit, Failure};
+use crate::io::output;
+use crate::judge::outcome::Outcome;
+
+/// Prints `text` unless JSON takes its place, writes `result` where `--json` says, and ends with
+/// what `outcome` ends with. A file that cannot be written never hides what was found.
+pub fn finish(
+    outcome: Outcome,
+    text: &str,
+    result: &impl Serialize,
+    json: &Json,
+) -> Result<Exit, Failure> {
+    let printed = if json.takes_stdout() {
+        Ok(())
+    } else {
+        output::put(text.as_bytes()).map(drop)
+    };
+    let written = json.write(result);
+    let failed = [printed, written].into_iter().filter_map(Result::err);
+    let worst = failed.fold(outcome, |worst, failure| {
+        eprintln!("error: {failure}");
+        worst.max(Outcome::Environment)
+    });
+    Ok(worst.exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::destination::Destination;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_told_and_hides_no_divergence() {
+        let json = Json::to(Destination::Path("missing/folder/x.json".into()));
+        let ends = |outcome| finish(outcome, "", &(), &json).expect("it ends");
+        assert_eq!(ends(Outcome::Ok), Exit::Environment);
+        assert_eq!(ends(Outcome::Divergence), Exit::Diverges);
+        let nothing = Json::default();
+        assert_eq!(
+            finish(Outcome::Ok, "", &(), &nothing).expect("it ends"),
+            Exit::Agrees
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! Where an output goes: standard output or a path, never over an input or another output.
+#![forbid(unsafe_code)]
+
+use std::convert::Infallible;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::exit::Failure;
+use crate::io::{atomic, output};
+
+/// A path, or `-` for standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// `-`.
+    Stdout,
+    /// Anything else.
+    Path(PathBuf),
+}
+
+impl FromStr for Destination {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "-" => Destination::Stdout,
+            path => Destination::Path(path.into()),
+        })
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Stdout => f.write_str("-"),
+            Destination::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Destination {
+    /// Writes all of it: a file appears whole or not at all.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        match self {
+            Destination::Stdout => output::put(bytes).map(drop),
+            Destination::Path(path) => atomic::write(path, bytes).map_err(Failure::environment),
+        }
+    }
+}
+
+/// The files that one call reads and writes, so that no output destroys an input or another
+/// output. Ask before anything runs.
+#[derive(Debug, Default)]
+pub struct FileRoles {
+    known: Vec<(String, Identity)>,
+}
+
+/// What makes two paths the same file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Identity {
+    Stdout,
+    /// A file that is there: device and inode, through links.
+    There(u64, u64),
+    /// A file that is not there yet: its folder and its name.
+    NotYet(PathBuf),
+}
+
+impl FileRoles {
+    /// `path` is read because of `flag`.
+    pub fn reads(mut self, flag: &str, path: &Path) -> Self {
+        if let Some(identity) = identity(path) {
+            self.known
+                .push((format!("{flag} {}", path.display()), identity));
+        }
+        self
+    }
+
+    /// `destination` is written because of `flag`. Refused if it is a file that is read or written
+    /// otherwise, or if nothing can be written there.
+    pub fn writes(
+        mut self,
+        flag: &str,
+        destination: Option<&Destination>,
+    ) -> Result<Self, Failure> {
+        let Some(destination) = destination else {
+            return Ok(self);
+        };
+        let found = match destination {
+            Destination::Stdout => Some(Identity::Stdout),
+            Destination::Path(path) => {
+                can_hold_a_file(flag, path)?;
+                identity(path)
+            }
+        };
+        let own = format!("{flag} {destination}");
+        if let Some(found) = found {
+            if let Some((other, _)) = self.known.iter().find(|(_, known)| *known == found) {
+                return Err(Failure::input(format!(
+                    "{own} is the same file as {other}: give one of them another path"
+                )));
+            }
+            self.known.push((own, found));
+        }
+        Ok(self)
+    }
+}
+
+/// None for what can be written any number of times without loss: devices, pipes, sockets.
+fn identity(path: &Path) -> Option<Identity> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Some(inode(&found, path)),
+        Ok(_) => None,
+        Err(_) => {
+            let folder = folder_of(path);
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+            Some(Identity::NotYet(folder.join(path.file_name()?)))
+        }
+    }
+}
+
+#[cfg(unix)]
+fn inode(found: &fs::Metadata, _: &Path) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    Identity::There(found.dev(), found.ino())
+}
+
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata, path: &Path) -> Identity {
+    Identity::NotYet(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+fn can_hold_a_file(flag: &str, path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(Failure::input(format!(
+            "{flag} {shown}: is a folder, not a file"
+        )));
+    }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        let message = format!("{flag} {shown}: there is no folder {}", folder.display());
+        return Err(Failure::environment(message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[cfg(unix)]
+    #[test]
+    fn an_output_is_never_an_input_nor_another_output() {
+        let folder = std::env::temp_dir().join(format!("destination-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("temporary folder");
+        let model = folder.join("m.gguf");
+        fs::write(&model, b"weights").expect("temporary file");
+        let link = folder.join("link");
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink(&model, &link).expect("a link");
+        let to = |path: &Path| Destination::Path(path.to_owned());
+        let reading = || FileRoles::default().reads("--model", &model);
+        for same in [
+            &model,
+            &link,
+            &folder.join("../").join(&folder).join("m.gguf"),
+        ] {
+            let refused = reading()
+                .writes("--logits", Some(&to(same)))
+                .expect_err("the same");
+            assert_eq!(refused.exit, Exit::BadInput);
+            let told = refused.to_string();
+            assert!(
+                told.contains("--logits") && told.contains("--model"),
+                "{told}"
+            );
+        }
+        let other = to(&folder.join("new"));
+        let roles = reading()
+            .writes("--logits", Some(&other))
+            .expect("another file");
+        assert!(
+            roles.writes("--trace", Some(&other)).is_err(),
+            "two outputs, one file"
+        );
+        let null = to(Path::new("/dev/null"));
+        let roles = reading().writes("--logits", Some(&null)).expect("a device");
+        assert!(
+            roles.writes("--trace", Some(&null)).is_ok(),
+            "nothing is lost there"
+        );
+        let stdout = Some(&Destination::Stdout);
+        let roles = reading().writes("--json", stdout).expect("one");
+        assert!(
+            roles.writes("--junit", stdout).is_err(),
+            "two on standard output"
+        );
+        assert!(
+            reading().writes("--json", Some(&to(&folder))).is_err(),
+            "a folder"
+        );
+        let nowhere = to(&folder.join("missing/x"));
+        assert!(
+            reading().writes("--json", Some(&nowhere)).is_err(),
+            "no such folder"
+        );
+        fs::remove_dir_all(&folder).expect("temporary folder");
+    }
+}

@@ -1,0 +1,124 @@
+//! What a comparison, a case or a run comes to: one set of answers, one order, one exit code each.
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// Declared from best to worst, so that folding many into one is `max`.
+///
+/// A divergence outranks every way of not finishing: "stop, it differs" is never hidden behind
+/// "ask again, somebody died". Only inputs that changed under the run outrank it, because then
+/// nobody knows what differed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything declared was compared and agrees; where there is a live reference, with it.
+    Ok,
+    /// Everything agrees with recordings; no live reference was asked.
+    RustOnly,
+    /// Nothing diverges, but less was compared than declared.
+    Incomplete,
+    /// A reference was asked for and answered nothing.
+    ReferenceMissing,
+    /// An entry for a known divergence excuses nothing any more.
+    StaleEntry,
+    /// The reference ended, or ran out of time, before it answered.
+    ReferenceDied,
+    /// Reading, writing or the environment failed.
+    Environment,
+    /// An input is not acceptable.
+    Refused,
+    /// The engine ended before it answered.
+    EngineDied,
+    /// Something is outside its tolerance, or a check failed.
+    Divergence,
+    /// An input changed while it was in use: nothing that was compared counts.
+    Void,
+}
+
+impl Outcome {
+    /// All of them, best first.
+    pub const ALL: [Outcome; 11] = [
+        Outcome::Ok,
+        Outcome::RustOnly,
+        Outcome::Incomplete,
+        Outcome::ReferenceMissing,
+        Outcome::StaleEntry,
+        Outcome::ReferenceDied,
+        Outcome::Environment,
+        Outcome::Refused,
+        Outcome::EngineDied,
+        Outcome::Divergence,
+        Outcome::Void,
+    ];
+
+    /// What the process ends with. The only place that knows both.
+    pub fn exit(self) -> Exit {
+        match self {
+            Outcome::Ok | Outcome::RustOnly => Exit::Agrees,
+            Outcome::Incomplete => Exit::Incomplete,
+            Outcome::ReferenceMissing => Exit::ReferenceMissing,
+            Outcome::StaleEntry => Exit::StaleEntry,
+            Outcome::ReferenceDied => Exit::ReferenceDied,
+            Outcome::Environment => Exit::Environment,
+            Outcome::Refused | Outcome::Void => Exit::BadInput,
+            Outcome::EngineDied => Exit::EngineDied,
+            Outcome::Divergence => Exit::Diverges,
+        }
+    }
+
+    /// As printed and as written in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::RustOnly => "rust_only",
+            Outcome::Incomplete => "incomplete",
+            Outcome::ReferenceMissing => "reference_missing",
+            Outcome::StaleEntry => "stale_entry",
+            Outcome::ReferenceDied => "reference_died",
+            Outcome::Environment => "environment",
+            Outcome::Refused => "refused",
+            Outcome::EngineDied => "engine_died",
+            Outcome::Divergence => "divergence",
+            Outcome::Void => "void",
+        }
+    }
+
+    /// The worst of many; `floor` where nothing is worse.
+    pub fn worst(floor: Outcome, outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
+        outcomes.into_iter().fold(floor, Ord::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_folds_to_the_worse_and_a_divergence_is_never_hidden() {
+        for (rank, one) in Outcome::ALL.into_iter().enumerate() {
+            for (other_rank, other) in Outcome::ALL.into_iter().enumerate() {
+                let worst = Outcome::worst(Outcome::Ok, [one, other]);
+                assert_eq!(
+                    worst,
+                    Outcome::ALL[rank.max(other_rank)],
+                    "{one:?} {other:?}"
+                );
+                if one == Outcome::Divergence && other != Outcome::Void {
+                    assert_eq!(worst.exit(), Exit::Diverges, "hidden by {other:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_is_the_one_in_json_and_only_agreement_exits_with_zero() {
+        for outcome in Outcome::ALL {
+            let json = serde_json::to_value(outcome).expect("a word");
+            assert_eq!(json, outcome.name());
+            let agrees = matches!(outcome, Outcome::Ok | Outcome::RustOnly);
+            assert_eq!(outcome.exit() == Exit::Agrees, agrees, "{outcome:?}");
+        }
+    }
+}
