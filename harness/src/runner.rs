@@ -6,6 +6,7 @@ pub mod engine;
 pub mod kernels;
 pub mod logits;
 pub mod passes;
+pub mod perturb;
 pub mod recorded;
 pub mod recorder;
 #[cfg(unix)]
