@@ -19,22 +19,14 @@ pub fn source(recipe: &Recipe, cache: &Cache) -> Result<PathBuf, Error> {
     std::fs::create_dir(scratch.path().join("src")).map_err(|e| Error::io(scratch.path(), e))?;
     write(&scratch.path().join("src/lib.rs"), "")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let in_scratch = |arguments: &[&str]| {
-        let mut command = Command::new(&cargo);
-        command
-            .args(arguments)
-            .arg("--manifest-path")
-            .arg(&manifest);
-        command
-    };
-    run("fetching the source", &mut in_scratch(&["fetch"]))?;
+    let mut metadata = Command::new(cargo);
+    metadata
+        .args(["metadata", "--format-version", "1", "--manifest-path"])
+        .arg(&manifest);
+    let metadata = run("fetching the source", &mut metadata)?;
     let lock = scratch.path().join("Cargo.lock");
     let lock = std::fs::read_to_string(&lock).map_err(|e| Error::io(&lock, e))?;
     require_checksum(recipe, &lock, &manifest)?;
-    let metadata = run(
-        "locating the source",
-        &mut in_scratch(&["metadata", "--format-version", "1", "--offline"]),
-    )?;
     let root = package_root(recipe, &metadata).ok_or_else(|| Error::NotAReference {
         dir: manifest.clone(),
         what: format!("cargo fetched no {} {}", recipe.package, recipe.version),
@@ -54,12 +46,13 @@ fn manifest_text(recipe: &Recipe) -> String {
 
 /// The index could be another one than ours; the source must be the one the recipe was tried with.
 fn require_checksum(recipe: &Recipe, lock: &str, manifest: &Path) -> Result<(), Error> {
-    let stated = lock
-        .split("[[package]]")
-        .filter(|part| part.contains(&format!("name = \"{}\"", recipe.package)))
-        .flat_map(str::lines)
-        .find_map(|line| line.strip_prefix("checksum = "))
-        .map(|value| value.trim_matches('"'));
+    let lock: toml::Table = lock.parse().unwrap_or_default();
+    let packages = lock.get("package").and_then(|packages| packages.as_array());
+    let package = packages
+        .into_iter()
+        .flatten()
+        .find(|package| package["name"].as_str() == Some(recipe.package));
+    let stated = package.and_then(|package| package.get("checksum")?.as_str());
     if stated == Some(recipe.checksum) {
         return Ok(());
     }

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
+use ffi::reference::{Asked, Cache, IfMissing, Prepared, prepare};
 use ffi::{Library, Model, ModelOptions, Node, Observe, Session, SessionOptions, Step, Wanted};
 
-use crate::widened::Widened;
+use crate::widened::widened;
 
 /// One check.
 #[derive(Clone, Copy)]
@@ -101,7 +101,7 @@ impl Bench {
     pub fn open(place: &Path) -> Self {
         let cache = Cache::from_environment().expect("the parent found one");
         let asked = Asked::Directory(place.to_owned());
-        let prepared = prepare(&asked, &cache, Missing::Refuse, &mut |line| {
+        let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
             eprintln!("{line}")
         });
         let prepared = prepared.expect("the parent prepared it");
@@ -119,7 +119,7 @@ impl Bench {
                 .model(&file, &options)
                 .expect("the fixture loads");
         }
-        let widened = Widened::of(&file, "moby");
+        let widened = widened(&file);
         self.library
             .model(widened.path(), &options)
             .expect("the widened fixture loads")

@@ -13,7 +13,7 @@ mod widened;
 
 use std::process::{Command, ExitCode};
 
-use ffi::reference::{Asked, COMMAND, Cache, Missing, Prepared, known, prepare};
+use ffi::reference::{Asked, COMMAND, Cache, IfMissing, Prepared, known, prepare};
 
 use bench::{Bench, Check};
 
@@ -89,16 +89,16 @@ fn references() -> Vec<Prepared> {
     let mut report = |line: &str| println!("{line}");
     let named = Asked::from_environment().expect("the environment names a reference");
     if let Some(asked) = named {
-        let prepared = prepare(&asked, &cache, Missing::Refuse, &mut report);
+        let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut report);
         return vec![prepared.expect("the reference that was named can be prepared")];
     }
     let built = known()
         .iter()
-        .filter(|recipe| recipe.place(&cache).is_dir());
+        .filter(|recipe| recipe.install_dir(&cache).is_dir());
     built
         .map(|recipe| {
             let asked = Asked::Named(recipe);
-            prepare(&asked, &cache, Missing::Refuse, &mut report).expect("it is built")
+            prepare(&asked, &cache, IfMissing::Fail, &mut report).expect("it is built")
         })
         .collect()
 }
