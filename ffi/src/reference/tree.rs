@@ -36,40 +36,31 @@ impl Tree {
             dir: root.clone(),
             what,
         };
-        let mut found = Found::default();
-        files_below(&root)?.iter().for_each(|path| found.note(path));
-        if found.headers.is_empty()
-            && let Some(source) = source_of_build(&root)
-        {
-            let files = files_below(&source)?;
-            files.iter().for_each(|path| found.note_header(path));
-        }
-        let libllama = match &found.llama[..] {
-            [one] => one.clone(),
+        let files = files_below(&root)?;
+        let libraries = |wanted: fn(&str) -> bool| {
+            let named = files.iter().filter_map(|path| Some((stem(path)?, path)));
+            named.filter(move |(stem, _)| wanted(stem))
+        };
+        let builds: Vec<_> = libraries(|stem| stem == "libllama").collect();
+        let libllama = match builds[..] {
+            [(_, one)] => one.clone(),
             [] => return Err(Error::NotBuilt(root)),
-            several => {
-                let list: Vec<_> = several.iter().map(|p| p.display().to_string()).collect();
+            _ => {
+                let list: Vec<_> = builds.iter().map(|b| b.1.display().to_string()).collect();
                 let list = list.join(", ");
                 return Err(refuse(format!(
                     "holds several builds, name one of them: {list}"
                 )));
             }
         };
-        let mut includes = Vec::new();
-        for header in ["llama.h", "ggml.h"] {
-            let home = found
-                .headers
-                .get(header)
-                .and_then(|homes| homes.iter().min_by_key(rank));
-            let home = home.ok_or_else(|| refuse(format!("holds no {header}")))?;
-            if !includes.contains(home) {
-                includes.push(home.clone());
-            }
-        }
-        if found.ggml.is_empty() {
+        // One of each name: a build may keep copies.
+        let libggml = libraries(|stem| stem == "libggml" || stem.starts_with("libggml-"));
+        let libggml: BTreeMap<_, _> = libggml.collect();
+        let includes = includes(&root, &files)?;
+        if libggml.is_empty() {
             return Err(refuse("holds no built libggml beside libllama".into()));
         }
-        let libggml = found.ggml.into_values().collect();
+        let libggml = libggml.into_values().cloned().collect();
         Ok(Tree {
             root,
             includes,
@@ -115,50 +106,41 @@ impl Tree {
     }
 }
 
-#[derive(Default)]
-struct Found {
-    headers: BTreeMap<&'static str, Vec<PathBuf>>,
-    llama: Vec<PathBuf>,
-    ggml: BTreeMap<String, PathBuf>,
+/// A shared library's name without what the system adds to it.
+fn stem(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(std::env::consts::DLL_SUFFIX)
 }
 
-impl Found {
-    fn note(&mut self, path: &Path) {
-        self.note_header(path);
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            return;
-        };
-        let Some(stem) = name.strip_suffix(std::env::consts::DLL_SUFFIX) else {
-            return;
-        };
-        if stem == "libllama" {
-            self.llama.push(path.to_owned());
-        } else if stem == "libggml" || stem.starts_with("libggml-") {
-            self.ggml.insert(stem.to_owned(), path.to_owned());
-        }
+/// The folders of the two headers: among `files`, or where the source of a build folder is.
+fn includes(root: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let headers = ["llama.h", "ggml.h"];
+    let here = |path: &PathBuf| headers.iter().any(|header| path.ends_with(header));
+    let elsewhere = match source_of_build(root) {
+        Some(source) if !files.iter().any(here) => files_below(&source)?,
+        _ => Vec::new(),
+    };
+    let mut includes = Vec::new();
+    for header in headers {
+        let found = files
+            .iter()
+            .chain(&elsewhere)
+            .filter(|path| path.ends_with(header));
+        let home = found.filter_map(|path| path.parent()).min_by_key(rank);
+        let home = home.ok_or_else(|| Error::NotAReference {
+            dir: root.to_owned(),
+            what: format!("holds no {header}"),
+        })?;
+        includes.push(home.to_owned());
     }
-
-    fn note_header(&mut self, path: &Path) {
-        let (Some(name), Some(home)) = (path.file_name(), path.parent()) else {
-            return;
-        };
-        if let Some(name) = ["llama.h", "ggml.h"]
-            .into_iter()
-            .find(|known| name == *known)
-        {
-            self.headers.entry(name).or_default().push(home.to_owned());
-        }
-    }
+    includes.dedup();
+    Ok(includes)
 }
 
 /// Copies of headers lie about in these projects; the one nearest to the root, in a folder called
 /// `include`, is the one that was built.
-fn rank(home: &&PathBuf) -> (bool, usize, PathBuf) {
-    (
-        !home.ends_with("include"),
-        home.components().count(),
-        (*home).clone(),
-    )
+fn rank<'a>(home: &&'a Path) -> (bool, usize, &'a Path) {
+    (!home.ends_with("include"), home.components().count(), home)
 }
 
 /// cmake notes in every build directory where its source is.
