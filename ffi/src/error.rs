@@ -190,4 +190,11 @@ impl Error {
             source,
         }
     }
+
+    pub(crate) fn not_a_reference(dir: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Error::NotAReference {
+            dir: dir.into(),
+            what: what.into(),
+        }
+    }
 }

@@ -32,10 +32,6 @@ impl Tree {
     /// Looks below `dir`: a checkout with a build inside, a build directory, an installed prefix.
     pub fn find(dir: &Path) -> Result<Self, Error> {
         let root = dir.canonicalize().map_err(|e| Error::io(dir, e))?;
-        let refuse = |what: String| Error::NotAReference {
-            dir: root.clone(),
-            what,
-        };
         let files = files_below(&root)?;
         let libraries = |wanted: fn(&str) -> bool| {
             let named = files.iter().filter_map(|path| Some((stem(path)?, path)));
@@ -47,10 +43,11 @@ impl Tree {
             [] => return Err(Error::NotBuilt(root)),
             _ => {
                 let list: Vec<_> = builds.iter().map(|b| b.1.display().to_string()).collect();
-                let list = list.join(", ");
-                return Err(refuse(format!(
-                    "holds several builds, name one of them: {list}"
-                )));
+                let what = format!(
+                    "holds several builds, name one of them: {}",
+                    list.join(", ")
+                );
+                return Err(Error::not_a_reference(root, what));
             }
         };
         // One of each name: a build may keep copies.
@@ -58,7 +55,8 @@ impl Tree {
         let libggml: BTreeMap<_, _> = libggml.collect();
         let includes = includes(&root, &files)?;
         if libggml.is_empty() {
-            return Err(refuse("holds no built libggml beside libllama".into()));
+            let what = "holds no built libggml beside libllama";
+            return Err(Error::not_a_reference(root, what));
         }
         let libggml = libggml.into_values().cloned().collect();
         Ok(Tree {
@@ -127,10 +125,8 @@ fn includes(root: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
             .chain(&elsewhere)
             .filter(|path| path.ends_with(header));
         let home = found.filter_map(|path| path.parent()).min_by_key(rank);
-        let home = home.ok_or_else(|| Error::NotAReference {
-            dir: root.to_owned(),
-            what: format!("holds no {header}"),
-        })?;
+        let home =
+            home.ok_or_else(|| Error::not_a_reference(root, format!("holds no {header}")))?;
         includes.push(home.to_owned());
     }
     includes.dedup();
@@ -161,10 +157,8 @@ pub fn files_below(dir: &Path) -> Result<Vec<PathBuf>, Error> {
             files.push(entry.into_path());
         }
         if files.len() > FILES {
-            return Err(Error::NotAReference {
-                dir: dir.to_owned(),
-                what: format!("holds more than {FILES} files"),
-            });
+            let what = format!("holds more than {FILES} files");
+            return Err(Error::not_a_reference(dir, what));
         }
     }
     Ok(files)
