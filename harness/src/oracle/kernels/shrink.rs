@@ -3,23 +3,14 @@
 
 use std::ops::Range;
 
-use crate::numbers::shrink::{self, spans};
+use crate::file::document::Format;
+use crate::numbers::shrink::spans;
 use crate::reference::isolation::Call;
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::{format_bytes, format_of};
 use crate::runner::kernels::question::Question;
 
-/// Questions asked at most on the way.
-const BUDGET: usize = 400;
-
-/// The smallest question found that `shows` it.
-pub fn shrink(question: Question, mut shows: impl FnMut(&Question) -> bool) -> Question {
-    let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
-    shrink::shrink(question, candidates, still_fails, BUDGET).smallest
-}
-
 /// Halves first, then ever shorter stretches of zeros.
-fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
+pub fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
     let whole = question.clone();
     let (count, unit) = inputs(question);
     let zeroed = spans(count / unit).filter_map(move |span| {
@@ -36,7 +27,7 @@ fn inputs(question: &Question) -> (usize, usize) {
         Call::Dot {
             kind, activations, ..
         } => {
-            let form = format_of(kind).map(Activations::of);
+            let form = Format::of_kind(kind).map(Activations::of);
             (activations, form.map_or(1, |form| form.block().1))
         }
         _ => (0, 1),
@@ -128,7 +119,7 @@ fn halves_of_product(question: &Question) -> Vec<Question> {
     else {
         return Vec::new();
     };
-    let Some(format) = format_of(kind) else {
+    let Some(format) = Format::of_kind(kind) else {
         return Vec::new();
     };
     let (weights, activations) = question.bytes.split_at(weights);
@@ -150,7 +141,7 @@ fn halves_of_product(question: &Question) -> Vec<Question> {
     }
     let form = Activations::of(format);
     let block = format.block().max(form.block().0);
-    let (stride, step) = (format_bytes(format, block), form.bytes(block));
+    let (stride, step) = (format.row_bytes(block), form.bytes(block));
     let columns = split(weights, stride).zip(split(activations, step));
     columns
         .map(|(weights, activations)| of(weights, activations, weights.len() / stride * block, 1))
@@ -159,8 +150,8 @@ fn halves_of_product(question: &Question) -> Vec<Question> {
 
 /// Elements of a stored row that only make sense together, and their bytes.
 fn stored(kind: i32) -> (usize, usize) {
-    format_of(kind).map_or((1, 1), |format| {
-        (format.block(), format_bytes(format, format.block()))
+    Format::of_kind(kind).map_or((1, 1), |format| {
+        (format.block(), format.row_bytes(format.block()))
     })
 }
 
@@ -182,7 +173,13 @@ fn with(call: Call, values: &[f32], bytes: &[u8]) -> Question {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::shrink;
     use crate::runner::kernels::family::Family;
+
+    fn shrink(question: Question, shows: impl Fn(&Question) -> bool) -> Question {
+        let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
+        shrink::shrink(question, candidates, still_fails, 400).smallest
+    }
 
     #[test]
     fn one_bad_value_is_all_that_is_left() {

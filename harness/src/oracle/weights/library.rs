@@ -103,8 +103,7 @@ impl<'a> Library<'a> {
                 "its kernels do not read {format} in rows of {cols}"
             )));
         }
-        let stem = format.name().trim_end_matches("-p128");
-        match Family::by_name(&format!("{stem}-{what}")) {
+        match Family::by_name(&format!("{}-{what}", format.type_name())) {
             Ok(family) => family.obstacle(self.computer),
             Err(_) => Ok(Some(format!("{what} of {format} is not compared"))),
         }
@@ -133,7 +132,7 @@ impl<'a> Library<'a> {
 
     /// The values of some rows, as the library reads them.
     fn values(&mut self, asked: &Asked<'_>, first: usize, rows: usize) -> Result<Vec<f32>, Ended> {
-        let kind = asked.format.type_id() as i32;
+        let kind = asked.format.kind();
         let count = rows * asked.shape.cols;
         let bytes = asked.rows(first, rows).to_vec();
         if asked.format.is_i2_s() {
@@ -179,7 +178,7 @@ impl<'a> Library<'a> {
         for rows in ours.portions() {
             let weights = asked.rows(rows.start, rows.len());
             let call = Call::Dot {
-                kind: asked.format.type_id() as i32,
+                kind: asked.format.kind(),
                 columns: cols,
                 rows: rows.len(),
                 weights: weights.len(),
@@ -207,7 +206,7 @@ impl<'a> Library<'a> {
             return Ok(Verdict::NotAsked(why));
         }
         let call = Call::Encode {
-            kind: asked.format.type_id() as i32,
+            kind: asked.format.kind(),
             columns: cols,
             rows,
         };
@@ -244,11 +243,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn rows(&self, first: usize, rows: usize) -> &[u8] {
-        let cols = self.shape.cols;
-        let stride = match self.format.is_i2_s() {
-            true => cols / 4,
-            false => self.format.bytes(Shape { rows: 1, cols }),
-        };
+        let stride = self.format.row_bytes(self.shape.cols);
         &self.bytes[first * stride..][..rows * stride]
     }
 

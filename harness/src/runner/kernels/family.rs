@@ -10,7 +10,6 @@ use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
 use crate::reference::isolation::{Call, Ended};
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::format_bytes;
 use crate::runner::kernels::question::{Computer, Question};
 
 /// What is done.
@@ -100,7 +99,7 @@ impl Family {
         let (kind, name) = match self.kernel {
             Kernel::Activation(form) => (form.kind(), form.name()),
             Kernel::Encode(format) | Kernel::Decode(format) | Kernel::Dot(format) => {
-                (format.type_id() as i32, stem(format))
+                (format.kind(), format.type_name())
             }
         };
         let lacks = |what: &str| Ok(Some(format!("it has no {what} {name}")));
@@ -147,7 +146,7 @@ impl Family {
                 let values = self.values(dice, case, columns * rows);
                 ask(
                     Call::Encode {
-                        kind: format.type_id() as i32,
+                        kind: format.kind(),
                         columns,
                         rows,
                     },
@@ -162,8 +161,8 @@ impl Family {
                     Format::F16 | Format::Bf16 => halves(dice, case, 4096),
                     _ => inputs::stored(dice, format, shape, case < self.chosen()),
                 };
-                let kind = format.type_id() as i32;
-                let count = bytes.len() / format_bytes(format, format.block()) * format.block();
+                let kind = format.kind();
+                let count = bytes.len() / format.row_bytes(format.block()) * format.block();
                 let call = match format.is_i2_s() {
                     true => Call::Codes { kind, count },
                     false => Call::Decode {
@@ -205,7 +204,7 @@ impl Family {
         };
         bytes.extend(&activations);
         let call = Call::Dot {
-            kind: format.type_id() as i32,
+            kind: format.kind(),
             columns: cols,
             rows,
             weights,
@@ -261,14 +260,6 @@ fn ask(call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Question {
         call,
         values,
         bytes,
-    }
-}
-
-/// The name of the type: packings of one type share it.
-fn stem(format: Format) -> &'static str {
-    match format.is_i2_s() {
-        true => "i2_s",
-        false => format.name(),
     }
 }
 

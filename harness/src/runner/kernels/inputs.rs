@@ -6,7 +6,6 @@ use engine::flavor::Shape;
 use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::format_bytes;
 
 /// Fills a row.
 type Fill = fn(&mut SplitMix64, &mut [f32]);
@@ -178,7 +177,7 @@ pub fn int8(dice: &mut SplitMix64, case: usize, count: usize) -> Vec<u8> {
 /// Stored rows: at the edges of the format, or any bytes it allows with a scale that is a number.
 pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -> Vec<u8> {
     let Shape { rows, cols } = shape;
-    let length = rows * format_bytes(format, cols);
+    let length = rows * format.row_bytes(cols);
     let wild = dice.bits() as u8;
     let byte = |dice: &mut SplitMix64| match edge {
         true => dice.pick(&[0x00, 0xff, 0x80, 0x7f, 0xaa, 0x55, wild]),
@@ -205,7 +204,7 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
         _ => 64,
     };
     let mut bytes: Vec<u8> = (0..length).map(|_| byte(dice)).collect();
-    let block = format_bytes(format, format.block());
+    let block = format.row_bytes(format.block());
     for block in bytes.chunks_exact_mut(block) {
         let scale = match edge {
             true => dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00]),

@@ -27,7 +27,7 @@ pub struct Answer {
     pub sum: Option<i32>,
 }
 
-/// Whoever answers.
+/// A backend that answers questions about kernels.
 pub trait Computer {
     /// What it can do with a type; nothing if it does not know it.
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended>;
