@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::io::table::{Table, number, words};
+
 /// A known kind of difference; `D` is one difference, with all that was asked.
 pub struct Excuse<D> {
     /// Its name, as printed and as in JSON.
@@ -73,12 +75,17 @@ impl Excused {
         self.0.insert(applied.name.to_owned(), count);
     }
 
-    /// Adds what was counted elsewhere.
-    pub fn extend(&mut self, others: &Excused) {
+    /// Adds what was counted where `command` asks again: from here on, `first` is all of it.
+    pub fn extend(&mut self, others: &Excused, command: &str) {
         for (name, other) in &others.0 {
+            let first = format!("{command} {}", other.first);
+            let other = Count {
+                first,
+                ..other.clone()
+            };
             match self.0.get_mut(name) {
                 Some(known) => known.count += other.count,
-                None => _ = self.0.insert(name.clone(), other.clone()),
+                None => _ = self.0.insert(name.clone(), other),
             }
         }
     }
@@ -93,22 +100,20 @@ impl Excused {
         self.0.keys().map(String::as_str)
     }
 
-    /// One count for each name, why it is excused, and how to see the first of them again:
-    /// `command` is what the arguments are put behind.
-    pub fn render(&self, command: &str) -> String {
-        let lines = self.0.iter().map(|(name, found)| {
-            let Count {
-                count,
-                reason,
-                because,
-                first,
-            } = found;
-            format!(
-                "excused, {name}: {count} times: {reason}\n    first: {because}\n    \
-                 again: {command} {first}\n"
-            )
-        });
-        lines.collect()
+    /// One count for each name, why it is excused, what held for the first of them, and the
+    /// command that shows that one again; nothing where nothing was excused.
+    pub fn render(&self, width: Option<usize>) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(&[words("excused"), number("times"), words("reason")]);
+        let mut commands = String::new();
+        for (name, found) in &self.0 {
+            table.row([name, &found.count.to_string(), &found.reason]);
+            table.row(["", "", &format!("first: {}", found.because)]);
+            commands += &format!("{name} again: {}\n", found.first);
+        }
+        table.render(width) + &commands
     }
 }
 
@@ -141,19 +146,20 @@ mod tests {
             }
         }
         assert_eq!(excused.total(), 3);
-        let mut twice = excused.clone();
-        twice.extend(&excused);
-        let text = twice.render("harness x");
-        let sign = "excused, sign: 4 times: the sign is lost\n    first: 3\n    again: harness x \
-                    --case 0\n";
-        assert!(text.contains(sign), "{text}");
+        let mut twice = Excused::default();
+        twice.extend(&excused, "harness x");
+        twice.extend(&excused, "harness y");
+        let text = twice.render(None);
+        assert!(text.contains("sign         4  the sign is lost"), "{text}");
+        assert!(text.contains("sign again: harness x --case 0\n"), "{text}");
         assert_eq!(
-            text.matches("excused, ").count(),
+            text.matches("even ").count(),
             2,
-            "one count for each name"
+            "one count for each name: {text}"
         );
+        assert_eq!(Excused::default().render(None), "");
         let json = serde_json::to_value(&twice).expect("JSON");
         assert_eq!(json["even"]["count"], 2);
-        assert_eq!(json["even"]["first"], "--case 1");
+        assert_eq!(json["even"]["first"], "harness x --case 1");
     }
 }

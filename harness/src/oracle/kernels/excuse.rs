@@ -172,7 +172,12 @@ mod tests {
     use crate::judge::excuse::find;
 
     /// The name of what excuses a difference at that place.
-    fn excuse(question: &Question, theirs: &Answer, ours: &Answer, place: Place) -> Option<String> {
+    fn excuse(
+        question: &Question,
+        theirs: &Answer,
+        ours: &Answer,
+        place: Place,
+    ) -> Option<&'static str> {
         let mismatch = Mismatch {
             question,
             theirs,

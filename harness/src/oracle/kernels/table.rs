@@ -25,9 +25,10 @@ pub fn render(rows: &[Row], again: &str, width: Option<usize>) -> String {
     });
     let differences: String = differences.collect();
     let mut excused = Excused::default();
-    rows.iter().for_each(|row| excused.extend(&row.excused));
+    rows.iter()
+        .for_each(|row| excused.extend(&row.excused, again));
     let table = kernels(rows).render(width);
-    let (excuses, summary) = (excused.render(again), summary(rows, &excused));
+    let (excuses, summary) = (excused.render(width), summary(rows, &excused));
     format!("{table}{differences}{excuses}{summary}")
 }
 
