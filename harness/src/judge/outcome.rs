@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 
 /// Declared from best to worst, so that folding many into one is `max`.
 ///
@@ -98,6 +98,29 @@ impl From<Exit> for Outcome {
         // A failure never agrees, and those of this program itself accuse nobody else.
         same.filter(|o| o.exit() != Exit::Agrees)
             .unwrap_or(Outcome::Environment)
+    }
+}
+
+/// Why something was not compared to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// In words.
+    pub why: String,
+}
+
+impl Lost {
+    /// With that outcome, for that reason.
+    pub fn new(outcome: Outcome, why: impl ToString) -> Self {
+        let why = why.to_string();
+        Lost { outcome, why }
+    }
+}
+
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        Lost::new(failure.exit.into(), failure.message)
     }
 }
 

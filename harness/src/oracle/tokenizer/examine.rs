@@ -9,7 +9,7 @@ use super::entries::{self, Entries};
 use super::{Pair, Tally, Tokenizes, corpus};
 use crate::case::observation::spelling::{Answer, Question};
 use crate::exit::Failure;
-use crate::judge::outcome::Outcome;
+use crate::judge::outcome::{Lost, Outcome};
 
 /// Questions that are made up and asked at once.
 const BATCH: u64 = 500;
@@ -38,24 +38,6 @@ pub struct Report {
     pub unsteady: Option<Question>,
     /// Why it ended before all was asked, if it did.
     pub lost: Option<Lost>,
-}
-
-/// Why something was not compared to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lost {
-    /// What it comes to.
-    pub outcome: Outcome,
-    /// In words.
-    pub why: String,
-}
-
-impl From<Failure> for Lost {
-    fn from(failure: Failure) -> Self {
-        Lost {
-            outcome: failure.exit.into(),
-            why: failure.message,
-        }
-    }
 }
 
 /// Compares two tokenizers of the same vocabulary; `tokenizer` is what questions are drawn from.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::examine::{Lost, Report};
-use crate::judge::outcome::Outcome;
+use super::examine::Report;
+use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::LiveReference;
 
 /// Everything that was found: what `--json` writes.
@@ -127,8 +127,7 @@ mod tests {
     }
 
     fn lost_by(outcome: Outcome) -> Lost {
-        let why = "why".into();
-        Lost { outcome, why }
+        Lost::new(outcome, "why")
     }
 
     fn skipped(is_gap: bool) -> Ending {

@@ -8,14 +8,14 @@ use engine::tokenizer::Tokenizer;
 use ffi::reference::Cache;
 
 use super::engine::Engine;
-use super::examine::{self, Lost, Plan};
+use super::examine::{self, Plan};
 use super::reference::Asked;
 use super::row::{Ending, Row};
 use super::{Pair, excuse, marked};
 use crate::case::{self, Case};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
-use crate::judge::outcome::Outcome;
+use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
 use crate::reference::isolation::Ended;
 
@@ -90,8 +90,8 @@ impl Subject {
             rows.push(row(sha256, &reference.facts().name, ending));
         }
         if let Err(changed) = opened.input.still_holds() {
-            let (outcome, why) = (Outcome::Void, changed.to_string());
-            rows.push(row(sha256, "", Ending::Lost(Lost { outcome, why })));
+            let lost = Lost::new(Outcome::Void, changed);
+            rows.push(row(sha256, "", Ending::Lost(lost)));
         }
         rows
     }
@@ -129,8 +129,7 @@ impl Subject {
                 return Ok(Ending::Skipped { why, is_gap });
             }
             Err(Ended::Died(death)) => {
-                let (outcome, why) = (Outcome::ReferenceDied, death.to_string());
-                return Ok(Ending::Lost(Lost { outcome, why }));
+                return Ok(Ending::Lost(Lost::new(Outcome::ReferenceDied, death)));
             }
         };
         let api = &reference.hello().api;

@@ -19,7 +19,7 @@ use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Question};
 
 /// Most elements of a tensor that is encoded again, which is done in one piece.
-const ENCODED_AT_ONCE: usize = 1 << 25;
+const ENCODED_AT_ONCE: usize = 1 << 27;
 
 /// A library that is asked about tensors.
 pub struct Library<'a> {
@@ -49,17 +49,10 @@ impl<'a> Library<'a> {
         engine: Engine,
     ) -> Result<(Finding, Said), Ended> {
         let mut said = Said::default();
-        let mut finding = Finding {
-            tensor: ours.name.clone(),
-            encoding: ours.encoding().into(),
-            elements: ours.shape.rows * ours.shape.cols,
-            decoded: Verdict::None,
-            product: Verdict::None,
-            encoded: Verdict::None,
-        };
+        let mut finding = Finding::new(ours);
         let Some(format) = ours.format() else {
             let why = format!("no library knows {}", finding.encoding);
-            finding.decoded = Verdict::NotAsked(why);
+            finding.decoded = Verdict::Declined(why);
             return Ok((finding, said));
         };
         let region = theirs.0.region(theirs.1);
@@ -69,18 +62,18 @@ impl<'a> Library<'a> {
             shape: ours.shape,
         };
         finding.decoded = match self.obstacle(format, "decode", ours.shape)? {
-            Some(why) => Verdict::NotAsked(why),
+            Some(why) => Verdict::Declined(why),
             None => self.compare_values(&asked, ours, &mut said)?,
         };
         if ours.multiplies {
             finding.product = match self.obstacle(format, "dot", ours.shape)? {
-                Some(why) => Verdict::NotAsked(why),
+                Some(why) => Verdict::Declined(why),
                 None => self.compare_product(&asked, ours, engine, &mut said)?,
             };
         }
         if format.is_i2_s() {
             finding.encoded = match self.obstacle(format, "encode", ours.shape)? {
-                Some(why) => Verdict::NotAsked(why),
+                Some(why) => Verdict::Declined(why),
                 None => self.compare_encoded(&asked, ours)?,
             };
         }
@@ -203,7 +196,7 @@ impl<'a> Library<'a> {
         let Shape { rows, cols } = asked.shape;
         if rows * cols > ENCODED_AT_ONCE {
             let why = format!("{} elements are too many at once", rows * cols);
-            return Ok(Verdict::NotAsked(why));
+            return Ok(Verdict::NotCompared(why));
         }
         let call = Call::Encode {
             kind: asked.format.kind(),
