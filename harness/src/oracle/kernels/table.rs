@@ -43,17 +43,19 @@ fn kernels(rows: &[Row]) -> Table {
         words("note"),
     ]);
     for row in rows {
-        let counts = [row.cases, row.values, row.equal];
-        let counts = counts.map(|count| count.to_string());
-        let others = [row.excused.total().to_string(), row.differ.to_string()];
-        let note = note(row);
-        if let Ending::NotThere(_) = row.ending {
-            let none = std::array::from_fn::<_, 5, _>(|_| String::new());
-            table.row([row.kernel.into()].into_iter().chain(none).chain([note]));
-            continue;
-        }
-        let cells = [row.kernel.to_owned()].into_iter().chain(counts);
-        table.row(cells.chain(others).chain([note]));
+        let asked = !matches!(row.ending, Ending::NotThere(_));
+        let [cases, values, equal, differ] =
+            [row.cases, row.values, row.equal, row.differ].map(|count| count as u64);
+        let counts = [cases, values, equal, row.excused.total(), differ];
+        let counts = counts.map(|count| {
+            if asked {
+                count.to_string()
+            } else {
+                String::new()
+            }
+        });
+        let kernel = [row.kernel.to_owned()].into_iter();
+        table.row(kernel.chain(counts).chain([note(row)]));
     }
     table
 }

@@ -132,29 +132,18 @@ fn finding(found: &Finding, command: &str) -> String {
 
 /// An answer, from a little before the place that matters.
 fn answer(said: &Said, place: usize) -> String {
-    let window = |length: usize| {
-        let start = place.saturating_sub(SHOWN / 2).min(length);
-        start..length.min(start + SHOWN)
+    let length = said.len();
+    let start = place.saturating_sub(SHOWN / 2).min(length);
+    let end = length.min(start + SHOWN);
+    let shown = match said {
+        Said::Ids(ids) => format!("{:?}", &ids[start..end]),
+        Said::Bytes(Raw(bytes)) => format!("'{}'", Raw(bytes[start..end].to_vec())),
+        Said::Refused(why) => return format!("refused: {}", escape(why)),
+        Said::Died(how) => return format!("died: {}", escape(how)),
     };
-    let cut = |start: usize, end: usize, length: usize, middle: String| {
-        let before = if start > 0 { "… " } else { "" };
-        let behind = if end < length { " …" } else { "" };
-        format!("{before}{middle}{behind} ({length} in all)")
-    };
-    match said {
-        Said::Ids(ids) => {
-            let window = window(ids.len());
-            let middle = format!("{:?}", &ids[window.clone()]);
-            cut(window.start, window.end, ids.len(), middle)
-        }
-        Said::Bytes(Raw(bytes)) => {
-            let window = window(bytes.len());
-            let middle = format!("'{}'", Raw(bytes[window.clone()].to_vec()));
-            cut(window.start, window.end, bytes.len(), middle)
-        }
-        Said::Refused(why) => format!("refused: {}", engine::refusal::escape(why)),
-        Said::Died(how) => format!("died: {}", engine::refusal::escape(how)),
-    }
+    let before = if start > 0 { "… " } else { "" };
+    let behind = if end < length { " …" } else { "" };
+    format!("{before}{shown}{behind} ({length} in all)")
 }
 
 /// What is said at the end: one count for each excuse, and the sums.

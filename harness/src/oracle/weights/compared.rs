@@ -71,28 +71,36 @@ impl Report {
         } else {
             Outcome::Ok
         };
-        let coverage = compared.iter().map(Compared::coverage);
         Report {
             schema_version: 2,
             outcome: Outcome::worst(floor, compared.iter().map(Compared::outcome)),
-            coverage: coverage.fold(Coverage::default(), Coverage::plus),
+            coverage: Coverage::of(&compared),
             compared,
         }
     }
 }
 
 impl Coverage {
-    fn plus(self, other: Self) -> Self {
-        Coverage {
-            tensors: self.tensors + other.tensors,
-            values: self.values + other.values,
-            products: self.products + other.products,
-            encoded: self.encoded + other.encoded,
-            differ: self.differ + other.differ,
-            declined: self.declined + other.declined,
-            not_compared: self.not_compared + other.not_compared,
-            not_reached: self.not_reached + other.not_reached,
+    fn of(compared: &[Compared]) -> Self {
+        let mut sum = Coverage::default();
+        for one in compared {
+            sum.tensors += one.tensors;
+            sum.not_reached += one.tensors.saturating_sub(one.findings.len());
+            for finding in &one.findings {
+                let differs = one.differs(finding);
+                sum.differ += usize::from(differs);
+                let equal = [&mut sum.values, &mut sum.products, &mut sum.encoded];
+                for (equal, (_, verdict)) in equal.into_iter().zip(finding.parts()) {
+                    *equal += usize::from(*verdict == Verdict::Equal);
+                    match verdict {
+                        Verdict::Declined(_) => sum.declined += 1,
+                        Verdict::NotCompared(_) => sum.not_compared += 1,
+                        _ => {}
+                    }
+                }
+            }
         }
+        sum
     }
 }
 
@@ -135,32 +143,15 @@ impl Compared {
         part != "product" || self.judges_products
     }
 
+    /// Whether something about a tensor differs that counts.
+    fn differs(&self, finding: &Finding) -> bool {
+        let mut parts = finding.parts().into_iter();
+        parts.any(|(part, verdict)| verdict.differs() && self.judges(part))
+    }
+
     /// How much was compared.
     pub fn coverage(&self) -> Coverage {
-        let count = |wanted: &dyn Fn(&Finding) -> bool| {
-            self.findings
-                .iter()
-                .filter(|finding| wanted(finding))
-                .count()
-        };
-        let parts = |wanted: fn(&Verdict) -> bool| {
-            let verdicts = self.findings.iter().flat_map(Finding::parts);
-            verdicts.filter(|(_, verdict)| wanted(verdict)).count()
-        };
-        let differs = |finding: &Finding| {
-            let mut parts = finding.parts().into_iter();
-            parts.any(|(part, verdict)| verdict.differs() && self.judges(part))
-        };
-        Coverage {
-            tensors: self.tensors,
-            values: count(&|finding| finding.decoded == Verdict::Equal),
-            products: count(&|finding| finding.product == Verdict::Equal),
-            encoded: count(&|finding| finding.encoded == Verdict::Equal),
-            differ: count(&differs),
-            declined: parts(|verdict| matches!(verdict, Verdict::Declined(_))),
-            not_compared: parts(|verdict| matches!(verdict, Verdict::NotCompared(_))),
-            not_reached: self.tensors.saturating_sub(self.findings.len()),
-        }
+        Coverage::of(std::slice::from_ref(self))
     }
 }
 

@@ -13,7 +13,7 @@ use super::measure::{Engine, Tensor, activations};
 use super::{Finding, Verdict};
 use crate::file::document::Format;
 use crate::file::provenance::Hash;
-use crate::reference::isolation::{Call, Ended};
+use crate::reference::isolation::Ended;
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Question};
@@ -26,9 +26,9 @@ pub struct Library<'a> {
     computer: &'a mut dyn Computer,
 }
 
-/// What it said of a tensor, for a record.
+/// What it answered about a tensor, for a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct Hashes {
     /// Hash of the values.
     pub decoded: Option<String>,
     /// Hash of the product.
@@ -47,28 +47,28 @@ impl<'a> Library<'a> {
         theirs: (&Gguf, &TensorInfo),
         ours: &Tensor,
         engine: Engine,
-    ) -> Result<(Finding, Said), Ended> {
-        let mut said = Said::default();
+    ) -> Result<(Finding, Hashes), Ended> {
+        let mut hashes = Hashes::default();
         let mut finding = Finding::new(ours);
         let Some(format) = ours.format() else {
             let why = format!("no library knows {}", finding.encoding);
             finding.decoded = Verdict::Declined(why);
-            return Ok((finding, said));
+            return Ok((finding, hashes));
         };
         let region = theirs.0.region(theirs.1);
-        let asked = Asked {
+        let asked = Stored {
             bytes: &region,
             format,
             shape: ours.shape,
         };
         finding.decoded = match self.obstacle(format, "decode", ours.shape)? {
             Some(why) => Verdict::Declined(why),
-            None => self.compare_values(&asked, ours, &mut said)?,
+            None => self.compare_values(&asked, ours, &mut hashes)?,
         };
         if ours.multiplies {
             finding.product = match self.obstacle(format, "dot", ours.shape)? {
                 Some(why) => Verdict::Declined(why),
-                None => self.compare_product(&asked, ours, engine, &mut said)?,
+                None => self.compare_product(&asked, ours, engine, &mut hashes)?,
             };
         }
         if format.is_i2_s() {
@@ -77,7 +77,7 @@ impl<'a> Library<'a> {
                 None => self.compare_encoded(&asked, ours)?,
             };
         }
-        Ok((finding, said))
+        Ok((finding, hashes))
     }
 
     /// Why it cannot be asked.
@@ -104,9 +104,9 @@ impl<'a> Library<'a> {
 
     fn compare_values(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Stored<'_>,
         ours: &Tensor,
-        said: &mut Said,
+        hashes: &mut Hashes,
     ) -> Result<Verdict, Ended> {
         let mut hash = Hash::default();
         let mut verdict = Verdict::Equal;
@@ -119,66 +119,46 @@ impl<'a> Library<'a> {
                 verdict = compare("element", first, &theirs, &ours);
             }
         }
-        said.decoded = Some(hash.hex());
+        hashes.decoded = Some(hash.hex());
         Ok(verdict)
     }
 
     /// The values of some rows, as the library reads them.
-    fn values(&mut self, asked: &Asked<'_>, first: usize, rows: usize) -> Result<Vec<f32>, Ended> {
-        let kind = asked.format.kind();
-        let count = rows * asked.shape.cols;
-        let bytes = asked.rows(first, rows).to_vec();
-        if asked.format.is_i2_s() {
-            let scale = asked.scale();
-            let codes = self
-                .ask(Call::Codes { kind, count }, Vec::new(), bytes)?
-                .bytes;
-            let value = |code: u8| (f32::from(code) - 1.0) * scale;
-            return Ok(codes.into_iter().map(value).collect());
+    fn values(&mut self, asked: &Stored<'_>, first: usize, rows: usize) -> Result<Vec<f32>, Ended> {
+        let question = Question::decode(asked.format, asked.rows(first, rows));
+        let answer = self.computer.compute(&question)?;
+        if !asked.format.is_i2_s() {
+            return Ok(answer.values);
         }
-        let call = Call::Decode {
-            kind,
-            count,
-            bytes: bytes.len(),
-        };
-        Ok(self.ask(call, Vec::new(), bytes)?.values)
+        let scale = asked.scale();
+        let value = |code: u8| (f32::from(code) - 1.0) * scale;
+        Ok(answer.bytes.into_iter().map(value).collect())
     }
 
     fn compare_product(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Stored<'_>,
         ours: &Tensor,
         engine: Engine,
-        said: &mut Said,
+        hashes: &mut Hashes,
     ) -> Result<Verdict, Ended> {
         let cols = asked.shape.cols;
         let form = Activations::of(asked.format);
-        let call = Call::Activation {
-            kind: form.kind(),
-            count: cols,
-        };
-        let row = match form.is_float() {
-            true => Answer {
-                bytes: activations(cols)
-                    .iter()
-                    .flat_map(|x| x.to_le_bytes())
-                    .collect(),
+        let row = if form.is_float() {
+            let bytes = activations(cols).into_iter().flat_map(f32::to_le_bytes);
+            Answer {
+                bytes: bytes.collect(),
                 ..Answer::default()
-            },
-            false => self.ask(call, activations(cols), Vec::new())?,
+            }
+        } else {
+            let question = Question::activation(form, &activations(cols));
+            self.computer.compute(&question)?
         };
         let mut theirs = Vec::with_capacity(asked.shape.rows);
         for rows in ours.portions() {
             let weights = asked.rows(rows.start, rows.len());
-            let call = Call::Dot {
-                kind: asked.format.kind(),
-                columns: cols,
-                rows: rows.len(),
-                weights: weights.len(),
-                activations: row.bytes.len(),
-            };
-            let bytes = [weights, &row.bytes].concat();
-            theirs.extend(self.ask(call, Vec::new(), bytes)?.values);
+            let question = Question::dot(asked.format, cols, weights, &row.bytes);
+            theirs.extend(self.computer.compute(&question)?.values);
         }
         if asked.format.is_i2_s() {
             let (scale, sum) = (asked.scale(), row.sum.unwrap_or(0));
@@ -188,22 +168,18 @@ impl<'a> Library<'a> {
         }
         let mut hash = Hash::default();
         hash.add(&theirs);
-        said.product = Some(hash.hex());
+        hashes.product = Some(hash.hex());
         Ok(compare("output", 0, &theirs, &ours.product(engine)))
     }
 
-    fn compare_encoded(&mut self, asked: &Asked<'_>, ours: &Tensor) -> Result<Verdict, Ended> {
+    fn compare_encoded(&mut self, asked: &Stored<'_>, ours: &Tensor) -> Result<Verdict, Ended> {
         let Shape { rows, cols } = asked.shape;
         if rows * cols > ENCODED_AT_ONCE {
             let why = format!("{} elements are too many at once", rows * cols);
             return Ok(Verdict::NotCompared(why));
         }
-        let call = Call::Encode {
-            kind: asked.format.kind(),
-            columns: cols,
-            rows,
-        };
-        let theirs = self.ask(call, ours.decode(0..rows), Vec::new())?.bytes;
+        let question = Question::encode(asked.format, cols, &ours.decode(0..rows));
+        let theirs = self.computer.compute(&question)?.bytes;
         // What follows the scale has no meaning.
         let meaningful = rows * cols / 4 + 4;
         let pairs = theirs.iter().zip(asked.bytes).take(meaningful);
@@ -216,25 +192,16 @@ impl<'a> Library<'a> {
             )),
         })
     }
-
-    fn ask(&mut self, call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Result<Answer, Ended> {
-        let question = Question {
-            call,
-            values,
-            bytes,
-        };
-        self.computer.compute(&question)
-    }
 }
 
 /// The bytes of a tensor, and what they are.
-struct Asked<'a> {
+struct Stored<'a> {
     bytes: &'a [u8],
     format: Format,
     shape: Shape,
 }
 
-impl Asked<'_> {
+impl Stored<'_> {
     fn rows(&self, first: usize, rows: usize) -> &[u8] {
         let stride = self.format.row_bytes(self.shape.cols);
         &self.bytes[first * stride..][..rows * stride]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::library::Said;
+use super::library;
 use super::{Finding, Tensor, Verdict};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
@@ -96,7 +96,7 @@ impl Record {
         profile: &str,
         (file, sha256): (&str, &str),
         tensor: &str,
-        said: Said,
+        said: library::Hashes,
     ) -> Result<(), Failure> {
         let Some(decoded) = said.decoded else {
             return Ok(());

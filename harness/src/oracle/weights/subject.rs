@@ -10,7 +10,7 @@ use ffi::reference::COMMAND;
 
 use super::measure::{Engine, Tensor};
 use super::record::{self, Record};
-use super::{Compared, Library};
+use super::{Compared, Finding, Library};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
 use crate::io::progress;
@@ -132,33 +132,41 @@ impl Read<'_> {
         };
         let mut one = self.compared(&facts.name, true, profile);
         one.judges_products = facts.hello.knows_i2_s;
-        one.lost = self.follow(reference, recorded, new, &mut one).err();
+        let asked = self.ask(
+            reference,
+            self.engine(profile),
+            recorded,
+            new,
+            &mut one.findings,
+        );
+        one.lost = asked.err();
         one
     }
 
-    fn follow(
+    /// Compares tensor after tensor; what was compared before a failure is in `findings`.
+    fn ask(
         &self,
         reference: &Reference,
+        engine: Engine,
         recorded: Option<&Record>,
         new: &mut Record,
-        one: &mut Compared,
+        findings: &mut Vec<Finding>,
     ) -> Result<(), Lost> {
         let (facts, sha256) = (reference.facts(), &self.opened.input.sha256[..]);
         let recorded = recorded.and_then(|record| record.model(sha256));
-        let profile = facts.engine_profile()?;
         let mut theirs = Theirs::new(reference);
         for info in self.tensors(&facts.name) {
             let gguf = &self.opened.gguf;
             let tensor = Tensor::of(gguf, info, self.subject.kernel).map_err(Failure::from)?;
             let mut library = Library::new(&mut theirs);
-            let compared = library.compare((gguf, info), &tensor, self.engine(profile));
+            let compared = library.compare((gguf, info), &tensor, engine);
             let (mut finding, said) = compared.map_err(lost)?;
             if let Some(model) = recorded {
                 model.hold(&facts.name, &mut finding);
             }
-            one.findings.push(finding);
+            findings.push(finding);
             let file = (&self.subject.name[..], sha256);
-            new.add(facts, profile.name(), file, &info.name, said)?;
+            new.add(facts, engine.profile.name(), file, &info.name, said)?;
         }
         Ok(())
     }

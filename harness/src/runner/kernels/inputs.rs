@@ -179,9 +179,11 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
     let Shape { rows, cols } = shape;
     let length = rows * format.row_bytes(cols);
     let wild = dice.bits() as u8;
-    let byte = |dice: &mut SplitMix64| match edge {
-        true => dice.pick(&[0x00, 0xff, 0x80, 0x7f, 0xaa, 0x55, wild]),
-        false => dice.bits() as u8,
+    let byte = |dice: &mut SplitMix64| {
+        if edge {
+            return dice.pick(&[0x00, 0xff, 0x80, 0x7f, 0xaa, 0x55, wild]);
+        }
+        dice.bits() as u8
     };
     if format.is_i2_s() {
         let fill = dice.pick(&[0b10_10_10_10, 0, 0b01_01_01_01, 0xff]);
@@ -192,9 +194,10 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
     let scale_at = match format {
         Format::F32 | Format::F16 | Format::Bf16 => {
             let mut values = vec![0.0; rows * cols];
-            match edge {
-                true => CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values),
-                false => random(dice, &mut values),
+            if edge {
+                CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values);
+            } else {
+                random(dice, &mut values);
             }
             return format.encode(&values, shape);
         }
@@ -206,9 +209,10 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
     let mut bytes: Vec<u8> = (0..length).map(|_| byte(dice)).collect();
     let block = format.row_bytes(format.block());
     for block in bytes.chunks_exact_mut(block) {
-        let scale = match edge {
-            true => dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00]),
-            false => (dice.below(2) << 15 | dice.below(0x7c00)) as u16,
+        let scale = if edge {
+            dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00])
+        } else {
+            (dice.below(2) << 15 | dice.below(0x7c00)) as u16
         };
         block[scale_at..scale_at + 2].copy_from_slice(&scale.to_le_bytes());
     }
