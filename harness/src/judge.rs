@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod documents;
 pub mod known_divergences;
 pub mod outcome;
 pub mod tolerance;

@@ -1,6 +1,8 @@
 //! What a comparison, a case or a run comes to: one set of answers, one order, one exit code each.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -88,6 +90,12 @@ impl Outcome {
     /// The worst of many; `floor` where nothing is worse.
     pub fn worst(floor: Outcome, outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
         outcomes.into_iter().fold(floor, Ord::max)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
