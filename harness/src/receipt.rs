@@ -24,6 +24,7 @@ use crate::case::{Case, Declared};
 use crate::file::provenance::{self, Machine};
 use crate::judge::compare::{Findings, GreedyFindings};
 use crate::judge::outcome::Outcome;
+use crate::judge::verdict::Verdict;
 pub use crate::reference::LiveReference;
 use crate::reference::isolation::Death;
 
@@ -246,6 +247,17 @@ impl Receipt {
         };
         receipt.seal = receipt.computed_seal();
         receipt
+    }
+
+    /// Whether a comparison agrees, by itself or, where one document is too short to tell, with all
+    /// documents together.
+    pub fn agrees(&self, comparison: &Comparison) -> bool {
+        let settled = || pooled::settles(&self.pooled, comparison);
+        match comparison.verdict {
+            Verdict::Agree => true,
+            Verdict::NotJudged => settled(),
+            _ => false,
+        }
     }
 
     /// The hash the seal should be.

@@ -51,9 +51,10 @@ counted. A prompt that was typed must be answered: without a reference that answ
 incomplete (5).
 
 Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
-as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and largest
-NMSE and the largest KL divergence (nats) over the positions, and how often the most likely token is
-the same. A verdict t1 or t2 is a tier of tolerances.toml: another arithmetic, judged by distances.
+as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and
+largest NMSE and the largest KL divergence (nats) over the positions, and how often the most likely
+token is the same. A verdict t1 or t2 is a tier of tolerances.toml: another arithmetic, judged by
+distances.
 
 Environment:
   CROSSVAL_GGUF   the model, where neither --model nor --case is given
@@ -224,7 +225,7 @@ pub fn resume_line(json: &Json) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// What the engine finds odd about a model, once. Whether it can be opened is a matter of its cases.
+/// What the engine finds odd about a model, once. Whether it opens at all is up to its cases.
 fn warn(engine: &Engine, input: &Input, cases: &[(Case, PathBuf)]) -> Result<(), Failure> {
     let Some((case, _)) = cases.iter().find(|(_, path)| *path == input.path) else {
         return Ok(());

@@ -38,7 +38,6 @@ enum Action {
     /// Print a receipt as the table `crossval` printed
     Show {
         /// The receipt
-        #[arg(required_unless_present = "json")]
         receipt: Option<PathBuf>,
         /// Print a row for each lane of each comparison, not only where something is wrong
         #[arg(long)]
@@ -49,7 +48,6 @@ enum Action {
     /// Compute again what can be: hashes, verdicts, coverage, status, seal
     Verify {
         /// The receipt
-        #[arg(required_unless_present = "json")]
         receipt: Option<PathBuf>,
         #[command(flatten)]
         json: Json,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::case::coverage::Coverage;
 use crate::case::observation::Lane;
 use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings};
-use crate::judge::documents::{above, broken_rule};
+use crate::judge::documents::{Documents, above};
 use crate::judge::known_divergences::Bound;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{Apart, Gates, Tolerance, book};
@@ -139,9 +139,10 @@ pub fn judge(findings: &Findings, coverage: &Coverage, apart: Apart) -> Verdict 
 }
 
 /// The rule for several documents that one alone breaks: too far apart to be called agreement, and
-/// too few to be called a divergence.
+/// too short a text to be called a divergence.
 pub fn undecided(lane: &LaneFindings, apart: Apart) -> Option<String> {
-    broken_rule(&[lane], &book().gates(apart, lane.lane)?)
+    let gates = book().gates(apart, lane.lane)?;
+    Documents::of(&[lane])?.median_rule(&gates)
 }
 
 impl Verdict {

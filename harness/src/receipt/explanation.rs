@@ -10,7 +10,7 @@ use crate::numbers::metrics;
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
 
 /// One word for a lane alone, whatever became of its neighbour.
-pub fn lane_word(lane: &LaneFindings, comparison: &Comparison) -> &'static str {
+pub fn lane_word(receipt: &Receipt, lane: &LaneFindings, comparison: &Comparison) -> &'static str {
     let apart = comparison.apart();
     if broken_by_lane(lane, apart).is_some() {
         let known = matches!(comparison.verdict, Verdict::Known { .. });
@@ -22,7 +22,8 @@ pub fn lane_word(lane: &LaneFindings, comparison: &Comparison) -> &'static str {
     if lane.is_bit_identical() {
         return "bit-identical";
     }
-    if apart.tier() == Tolerance::OtherWeights || undecided(lane, apart).is_some() {
+    let open = apart.tier() == Tolerance::OtherWeights || undecided(lane, apart).is_some();
+    if open && !receipt.agrees(comparison) {
         return Verdict::NotJudged.word();
     }
     apart.tier().name()
@@ -36,7 +37,7 @@ pub fn lines(
     findings: Option<&Findings>,
 ) -> Vec<String> {
     let verdict = &comparison.verdict;
-    if matches!(verdict, Verdict::Agree | Verdict::Declined { .. }) {
+    if receipt.agrees(comparison) || matches!(verdict, Verdict::Declined { .. }) {
         return Vec::new();
     }
     let (name, with) = (&case.claims.case, &comparison.reference.name);
@@ -60,7 +61,7 @@ pub fn lines(
         ));
     }
     for lane in &findings.lanes {
-        let word = lane_word(lane, comparison);
+        let word = lane_word(receipt, lane, comparison);
         lines.push(match &lane.first_difference {
             None => format!("  {}: {word}", lane.lane.name()),
             Some(first) => format!("  {}: {word}, first at {}", lane.lane.name(), shown(first)),

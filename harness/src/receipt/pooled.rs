@@ -111,11 +111,11 @@ fn pool_lane(
         broken: None,
         undecided: None,
     };
-    let rule = together.broken_rule(&book().gates(apart, lane)?);
+    let gates = book().gates(apart, lane)?;
     if pooled.judged {
-        pooled.broken = rule;
+        pooled.broken = together.broken_rule(&gates);
     } else {
-        pooled.undecided = rule;
+        pooled.undecided = together.median_rule(&gates);
     }
     Some(pooled)
 }

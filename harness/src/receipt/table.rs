@@ -25,8 +25,8 @@ pub fn render(receipt: &Receipt, detail: Detail, width: Option<usize>) -> String
     let mut text = String::new();
     if all {
         append(&mut text, distances::circumstances(receipt));
-        text += &rows::lanes(receipt, |_| true).render(width);
-        append_table(&mut text, &rows::distances(receipt, |_| true), width);
+        text += &rows::lanes(receipt, |_, _| true).render(width);
+        append_table(&mut text, &rows::distances(receipt, |_, _| true), width);
         append(&mut text, distances::tensors(receipt));
     } else {
         append_table(&mut text, &rows::cases(receipt), width);

@@ -41,12 +41,9 @@ const DISTANCES: [Column; 9] = [
 ];
 
 /// Whether a comparison deserves rows of its own.
-pub fn is_remarkable(comparison: &Comparison) -> bool {
-    let good = matches!(
-        comparison.verdict,
-        Verdict::Agree | Verdict::Declined { .. }
-    );
-    !good
+pub fn is_remarkable(receipt: &Receipt, comparison: &Comparison) -> bool {
+    let declined = matches!(comparison.verdict, Verdict::Declined { .. });
+    !declined && !receipt.agrees(comparison)
 }
 
 /// A row for each case that came to claims.
@@ -57,9 +54,9 @@ pub fn cases(receipt: &Receipt) -> Table {
         let with: Vec<&str> = comparisons.clone().map(|c| &c.reference.name[..]).collect();
         let mut verdicts = BTreeSet::new();
         for (comparison, measured) in pairs(case).filter(|(c, _)| !c.is_declined()) {
-            let plain = comparison.verdict == Verdict::Agree;
+            let plain = receipt.agrees(comparison);
             let lanes = measured.iter().flat_map(|f| &f.lanes).filter(|_| plain);
-            verdicts.extend(lanes.map(|lane| lane_word(lane, comparison)));
+            verdicts.extend(lanes.map(|lane| lane_word(receipt, lane, comparison)));
             verdicts.extend((!plain).then(|| comparison.verdict.word()));
         }
         let verdicts: Vec<&str> = verdicts.into_iter().collect();
@@ -95,10 +92,10 @@ pub fn cases(receipt: &Receipt) -> Table {
 }
 
 /// A row for each lane of the comparisons wanted, and one for whatever else diverges in them.
-pub fn lanes(receipt: &Receipt, wanted: fn(&Comparison) -> bool) -> Table {
+pub fn lanes(receipt: &Receipt, wanted: fn(&Receipt, &Comparison) -> bool) -> Table {
     let mut table = Table::new(&LANES);
     for case in &receipt.cases {
-        for (comparison, found) in pairs(case).filter(|(c, _)| wanted(c)) {
+        for (comparison, found) in pairs(case).filter(|(c, _)| wanted(receipt, c)) {
             let start = |lane: &str, verdict: &str| {
                 let (case, with) = (&case.claims.case, &comparison.reference.name);
                 [case, with, lane, verdict].map(str::to_owned)
@@ -114,7 +111,7 @@ pub fn lanes(receipt: &Receipt, wanted: fn(&Comparison) -> bool) -> Table {
                     format!("{}/{declared}", lane.positions.len()),
                     format!("{equal}/{all}"),
                 ];
-                let start = start(lane.lane.name(), lane_word(lane, comparison));
+                let start = start(lane.lane.name(), lane_word(receipt, lane, comparison));
                 table.row(start.into_iter().chain(counts));
             }
             for (what, verdict, count) in beside_lanes(comparison, found) {
@@ -168,10 +165,10 @@ fn beside_lanes<'c>(
 }
 
 /// How far apart, for the lanes whose bits are not all equal.
-pub fn distances(receipt: &Receipt, wanted: fn(&Comparison) -> bool) -> Table {
+pub fn distances(receipt: &Receipt, wanted: fn(&Receipt, &Comparison) -> bool) -> Table {
     let mut table = Table::new(&DISTANCES);
     for case in &receipt.cases {
-        for (comparison, found) in pairs(case).filter(|(c, _)| wanted(c)) {
+        for (comparison, found) in pairs(case).filter(|(c, _)| wanted(receipt, c)) {
             let lanes = found.map(|f| &f.lanes[..]).unwrap_or_default();
             for lane in lanes.iter().filter(|lane| !lane.is_bit_identical()) {
                 let (case, with) = (&case.claims.case, &comparison.reference.name);

@@ -35,11 +35,12 @@ pub fn lines(receipt: &Receipt) -> String {
 fn counts(receipt: &Receipt) -> Vec<String> {
     let all = || receipt.cases.iter().flat_map(|c| &c.claims.comparisons);
     let count = |wanted: fn(&Comparison) -> bool| all().filter(|c| wanted(c)).count();
-    let agree = count(|c| c.verdict == Verdict::Agree);
+    let agree = all().filter(|c| receipt.agrees(c)).count();
     let identical = count(|c| c.verdict == Verdict::Agree && c.logits_bit_identical);
     let diverge = count(|c| c.verdict.outcome() == Outcome::Divergence);
     let known = count(|c| matches!(c.verdict, Verdict::Known { .. }));
-    let open = count(|c| c.verdict == Verdict::NotJudged);
+    let open = all().filter(|c| c.verdict == Verdict::NotJudged && !receipt.agrees(c));
+    let open = open.count();
     let declined = count(|c| matches!(c.verdict, Verdict::Declined { .. }));
     let other = all().count() - agree - diverge - known - open - declined;
     let repetitions = || receipt.cases.iter().flat_map(|c| &c.claims.repetitions);
