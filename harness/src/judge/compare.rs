@@ -198,6 +198,13 @@ impl Findings {
     }
 }
 
+impl NodeDistance {
+    /// Whether every value has the same bits.
+    pub fn is_bit_identical(&self) -> bool {
+        self.distance.is_bit_identical()
+    }
+}
+
 impl LaneFindings {
     /// The NMSE of every position; none if one of them has none.
     pub fn nmse(&self) -> Option<Vec<f64>> {

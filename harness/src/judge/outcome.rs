@@ -1,6 +1,8 @@
 //! What a comparison, a case or a run comes to: one set of answers, one order, one exit code each.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
@@ -121,6 +123,12 @@ impl Lost {
 impl From<Failure> for Lost {
     fn from(failure: Failure) -> Self {
         Lost::new(failure.exit.into(), failure.message)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -14,6 +14,7 @@ use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 
+use super::multiplied::multiplied_by;
 use super::perturb::{Perturb, Plant, undisturbed};
 use super::{Facts, RunError, Runner, Subject, Task};
 use crate::case::Case;
@@ -78,7 +79,7 @@ impl Engine {
     }
 
     /// The model of the task, opened once as long as it stays the same.
-    fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
+    pub fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
         let sha256 = &task.model.sha256;
         let mut opened = self.opened.borrow_mut();
         match &*opened {
@@ -207,6 +208,8 @@ impl Subject for Engine {
         };
         Ok(Facts {
             kernel,
+            multiplied_by: multiplied_by(&model, self.profile),
+            forced: self.flavor.is_some(),
             architecture: model.config().architecture.name().into(),
             format: format.into(),
             flavor,
