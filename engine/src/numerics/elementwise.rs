@@ -3,6 +3,7 @@
 
 use super::half::{Half, round_bf16, round_f16};
 use super::libm::{cos, pow, sin};
+use crate::kernels::activation::{RowScale, quantise_row};
 
 /// `out = row / rms(row)`. Squares are singles, their sum is a sequential double.
 #[inline(always)]
@@ -110,6 +111,12 @@ pub fn round_row_f16(row: &[f32], out: &mut [Half]) {
     for (out, &x) in out.iter_mut().zip(row) {
         *out = round_f16(x);
     }
+}
+
+/// Quantises a row to int8.
+#[inline(always)]
+pub fn quantise_int8(row: &[f32], out: &mut [i8], scale: &mut RowScale) {
+    *scale = quantise_row(row, out);
 }
 
 /// Rounds a row to bfloat16.

@@ -13,6 +13,7 @@ use super::ggml_neon::{self, GgmlNeon};
 use super::ggml_neon_fp16::GgmlNeonFp16;
 use super::half::Half;
 use super::lanes::{self, Order};
+use crate::kernels::activation::RowScale;
 use crate::kernels::{BlockOrder, Kernel};
 use std::marker::PhantomData;
 
@@ -30,6 +31,8 @@ macro_rules! operations {
             fn unrounded(&self, tokens: usize, cols: usize) -> bool;
             /// How products of block-quantised rows are added up.
             fn block_order(&self) -> BlockOrder;
+            /// The instructions it is compiled for, as in the names of kernels.
+            fn instructions(&self) -> &'static str;
             $( $(#[$doc])* fn $name(&self, $($arg: $ty),*); )*
         }
 
@@ -39,6 +42,9 @@ macro_rules! operations {
             }
             fn block_order(&self) -> BlockOrder {
                 O::BLOCKS
+            }
+            fn instructions(&self) -> &'static str {
+                "scalar"
             }
             $(
                 fn $name(&self, $($arg: $ty),*) {
@@ -55,13 +61,16 @@ macro_rules! operations {
             fn block_order(&self) -> BlockOrder {
                 O::BLOCKS
             }
+            fn instructions(&self) -> &'static str {
+                "x86_64-avx2"
+            }
             $(
                 fn $name(&self, $($arg: $ty),*) {
                     #[target_feature(enable = "avx2,fma,f16c")]
                     fn fused<const L: usize, O: Order<L>>($($arg: $ty),*) {
                         $module::$shared$(::<$l, $o>)?($($arg),*)
                     }
-                    // SAFETY: `instance` hands out a `Fused` only where the CPU has all three.
+                    // SAFETY: `instance` hands out a `Fused` only to a kernel that has all three.
                     unsafe { fused::<L, O>($($arg),*) }
                 }
             )*
@@ -86,6 +95,13 @@ operations! {
     fn softmax(row: &mut [f32], scale: f32, visible: usize) = lanes::softmax::<L, O>;
     /// x / (1 + e^−x), in place.
     fn silu(row: &mut [f32]) = lanes::silu::<L, O>;
+    /// One token's activations as IEEE halves.
+    fn round_f16(row: &[f32], out: &mut [Half]) = elementwise::round_row_f16;
+    /// One token's activations as int8, and their scale and sum.
+    fn quantise_int8(row: &[f32], out: &mut [i8], scale: &mut RowScale)
+        = elementwise::quantise_int8;
+    /// `out = row / rms(row)`.
+    fn rms_norm(row: &[f32], epsilon: f32, out: &mut [f32]) = elementwise::rms_norm;
     /// Rotates element `i` with element `i + n/2`.
     fn rope_halves(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_halves;
     /// Rotates element `2i` with element `2i + 1`.
@@ -112,11 +128,7 @@ pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
 
 fn instance<const L: usize, O: Order<L>>(kernel: Kernel) -> &'static dyn Arithmetic {
     #[cfg(target_arch = "x86_64")]
-    if kernel != Kernel::Scalar
-        && is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c")
-    {
+    if kernel.avx2().is_some() {
         return &Fused::<L, O>(PhantomData);
     }
     // Elsewhere the target's own baseline is all there is to choose from.

@@ -21,7 +21,8 @@ pub fn gated(
     } = view;
     let width = block.gate.matrix.rows();
     let shape = [gate.len() / width, width];
-    step.linear(&block.gate, labels.gate, normed, gate);
+    step.products(normed, [(&block.gate, &mut **gate), (&block.up, &mut **up)]);
+    step.follow(&block.gate, labels.gate, gate);
     match activation {
         Activation::Silu => {
             let arithmetic = step.multiplier.arithmetic();
@@ -36,7 +37,7 @@ pub fn gated(
             step.nodes.see("ffn_sqr(relu)", "SQR", &shape, gate);
         }
     }
-    step.linear(&block.up, labels.up, normed, up);
+    step.follow(&block.up, labels.up, up);
     multiply(gate, up);
     step.nodes.see(labels.gated, "MUL", &shape, gate);
 }

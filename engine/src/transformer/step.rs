@@ -4,7 +4,7 @@
 use super::labels::LinearLabels;
 use super::nodes::Nodes;
 use super::product::Multiplier;
-use crate::numerics::elementwise::{self, rms_norm};
+use crate::numerics::elementwise;
 use crate::weights::Linear;
 
 /// What every step needs.
@@ -22,9 +22,11 @@ impl Step<'_, '_> {
     pub fn norm(&mut self, input: &[f32], weight: &[f32], name: &'static str, out: &mut [f32]) {
         let width = weight.len();
         let shape = [input.len() / width, width];
-        for (row, out) in input.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            rms_norm(row, self.epsilon, out);
-        }
+        let (epsilon, arithmetic) = (self.epsilon, self.multiplier.arithmetic());
+        let pool = self.multiplier.pool_for(input.len());
+        pool.over_parts(out, width, |t, out| {
+            arithmetic.rms_norm(&input[t * width..(t + 1) * width], epsilon, out);
+        });
         self.nodes.see_norm(&shape, out);
         for row in out.chunks_exact_mut(width) {
             elementwise::multiply(row, weight);
@@ -57,7 +59,22 @@ impl Step<'_, '_> {
         input: &[f32],
         out: &mut [f32],
     ) {
-        self.multiplier.multiply(&linear.matrix, input, out);
+        self.products(input, [(linear, &mut *out)]);
+        self.follow(linear, labels, out);
+    }
+
+    /// The products of the same input with several matrices, nothing else.
+    pub fn products<const N: usize>(
+        &mut self,
+        input: &[f32],
+        products: [(&Linear, &mut [f32]); N],
+    ) {
+        let products = products.map(|(linear, out)| (&linear.matrix, out));
+        self.multiplier.products(input, products);
+    }
+
+    /// Shows a product, then its factor and its bias, which are computed here.
+    pub fn follow(&mut self, linear: &Linear, labels: LinearLabels, out: &mut [f32]) {
         let width = linear.matrix.rows();
         let shape = [out.len() / width, width];
         let followed = linear.scale.is_some() || linear.bias.is_some();
