@@ -9,6 +9,7 @@ use super::scratch::grow;
 use super::step::Step;
 use crate::config::Config;
 use crate::numerics::Arithmetic;
+use crate::numerics::dense::{Grid, Rows};
 use crate::numerics::elementwise::round_row_f16;
 use crate::numerics::half::Half;
 use crate::pool::Pool;
@@ -152,13 +153,16 @@ impl Attention {
         let weights = &mut self.weights[..self.heads * tokens * positions];
         pool.over_parts(weights, tokens * positions, |h, head| {
             let keys = lookup.cache.keys(lookup.layer, h / group);
-            for (t, out) in head.chunks_exact_mut(positions).enumerate() {
-                let at = t * row + h * dim;
-                if unrounded {
-                    arithmetic.tile_f16(keys, &query[at..at + dim], out);
-                } else {
-                    arithmetic.dot_f16(keys, &rounded[at..at + dim], tokens, out);
-                }
+            let grid = Grid {
+                out: head,
+                stride: positions,
+                rows: positions,
+                tokens,
+            };
+            if unrounded {
+                arithmetic.tiles_f16(keys, of_head(query, h * dim, row), dim, grid);
+            } else {
+                arithmetic.dots_f16(keys, of_head(rounded, h * dim, row), dim, tokens, grid);
             }
         });
     }
@@ -176,13 +180,19 @@ impl Attention {
         let gathered = &mut self.gathered[..tokens * self.heads * dim];
         pool.over_parts(gathered, tokens * dim, |h, head| {
             let values = lookup.cache.values(lookup.layer, h / group);
-            for (t, out) in head.chunks_exact_mut(dim).enumerate() {
-                let at = (h * tokens + t) * positions;
-                if unrounded {
-                    arithmetic.tile_f16(values, &weights[at..at + positions], out);
-                } else {
-                    arithmetic.dot_f16(values, &rounded[at..at + positions], tokens, out);
-                }
+            let grid = Grid {
+                out: head,
+                stride: dim,
+                rows: dim,
+                tokens,
+            };
+            let at = h * tokens * positions;
+            if unrounded {
+                let weights = of_head(weights, at, positions);
+                arithmetic.tiles_f16(values, weights, positions, grid);
+            } else {
+                let rounded = of_head(rounded, at, positions);
+                arithmetic.dots_f16(values, rounded, positions, tokens, grid);
             }
         });
     }
@@ -190,5 +200,13 @@ impl Attention {
     /// Query heads to a key head.
     fn group(&self) -> usize {
         self.heads / self.kv_heads
+    }
+}
+
+/// The rows of one head, from its first element on.
+fn of_head<T>(elements: &[T], first: usize, stride: usize) -> Rows<'_, T> {
+    Rows {
+        elements: &elements[first..],
+        stride,
     }
 }
