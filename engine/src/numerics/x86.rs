@@ -196,13 +196,14 @@ fn finish<const L: usize, O: Order<L>>(sums: &[f32; MOST], row: &[Half], x: &[Ha
     sum as f32
 }
 
-/// Asks for the same step of the row so many rows further on.
+/// Asks the second level of the cache for the same step of the row so many rows further on, which
+/// is the next to be read there.
 #[inline(always)]
 fn prefetch(row: &[Half], at: usize, step: usize, further: usize) {
     for line in (0..step).step_by(32) {
         let ahead = row.as_ptr().wrapping_add(further * row.len() + at + line);
         // SAFETY: every x86-64 has the instruction, and it reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
     }
 }
 

@@ -17,6 +17,9 @@ pub(super) static I2_S: I2s = I2s(());
 /// products, each at most 3 · 128: 3072 a block, 24576 in eight, so no lane wraps.
 const BLOCKS_BETWEEN_WIDENINGS: usize = 8;
 
+/// How far ahead of the loads the second level of the cache is asked for memory.
+const AHEAD: usize = 8192;
+
 /// A single token meets four rows at a time, which hides the latency of memory; several tokens
 /// meet two rows, which share the unpacking.
 const ROWS_OF_ONE: usize = 4;
@@ -115,6 +118,15 @@ pub(super) fn dots<const R: usize, const T: usize>(
         let end = count.min(start + BLOCKS_BETWEEN_WIDENINGS);
         let mut narrow = [[_mm256_setzero_si256(); R]; T];
         for block in start..end {
+            if T == 1 {
+                for row in blocks {
+                    let ahead = row
+                        .as_ptr()
+                        .cast::<i8>()
+                        .wrapping_add(block * BLOCK_BYTES + AHEAD);
+                    _mm_prefetch::<_MM_HINT_T1>(ahead);
+                }
+            }
             let mut codes = blocks.map(|row| load_codes(&row[block]));
             // The last plane of a byte is its lowest.
             for plane in (0..4).rev() {
