@@ -10,6 +10,8 @@ pub mod gemm;
 pub mod lanes;
 pub mod q8_0;
 pub mod q8_k;
+#[cfg(target_arch = "x86_64")]
+mod qk256;
 pub mod scalar;
 pub mod ternary;
 pub mod whole_blocks;

@@ -60,6 +60,12 @@ impl State {
         })
     }
 
+    /// How many norms so far were added up one by one: see
+    /// [`rms_norm`](crate::numerics::elementwise::rms_norm).
+    pub fn serial_norms(&self) -> usize {
+        self.multiplier.serial_norms()
+    }
+
     /// Makes room for `tokens` more positions. After this a pass allocates no buffer.
     pub fn reserve(&mut self, tokens: usize) -> Result<(), Refusal> {
         let used = self.cache.filled() + tokens;
@@ -196,7 +202,7 @@ fn project(
         step.follow(linear, labels, out);
         let shape = [out.len() / (heads * dim), heads, dim];
         step.nodes.see_reshaped(name, &shape, out);
-        rope.apply(out, heads, step.multiplier.arithmetic());
+        rope.apply(out, heads, step.multiplier);
         step.nodes.see(name, "ROPE", &shape, out);
     }
     step.follow(&block.value, labels.value, value);

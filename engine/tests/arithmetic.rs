@@ -1,6 +1,8 @@
 //! Every operation of every profile, compiled for this machine's instructions, against the same
 //! operation compiled for none of them.
 
+use std::sync::atomic::AtomicUsize;
+
 use engine::kernels::Kernel;
 use engine::kernels::activation::RowScale;
 use engine::numerics::dense::{Grid, Rows};
@@ -69,7 +71,7 @@ fn results(arithmetic: &dyn Arithmetic, len: usize) -> Vec<f32> {
         all.extend(row);
     }
     let mut normed = vec![0f32; len];
-    arithmetic.rms_norm(&x, 1e-5, &mut normed);
+    arithmetic.rms_norm(&x, 1e-5, &mut normed, &AtomicUsize::new(0));
     all.extend(normed);
     let (mut int8, mut scale) = (vec![1i8; len + 3], RowScale::default());
     arithmetic.quantise_int8(&x, &mut int8, &mut scale);

@@ -5,7 +5,8 @@
 use super::{Format, Product};
 use crate::flavor::{Flavor, bitnet32_f16, qk256, split32};
 use crate::gguf::tensor_type::id;
-use crate::kernels::gemm::{ColumnByColumn, Stored};
+use crate::kernels::gemm::{ColumnByColumn, Gemm, Stored};
+use crate::kernels::{BlockOrder, Kernel};
 
 pub static QK256: Format = Format {
     name: "qk256",
@@ -15,7 +16,7 @@ pub static QK256: Format = Format {
     flavor: Some(Flavor::Qk256),
     decode_row: |weights, row, out| decode(Flavor::Qk256, weights, row, out),
     product: Product::Kernels {
-        choose: |_, _| &QK256_SCALAR,
+        choose: choose_qk256,
         arrange: |stored| stored,
     },
 };
@@ -45,6 +46,17 @@ pub static SPLIT32: Format = Format {
         arrange: |stored| stored,
     },
 };
+
+/// There is one order of sums.
+fn choose_qk256(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
+    match kernel {
+        Kernel::Scalar => &QK256_SCALAR,
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(avx2) => avx2.qk256(),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512Vnni(vnni) => vnni.qk256(),
+    }
+}
 
 static QK256_SCALAR: ColumnByColumn = ColumnByColumn {
     name: "scalar-qk256",

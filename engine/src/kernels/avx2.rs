@@ -9,6 +9,7 @@ use std::arch::x86_64::*;
 use super::gemm::{Gemm, RowByRow};
 use super::q8_0::Q8Block;
 use super::q8_k::Q8K;
+use super::qk256;
 use crate::encoding::{q6_k, q8_0};
 use crate::flavor::{tq1_0, tq2_0};
 
@@ -28,6 +29,11 @@ impl Avx2 {
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
         &i2_s::I2_S
+    }
+
+    /// The product of QK256.
+    pub fn qk256(self) -> &'static dyn Gemm {
+        &qk256::avx2::QK256
     }
 
     /// The product of TQ1_0, in eight lanes.
@@ -80,6 +86,7 @@ fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let two_bits = _mm256_set1_epi8(3);
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         let halves = block[..tq2_0::SCALE_AT].as_chunks::<32>().0;
         let values = activation.values.as_chunks::<32>().0.as_chunks::<4>().0;
         let mut narrow = _mm256_setzero_si256();
@@ -107,6 +114,7 @@ fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
 fn tq1_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         // The digits in the order of their elements, 32 at a time.
         let (five, rest) = block.split_first_chunk::<32>().expect("54 bytes");
         let (middle, rest) = rest.split_first_chunk::<16>().expect("22 bytes");
@@ -182,6 +190,7 @@ fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let (nibble, pair) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         let values = activation.values.as_chunks::<32>().0.as_chunks::<4>().0;
         let low = block[..q6_k::HIGH_AT]
             .as_chunks::<32>()
@@ -226,6 +235,7 @@ fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
 fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         let (_, quants) = block.split_last_chunk::<32>().expect("34 bytes");
         let (quants, values) = (load_codes(quants), load_values(&activation.values));
         // Magnitudes meet signed activations. Two products stay within 16 bits: at most 128 · 127
@@ -237,6 +247,20 @@ fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
         lanes = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(wide), lanes);
     }
     sum_lanes(lanes)
+}
+
+/// How far ahead of the blocks memory is asked for, by the second level of the cache: the first
+/// has too few misses at a time.
+const AHEAD: usize = 8192;
+
+/// Asks for a block further on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn prefetch<const BYTES: usize>(block: &[u8; BYTES]) {
+    for line in (0..BYTES).step_by(64) {
+        let ahead = block.as_ptr().wrapping_add(AHEAD + line);
+        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+    }
 }
 
 /// See [`super::lanes::Lanes::sum`].

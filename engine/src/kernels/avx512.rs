@@ -7,6 +7,7 @@ mod panel;
 
 use super::avx2::Avx2;
 use super::gemm::Gemm;
+use super::qk256;
 
 /// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI: it cannot be made where it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,5 +36,10 @@ impl Avx512Vnni {
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
         &i2_s::I2_S
+    }
+
+    /// The product of QK256.
+    pub fn qk256(self) -> &'static dyn Gemm {
+        &qk256::avx512::QK256
     }
 }

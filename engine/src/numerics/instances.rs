@@ -18,6 +18,7 @@ use super::x86;
 use crate::kernels::activation::RowScale;
 use crate::kernels::{BlockOrder, Kernel};
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicUsize;
 
 /// What an instance says of itself, and its products of half-precision rows.
 macro_rules! facts {
@@ -149,8 +150,17 @@ operations! {
     /// One token's activations as int8, and their scale and sum.
     fn quantise_int8(row: &[f32], out: &mut [i8], scale: &mut RowScale)
         = elementwise::quantise_int8;
-    /// `out = row / rms(row)`.
-    fn rms_norm(row: &[f32], epsilon: f32, out: &mut [f32]) = elementwise::rms_norm;
+    /// `out = row / rms(row)`; counts the rows that had to be added up one by one.
+    fn rms_norm(row: &[f32], epsilon: f32, out: &mut [f32], serial: &AtomicUsize)
+        = elementwise::rms_norm_counting;
+    /// `x *= factor`, element by element.
+    fn multiply(row: &mut [f32], factors: &[f32]) = elementwise::multiply;
+    /// `x += summand`, element by element.
+    fn add(row: &mut [f32], summands: &[f32]) = elementwise::add;
+    /// `max(x, 0)`.
+    fn relu(row: &mut [f32]) = elementwise::relu;
+    /// `x²`.
+    fn square(row: &mut [f32]) = elementwise::square;
     /// Rotates element `i` with element `i + n/2`.
     fn rope_halves(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_halves;
     /// Rotates element `2i` with element `2i + 1`.

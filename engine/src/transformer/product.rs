@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::encoding::float::Float;
 use crate::kernels::gemm::{Form, Inputs};
@@ -21,6 +22,8 @@ pub struct Multiplier {
     alone: Pool,
     together: Pool,
     activations: Activations,
+    /// Norms that were added up one by one.
+    serial_norms: AtomicUsize,
 }
 
 impl Multiplier {
@@ -31,6 +34,7 @@ impl Multiplier {
             alone: Pool::new(NonZeroUsize::MIN),
             together: Pool::new(threads),
             activations: Activations::default(),
+            serial_norms: AtomicUsize::new(0),
         }
     }
 
@@ -39,13 +43,36 @@ impl Multiplier {
         self.arithmetic
     }
 
+    /// How many norms so far were added up one by one.
+    pub fn serial_norms(&self) -> usize {
+        self.serial_norms.load(Ordering::Relaxed)
+    }
+
+    /// `out` = input / rms(input), row by row of so many values.
+    pub fn normalise(&mut self, input: &[f32], width: usize, epsilon: f32, out: &mut [f32]) {
+        let (arithmetic, serial) = (self.arithmetic, &self.serial_norms);
+        let pool = pool_for(input.len(), &mut self.alone, &mut self.together);
+        pool.over_parts(out, width, |t, out| {
+            let row = &input[t * width..(t + 1) * width];
+            arithmetic.rms_norm(row, epsilon, out, serial);
+        });
+    }
+
+    /// Changes every row of so many values; the number is that of the row.
+    pub fn over_rows(
+        &mut self,
+        values: &mut [f32],
+        width: usize,
+        change: impl Fn(&dyn Arithmetic, usize, &mut [f32]) + Sync,
+    ) {
+        let arithmetic = self.arithmetic;
+        self.pool_for(values.len())
+            .over_parts(values, width, |t, row| change(arithmetic, t, row));
+    }
+
     /// The threads so many operations deserve.
     pub fn pool_for(&mut self, operations: usize) -> &mut Pool {
-        if operations < WORTH_A_THREAD {
-            &mut self.alone
-        } else {
-            &mut self.together
-        }
+        pool_for(operations, &mut self.alone, &mut self.together)
     }
 
     /// `out` (tokens, rows) = activations (tokens, cols) · matrixᵀ.
@@ -78,11 +105,8 @@ impl Multiplier {
         let arithmetic = self.arithmetic;
         let forms = matrices.map(|matrix| form(matrix, arithmetic, tokens));
         let rows: usize = matrices.iter().map(|matrix| matrix.rows()).sum();
-        let pool = if activations.len() * rows < WORTH_A_THREAD {
-            &mut self.alone
-        } else {
-            &mut self.together
-        };
+        let work = activations.len() * rows;
+        let pool = pool_for(work, &mut self.alone, &mut self.together);
         for (i, &form) in forms.iter().enumerate() {
             if !forms[..i].contains(&form) {
                 self.activations
@@ -103,6 +127,14 @@ impl Multiplier {
             Matrix::Packed(packed) => packed.gemm(order).multiply(packed.stored(), &inputs, band),
             Matrix::Dense(dense) => multiply_dense(dense, forms[which], &inputs, arithmetic, band),
         });
+    }
+}
+
+fn pool_for<'p>(operations: usize, alone: &'p mut Pool, together: &'p mut Pool) -> &'p mut Pool {
+    if operations < WORTH_A_THREAD {
+        alone
+    } else {
+        together
     }
 }
 

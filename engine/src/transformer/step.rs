@@ -4,6 +4,7 @@
 use super::labels::LinearLabels;
 use super::nodes::Nodes;
 use super::product::Multiplier;
+use crate::numerics::Arithmetic;
 use crate::numerics::elementwise;
 use crate::weights::Linear;
 
@@ -22,15 +23,10 @@ impl Step<'_, '_> {
     pub fn norm(&mut self, input: &[f32], weight: &[f32], name: &'static str, out: &mut [f32]) {
         let width = weight.len();
         let shape = [input.len() / width, width];
-        let (epsilon, arithmetic) = (self.epsilon, self.multiplier.arithmetic());
-        let pool = self.multiplier.pool_for(input.len());
-        pool.over_parts(out, width, |t, out| {
-            arithmetic.rms_norm(&input[t * width..(t + 1) * width], epsilon, out);
-        });
+        self.multiplier.normalise(input, width, self.epsilon, out);
         self.nodes.see_norm(&shape, out);
-        for row in out.chunks_exact_mut(width) {
-            elementwise::multiply(row, weight);
-        }
+        let by_weight = |a: &dyn Arithmetic, _, row: &mut [f32]| a.multiply(row, weight);
+        self.multiplier.over_rows(out, width, by_weight);
         self.nodes.see(name, "MUL", &shape, out);
     }
 
@@ -88,16 +84,17 @@ impl Step<'_, '_> {
             self.nodes.see(labels.scaled, "MUL", &shape, out);
         }
         if let Some(bias) = &linear.bias {
-            for row in out.chunks_exact_mut(width) {
-                elementwise::add(row, bias);
-            }
+            let with_bias = |a: &dyn Arithmetic, _, row: &mut [f32]| a.add(row, bias);
+            self.multiplier.over_rows(out, width, with_bias);
             self.nodes.see(labels.biased, "ADD", &shape, out);
         }
     }
 
     /// `hidden` += output, rows of `width`.
     pub fn add(&mut self, hidden: &mut [f32], output: &[f32], width: usize, name: &'static str) {
-        elementwise::add(hidden, output);
+        self.multiplier.over_rows(hidden, width, |a, t, row| {
+            a.add(row, &output[t * width..(t + 1) * width]);
+        });
         self.nodes
             .see(name, "ADD", &[hidden.len() / width, width], hidden);
     }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{load_codes, load_values};
+use super::{AHEAD, load_codes, load_values};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
@@ -16,9 +16,6 @@ pub(super) static I2_S: I2s = I2s(());
 /// Blocks between two widenings to 32 bits. One block adds to a 16-bit lane four planes of two
 /// products, each at most 3 · 128: 3072 a block, 24576 in eight, so no lane wraps.
 const BLOCKS_BETWEEN_WIDENINGS: usize = 8;
-
-/// How far ahead of the loads the second level of the cache is asked for memory.
-const AHEAD: usize = 8192;
 
 /// A single token meets four rows at a time, which hides the latency of memory; several tokens
 /// meet two rows, which share the unpacking.
