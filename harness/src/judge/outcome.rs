@@ -91,6 +91,16 @@ impl Outcome {
     }
 }
 
+impl From<Exit> for Outcome {
+    /// What a failure on the way comes to beside the results that are there.
+    fn from(exit: Exit) -> Self {
+        let same = Outcome::ALL.into_iter().rev().find(|o| o.exit() == exit);
+        // A failure never agrees, and those of this program itself accuse nobody else.
+        same.filter(|o| o.exit() != Exit::Agrees)
+            .unwrap_or(Outcome::Environment)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +120,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_failure_keeps_its_exit_code_and_is_never_agreement() {
+        for exit in Outcome::ALL.map(Outcome::exit) {
+            let back = Outcome::from(exit).exit();
+            let agrees = exit == Exit::Agrees;
+            assert_eq!(back, if agrees { Exit::Environment } else { exit });
+        }
+        assert_eq!(Outcome::from(Exit::HarnessFailed), Outcome::Environment);
     }
 
     #[test]

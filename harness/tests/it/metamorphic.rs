@@ -15,9 +15,13 @@ use harness::case::observation::Identity;
 use harness::case::schedule::Schedule;
 use harness::file::document::Document;
 use harness::fixture::random::RandomShape;
+use harness::judge::outcome::Outcome;
 use harness::oracle::metamorphic::*;
+use harness::reference::isolation::{Death, Kind};
 use harness::runner::RunError;
 use harness::runner::logits::{EngineSource, LogitSource};
+
+use crate::program::{Folder, Harness};
 
 const MODELS: [&str; 2] = ["moby-tiny-b158", "moby-tiny-bitnet"];
 
@@ -57,7 +61,7 @@ fn every_relation_about_the_fixtures_makes_the_claims_that_were_reviewed() {
     settings.set_omit_expression(true);
     for name in MODELS {
         let report = report(&mut engine(), file(name), tokens(40));
-        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.status, Outcome::Ok, "{}", report.render(None));
         assert_eq!(report.relations.len(), 13);
         let claims = report.claims();
         settings.bind(|| insta::assert_json_snapshot!(format!("metamorphic-{name}"), claims));
@@ -72,7 +76,7 @@ fn every_order_of_float_operations_keeps_every_relation() {
             ..engine()
         };
         let report = report(&mut source, small(), tokens(37));
-        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.status, Outcome::Ok, "{}", report.render(None));
         assert_eq!(report.coverage.relations.to_string(), "13/13");
         assert_eq!(report.computed_by.profile, profile.name());
     }
@@ -124,7 +128,12 @@ fn random_shapes_of_every_family_hold_whatever_applies_to_them() {
         let shape = shape.changed(&format!("{plain} {words}")).expect(words);
         let bytes = shape.document().expect("possible").file();
         let report = report(&mut engine(), bytes, tokens(37));
-        assert_eq!(report.status, Status::Holds, "{shape}\n{}", report.render());
+        assert_eq!(
+            report.status,
+            Outcome::Ok,
+            "{shape}\n{}",
+            report.render(None)
+        );
         let holds = report
             .relations
             .iter()
@@ -162,16 +171,17 @@ fn small() -> Vec<u8> {
 }
 
 /// Opens a model and lets `plan` answer for the relation of that name.
-fn planted(plan: impl Fn(&Document) -> Plan) -> Outcome {
+fn planted(plan: impl Fn(&Document) -> Plan) -> Row {
     let bytes = small();
     let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
     let document = Document::read(&gguf).expect("decided");
     let mut source = engine();
     let begun = Examination::begin(&mut source, &gguf, tokens(17));
     let mut examination = begun.expect("sound");
-    let mut outcome = Outcome::new(&Relation::ALL[3]);
-    examination.edit(&plan(&document), &mut outcome);
-    outcome
+    let mut row = Row::new(&Relation::ALL[3]);
+    let done = examination.edit(&plan(&document), &mut row);
+    done.expect("it is computed");
+    row
 }
 
 fn permuted(document: &Document, rows: &[usize], cols: &[usize]) -> Rewrite {
@@ -251,71 +261,91 @@ fn a_source_that_always_answers_the_same_breaks_nothing_and_fails_by_every_contr
             .collect())
     };
     let report = report(&mut Meddler(same, 0), small(), tokens(17));
-    assert_eq!(report.status, Status::Vacuous);
-    for outcome in &report.relations {
-        let found = (&outcome.verdict, outcome.control);
-        assert_eq!(
-            found,
-            (&Verdict::Holds, Control::Vacuous),
-            "{}",
-            outcome.relation
-        );
+    assert_eq!(report.status, Outcome::Divergence);
+    for row in &report.relations {
+        let expected = (&Verdict::Holds, Control::Vacuous);
+        assert_eq!((&row.verdict, row.control), expected, "{}", row.relation);
     }
     assert_eq!(report.coverage.controls.to_string(), "0/13");
 }
 
+type Logits = Vec<Vec<f32>>;
+
+fn lost() -> RunError {
+    RunError::Lost(Box::new(Death {
+        kind: Kind::Crashed,
+        phase: "planted".into(),
+        signal: Some(11),
+        exit_code: None,
+        complaint: None,
+        assertion: None,
+        last_words: String::new(),
+        memory_seen: 0,
+        milliseconds: 1,
+    }))
+}
+
+fn flipped(mut found: Logits) -> Logits {
+    found[1][77] = f32::from_bits(found[1][77].to_bits() ^ 1);
+    found
+}
+
+/// Each way in which an answer can be other than it should be, what that comes to, and the words.
+const FAULTS: [(fn(Logits) -> Result<Logits, RunError>, Outcome, &str); 6] = [
+    (
+        |_| panic!("planted"),
+        Outcome::EngineDied,
+        "neuron-signs: died: planted",
+    ),
+    (|_| Err(lost()), Outcome::ReferenceDied, "reference_crashed"),
+    (
+        |_| Err(RunError::Refused("planted".into())),
+        Outcome::Incomplete,
+        "neuron-signs: planted",
+    ),
+    (
+        |found| Ok(found[1..].to_vec()),
+        Outcome::Incomplete,
+        "fewer logits than positions",
+    ),
+    (
+        |_| Err(RunError::NotFinite("planted".into())),
+        Outcome::Divergence,
+        "neuron-signs: planted",
+    ),
+    (
+        |found| Ok(flipped(found)),
+        Outcome::Divergence,
+        "logit 77 at position 0 of prompt 0 in decode is",
+    ),
+];
+
 #[test]
-fn a_source_that_dies_refuses_or_answers_less_is_neither_held_nor_broken() {
-    type Answer = fn(usize, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>;
-    let cases: [(Answer, Status); 4] = [
-        (
-            |n, found| if n == 2 { panic!("planted") } else { Ok(found) },
-            Status::Died,
-        ),
-        (
-            |n, found| match n {
-                2 => Err(RunError::Refused("planted".into())),
-                _ => Ok(found),
-            },
-            Status::Incomplete,
-        ),
-        (
-            |n, mut found| {
-                if n == 2 {
-                    found[0].pop();
-                }
-                Ok(found)
-            },
-            Status::Incomplete,
-        ),
-        (
-            |n, mut found| {
-                if n == 2 {
-                    found[1][77] = f32::from_bits(found[1][77].to_bits() ^ 1);
-                }
-                Ok(found)
-            },
-            Status::Broken,
-        ),
-    ];
-    for (answer, expected) in cases {
+fn a_source_that_dies_refuses_or_answers_less_neither_holds_nor_stops_the_others() {
+    for (fault, expected, words) in FAULTS {
+        // The first question is the model itself, the second the first edit.
+        let answer = |n, found| if n == 2 { fault(found) } else { Ok(found) };
         let report = report(&mut Meddler(answer, 0), small(), tokens(17));
-        assert_eq!(report.status, expected, "{}", report.render());
-        let whole = report.coverage.relations.is_complete();
-        assert_eq!(whole, expected == Status::Broken);
-        assert_eq!(
-            report.relations[1].verdict,
-            Verdict::Holds,
-            "the others go on"
-        );
-        let said = report.render();
-        let words = match expected {
-            Status::Broken => "logit 77 at position 0 of prompt 0 in decode is",
-            Status::Incomplete if said.contains("planted") => "neuron-signs: planted",
-            Status::Incomplete => "fewer logits than positions",
-            _ => "neuron-signs: died: planted",
-        };
+        let said = report.render(None);
+        assert_eq!(report.status, expected, "{said}");
         assert!(said.contains(words), "{said}");
+        assert_eq!(report.relations[1].verdict, Verdict::Holds, "{said}");
+    }
+}
+
+#[test]
+fn a_difference_is_not_hidden_behind_a_death_in_the_same_relation() {
+    for (fault, _, _) in FAULTS {
+        // The first edit differs, and its control is never computed.
+        let answer = |n, found| match n {
+            2 => Ok(flipped(found)),
+            3 => fault(found),
+            _ => Ok(found),
+        };
+        let report = report(&mut Meddler(answer, 0), small(), tokens(17));
+        let said = report.render(None);
+        assert_eq!(report.status, Outcome::Divergence, "{said}");
+        assert!(said.contains("neuron-signs: to negate"), "{said}");
     }
 }
 
@@ -332,7 +362,7 @@ fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
     ]);
     let text = String::from_utf8(table.stdout).expect("text");
     assert_eq!(table.status.code(), Some(0), "{text}");
-    assert_eq!(text.matches("status: holds").count(), 2, "{text}");
+    assert_eq!(text.matches("status: ok").count(), 2, "{text}");
     assert_eq!(
         text.matches("under which this edit must show").count(),
         1,
@@ -346,7 +376,7 @@ fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
         "scalar",
     ]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(json["status"], "holds");
+    assert_eq!(json["status"], "ok");
     let models = &json["models"];
     assert_eq!(models[1]["architecture"], "bitnet");
     assert_eq!(models[1]["coverage"]["not_applicable"], 1);
@@ -354,4 +384,23 @@ fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
     assert_eq!(models[0]["relations"][7]["is"], "holds");
     let empty = run(&["--model", "no-such-file.gguf"]);
     assert_eq!(empty.status.code(), Some(4));
+}
+
+#[test]
+fn a_model_that_is_not_there_hides_nothing_of_the_others_and_no_output_replaces_an_input() {
+    let folder = Folder::new();
+    let model = folder.file("small.gguf", &small());
+    let json = folder.path().join("found.json");
+    let asked = || Harness::new("metamorphic --prompt th --model").arg(&model);
+    let missing = asked().args("--model no-such-file.gguf --json").arg(&json);
+    let found = missing.run().exits(4).stdout;
+    assert!(found.contains("status: ok"), "{found}");
+    assert!(found.contains("FAILED no-such-file.gguf"), "{found}");
+    let written = std::fs::read_to_string(&json).expect("written");
+    let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+    assert_eq!(written["status"], "environment");
+    assert_eq!(written["models"][0]["status"], "ok");
+    let refused = asked().args("--json").arg(&model).run().exits(2).stderr;
+    assert!(refused.contains("is the same file as --model"), "{refused}");
+    assert!(std::fs::read(&model).expect("still there") == small());
 }

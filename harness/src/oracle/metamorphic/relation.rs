@@ -4,7 +4,7 @@
 use engine::Token;
 
 use super::plan::{NotApplicable, Plan, Subject};
-use super::schedules::{self, Detour};
+use super::schedules::{self, Variants};
 use super::{places, signs, sizes};
 use crate::case::observation::Lane;
 
@@ -17,130 +17,116 @@ pub struct Relation {
     pub edit: &'static str,
     /// What the control does instead, which must show.
     pub control: &'static str,
-    pub(super) way: Way,
+    pub(super) change: Change,
 }
 
-/// How a relation is tested.
+/// What is changed to test a relation.
 #[derive(Clone, Copy)]
-pub(super) enum Way {
-    /// By another file.
-    Edit(fn(Subject<'_>) -> Result<Plan, NotApplicable>),
-    /// By another way through the same tokens.
-    Detour(DetourOf),
-    /// By more threads through the same tokens, as many as the source can be fed on them.
-    Threads(DetourOf),
+pub(super) enum Change {
+    /// The file.
+    File(fn(Subject<'_>) -> Result<Plan, NotApplicable>),
+    /// The schedule of the same tokens.
+    Schedule(VariantsOf),
+    /// The number of threads for the same tokens, as many as the source can be fed on them.
+    Threads(VariantsOf),
 }
 
-pub(super) type DetourOf = fn(&[Token], Lane) -> Result<Detour, NotApplicable>;
+pub(super) type VariantsOf = fn(&[Token], Lane) -> Result<Variants, NotApplicable>;
 
 impl Relation {
     /// All of them, in the order they are reported.
     pub const ALL: [Relation; 13] = [
-        edit(
+        relation(
             "neuron-signs",
             "negate half the rows of ffn_up and the columns of ffn_down that read them",
             "negate the rows of ffn_up only",
-            signs::neurons,
+            Change::File(signs::neurons),
         ),
-        edit(
+        relation(
             "value-signs",
             "negate attn_v and attn_output",
             "negate attn_v only",
-            signs::values,
+            Change::File(signs::values),
         ),
-        edit(
+        relation(
             "query-key-signs",
             "negate attn_q and attn_k",
             "negate attn_q only",
-            signs::queries_and_keys,
+            Change::File(signs::queries_and_keys),
         ),
-        edit(
+        relation(
             "neuron-order",
             "permute neurons: rows of gate and up, norm gains, columns of ffn_down",
             "leave the columns of ffn_down where they were",
-            places::neurons,
+            Change::File(places::neurons),
         ),
-        edit(
+        relation(
             "vocabulary-order",
             "permute tokens: rows of embedding and head, ids of the prompt, logits",
             "leave the ids of the prompt as they were",
-            places::vocabulary,
+            Change::File(places::vocabulary),
         ),
-        edit(
+        relation(
             "query-head-swap",
             "swap two query heads of one group: rows of attn_q, columns of attn_output",
             "swap the rows of attn_q only",
-            places::query_heads,
+            Change::File(places::query_heads),
         ),
-        edit(
+        relation(
             "key-head-swap",
             "swap two groups: rows of attn_q, attn_k, attn_v, columns of attn_output",
             "swap the rows of attn_q only",
-            places::key_heads,
+            Change::File(places::key_heads),
         ),
-        edit(
+        relation(
             "gate-power-of-two",
             "double the gate and quarter the other factor",
             "negate the gate as well; where the activation is no square, the edit itself",
-            sizes::gate,
+            Change::File(sizes::gate),
         ),
-        edit(
+        relation(
             "zero-layer",
             "clear attn_output and ffn_down of the last layer, against the file without it",
             "clear attn_output only",
-            sizes::last_layer,
+            Change::File(sizes::last_layer),
         ),
-        Relation {
-            name: "threads",
-            edit: "compute on two and three threads",
-            control: "on two threads, with another token half way",
-            way: Way::Threads(schedules::threads),
-        },
-        detour(
+        relation(
+            "threads",
+            "compute on two and three threads",
+            "on two threads, with another token half way",
+            Change::Threads(schedules::threads),
+        ),
+        relation(
             "portions",
             "prefill in portions of eight tokens and more",
             "begin the second portion one position early",
-            schedules::portions,
+            Change::Schedule(schedules::portions),
         ),
-        detour(
+        relation(
             "rollback",
             "feed other tokens half way and forget them",
             "do not forget them",
-            schedules::rollback,
+            Change::Schedule(schedules::rollback),
         ),
-        detour(
+        relation(
             "replay",
             "forget everything and feed it again",
             "feed it again without forgetting",
-            schedules::replay,
+            Change::Schedule(schedules::replay),
         ),
     ];
 }
 
-const fn edit(
+const fn relation(
     name: &'static str,
     edit: &'static str,
     control: &'static str,
-    plan: fn(Subject<'_>) -> Result<Plan, NotApplicable>,
+    change: Change,
 ) -> Relation {
     Relation {
         name,
         edit,
         control,
-        way: Way::Edit(plan),
-    }
-}
-
-const fn detour(
-    name: &'static str,
-    edit: &'static str,
-    control: &'static str,
-    way: DetourOf,
-) -> Relation {
-    Relation {
-        name,
-        edit,
-        control,
-        way: Way::Detour(way),
+        change,
     }
 }
