@@ -188,16 +188,25 @@ impl Pair<'_> {
         Ok(())
     }
 
+    /// The smallest question that shows a difference in that way; whatever it fails of ends the
+    /// search.
     fn smallest(&mut self, question: &Question, way: usize) -> Result<Question, Failure> {
-        shrink::shrink(question, |smaller| {
-            let ours = self.ours.answer(smaller)?;
-            let theirs = self.theirs.answer(smaller)?;
-            let differs = |at: &usize| {
-                let outcome = self.outcome(&smaller[*at], way, &ours[*at], &theirs[*at]);
-                matches!(outcome, Outcome::Different)
-            };
-            Ok((0..smaller.len()).find(differs))
-        })
+        let mut failed = None;
+        let small = shrink::shrink(question, |smaller| {
+            failed.is_none()
+                && self.differs(smaller, way).unwrap_or_else(|failure| {
+                    failed = Some(failure);
+                    false
+                })
+        });
+        failed.map_or(Ok(small), Err)
+    }
+
+    fn differs(&mut self, question: &Question, way: usize) -> Result<bool, Failure> {
+        let one = std::slice::from_ref(question);
+        let (ours, theirs) = (self.ours.answer(one)?, self.theirs.answer(one)?);
+        let outcome = self.outcome(question, way, &ours[0], &theirs[0]);
+        Ok(matches!(outcome, Outcome::Different))
     }
 }
 

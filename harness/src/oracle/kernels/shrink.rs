@@ -1,71 +1,36 @@
-//! A question made smaller as long as it still shows the same thing.
+//! Which smaller questions may show a difference as well: fewer rows, shorter ones, more zeros.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
+use crate::numbers::shrink::{self, spans};
 use crate::reference::isolation::Call;
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::engine::{format_bytes, format_of};
 use crate::runner::kernels::question::Question;
 
 /// Questions asked at most on the way.
-const TRIES: usize = 400;
+const BUDGET: usize = 400;
 
-/// The smallest question found that `shows` it: fewer rows, shorter ones, more zeros.
+/// The smallest question found that `shows` it.
 pub fn shrink(question: Question, mut shows: impl FnMut(&Question) -> bool) -> Question {
-    let mut smallest = question;
-    let mut tries = 0;
-    let mut stage = 0;
-    while let Some(candidates) = candidates(&smallest, stage) {
-        let mut found = None;
-        for candidate in candidates {
-            if tries == TRIES {
-                return smallest;
-            }
-            tries += 1;
-            if shows(&candidate) {
-                found = Some(candidate);
-                break;
-            }
-        }
-        match found {
-            Some(smaller) => smallest = smaller,
-            None => stage += 1,
-        }
-    }
-    smallest
+    let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
+    shrink::shrink(question, candidates, still_fails, BUDGET).smallest
 }
 
-/// What to try next: halves first, then ever shorter stretches of zeros; nothing after the last
-/// stage.
-fn candidates(question: &Question, stage: usize) -> Option<Vec<Question>> {
-    if stage == 0 {
-        return Some(halves(question));
-    }
-    let (length, unit) = zeroed(question);
-    let stretch = (length >> stage).next_multiple_of(unit);
-    let before = (length >> (stage - 1)).next_multiple_of(unit);
-    if length == 0 || stretch >= before.max(unit + 1) || stretch == 0 {
-        return None;
-    }
-    let starts = (0..length).step_by(stretch);
-    let with_zeros = starts.filter_map(|start| {
-        let end = length.min(start + stretch);
-        let mut smaller = question.clone();
-        match smaller.values.is_empty() {
-            false => smaller.values[start..end].fill(0.0),
-            true => {
-                let first = smaller.bytes.len() - length;
-                smaller.bytes[first + start..first + end].fill(0);
-            }
-        }
-        let same = smaller.values.iter().map(|v| v.to_bits());
-        let same = same.eq(question.values.iter().map(|v| v.to_bits()));
-        (!same || smaller.bytes != question.bytes).then_some(smaller)
+/// Halves first, then ever shorter stretches of zeros.
+fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
+    let whole = question.clone();
+    let (count, unit) = inputs(question);
+    let zeroed = spans(count / unit).filter_map(move |span| {
+        let smaller = zeroed(&whole, span.start * unit..span.end * unit);
+        (bits(&smaller) != bits(&whole)).then_some(smaller)
     });
-    Some(with_zeros.collect())
+    halves(question).into_iter().chain(zeroed)
 }
 
-/// How much of a question may be zeros, from its end, and in what units.
-fn zeroed(question: &Question) -> (usize, usize) {
+/// How many numbers may become zeros, from the question's end, and how many of them only together.
+fn inputs(question: &Question) -> (usize, usize) {
     match question.call {
         Call::Encode { .. } | Call::Activation { .. } => (question.values.len(), 1),
         Call::Dot {
@@ -78,58 +43,76 @@ fn zeroed(question: &Question) -> (usize, usize) {
     }
 }
 
+fn zeroed(question: &Question, span: Range<usize>) -> Question {
+    let mut smaller = question.clone();
+    if question.values.is_empty() {
+        let first = question.bytes.len() - inputs(question).0;
+        smaller.bytes[first..][span].fill(0);
+    } else {
+        smaller.values[span].fill(0.0);
+    }
+    smaller
+}
+
+fn bits(question: &Question) -> (Vec<u32>, &[u8]) {
+    let values = question.values.iter().map(|value| value.to_bits());
+    (values.collect(), &question.bytes)
+}
+
 /// The question about one half of its rows, or of its only row, in turn.
 fn halves(question: &Question) -> Vec<Question> {
-    match question.call {
-        Call::Dot { .. } => halves_of_product(question),
+    let Question {
+        call,
+        values,
+        bytes,
+    } = question;
+    match *call {
         Call::Encode {
             kind,
             columns,
             rows,
         } => {
-            let block = format_of(kind).map_or(1, |f| f.block());
-            let unit = if rows > 1 { columns } else { block };
-            let of = |values: &[f32]| {
-                let (columns, rows) = match rows > 1 {
-                    true => (columns, values.len() / columns),
-                    false => (values.len(), 1),
-                };
+            let unit = if rows > 1 { columns } else { stored(kind).0 };
+            let encode = |half: &[f32]| {
+                let columns = if rows > 1 { columns } else { half.len() };
+                let rows = half.len() / columns;
                 let call = Call::Encode {
                     kind,
                     columns,
                     rows,
                 };
-                with(call, values, &[])
+                with(call, half, &[])
             };
-            split(&question.values, unit).map_or(Vec::new(), |(a, b)| vec![of(a), of(b)])
+            split(values, unit).map(encode).collect()
         }
         Call::Activation { kind, .. } => {
             let block = Activations::of_kind(kind).map_or(1, |form| form.block().0);
-            let of = |values: &[f32]| {
-                let count = values.len();
-                with(Call::Activation { kind, count }, values, &[])
+            let count = |half: &[f32]| half.len();
+            let of = |half| {
+                with(
+                    Call::Activation {
+                        kind,
+                        count: count(half),
+                    },
+                    half,
+                    &[],
+                )
             };
-            split(&question.values, block).map_or(Vec::new(), |(a, b)| vec![of(a), of(b)])
+            split(values, block).map(of).collect()
         }
         Call::Decode { kind, .. } | Call::Codes { kind, .. } => {
-            let Some(format) = format_of(kind) else {
-                return Vec::new();
-            };
-            let (block, stride) = (format.block(), format_bytes(format, format.block()));
-            let of = |bytes: &[u8]| {
-                let count = bytes.len() / stride * block;
-                let call = match question.call {
+            let (block, stride) = stored(kind);
+            let of = |half: &[u8]| {
+                let (count, bytes) = (half.len() / stride * block, half.len());
+                let call = match call {
                     Call::Codes { .. } => Call::Codes { kind, count },
-                    _ => Call::Decode {
-                        kind,
-                        count,
-                        bytes: bytes.len(),
-                    },
+                    _ => Call::Decode { kind, count, bytes },
                 };
-                with(call, &[], bytes)
+                with(call, &[], half)
             };
-            split(&question.bytes, stride).map_or(Vec::new(), |(a, b)| vec![of(a), of(b)])
+            split(bytes, stride).map(of).collect()
         }
+        Call::Dot { .. } => halves_of_product(question),
         Call::Describe { .. } => Vec::new(),
     }
 }
@@ -148,9 +131,8 @@ fn halves_of_product(question: &Question) -> Vec<Question> {
     let Some(format) = format_of(kind) else {
         return Vec::new();
     };
-    let form = Activations::of(format);
     let (weights, activations) = question.bytes.split_at(weights);
-    let of = |weights: &[u8], activations: &[u8], columns: usize, rows: usize| {
+    let of = |weights: &[u8], activations: &[u8], columns, rows| {
         let call = Call::Dot {
             kind,
             columns,
@@ -160,29 +142,33 @@ fn halves_of_product(question: &Question) -> Vec<Question> {
         };
         with(call, &[], &[weights, activations].concat())
     };
-    let stride = weights.len() / rows.max(1);
     if rows > 1 {
-        let (top, bottom) = weights.split_at(rows / 2 * stride);
-        return vec![
-            of(top, activations, columns, rows / 2),
-            of(bottom, activations, columns, rows - rows / 2),
-        ];
+        let stride = weights.len() / rows;
+        let rows = split(weights, stride);
+        let half = |half: &[u8]| of(half, activations, columns, half.len() / stride);
+        return rows.map(half).collect();
     }
+    let form = Activations::of(format);
     let block = format.block().max(form.block().0);
-    let left = columns / block / 2 * block;
-    if left == 0 {
-        return Vec::new();
-    }
-    let (w, a) = (format_bytes(format, left), form.bytes(left));
-    vec![
-        of(&weights[..w], &activations[..a], left, 1),
-        of(&weights[w..], &activations[a..], columns - left, 1),
-    ]
+    let (stride, step) = (format_bytes(format, block), form.bytes(block));
+    let columns = split(weights, stride).zip(split(activations, step));
+    columns
+        .map(|(weights, activations)| of(weights, activations, weights.len() / stride * block, 1))
+        .collect()
 }
 
-fn split<T>(whole: &[T], unit: usize) -> Option<(&[T], &[T])> {
+/// Elements of a stored row that only make sense together, and their bytes.
+fn stored(kind: i32) -> (usize, usize) {
+    format_of(kind).map_or((1, 1), |format| {
+        (format.block(), format_bytes(format, format.block()))
+    })
+}
+
+/// Both halves, cut between units; nothing where there is one unit only.
+fn split<T>(whole: &[T], unit: usize) -> impl Iterator<Item = &[T]> {
     let middle = whole.len() / unit / 2 * unit;
-    (middle > 0).then(|| whole.split_at(middle))
+    let (left, right) = whole.split_at(middle);
+    [left, right].into_iter().filter(move |_| middle > 0)
 }
 
 fn with(call: Call, values: &[f32], bytes: &[u8]) -> Question {
