@@ -2,9 +2,10 @@
 //! everything that makes a relation, a control or a source of logits fail.
 #![forbid(unsafe_code)]
 
+mod program;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use engine::bytes::ModelBytes;
 use engine::config::Architecture;
@@ -20,8 +21,6 @@ use harness::oracle::metamorphic::*;
 use harness::reference::isolation::{Death, Kind};
 use harness::runner::RunError;
 use harness::runner::logits::{EngineSource, LogitSource};
-
-use crate::program::{Folder, Harness};
 
 const MODELS: [&str; 2] = ["moby-tiny-b158", "moby-tiny-bitnet"];
 
@@ -347,60 +346,4 @@ fn a_difference_is_not_hidden_behind_a_death_in_the_same_relation() {
         assert_eq!(report.status, Outcome::Divergence, "{said}");
         assert!(said.contains("neuron-signs: to negate"), "{said}");
     }
-}
-
-#[test]
-fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-        command.arg("metamorphic").args(arguments);
-        command.output().expect("the program starts")
-    };
-    let table = run(&[
-        "--prompt",
-        "Call me Ishmael. Some years ago, never mind how long",
-    ]);
-    let text = String::from_utf8(table.stdout).expect("text");
-    assert_eq!(table.status.code(), Some(0), "{text}");
-    assert_eq!(text.matches("status: ok").count(), 2, "{text}");
-    assert_eq!(
-        text.matches("under which this edit must show").count(),
-        1,
-        "{text}"
-    );
-    let json = run(&[
-        "--prompt",
-        "Call me Ishmael. Some years ago, never mind how long",
-        "--json",
-        "--kernel",
-        "scalar",
-    ]);
-    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(json["status"], "ok");
-    let models = &json["models"];
-    assert_eq!(models[1]["architecture"], "bitnet");
-    assert_eq!(models[1]["coverage"]["not_applicable"], 1);
-    assert_eq!(models[0]["relations"][7]["relation"], "gate-power-of-two");
-    assert_eq!(models[0]["relations"][7]["is"], "holds");
-    let empty = run(&["--model", "no-such-file.gguf"]);
-    assert_eq!(empty.status.code(), Some(4));
-}
-
-#[test]
-fn a_model_that_is_not_there_hides_nothing_of_the_others_and_no_output_replaces_an_input() {
-    let folder = Folder::new();
-    let model = folder.file("small.gguf", &small());
-    let json = folder.path().join("found.json");
-    let asked = || Harness::new("metamorphic --prompt th --model").arg(&model);
-    let missing = asked().args("--model no-such-file.gguf --json").arg(&json);
-    let found = missing.run().exits(4).stdout;
-    assert!(found.contains("status: ok"), "{found}");
-    assert!(found.contains("FAILED no-such-file.gguf"), "{found}");
-    let written = std::fs::read_to_string(&json).expect("written");
-    let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
-    assert_eq!(written["status"], "environment");
-    assert_eq!(written["models"][0]["status"], "ok");
-    let refused = asked().args("--json").arg(&model).run().exits(2).stderr;
-    assert!(refused.contains("is the same file as --model"), "{refused}");
-    assert!(std::fs::read(&model).expect("still there") == small());
 }

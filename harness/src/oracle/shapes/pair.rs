@@ -134,7 +134,8 @@ impl Pair<'_> {
     /// The first node of a trial's only schedule whose bits differ, as far as both show theirs.
     pub fn first_node(&mut self, trial: &Trial) -> Option<NodeDifference> {
         let (file, schedule) = (trial.file().ok()?, &trial.schedules[0]);
-        // A step of several portions has the same node several times, counted by each side in its own manner.
+        // A step of several portions has the same node several times, and each side counts them
+        // in its own manner.
         let mut steps = schedule.steps.iter();
         if steps.any(|step| step.tokens().len() > schedule.ubatch) {
             return None;
