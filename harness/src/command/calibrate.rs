@@ -125,11 +125,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let measured = circumstances(&args, &input, &calibration);
     let report = Report::conclude(calibration, measured, book())?;
     let mut outcome = report.outcome(args.write);
-    if let (Some(file), Outcome::Ok) = (&record, outcome) {
-        if let Err(failure) = put_on_record(file, &report) {
-            eprintln!("error: {failure}");
-            outcome = failure.exit.into();
-        }
+    if let (Some(file), Outcome::Ok) = (&record, outcome)
+        && let Err(failure) = put_on_record(file, &report)
+    {
+        eprintln!("error: {failure}");
+        outcome = failure.exit.into();
     }
     finish(
         outcome,

@@ -132,7 +132,7 @@ fn make(recipe: &Recipe) -> Result<Exit, Failure> {
     finish(Outcome::Ok, &text, &result, &recipe.json)
 }
 
-/// Refuses to replace a file that is somebody's: it says nowhere that it can be made again.
+/// Refuses to replace a file of another origin: it could not be made again.
 fn replaceable(to: &Destination) -> Result<(), Failure> {
     let Destination::Path(path) = to else {
         return Ok(());

@@ -91,7 +91,8 @@ impl Calibration {
     /// One document as everybody saw it.
     fn add(&mut self, case: &Case, seen: &[Observation]) -> Result<(), Failure> {
         let first = |profile: &str| seen.iter().position(|s| s.identity.profile == profile);
-        let base = first(BASE).ok_or_else(|| Failure::input(format!("nobody is {BASE}")))?;
+        let base =
+            first(BASE).ok_or_else(|| Failure::input(format!("no lane is computed in {BASE}")))?;
         let [prefill, mut decode] = Lane::ALL.map(|lane| lane_only(&seen[base], lane));
         decode.identity.name.push_str(", decode");
         self.keep(case, Apart::Path, &prefill, &decode)?;

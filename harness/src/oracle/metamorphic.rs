@@ -5,13 +5,11 @@
 //! that changes nothing has tested nothing, and fails the run.
 #![forbid(unsafe_code)]
 
-mod places;
+mod edits;
 mod plan;
 mod relation;
 mod report;
 mod schedules;
-mod signs;
-mod sizes;
 mod table;
 
 use engine::Token;
@@ -32,7 +30,7 @@ pub use relation::Relation;
 pub use report::{Claim, Control, Coverage, Difference, Prompt, Report, Row, Verdict};
 pub use schedules::Variants;
 
-use relation::Change;
+use relation::By;
 
 /// The version of the JSON this build writes.
 pub const SCHEMA: u32 = 1;
@@ -81,8 +79,8 @@ impl<'a> Examination<'a> {
     /// One relation with its control.
     pub fn relation(&mut self, relation: &Relation) -> Row {
         let mut row = Row::new(relation);
-        let done = match relation.change {
-            Change::File(plan) => {
+        let done = match relation.by {
+            By::File(plan) => {
                 let subject = Subject {
                     document: &self.document,
                     config: &self.config,
@@ -95,8 +93,8 @@ impl<'a> Examination<'a> {
                     }
                 }
             }
-            Change::Schedule(variants) => self.schedules(variants, usize::MAX, &mut row),
-            Change::Threads(variants) => {
+            By::Schedule(variants) => self.schedules(variants, usize::MAX, &mut row),
+            By::Threads(variants) => {
                 let most = self.source.most_on_threads();
                 self.schedules(variants, most, &mut row)
             }

@@ -269,6 +269,7 @@ fn a_source_that_always_answers_the_same_breaks_nothing_and_fails_by_every_contr
 }
 
 type Logits = Vec<Vec<f32>>;
+type Fault = fn(Logits) -> Result<Logits, RunError>;
 
 fn lost() -> RunError {
     RunError::Lost(Box::new(Death {
@@ -290,7 +291,7 @@ fn flipped(mut found: Logits) -> Logits {
 }
 
 /// Each way in which an answer can be other than it should be, what that comes to, and the words.
-const FAULTS: [(fn(Logits) -> Result<Logits, RunError>, Outcome, &str); 6] = [
+const FAULTS: [(Fault, Outcome, &str); 6] = [
     (
         |_| panic!("planted"),
         Outcome::EngineDied,

@@ -3,9 +3,9 @@
 
 use engine::Token;
 
+use super::edits;
 use super::plan::{NotApplicable, Plan, Subject};
 use super::schedules::{self, Variants};
-use super::{places, signs, sizes};
 use crate::case::observation::Lane;
 
 /// One thing that must not change a bit.
@@ -17,12 +17,12 @@ pub struct Relation {
     pub edit: &'static str,
     /// What the control does instead, which must show.
     pub control: &'static str,
-    pub(super) change: Change,
+    pub(super) by: By,
 }
 
-/// What is changed to test a relation.
+/// By what change a relation is tested.
 #[derive(Clone, Copy)]
-pub(super) enum Change {
+pub(super) enum By {
     /// The file.
     File(fn(Subject<'_>) -> Result<Plan, NotApplicable>),
     /// The schedule of the same tokens.
@@ -40,79 +40,79 @@ impl Relation {
             "neuron-signs",
             "negate half the rows of ffn_up and the columns of ffn_down that read them",
             "negate the rows of ffn_up only",
-            Change::File(signs::neurons),
+            By::File(edits::neuron_signs),
         ),
         relation(
             "value-signs",
             "negate attn_v and attn_output",
             "negate attn_v only",
-            Change::File(signs::values),
+            By::File(edits::value_signs),
         ),
         relation(
             "query-key-signs",
             "negate attn_q and attn_k",
             "negate attn_q only",
-            Change::File(signs::queries_and_keys),
+            By::File(edits::query_key_signs),
         ),
         relation(
             "neuron-order",
             "permute neurons: rows of gate and up, norm gains, columns of ffn_down",
             "leave the columns of ffn_down where they were",
-            Change::File(places::neurons),
+            By::File(edits::neuron_order),
         ),
         relation(
             "vocabulary-order",
             "permute tokens: rows of embedding and head, ids of the prompt, logits",
             "leave the ids of the prompt as they were",
-            Change::File(places::vocabulary),
+            By::File(edits::vocabulary_order),
         ),
         relation(
             "query-head-swap",
             "swap two query heads of one group: rows of attn_q, columns of attn_output",
             "swap the rows of attn_q only",
-            Change::File(places::query_heads),
+            By::File(edits::query_head_swap),
         ),
         relation(
             "key-head-swap",
             "swap two groups: rows of attn_q, attn_k, attn_v, columns of attn_output",
             "swap the rows of attn_q only",
-            Change::File(places::key_heads),
+            By::File(edits::key_head_swap),
         ),
         relation(
             "gate-power-of-two",
             "double the gate and quarter the other factor",
             "negate the gate as well; where the activation is no square, the edit itself",
-            Change::File(sizes::gate),
+            By::File(edits::gate_size),
         ),
         relation(
             "zero-layer",
             "clear attn_output and ffn_down of the last layer, against the file without it",
             "clear attn_output only",
-            Change::File(sizes::last_layer),
+            By::File(edits::last_layer),
         ),
         relation(
             "threads",
             "compute on two and three threads",
             "on two threads, with another token half way",
-            Change::Threads(schedules::threads),
+            By::Threads(schedules::threads),
         ),
         relation(
             "portions",
             "prefill in portions of eight tokens and more",
             "begin the second portion one position early",
-            Change::Schedule(schedules::portions),
+            By::Schedule(schedules::portions),
         ),
         relation(
             "rollback",
             "feed other tokens half way and forget them",
             "do not forget them",
-            Change::Schedule(schedules::rollback),
+            By::Schedule(schedules::rollback),
         ),
         relation(
             "replay",
             "forget everything and feed it again",
             "feed it again without forgetting",
-            Change::Schedule(schedules::replay),
+            By::Schedule(schedules::replay),
         ),
     ];
 }
@@ -121,12 +121,12 @@ const fn relation(
     name: &'static str,
     edit: &'static str,
     control: &'static str,
-    change: Change,
+    by: By,
 ) -> Relation {
     Relation {
         name,
         edit,
         control,
-        change,
+        by,
     }
 }

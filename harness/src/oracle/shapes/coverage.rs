@@ -8,7 +8,7 @@ use super::trial::{ON_THREADS, PORTIONS};
 use super::{Cell, Plan, Trial};
 use crate::case::coverage::Count;
 use crate::case::schedule::{Schedule, Step};
-use crate::fixture::random::{GROUPS, HEAD_DIMS, HEADS, KV_HEADS, LAYERS, RandomShape, WEIGHTS};
+use crate::fixture::random::{GROUPS, HEAD_DIMS, HEADS, KV_HEADS, LAYERS, WEIGHTS};
 
 /// Trials that must have covered a value, in a run that is long enough to reach everything.
 pub const LEAST: usize = 4;
@@ -120,81 +120,63 @@ struct Dimension {
     /// Values that a long run must reach.
     demanded: Vec<String>,
     /// Values that a trial has.
-    of: Box<dyn Fn(&Trial) -> Vec<String>>,
+    of: fn(&Trial) -> Vec<String>,
 }
 
-/// A property of which a shape has one value.
-fn one<T: ToString>(
+fn dimension<T: ToString>(
     name: &'static str,
-    values: impl IntoIterator<Item = T>,
-    of: fn(&RandomShape) -> T,
-) -> Dimension
-where
-    T: 'static,
-{
-    let mut demanded: Vec<String> = values.into_iter().map(|v| v.to_string()).collect();
+    demanded: impl IntoIterator<Item = T>,
+    of: fn(&Trial) -> Vec<String>,
+) -> Dimension {
+    let demanded = demanded.into_iter().map(|value| value.to_string());
+    let mut demanded: Vec<String> = demanded.collect();
     demanded.dedup();
-    Dimension {
-        name,
-        demanded,
-        of: Box::new(move |trial| vec![of(&trial.shape).to_string()]),
-    }
-}
-
-/// A property that each schedule of a trial has in its own way.
-fn many(name: &'static str, demanded: Vec<String>, of: fn(&Trial) -> Vec<String>) -> Dimension {
-    Dimension {
-        name,
-        demanded,
-        of: Box::new(of),
-    }
+    Dimension { name, demanded, of }
 }
 
 /// What the generator draws from. What an architecture does not have is not demanded of it.
 fn dimensions(architectures: &[Architecture]) -> Vec<Dimension> {
     let has = |wanted| architectures.contains(&wanted);
     let others = architectures.iter().any(|&a| a != Architecture::Bitnet);
-    let optional = |possible| ["no", "yes"].into_iter().take(1 + usize::from(possible));
-    let heads = ["tied", "its own"].into_iter();
-    let heads = heads.take(1 + usize::from(has(Architecture::Llama)));
+    let of = |both, values: [&'static str; 2]| values.into_iter().take(1 + usize::from(both));
     let names = architectures.iter().map(|a| a.name());
-    let fed = PORTIONS.map(|size| format!("in {size}s")).into_iter();
-    let fed = fed.chain([ONE_BY_ONE, CHAT].map(String::from));
-    let positions = (SPANS.map(|(_, name)| name).into_iter()).chain(["more", WHOLE]);
+    let fed = PORTIONS.map(in_portions).into_iter();
+    let spans = SPANS.map(|(_, name)| name).into_iter();
+    let several = ON_THREADS.map(|(_, threads)| threads).into_iter();
     vec![
-        one("architecture", names, |s| s.architecture.name()),
-        one("head dimension", HEAD_DIMS, |s| s.head_dim),
-        one("query heads per key head", GROUPS, |s| s.group),
-        one("key heads", KV_HEADS, |s| s.kv_heads),
-        one("layers", LAYERS, |s| s.layers),
-        one("weights", WEIGHTS, |s| s.weights),
-        one("head", HEADS, |s| Cell::of(s).head),
-        one("head is", heads, |s| s.output.map_or("tied", |_| "its own")),
-        one("width", SIXTY_FOURS, |s| sixty_fours(s.width)),
-        one("feed-forward", SIXTY_FOURS, |s| sixty_fours(s.inner)),
-        one("scales", optional(has(Architecture::Bitnet)), |s| {
-            yes(s.scales)
+        dimension("architecture", names, |t| one(t.shape.architecture.name())),
+        dimension("head dimension", HEAD_DIMS, |t| one(t.shape.head_dim)),
+        dimension("query heads per key head", GROUPS, |t| one(t.shape.group)),
+        dimension("key heads", KV_HEADS, |t| one(t.shape.kv_heads)),
+        dimension("layers", LAYERS, |t| one(t.shape.layers)),
+        dimension("weights", WEIGHTS, |t| one(t.shape.weights)),
+        dimension("head", HEADS, |t| one(Cell::of(&t.shape).head)),
+        dimension("head is", of(has(Architecture::Llama), OWN), |t| {
+            either(t.shape.output.is_some(), OWN)
         }),
-        one("biases", optional(others), |s| yes(s.biases)),
-        one("rope factors", optional(others), |s| yes(s.rope_factors)),
-        many("fed", fed.collect(), |trial| {
-            trial.schedules.iter().map(self::fed).collect()
+        dimension("width", SIXTY_FOURS, |t| sixty_fours(t.shape.width)),
+        dimension("feed-forward", SIXTY_FOURS, |t| sixty_fours(t.shape.inner)),
+        dimension("scales", of(has(Architecture::Bitnet), YES), |t| {
+            either(t.shape.scales, YES)
         }),
-        many("threads", threads(), |trial| {
-            trial
-                .schedules
-                .iter()
-                .map(|s| s.threads.to_string())
-                .collect()
+        dimension("biases", of(others, YES), |t| either(t.shape.biases, YES)),
+        dimension("rope factors", of(others, YES), |t| {
+            either(t.shape.rope_factors, YES)
         }),
-        many(
-            "positions",
-            positions.map(String::from).collect(),
-            self::positions,
+        dimension(
+            "fed",
+            fed.chain([ONE_BY_ONE, CHAT].map(String::from)),
+            |t| t.schedules.iter().map(self::fed).collect(),
         ),
+        dimension("threads", [1].into_iter().chain(several), |t| {
+            t.schedules.iter().map(|s| s.threads.to_string()).collect()
+        }),
+        dimension("positions", spans.chain(["more", WHOLE]), positions),
     ]
 }
 
+const YES: [&str; 2] = ["no", "yes"];
+const OWN: [&str; 2] = ["tied", "its own"];
 const SIXTY_FOURS: [&str; 2] = ["of 64s", "not of 64s"];
 const ONE_BY_ONE: &str = "one by one";
 const CHAT: &str = "prompt, then one by one";
@@ -202,26 +184,26 @@ const WHOLE: &str = "the whole context";
 /// Lengths up to which attention keeps its order of operations.
 const SPANS: [(usize, &str); 3] = [(32, "to 32"), (64, "to 64"), (128, "to 128")];
 
-fn sixty_fours(size: usize) -> &'static str {
-    SIXTY_FOURS[usize::from(!size.is_multiple_of(64))]
+fn one(value: impl ToString) -> Vec<String> {
+    vec![value.to_string()]
 }
 
-fn yes(holds: bool) -> &'static str {
-    if holds { "yes" } else { "no" }
+fn either(second: bool, names: [&str; 2]) -> Vec<String> {
+    one(names[usize::from(second)])
 }
 
-fn threads() -> Vec<String> {
-    let several = ON_THREADS.iter().map(|(_, threads)| *threads);
-    [1].into_iter()
-        .chain(several)
-        .map(|n| n.to_string())
-        .collect()
+fn sixty_fours(size: usize) -> Vec<String> {
+    either(!size.is_multiple_of(64), SIXTY_FOURS)
+}
+
+fn in_portions(size: usize) -> String {
+    format!("in {size}s")
 }
 
 /// How a schedule feeds.
 fn fed(schedule: &Schedule) -> String {
     match &schedule.steps[..] {
-        [Step::Feed(_)] => format!("in {}s", schedule.ubatch),
+        [Step::Feed(_)] => in_portions(schedule.ubatch),
         [Step::Last(_), ..] => CHAT.into(),
         steps if steps.iter().all(|s| s.tokens().len() == 1) => ONE_BY_ONE.into(),
         _ => "otherwise".into(),
