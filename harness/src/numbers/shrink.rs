@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     /// Every list with one span less.
-    fn shorter(list: &Vec<u32>) -> Vec<Vec<u32>> {
+    fn shorter(list: &[u32]) -> Vec<Vec<u32>> {
         let without = |span: std::ops::Range<usize>| [&list[..span.start], &list[span.end..]];
         spans(list.len())
             .map(|span| without(span).concat())
@@ -70,7 +70,8 @@ mod tests {
 
     fn run(list: &[u32], fails: impl Fn(&[u32]) -> bool, budget: usize) -> Shrunk<Vec<u32>> {
         let still_fails = |list: Vec<u32>| fails(&list).then_some(list);
-        shrink(list.to_vec(), shorter, still_fails, budget)
+        let candidates = |list: &Vec<u32>| shorter(list);
+        shrink(list.to_vec(), candidates, still_fails, budget)
     }
 
     #[test]
@@ -124,6 +125,6 @@ mod tests {
         let expected = [0..3, 3..5, 0..2, 2..4, 4..5, 0..1, 1..2, 2..3, 3..4, 4..5];
         assert_eq!(found, expected);
         assert_eq!(spans(0).count(), 0);
-        assert_eq!(spans(1).collect::<Vec<_>>(), [0..1]);
+        assert_eq!(spans(1).count(), 1);
     }
 }

@@ -9,7 +9,7 @@ use super::floors::{self, Fresh};
 use super::{Calibration, Equal};
 use crate::exit::Failure;
 use crate::io::table::{Table, number, words};
-use crate::judge::outcome::Outcome;
+use crate::judge::outcome::{Lost, Outcome};
 use crate::judge::tolerance::{Apart, Book, Measured};
 
 /// Everything that was measured.
@@ -25,25 +25,7 @@ pub struct Report {
     pub unmeasured: Vec<Apart>,
     /// What ended it before the last text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended_by: Option<EndedBy>,
-}
-
-/// What ended a calibration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EndedBy {
-    /// In words.
-    pub why: String,
-    /// What that comes to.
-    pub outcome: Outcome,
-}
-
-impl From<Failure> for EndedBy {
-    fn from(failure: Failure) -> Self {
-        EndedBy {
-            outcome: failure.exit.into(),
-            why: failure.message,
-        }
-    }
+    pub ended_by: Option<Lost>,
 }
 
 impl Report {
@@ -59,7 +41,7 @@ impl Report {
             unmeasured: floors::unmeasured(&floors),
             floors,
             equal: calibration.equal,
-            ended_by: calibration.ended_by.map(EndedBy::from),
+            ended_by: calibration.ended_by.map(Lost::from),
         })
     }
 
@@ -118,7 +100,7 @@ impl Report {
                 let _ = writeln!(text, "EXCEEDS {}: {exceeds}", one.floor.label());
             }
         }
-        if let Some(EndedBy { why, .. }) = &self.ended_by {
+        if let Some(Lost { why, .. }) = &self.ended_by {
             let _ = writeln!(text, "ENDED before the last text: {why}");
         }
         text
@@ -179,10 +161,7 @@ mod tests {
             floors: vec![fresh(None), fresh(exceeds)],
             equal: vec![equal(2), equal(same)],
             unmeasured: Vec::new(),
-            ended_by: (ended != Outcome::Ok).then(|| EndedBy {
-                why: "planted".into(),
-                outcome: ended,
-            }),
+            ended_by: (ended != Outcome::Ok).then(|| Lost::new(ended, "planted")),
         };
         for ended in Outcome::ALL {
             let whole = report(2, None, ended);

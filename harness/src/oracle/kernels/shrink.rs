@@ -3,23 +3,13 @@
 
 use std::ops::Range;
 
-use crate::numbers::shrink::{self, spans};
+use crate::numbers::shrink::spans;
 use crate::reference::isolation::Call;
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::{format_bytes, format_of};
 use crate::runner::kernels::question::Question;
 
-/// Questions asked at most on the way.
-const BUDGET: usize = 400;
-
-/// The smallest question found that `shows` it.
-pub fn shrink(question: Question, mut shows: impl FnMut(&Question) -> bool) -> Question {
-    let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
-    shrink::shrink(question, candidates, still_fails, BUDGET).smallest
-}
-
 /// Halves first, then ever shorter stretches of zeros.
-fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
+pub fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
     let whole = question.clone();
     let (count, unit) = inputs(question);
     let zeroed = spans(count / unit).filter_map(move |span| {
@@ -33,10 +23,8 @@ fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
 fn inputs(question: &Question) -> (usize, usize) {
     match question.call {
         Call::Encode { .. } | Call::Activation { .. } => (question.values.len(), 1),
-        Call::Dot {
-            kind, activations, ..
-        } => {
-            let form = format_of(kind).map(Activations::of);
+        Call::Dot { activations, .. } => {
+            let form = question.format().map(Activations::of);
             (activations, form.map_or(1, |form| form.block().1))
         }
         _ => (0, 1),
@@ -61,107 +49,51 @@ fn bits(question: &Question) -> (Vec<u32>, &[u8]) {
 
 /// The question about one half of its rows, or of its only row, in turn.
 fn halves(question: &Question) -> Vec<Question> {
-    let Question {
-        call,
-        values,
-        bytes,
-    } = question;
-    match *call {
-        Call::Encode {
-            kind,
-            columns,
-            rows,
-        } => {
-            let unit = if rows > 1 { columns } else { stored(kind).0 };
-            let encode = |half: &[f32]| {
-                let columns = if rows > 1 { columns } else { half.len() };
-                let rows = half.len() / columns;
-                let call = Call::Encode {
-                    kind,
-                    columns,
-                    rows,
-                };
-                with(call, half, &[])
-            };
-            split(values, unit).map(encode).collect()
-        }
-        Call::Activation { kind, .. } => {
-            let block = Activations::of_kind(kind).map_or(1, |form| form.block().0);
-            let count = |half: &[f32]| half.len();
-            let of = |half| {
-                with(
-                    Call::Activation {
-                        kind,
-                        count: count(half),
-                    },
-                    half,
-                    &[],
-                )
-            };
-            split(values, block).map(of).collect()
-        }
-        Call::Decode { kind, .. } | Call::Codes { kind, .. } => {
-            let (block, stride) = stored(kind);
-            let of = |half: &[u8]| {
-                let (count, bytes) = (half.len() / stride * block, half.len());
-                let call = match call {
-                    Call::Codes { .. } => Call::Codes { kind, count },
-                    _ => Call::Decode { kind, count, bytes },
-                };
-                with(call, &[], half)
-            };
-            split(bytes, stride).map(of).collect()
-        }
-        Call::Dot { .. } => halves_of_product(question),
-        Call::Describe { .. } => Vec::new(),
-    }
-}
-
-fn halves_of_product(question: &Question) -> Vec<Question> {
-    let Call::Dot {
-        kind,
-        columns,
-        rows,
-        weights,
-        ..
-    } = question.call
-    else {
-        return Vec::new();
-    };
-    let Some(format) = format_of(kind) else {
-        return Vec::new();
-    };
-    let (weights, activations) = question.bytes.split_at(weights);
-    let of = |weights: &[u8], activations: &[u8], columns, rows| {
-        let call = Call::Dot {
-            kind,
-            columns,
-            rows,
-            weights: weights.len(),
-            activations: activations.len(),
+    let (values, bytes) = (&question.values[..], &question.bytes[..]);
+    if let Call::Activation { kind, .. } = question.call {
+        let form = Activations::of_kind(kind);
+        let of = |form: Activations| {
+            let halves = split(values, form.block().0);
+            halves.map(move |half| Question::activation(form, half))
         };
-        with(call, &[], &[weights, activations].concat())
-    };
-    if rows > 1 {
-        let stride = weights.len() / rows;
-        let rows = split(weights, stride);
-        let half = |half: &[u8]| of(half, activations, columns, half.len() / stride);
-        return rows.map(half).collect();
+        return form.into_iter().flat_map(of).collect();
     }
-    let form = Activations::of(format);
-    let block = format.block().max(form.block().0);
-    let (stride, step) = (format_bytes(format, block), form.bytes(block));
-    let columns = split(weights, stride).zip(split(activations, step));
-    columns
-        .map(|(weights, activations)| of(weights, activations, weights.len() / stride * block, 1))
-        .collect()
-}
-
-/// Elements of a stored row that only make sense together, and their bytes.
-fn stored(kind: i32) -> (usize, usize) {
-    format_of(kind).map_or((1, 1), |format| {
-        (format.block(), format_bytes(format, format.block()))
-    })
+    let Some(format) = question.format() else {
+        return Vec::new();
+    };
+    match question.call {
+        Call::Encode { columns, rows, .. } if rows > 1 => split(values, columns)
+            .map(|half| Question::encode(format, columns, half))
+            .collect(),
+        Call::Encode { .. } => split(values, format.block())
+            .map(|half| Question::encode(format, half.len(), half))
+            .collect(),
+        Call::Dot {
+            columns,
+            rows,
+            weights,
+            ..
+        } => {
+            let (weights, row) = bytes.split_at(weights);
+            if rows > 1 {
+                let halves = split(weights, format.row_bytes(columns));
+                return halves
+                    .map(|half| Question::dot(format, columns, half, row))
+                    .collect();
+            }
+            let form = Activations::of(format);
+            let block = format.block().max(form.block().0);
+            let stride = format.row_bytes(block);
+            let halves = split(weights, stride).zip(split(row, form.bytes(block)));
+            let dot = |(weights, row): (&[u8], &[u8])| {
+                Question::dot(format, weights.len() / stride * block, weights, row)
+            };
+            halves.map(dot).collect()
+        }
+        _ => split(bytes, format.row_bytes(format.block()))
+            .map(|half| Question::decode(format, half))
+            .collect(),
+    }
 }
 
 /// Both halves, cut between units; nothing where there is one unit only.
@@ -171,31 +103,22 @@ fn split<T>(whole: &[T], unit: usize) -> impl Iterator<Item = &[T]> {
     [left, right].into_iter().filter(move |_| middle > 0)
 }
 
-fn with(call: Call, values: &[f32], bytes: &[u8]) -> Question {
-    Question {
-        call,
-        values: values.to_vec(),
-        bytes: bytes.to_vec(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::shrink;
     use crate::runner::kernels::family::Family;
+
+    fn shrink(question: Question, shows: impl Fn(&Question) -> bool) -> Question {
+        let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
+        shrink::shrink(question, candidates, still_fails, 400).smallest
+    }
 
     #[test]
     fn one_bad_value_is_all_that_is_left() {
         let mut values = vec![1.0; 300];
         values[217] = 77.0;
-        let question = with(
-            Call::Activation {
-                kind: 37,
-                count: 300,
-            },
-            &values,
-            &[],
-        );
+        let question = Question::activation(Activations::I8S, &values);
         let found = shrink(question, |asked| asked.values.contains(&77.0));
         assert_eq!(found.values, [77.0]);
         assert_eq!(found.call, Call::Activation { kind: 37, count: 1 });

@@ -3,20 +3,13 @@
 #![forbid(unsafe_code)]
 
 use crate::case::observation::spelling::{Question, Raw};
-use crate::numbers::shrink::{self, spans};
+use crate::numbers::shrink::spans;
 
-/// Candidates asked about in all; what is left then is small enough.
-const BUDGET: usize = 4096;
 /// What a character is tried to become, the simplest first.
 const SIMPLE: [char; 7] = ['a', ' ', '0', '.', '\n', 'é', '語'];
 
-/// The smallest question that still `shows` the difference.
-pub fn shrink(question: &Question, mut shows: impl FnMut(&Question) -> bool) -> Question {
-    let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
-    shrink::shrink(question.clone(), candidates, still_fails, BUDGET).smallest
-}
-
-fn candidates(question: &Question) -> Box<dyn Iterator<Item = Question>> {
+/// Smaller questions, the ones that take away most first.
+pub fn candidates(question: &Question) -> Box<dyn Iterator<Item = Question>> {
     match question {
         Question::Ids(ids) => Box::new(smaller(ids.clone(), |_| Vec::new()).map(Question::Ids)),
         Question::Text(Raw(bytes)) => match std::str::from_utf8(bytes) {
@@ -75,15 +68,14 @@ fn smaller<T: Clone + PartialEq + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::BUDGET;
     use super::*;
+    use crate::numbers::shrink::shrink;
 
     fn shrunk(question: &Question, shows: impl Fn(&Question) -> bool) -> (Question, usize) {
-        let mut asked = 0;
-        let small = shrink(question, |one| {
-            asked += 1;
-            shows(one)
-        });
-        (small, asked)
+        let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
+        let shrunk = shrink(question.clone(), candidates, still_fails, BUDGET);
+        (shrunk.smallest, shrunk.tried)
     }
 
     fn text(text: impl AsRef<[u8]>) -> Question {
