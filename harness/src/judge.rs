@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod documents;
+pub mod excuse;
 pub mod known_divergences;
 pub mod outcome;
 pub mod tolerance;

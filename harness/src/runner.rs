@@ -7,6 +7,7 @@ pub mod kernels;
 pub mod logits;
 mod multiplied;
 pub mod passes;
+pub mod perturb;
 pub mod recorded;
 pub mod recorder;
 #[cfg(unix)]

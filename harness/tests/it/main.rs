@@ -1,5 +1,6 @@
 //! The harness from outside: its library, its program and, where they are built, real references.
 
+mod answers;
 mod attribute;
 mod calibrate;
 mod can_fail;
