@@ -5,7 +5,7 @@ mod recordings;
 mod selection;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::flavor::Flavor;
@@ -205,24 +205,34 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
 }
 
 /// Keeps what is finished, so that a run that is ended loses one case at most. A file that cannot
-/// be written now is complained about at the end, when it is written for the last time.
+/// be written now is complained about at the end, when it is written for the last time; what is no
+/// file is written only then.
 fn keep(json: &Json, receipt: &Receipt) {
-    if !json.takes_stdout() {
+    if let Some(Destination::Path(path)) = &json.to
+        && path.metadata().map_or(true, |found| found.is_file())
+    {
         let _ = json.write(receipt);
     }
 }
 
 /// The command line that goes on where this one was ended, if it keeps a receipt.
 pub fn resume_line(json: &Json) -> Option<String> {
-    let Some(Destination::Path(receipt)) = &json.to else {
-        return None;
-    };
-    let quote = |word: OsString| quoted(&word.to_string_lossy());
-    let mut words: Vec<String> = std::env::args_os().map(quote).collect();
-    if !words.iter().any(|word| word.starts_with("--resume")) {
-        words.extend(["--resume".into(), quote(receipt.clone().into())]);
+    match &json.to {
+        Some(Destination::Path(receipt)) => Some(resuming(std::env::args_os(), receipt)),
+        _ => None,
     }
-    Some(words.join(" "))
+}
+
+fn resuming(words: impl Iterator<Item = OsString>, receipt: &Path) -> String {
+    let mut words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+    // A run that went on from another receipt has taken over what that one had.
+    let given = words.iter().position(|word| word == "--resume");
+    if let Some(at) = given {
+        words.drain(at..words.len().min(at + 2));
+    }
+    words.retain(|word| !word.starts_with("--resume="));
+    words.extend(["--resume".into(), quoted(&receipt.to_string_lossy())]);
+    words.join(" ")
 }
 
 /// What the engine finds odd about a model, once. Whether it opens at all is up to its cases.
@@ -262,5 +272,24 @@ fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
     match args.profile {
         Some(profile) => engine.with_profile(profile),
         None => engine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_goes_on_is_the_one_that_was_typed_and_the_receipt_it_kept() {
+        let line = |typed: &str| {
+            let words = typed.split(' ').map(|word| word.replace('_', " ").into());
+            resuming(words, Path::new("r.json"))
+        };
+        let typed = "harness crossval --prompt a_b --json r.json";
+        let on = "harness crossval --prompt 'a b' --json r.json --resume r.json";
+        assert_eq!(line(typed), on);
+        for again in ["--resume old.json", "--resume=old.json"] {
+            assert_eq!(line(&format!("{typed} {again}")), on);
+        }
     }
 }
