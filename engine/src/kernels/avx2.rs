@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 mod i2_s;
+mod panel;
 
 use std::arch::x86_64::*;
 

@@ -27,12 +27,12 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Word `w` of a block of a row, counted from the band's first; rows beyond the last are the
-    /// last one again.
-    fn word(&self, row: usize, block: usize, w: usize) -> u32 {
+    /// A block of a row, counted from the band's first; rows beyond the last are the last one
+    /// again.
+    fn block(&self, row: usize, block: usize) -> &[u8; BLOCK_BYTES] {
         let row = row.min(self.codes.len() / self.stride - 1);
-        let at = row * self.stride + block * BLOCK_BYTES + 4 * w;
-        u32::from_le_bytes(*self.codes[at..].first_chunk().expect("whole blocks"))
+        let at = row * self.stride + block * BLOCK_BYTES;
+        self.codes[at..].first_chunk().expect("whole blocks")
     }
 }
 
@@ -42,7 +42,7 @@ macro_rules! kernel {
         $(#[$doc:meta])*
         $module:ident: $name:literal, $features:literal, $lanes:literal, $float:ty,
         $zero:ident, $set:ident, $multiply:ident, $add:ident, $pick:ident, $shift:ident,
-        $load:ident, $load_words:ident, $store:ident
+        $load:ident, $load_words:ident, $store:ident, $transpose:ident
     ) => {
         $(#[$doc])*
         pub mod $module {
@@ -117,10 +117,9 @@ macro_rules! kernel {
                 let mut sums = [[$zero(); V]; T];
                 let mut words = [[[0u32; $lanes]; V]; WORDS];
                 for block in 0..cols.div_ceil(BLOCK) {
-                    for (w, words) in words.iter_mut().enumerate() {
-                        for (lane, word) in words.as_flattened_mut().iter_mut().enumerate() {
-                            *word = rows.word(row + lane, block, w);
-                        }
+                    for v in 0..V {
+                        let lane = |lane: usize| rows.block(row + v * $lanes + lane, block);
+                        $transpose(std::array::from_fn(lane), |w, vector| words[w][v] = vector);
                     }
                     let first = block * BLOCK;
                     let chunks = (first..cols.min(first + BLOCK)).step_by(CODES);
@@ -154,7 +153,8 @@ macro_rules! kernel {
                 let values = unsafe { $load(VALUES.as_ptr()) };
                 // SAFETY: the arrays have a vector's words, and no alignment is asked for.
                 let mut codes = words.each_ref().map(|w| unsafe { $load_words(w.as_ptr().cast()) });
-                for i in 0..xs[0].len() {
+                let count = xs[0].len();
+                for i in (0..CODES).take_while(|&i| i < count) {
                     if T == 1 {
                         // The four products of a column, of which the lowest two bits pick one.
                         let products = $multiply(values, $set(xs[0][i]));
@@ -181,12 +181,74 @@ kernel! {
     /// With AVX2: eight rows a vector.
     avx2: "x86_64-avx2-qk256", "avx2", 8, __m256,
     _mm256_setzero_ps, _mm256_set1_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_permutevar_ps,
-    _mm256_srli_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps
+    _mm256_srli_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
+    words_of_8
 }
 
 kernel! {
     /// With AVX-512: sixteen rows a vector.
     avx512: "x86_64-avx512vnni-qk256", "avx512f", 16, __m512,
     _mm512_setzero_ps, _mm512_set1_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_permutevar_ps,
-    _mm512_srli_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps
+    _mm512_srli_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps,
+    words_of_16
+}
+
+/// The words of eight rows, the same word of all of them side by side.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words_of_8(rows: [&[u8; BLOCK_BYTES]; 8], mut take: impl FnMut(usize, [u32; 8])) {
+    let rows = rows.map(|row| row.as_chunks::<4>().0);
+    for w in 0..WORDS {
+        take(w, rows.map(|row| u32::from_le_bytes(row[w])));
+    }
+}
+
+/// The words of sixteen rows, the same word of all of them side by side: a transposition in four
+/// steps, each of which doubles what lies together.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn words_of_16(rows: [&[u8; BLOCK_BYTES]; 16], mut take: impl FnMut(usize, [u32; 16])) {
+    // SAFETY: the references vouch for 64 readable bytes; no alignment is asked for.
+    let rows = rows.map(|row| unsafe { _mm512_loadu_si512(row.as_ptr().cast()) });
+    let pairs: [__m512i; 16] = std::array::from_fn(|i| {
+        let (a, b) = (rows[i & !1], rows[i | 1]);
+        if i % 2 == 0 {
+            _mm512_unpacklo_epi32(a, b)
+        } else {
+            _mm512_unpackhi_epi32(a, b)
+        }
+    });
+    // Of rows 4i to 4i + 3, vector 4i + c has column 4b + c in part b.
+    let fours: [__m512i; 16] = std::array::from_fn(|i| {
+        let first = i & !3 | (i & 2) >> 1;
+        let (a, b) = (pairs[first], pairs[first + 2]);
+        if i % 2 == 0 {
+            _mm512_unpacklo_epi64(a, b)
+        } else {
+            _mm512_unpackhi_epi64(a, b)
+        }
+    });
+    for c in 0..4 {
+        let (a, b, d, e) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
+        let (low, high) = (
+            _mm512_shuffle_i32x4::<0x44>(a, b),
+            _mm512_shuffle_i32x4::<0xee>(a, b),
+        );
+        let (lower, higher) = (
+            _mm512_shuffle_i32x4::<0x44>(d, e),
+            _mm512_shuffle_i32x4::<0xee>(d, e),
+        );
+        let columns = [
+            _mm512_shuffle_i32x4::<0x88>(low, lower),
+            _mm512_shuffle_i32x4::<0xdd>(low, lower),
+            _mm512_shuffle_i32x4::<0x88>(high, higher),
+            _mm512_shuffle_i32x4::<0xdd>(high, higher),
+        ];
+        for (b, column) in columns.into_iter().enumerate() {
+            let mut words = [0u32; 16];
+            // SAFETY: the array has room for a vector.
+            unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), column) };
+            take(4 * b + c, words);
+        }
+    }
 }

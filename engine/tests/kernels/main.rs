@@ -179,18 +179,29 @@ fn the_largest_products_do_not_wrap() {
         (0b10_10_10_10, 2),
         (0xff, 3),
     ];
-    for kernel in Kernel::available() {
+    // One row and token, and as many as make tiles of every kernel.
+    for (kernel, (rows, tokens)) in Kernel::available()
+        .into_iter()
+        .flat_map(|kernel| [(1, 1), (33, 13)].map(|size| (kernel, size)))
+    {
+        let format = Format::named("i2_s-p128").expect("a format");
+        let gemm = format
+            .gemm(BlockOrder::EightLanes, kernel)
+            .expect("has kernels");
+        let shape = Shape { rows, cols };
         for (byte, code) in codes {
+            let weights = Stored::from_vec(shape, vec![byte; rows * cols / 4], vec![1.0]);
             for value in [127i8, -127, -128] {
                 let inputs = Inputs {
-                    tokens: 1,
-                    int8: &vec![value; cols],
-                    scales: &[RowScale { scale: 1.0, sum: 0 }],
+                    tokens,
+                    int8: &vec![value; cols * tokens],
+                    scales: &vec![RowScale { scale: 1.0, sum: 0 }; tokens],
                     ..Inputs::default()
                 };
-                let found = output(kernel, "i2_s-p128", vec![byte; cols / 4], cols, &inputs);
                 let expected = (code * i32::from(value) * cols as i32) as f32;
-                assert_eq!(found, expected, "{}: {code} times {value}", kernel.name());
+                for found in outputs(gemm, &weights, &inputs) {
+                    assert_eq!(found, expected, "{}: {code} times {value}", gemm.name());
+                }
             }
         }
     }

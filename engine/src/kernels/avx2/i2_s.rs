@@ -1,8 +1,8 @@
-//! I2_S with AVX2: rows where they lie, several rows and tokens to a tile.
+//! I2_S with AVX2: for few tokens rows where they lie, for many the panels of [`super::panel`].
 
 use std::arch::x86_64::*;
 
-use super::{AHEAD, load_codes, load_values};
+use super::{AHEAD, load_codes, load_values, panel};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
@@ -17,11 +17,10 @@ pub(super) static I2_S: I2s = I2s(());
 /// products, each at most 3 · 128: 3072 a block, 24576 in eight, so no lane wraps.
 const BLOCKS_BETWEEN_WIDENINGS: usize = 8;
 
-/// A single token meets four rows at a time, which hides the latency of memory; several tokens
-/// meet two rows, which share the unpacking.
-const ROWS_OF_ONE: usize = 4;
-const ROWS_OF_MANY: usize = 2;
-const TOKENS: usize = 4;
+/// Rows that share the loads of a token.
+const ROWS: usize = 4;
+/// Fewest tokens that are worth the unpacking of a panel.
+const PANELS_FROM: usize = 6;
 
 impl Gemm for I2s {
     fn name(&self) -> &'static str {
@@ -33,119 +32,92 @@ impl Gemm for I2s {
     }
 
     fn tile(&self, tokens: usize) -> Tile {
-        if tokens < TOKENS {
-            return Tile {
-                rows: ROWS_OF_ONE,
+        if tokens < PANELS_FROM {
+            Tile {
+                rows: ROWS,
                 tokens: 1,
-            };
-        }
-        Tile {
-            rows: 2 * ROWS_OF_ONE,
-            tokens: TOKENS,
+            }
+        } else {
+            Tile {
+                rows: panel::ROWS,
+                tokens: panel::TOKENS,
+            }
         }
     }
 
     fn multiply(&self, weights: &Stored, inputs: &Inputs, band: &mut Band) {
         let rows = Rows::of(weights, inputs, band);
-        let (height, tokens) = (band.rows().len(), inputs.tokens);
-        let tiled = tokens / TOKENS * TOKENS;
-        let mut row = 0;
-        while row < height {
-            if height - row >= ROWS_OF_MANY {
-                for token in (0..tiled).step_by(TOKENS) {
-                    tile::<ROWS_OF_MANY, TOKENS>(&rows, row, token, band);
-                }
+        let height = band.rows().len();
+        let paneled = match inputs.tokens {
+            PANELS_FROM.. => height / panel::ROWS * panel::ROWS,
+            _ => 0,
+        };
+        for row in (0..paneled).step_by(panel::ROWS) {
+            // SAFETY: an `I2s` is handed out only by `Avx2`, which exists only where there is
+            // AVX2.
+            unsafe { panel::multiply(&rows, row, inputs.tokens, band) };
+        }
+        let fours = paneled + (height - paneled) / ROWS * ROWS;
+        for token in 0..inputs.tokens {
+            for row in (paneled..fours).step_by(ROWS) {
+                some::<ROWS>(&rows, row, token, band);
             }
-            let first = if height - row >= ROWS_OF_MANY {
-                tiled
-            } else {
-                0
-            };
-            let step = match height - row {
-                ROWS_OF_ONE.. if tiled == 0 => ROWS_OF_ONE,
-                ROWS_OF_MANY.. => ROWS_OF_MANY,
-                _ => 1,
-            };
-            for token in first..tokens {
-                match step {
-                    ROWS_OF_ONE => tile::<ROWS_OF_ONE, 1>(&rows, row, token, band),
-                    ROWS_OF_MANY => tile::<ROWS_OF_MANY, 1>(&rows, row, token, band),
-                    _ => tile::<1, 1>(&rows, row, token, band),
-                }
+            for row in fours..height {
+                some::<1>(&rows, row, token, band);
             }
-            row += step;
         }
     }
 }
 
-fn tile<const R: usize, const T: usize>(rows: &Rows, row: usize, token: usize, band: &mut Band) {
+fn some<const R: usize>(rows: &Rows, row: usize, token: usize, band: &mut Band) {
     let packed = std::array::from_fn(|r| rows.row(row + r));
-    let values = std::array::from_fn(|t| rows.token(token + t));
-    // SAFETY: an `I2s` is handed out only by `Avx2`, which exists only where there is AVX2.
-    let dots = unsafe { dots::<R, T>(packed, values) };
-    for (t, dots) in dots.into_iter().enumerate() {
-        let activation = rows.activation(token + t);
-        for (out, dot) in band.token(token + t)[row..row + R].iter_mut().zip(dots) {
-            *out = finish(dot, activation, rows.scale);
-        }
+    // SAFETY: see `multiply`.
+    let dots = unsafe { dots::<R>(packed, rows.token(token)) };
+    let activation = rows.activation(token);
+    for (out, dot) in band.token(token)[row..row + R].iter_mut().zip(dots) {
+        *out = finish(dot, activation, rows.scale);
     }
 }
 
-/// Sums of code times activation, for every token those of all rows.
+/// Sums of code times activation of some rows with one token.
 #[target_feature(enable = "avx2")]
-pub(super) fn dots<const R: usize, const T: usize>(
-    packed: [&[u8]; R],
-    values: [&[i8]; T],
-) -> [[i32; R]; T] {
+fn dots<const R: usize>(packed: [&[u8]; R], values: &[i8]) -> [i32; R] {
     let blocks = packed.map(|row| row.as_chunks::<BLOCK_BYTES>().0);
-    let values = values.map(|token| token.as_chunks::<BLOCK>().0);
-    let count = blocks[0].len();
+    let values = values.as_chunks::<BLOCK>().0;
+    let count = values.len();
     assert!(
         blocks.iter().all(|row| row.len() == count),
-        "rows of one length"
-    );
-    assert!(
-        values.iter().all(|token| token.len() == count),
-        "tokens of that length"
+        "rows of the activations' length"
     );
     let two_bits = _mm256_set1_epi8(3);
-    let ones = _mm256_set1_epi16(1);
-    let mut wide = [[_mm256_setzero_si256(); R]; T];
+    let mut wide = [_mm256_setzero_si256(); R];
     for start in (0..count).step_by(BLOCKS_BETWEEN_WIDENINGS) {
         let end = count.min(start + BLOCKS_BETWEEN_WIDENINGS);
-        let mut narrow = [[_mm256_setzero_si256(); R]; T];
+        let mut narrow = [_mm256_setzero_si256(); R];
         for block in start..end {
-            if T == 1 {
-                for row in blocks {
-                    let ahead = row
-                        .as_ptr()
-                        .cast::<i8>()
-                        .wrapping_add(block * BLOCK_BYTES + AHEAD);
-                    _mm_prefetch::<_MM_HINT_T1>(ahead);
-                }
+            for row in blocks {
+                let ahead = row.as_ptr().cast::<i8>();
+                let ahead = ahead.wrapping_add(block * BLOCK_BYTES + AHEAD);
+                _mm_prefetch::<_MM_HINT_T1>(ahead);
             }
             let mut codes = blocks.map(|row| load_codes(&row[block]));
             // The last plane of a byte is its lowest.
-            for plane in (0..4).rev() {
-                let digits = codes.map(|codes| _mm256_and_si256(codes, two_bits));
-                for (narrow, token) in narrow.iter_mut().zip(values) {
-                    let values = &token[block].as_chunks::<BLOCK_BYTES>().0[plane];
-                    let values = load_values(values);
-                    for (narrow, digits) in narrow.iter_mut().zip(digits) {
-                        let products = _mm256_maddubs_epi16(digits, values);
-                        *narrow = _mm256_add_epi16(*narrow, products);
-                    }
+            for plane in values[block].as_chunks::<BLOCK_BYTES>().0.iter().rev() {
+                let values = load_values(plane);
+                for (narrow, codes) in narrow.iter_mut().zip(codes) {
+                    let digits = _mm256_and_si256(codes, two_bits);
+                    let products = _mm256_maddubs_epi16(digits, values);
+                    *narrow = _mm256_add_epi16(*narrow, products);
                 }
                 codes = codes.map(|codes| _mm256_srli_epi16::<2>(codes));
             }
         }
         for (wide, narrow) in wide.iter_mut().zip(narrow) {
-            for (wide, narrow) in wide.iter_mut().zip(narrow) {
-                *wide = _mm256_add_epi32(*wide, _mm256_madd_epi16(narrow, ones));
-            }
+            let widened = _mm256_madd_epi16(narrow, _mm256_set1_epi16(1));
+            *wide = _mm256_add_epi32(*wide, widened);
         }
     }
-    wide.map(|token| token.map(|lanes| horizontal_sum(lanes)))
+    wide.map(|lanes| horizontal_sum(lanes))
 }
 
 #[inline]
