@@ -170,10 +170,7 @@ pub fn nobody(declined: usize) -> Failure {
         }
         _ => "nobody who was asked takes part: the lines above say why",
     };
-    Failure {
-        exit: Exit::ReferenceMissing,
-        message: message.into(),
-    }
+    Failure::new(Exit::ReferenceMissing, message)
 }
 
 /// What a reference's silence ends with.
@@ -184,10 +181,7 @@ pub fn unanswered(error: RunError) -> Failure {
         RunError::NotFinite(_) => Exit::Diverges,
         RunError::Died(_) | RunError::Lost(_) => Exit::ReferenceDied,
     };
-    Failure {
-        exit,
-        message: error.to_string(),
-    }
+    Failure::new(exit, error.to_string())
 }
 
 /// A wrong operation weighs more than a node nobody compared.

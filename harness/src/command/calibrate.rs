@@ -232,13 +232,13 @@ fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measu
 /// Floors of one day and one model stand together or not at all.
 fn record(file: &Path, measured: &Measured, fresh: &[Fresh]) -> Result<(), Failure> {
     if let [missing, ..] = &floors::unmeasured(fresh)[..] {
-        return Err(Failure {
-            exit: Exit::Incomplete,
-            message: format!(
+        return Err(Failure::new(
+            Exit::Incomplete,
+            format!(
                 "nothing is written: {} was not measured; name a reference of that kind",
                 missing.words()
             ),
-        });
+        ));
     }
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::environment(format!("{}: {e}", file.display())))?;

@@ -4,12 +4,13 @@
 use engine::refusal::escape;
 use serde::Serialize;
 
-use crate::command::flags::{ModelFile, Strictness};
+use crate::command::finish::finish;
+use crate::command::flags::{Json, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity, Thoroughness};
 use crate::file::opened::Opened;
-use crate::io::output;
 use crate::io::progress;
+use crate::judge::outcome::Outcome;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -38,9 +39,8 @@ pub struct Args {
     #[command(flatten)]
     strictness: Strictness,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(Serialize)]
@@ -67,15 +67,13 @@ struct Entry {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     if args.list {
         let lints: Vec<Entry> = Lint::ALL.iter().map(|&lint| entry(lint, None)).collect();
-        match args.json {
-            true => output::json(&lints)?,
-            false => output::put(lints.iter().map(text).collect::<String>().as_bytes())?,
-        };
-        return Ok(Exit::Agrees);
+        let listed: String = lints.iter().map(text).collect();
+        return finish(Outcome::Ok, &listed, &lints, &args.json);
     }
     let model = args
         .model
         .ok_or_else(|| Failure::input("--model is missing (or --list)"))?;
+    args.json.beside([("--model", model.path.as_path())])?;
     let opened = Opened::read(&model.path)?;
     let bar = progress::bar(0, "looking at tensors");
     let thoroughness = Thoroughness {
@@ -90,10 +88,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
     let strict_mode = args.strictness.strict;
-    let (status, exit) = match worst {
-        None | Some(Severity::Note) => ("ok", Exit::Agrees),
-        Some(Severity::Warning) if !strict_mode => ("warning", Exit::Agrees),
-        Some(_) => ("failed", Exit::Diverges),
+    let (status, outcome) = match worst {
+        None | Some(Severity::Note) => ("ok", Outcome::Ok),
+        Some(Severity::Warning) if !strict_mode => ("warning", Outcome::Ok),
+        Some(_) => ("failed", Outcome::Divergence),
     };
     let report = Report {
         model: opened.input.path.display().to_string(),
@@ -105,11 +103,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             .map(|f| entry(f.lint, Some(f)))
             .collect(),
     };
-    match args.json {
-        true => output::json(&report)?,
-        false => output::put(render(&report).as_bytes())?,
-    };
-    Ok(exit)
+    finish(outcome, &render(&report), &report, &args.json)
 }
 
 fn entry(lint: Lint, finding: Option<Finding>) -> Entry {

@@ -15,7 +15,9 @@ use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic;
+use crate::io::output;
 use crate::io::progress;
+use crate::io::signals;
 use crate::oracle::crossval::campaign::{Campaign, Live, resume};
 use crate::receipt::junit;
 use crate::receipt::table;
@@ -118,6 +120,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let suite = Suite::open(&folder)?;
     let model = model(&args);
     let cases = cases(&args, &suite, model.as_deref())?;
+    if let Some(path) = &args.json {
+        signals::resume_with(signals::again("--resume", path));
+    }
     let bar = progress::bar(cases.len() as u64, "cases");
     let limits = Limits {
         patience: Duration::from_secs(args.patience),
@@ -146,14 +151,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(path) = &args.junit {
         write(path, &junit::render(&receipt))?;
     }
-    print!("{}", table::render(&receipt));
+    output::put(table::render(&receipt).as_bytes())?;
     for tape in &tapes {
         let shelf = args
             .record
             .as_deref()
             .expect("there are tapes only if it is given");
         for name in tape.write(shelf, &receipt)? {
-            eprintln!("recorded {}", shelf.join(name).display());
+            output::tell(format!("recorded {}", shelf.join(name).display()));
         }
     }
     if let (0, Some(left)) = (
@@ -161,10 +166,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         receipt.circumstances.left_out.first(),
     ) {
         let (case, name) = (&left.case, &left.answered_by[0]);
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("nobody who answers {case} was asked: --reference {name}"),
-        });
+        return Err(Failure::new(
+            Exit::ReferenceMissing,
+            format!("nobody who answers {case} was asked: --reference {name}"),
+        ));
     }
     match receipt.parity.status.exit() {
         // Nobody died and nothing diverges, but nobody who was asked for spoke.
@@ -172,7 +177,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             let asked = asked.join(", ");
             let message = format!("no case was answered by {asked}: the rows above say why");
             let exit = Exit::ReferenceMissing;
-            Err(Failure { exit, message })
+            Err(Failure::new(exit, message))
         }
         exit => Ok(exit),
     }

@@ -24,7 +24,7 @@ pub fn finish(
     let written = json.write(result);
     let failed = [printed, written].into_iter().filter_map(Result::err);
     let worst = failed.fold(outcome, |worst, failure| {
-        eprintln!("error: {failure}");
+        output::tell(format!("error: {failure}"));
         worst.max(Outcome::Environment)
     });
     Ok(worst.exit())

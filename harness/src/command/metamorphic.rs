@@ -129,6 +129,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
                 Err(Failure {
                     exit: Exit::ReferenceMissing,
                     message,
+                    ..
                 }) => {
                     let model = model.display().to_string();
                     skipped.push(Skipped {
@@ -153,10 +154,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let silent = sources.iter().map(|source| source.identity().name);
     let silent: Vec<String> = silent.filter(|name| !spoke(name)).collect();
     match (status.exit(), &silent[..]) {
-        (Exit::Agrees, [_, ..]) => Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("no model was taken by {}", silent.join(", ")),
-        }),
+        (Exit::Agrees, [_, ..]) => Err(Failure::new(
+            Exit::ReferenceMissing,
+            format!("no model was taken by {}", silent.join(", ")),
+        )),
         (exit, _) => Ok(exit),
     }
 }

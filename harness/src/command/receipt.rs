@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::io::output;
 use crate::receipt::Receipt;
 use crate::receipt::diff::{Difference, differences};
 use crate::receipt::table;
@@ -76,12 +77,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
                 Some(folder) => Some(Suite::open(&folder)?),
                 None => Suite::find().ok().map(|f| Suite::open(&f)).transpose()?,
             };
-            Ok(print_verification(&verify(&receipt, suite.as_ref()), json))
+            print_verification(&verify(&receipt, suite.as_ref()), json)
         }
-        Action::Diff { left, right, json } => Ok(print_differences(
-            &claims_apart(&read(&left)?, &read(&right)?),
-            json,
-        )),
+        Action::Diff { left, right, json } => {
+            print_differences(&claims_apart(&read(&left)?, &read(&right)?), json)
+        }
     }
 }
 
@@ -96,14 +96,14 @@ fn read(path: &Path) -> Result<Receipt, Failure> {
 fn show(receipt: &Receipt, json: bool) -> Result<Exit, Failure> {
     if json {
         let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
-        println!("{}", pretty(&claims));
+        output::json(&claims)?;
     } else {
-        print!("{}", table::render(receipt));
+        output::put(table::render(receipt).as_bytes())?;
     }
     Ok(Exit::Agrees)
 }
 
-fn print_verification(result: &Verification, json: bool) -> Exit {
+fn print_verification(result: &Verification, json: bool) -> Result<Exit, Failure> {
     if json {
         let value = serde_json::json!({
             "verified": result.refuted.is_empty(),
@@ -111,25 +111,24 @@ fn print_verification(result: &Verification, json: bool) -> Exit {
             "refuted": result.refuted,
             "unchecked": result.unchecked,
         });
-        println!("{}", pretty(&value));
+        output::json(&value)?;
     } else {
-        for refuted in &result.refuted {
-            println!("REFUTED    {refuted}");
-        }
-        for unchecked in &result.unchecked {
-            println!("unchecked  {unchecked}");
-        }
-        println!(
-            "{} confirmed, {} refuted, {} could not be checked here",
+        let mut text = String::new();
+        text.extend(result.refuted.iter().map(|r| format!("REFUTED    {r}\n")));
+        text.extend(result.unchecked.iter().map(|u| format!("unchecked  {u}\n")));
+        text += &format!(
+            "{} confirmed, {} refuted, {} could not be checked here\n",
             result.confirmed.len(),
             result.refuted.len(),
             result.unchecked.len()
         );
+        output::put(text.as_bytes())?;
     }
-    match result.refuted.is_empty() {
-        true => Exit::Agrees,
-        false => Exit::Diverges,
-    }
+    Ok(if result.refuted.is_empty() {
+        Exit::Agrees
+    } else {
+        Exit::Diverges
+    })
 }
 
 /// Case by case, so that one more case does not shift all the others.
@@ -151,24 +150,20 @@ fn claims_apart(left: &Receipt, right: &Receipt) -> Vec<Difference> {
     found
 }
 
-fn print_differences(found: &[Difference], json: bool) -> Exit {
+fn print_differences(found: &[Difference], json: bool) -> Result<Exit, Failure> {
     if json {
         let entry =
             |d: &Difference| serde_json::json!({"path": d.path, "left": d.left, "right": d.right});
-        println!("{}", pretty(&found.iter().map(entry).collect::<Vec<_>>()));
+        output::json(&found.iter().map(entry).collect::<Vec<_>>())?;
     } else if found.is_empty() {
-        println!("the claims are the same");
+        output::put(b"the claims are the same\n")?;
     } else {
-        for difference in found {
-            println!("{difference}");
-        }
+        let lines: String = found.iter().map(|d| format!("{d}\n")).collect();
+        output::put(lines.as_bytes())?;
     }
-    match found.is_empty() {
-        true => Exit::Agrees,
-        false => Exit::Diverges,
-    }
-}
-
-fn pretty(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).expect("plain data")
+    Ok(if found.is_empty() {
+        Exit::Agrees
+    } else {
+        Exit::Diverges
+    })
 }

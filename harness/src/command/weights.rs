@@ -129,10 +129,7 @@ fn write(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
 }
 
 fn missing(message: String) -> Failure {
-    Failure {
-        exit: Exit::ReferenceMissing,
-        message,
-    }
+    Failure::new(Exit::ReferenceMissing, message)
 }
 
 /// Every model file in the folders of the fixtures, sorted.

@@ -6,14 +6,16 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::exit::Failure;
-use crate::io::{atomic, output};
+use crate::io::atomic::{self, Target, folder_of};
+use crate::io::output;
 
 /// A path, or `-` for standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// `-`.
+    /// `-`, or what Linux calls it.
     Stdout,
     /// Anything else.
     Path(PathBuf),
@@ -24,7 +26,7 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text {
-            "-" => Destination::Stdout,
+            "-" | "/dev/stdout" => Destination::Stdout,
             path => Destination::Path(path.into()),
         })
     }
@@ -43,10 +45,38 @@ impl Destination {
     /// Writes all of it: a file appears whole or not at all.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
-            Destination::Stdout => output::put(bytes).map(drop),
-            Destination::Path(path) => atomic::write(path, bytes).map_err(Failure::environment),
+            Destination::Stdout => output::put(bytes).map(drop)?,
+            Destination::Path(path) => {
+                atomic::write(path, bytes).map_err(Failure::environment)?;
+            }
         }
+        states().push((self.clone(), State::Written));
+        Ok(())
     }
+
+    /// Whether a refusal may be written here: not over a result, and not where nobody has found
+    /// out yet that it would destroy no input.
+    pub fn takes_a_refusal(&self) -> bool {
+        let states = states();
+        let mut own = states.iter().filter(|(known, _)| known == self);
+        let written = own.clone().any(|(_, state)| *state == State::Written);
+        !written && (*self == Destination::Stdout || own.next().is_some())
+    }
+}
+
+/// How far an output of this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It was found to destroy nothing.
+    Accepted,
+    /// The result is there.
+    Written,
+}
+
+static STATES: Mutex<Vec<(Destination, State)>> = Mutex::new(Vec::new());
+
+fn states() -> MutexGuard<'static, Vec<(Destination, State)>> {
+    STATES.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// The files that one call reads and writes, so that no output destroys an input or another
@@ -54,6 +84,7 @@ impl Destination {
 #[derive(Debug, Default)]
 pub struct FileRoles {
     known: Vec<(String, Identity)>,
+    continued: Option<Identity>,
 }
 
 /// What makes two paths the same file.
@@ -76,6 +107,13 @@ impl FileRoles {
         self
     }
 
+    /// `path` is read, and an output may take its place: the result of an earlier run, that this
+    /// one goes on with. No refusal replaces it.
+    pub fn continues(mut self, path: Option<&Path>) -> Self {
+        self.continued = path.and_then(identity);
+        self
+    }
+
     /// `destination` is written because of `flag`. Refused if it is a file that is read or written
     /// otherwise, or if nothing can be written there.
     pub fn writes(
@@ -94,6 +132,11 @@ impl FileRoles {
             }
         };
         let own = format!("{flag} {destination}");
+        let state = if found.is_some() && found == self.continued {
+            State::Written
+        } else {
+            State::Accepted
+        };
         if let Some(found) = found {
             if let Some((other, _)) = self.known.iter().find(|(_, known)| *known == found) {
                 return Err(Failure::input(format!(
@@ -102,6 +145,7 @@ impl FileRoles {
             }
             self.known.push((own, found));
         }
+        states().push((destination.clone(), state));
         Ok(self)
     }
 }
@@ -111,11 +155,10 @@ fn identity(path: &Path) -> Option<Identity> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Some(inode(&found, path)),
         Ok(_) => None,
-        Err(_) => {
-            let folder = folder_of(path);
-            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-            Some(Identity::NotYet(folder.join(path.file_name()?)))
-        }
+        Err(_) => match atomic::target(path) {
+            Ok(Target::File(target)) => Some(Identity::NotYet(target)),
+            _ => None,
+        },
     }
 }
 
@@ -130,26 +173,23 @@ fn inode(_: &fs::Metadata, path: &Path) -> Identity {
     Identity::NotYet(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
-}
-
+/// Tries it: who learns at the end of a long run that its result cannot be written has lost it.
 fn can_hold_a_file(flag: &str, path: &Path) -> Result<(), Failure> {
-    let shown = path.display();
+    let shown = format!("{flag} {}", path.display());
     if path.is_dir() {
-        return Err(Failure::input(format!(
-            "{flag} {shown}: is a folder, not a file"
-        )));
+        return Err(Failure::input(format!("{shown}: is a folder, not a file")));
     }
     let folder = folder_of(path);
     if !folder.is_dir() {
-        let message = format!("{flag} {shown}: there is no folder {}", folder.display());
+        let message = format!("{shown}: there is no folder {}", folder.display());
         return Err(Failure::environment(message));
     }
-    Ok(())
+    match atomic::target(path) {
+        Ok(Target::File(_)) => atomic::Unfinished::create(path).map(drop),
+        Ok(Target::Stream(..)) => Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(|e| Failure::environment(format!("{flag}: {e}")))
 }
 
 #[cfg(test)]
@@ -213,6 +253,12 @@ mod tests {
             reading().writes("--json", Some(&nowhere)).is_err(),
             "no such folder"
         );
+        let earlier = to(&model);
+        let going_on = FileRoles::default().continues(Some(&model));
+        assert!(going_on.writes("--json", Some(&earlier)).is_ok());
+        assert!(!earlier.takes_a_refusal(), "it holds what is gone on with");
+        assert!(!to(&link).takes_a_refusal(), "nobody asked about it");
+        assert!(other.takes_a_refusal() && Destination::Stdout.takes_a_refusal());
         fs::remove_dir_all(&folder).expect("temporary folder");
     }
 }

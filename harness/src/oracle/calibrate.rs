@@ -114,13 +114,13 @@ impl Calibration {
         let found = compare(case, theirs, ours).map_err(Failure::input)?;
         if let Some(index) = found.tokens.first_difference {
             let (a, b) = (&theirs.identity.name, &ours.identity.name);
-            return Err(Failure {
-                exit: Exit::Diverges,
-                message: format!(
+            return Err(Failure::new(
+                Exit::Diverges,
+                format!(
                     "{a} and {b} read {} otherwise from token {index} on",
                     case.name
                 ),
-            });
+            ));
         }
         let profiles = [theirs, ours].map(|s| s.identity.profile.clone());
         for lane in found.lanes.into_iter().filter(|l| !l.positions.is_empty()) {
@@ -171,8 +171,5 @@ fn unanswered(witness: &str, document: &str, why: &crate::runner::RunError) -> F
         RunError::NotFinite(_) => Exit::Diverges,
         _ => Exit::Incomplete,
     };
-    Failure {
-        exit,
-        message: format!("{document}: {witness}: {why}"),
-    }
+    Failure::new(exit, format!("{document}: {witness}: {why}"))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::file::provenance;
+use crate::io::output;
 
 /// A model file that is gone when this is dropped.
 pub struct Scratch {
@@ -47,7 +48,7 @@ impl Drop for Scratch {
         match std::fs::remove_file(&self.path) {
             // What cannot be removed is the temporary folder's problem, but not a secret.
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                eprintln!("{} stays behind: {e}", self.path.display());
+                output::tell(format!("{} stays behind: {e}", self.path.display()));
             }
             _ => {}
         }

@@ -19,6 +19,7 @@ use ffi::reference::{Asked, Cache, Missing, prepare};
 use ffi::{Library, Model, ModelOptions, control_word};
 
 use crate::file::provenance::Input;
+use crate::io::output;
 use crate::reference::isolation::{
     Answer, Channel, Hello, PROTOCOL, Request, Serve, Stop, TypeFacts,
 };
@@ -43,7 +44,7 @@ impl Reference {
         let asked = Asked::Directory(place.to_owned());
         let cache = Cache::from_environment().map_err(refused)?;
         let prepared = prepare(&asked, &cache, Missing::Refuse, &mut |line| {
-            eprintln!("{line}")
+            output::tell(line)
         });
         let prepared = prepared.map_err(refused)?;
         channel.phase("loading the library")?;

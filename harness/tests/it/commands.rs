@@ -6,6 +6,6 @@ mod eval;
 mod fixtures;
 mod generate;
 mod inspect;
-mod tiny;
+pub mod tiny;
 mod tokenize;
 mod trace;

@@ -12,6 +12,7 @@ mod known_divergences;
 mod ladder;
 mod live;
 mod metamorphic;
+mod outputs;
 mod power;
 mod program;
 mod qk256;

@@ -18,10 +18,10 @@ pub struct Tape {
 /// Has everything remembered that the references see.
 pub fn record(live: &mut Vec<Live>) -> Result<Vec<Tape>, Failure> {
     if live.is_empty() {
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: "--record needs a live reference: --reference, or BITNET_CPP_DIR".into(),
-        });
+        return Err(Failure::new(
+            Exit::ReferenceMissing,
+            "--record needs a live reference: --reference, or BITNET_CPP_DIR",
+        ));
     }
     let mut tapes = Vec::new();
     for reference in std::mem::take(live) {

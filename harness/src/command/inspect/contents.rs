@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::norms::Norms;
-use crate::exit::Exit;
 use crate::file::opened::{Opened, packings};
+use crate::judge::outcome::Outcome;
 
 /// Elements of an array that are shown.
 const SHOWN_ELEMENTS: usize = 8;
@@ -110,11 +110,11 @@ pub enum Status {
 }
 
 impl Status {
-    /// The exit code that goes with it.
-    pub fn exit(self) -> Exit {
+    /// What the command comes to.
+    pub fn outcome(self) -> Outcome {
         match self {
-            Status::Ok | Status::Warning => Exit::Agrees,
-            Status::Failed => Exit::Diverges,
+            Status::Ok | Status::Warning => Outcome::Ok,
+            Status::Failed => Outcome::Divergence,
         }
     }
 }

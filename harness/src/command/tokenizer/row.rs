@@ -107,7 +107,7 @@ pub fn verdict(rows: &[Row]) -> Result<Exit, Failure> {
     if let Some(name) = names.find(|name| !knows(name)) {
         let message = format!("{name} knew no vocabulary: the rows above say why");
         let exit = Exit::ReferenceMissing;
-        return Err(Failure { exit, message });
+        return Err(Failure::new(exit, message));
     }
     Ok(exits.into_iter().max().unwrap_or(Exit::Incomplete))
 }

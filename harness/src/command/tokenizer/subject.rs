@@ -75,7 +75,7 @@ impl Subject {
             Err(Ended::Died(death)) => {
                 let exit = Exit::ReferenceDied;
                 let message = format!("{}: {name}: {death}", self.label);
-                return Err(Failure { exit, message });
+                return Err(Failure::new(exit, message));
             }
         };
         let api = &reference.hello().api;

@@ -1,0 +1,168 @@
+//! SIGINT and SIGTERM in the middle of a run.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::model;
+use crate::program::Folder;
+use crate::program::built::built;
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// Waits until something is so.
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < LONG, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends the signal and returns the exit code and what was told.
+fn ended_by(signal: &str, child: Child) -> (Option<i32>, String) {
+    let number = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &number]).status();
+    assert!(sent.expect("starts").success());
+    let output = child.wait_with_output().expect("ends");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), told)
+}
+
+fn harness(words: &str, folder: &Folder) -> Command {
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_harness"));
+    harness
+        .args(words.split_whitespace())
+        .env("TMPDIR", folder.path());
+    harness
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    harness
+}
+
+fn start(words: &str, folder: &Folder) -> Child {
+    harness(words, folder).spawn().expect("starts")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("listed");
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry
+            .expect("listed")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+    };
+    entries.map(name).collect()
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_removed_and_the_exit_code_names_the_signal() {
+    for (signal, code, word) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
+        let folder = Folder::new();
+        let logits = folder.path().join("l.npy");
+        let tokens = ["1"; 500].join(",");
+        let words = format!(
+            "eval --kernel scalar --threads 1 --ubatch 1 --tokens {tokens} --model {} --logits {}",
+            model().display(),
+            logits.display()
+        );
+        let child = start(&words, &folder);
+        let begun = || {
+            names(folder.path())
+                .iter()
+                .any(|name| name.ends_with(".part"))
+        };
+        until("the file is begun", begun);
+        let (ended, told) = ended_by(signal, child);
+        assert_eq!(ended, Some(code), "{told}");
+        assert!(told.contains(word), "{told}");
+        assert_eq!(names(folder.path()), Vec::<String>::new(), "left behind");
+    }
+}
+
+#[test]
+fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
+    let folder = Folder::new();
+    let receipt = folder.path().join("the receipt.json");
+    let mut harness = harness(
+        "crossval --case b158-ishmael --case b158-white-whale",
+        &folder,
+    );
+    harness
+        .args(["--case", "b158-november", "--json"])
+        .arg(&receipt);
+    let child = harness.spawn().expect("starts");
+    until("a case is finished", || receipt.exists());
+    let (ended, told) = ended_by("-INT", child);
+    assert_eq!(ended, Some(130), "{told}");
+    let cases = || {
+        let receipt = fs::read(&receipt).expect("kept");
+        let receipt: serde_json::Value = serde_json::from_slice(&receipt).expect("whole");
+        let finished = receipt["cases"].as_array().expect("cases").to_owned();
+        finished
+    };
+    let kept = cases();
+    assert!((1..3).contains(&kept.len()), "{} cases", kept.len());
+    assert_eq!(names(folder.path()), ["the receipt.json"], "left behind");
+    let line = told.lines().last().expect("told");
+    let again = Command::new("sh")
+        .args(["-c", line])
+        .output()
+        .expect("starts");
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(again.status.code(), Some(0), "{line}: {said}");
+    let all = cases();
+    assert_eq!(all.len(), 3);
+    assert_eq!(
+        all[..kept.len()],
+        kept,
+        "what was finished was computed again"
+    );
+}
+
+/// The processes whose parent is this one.
+fn children(of: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("Linux") {
+        let name = entry.expect("listed").file_name();
+        let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process that ends meanwhile is no child any more.
+        let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let fields = status.rsplit(") ").next().unwrap_or_default();
+        if fields.split(' ').nth(1) == Some(&of.to_string()) {
+            found.push(process);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_live_reference_does_not_outlive_the_run() {
+    if built("bitnet").is_none() {
+        return;
+    }
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let folder = Folder::new();
+        let receipt = folder.path().join("receipt.json");
+        let words = format!("crossval --reference bitnet --json {}", receipt.display());
+        let child = start(&words, &folder);
+        let own = child.id();
+        let mut workers = Vec::new();
+        until("a case is finished and a worker runs", || {
+            workers = children(own);
+            receipt.exists() && !workers.is_empty()
+        });
+        let (ended, told) = ended_by(signal, child);
+        assert_eq!(ended, Some(code), "{told}");
+        let alive = |process: &u32| {
+            let status = fs::read_to_string(format!("/proc/{process}/stat"));
+            status.is_ok_and(|status| !status.contains(") Z "))
+        };
+        until("every worker is gone", || !workers.iter().any(alive));
+    }
+}
