@@ -119,3 +119,22 @@ fn a_full_or_closed_standard_error_changes_no_result() {
         }
     }
 }
+
+#[test]
+fn no_misspelled_word_is_taken_for_a_command_that_is_not_for_people() {
+    for word in ["bench", "workers", "render-cat", "render"] {
+        let answer = Harness::new(word).run().exits(2);
+        let told = &answer.stderr;
+        assert!(
+            !told.contains("render-chat") && !told.contains("'worker'"),
+            "{told}"
+        );
+    }
+    assert!(
+        Harness::new("crosval")
+            .run()
+            .exits(2)
+            .stderr
+            .contains("'crossval'")
+    );
+}
