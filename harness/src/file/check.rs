@@ -2,7 +2,6 @@
 //! sentence that says what follows from it, and what to do next.
 #![forbid(unsafe_code)]
 
-mod expected;
 mod hyper_parameters;
 mod packing;
 mod tensors;

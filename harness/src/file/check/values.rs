@@ -4,6 +4,7 @@
 use engine::gguf::{Gguf, TensorInfo};
 use engine::kernels::Kernel;
 use engine::matrix::Matrix;
+use engine::weights::LINEAR;
 
 use super::{Findings, Lint, Thoroughness};
 
@@ -30,20 +31,11 @@ fn is_ternary_architecture(gguf: &Gguf) -> bool {
 }
 
 fn is_linear(name: &str) -> bool {
-    let parts = [
-        "attn_q",
-        "attn_k",
-        "attn_v",
-        "attn_output",
-        "ffn_gate",
-        "ffn_up",
-        "ffn_down",
-    ];
     let block = name
         .strip_prefix("blk.")
         .and_then(|rest| rest.split_once('.'));
     let weight = block.and_then(|(_, part)| part.strip_suffix(".weight"));
-    weight.is_some_and(|part| parts.contains(&part))
+    weight.is_some_and(|part| LINEAR.contains(&part))
 }
 
 /// Walks the rows until everything there is to find was found.
