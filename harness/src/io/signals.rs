@@ -1,11 +1,14 @@
-//! SIGINT and SIGTERM: what is half written is removed, the way to go on is told, and the exit
-//! code says which signal it was. What is finished was kept when it was finished.
+//! SIGINT and SIGTERM: children are ended, what is half written is removed, the way to go on is
+//! told, and the exit code says which signal it was. What is finished was kept when it was finished.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
+
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
 /// What a signal finds.
 struct Unfinished {
@@ -123,7 +126,6 @@ pub fn watch() -> io::Result<()> {
     Ok(())
 }
 
-/// Workers need no word: each dies with the process that started it.
 #[cfg(unix)]
 fn end(signal: i32) -> ! {
     use crate::exit::Exit;
@@ -131,6 +133,10 @@ fn end(signal: i32) -> ! {
     use signal_hook::consts::SIGINT;
     // Never released: from here on nothing temporary is made and nothing is put in its place.
     let unfinished = unfinished();
+    for process in descendants(getpid()) {
+        // It may have ended by itself.
+        let _ = kill_process(process, Signal::KILL);
+    }
     for path in &unfinished.temporary {
         // It may be gone already; there is no other way to go on anyway.
         let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
@@ -147,6 +153,30 @@ fn end(signal: i32) -> ! {
         None => tell(format!("\n{word}")),
     }
     std::process::exit(exit as i32)
+}
+
+/// Everything that a process has started, and what that has started. Nothing where the system does
+/// not list processes as Linux does.
+#[cfg(unix)]
+fn descendants(of: Pid) -> Vec<Pid> {
+    let listed = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parent = |entry: std::fs::DirEntry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name before it is in brackets and may contain anything.
+        let (_, fields) = status.rsplit_once(") ")?;
+        let parent = fields.split(' ').nth(1)?.parse().ok()?;
+        Some((Pid::from_raw(process)?, Pid::from_raw(parent)?))
+    };
+    let parents: Vec<(Pid, Pid)> = listed.filter_map(parent).collect();
+    let mut found = vec![of];
+    let mut at = 0;
+    while let Some(&parent) = found.get(at) {
+        let children = parents.iter().filter(|(_, of)| *of == parent);
+        found.extend(children.map(|(child, _)| child));
+        at += 1;
+    }
+    found.split_off(1)
 }
 
 #[cfg(test)]

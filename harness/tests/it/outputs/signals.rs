@@ -123,18 +123,19 @@ fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
     );
 }
 
-/// The processes whose parent is this one.
-fn children(of: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("Linux") {
-        let name = entry.expect("listed").file_name();
-        let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        // A process that ends meanwhile is no child any more.
-        let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        let fields = status.rsplit(") ").next().unwrap_or_default();
-        if fields.split(' ').nth(1) == Some(&of.to_string()) {
+/// What `/proc` says of a process behind its name: its state and its parent first.
+fn stat(process: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = status.rsplit_once(") ")?;
+    Some(fields.to_owned())
+}
+
+/// The living processes whose parent is one of these, and those themselves.
+fn with_children(of: &[String]) -> Vec<String> {
+    let mut found = of.to_vec();
+    for process in names(Path::new("/proc")) {
+        let parent = stat(&process).and_then(|fields| Some(fields.split(' ').nth(1)?.to_owned()));
+        if parent.is_some_and(|parent| of.contains(&parent)) && !found.contains(&process) {
             found.push(process);
         }
     }
@@ -142,27 +143,43 @@ fn children(of: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_live_reference_does_not_outlive_the_run() {
-    if built("bitnet").is_none() {
+fn neither_a_live_reference_nor_what_it_started_outlives_the_run() {
+    // It is asked about a rewritten model, which lies in the temporary folder.
+    if built("llama").is_none() {
         return;
     }
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let folder = Folder::new();
+        let wrapper = folder.file("wrapper", b"sleep 1000 & exec \"$@\"\n");
         let receipt = folder.path().join("receipt.json");
-        let words = format!("crossval --reference bitnet --json {}", receipt.display());
-        let child = start(&words, &folder);
-        let own = child.id();
-        let mut workers = Vec::new();
-        until("a case is finished and a worker runs", || {
-            workers = children(own);
-            receipt.exists() && !workers.is_empty()
-        });
+        let words = format!("crossval --reference llama --json {}", receipt.display());
+        let mut harness = harness(&words, &folder);
+        harness.env(
+            "HARNESS_WORKER_WRAPPER",
+            format!("sh {}", wrapper.display()),
+        );
+        let child = harness.spawn().expect("starts");
+        let own = child.id().to_string();
+        let mut family = Vec::new();
+        until(
+            "a model is rewritten and a worker with a child runs",
+            || {
+                let rewritten = names(folder.path())
+                    .iter()
+                    .any(|name| name.ends_with(".gguf"));
+                family = with_children(&with_children(std::slice::from_ref(&own)));
+                rewritten && family.len() > 2
+            },
+        );
         let (ended, told) = ended_by(signal, child);
         assert_eq!(ended, Some(code), "{told}");
-        let alive = |process: &u32| {
-            let status = fs::read_to_string(format!("/proc/{process}/stat"));
-            status.is_ok_and(|status| !status.contains(") Z "))
-        };
-        until("every worker is gone", || !workers.iter().any(alive));
+        let alive = |process: &String| stat(process).is_some_and(|fields| !fields.starts_with('Z'));
+        until("all are gone", || !family.iter().any(alive));
+        let left = names(folder.path());
+        assert!(
+            left.iter()
+                .all(|name| ["wrapper", "receipt.json"].contains(&&name[..])),
+            "{left:?}"
+        );
     }
 }
