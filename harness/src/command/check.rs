@@ -4,10 +4,10 @@
 use engine::refusal::escape;
 use serde::Serialize;
 
-use crate::command::finish::finish;
+use crate::command::finish::{Status, finish};
 use crate::command::flags::{Json, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::file::check::{self, Finding, Lint, Severity, Thoroughness};
+use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
@@ -48,7 +48,7 @@ struct Report {
     model: String,
     model_sha256: String,
     strict_mode: bool,
-    status: &'static str,
+    status: Status,
     findings: Vec<Entry>,
 }
 
@@ -76,10 +76,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     args.json.beside([("--model", model.path.as_path())])?;
     let opened = Opened::read(&model.path)?;
     let bar = progress::bar(0, "looking at tensors");
-    let thoroughness = Thoroughness {
-        finite: args.check_finite,
-    };
-    let mut findings = check::examine(&opened.gguf, thoroughness, &mut |done, total| {
+    let mut findings = check::examine(&opened.gguf, args.check_finite, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -88,11 +85,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
     let strict_mode = args.strictness.strict;
-    let (status, outcome) = match worst {
-        None | Some(Severity::Note) => ("ok", Outcome::Ok),
-        Some(Severity::Warning) if !strict_mode => ("warning", Outcome::Ok),
-        Some(_) => ("failed", Outcome::Divergence),
-    };
+    let fails = strict_mode || worst == Some(Severity::Error);
+    let status = Status::of(worst >= Some(Severity::Warning), fails);
     let report = Report {
         model: opened.input.path.display().to_string(),
         model_sha256: opened.input.sha256,
@@ -103,7 +97,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             .map(|f| entry(f.lint, Some(f)))
             .collect(),
     };
-    finish(outcome, &render(&report), &report, &args.json)
+    finish(status.outcome(), &render(&report), &report, &args.json)
 }
 
 fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
@@ -130,7 +124,7 @@ fn render(report: &Report) -> String {
         count(Severity::Warning, "warning"),
         count(Severity::Note, "note"),
     ];
-    let (model, status) = (escape(&report.model), report.status);
+    let (model, status) = (escape(&report.model), report.status.name());
     out.push_str(&format!("{model}: {}: {status}\n", counts.join(", ")));
     out
 }

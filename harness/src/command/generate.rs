@@ -11,7 +11,7 @@ use engine::tokenizer::Tokenizer;
 use engine::{Session, Token};
 use serde::Serialize;
 
-use crate::command::chat::{Message, SpecialTexts, apart};
+use crate::command::chat::{Conversation, Message, apart};
 use crate::command::flags::{Computing, Json, ModelFile, Strictness, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
@@ -189,21 +189,21 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
     let template = tokenizer
         .chat_template()
         .ok_or_else(|| Failure::input("the model brings no chat template: try without --chat"))?;
-    let message = |role, content| Message { role, content };
-    let system = args.system.as_deref().map(|text| message("system", text));
-    let user = message("user", &args.prompt);
-    let messages: Vec<_> = system.into_iter().chain([user]).collect();
+    let message = |role: &str, content: &String| Message {
+        role: role.into(),
+        content: content.clone(),
+    };
+    let system = args.system.iter().map(|text| message("system", text));
     let text = |token: Option<Token>| {
         let bytes = token.and_then(|token| tokenizer.token_text(token));
-        bytes
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-            .unwrap_or_default()
+        String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
     };
-    let special = SpecialTexts {
+    let rendered = apart::render(&Conversation {
+        template: template.into(),
+        messages: system.chain([message("user", &args.prompt)]).collect(),
         bos: text(tokenizer.bos()),
         eos: text(tokenizer.eos()),
-    };
-    let rendered = apart::render(template, &messages, &special)?;
+    })?;
     let mut tokens = tokenizer.encode(&rendered, false, true);
     if tokenizer.adds_bos() && tokens.first().copied() != tokenizer.bos() {
         tokens.splice(0..0, tokenizer.bos());

@@ -4,7 +4,7 @@
 //! socket or an open descriptor is written to, once everything there is to write is known.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, FileType, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -85,8 +85,8 @@ fn named(path: &Path, error: io::Error) -> io::Error {
 fn begin(path: &Path) -> io::Result<(File, Place)> {
     let target = match target(path)? {
         Target::File(target) => target,
-        Target::Stream(stream, kind) => {
-            return Ok((tempfile::tempfile()?, Place::Into(open(&stream, kind)?)));
+        Target::Stream(stream) => {
+            return Ok((tempfile::tempfile()?, Place::Into(open(&stream)?)));
         }
     };
     let mut builder = tempfile::Builder::new();
@@ -114,19 +114,9 @@ fn begin(path: &Path) -> io::Result<(File, Place)> {
 pub enum Target {
     /// A regular file, or none yet: this path, with no link at its end.
     File(PathBuf),
-    /// Something that takes bytes and keeps no file.
-    Stream(PathBuf, Stream),
-}
-
-/// What takes bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// A descriptor that this process, or another one, has open.
-    Descriptor,
-    /// A listening socket.
-    Socket,
-    /// A device or a pipe.
-    Other,
+    /// Something that takes bytes and keeps no file: a device, a pipe, a socket, a descriptor that
+    /// is open already.
+    Stream(PathBuf),
 }
 
 /// Follows links to what they name in the end.
@@ -137,13 +127,13 @@ pub fn target(path: &Path) -> io::Result<Target> {
         let folder = folder_of(&path).canonicalize()?;
         let next = folder.join(name);
         if is_descriptors(&folder) {
-            return Ok(Target::Stream(next, Stream::Descriptor));
+            return Ok(Target::Stream(next));
         }
         match fs::symlink_metadata(&next).map(|found| found.file_type()) {
             Ok(kind) if kind.is_symlink() => path = folder.join(fs::read_link(&next)?),
             Ok(kind) if kind.is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Ok(kind) if kind.is_file() => return Ok(Target::File(next)),
-            Ok(kind) => return Ok(Target::Stream(next, stream(kind))),
+            Ok(_) => return Ok(Target::Stream(next)),
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Target::File(next)),
             Err(e) => return Err(e),
         }
@@ -165,38 +155,28 @@ fn is_descriptors(folder: &Path) -> bool {
 }
 
 #[cfg(unix)]
-fn stream(kind: FileType) -> Stream {
-    use std::os::unix::fs::FileTypeExt;
-    if kind.is_socket() {
-        Stream::Socket
-    } else {
-        Stream::Other
-    }
-}
-
-#[cfg(unix)]
-fn open(path: &Path, kind: Stream) -> io::Result<Box<dyn Write>> {
+fn open(path: &Path) -> io::Result<Box<dyn Write>> {
     use std::os::fd::AsFd;
-    let own = Path::new("/proc/self/fd").canonicalize();
-    let own = kind == Stream::Descriptor && own.is_ok_and(|own| path.starts_with(own));
-    let name = path.file_name().and_then(|name| name.to_str());
-    Ok(match (kind, name) {
+    use std::os::unix::fs::FileTypeExt;
+    if is_descriptors(folder_of(path)) {
+        let own = Path::new("/proc/self/fd").canonicalize()?;
         // The descriptor itself, so that what is printed and what is written follow each other.
-        (_, Some("1")) if own => Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-        (_, Some("2")) if own => Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
-        (Stream::Descriptor, _) => Box::new(OpenOptions::new().append(true).open(path)?),
-        (Stream::Socket, _) => Box::new(std::os::unix::net::UnixStream::connect(path)?),
-        (Stream::Other, _) => Box::new(OpenOptions::new().write(true).open(path)?),
-    })
+        return Ok(Box::new(if path == own.join("1") {
+            File::from(io::stdout().as_fd().try_clone_to_owned()?)
+        } else if path == own.join("2") {
+            File::from(io::stderr().as_fd().try_clone_to_owned()?)
+        } else {
+            OpenOptions::new().append(true).open(path)?
+        }));
+    }
+    if fs::metadata(path)?.file_type().is_socket() {
+        return Ok(Box::new(std::os::unix::net::UnixStream::connect(path)?));
+    }
+    Ok(Box::new(OpenOptions::new().write(true).open(path)?))
 }
 
 #[cfg(not(unix))]
-fn stream(_: FileType) -> Stream {
-    Stream::Other
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path, _: Stream) -> io::Result<Box<dyn Write>> {
+fn open(path: &Path) -> io::Result<Box<dyn Write>> {
     Ok(Box::new(OpenOptions::new().write(true).open(path)?))
 }
 

@@ -4,8 +4,9 @@
 use engine::refusal::escape;
 use serde_json::Value;
 
-use super::contents::{Contents, Key, Packing, Status, Tensor};
+use super::contents::{Contents, Key, Packing, Tensor};
 use super::norms::Norms;
+use crate::command::finish::Status;
 use crate::file::norm_gate::Judged;
 use crate::io::output;
 use crate::io::table::{Column, Table, number, words};

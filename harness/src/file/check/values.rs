@@ -6,11 +6,11 @@ use engine::kernels::Kernel;
 use engine::matrix::Matrix;
 use engine::weights::LINEAR;
 
-use super::{Findings, Lint, Thoroughness};
+use super::{Findings, Lint};
 
 pub(super) fn examine(
     gguf: &Gguf,
-    thoroughness: Thoroughness,
+    finite: bool,
     findings: &mut Findings,
     looked: &mut dyn FnMut(),
 ) {
@@ -18,8 +18,8 @@ pub(super) fn examine(
     for tensor in gguf.tensors.iter() {
         let dense = matches!(tensor.type_id, 0 | 1 | 30);
         let must_be_ternary = ternary && dense && is_linear(&tensor.name);
-        if must_be_ternary || thoroughness.finite {
-            scan(gguf, tensor, must_be_ternary, thoroughness, findings);
+        if must_be_ternary || finite {
+            scan(gguf, tensor, must_be_ternary, finite, findings);
         }
         looked();
     }
@@ -43,7 +43,7 @@ fn scan(
     gguf: &Gguf,
     tensor: &TensorInfo,
     must_be_ternary: bool,
-    thoroughness: Thoroughness,
+    finite: bool,
     findings: &mut Findings,
 ) {
     // A tensor that cannot be read is the business of other lints.
@@ -65,7 +65,7 @@ fn scan(
             }
         }
         let ternary_done = third.is_some() || !must_be_ternary;
-        if ternary_done && (broken.is_some() || !thoroughness.finite) {
+        if ternary_done && (broken.is_some() || !finite) {
             break;
         }
     }
@@ -73,7 +73,7 @@ fn scan(
         let detail = format!("{magnitude} and, in row {row} column {column}, {value}");
         findings.add(Lint::WeightsNotTernary, &tensor.name, detail);
     }
-    if let Some((row, column, value)) = broken.filter(|_| thoroughness.finite) {
+    if let Some((row, column, value)) = broken.filter(|_| finite) {
         let detail = format!("{value} in row {row} column {column}");
         findings.add(Lint::DataNonfinite, &tensor.name, detail);
     }

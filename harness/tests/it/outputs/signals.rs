@@ -101,8 +101,7 @@ fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
     let cases = || {
         let receipt = fs::read(&receipt).expect("kept");
         let receipt: serde_json::Value = serde_json::from_slice(&receipt).expect("whole");
-        let finished = receipt["cases"].as_array().expect("cases").to_owned();
-        finished
+        receipt["cases"].as_array().expect("cases").to_owned()
     };
     let kept = cases();
     assert!((1..3).contains(&kept.len()), "{} cases", kept.len());
