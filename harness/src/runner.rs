@@ -5,7 +5,9 @@ pub mod anatomy;
 pub mod engine;
 pub mod kernels;
 pub mod logits;
+mod multiplied;
 pub mod passes;
+pub mod perturb;
 pub mod recorded;
 pub mod recorder;
 #[cfg(unix)]
@@ -14,6 +16,7 @@ pub mod scripted;
 pub mod suite;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::case::Case;
@@ -73,12 +76,16 @@ pub trait Subject: Runner {
 pub struct Facts {
     /// Name of the kernel in force.
     pub kernel: String,
+    /// The kernel that multiplies the weights of each format.
+    pub multiplied_by: BTreeMap<String, String>,
     /// Architecture named by the model file.
     pub architecture: String,
     /// Format of the ternary weights, e.g. `I2_S`.
     pub format: String,
     /// Their packing, e.g. `P128`.
     pub flavor: String,
+    /// Whether the packing was given instead of found out.
+    pub forced: bool,
 }
 
 /// Why there is no observation.

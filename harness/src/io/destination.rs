@@ -54,6 +54,15 @@ impl Destination {
         Ok(())
     }
 
+    /// Whether it keeps one result, so that a later one may replace it. What is written into a
+    /// pipe or a device is written once.
+    pub fn keeps_one(&self) -> bool {
+        match self {
+            Destination::Stdout => false,
+            Destination::Path(path) => matches!(atomic::target(path), Ok(Target::File(_))),
+        }
+    }
+
     /// Whether a refusal may be written here: not over a result, and not where nobody has found
     /// out yet that it would destroy no input.
     pub fn takes_a_refusal(&self) -> bool {

@@ -28,6 +28,15 @@ pub fn tell(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// A word that a shell reads as just that word.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,=:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Writes a value as indented JSON with a line end.
 pub fn json(value: &impl serde::Serialize) -> Result<Reader, Failure> {
     put(to_json(value)?.as_bytes())

@@ -7,6 +7,8 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::io::output::quoted;
+
 #[cfg(unix)]
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
@@ -48,15 +50,6 @@ fn again_from(mut typed: impl Iterator<Item = String>, flag: &str, value: &str) 
     }
     words.extend([flag.to_owned(), quoted(value)]);
     words.join(" ")
-}
-
-/// A word that a shell reads as just that word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,=:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// A file or folder that a signal removes, until this is dropped.

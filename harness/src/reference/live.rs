@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 
-use ffi::reference::{Asked, COMMAND, Cache, Missing, prepare};
+use ffi::reference::{Asked, COMMAND, Cache, IfMissing, prepare};
 
 use super::{LiveReference, missing};
 use crate::exit::{Exit, Failure};
-use crate::io::output;
 use crate::reference::isolation::{Ended, Hello, Limits, Worker};
 
 /// Words that this environment variable puts in front of every worker's command line: an emulator,
@@ -151,8 +150,8 @@ fn asked(names: &[String]) -> Result<Vec<Asked>, Failure> {
 
 fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     let cache = Cache::from_environment().map_err(unavailable)?;
-    let prepared = prepare(asked, &cache, Missing::Refuse, &mut |line| {
-        output::tell(line)
+    let prepared = prepare(asked, &cache, IfMissing::Fail, &mut |line| {
+        crate::io::output::tell(line)
     });
     let prepared = prepared.map_err(unavailable)?;
     let program = std::env::current_exe().map_err(Failure::environment)?;

@@ -15,11 +15,10 @@ use std::path::Path;
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::{Code, Refusal};
-use ffi::reference::{Asked, Cache, Missing, prepare};
+use ffi::reference::{Asked, Cache, IfMissing, prepare};
 use ffi::{Library, Model, ModelOptions, control_word};
 
 use crate::file::provenance::Input;
-use crate::io::output;
 use crate::reference::isolation::{
     Answer, Channel, Hello, PROTOCOL, Request, Serve, Stop, TypeFacts,
 };
@@ -43,8 +42,8 @@ impl Reference {
         channel.phase("finding the reference")?;
         let asked = Asked::Directory(place.to_owned());
         let cache = Cache::from_environment().map_err(refused)?;
-        let prepared = prepare(&asked, &cache, Missing::Refuse, &mut |line| {
-            output::tell(line)
+        let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
+            crate::io::output::tell(line)
         });
         let prepared = prepared.map_err(refused)?;
         channel.phase("loading the library")?;

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use engine::bytes::Storage;
-use engine::config::Architecture;
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
@@ -15,6 +14,8 @@ use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 
+use super::multiplied::multiplied_by;
+use super::perturb::{Perturb, Plant, undisturbed};
 use super::{Facts, RunError, Runner, Subject, Task};
 use crate::case::Case;
 use crate::case::observation::{
@@ -78,7 +79,7 @@ impl Engine {
     }
 
     /// The model of the task, opened once as long as it stays the same.
-    fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
+    pub fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
         let sha256 = &task.model.sha256;
         let mut opened = self.opened.borrow_mut();
         match &*opened {
@@ -124,18 +125,18 @@ impl Runner for Engine {
         let model = &*model;
         let case = task.case;
         let tokens = encode(model, case)?;
-        let way = Way {
+        let run = RunConfig {
             identity,
             threads: self.threads,
             profile: self.profile,
         };
-        look(model, case, tokens, way, &|probe| Box::new(Through(probe)))
+        observe(model, case, tokens, run, &undisturbed)
     }
 }
 
-/// Who looks, and how it computes.
-pub struct Way {
-    /// The name the observation carries.
+/// Under which name an observation is made, and how.
+pub struct RunConfig {
+    /// The name it carries.
     pub identity: Identity,
     /// Threads.
     pub threads: usize,
@@ -143,22 +144,19 @@ pub struct Way {
     pub profile: Profile,
 }
 
-/// Puts a probe around the one that keeps the nodes. Called once for each lane.
-pub type Around<'w> = dyn for<'p> Fn(&'p mut (dyn Probe + 'w)) -> Box<dyn Probe + 'p> + 'w;
-
-/// Observes a case whose prompt is `tokens`, one lane after the other.
-pub fn look<'w>(
+/// Observes a case whose prompt is `tokens`, one lane after the other, each disturbed anew.
+pub fn observe<'m>(
     model: &Model,
     case: &Case,
     tokens: Vec<Token>,
-    way: Way,
-    around: &Around<'w>,
+    run: RunConfig,
+    plant: &Plant<'m>,
 ) -> Result<Observation, RunError> {
     let options = SessionOptions {
         context: case.context,
         ubatch: case.ubatch,
-        threads: way.threads,
-        profile: way.profile,
+        threads: run.threads,
+        profile: run.profile,
     };
     let mut pass = Pass {
         vocab_size: model.config().vocab_size,
@@ -166,19 +164,19 @@ pub fn look<'w>(
         tokens: &tokens,
         case,
     };
-    let mut tracer = Tracer::default();
-    let traced: &mut (dyn Probe + 'w) = match case.nodes {
-        0 => &mut (),
-        _ => &mut tracer,
+    let mut tracer = Perturb::new(plant(), Tracer::default());
+    let prefill = if case.nodes > 0 {
+        pass.prefill(&mut tracer)?
+    } else {
+        pass.prefill(&mut Perturb::new(plant(), ()))?
     };
-    let prefill = pass.prefill(&mut *around(traced))?;
-    let decode = pass.decode(&mut *around(&mut ()))?;
-    let greedy = pass.greedy(model, &mut *around(&mut ()))?;
+    let decode = pass.decode(&mut Perturb::new(plant(), ()))?;
+    let greedy = pass.greedy(model, &mut Perturb::new(plant(), ()))?;
     Ok(Observation {
-        identity: way.identity,
+        identity: run.identity,
         lanes: BTreeMap::from([(Lane::Prefill, prefill), (Lane::Decode, decode)]),
         greedy,
-        trace: tracer.nodes,
+        trace: tracer.probe.nodes,
         tokens,
     })
 }
@@ -200,12 +198,6 @@ impl Subject for Engine {
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
         let model = self.open(task)?;
-        let architecture = match model.config().architecture {
-            Architecture::Bitnet => "bitnet",
-            Architecture::Bitnet25 => "bitnet-25",
-            Architecture::BitnetB158 => "bitnet-b1.58",
-            Architecture::Llama => "llama",
-        };
         let flavors = model.detections().iter().map(|(_, d)| d.flavor);
         let flavors: BTreeSet<Flavor> = flavors.collect();
         let (format, flavor) = match flavors.first() {
@@ -216,7 +208,9 @@ impl Subject for Engine {
         };
         Ok(Facts {
             kernel,
-            architecture: architecture.into(),
+            multiplied_by: multiplied_by(&model, self.profile),
+            forced: self.flavor.is_some(),
+            architecture: model.config().architecture.name().into(),
             format: format.into(),
             flavor,
         })
@@ -278,15 +272,6 @@ impl Pass<'_> {
             values: rows.into_iter().flat_map(|(_, row)| row).collect(),
             vocab_size: self.vocab_size,
         }
-    }
-}
-
-/// Adds nothing to the probe it is put around.
-pub struct Through<'p>(pub &'p mut dyn Probe);
-
-impl Probe for Through<'_> {
-    fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.0.at(node, shape, values);
     }
 }
 

@@ -84,5 +84,6 @@ fn document(model: &Model, name: &str, extent: Extent, number: usize) -> Result<
         nodes: 0,
         greedy_steps: 0,
         live: Vec::new(),
+        unrecorded: false,
     })
 }

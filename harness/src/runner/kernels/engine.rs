@@ -1,4 +1,4 @@
-//! The engine as one who answers: the functions a forward pass is made of, one at a time.
+//! The engine as a backend: the functions a forward pass is made of, one at a time.
 #![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s, i2_s_p128};
@@ -28,7 +28,7 @@ impl Ours {
     }
 
     fn dot(&self, format: Format, columns: usize, weights: &[u8], row: &[u8]) -> Vec<f32> {
-        let stride = format_bytes(format, columns);
+        let stride = format.row_bytes(columns);
         let rows = || weights.chunks_exact(stride);
         let mut out = vec![0.0; weights.len() / stride];
         let halves = Rows {
@@ -82,34 +82,15 @@ impl Ours {
     }
 }
 
-/// Bytes of one stored row without what follows the last one.
-pub fn format_bytes(format: Format, columns: usize) -> usize {
-    match format.is_i2_s() {
-        true => columns / 4,
-        false => format.bytes(Shape {
-            rows: 1,
-            cols: columns,
-        }),
-    }
-}
-
-/// The format that number stands for in a library that knows I2_S as `P128`.
-pub fn format_of(kind: i32) -> Option<Format> {
-    match u32::try_from(kind).ok()? {
-        36 => Some(Format::I2sP128),
-        id => Format::of_type(id),
-    }
-}
-
 impl Computer for Ours {
     /// Everything the engine has, as a library would say it.
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
-        let format = format_of(kind);
+        let format = Format::of_kind(kind);
         let activations = Activations::of_kind(kind);
-        let name = format.map(Format::name).or(activations.map(|a| a.name()));
-        let name = name.map(|name| name.trim_end_matches("-p128").to_owned());
+        let name = format.map(Format::type_name);
+        let name = name.or(activations.map(Activations::name));
         Ok(name.map(|name| TypeFacts {
-            name,
+            name: name.to_owned(),
             block: activations.map_or(1, |a| a.block().0),
             block_bytes: activations.map_or(1, |a| a.block().1),
             partner: format.map(|f| Activations::of(f).kind()),
@@ -127,9 +108,10 @@ impl Computer for Ours {
             bytes,
         } = question;
         let known = |kind| {
-            let nobody = || Ended::Refused(format!("the engine has no type {kind}"));
-            format_of(kind).ok_or_else(nobody)
+            let refused = || Ended::Refused(format!("the engine has no type {kind}"));
+            Format::of_kind(kind).ok_or_else(refused)
         };
+        let shape = |rows, cols| Shape { rows, cols };
         let mut answer = Answer::default();
         match *call {
             Call::Describe { .. } => {}
@@ -138,27 +120,19 @@ impl Computer for Ours {
                 columns,
                 rows,
             } => {
-                let cols = columns;
-                answer.bytes = known(kind)?.encode(values, Shape { rows, cols });
+                answer.bytes = known(kind)?.encode(values, shape(rows, columns));
             }
             Call::Decode { kind, count, .. } => {
-                let shape = Shape {
-                    rows: 1,
-                    cols: count,
-                };
-                answer.values = known(kind)?.decode(bytes, shape);
+                answer.values = known(kind)?.decode(bytes, shape(1, count));
             }
             Call::Codes { count, .. } => {
-                let shape = Shape {
-                    rows: 1,
-                    cols: count,
-                };
-                let code = |col| i2_s::code(bytes, shape, 0, col, i2_s_p128::place);
+                let row = shape(1, count);
+                let code = |col| i2_s::code(bytes, row, 0, col, i2_s_p128::place);
                 answer.bytes = (0..count).map(code).collect();
             }
             Call::Activation { kind, .. } => {
-                let nobody = || Ended::Refused(format!("the engine has no activations {kind}"));
-                let form = Activations::of_kind(kind).ok_or_else(nobody)?;
+                let refused = || Ended::Refused(format!("the engine has no activations {kind}"));
+                let form = Activations::of_kind(kind).ok_or_else(refused)?;
                 answer = form.quantise(values, self.arithmetic);
             }
             Call::Dot {

@@ -7,14 +7,15 @@ use engine::gguf::Gguf;
 use engine::tokenizer::Tokenizer;
 use ffi::reference::Cache;
 
-use super::row::Outcome;
+use super::engine::Engine;
+use super::examine::{self, Plan};
+use super::reference::Asked;
+use super::row::{Ending, Row};
+use super::{Pair, excuse, marked};
 use crate::case::{self, Case};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::file::provenance::Input;
-use crate::oracle::tokenizer::engine::Engine;
-use crate::oracle::tokenizer::examine::{self, Plan};
-use crate::oracle::tokenizer::reference::Asked;
-use crate::oracle::tokenizer::{Pair, excuse, marked};
+use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
 use crate::reference::isolation::Ended;
 
@@ -51,18 +52,73 @@ enum Expected {
     Named(Vec<String>),
 }
 
+/// A vocabulary that was read.
+struct Opened {
+    input: Input,
+    gguf: Gguf,
+    tokenizer: Tokenizer,
+}
+
 impl Subject {
-    /// Compares it with what a reference says, if that one knows it.
+    /// Compares it with what each reference says. Whatever fails is a row beside the others: what
+    /// was found before is kept.
     pub fn examine(
         &self,
-        input: &Input,
-        (gguf, tokenizer): (&Gguf, &Tokenizer),
+        references: &[Reference],
+        plan: &Plan,
+        done: &mut dyn FnMut(u64),
+    ) -> Vec<Row> {
+        let row = |sha256: &str, reference: &str, ending| Row {
+            model: self.label.clone(),
+            model_sha256: sha256.to_owned(),
+            again: format!(
+                "harness tokenizer --model '{}' --reference {reference}",
+                self.path.display()
+            ),
+            reference: reference.to_owned(),
+            ending,
+        };
+        let opened = match self.open() {
+            Ok(opened) => opened,
+            Err(failure) => return vec![row("", "", Ending::Lost(failure.into()))],
+        };
+        let sha256 = &opened.input.sha256;
+        let mut rows = Vec::new();
+        for reference in references {
+            let ending = self.compare(&opened, reference, plan, done);
+            let ending = ending.unwrap_or_else(|failure| Ending::Lost(failure.into()));
+            rows.push(row(sha256, &reference.facts().name, ending));
+        }
+        if let Err(changed) = opened.input.still_holds() {
+            let lost = Lost::new(Outcome::Void, changed);
+            rows.push(row(sha256, "", Ending::Lost(lost)));
+        }
+        rows
+    }
+
+    fn open(&self) -> Result<Opened, Failure> {
+        let (input, bytes) = Input::read(&self.path)?;
+        let gguf = Gguf::parse(bytes)?;
+        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
+            let label = &self.label;
+            Failure::input(format!("{label} says it has no vocabulary (no_vocab)"))
+        })?;
+        Ok(Opened {
+            input,
+            gguf,
+            tokenizer,
+        })
+    }
+
+    fn compare(
+        &self,
+        opened: &Opened,
         reference: &Reference,
         plan: &Plan,
         done: &mut dyn FnMut(u64),
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Ending, Failure> {
         let name = &reference.facts().name;
-        let mut theirs = match Asked::open(reference, input, gguf) {
+        let mut theirs = match Asked::open(reference, &opened.input, &opened.gguf) {
             Ok(theirs) => theirs,
             Err(Ended::Refused(why)) => {
                 done(plan.questions);
@@ -70,24 +126,23 @@ impl Subject {
                     Expected::All => true,
                     Expected::Named(names) => names.contains(name),
                 };
-                return Ok(Outcome::Skipped { why, is_gap });
+                return Ok(Ending::Skipped { why, is_gap });
             }
             Err(Ended::Died(death)) => {
-                let exit = Exit::ReferenceDied;
-                let message = format!("{}: {name}: {death}", self.label);
-                return Err(Failure::new(exit, message));
+                return Ok(Ending::Lost(Lost::new(Outcome::ReferenceDied, death)));
             }
         };
         let api = &reference.hello().api;
-        let marked = marked::marked(gguf, tokenizer, excuse::marks(api))?;
-        let tokenizer = marked.as_ref().unwrap_or(tokenizer);
+        let texts = excuse::control_tokens(api);
+        let marked = marked::with_control_tokens(&opened.gguf, &opened.tokenizer, texts)?;
+        let tokenizer = marked.as_ref().unwrap_or(&opened.tokenizer);
         let mut pair = Pair {
             ours: &mut Engine(tokenizer),
             theirs: &mut theirs,
-            excuses: &excuse::known(api),
+            api,
         };
-        let report = examine::examine(&mut pair, tokenizer, plan, done)?;
-        Ok(Outcome::Compared(Box::new(report)))
+        let report = examine::examine(&mut pair, tokenizer, plan, done);
+        Ok(Ending::Compared(Box::new(report)))
     }
 }
 

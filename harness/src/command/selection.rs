@@ -1,4 +1,5 @@
-//! What `trace` and `attribute` are both asked: which prompts, on which model, against whom.
+//! What `trace` and `attribute` are both asked: which prompts, on which model, against which
+//! references.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -11,21 +12,22 @@ use engine::numerics::Profile;
 use engine::session::OpenOptions;
 
 use crate::case::{self, Case};
-use crate::command::flags;
-use crate::exit::{Exit, Failure};
+use crate::command::answers::to_failure;
+use crate::command::flags::{self, Json};
+use crate::exit::Failure;
 use crate::file::provenance::Input;
+use crate::io::destination::FileRoles;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::RunError;
 use crate::runner::engine::encode;
 use crate::runner::suite::Suite;
 
 /// The name of a prompt that no fixture knows.
 const AD_HOC: &str = "prompt";
 
-/// Which prompts, on which model, against whom, and how the engine computes.
+/// Which prompts, on which model, against which references, and how the engine computes.
 #[derive(clap::Args)]
-pub struct Asked {
+pub struct Selection {
     /// This case only; may be given several times [default: every case with a trace]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
     pub case: Vec<String>,
@@ -86,11 +88,25 @@ impl Question {
     }
 }
 
-impl Asked {
-    /// The fixtures.
-    pub fn suite(&self) -> Result<Suite, Failure> {
+impl Selection {
+    /// The fixtures, once it is certain that no output replaces an input and that every recording
+    /// that was asked for is one of them.
+    pub fn suite(&self, json: &Json) -> Result<Suite, Failure> {
+        let mut roles = FileRoles::default();
+        if let Some(model) = &self.model {
+            roles = roles.reads("--model", model);
+        }
+        roles.writes("--json", json.to.as_ref())?;
         let folder = self.fixtures.clone().map_or_else(Suite::find, Ok)?;
-        Suite::open(&folder)
+        let suite = Suite::open(&folder)?;
+        let known = |name: &&String| suite.recordings.contains_key(*name);
+        if let Some(unknown) = self.recording.iter().find(|name| !known(name)) {
+            let names: Vec<&str> = suite.recordings.keys().map(String::as_str).collect();
+            let names = names.join(", ");
+            let message = format!("there is no recording {unknown:?}; there are {names}");
+            return Err(Failure::input(message));
+        }
+        Ok(suite)
     }
 
     /// The live references, opened.
@@ -109,8 +125,15 @@ impl Asked {
         self.profile.or_else(own).unwrap_or_default()
     }
 
-    /// The prompts asked for. Those no recording shows the nodes of only if somebody live is there
-    /// to show them.
+    /// The recordings that show the nodes of a case, of those that were asked for.
+    pub fn recordings(&self, case: &Case) -> Vec<String> {
+        let asked = |name: &&String| self.recording.is_empty() || self.recording.contains(*name);
+        let shown = case.recordings.iter().filter(|_| case.nodes > 0);
+        shown.filter(asked).cloned().collect()
+    }
+
+    /// The prompts asked for. Those whose nodes no recording shows only if a live reference is
+    /// there to show them.
     pub fn cases(&self, suite: &Suite, live: bool) -> Result<Vec<(Case, PathBuf)>, Failure> {
         let shown = |case: &Case| case.nodes > 0 || (live && self.is_named());
         let Some(model) = &self.model else {
@@ -142,7 +165,7 @@ impl Asked {
         drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
         let model = self.open(&input, self.kernel)?;
         if case.tokens == 0 {
-            let tokens = encode(&model, &case).map_err(unanswered)?.len();
+            let tokens = encode(&model, &case).map_err(to_failure)?.len();
             case = Case::of_prompt(&case.name, &case.model, &case.prompt, tokens);
         }
         Ok(Question { case, input, model })
@@ -158,48 +181,5 @@ impl Asked {
         let model = Model::open(&input.path, &options)?;
         input.is_stamped(&model.stamp())?;
         Ok(model)
-    }
-}
-
-/// Nobody had anything to show; so many declined.
-pub fn nobody(declined: usize) -> Failure {
-    let message = match declined {
-        0 => {
-            "no recording has a trace of that; a live reference shows any prompt: \
-             `scripts/reference.sh bitnet` builds one, --reference bitnet asks it"
-        }
-        _ => "nobody who was asked takes part: the lines above say why",
-    };
-    Failure::new(Exit::ReferenceMissing, message)
-}
-
-/// What a reference's silence ends with.
-pub fn unanswered(error: RunError) -> Failure {
-    let exit = match error {
-        RunError::NoAnswer(_) | RunError::Declined(_) => Exit::ReferenceMissing,
-        RunError::Refused(_) => Exit::BadInput,
-        RunError::NotFinite(_) => Exit::Diverges,
-        RunError::Died(_) | RunError::Lost(_) => Exit::ReferenceDied,
-    };
-    Failure::new(exit, error.to_string())
-}
-
-/// A wrong operation weighs more than a node nobody compared.
-pub fn worse(one: Exit, other: Exit) -> Exit {
-    match [one, other].contains(&Exit::Diverges) {
-        true => Exit::Diverges,
-        false => one.max(other),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_divergence_is_not_hidden_behind_an_incomplete_case() {
-        assert_eq!(worse(Exit::Incomplete, Exit::Diverges), Exit::Diverges);
-        assert_eq!(worse(Exit::Agrees, Exit::Incomplete), Exit::Incomplete);
-        assert_eq!(worse(Exit::Agrees, Exit::Agrees), Exit::Agrees);
     }
 }

@@ -4,6 +4,7 @@
 use crate::judge::compare::{Findings, LaneFindings};
 use crate::judge::verdict::Verdict;
 use crate::numbers::metrics::UlpHistogram;
+use crate::receipt::explanation::shown;
 use crate::receipt::{CaseReceipt, Comparison, Pooled, Receipt};
 
 /// One line for each reference whose bits are not ours: what differs before anything is computed.
@@ -37,9 +38,10 @@ fn of_case(case: &CaseReceipt) -> impl Iterator<Item = Differing<'_>> {
 
 fn apart(receipt: &Receipt, comparison: &Comparison) -> String {
     let (theirs, ours) = (&comparison.reference.profile, &comparison.profile);
-    let mut facts = vec![match theirs == ours {
-        true => format!("the same arithmetic, {ours}"),
-        false => format!("{theirs} against our {ours}"),
+    let mut facts = vec![if theirs == ours {
+        format!("the same arithmetic, {ours}")
+    } else {
+        format!("{theirs} against our {ours}")
     }];
     if theirs.ends_with("-wide") {
         facts.push("it has the I2_S weights as F32".into());
@@ -53,9 +55,9 @@ fn apart(receipt: &Receipt, comparison: &Comparison) -> String {
         }
         None => facts.push("a recording".into()),
     }
-    match receipt.circumstances.threads {
-        1 => {}
-        n => facts.push(format!("one thread against our {n}")),
+    let threads = receipt.circumstances.threads;
+    if threads > 1 {
+        facts.push(format!("one thread against our {threads}"));
     }
     facts.join("; ")
 }
@@ -75,7 +77,7 @@ pub fn tensors(receipt: &Receipt) -> Vec<String> {
         // What is outside its tier has its first node in a note of its own.
         let first = findings.nodes.first_difference.as_ref();
         if let Some(first) = first.filter(|_| comparison.verdict == Verdict::Agree) {
-            lines.push(format!("  first node to differ: {}", super::shown(first)));
+            lines.push(format!("  first node to differ: {}", shown(first)));
         }
     }
     lines
@@ -95,19 +97,22 @@ fn bits(lane: &LaneFindings) -> String {
     )
 }
 
-/// What all documents together say about each lane that is judged by distances.
-pub fn pooled(receipt: &Receipt) -> Vec<String> {
-    receipt.pooled.iter().map(sentence).collect()
+/// What all documents together say about each lane that is judged by distances; `all` of them, or
+/// those that are not simply within their gates.
+pub fn pooled(receipt: &Receipt, all: bool) -> Vec<String> {
+    let told = |p: &&Pooled| all || p.broken.is_some() || p.undecided.is_some();
+    receipt.pooled.iter().filter(told).map(sentence).collect()
 }
 
 fn sentence(pooled: &Pooled) -> String {
     let between = |interval: Option<[f64; 2]>| {
         interval.map_or(String::new(), |[a, b]| format!(" [{a:.1e}, {b:.1e}]"))
     };
-    let verdict = match (&pooled.broken, pooled.judged) {
+    let verdict = match (&pooled.broken, &pooled.undecided) {
         (Some(rule), _) => format!("DIVERGE: {rule}"),
-        (None, true) => "within it".into(),
-        (None, false) => "too few documents to judge together".into(),
+        (None, Some(rule)) => format!("NOT JUDGED: {rule}, and too few documents to judge by it"),
+        (None, None) if pooled.judged => "within it".into(),
+        (None, None) => "within it, with too few documents to tell more".into(),
     };
     let [low, high] = pooled.top1_interval.map(|share| 100.0 * share);
     format!(

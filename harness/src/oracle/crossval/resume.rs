@@ -44,10 +44,10 @@ pub fn open(path: &Path) -> Result<Receipt, Failure> {
     let built = std::env::current_exe().and_then(|program| program.metadata()?.modified());
     let built = built.map_err(Failure::environment)?;
     let built = built.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    match receipt.circumstances.started_unix < built {
-        true => Err(wrong("this program was built after the run began".into())),
-        false => Ok(receipt),
+    if receipt.circumstances.started_unix < built {
+        return Err(wrong("this program was built after the run began".into()));
     }
+    Ok(receipt)
 }
 
 /// The case as the earlier run left it, if this run would ask the same of the same.
@@ -62,6 +62,7 @@ pub fn finished<'a>(earlier: &'a Receipt, plan: &Plan<'_>) -> Option<&'a CaseRec
     let declared =
         |c: &Comparison| c.is_declined() || c.coverage.declared() == plan.case.declared();
     let whole = claims.prompt == plan.case.prompt
+        && claims.unrecorded == plan.case.unrecorded
         && claims.model.sha256 == plan.model.sha256
         && claims.engine.identity == *first
         && same(&claims.repetitions, others)
