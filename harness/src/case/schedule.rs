@@ -74,6 +74,16 @@ impl Step {
         }
     }
 
+    /// The same kind of step with other tokens.
+    pub fn with(&self, tokens: Vec<Token>) -> Step {
+        match self {
+            Step::Feed(_) => Step::Feed(tokens),
+            Step::Last(_) => Step::Last(tokens),
+            Step::Distract(_) => Step::Distract(tokens),
+            Step::Truncate(len) => Step::Truncate(*len),
+        }
+    }
+
     /// Rows of logits that are kept.
     pub fn kept(&self) -> usize {
         match self {

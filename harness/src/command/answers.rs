@@ -110,7 +110,7 @@ impl<'j, F: Serialize> Answers<'j, F> {
             reference,
             outcome: Outcome::Ok,
             why: None,
-            declined: false,
+            declined: matches!(result, Err(NoFinding::Declined(..))),
             found: None,
         };
         let text = match result {
@@ -121,10 +121,7 @@ impl<'j, F: Serialize> Answers<'j, F> {
             }
             Err(nothing) => {
                 let (outcome, why) = match nothing {
-                    NoFinding::Declined(outcome, why) => {
-                        entry.declined = true;
-                        (outcome, why)
-                    }
+                    NoFinding::Declined(outcome, why) => (outcome, why),
                     NoFinding::Failed(failure) => (outcome_of(failure.exit), failure.message),
                 };
                 let who = entry.reference.as_ref();
@@ -134,9 +131,9 @@ impl<'j, F: Serialize> Answers<'j, F> {
                 } else {
                     outcome.name()
                 };
-                entry.outcome = outcome;
-                entry.why = Some(why.clone());
-                format!("{case}: {who}: {word}: {why}\n")
+                let text = format!("{case}: {who}: {word}: {why}\n");
+                (entry.outcome, entry.why) = (outcome, Some(why));
+                text
             }
         };
         self.entries.push(entry);

@@ -207,7 +207,8 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
 }
 
 /// Keeps what is finished, so that a run that is ended loses one case at most. A file that cannot
-/// be written now is complained about at the end, when it is written for the last time.
+/// be written now is complained about at the end, when it is written for the last time; what is no
+/// file is written only then.
 fn keep(json: &Json, receipt: &Receipt) {
     if json.to.as_ref().is_some_and(Destination::keeps_one) {
         let _ = json.write(receipt);

@@ -5,11 +5,9 @@
 use std::path::PathBuf;
 
 use engine::Model;
-use engine::bytes::Storage;
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::OpenOptions;
 
 use crate::case::{self, Case};
 use crate::command::answers::to_failure;
@@ -19,7 +17,7 @@ use crate::file::provenance::Input;
 use crate::io::destination::FileRoles;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::engine::encode;
+use crate::runner::engine::{encode, open};
 use crate::runner::suite::Suite;
 
 /// The name of a prompt that no fixture knows.
@@ -163,23 +161,11 @@ impl Selection {
     pub fn question(&self, mut case: Case, path: PathBuf) -> Result<Question, Failure> {
         let (input, bytes) = Input::read(&path)?;
         drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
-        let model = self.open(&input, self.kernel)?;
+        let model = open(&input, self.flavor, self.kernel)?;
         if case.tokens == 0 {
             let tokens = encode(&model, &case).map_err(to_failure)?.len();
             case = Case::of_prompt(&case.name, &case.model, &case.prompt, tokens);
         }
         Ok(Question { case, input, model })
-    }
-
-    /// The engine's view of a model file.
-    pub fn open(&self, input: &Input, kernel: Option<Kernel>) -> Result<Model, Failure> {
-        let options = OpenOptions {
-            storage: Storage::Read,
-            flavor: self.flavor,
-            kernel,
-        };
-        let model = Model::open(&input.path, &options)?;
-        input.is_stamped(&model.stamp())?;
-        Ok(model)
     }
 }

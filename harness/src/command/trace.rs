@@ -19,6 +19,7 @@ use crate::oracle::trace::layers::{self, Search};
 use crate::oracle::trace::table::{self, Rows};
 use crate::oracle::trace::{Located, locate};
 use crate::reference::isolation::Limits;
+use crate::runner::engine::open;
 use crate::runner::passes::Passes;
 use crate::runner::reference::Observing;
 use crate::runner::{Runner, Task, guarded};
@@ -189,7 +190,7 @@ fn replay(args: &Args, folder: &Path) -> Result<Exit, Failure> {
     }
     let kernel = flags::kernel(&manifest.kernel).map_err(Failure::input)?;
     let profile = flags::profile(&manifest.profile).map_err(Failure::input)?;
-    let model = args.selection.open(&input, Some(kernel))?;
+    let model = open(&input, args.selection.flavor, Some(kernel))?;
     let tokens = &manifest.tokens;
     let mut passes = Passes::new(&model, tokens, profile, tokens.len())?;
     let repeated = bundle.replay(&mut passes)?;

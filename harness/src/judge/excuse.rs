@@ -153,7 +153,7 @@ mod tests {
         assert!(text.contains("sign         4  the sign is lost"), "{text}");
         assert!(text.contains("sign again: harness x --case 0\n"), "{text}");
         assert_eq!(
-            text.matches("even ").count(),
+            text.matches("\neven ").count(),
             2,
             "one count for each name: {text}"
         );

@@ -9,6 +9,7 @@ use engine::bytes::Storage;
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use engine::refusal::Refusal;
 use engine::sampler::greedy;
 use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
@@ -21,6 +22,7 @@ use crate::case::Case;
 use crate::case::observation::{
     Greedy, Identity, Lane, Logits, Observation, Occurrences, TracedNode,
 };
+use crate::file::provenance::Input;
 
 /// The engine with one kernel and one number of threads.
 pub struct Engine {
@@ -87,19 +89,29 @@ impl Engine {
             // Forgotten before the next one is opened, so that only one is in memory.
             _ => *opened = None,
         }
-        let options = OpenOptions {
-            storage: Storage::Read,
-            flavor: self.flavor,
-            kernel: Some(self.kernel),
-        };
-        let refused = |e: engine::refusal::Refusal| RunError::Refused(e.to_string());
-        let model = Model::open(&task.model.path, &options).map_err(refused)?;
-        // The engine read the file a second time: what it read must be what was hashed.
-        task.model.is_stamped(&model.stamp()).map_err(refused)?;
+        let model = open(task.model, self.flavor, Some(self.kernel));
+        let model = model.map_err(|refusal| RunError::Refused(refusal.to_string()))?;
         let model = Rc::new(model);
         *opened = Some((sha256.clone(), Rc::clone(&model)));
         Ok(model)
     }
+}
+
+/// The engine's view of a model file, which it reads a second time: what it read must be what was
+/// hashed.
+pub fn open(
+    input: &Input,
+    flavor: Option<Flavor>,
+    kernel: Option<Kernel>,
+) -> Result<Model, Refusal> {
+    let options = OpenOptions {
+        storage: Storage::Read,
+        flavor,
+        kernel,
+    };
+    let model = Model::open(&input.path, &options)?;
+    input.is_stamped(&model.stamp())?;
+    Ok(model)
 }
 
 impl Runner for Engine {
@@ -142,6 +154,22 @@ pub struct RunConfig {
     pub threads: usize,
     /// The order of float operations.
     pub profile: Profile,
+}
+
+impl RunConfig {
+    /// A run that no receipt will name.
+    pub fn new(name: String, fingerprint: &str, threads: usize, profile: Profile) -> Self {
+        let identity = Identity {
+            name,
+            profile: profile.name().into(),
+            fingerprint: fingerprint.into(),
+        };
+        RunConfig {
+            identity,
+            threads,
+            profile,
+        }
+    }
 }
 
 /// Observes a case whose prompt is `tokens`, one lane after the other, each disturbed anew.

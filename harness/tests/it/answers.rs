@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use engine::numerics::Profile;
+use engine::transformer::probe::{Node, Probe};
 use harness::case::observation::{Identity, Observation};
 use harness::command::answers::{Answers, Finding, NoFinding};
 use harness::command::flags::Json;
@@ -181,6 +183,35 @@ fn a_reference_that_dies_between_two_modules_costs_its_own_run_only() {
     answers.add("case", Some(identity), args.ask(&question, &mut recorded));
     assert_eq!(answers.outcome(), Some(Outcome::Divergence), "it was found");
     assert_eq!(answers.entries().len(), 2);
+}
+
+#[test]
+fn an_engine_that_dies_costs_its_own_pass_and_hides_no_divergence() {
+    struct Dies;
+    impl Probe for Dies {
+        fn at(&mut self, _: Node, _: &[usize], _: &mut [f32]) {
+            panic!("planted");
+        }
+    }
+    let Trace { args } = Trace::parse_from(["trace"]);
+    let question = question(&args.selection);
+    let passes = Passes::new(&question.model, &[1, 2], Profile::default(), 512);
+    let died = passes.expect("tokens").with_fault(Dies).free();
+    let died = died.err().expect("it panicked");
+    assert_eq!(
+        (died.exit, &*died.message),
+        (Exit::EngineDied, "the engine died: planted")
+    );
+
+    let json = Json::to("-".parse().expect("infallible"));
+    let mut answers = Answers::new(&json);
+    let mut diverging = scripted("diverging", other_logits);
+    let found = args.ask(&question, &question.case, &mut diverging);
+    answers.add("case", None, found);
+    let died: Result<Finding<_>, _> = Err(NoFinding::Failed(died));
+    answers.add("case", None, died);
+    assert_eq!(answers.entries()[1].outcome, Outcome::EngineDied);
+    assert_eq!(answers.outcome(), Some(Outcome::Divergence));
 }
 
 #[test]

@@ -8,22 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use engine::Model;
-use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::OpenOptions;
 
+use super::gate::strict_verdict;
 use super::parallel::parallel_map;
 use super::{Fault, Injection};
 use crate::case::Case;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::judge::compare::compare;
-use crate::judge::tolerance::Apart;
-use crate::judge::verdict::{Verdict, judge};
+use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::engine::{RunConfig, encode, observe};
+use crate::runner::engine::{RunConfig, encode, observe, open as open_model};
 use crate::runner::perturb::undisturbed;
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Task};
@@ -198,12 +196,7 @@ fn open(suite: &Suite) -> Result<BTreeMap<(String, &'static str), Opened>, Failu
                 continue;
             }
             let (input, _) = Input::read(&suite.folder.join(file))?;
-            let options = OpenOptions {
-                storage: Storage::Read,
-                flavor: None,
-                kernel: Some(kernel),
-            };
-            let model = Model::open(&input.path, &options)?;
+            let model = open_model(&input, None, Some(kernel))?;
             models.insert(name, (input, model));
         }
     }
@@ -250,14 +243,7 @@ fn verdict(
         }
     };
     let ours = computed(&case, run, model, fault)?;
-    Ok(match compare(&case, &theirs, &ours) {
-        Ok(findings) => judge(
-            &findings,
-            &findings.coverage(case.declared()),
-            Apart::Nothing,
-        ),
-        Err(why) => Verdict::Incomparable { why },
-    })
+    Ok(strict_verdict(&case, &compare(&case, &theirs, &ours)))
 }
 
 /// What the engine computes, with a fault if one is planted.
@@ -269,15 +255,8 @@ fn computed(
 ) -> Result<Observation, Failure> {
     let tokens = encode(model, case).map_err(Failure::input)?;
     let (kernel, threads) = (run.kernel.name(), run.threads);
-    let config = RunConfig {
-        identity: Identity {
-            name: format!("engine {kernel} on {threads} threads"),
-            profile: run.profile.name().into(),
-            fingerprint: "clean".into(),
-        },
-        threads,
-        profile: run.profile,
-    };
+    let name = format!("engine {kernel} on {threads} threads");
+    let config = RunConfig::new(name, "clean", threads, run.profile);
     let seen = match fault {
         None => observe(model, case, tokens, config, &undisturbed),
         Some(fault) if matches!(fault.injection, Injection::Values(_)) => {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::case::Case;
 use crate::case::observation::{Lane, Logits, Observation};
-use crate::judge::compare::{Findings, LaneFindings, PositionFindings, compare};
+use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings, compare};
 use crate::judge::tolerance::{Apart, book};
 use crate::judge::verdict::{Verdict, judge};
 use crate::numbers::metrics::{self, Distance};
@@ -196,6 +196,14 @@ impl Effect {
             passes: self.passes.into_iter().filter(both).collect(),
             first_node: self.first_node.or(other.first_node),
         }
+    }
+}
+
+/// What the comparison of `crossval` says where every bit is demanded.
+pub fn strict_verdict(case: &Case, found: &Result<Findings, Incomparable>) -> Verdict {
+    match found {
+        Ok(found) => judge(found, &found.coverage(case.declared()), Apart::Nothing),
+        Err(why) => Verdict::Incomparable { why: why.clone() },
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Act {
     /// Of which nodes: `name`, `name|OP` or `|OP`, or all of them.
     pub on: &'static str,
     /// What.
-    pub change: Box<dyn Fn(&PassState<'_>, NodeView<'_>) + Send + Sync>,
+    pub change: Box<dyn Change>,
 }
 
 impl Act {

@@ -11,18 +11,17 @@ use engine::session::OpenOptions;
 use engine::{Model, Token};
 use serde::Serialize;
 
-use super::gate::Effect;
+use super::gate::{Effect, strict_verdict};
 use super::parallel::parallel_map;
 use super::{Fault, Injection};
 use crate::case::Case;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::file::provenance::Input;
 use crate::judge::compare::{Incomparable, compare};
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::Apart;
-use crate::judge::verdict::{Divergence, Verdict, judge};
+use crate::judge::verdict::{Divergence, Verdict};
 use crate::runner::engine::{RunConfig, encode, observe};
 use crate::runner::passes::{Passes, Shown};
 use crate::runner::suite::Suite;
@@ -225,35 +224,27 @@ impl Bench {
         theirs: &Observation,
     ) -> Result<Observation, RunError> {
         let model = &target.model;
-        let run = RunConfig {
-            identity: Identity {
-                name: format!("engine with {}", fault.name),
-                profile: PROFILE.name().into(),
-                fingerprint: "planted".into(),
-            },
-            threads: 1,
-            profile: PROFILE,
-        };
+        let name = format!("engine with {}", fault.name);
+        let run = RunConfig::new(name.clone(), "planted", 1, PROFILE);
         let mut tokens = encode(model, case)?;
         if let Injection::Ids(edit) = fault.injection {
             let tokenizer = model.tokenizer().expect("it has just encoded");
             edit(tokenizer, &case.prompt, &mut tokens);
         }
+        let plant = || fault.disturbance(None, model, PROFILE);
         let Injection::Observation(edit) = fault.injection else {
-            let plant = || fault.disturbance(None, model, PROFILE);
             return observe(model, case, tokens, run, &plant);
         };
         let mut sound = self.sound.lock().expect("no panic while it is held");
         let mut ours = match sound.get(&case.name) {
             Some(ours) => ours.clone(),
             None => {
-                let plant = || fault.disturbance(None, model, PROFILE);
                 let ours = observe(model, case, tokens, run, &plant)?;
                 sound.insert(case.name.clone(), ours.clone());
                 ours
             }
         };
-        ours.identity.name = format!("engine with {}", fault.name);
+        ours.identity.name = name;
         edit(theirs, &mut ours);
         Ok(ours)
     }
@@ -325,16 +316,13 @@ fn compared(
 ) -> (Effect, Option<(String, Option<String>)>) {
     let found = compare(case, theirs, ours);
     let effect = Effect::between(case, theirs, ours, found.as_ref().ok());
-    let (verdict, first) = match found {
-        Err(why) => (Verdict::Incomparable { why }, None),
-        Ok(found) => {
-            let coverage = found.coverage(case.declared());
-            let verdict = judge(&found, &coverage, Apart::Nothing);
-            (verdict, found.nodes.first_difference.map(|d| d.place))
-        }
-    };
+    let verdict = strict_verdict(case, &found);
+    let first = found.ok().and_then(|found| found.nodes.first_difference);
     let noticed = verdict != Verdict::Agree;
-    (effect, noticed.then(|| (metric(&verdict), first)))
+    (
+        effect,
+        noticed.then(|| (metric(&verdict), first.map(|d| d.place))),
+    )
 }
 
 /// Which part of the comparison spoke first.

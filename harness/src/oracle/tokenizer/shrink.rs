@@ -68,9 +68,9 @@ fn smaller<T: Clone + PartialEq + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::BUDGET;
     use super::*;
     use crate::numbers::shrink::shrink;
+    use crate::oracle::tokenizer::BUDGET;
 
     fn shrunk(question: &Question, shows: impl Fn(&Question) -> bool) -> (Question, usize) {
         let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);

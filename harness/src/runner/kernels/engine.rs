@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s, i2_s_p128};
-use engine::kernels::{BlockOrder, Kernel, whole_blocks};
+use engine::kernels::Kernel;
+use engine::kernels::activation::RowScale;
+use engine::kernels::gemm::{Inputs, Stored, outputs};
 use engine::numerics::dense::Rows;
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 
@@ -29,13 +31,17 @@ impl Ours {
 
     fn dot(&self, format: Format, columns: usize, weights: &[u8], row: &[u8]) -> Vec<f32> {
         let stride = format.row_bytes(columns);
-        let rows = || weights.chunks_exact(stride);
         let mut out = vec![0.0; weights.len() / stride];
         let halves = Rows {
             elements: weights.as_chunks::<2>().0,
             stride: columns,
         };
-        let order = self.arithmetic.block_order();
+        let (q8_0, q8_k, int8);
+        let mut inputs = Inputs {
+            tokens: 1,
+            scales: &[RowScale { scale: 1.0, sum: 0 }],
+            ..Inputs::default()
+        };
         match format {
             Format::F32 => {
                 let singles = Rows {
@@ -45,40 +51,41 @@ impl Ours {
                 let row = row.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
                 let row: Vec<f32> = row.collect();
                 self.arithmetic.dot_f32(singles, &row, 1, &mut out);
+                return out;
             }
-            Format::F16 => self
-                .arithmetic
-                .dot_f16(halves, row.as_chunks().0, 1, &mut out),
-            Format::Bf16 => self
-                .arithmetic
-                .dot_bf16(halves, row.as_chunks().0, &mut out),
+            Format::F16 => {
+                let row = row.as_chunks().0;
+                self.arithmetic.dot_f16(halves, row, 1, &mut out);
+                return out;
+            }
+            Format::Bf16 => {
+                let row = row.as_chunks().0;
+                self.arithmetic.dot_bf16(halves, row, &mut out);
+                return out;
+            }
             Format::Q8_0 => {
-                let row = read_q8_0(row);
-                let dot = |weights| match order {
-                    BlockOrder::EightLanes => self.kernel.q8_0_dot(weights, &row),
-                    BlockOrder::WholeBlocks => whole_blocks::q8_0_dot(weights, &row, 1),
-                };
-                out = rows().map(dot).collect();
+                q8_0 = read_q8_0(row);
+                inputs.q8_0 = &q8_0;
             }
             Format::Q6K | Format::Tq1_0 | Format::Tq2_0 => {
-                let row = read_q8_k(row);
-                let dot = |weights| match (format, order) {
-                    (Format::Q6K, BlockOrder::EightLanes) => self.kernel.q6_k_dot(weights, &row),
-                    (Format::Q6K, _) => whole_blocks::q6_k_dot(weights, &row),
-                    (Format::Tq1_0, BlockOrder::EightLanes) => self.kernel.tq1_0_dot(weights, &row),
-                    (Format::Tq1_0, _) => whole_blocks::tq1_0_dot(weights, &row),
-                    (_, BlockOrder::EightLanes) => self.kernel.tq2_0_dot(weights, &row),
-                    _ => whole_blocks::tq2_0_dot(weights, &row),
-                };
-                out = rows().map(dot).collect();
+                q8_k = read_q8_k(row);
+                inputs.q8_k = &q8_k;
             }
             Format::I2sP128 | Format::I2sP64 | Format::I2sP4r => {
-                let row: Vec<i8> = row.iter().map(|byte| byte.cast_signed()).collect();
-                let dot = |weights| self.kernel.ternary_dot(weights, &row) as f32;
-                out = rows().map(dot).collect();
+                int8 = row.iter().map(|b| b.cast_signed()).collect::<Vec<i8>>();
+                inputs.int8 = &int8;
             }
         }
-        out
+        let shape = Shape {
+            rows: out.len(),
+            cols: columns,
+        };
+        // The scale of one makes an I2_S output of the integer sum itself.
+        let weights = Stored::from_vec(shape, weights.to_vec(), vec![1.0]);
+        let order = self.arithmetic.block_order();
+        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
+        let gemm = stored.gemm(order, self.kernel).expect("no plain floats");
+        outputs(gemm, &weights, &inputs)
     }
 }
 

@@ -65,7 +65,11 @@ fn agreement_faults_and_nothing_to_compare_have_their_own_codes() {
         .run()
         .exits(2);
     assert!(away.stderr.contains("4 layers"), "{}", away.stderr);
-    // The help's own example: models without that layer are left out, the others are asked.
+}
+
+#[test]
+fn a_model_without_the_layer_of_a_fault_is_left_out_and_the_others_are_asked() {
+    // The help's own example.
     let example = Harness::new("attribute --plant gelu-for-silu@2").run();
     let example = example.exits(1);
     for words in [

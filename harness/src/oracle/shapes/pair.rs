@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::Trial;
 use crate::case::observation::TracedNode;
-use crate::case::schedule::Schedule;
+use crate::judge::outcome::Outcome;
 use crate::numbers::metrics::ulps;
 use crate::reference::isolation::Kind;
 use crate::runner::logits::LogitSource;
 use crate::runner::{RunError, guarded};
 
-/// Who is compared with whom.
-pub struct Contest<'a> {
+/// Two sources of logits that must agree.
+pub struct Pair<'a> {
     /// Whose logits are examined.
     pub ours: &'a mut dyn LogitSource,
     /// What they are held against.
@@ -65,7 +65,7 @@ pub struct NodeDifference {
 /// What became of a trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Outcome {
+pub enum Answers {
     /// Both answered.
     Compared(Tally),
     /// The reference does not take the model.
@@ -92,42 +92,55 @@ pub enum Outcome {
     },
 }
 
-impl Outcome {
+impl Answers {
     /// The first logit that differs.
     pub fn difference(&self) -> Option<&Difference> {
         match self {
-            Outcome::Compared(tally) => tally.first.as_ref(),
+            Answers::Compared(tally) => tally.first.as_ref(),
             _ => None,
+        }
+    }
+
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Answers::Compared(tally) if tally.differing == 0 => Outcome::Ok,
+            // Where the reference has an answer, none is as wrong as another.
+            Answers::Compared(_) | Answers::EngineFailed { died: false, .. } => Outcome::Divergence,
+            Answers::Declined { .. } => Outcome::Incomplete,
+            Answers::TimedOut { .. } | Answers::ReferenceDied { .. } => Outcome::ReferenceDied,
+            Answers::EngineFailed { died: true, .. } => Outcome::EngineDied,
         }
     }
 }
 
-impl Contest<'_> {
+impl Pair<'_> {
     /// Asks both about a trial.
-    pub fn judge(&mut self, trial: &Trial) -> Outcome {
+    pub fn compare(&mut self, trial: &Trial) -> Answers {
         let file = match trial.file() {
             Ok(file) => file,
-            Err(why) => return Outcome::EngineFailed { why, died: false },
+            Err(why) => return Answers::EngineFailed { why, died: false },
         };
         let theirs = match ask(self.theirs, &file, trial) {
             Ok(logits) => logits,
-            Err(error) => return their_silence(error),
+            Err(error) => return without_theirs(error),
         };
         match ask(self.ours, &file, trial) {
-            Ok(ours) => Outcome::Compared(compare(trial.shape.vocab, &theirs, &ours)),
-            Err(error) => our_silence(&error),
+            Ok(ours) => Answers::Compared(compare(trial.shape.vocab, &theirs, &ours)),
+            Err(error) => without_ours(&error),
         }
     }
 
-    /// The first node of a trial's only way whose bits differ, as far as both show theirs.
+    /// The first node of a trial's only schedule whose bits differ, as far as both show theirs.
     pub fn first_node(&mut self, trial: &Trial) -> Option<NodeDifference> {
-        let (file, way) = (trial.file().ok()?, &trial.schedules[0]);
-        // A step of several portions has the same node several times, counted by each in its way.
-        let mut steps = way.steps.iter();
-        if steps.any(|step| step.tokens().len() > way.ubatch) {
+        let (file, schedule) = (trial.file().ok()?, &trial.schedules[0]);
+        // A step of several portions has the same node several times, and each side counts them
+        // in its own manner.
+        let mut steps = schedule.steps.iter();
+        if steps.any(|step| step.tokens().len() > schedule.ubatch) {
             return None;
         }
-        let nodes = |source: &mut dyn LogitSource| guarded(|| source.nodes(&file, way)).ok();
+        let nodes = |source: &mut dyn LogitSource| guarded(|| source.nodes(&file, schedule)).ok();
         let theirs = nodes(self.theirs)?;
         first_difference(theirs, nodes(self.ours)?)
     }
@@ -162,14 +175,12 @@ fn ask(
     trial: &Trial,
 ) -> Result<Vec<Vec<f32>>, RunError> {
     let found = guarded(|| source.logits(file, &trial.schedules))?;
-    let whole =
-        |(logits, way): (&Vec<f32>, &Schedule)| logits.len() == way.kept() * trial.shape.vocab;
-    let ways = &trial.schedules;
-    match found.len() == ways.len() && found.iter().zip(ways).all(whole) {
-        true => Ok(found),
-        false => Err(RunError::NoAnswer(
-            "there are fewer logits than asked for".into(),
-        )),
+    let wanted = trial.schedules.iter().map(|s| s.kept() * trial.shape.vocab);
+    if found.iter().map(Vec::len).eq(wanted) {
+        Ok(found)
+    } else {
+        let why = "there are fewer logits than asked for";
+        Err(RunError::NoAnswer(why.into()))
     }
 }
 
@@ -196,17 +207,17 @@ fn compare(width: usize, theirs: &[Vec<f32>], ours: &[Vec<f32>]) -> Tally {
     tally
 }
 
-fn their_silence(error: RunError) -> Outcome {
+fn without_theirs(error: RunError) -> Answers {
     let why = error.to_string();
     match error {
-        RunError::Lost(death) if death.kind == Kind::Timeout => Outcome::TimedOut { why },
-        RunError::Declined(_) => Outcome::Declined { why },
-        _ => Outcome::ReferenceDied { why },
+        RunError::Lost(death) if death.kind == Kind::Timeout => Answers::TimedOut { why },
+        RunError::Declined(_) => Answers::Declined { why },
+        _ => Answers::ReferenceDied { why },
     }
 }
 
-fn our_silence(error: &RunError) -> Outcome {
-    Outcome::EngineFailed {
+fn without_ours(error: &RunError) -> Answers {
+    Answers::EngineFailed {
         why: error.to_string(),
         died: matches!(error, RunError::Died(_)),
     }

@@ -1,29 +1,28 @@
-//! The engine the long way round: whatever must not change a bit, changed all at once.
+//! The engine against itself: whatever must not change a bit, changed all at once.
 #![forbid(unsafe_code)]
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::observation::Identity;
-use crate::case::schedule::LEAST_PORTION;
-use crate::case::schedule::{Schedule, Step};
+use crate::case::schedule::{LEAST_PORTION, Schedule, Step};
 use crate::runner::RunError;
 use crate::runner::logits::{EngineSource, LogitSource};
 
 /// The scalar kernel, on three threads where one was asked for and on one elsewhere, prompts in
 /// two portions.
 #[derive(Debug, Clone, Copy)]
-pub struct OtherWays(EngineSource);
+pub struct ScheduleVariants(EngineSource);
 
-impl OtherWays {
+impl ScheduleVariants {
     /// In that order of float operations.
     pub fn new(profile: Profile) -> Self {
         let kernel = Kernel::Scalar;
-        OtherWays(EngineSource { kernel, profile })
+        ScheduleVariants(EngineSource { kernel, profile })
     }
 }
 
-impl LogitSource for OtherWays {
+impl LogitSource for ScheduleVariants {
     fn identity(&self) -> Identity {
         let identity = self.0.identity();
         Identity {
