@@ -151,18 +151,20 @@ fn asked(names: &[String]) -> Result<Vec<Asked>, Failure> {
 fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     let cache = Cache::from_environment().map_err(unavailable)?;
     let prepared = prepare(asked, &cache, IfMissing::Fail, &mut |line| {
-        eprintln!("{line}")
+        crate::io::output::tell(line)
     });
     let prepared = prepared.map_err(unavailable)?;
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let launch = launch(program, prepared.tree.root.clone());
     let name = prepared.name;
-    let mut reference = Reference::open(&name, limits, launch).map_err(|ended| Failure {
-        exit: match ended {
-            Ended::Refused(_) => Exit::ReferenceMissing,
-            Ended::Died(_) => Exit::ReferenceDied,
-        },
-        message: format!("{name}: {ended}"),
+    let mut reference = Reference::open(&name, limits, launch).map_err(|ended| {
+        Failure::new(
+            match ended {
+                Ended::Refused(_) => Exit::ReferenceMissing,
+                Ended::Died(_) => Exit::ReferenceDied,
+            },
+            format!("{name}: {ended}"),
+        )
     })?;
     let provenance = prepared.provenance;
     reference.facts.origin = provenance.origin;

@@ -175,10 +175,8 @@ impl<'m> Passes<'m> {
         let mut probe = Perturb::new((self.plant)(), keeper);
         // A panic of the engine costs this pass and nothing that was found before.
         let fed = guarded(|| Ok(session.feed(self.tokens, Wanted::All, &mut probe)));
-        let fed = fed.map_err(|died| Failure {
-            exit: Exit::EngineDied,
-            message: format!("the engine {died}"),
-        })?;
+        let fed =
+            fed.map_err(|died| Failure::new(Exit::EngineDied, format!("the engine {died}")))?;
         let logits = match fed {
             Ok(logits) => Ok(logits),
             // The nodes tell more about a NaN than the refusal to hand out logits.

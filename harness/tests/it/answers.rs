@@ -115,10 +115,10 @@ fn again<F>(result: &Result<Finding<F>, NoFinding>) -> Result<Finding<()>, NoFin
             found: (),
         }),
         Err(NoFinding::Declined(outcome, why)) => Err(NoFinding::Declined(*outcome, why.clone())),
-        Err(NoFinding::Failed(failure)) => Err(NoFinding::Failed(Failure {
-            exit: failure.exit,
-            message: failure.message.clone(),
-        })),
+        Err(NoFinding::Failed(failure)) => Err(NoFinding::Failed(Failure::new(
+            failure.exit,
+            failure.message.clone(),
+        ))),
     }
 }
 
@@ -150,11 +150,11 @@ impl Run for Dying {
 
     fn given(&mut self, module: usize, _: &[f32]) -> Result<Vec<f32>, Failure> {
         let exit = Exit::ReferenceDied;
-        let message = "signal 11".into();
+        let message = "signal 11";
         if module < 2 {
             Ok(self.0.clone())
         } else {
-            Err(Failure { exit, message })
+            Err(Failure::new(exit, message))
         }
     }
 }

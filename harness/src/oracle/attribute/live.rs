@@ -60,10 +60,10 @@ impl<'a> ReferenceRun<'a> {
         let (nodes, logits) = self.ask(keys, None).map_err(lost)?;
         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         if bits(&logits) != bits(&self.alone) {
-            return Err(Failure {
-                exit: Exit::Incomplete,
-                message: "UNSTEADY: observing the reference changed its logits".into(),
-            });
+            return Err(Failure::new(
+                Exit::Incomplete,
+                "UNSTEADY: observing the reference changed its logits",
+            ));
         }
         Ok(nodes)
     }
@@ -165,7 +165,7 @@ fn lost(error: RunError) -> Failure {
         _ => Exit::ReferenceDied,
     };
     let message = error.to_string();
-    Failure { exit, message }
+    Failure::new(exit, message)
 }
 
 #[cfg(test)]

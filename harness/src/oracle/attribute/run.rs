@@ -147,5 +147,5 @@ fn engines(passes: &mut Passes<'_>, theirs: &[TracedNode]) -> Result<Vec<TracedN
 
 fn incomplete(message: String) -> Failure {
     let exit = Exit::Incomplete;
-    Failure { exit, message }
+    Failure::new(exit, message)
 }

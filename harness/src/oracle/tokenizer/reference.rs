@@ -191,13 +191,13 @@ fn portions(mut questions: &[Question]) -> impl Iterator<Item = &[Question]> {
 }
 
 fn failure(ended: &Ended) -> Failure {
-    Failure {
-        exit: match ended {
+    Failure::new(
+        match ended {
             Ended::Refused(_) => Exit::ReferenceMissing,
             Ended::Died(_) => Exit::ReferenceDied,
         },
-        message: ended.to_string(),
-    }
+        ended.to_string(),
+    )
 }
 
 #[cfg(test)]

@@ -175,6 +175,17 @@ pub fn banned(source: &Source) -> Vec<String> {
     faults
 }
 
+/// A macro that prints panics where nobody reads: what is printed goes through `io::output`.
+pub fn printing(source: &Source) -> Vec<String> {
+    if !source.path.starts_with("harness/src/") {
+        return Vec::new();
+    }
+    let prints = |line: &str| line.contains("print!(") || line.contains("println!(");
+    let found = source.code().filter(|(_, line)| prints(line));
+    let fault = |(number, _)| format!("{}:{number}: prints past io::output", source.path);
+    found.map(fault).collect()
+}
+
 pub fn unsafety(source: &Source) -> Vec<String> {
     if source.path == GENERATED {
         return Vec::new();
