@@ -142,7 +142,7 @@ fn is_ad_hoc(name: &str) -> bool {
 
 /// As a shell takes it back.
 pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
