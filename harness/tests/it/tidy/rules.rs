@@ -13,6 +13,7 @@ const UNSAFE_ALLOWED: [&str; 6] = [
     "engine/src/kernels/",
     "engine/src/numerics/",
     "engine/src/pool",
+    "engine/src/pool",
     "ffi/src/",
     "harness/src/io/process.rs",
 ];
