@@ -13,7 +13,6 @@ const UNSAFE_ALLOWED: [&str; 6] = [
     "engine/src/kernels/",
     "engine/src/numerics/",
     "engine/src/pool",
-    "engine/src/pool",
     "ffi/src/",
     "harness/src/io/process.rs",
 ];
