@@ -80,6 +80,8 @@ enum State {
     Accepted,
     /// The result is there.
     Written,
+    /// It would destroy an input or another output.
+    Taken,
 }
 
 static STATES: Mutex<Vec<(Destination, State)>> = Mutex::new(Vec::new());
@@ -154,6 +156,7 @@ impl FileRoles {
         };
         if let Some(found) = found {
             if let Some((other, _)) = self.known.iter().find(|(_, known)| *known == found) {
+                know(destination, State::Taken);
                 return Err(Failure::input(format!(
                     "{own} is the same file as {other}: give one of them another path"
                 )));
@@ -249,6 +252,7 @@ mod tests {
         assert!(going_on.writes("--json", Some(&earlier)).is_ok());
         assert!(!earlier.takes_a_refusal(), "it holds what is gone on with");
         assert!(!to(&link).takes_a_refusal(), "nobody asked about it");
-        assert!(other.takes_a_refusal());
+        assert!(!other.takes_a_refusal(), "two outputs were to be there");
+        assert!(to(Path::new("/dev/null")).takes_a_refusal());
     }
 }

