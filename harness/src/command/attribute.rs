@@ -10,23 +10,26 @@ use serde::Serialize;
 
 use super::asked::{Asked, Question, nobody, unanswered, worse};
 use crate::case::Case;
+use crate::case::observation::Lane;
+use crate::case::schedule::Schedule;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::io::atomic;
 use crate::io::output;
 use crate::io::progress;
-use crate::oracle::attribute::live::{Prefill, ReferenceRun};
 use crate::oracle::attribute::modules::Depth;
-use crate::oracle::attribute::run::{EngineRun, Run, Whose};
+use crate::oracle::attribute::run::{Run, Whose, shown};
 use crate::oracle::attribute::table::{self, Rows};
 use crate::oracle::attribute::{Attribution, Sides, attribute};
 use crate::oracle::power;
 use crate::reference::Reference;
 use crate::reference::isolation::Limits;
 use crate::runner::engine::encode;
+use crate::runner::observe::lane_steps;
 use crate::runner::passes::Passes;
 use crate::runner::recorded::Recorded;
-use crate::runner::{RunError, Runner, Task};
+use crate::runner::reference::Observing;
+use crate::runner::{ModelFile, RunError, Runner, Task};
 
 const HELP: &str = "\
 Examples:
@@ -202,14 +205,8 @@ impl Session {
         let mut passes = self.args.passes(question, &theirs.tokens, profile)?;
         let trace = |_: &[String]| Ok(theirs.trace);
         let sides = Sides::new(theirs.identity, &mut passes, self.args.depth, trace)?;
-        self.put(
-            &question.case.name,
-            &sides,
-            &mut EngineRun {
-                passes: &mut passes,
-                sides: &sides,
-            },
-        )
+        let mut run = Run::of_engine(&mut passes, &sides);
+        self.put(&question.case.name, &sides, &mut run)
     }
 
     /// Both runs of a reference that computes now.
@@ -227,37 +224,35 @@ impl Session {
         let tokens = encode(&question.model, case).map_err(unanswered)?;
         let profile = self.args.asked.profile(&identity.profile);
         let mut passes = self.args.passes(question, &tokens, profile)?;
-        let prefill = Prefill {
-            model: &question.input,
-            tokens: &tokens,
-            context: case.context,
+        let prefill = Schedule {
             ubatch: case.ubatch,
             threads: self.args.threads,
+            context: case.context,
+            ..Schedule::of(lane_steps(Lane::Prefill, &tokens))
         };
-        let mut run = match ReferenceRun::start(reference, prefill) {
+        let mut runner = Observing::unchanged(reference.clone());
+        let mut opened = match runner.open(ModelFile::Read(&question.input)) {
             Err(RunError::Declined(why)) => return self.decline(&case.name, identity, &why),
-            run => run.map_err(unanswered)?,
+            opened => opened.map_err(unanswered)?,
         };
         let depth = self.args.depth;
-        let sides = Sides::new(identity, &mut passes, depth, |keys| run.shown(keys))?;
-        let outputs = sides.modules.iter().map(|module| module.output.clone());
-        let mut run = run.with_outputs(outputs.collect());
+        let sides = Sides::new(identity, &mut passes, depth, |keys| {
+            shown(&mut *opened, &prefill, keys)
+        })?;
         if self.args.run != Some(Whose::Engine) {
+            let mut run = Run::of_reference(&mut *opened, prefill, &sides);
             self.put(&case.name, &sides, &mut run)?;
         }
-        drop(run);
+        drop(opened);
         if self.args.run != Some(Whose::Reference) {
-            let mut run = EngineRun {
-                passes: &mut passes,
-                sides: &sides,
-            };
+            let mut run = Run::of_engine(&mut passes, &sides);
             self.put(&case.name, &sides, &mut run)?;
         }
         Ok(())
     }
 
     /// Swaps every module and prints the table.
-    fn put(&mut self, case: &str, sides: &Sides, run: &mut dyn Run) -> Result<(), Failure> {
+    fn put(&mut self, case: &str, sides: &Sides, run: &mut Run<'_>) -> Result<(), Failure> {
         let rows = match self.args.all || self.args.depth == Depth::Block {
             true => Rows::All,
             false => Rows::Differing,

@@ -18,8 +18,10 @@ use crate::io::progress;
 use crate::oracle::shapes::{self, Contest, Mode, OtherWays, Plan, Report, Trial};
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::logits::live::ReferenceSource;
-use crate::runner::logits::{EngineSource, LogitSource};
+use crate::runner::Runner;
+use crate::runner::engine::Engine;
+#[cfg(unix)]
+use crate::runner::reference::Observing;
 
 const HELP: &str = "\
 Examples:
@@ -167,7 +169,7 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
 fn live(
     reference: Reference,
     forced: Option<Profile>,
-) -> Result<(Box<dyn LogitSource>, Profile), Failure> {
+) -> Result<(Box<dyn Runner>, Profile), Failure> {
     let facts = reference.facts();
     let (name, profile) = (&facts.name, facts.profile());
     let own = || {
@@ -179,16 +181,13 @@ fn live(
         })
     };
     let profile = forced.map_or_else(own, Ok)?;
-    let source = ReferenceSource(reference);
+    let source = Observing::unchanged(reference);
     Ok((Box::new(source), profile))
 }
 
 /// Elsewhere there is none.
 #[cfg(not(unix))]
-fn live(
-    reference: Reference,
-    _: Option<Profile>,
-) -> Result<(Box<dyn LogitSource>, Profile), Failure> {
+fn live(reference: Reference, _: Option<Profile>) -> Result<(Box<dyn Runner>, Profile), Failure> {
     match reference {}
 }
 
@@ -196,15 +195,13 @@ fn live(
 fn contest(
     args: &Args,
     plan: &Plan,
-    theirs: &mut dyn LogitSource,
+    theirs: &mut dyn Runner,
     mode: Mode,
     profile: Profile,
     reports: &mut Vec<Report>,
 ) -> Result<(), Failure> {
-    let mut ours = EngineSource {
-        kernel: args.kernel.unwrap_or_else(Kernel::best),
-        profile,
-    };
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let mut ours = Engine::new(kernel, 1).with_profile(profile);
     let mut contest = Contest {
         ours: &mut ours,
         theirs,

@@ -17,7 +17,7 @@ use crate::io::atomic;
 use crate::io::output;
 use crate::io::progress;
 use crate::oracle::weights::{self, Compared, Engine, Library, Record, Tensor, record};
-use crate::reference::isolation::{Ended, Limits};
+use crate::reference::isolation::{Limits, WorkerExit};
 use crate::reference::{self, Reference};
 use crate::runner::kernels::live::Theirs;
 use crate::runner::suite::Suite;
@@ -219,7 +219,7 @@ impl Subject<'_> {
                     }
                     Err(ended) => {
                         one.lost = Some(ended.to_string());
-                        one.died = matches!(ended, Ended::Died(_));
+                        one.died = matches!(ended, WorkerExit::Died(_));
                         break;
                     }
                 }

@@ -25,9 +25,8 @@ use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
 use crate::exit::{Exit, Failure};
 use crate::file::document::Document;
-use crate::runner::{RunError, guarded};
+use crate::runner::{RunError, Runner, guarded};
 
-use crate::runner::logits::LogitSource;
 #[cfg(unix)]
 pub use outcome::{Claim, Control, Coverage, Difference, Outcome, Prompt, Report, Status, Verdict};
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
@@ -41,7 +40,7 @@ pub const SCHEMA: u32 = 1;
 
 /// A model and prompts, examined by one source of logits.
 pub struct Examination<'a> {
-    source: &'a mut dyn LogitSource,
+    source: &'a mut dyn Runner,
     document: Document,
     file: Vec<u8>,
     config: Config,
@@ -54,7 +53,7 @@ impl<'a> Examination<'a> {
     /// Computes what every relation is measured against. Prompts are cut to half the context,
     /// because some ways go through them twice.
     pub fn begin(
-        source: &'a mut dyn LogitSource,
+        source: &'a mut dyn Runner,
         gguf: &Gguf,
         mut prompts: Vec<Prompt>,
     ) -> Result<Self, Failure> {
@@ -302,7 +301,7 @@ fn unexaminable(error: RunError) -> Failure {
 
 /// Every relation about one model. `done` is called after each.
 pub fn examine(
-    source: &mut dyn LogitSource,
+    source: &mut dyn Runner,
     file: ModelBytes,
     prompts: Vec<Prompt>,
     done: &mut dyn FnMut(),

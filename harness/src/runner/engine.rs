@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use engine::bytes::Storage;
@@ -10,16 +11,18 @@ use engine::config::Architecture;
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::sampler::greedy;
+use engine::refusal::Refusal;
 use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 
-use super::{Facts, RunError, Runner, Subject, Task};
+use super::observe::{observe, observe_tokens};
+use super::watch::{Watch, Watching};
+use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task};
 use crate::case::Case;
-use crate::case::observation::{
-    Greedy, Identity, Lane, Logits, Observation, Occurrences, TracedNode,
-};
+use crate::case::observation::{Identity, Observation};
+use crate::case::schedule::{self, Schedule};
+use crate::file::provenance::Input;
 
 /// The engine with one kernel and one number of threads.
 pub struct Engine {
@@ -29,12 +32,12 @@ pub struct Engine {
     profile: Profile,
     /// Whether it can be asked for another arithmetic.
     follows: bool,
-    opened: Opened,
+    last: Last,
 }
 
 /// The model last looked at, and the hash that names it; shared by engines that differ only in
 /// what a model does not depend on.
-type Opened = Rc<RefCell<Option<(String, Rc<Model>)>>>;
+type Last = Rc<RefCell<Option<(String, Rc<Model>)>>>;
 
 impl Engine {
     /// An engine that has opened nothing yet.
@@ -45,7 +48,7 @@ impl Engine {
             flavor: None,
             profile: Profile::default(),
             follows: true,
-            opened: Opened::default(),
+            last: Last::default(),
         }
     }
 
@@ -67,37 +70,39 @@ impl Engine {
     pub fn on_threads(&self, threads: usize) -> Self {
         Engine {
             threads,
-            opened: Rc::clone(&self.opened),
+            last: Rc::clone(&self.last),
             ..*self
         }
     }
 
     /// The ids of the case's prompt, special tokens added and recognised.
     pub fn tokenize(&self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
-        encode(&*self.open(task)?, task.case)
+        encode(&*self.model(task.model)?, task.case)
     }
 
-    /// The model of the task, opened once as long as it stays the same.
-    fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
-        let sha256 = &task.model.sha256;
-        let mut opened = self.opened.borrow_mut();
-        match &*opened {
+    /// A model, opened once as long as it stays the same.
+    fn model(&self, input: &Input) -> Result<Rc<Model>, RunError> {
+        let sha256 = &input.sha256;
+        let mut last = self.last.borrow_mut();
+        match &*last {
             Some((name, model)) if name == sha256 => return Ok(Rc::clone(model)),
             // Forgotten before the next one is opened, so that only one is in memory.
-            _ => *opened = None,
+            _ => *last = None,
         }
-        let options = OpenOptions {
+        let model = Model::open(&input.path, &self.options()).map_err(refused)?;
+        // The engine read the file a second time: what it read must be what was hashed.
+        input.is_stamped(&model.stamp()).map_err(refused)?;
+        let model = Rc::new(model);
+        *last = Some((sha256.clone(), Rc::clone(&model)));
+        Ok(model)
+    }
+
+    fn options(&self) -> OpenOptions {
+        OpenOptions {
             storage: Storage::Read,
             flavor: self.flavor,
             kernel: Some(self.kernel),
-        };
-        let refused = |e: engine::refusal::Refusal| RunError::Refused(e.to_string());
-        let model = Model::open(&task.model.path, &options).map_err(refused)?;
-        // The engine read the file a second time: what it read must be what was hashed.
-        task.model.is_stamped(&model.stamp()).map_err(refused)?;
-        let model = Rc::new(model);
-        *opened = Some((sha256.clone(), Rc::clone(&model)));
-        Ok(model)
+        }
     }
 }
 
@@ -114,22 +119,95 @@ impl Runner for Engine {
         }
     }
 
-    fn is_live(&self) -> bool {
-        true
+    fn open<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {
+        let model = match model {
+            ModelFile::Read(input) => self.model(input)?,
+            ModelFile::Made(file) => {
+                let model = Model::from_bytes(file.to_vec(), &self.options());
+                Rc::new(model.map_err(refused)?)
+            }
+        };
+        Ok(Box::new(Computing {
+            model,
+            profile: self.profile,
+            around: &|probe| Box::new(Through(probe)),
+        }))
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        let identity = self.identity();
-        let model = self.open(task)?;
-        let model = &*model;
-        let case = task.case;
-        let tokens = encode(model, case)?;
-        let way = Way {
-            identity,
-            threads: self.threads,
-            profile: self.profile,
+        let (identity, threads) = (self.identity(), self.threads);
+        let mut opened = self.open(ModelFile::Read(task.model))?;
+        observe(&mut *opened, identity, task.case, threads)
+    }
+}
+
+/// A model in the engine, and what is put around the probes of its passes.
+struct Computing<'a, 'w, M> {
+    model: M,
+    profile: Profile,
+    around: &'a Around<'w>,
+}
+
+impl<M: Deref<Target = Model>> Opened for Computing<'_, '_, M> {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        tokenize(&self.model, text)
+    }
+
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        text(&self.model, tokens)
+    }
+
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let mut watching = Watching::new(watch);
+        let rows = {
+            let mut probe = (self.around)(&mut watching);
+            follow(&self.model, self.profile, schedule, &mut *probe)
         };
-        look(model, case, tokens, way, &|probe| Box::new(Through(probe)))
+        let rows = rows.map_err(stopped)?;
+        if let Some(key) = watching.missing() {
+            let message = format!("the graph has no {key} that could be replaced");
+            return Err(RunError::Refused(message));
+        }
+        Ok(Followed {
+            rows,
+            vocab_size: self.model.config().vocab_size,
+            nodes: watching.nodes,
+        })
+    }
+}
+
+/// Follows a schedule in a session of its own; the rows of logits it keeps.
+pub fn follow(
+    model: &Model,
+    profile: Profile,
+    schedule: &Schedule,
+    probe: &mut dyn Probe,
+) -> Result<Vec<f32>, EvalError> {
+    let options = SessionOptions {
+        context: schedule.context(),
+        ubatch: schedule.ubatch,
+        threads: schedule.threads,
+        profile,
+    };
+    let session = Session::new(model, options).map_err(EvalError::OutOfMemory)?;
+    schedule.follow(&mut Probed { session, probe })
+}
+
+struct Probed<'a> {
+    session: Session<'a>,
+    probe: &'a mut dyn Probe,
+}
+
+impl schedule::Session for Probed<'_> {
+    type Error = EvalError;
+
+    fn feed(&mut self, tokens: &[Token], wanted: Wanted) -> Result<Vec<f32>, EvalError> {
+        self.session.feed(tokens, wanted, self.probe)
+    }
+
+    fn truncate(&mut self, length: usize) -> Result<(), EvalError> {
+        self.session.truncate(length);
+        Ok(())
     }
 }
 
@@ -154,33 +232,17 @@ pub fn look<'w>(
     way: Way,
     around: &Around<'w>,
 ) -> Result<Observation, RunError> {
-    let options = SessionOptions {
-        context: case.context,
-        ubatch: case.ubatch,
-        threads: way.threads,
-        profile: way.profile,
+    let Way {
+        identity,
+        threads,
+        profile,
+    } = way;
+    let mut opened = Computing {
+        model,
+        profile,
+        around,
     };
-    let mut pass = Pass {
-        vocab_size: model.config().vocab_size,
-        session: Session::new(model, options).map_err(|e| RunError::Refused(e.to_string()))?,
-        tokens: &tokens,
-        case,
-    };
-    let mut tracer = Tracer::default();
-    let traced: &mut (dyn Probe + 'w) = match case.nodes {
-        0 => &mut (),
-        _ => &mut tracer,
-    };
-    let prefill = pass.prefill(&mut *around(traced))?;
-    let decode = pass.decode(&mut *around(&mut ()))?;
-    let greedy = pass.greedy(model, &mut *around(&mut ()))?;
-    Ok(Observation {
-        identity: way.identity,
-        lanes: BTreeMap::from([(Lane::Prefill, prefill), (Lane::Decode, decode)]),
-        greedy,
-        trace: tracer.nodes,
-        tokens,
-    })
+    observe_tokens(&mut opened, identity, case, tokens, threads)
 }
 
 impl Subject for Engine {
@@ -199,7 +261,7 @@ impl Subject for Engine {
 
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
-        let model = self.open(task)?;
+        let model = self.model(task.model)?;
         let architecture = match model.config().architecture {
             Architecture::Bitnet => "bitnet",
             Architecture::Bitnet25 => "bitnet-25",
@@ -223,64 +285,6 @@ impl Subject for Engine {
     }
 }
 
-/// One session, used for one lane after the other.
-struct Pass<'a> {
-    session: Session<'a>,
-    tokens: &'a [Token],
-    case: &'a Case,
-    vocab_size: usize,
-}
-
-impl Pass<'_> {
-    fn prefill(&mut self, probe: &mut dyn Probe) -> Result<Logits, RunError> {
-        self.session.truncate(0);
-        let all = self.session.feed(self.tokens, Wanted::All, probe);
-        let all = all.map_err(stopped)?;
-        let row = |position: usize| all.chunks_exact(self.vocab_size).nth(position);
-        Ok(self.rows(|position| row(position).map(<[f32]>::to_vec)))
-    }
-
-    fn decode(&mut self, probe: &mut dyn Probe) -> Result<Logits, RunError> {
-        self.session.truncate(0);
-        let mut kept = BTreeMap::new();
-        for (position, token) in self.tokens.iter().enumerate() {
-            let row = self.session.feed(&[*token], Wanted::Last, probe);
-            let row = row.map_err(stopped)?;
-            if self.case.positions.binary_search(&position).is_ok() {
-                kept.insert(position, row);
-            }
-        }
-        Ok(self.rows(|position| kept.remove(&position)))
-    }
-
-    fn greedy(&mut self, model: &Model, probe: &mut dyn Probe) -> Result<Greedy, RunError> {
-        self.session.truncate(0);
-        let mut found = Greedy::default();
-        let mut next = self.tokens.to_vec();
-        while found.tokens.len() < self.case.greedy_steps {
-            let row = self.session.feed(&next, Wanted::Last, probe);
-            let row = row.map_err(stopped)?;
-            next = vec![greedy(&row)];
-            found.tokens.extend(&next);
-            found.logits.push(row);
-        }
-        let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
-        found.text = tokenizer.decode(&found.tokens, true);
-        Ok(found)
-    }
-
-    /// The rows of the positions the case asks for, as far as they were computed.
-    fn rows(&self, mut row: impl FnMut(usize) -> Option<Vec<f32>>) -> Logits {
-        let asked = self.case.positions.iter();
-        let rows: Vec<_> = asked.filter_map(|&p| Some((p, row(p)?))).collect();
-        Logits {
-            positions: rows.iter().map(|(position, _)| *position).collect(),
-            values: rows.into_iter().flat_map(|(_, row)| row).collect(),
-            vocab_size: self.vocab_size,
-        }
-    }
-}
-
 /// Adds nothing to the probe it is put around.
 pub struct Through<'p>(pub &'p mut dyn Probe);
 
@@ -290,35 +294,33 @@ impl Probe for Through<'_> {
     }
 }
 
-/// Keeps a copy of every node.
-#[derive(Default)]
-pub struct Tracer {
-    occurrences: Occurrences,
-    /// In the order they were computed.
-    pub nodes: Vec<TracedNode>,
-}
-
-impl Probe for Tracer {
-    fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.nodes.push(TracedNode {
-            key: self.occurrences.count(node).to_string(),
-            shape: shape.to_vec(),
-            values: values.to_vec(),
-        });
-    }
-}
-
 /// The ids of the case's prompt, special tokens added and recognised.
 pub fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
+    tokenize(model, &case.prompt)
+}
+
+/// The ids of a text, special tokens added and recognised.
+pub fn tokenize(model: &Model, text: &str) -> Result<Vec<Token>, RunError> {
     let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
-    Ok(tokenizer.encode(&case.prompt, true, true))
+    Ok(tokenizer.encode(text, true, true))
+}
+
+/// The text of ids, special tokens shown.
+pub fn text(model: &Model, tokens: &[Token]) -> Result<String, RunError> {
+    let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
+    Ok(tokenizer.decode(tokens, true))
 }
 
 fn no_vocabulary() -> RunError {
     RunError::Refused("the model has no vocabulary, so a prompt means nothing to it".into())
 }
 
-fn stopped(error: EvalError) -> RunError {
+fn refused(error: Refusal) -> RunError {
+    RunError::Refused(error.to_string())
+}
+
+/// Why a pass of the engine has no answer.
+pub fn stopped(error: EvalError) -> RunError {
     match error {
         EvalError::NotFinite { .. } => RunError::NotFinite(error.to_string()),
         _ => RunError::Refused(error.to_string()),

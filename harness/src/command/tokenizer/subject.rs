@@ -16,7 +16,7 @@ use crate::oracle::tokenizer::examine::{self, Plan};
 use crate::oracle::tokenizer::reference::Asked;
 use crate::oracle::tokenizer::{Pair, excuse, marked};
 use crate::reference::Reference;
-use crate::reference::isolation::Ended;
+use crate::reference::isolation::WorkerExit;
 
 /// The vocabularies of llama.cpp's published suite that the engine knows the word rules of.
 const SUITE: [&str; 12] = [
@@ -64,7 +64,7 @@ impl Subject {
         let name = &reference.facts().name;
         let mut theirs = match Asked::open(reference, input, gguf) {
             Ok(theirs) => theirs,
-            Err(Ended::Refused(why)) => {
+            Err(WorkerExit::Refused(why)) => {
                 done(plan.questions);
                 let is_gap = match &self.expected {
                     Expected::All => true,
@@ -72,7 +72,7 @@ impl Subject {
                 };
                 return Ok(Outcome::Skipped { why, is_gap });
             }
-            Err(Ended::Died(death)) => {
+            Err(WorkerExit::Died(death)) => {
                 let exit = Exit::ReferenceDied;
                 let message = format!("{}: {name}: {death}", self.label);
                 return Err(Failure { exit, message });

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::excuse::excuse;
 use super::shrink::shrink;
 use crate::file::document::Format;
-use crate::reference::isolation::{Call, Ended};
+use crate::reference::isolation::{Call, WorkerExit};
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Difference, Place, Question};
 use crate::runner::{RunError, guarded};
@@ -215,11 +215,11 @@ impl Row {
     }
 }
 
-impl From<Ended> for Outcome {
-    fn from(ended: Ended) -> Self {
+impl From<WorkerExit> for Outcome {
+    fn from(ended: WorkerExit) -> Self {
         match ended {
-            Ended::Refused(message) => Outcome::Refused(message),
-            Ended::Died(death) => Outcome::Died(death.to_string()),
+            WorkerExit::Refused(message) => Outcome::Refused(message),
+            WorkerExit::Died(death) => Outcome::Died(death.to_string()),
         }
     }
 }

@@ -7,23 +7,21 @@ use engine::numerics::Profile;
 use crate::case::observation::Identity;
 use crate::case::schedule::LEAST_PORTION;
 use crate::case::schedule::{Schedule, Step};
-use crate::runner::RunError;
-use crate::runner::logits::{EngineSource, LogitSource};
+use crate::runner::engine::Engine;
+use crate::runner::{RunError, Runner};
 
 /// The scalar kernel, on three threads where one was asked for and on one elsewhere, prompts in
 /// two portions.
-#[derive(Debug, Clone, Copy)]
-pub struct OtherWays(EngineSource);
+pub struct OtherWays(Engine);
 
 impl OtherWays {
     /// In that order of float operations.
     pub fn new(profile: Profile) -> Self {
-        let kernel = Kernel::Scalar;
-        OtherWays(EngineSource { kernel, profile })
+        OtherWays(Engine::new(Kernel::Scalar, 1).with_profile(profile))
     }
 }
 
-impl LogitSource for OtherWays {
+impl Runner for OtherWays {
     fn identity(&self) -> Identity {
         let identity = self.0.identity();
         Identity {
@@ -50,7 +48,7 @@ fn other(schedule: &Schedule) -> Schedule {
     };
     Schedule {
         threads: if schedule.threads == 1 { 3 } else { 1 },
-        ubatch: schedule.ubatch,
         steps: schedule.steps.iter().flat_map(portions).collect(),
+        ..schedule.clone()
     }
 }

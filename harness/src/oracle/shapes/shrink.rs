@@ -155,7 +155,7 @@ fn fed(step: &Step, tokens: &[Token]) -> Step {
         Step::Feed(_) => Step::Feed(tokens),
         Step::Last(_) => Step::Last(tokens),
         Step::Distract(_) => Step::Distract(tokens),
-        Step::Truncate(len) => Step::Truncate(*len),
+        Step::Truncate(_) | Step::Greedy(_) => step.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::measure::{Engine, Tensor, activations};
 use super::{Finding, Verdict};
 use crate::file::document::Format;
 use crate::file::provenance::Hash;
-use crate::reference::isolation::{Call, Ended};
+use crate::reference::isolation::{Call, WorkerExit};
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Question};
@@ -47,7 +47,7 @@ impl<'a> Library<'a> {
         theirs: (&Gguf, &TensorInfo),
         ours: &Tensor,
         engine: Engine,
-    ) -> Result<(Finding, Said), Ended> {
+    ) -> Result<(Finding, Said), WorkerExit> {
         let mut said = Said::default();
         let mut finding = Finding {
             tensor: ours.name.clone(),
@@ -93,7 +93,7 @@ impl<'a> Library<'a> {
         format: Format,
         what: &str,
         shape: Shape,
-    ) -> Result<Option<String>, Ended> {
+    ) -> Result<Option<String>, WorkerExit> {
         if format == Format::F32 && what == "decode" {
             return Ok(None);
         }
@@ -115,7 +115,7 @@ impl<'a> Library<'a> {
         asked: &Asked<'_>,
         ours: &Tensor,
         said: &mut Said,
-    ) -> Result<Verdict, Ended> {
+    ) -> Result<Verdict, WorkerExit> {
         let mut hash = Hash::default();
         let mut verdict = Verdict::Equal;
         for rows in ours.portions() {
@@ -132,7 +132,12 @@ impl<'a> Library<'a> {
     }
 
     /// The values of some rows, as the library reads them.
-    fn values(&mut self, asked: &Asked<'_>, first: usize, rows: usize) -> Result<Vec<f32>, Ended> {
+    fn values(
+        &mut self,
+        asked: &Asked<'_>,
+        first: usize,
+        rows: usize,
+    ) -> Result<Vec<f32>, WorkerExit> {
         let kind = asked.format.type_id() as i32;
         let count = rows * asked.shape.cols;
         let bytes = asked.rows(first, rows).to_vec();
@@ -158,7 +163,7 @@ impl<'a> Library<'a> {
         ours: &Tensor,
         engine: Engine,
         said: &mut Said,
-    ) -> Result<Verdict, Ended> {
+    ) -> Result<Verdict, WorkerExit> {
         let cols = asked.shape.cols;
         let form = Activations::of(asked.format);
         let call = Call::Activation {
@@ -200,7 +205,7 @@ impl<'a> Library<'a> {
         Ok(compare("output", 0, &theirs, &ours.product(engine)))
     }
 
-    fn compare_encoded(&mut self, asked: &Asked<'_>, ours: &Tensor) -> Result<Verdict, Ended> {
+    fn compare_encoded(&mut self, asked: &Asked<'_>, ours: &Tensor) -> Result<Verdict, WorkerExit> {
         let Shape { rows, cols } = asked.shape;
         if rows * cols > ENCODED_AT_ONCE {
             let why = format!("{} elements are too many at once", rows * cols);
@@ -225,7 +230,7 @@ impl<'a> Library<'a> {
         })
     }
 
-    fn ask(&mut self, call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Result<Answer, Ended> {
+    fn ask(&mut self, call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Result<Answer, WorkerExit> {
         let question = Question {
             call,
             values,

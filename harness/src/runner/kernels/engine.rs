@@ -9,7 +9,7 @@ use engine::numerics::{Arithmetic, Profile, arithmetic};
 use super::activations::{Activations, read_q8_0, read_q8_k};
 use super::question::{Answer, Computer, Question};
 use crate::file::document::Format;
-use crate::reference::isolation::{Call, Ended, TypeFacts};
+use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
 
 /// The engine, in one arithmetic, on one set of instructions.
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ pub fn format_of(kind: i32) -> Option<Format> {
 
 impl Computer for Ours {
     /// Everything the engine has, as a library would say it.
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         let format = format_of(kind);
         let activations = Activations::of_kind(kind);
         let name = format.map(Format::name).or(activations.map(|a| a.name()));
@@ -120,14 +120,14 @@ impl Computer for Ours {
         }))
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         let Question {
             call,
             values,
             bytes,
         } = question;
         let known = |kind| {
-            let nobody = || Ended::Refused(format!("the engine has no type {kind}"));
+            let nobody = || WorkerExit::Refused(format!("the engine has no type {kind}"));
             format_of(kind).ok_or_else(nobody)
         };
         let mut answer = Answer::default();
@@ -157,7 +157,8 @@ impl Computer for Ours {
                 answer.bytes = (0..count).map(code).collect();
             }
             Call::Activation { kind, .. } => {
-                let nobody = || Ended::Refused(format!("the engine has no activations {kind}"));
+                let nobody =
+                    || WorkerExit::Refused(format!("the engine has no activations {kind}"));
                 let form = Activations::of_kind(kind).ok_or_else(nobody)?;
                 answer = form.quantise(values, self.arithmetic);
             }

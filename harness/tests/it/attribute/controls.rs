@@ -1,39 +1,43 @@
 //! What makes a run worth nothing, and what cannot be asked.
 
+use engine::Token;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
-use harness::exit::{Exit, Failure};
+use harness::case::schedule::Schedule;
+use harness::exit::Exit;
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::run::{EngineRun, Run, Whose};
+use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Sides, attribute};
 use harness::runner::passes::Passes;
+use harness::runner::watch::Watch;
+use harness::runner::{Followed, Opened, RunError};
 
-use crate::attribute::bench::{B158, BITNET, Bench, SEED, StandIn, Way};
+use crate::attribute::bench::{B158, BITNET, Bench, SEED, Way};
 
 const WAY: Profile = Profile::GgmlAvx512;
 
-/// A run in which putting something back at one module moves one logit by one unit in the last
+/// A run in which putting something back at one node moves one logit by one unit in the last
 /// place.
 struct Moody<'a> {
-    inner: StandIn<'a>,
-    module: usize,
+    inner: Passes<'a>,
+    node: &'static str,
 }
 
-impl Run for Moody<'_> {
-    fn whose(&self) -> Whose {
-        Whose::Reference
+impl Opened for Moody<'_> {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        self.inner.tokenize(text)
     }
 
-    fn alone(&mut self, module: usize) -> Result<Vec<f32>, Failure> {
-        self.inner.alone(module)
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        self.inner.text(tokens)
     }
 
-    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
-        let mut logits = self.inner.given(module, values)?;
-        if module == self.module {
-            logits[77] = f32::from_bits(logits[77].to_bits() + 1);
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let mut followed = self.inner.follow(schedule, watch)?;
+        if watch.replaced.contains_key(self.node) {
+            followed.rows[77] = f32::from_bits(followed.rows[77].to_bits() + 1);
         }
-        Ok(logits)
+        Ok(followed)
     }
 }
 
@@ -43,14 +47,12 @@ fn own_values_that_change_a_bit_certify_nothing() {
     let way = Way::new(WAY, Depth::Block);
     let sides = bench.sides(way).expect("comparable");
     let mut moody = Moody {
-        inner: StandIn {
-            passes: bench.passes(way),
-            sides: &sides,
-        },
-        module: 6,
+        inner: bench.passes(way),
+        node: "l_out-2|ADD#0",
     };
+    let mut run = Run::of_reference(&mut moody, bench.prefill(), &sides);
     let mut swapped = 0;
-    let failure = attribute(&sides, &mut moody, SEED, || swapped += 1).expect_err("unsteady");
+    let failure = attribute(&sides, &mut run, SEED, || swapped += 1).expect_err("unsteady");
     assert_eq!((failure.exit, swapped), (Exit::Incomplete, 6));
     for words in [
         "UNSTEADY",
@@ -81,10 +83,7 @@ fn an_engine_with_moods_is_unsteady_too() {
     let mut passes = bench
         .passes(Way::new(WAY, Depth::Block))
         .with_fault(Moods(0));
-    let mut run = EngineRun {
-        passes: &mut passes,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut passes, &sides);
     let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("unsteady");
     assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
 }
@@ -105,10 +104,7 @@ fn a_module_that_makes_no_numbers_is_named() {
     let trace = |_: &[String]| Ok(bench.theirs.trace.clone());
     let identity = bench.theirs.identity.clone();
     let sides = Sides::new(identity, &mut passes, Depth::Block, trace).expect("comparable");
-    let mut run = EngineRun {
-        passes: &mut passes,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut passes, &sides);
     let found = attribute(&sides, &mut run, SEED, || ()).expect("steady");
     let named = found.named.expect("a NaN");
     assert_eq!(named.module, "layer 2 feed-forward");
@@ -117,10 +113,7 @@ fn a_module_that_makes_no_numbers_is_named() {
 
     // A run of another engine than the sides were made of is no control of them.
     let mut sound = bench.passes(way);
-    let mut run = EngineRun {
-        passes: &mut sound,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut sound, &sides);
     let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("another engine");
     assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
 }

@@ -1,0 +1,118 @@
+//! A case, observed: its lanes, its nodes and its continuation are schedules that one opened model
+//! follows.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use engine::Token;
+use engine::sampler::greedy;
+
+use super::watch::Watch;
+use super::{Followed, Opened, RunError};
+use crate::case::Case;
+use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
+use crate::case::schedule::{Schedule, Step};
+
+/// What an opened model makes of a case, on so many threads.
+pub fn observe(
+    opened: &mut dyn Opened,
+    identity: Identity,
+    case: &Case,
+    threads: usize,
+) -> Result<Observation, RunError> {
+    let tokens = opened.tokenize(&case.prompt)?;
+    observe_tokens(opened, identity, case, tokens, threads)
+}
+
+/// The same where the prompt is these tokens.
+pub fn observe_tokens(
+    opened: &mut dyn Opened,
+    identity: Identity,
+    case: &Case,
+    tokens: Vec<Token>,
+    threads: usize,
+) -> Result<Observation, RunError> {
+    let inside = |p: &&usize| **p < tokens.len();
+    let positions: Vec<usize> = case.positions.iter().filter(inside).copied().collect();
+    let of = |steps| Schedule {
+        ubatch: case.ubatch,
+        threads,
+        context: case.context,
+        ..Schedule::of(steps)
+    };
+    let mut lane = |lane: Lane, watch: &Watch<'_>| {
+        let schedule = Schedule {
+            only: Some(positions.clone()),
+            ..of(lane_steps(lane, &tokens))
+        };
+        follow(opened, &schedule, watch)
+    };
+    let traced = if case.nodes > 0 {
+        Watch::every()
+    } else {
+        Watch::default()
+    };
+    let prefill = lane(Lane::Prefill, &traced)?;
+    let decode = lane(Lane::Decode, &Watch::default())?;
+    let greedy = continuation(opened, case.greedy_steps, &tokens, of)?;
+    let logits = |followed: Followed| Logits {
+        positions: positions.clone(),
+        values: followed.rows,
+        vocab_size: followed.vocab_size,
+    };
+    let trace = prefill.nodes.clone();
+    Ok(Observation {
+        identity,
+        lanes: BTreeMap::from([
+            (Lane::Prefill, logits(prefill)),
+            (Lane::Decode, logits(decode)),
+        ]),
+        greedy,
+        trace,
+        tokens,
+    })
+}
+
+/// How the prompt is fed in a lane.
+pub fn lane_steps(lane: Lane, tokens: &[Token]) -> Vec<Step> {
+    match lane {
+        Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
+        Lane::Decode => tokens.iter().map(|&t| Step::Feed(vec![t])).collect(),
+    }
+}
+
+/// As the recordings were made: a prefill that asks for its last position only, then one token at
+/// a time.
+fn continuation(
+    opened: &mut dyn Opened,
+    steps: usize,
+    tokens: &[Token],
+    of: impl Fn(Vec<Step>) -> Schedule,
+) -> Result<Greedy, RunError> {
+    let mut found = Greedy::default();
+    if let Some(after_the_first) = steps.checked_sub(1) {
+        let prompt = Step::Last(tokens.to_vec());
+        let schedule = of(vec![prompt, Step::Greedy(after_the_first)]);
+        let followed = follow(opened, &schedule, &Watch::default())?;
+        let rows = followed.rows.chunks_exact(followed.vocab_size.max(1));
+        found.logits = rows.map(<[f32]>::to_vec).collect();
+        found.tokens = found.logits.iter().map(|row| greedy(row)).collect();
+    }
+    found.text = opened.text(&found.tokens)?;
+    Ok(found)
+}
+
+/// Follows a schedule, and takes no answer that is shorter than it has to be.
+fn follow(
+    opened: &mut dyn Opened,
+    schedule: &Schedule,
+    watch: &Watch<'_>,
+) -> Result<Followed, RunError> {
+    let followed = opened.follow(schedule, watch)?;
+    let (kept, found) = (schedule.kept(), followed.rows.len());
+    if Some(found) != kept.checked_mul(followed.vocab_size) {
+        let message = format!("{found} logits came back where {kept} rows were asked for");
+        return Err(RunError::NoAnswer(message));
+    }
+    Ok(followed)
+}
