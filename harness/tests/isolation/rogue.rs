@@ -52,7 +52,7 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
         control_word: [0; 2],
     };
     let rogue = match misdeed.strip_prefix("tell: ") {
-        Some(tale) => Rogue::Teller(Teller::new(tale)),
+        Some(tale) => Rogue::Teller(Box::new(Teller::new(tale))),
         None => Rogue::Misdeed(misdeed),
     };
     Ok((rogue, hello))
@@ -62,7 +62,7 @@ enum Rogue {
     /// Does one thing wrong, whatever it is asked.
     Misdeed(String),
     /// Repeats a recording, except for what a tale is about.
-    Teller(Teller),
+    Teller(Box<Teller>),
 }
 
 impl Serve for Rogue {
