@@ -94,10 +94,6 @@ impl Session<'_> {
         match self.0 {}
     }
 
-    pub fn decode_split(&mut self, _: &[u32], _: usize, _: &[usize]) -> Result<Vec<f32>, Error> {
-        match self.0 {}
-    }
-
     pub fn clear(&mut self) -> Result<(), Error> {
         match self.0 {}
     }

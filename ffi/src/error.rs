@@ -40,6 +40,17 @@ pub enum Error {
     /// A directory with source or headers, perhaps, but no library.
     #[error("{}: holds no built libllama", .0.display())]
     NotBuilt(PathBuf),
+    /// A checkout without the part that is to be built.
+    #[error(
+        "{}: {submodule} is empty: a plain `git clone` leaves a submodule out; to fetch it, run: \
+             cd '{}' && git submodule update --init --recursive", dir.display(), dir.display()
+    )]
+    EmptySubmodule {
+        /// The checkout.
+        dir: PathBuf,
+        /// The submodule's folder inside it.
+        submodule: String,
+    },
     /// A tool that prepares references failed, or is not installed.
     #[error("{step} failed: `{command}` {how}\n{log}")]
     Tool {
@@ -177,6 +188,13 @@ impl Error {
         Error::Io {
             path: path.into(),
             source,
+        }
+    }
+
+    pub(crate) fn not_a_reference(dir: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Error::NotAReference {
+            dir: dir.into(),
+            what: what.into(),
         }
     }
 }

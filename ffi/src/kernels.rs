@@ -3,21 +3,19 @@
 use std::path::Path;
 
 use crate::bindings::{bitnet_shim_requantize_options, bitnet_shim_type_facts};
+use crate::convert::{c_path, growing, text_in};
 use crate::error::Error;
 use crate::facts::{ActivationRow, RequantizeOptions, TypeFacts};
-use crate::library::Library;
-use crate::model::{c_path, growing};
+use crate::loaded::Loaded;
 
 /// Single functions of a library. Types are numbers, as in its files: their meaning differs
 /// between generations, which [`Kernels::describe`] makes visible.
 #[derive(Debug, Clone, Copy)]
-pub struct Kernels {
-    library: Library,
-}
+pub struct Kernels(&'static Loaded);
 
 impl Kernels {
-    pub(crate) fn of(library: Library) -> Self {
-        Kernels { library }
+    pub(crate) fn of(loaded: &'static Loaded) -> Self {
+        Kernels(loaded)
     }
 
     /// What can be done with a type.
@@ -26,18 +24,12 @@ impl Kernels {
             size: size_of::<bitnet_shim_type_facts>() as u32,
             ..Default::default()
         };
-        self.library.call("describe", |shim| {
+        self.0.call("describe", |shim| {
             // SAFETY: the output lives through the call.
             unsafe { shim.bitnet_shim_type_describe(kind, &raw mut facts) }
         })?;
-        let name: Vec<u8> = facts
-            .name
-            .iter()
-            .map(|&c| c as u8)
-            .take_while(|&c| c != 0)
-            .collect();
         Ok(TypeFacts {
-            name: String::from_utf8_lossy(&name).into_owned(),
+            name: text_in(&facts.name),
             block_size: usize::try_from(facts.block_size).unwrap_or(0),
             block_bytes: facts.block_bytes as usize,
             dot_partner: (facts.dot_partner >= 0).then_some(facts.dot_partner),
@@ -60,7 +52,7 @@ impl Kernels {
         }
         let mut bytes = Vec::new();
         growing(&mut bytes, |bytes, needed| {
-            self.library.call("quantize", |shim| {
+            self.0.call("quantize", |shim| {
                 // SAFETY: `values` holds rows × columns floats, `bytes` as many as said.
                 unsafe {
                     shim.bitnet_shim_quantize(
@@ -81,7 +73,7 @@ impl Kernels {
     /// `n` values from their stored form.
     pub fn dequantize(&self, kind: i32, bytes: &[u8], n: usize) -> Result<Vec<f32>, Error> {
         let mut values = vec![0_f32; n];
-        self.library.call("dequantize", |shim| {
+        self.0.call("dequantize", |shim| {
             // SAFETY: both buffers are as long as said.
             unsafe {
                 shim.bitnet_shim_dequantize(
@@ -105,7 +97,7 @@ impl Kernels {
         };
         let (scale, sum) = (&raw mut row.scale, &raw mut row.sum);
         growing(&mut row.bytes, |bytes, needed| {
-            self.library.call("quantize_activation", |shim| {
+            self.0.call("quantize_activation", |shim| {
                 // SAFETY: both buffers are as long as said; the outputs live through the call.
                 unsafe {
                     shim.bitnet_shim_quantize_activation(
@@ -128,7 +120,7 @@ impl Kernels {
     /// bare integer sum.
     pub fn dot(&self, kind: i32, n: usize, weights: &[u8], row: &[u8]) -> Result<f32, Error> {
         let mut result = 0_f32;
-        self.library.call("dot", |shim| {
+        self.0.call("dot", |shim| {
             // SAFETY: both buffers are as long as said; the output lives through the call.
             unsafe {
                 shim.bitnet_shim_dot(
@@ -148,7 +140,7 @@ impl Kernels {
 
 /// Has the library write a file anew.
 pub fn requantize(
-    library: Library,
+    loaded: &Loaded,
     from: &Path,
     to: &Path,
     options: &RequantizeOptions,
@@ -163,7 +155,7 @@ pub fn requantize(
         only_copy: options.only_copy.into(),
         quantize_output: options.quantize_output.into(),
     };
-    library.call("requantize", |shim| {
+    loaded.call("requantize", |shim| {
         // SAFETY: paths and options live through the call.
         unsafe { shim.bitnet_shim_requantize(from.as_ptr(), to.as_ptr(), &raw const options) }
     })

@@ -8,6 +8,27 @@
 //! The library below aborts where it is unhappy, and no interface can catch that: whoever needs
 //! to survive it opens the reference in a process of its own. That is also the reason for one
 //! reference per process, which [`Library::open`] enforces.
+//!
+//! Each module may use the ones above it in this table, never the ones below.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`error`] | everything that can go wrong, each with its remedy |
+//! | [`facts`] | plain data that goes in and out |
+//! | [`node`] | one step of the graph, as an observer sees it |
+//! | [`float_environment`] | how this thread rounds |
+//! | [`reference`](mod@reference) | finds, builds and describes a reference; opens none |
+//! | [`bindings`] | our C interface, as bindgen reads its header |
+//! | [`log`] | the end of what the library logged |
+//! | [`convert`] | arguments as C takes them, answers as Rust takes them |
+//! | [`loaded`] | the one library of this process, every call checked |
+//! | [`handle`] | owned pointers into it |
+//! | [`kernels`] | single functions |
+//! | [`session`] | a context: tokens in, logits out |
+//! | [`model`] | a loaded file and its vocabulary |
+//! | [`library`] | the way in: a prepared reference becomes models and functions |
+//! | [`absent`] | the same types for a build that can open nothing |
+#![allow(rustdoc::private_intra_doc_links)] // the table is for who changes this crate
 
 mod error;
 mod facts;
@@ -16,20 +37,26 @@ mod node;
 pub mod reference;
 
 #[cfg(all(unix, feature = "live"))]
-mod backend;
-#[cfg(all(unix, feature = "live"))]
 #[rustfmt::skip]
 mod bindings;
+#[cfg(all(unix, feature = "live"))]
+mod convert;
+#[cfg(all(unix, feature = "live"))]
+mod handle;
 #[cfg(all(unix, feature = "live"))]
 mod kernels;
 #[cfg(all(unix, feature = "live"))]
 mod library;
 #[cfg(all(unix, feature = "live"))]
+mod loaded;
+#[cfg(all(unix, feature = "live"))]
+mod log;
+#[cfg(all(unix, feature = "live"))]
 mod model;
 #[cfg(all(unix, feature = "live"))]
 mod session;
 
-#[cfg(not(all(unix, feature = "live")))]
+#[cfg(any(doc, not(all(unix, feature = "live"))))] // `doc`: the table above names it
 mod absent;
 
 #[cfg(not(all(unix, feature = "live")))]

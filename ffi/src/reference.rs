@@ -1,16 +1,32 @@
 //! Finds a reference, or builds it, and compiles our interface against it.
 //!
 //! Nothing here is loaded: the result is a [`Prepared`], which [`crate::Library::open`] takes. All
-//! of it happens at run time, with the tools `clang`, `cmake` and `ninja` where something must be
-//! built, so that building this program needs none of them. The crates `cc` and `cmake` are made
-//! for build scripts (they print directives on stdout and panic on failure); one compiler call and
-//! two of cmake are plainer, and their output ends up in the error.
+//! of it happens at run time, with the tools `cmake`, `ninja` and a compiler where something must
+//! be built, so that building this program needs none of them.
+//!
+//! Each module may use the ones above it in this table, never the ones below.
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`tool`] | runs a program to its end and keeps what it wrote |
+//! | [`cache`](mod@cache) | where results live, whole or not at all |
+//! | [`tree`] | the headers and libraries below a directory |
+//! | [`recipe`] | what can be built by name, and how |
+//! | [`checkout`] | the same for a user's own directory |
+//! | [`fetch`] | a recipe's source from the registry |
+//! | [`patch`] | what keeps a source from building |
+//! | [`cmake`] | configures and builds |
+//! | [`provenance`] | where a build comes from |
+//! | [`build`](mod@build) | from a source to a place in the cache |
+//! | [`shim`] | our interface, compiled against a tree |
 #![forbid(unsafe_code)]
 
+mod build;
 mod cache;
-mod construction;
+mod checkout;
+mod cmake;
 mod fetch;
-mod mend;
+mod patch;
 mod provenance;
 mod recipe;
 mod shim;
@@ -20,6 +36,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 pub use cache::Cache;
+pub use cmake::{STEP, run as run_step};
 pub use provenance::Provenance;
 pub use recipe::{Family, Recipe, known, named};
 pub use tree::Tree;
@@ -54,13 +71,14 @@ pub struct Prepared {
     pub provenance: Provenance,
 }
 
-/// Whether something missing is made.
+/// What happens where a known reference is not built. A user's own directory is built all the same:
+/// whoever names it has nothing to fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum IfMissing {
     /// Fetch and build it; minutes.
     Build,
     /// Answer [`Error::Absent`] with the command that builds it.
-    Refuse,
+    Fail,
 }
 
 impl Asked {
@@ -92,22 +110,15 @@ impl Asked {
 pub fn prepare(
     asked: &Asked,
     cache: &Cache,
-    missing: Missing,
+    if_missing: IfMissing,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, Error> {
     let (name, tree) = match asked {
         Asked::Named(recipe) => {
-            let place = construct(recipe, cache, missing, report)?;
-            (recipe.name.to_owned(), Tree::find(&place)?)
+            let dir = installed(recipe, cache, if_missing, report)?;
+            (recipe.name.to_owned(), Tree::find(&dir)?)
         }
-        Asked::Directory(dir) => {
-            let name = dir
-                .file_name()
-                .unwrap_or(dir.as_os_str())
-                .to_string_lossy()
-                .into_owned();
-            (name, adopt(dir, cache, report)?)
-        }
+        Asked::Directory(dir) => (checkout::name(dir), adopt(dir, cache, report)?),
     };
     let provenance = Provenance::of(&tree)?;
     let shim = shim::compiled(&tree, cache, report)?;
@@ -121,17 +132,17 @@ pub fn prepare(
 }
 
 /// The place of a known reference in the cache, built if need be.
-pub fn construct(
-    recipe: &'static Recipe,
+fn installed(
+    recipe: &Recipe,
     cache: &Cache,
-    missing: Missing,
+    if_missing: IfMissing,
     report: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, Error> {
-    let place = recipe.place(cache);
-    if place.is_dir() {
-        return Ok(place);
+    let dir = recipe.install_dir(cache);
+    if dir.is_dir() {
+        return Ok(dir);
     }
-    if missing == Missing::Refuse {
+    if if_missing == IfMissing::Fail {
         return Err(Error::Absent {
             what: format!("reference {} is not built", recipe.name),
             command: format!("eval \"$(scripts/reference.sh {})\"", recipe.name),
@@ -139,8 +150,8 @@ pub fn construct(
     }
     report(&format!("fetching {} {}", recipe.package, recipe.version));
     let source = fetch::source(recipe, cache)?;
-    construction::install(recipe.plan(), &source, &place, cache, report)?;
-    Ok(place)
+    build::build(&recipe.plan(), &source, &dir, cache, report)?;
+    Ok(dir)
 }
 
 /// A user's directory: as it is if it is built, else built elsewhere from a copy.
@@ -149,26 +160,19 @@ fn adopt(dir: &Path, cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Tree
         Err(unbuilt @ Error::NotBuilt(_)) => unbuilt,
         found => return found,
     };
-    let plan = Family::of_source(dir).ok_or(unbuilt)?.plan(dir);
-    let place = cache.reference("checkout", &plan.key_of_checkout(dir)?);
-    if !place.is_dir() {
-        construction::install(plan, dir, &place, cache, report)?;
+    let Some(plan) = checkout::plan(dir) else {
+        return Err(checkout::empty_submodule(dir).unwrap_or(unbuilt));
+    };
+    let install_dir = cache.reference("checkout", &checkout::key(&plan, dir)?);
+    if !install_dir.is_dir() {
+        build::build(&plan, dir, &install_dir, cache, report)?;
     }
-    Tree::find(&place)
-}
-
-/// The reference to use without having been told: the environment's, else a built `bitnet`.
-pub fn usual(cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Prepared, Error> {
-    if let Some(asked) = Asked::from_environment()? {
-        return prepare(&asked, cache, Missing::Refuse, report);
-    }
-    let recipe = named("bitnet").expect("it is in the list of known references");
-    prepare(&Asked::Named(recipe), cache, Missing::Refuse, report)
+    Tree::find(&install_dir)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Cache, Missing, named, prepare};
+    use super::{Asked, Cache, IfMissing, named, prepare};
     use crate::error::Error;
 
     #[test]
@@ -183,7 +187,7 @@ mod tests {
     fn what_is_not_built_comes_with_its_command() {
         let cache = Cache::at("/nonexistent");
         let asked = Asked::Named(named("llama").unwrap());
-        let refusal = prepare(&asked, &cache, Missing::Refuse, &mut |_| {}).unwrap_err();
+        let refusal = prepare(&asked, &cache, IfMissing::Fail, &mut |_| {}).unwrap_err();
         assert!(matches!(refusal, Error::Absent { .. }));
         assert!(
             refusal.to_string().contains("scripts/reference.sh llama"),
@@ -195,7 +199,38 @@ mod tests {
     fn a_directory_of_something_else_is_not_built() {
         let cache = Cache::at("/nonexistent");
         let asked = Asked::Directory(concat!(env!("CARGO_MANIFEST_DIR"), "/src").into());
-        let refusal = prepare(&asked, &cache, Missing::Build, &mut |_| {}).unwrap_err();
+        let refusal = prepare(&asked, &cache, IfMissing::Build, &mut |_| {}).unwrap_err();
         assert!(matches!(refusal, Error::NotBuilt(_)), "{refusal}");
+    }
+
+    #[test]
+    fn a_submodule_that_was_not_fetched_comes_with_its_command() {
+        let checkout = tempfile::tempdir().unwrap();
+        let dir = checkout.path();
+        let modules =
+            "[submodule \"3rdparty/llama.cpp\"]\n\tpath = 3rdparty/llama.cpp\n\turl = x\n";
+        std::fs::write(dir.join(".gitmodules"), modules).unwrap();
+        std::fs::write(dir.join("CMakeLists.txt"), "").unwrap();
+        let refused = || {
+            let asked = Asked::Directory(dir.to_owned());
+            let cache = Cache::at("/nonexistent");
+            prepare(&asked, &cache, IfMissing::Build, &mut |_| {}).unwrap_err()
+        };
+        let command = format!(
+            "cd '{}' && git submodule update --init --recursive",
+            dir.display()
+        );
+        let missing = refused().to_string();
+        std::fs::create_dir_all(dir.join("3rdparty/llama.cpp")).unwrap();
+        let empty = refused().to_string();
+        for text in [missing, empty] {
+            assert!(text.contains("3rdparty/llama.cpp is empty"), "{text}");
+            assert!(text.contains(&command), "{text}");
+        }
+        std::fs::write(dir.join("3rdparty/llama.cpp/README"), "").unwrap();
+        assert!(
+            matches!(refused(), Error::NotBuilt(_)),
+            "it is there, and is something else"
+        );
     }
 }

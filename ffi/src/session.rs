@@ -3,41 +3,62 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null_mut};
 
-use crate::bindings::{self, bitnet_shim_node, bitnet_shim_session, bitnet_shim_session_options};
+use crate::bindings::{
+    self, bitnet_shim_model, bitnet_shim_node, bitnet_shim_session, bitnet_shim_session_options,
+};
+use crate::convert::{as_i32, as_tokens};
 use crate::error::Error;
 use crate::facts::{SessionOptions, Wanted};
-use crate::model::{Model, as_i32, as_tokens};
+use crate::handle::Handle;
 use crate::node::{Node, Observe, Source, Step};
 
-/// A context of a model's. Not `Send`: it borrows a [`Model`] that is not `Sync`.
+/// A context of a model's, for one thread.
 pub struct Session<'m> {
-    raw: NonNull<bitnet_shim_session>,
-    model: &'m Model,
-    /// What the callback's user pointer points to; on the heap so that the session may move.
-    watch: Option<NonNull<Watch<'m>>>,
+    /// Before `watch`, which it knows: fields are dropped in this order.
+    handle: Handle<bitnet_shim_session>,
+    watch: Option<Watch<'m>>,
+    n_vocab: usize,
+    model: PhantomData<&'m Handle<bitnet_shim_model>>,
 }
 
+/// What the callback's user pointer points to; on the heap so that the session may move.
+struct Watch<'m>(NonNull<Watching<'m>>);
+
 /// An observer, and the panic it may have raised.
-struct Watch<'m> {
+struct Watching<'m> {
     observer: &'m mut dyn Observe,
     panic: Option<Box<dyn Any + Send>>,
 }
 
+impl<'m> Watch<'m> {
+    fn by(observer: &'m mut dyn Observe) -> Self {
+        let panic = None;
+        Watch(NonNull::from(Box::leak(Box::new(Watching {
+            observer,
+            panic,
+        }))))
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        // SAFETY: leaked by `by`, freed only here, after the context that knew it.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
 impl<'m> Session<'m> {
     pub(crate) fn open(
-        model: &'m Model,
+        model: &'m Handle<bitnet_shim_model>,
+        n_vocab: usize,
         options: &SessionOptions,
         observer: Option<&'m mut dyn Observe>,
     ) -> Result<Self, Error> {
-        let watch = observer.map(|observer| {
-            NonNull::from(Box::leak(Box::new(Watch {
-                observer,
-                panic: None,
-            })))
-        });
+        let watch = observer.map(Watch::by);
         let options = bitnet_shim_session_options {
             size: size_of::<bitnet_shim_session_options>() as u32,
             n_ctx: options.context,
@@ -45,21 +66,24 @@ impl<'m> Session<'m> {
             n_ubatch: options.ubatch,
             n_threads: options.threads,
             flash_attention: options.flash_attention.into(),
-            on_node: watch.map(|_| on_node as unsafe extern "C" fn(_, _) -> _),
-            user: watch.map_or(null_mut(), |watch| watch.as_ptr().cast()),
+            on_node: watch
+                .as_ref()
+                .map(|_| on_node as unsafe extern "C" fn(_, _) -> _),
+            user: watch
+                .as_ref()
+                .map_or(null_mut(), |watch| watch.0.as_ptr().cast()),
         };
-        let mut raw = null_mut();
-        let opened = model.library().call("session", |shim| {
+        let handle = Handle::open(model.loaded(), "session", |shim, session| {
             // SAFETY: the model is live and outlives the session by its lifetime; options and
-            // output live through the call; `user` lives until the session is dropped.
-            unsafe { shim.bitnet_shim_session_open(model.raw(), &raw const options, &raw mut raw) }
-        });
-        if let Err(e) = opened {
-            drop_watch(watch);
-            return Err(e);
-        }
-        let raw = NonNull::new(raw).expect("the interface answers OK only with a handle");
-        Ok(Session { raw, model, watch })
+            // output live through the call; `user` lives longer than the handle.
+            unsafe { shim.bitnet_shim_session_open(model.as_ptr(), &raw const options, session) }
+        })?;
+        Ok(Session {
+            handle,
+            watch,
+            n_vocab,
+            model: PhantomData,
+        })
     }
 
     /// Feeds tokens at positions `first`, `first + 1`, … and hands out the wanted rows of logits,
@@ -74,13 +98,13 @@ impl<'m> Session<'m> {
         let first = as_i32("decode", first)?;
         let flags = wanted.flags(ids.len());
         let rows = flags.iter().filter(|&&flag| flag != 0).count();
-        let mut logits = vec![0_f32; rows * self.model.facts().n_vocab];
-        let done = self.model.library().call("decode", |shim| {
+        let mut logits = vec![0_f32; rows * self.n_vocab];
+        let done = self.handle.call("decode", |shim, session| {
             // SAFETY: the session is live and borrowed alone; tokens and flags are both as long
             // as the tokens, the logits as long as said.
             unsafe {
                 shim.bitnet_shim_decode(
-                    self.raw.as_ptr(),
+                    session,
                     ids.as_ptr(),
                     ids.len(),
                     first,
@@ -94,69 +118,31 @@ impl<'m> Session<'m> {
         done.map(|()| logits)
     }
 
-    /// Feeds tokens in one call per length in `split`, all logits: a chosen partition of a prompt.
-    pub fn decode_split(
-        &mut self,
-        tokens: &[u32],
-        first: usize,
-        split: &[usize],
-    ) -> Result<Vec<f32>, Error> {
-        if split.iter().sum::<usize>() != tokens.len() {
-            let what = format!(
-                "the split {split:?} is not a partition of {} tokens",
-                tokens.len()
-            );
-            return Err(Error::Argument {
-                call: "decode_split",
-                what,
-            });
-        }
-        let mut logits = Vec::new();
-        let mut at = 0;
-        for &length in split {
-            let part = self.decode(&tokens[at..at + length], first + at, Wanted::All)?;
-            logits.extend(part);
-            at += length;
-        }
-        Ok(logits)
-    }
-
     /// Forgets every position.
     pub fn clear(&mut self) -> Result<(), Error> {
-        self.model.library().call("clear", |shim| {
+        self.handle.call("clear", |shim, session| {
             // SAFETY: the session is live and borrowed alone.
-            unsafe { shim.bitnet_shim_session_clear(self.raw.as_ptr()) }
+            unsafe { shim.bitnet_shim_session_clear(session) }
         })
     }
 
     /// Forgets the positions from `length` on.
     pub fn truncate(&mut self, length: usize) -> Result<(), Error> {
         let length = as_i32("truncate", length)?;
-        self.model.library().call("truncate", |shim| {
+        self.handle.call("truncate", |shim, session| {
             // SAFETY: the session is live and borrowed alone.
-            unsafe { shim.bitnet_shim_session_truncate(self.raw.as_ptr(), length) }
+            unsafe { shim.bitnet_shim_session_truncate(session, length) }
         })
     }
 
     /// Raises again, on this side of the C++ frames, what an observer raised on the other.
     fn resume_panic(&mut self) {
-        let Some(mut watch) = self.watch else { return };
-        // SAFETY: made by `open`, freed only by `drop`; the callback, its only other user, runs
-        // only inside `decode`, which has returned.
-        if let Some(panic) = unsafe { watch.as_mut() }.panic.take() {
+        let Some(watch) = &mut self.watch else { return };
+        // SAFETY: alive as long as `watch`; the callback, its only other user, runs only inside
+        // `decode`, which has returned.
+        if let Some(panic) = unsafe { watch.0.as_mut() }.panic.take() {
             resume_unwind(panic);
         }
-    }
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        self.model.library().release(|shim| {
-            // SAFETY: the handle came from `bitnet_shim_session_open` and is freed once, here,
-            // while the model it belongs to is still borrowed.
-            unsafe { shim.bitnet_shim_session_free(self.raw.as_ptr()) }
-        });
-        drop_watch(self.watch.take());
     }
 }
 
@@ -168,21 +154,14 @@ impl std::fmt::Debug for Session<'_> {
     }
 }
 
-fn drop_watch(watch: Option<NonNull<Watch<'_>>>) {
-    if let Some(watch) = watch {
-        // SAFETY: leaked by `open`, handed here once, after the context that knew it is gone.
-        drop(unsafe { Box::from_raw(watch.as_ptr()) });
-    }
-}
-
 /// The node callback. No panic leaves it: one is kept, and the graph is stopped.
 ///
 /// # Safety
 ///
-/// `user` is the `Watch` of a live session, `node` is what the header says.
+/// `user` is the `Watching` of a live session, `node` is what the header says.
 unsafe extern "C" fn on_node(user: *mut c_void, node: *const bitnet_shim_node) -> i32 {
     // SAFETY: `open` gave this pointer; during `decode` nobody else touches it.
-    let watch = unsafe { &mut *user.cast::<Watch<'_>>() };
+    let watch = unsafe { &mut *user.cast::<Watching<'_>>() };
     // SAFETY: the header promises a node that lives until the return, and nobody writes to it.
     let raw = unsafe { &*node };
     let seen = catch_unwind(AssertUnwindSafe(|| {

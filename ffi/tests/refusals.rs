@@ -9,37 +9,25 @@ use std::process::Command;
 
 use ffi::reference::{Prepared, Provenance, Tree};
 use ffi::{Error, Library, control_word};
+use tempfile::{TempDir, tempdir};
 
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ffi-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    /// A shared library made of Rust.
-    fn library(&self, source: &str) -> PathBuf {
-        let (input, output) = (self.0.join("input.rs"), self.0.join("output.so"));
-        std::fs::write(&input, source).unwrap();
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let mut rustc = Command::new(rustc);
-        rustc.args([
-            "--edition=2024",
-            "--crate-type=cdylib",
-            "-Cpanic=abort",
-            "-o",
-        ]);
-        assert!(rustc.arg(&output).arg(&input).status().unwrap().success());
-        output
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A shared library made of Rust, in `folder`.
+fn library(folder: &TempDir, source: &str) -> PathBuf {
+    let (input, output) = (
+        folder.path().join("input.rs"),
+        folder.path().join("output.so"),
+    );
+    std::fs::write(&input, source).unwrap();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut rustc = Command::new(rustc);
+    rustc.args([
+        "--edition=2024",
+        "--crate-type=cdylib",
+        "-Cpanic=abort",
+        "-o",
+    ]);
+    assert!(rustc.arg(&output).arg(&input).status().unwrap().success());
+    output
 }
 
 fn open(shim: &Path) -> Error {
@@ -68,10 +56,10 @@ fn open(shim: &Path) -> Error {
 
 #[test]
 fn a_file_that_is_no_library_is_named() {
-    let folder = Folder::new("no-library");
-    let text = folder.0.join("text.so");
+    let folder = tempdir().unwrap();
+    let text = folder.path().join("text.so");
     std::fs::write(&text, "not a library").unwrap();
-    for path in [&text, &folder.0.join("absent.so")] {
+    for path in [&text, &folder.path().join("absent.so")] {
         let refusal = open(path);
         assert!(matches!(refusal, Error::Load { .. }), "{refusal}");
         assert!(
@@ -83,15 +71,19 @@ fn a_file_that_is_no_library_is_named() {
 
 #[test]
 fn a_library_without_our_interface_is_refused() {
-    let folder = Folder::new("not-ours");
-    let refusal = open(&folder.library("#[unsafe(no_mangle)] pub extern \"C\" fn other() {}"));
+    let folder = tempdir().unwrap();
+    let refusal = open(&library(
+        &folder,
+        "#[unsafe(no_mangle)] pub extern \"C\" fn other() {}",
+    ));
     assert!(refusal.to_string().contains("bitnet_shim_abi"), "{refusal}");
 }
 
 #[test]
 fn another_version_of_the_interface_is_refused_before_anything_else_is_called() {
-    let folder = Folder::new("version");
-    let refusal = open(&folder.library(
+    let folder = tempdir().unwrap();
+    let refusal = open(&library(
+        &folder,
         "#[unsafe(no_mangle)] pub extern \"C\" fn bitnet_shim_abi() -> u32 { 999 }
          #[unsafe(no_mangle)] pub extern \"C\" fn bitnet_shim_init() -> i32 { loop {} }",
     ));
@@ -104,8 +96,9 @@ fn another_version_of_the_interface_is_refused_before_anything_else_is_called() 
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_library_that_flushes_denormals_is_caught() {
-    let folder = Folder::new("meddling");
-    let library = folder.library(
+    let folder = tempdir().unwrap();
+    let library = library(
+        &folder,
         "#[unsafe(no_mangle)] pub extern \"C\" fn bitnet_shim_abi() -> u32 {
              let flush = 0x9fc0_u32;
              // SAFETY: a valid control word, loaded from a live u32.

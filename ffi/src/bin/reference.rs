@@ -4,10 +4,17 @@
 
 use std::process::ExitCode;
 
-use ffi::reference::{Asked, Cache, Missing, VARIABLE, known, prepare};
+use ffi::reference::{Asked, Cache, IfMissing, STEP, VARIABLE, known, prepare, run_step};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let Some((STEP, step)) = arguments
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
+        run_step(step);
+        return ExitCode::SUCCESS;
+    }
     let [name] = &arguments[..] else {
         eprintln!("usage: reference NAME|DIR\n\nknown names:");
         for recipe in known() {
@@ -30,7 +37,7 @@ fn main() -> ExitCode {
 fn run(name: &str) -> Result<String, ffi::Error> {
     let cache = Cache::from_environment()?;
     let asked = Asked::parse(name)?;
-    let prepared = prepare(&asked, &cache, Missing::Build, &mut |line| {
+    let prepared = prepare(&asked, &cache, IfMissing::Build, &mut |line| {
         eprintln!("{line}")
     })?;
     let root = prepared.tree.root.display().to_string();

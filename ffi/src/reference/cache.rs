@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::error::Error;
 
@@ -63,48 +63,37 @@ impl Cache {
         all
     }
 
+    /// What the tools wrote that built the reference in `install_dir`: kept, and written anew by
+    /// the next attempt.
+    pub fn log(&self, install_dir: &Path) -> PathBuf {
+        let name = install_dir.file_name().unwrap_or_default();
+        self.root
+            .join("logs")
+            .join(name)
+            .with_added_extension("log")
+    }
+
     /// A new, empty directory on the cache's file system, removed when dropped.
-    pub fn scratch(&self) -> Result<Scratch, Error> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}", std::process::id());
-        let dir = self.root.join("scratch").join(name);
-        // A directory of a process that had this number before is nobody's.
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).map_err(|e| Error::io(&dir, e))?;
-        let dir = dir.canonicalize().map_err(|e| Error::io(&dir, e))?;
-        Ok(Scratch { dir })
+    pub fn scratch(&self) -> Result<TempDir, Error> {
+        let parent = self.root.join("scratch");
+        create_dir(&parent)?;
+        TempDir::new_in(&parent).map_err(|e| Error::io(&parent, e))
     }
 }
 
-/// A directory that is removed when dropped.
-#[derive(Debug)]
-pub struct Scratch {
-    dir: PathBuf,
-}
-
-impl Scratch {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Moves `part` of it to its final place in one step. If another process was faster, its
-    /// result stays: same key, same content.
-    pub fn publish(&self, part: &str, place: &Path) -> Result<(), Error> {
-        let parent = place.parent().expect("places are below the cache's root");
-        std::fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-        match std::fs::rename(self.dir.join(part), place) {
-            Err(_) if place.is_dir() => Ok(()),
-            done => done.map_err(|e| Error::io(place, e)),
-        }
+/// Moves a directory to its final place in one step. If another process was faster, its result
+/// stays: same key, same content.
+pub fn publish(done: &Path, place: &Path) -> Result<(), Error> {
+    create_dir(place.parent().expect("places are below the cache's root"))?;
+    match std::fs::rename(done, place) {
+        Err(_) if place.is_dir() => Ok(()),
+        done => done.map_err(|e| Error::io(place, e)),
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
+/// A directory and those above it, unless they are there.
+pub fn create_dir(dir: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))
 }
 
 /// A short name for content: the start of the SHA-256 of its parts, each with its length.
@@ -129,7 +118,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cache, key};
+    use super::{Cache, key, publish};
 
     #[test]
     fn a_key_tells_where_one_part_ends() {
@@ -139,21 +128,20 @@ mod tests {
 
     #[test]
     fn publishing_twice_keeps_the_first_and_leaves_no_scratch() {
-        let root = std::env::temp_dir().join(format!("ffi-cache-{}", std::process::id()));
-        let cache = Cache::at(&root);
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
         let place = cache.reference("x", "k");
         for content in ["first", "second"] {
             let scratch = cache.scratch().unwrap();
-            std::fs::create_dir(scratch.path().join("done")).unwrap();
-            std::fs::write(scratch.path().join("done/file"), content).unwrap();
-            scratch.publish("done", &place).unwrap();
+            let done = scratch.path().join("done");
+            std::fs::create_dir(&done).unwrap();
+            std::fs::write(done.join("file"), content).unwrap();
+            publish(&done, &place).unwrap();
         }
-        assert_eq!(
-            std::fs::read_to_string(place.join("file")).unwrap(),
-            "first"
-        );
+        let kept = std::fs::read_to_string(place.join("file")).unwrap();
+        assert_eq!(kept, "first");
         assert_eq!(cache.references(), [place]);
-        assert_eq!(std::fs::read_dir(root.join("scratch")).unwrap().count(), 0);
-        std::fs::remove_dir_all(root).unwrap();
+        let scratch = root.path().join("scratch");
+        assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
     }
 }

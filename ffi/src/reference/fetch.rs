@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::reference::cache::Cache;
+use crate::reference::cache::{Cache, create_dir};
 use crate::reference::recipe::Recipe;
 use crate::reference::tool::run;
 
@@ -16,36 +16,26 @@ pub fn source(recipe: &Recipe, cache: &Cache) -> Result<PathBuf, Error> {
     let scratch = cache.scratch()?;
     let manifest = scratch.path().join("Cargo.toml");
     write(&manifest, &manifest_text(recipe))?;
-    std::fs::create_dir(scratch.path().join("src")).map_err(|e| Error::io(scratch.path(), e))?;
+    create_dir(&scratch.path().join("src"))?;
     write(&scratch.path().join("src/lib.rs"), "")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let in_scratch = |arguments: &[&str]| {
-        let mut command = Command::new(&cargo);
-        command
-            .args(arguments)
-            .arg("--manifest-path")
-            .arg(&manifest);
-        command
-    };
-    run("fetching the source", &mut in_scratch(&["fetch"]))?;
+    let mut metadata = Command::new(cargo);
+    metadata
+        .args(["metadata", "--format-version", "1", "--manifest-path"])
+        .arg(&manifest);
+    let metadata = run("fetching the source", &mut metadata)?;
     let lock = scratch.path().join("Cargo.lock");
     let lock = std::fs::read_to_string(&lock).map_err(|e| Error::io(&lock, e))?;
     require_checksum(recipe, &lock, &manifest)?;
-    let metadata = run(
-        "locating the source",
-        &mut in_scratch(&["metadata", "--format-version", "1", "--offline"]),
-    )?;
-    let root = package_root(recipe, &metadata).ok_or_else(|| Error::NotAReference {
-        dir: manifest.clone(),
-        what: format!("cargo fetched no {} {}", recipe.package, recipe.version),
+    let root = package_root(recipe, &metadata).ok_or_else(|| {
+        let what = format!("cargo fetched no {} {}", recipe.package, recipe.version);
+        Error::not_a_reference(&manifest, what)
     })?;
     Ok(root.join(recipe.folder))
 }
 
 fn manifest_text(recipe: &Recipe) -> String {
-    let Recipe {
-        package, version, ..
-    } = recipe;
+    let (package, version) = (recipe.package, recipe.version);
     format!(
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n\
          [dependencies]\n{package} = \"={version}\"\n"
@@ -54,23 +44,22 @@ fn manifest_text(recipe: &Recipe) -> String {
 
 /// The index could be another one than ours; the source must be the one the recipe was tried with.
 fn require_checksum(recipe: &Recipe, lock: &str, manifest: &Path) -> Result<(), Error> {
-    let stated = lock
-        .split("[[package]]")
-        .filter(|part| part.contains(&format!("name = \"{}\"", recipe.package)))
-        .flat_map(str::lines)
-        .find_map(|line| line.strip_prefix("checksum = "))
-        .map(|value| value.trim_matches('"'));
+    let lock: toml::Table = lock.parse().unwrap_or_default();
+    let packages = lock.get("package").and_then(|packages| packages.as_array());
+    let package = packages
+        .into_iter()
+        .flatten()
+        .find(|package| package.get("name").and_then(toml::Value::as_str) == Some(recipe.package));
+    let stated = package.and_then(|package| package.get("checksum")?.as_str());
     if stated == Some(recipe.checksum) {
         return Ok(());
     }
     let stated = stated.unwrap_or("none");
-    Err(Error::NotAReference {
-        dir: manifest.to_owned(),
-        what: format!(
-            "the registry states checksum {stated} for {} {}, the recipe was made for {}",
-            recipe.package, recipe.version, recipe.checksum
-        ),
-    })
+    let what = format!(
+        "the registry states checksum {stated} for {} {}, the recipe was made for {}",
+        recipe.package, recipe.version, recipe.checksum
+    );
+    Err(Error::not_a_reference(manifest, what))
 }
 
 fn package_root(recipe: &Recipe, metadata: &str) -> Option<PathBuf> {

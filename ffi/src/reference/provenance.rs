@@ -37,10 +37,7 @@ pub struct Provenance {
 impl Provenance {
     /// Of a tree that was found.
     pub fn of(tree: &Tree) -> Result<Self, Error> {
-        let sha256 = tree
-            .libraries()
-            .map(sha256)
-            .collect::<Result<Vec<_>, _>>()?;
+        let sha256 = hashes(tree)?;
         let file = tree.root.join(FILE);
         let Ok(json) = std::fs::read(&file) else {
             return Ok(Provenance {
@@ -53,25 +50,18 @@ impl Provenance {
             });
         };
         let recorded: Provenance = serde_json::from_slice(&json).map_err(|e| {
-            let what = format!("its {FILE} cannot be read: {e}");
-            Error::NotAReference {
-                dir: tree.root.clone(),
-                what,
-            }
+            Error::not_a_reference(&tree.root, format!("its {FILE} cannot be read: {e}"))
         })?;
         if recorded.sha256 == sha256 {
             return Ok(recorded);
         }
         let what = format!("its libraries are not those that {FILE} describes");
-        Err(Error::NotAReference {
-            dir: tree.root.clone(),
-            what,
-        })
+        Err(Error::not_a_reference(&tree.root, what))
     }
 
-    /// Writes what is known about a fresh build into its place.
-    pub fn record(plan: &Plan, source: &Path, build: &Path, place: &Path) -> Result<(), Error> {
-        let tree = Tree::find(place)?;
+    /// Writes what is known about a fresh build beside it.
+    pub fn record(plan: &Plan, source: &Path, build: &Path, dir: &Path) -> Result<(), Error> {
+        let tree = Tree::find(dir)?;
         let version = run(
             "asking the compiler",
             Command::new(plan.family.compilers().1).arg("--version"),
@@ -82,15 +72,16 @@ impl Provenance {
             commit: commit(source),
             compiler: version.lines().next().map(str::to_owned),
             flags: flags_in(build),
-            sha256: tree
-                .libraries()
-                .map(sha256)
-                .collect::<Result<Vec<_>, _>>()?,
+            sha256: hashes(&tree)?,
         };
         let json = serde_json::to_vec_pretty(&provenance).expect("plain strings serialise");
-        let file = place.join(FILE);
+        let file = dir.join(FILE);
         std::fs::write(&file, json).map_err(|e| Error::io(&file, e))
     }
+}
+
+fn hashes(tree: &Tree) -> Result<Vec<String>, Error> {
+    tree.libraries().map(sha256).collect()
 }
 
 /// The commit of a checkout whose root is `dir` itself, not one it merely lies in.

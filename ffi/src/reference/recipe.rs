@@ -1,13 +1,10 @@
-//! The references this program can build: where the source is, which flags, what must be mended.
+//! The references this program can build: where the source is, which flags.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
 use crate::reference::cache::{Cache, key};
-
-/// What compilers call the 64-bit Arm.
-pub const AARCH64: &str = "aarch64-linux-gnu";
+use crate::reference::tool::triple;
 
 /// Grows when a build, or the record beside it, would come out differently although nothing below
 /// in this file changed.
@@ -142,21 +139,12 @@ pub fn named(name: &str) -> Option<&'static Recipe> {
 impl Recipe {
     /// A name for what comes out, in the cache.
     pub fn key(&self) -> String {
-        let plan = self.plan();
-        let flags = plan.flags().join(" ");
-        let parts = [
-            EPOCH,
-            self.package,
-            self.version,
-            self.checksum,
-            &flags,
-            &plan.processor(),
-        ];
-        key(parts.map(str::as_bytes))
+        self.plan()
+            .key(&[self.package, self.version, self.checksum])
     }
 
     /// Where it is in the cache, built or to be built.
-    pub fn place(&self, cache: &Cache) -> PathBuf {
+    pub fn install_dir(&self, cache: &Cache) -> PathBuf {
         cache.reference(self.name, &self.key())
     }
 
@@ -172,37 +160,6 @@ impl Recipe {
 }
 
 impl Family {
-    /// What the source below `dir` is, if it is one of those that can be built.
-    pub fn of_source(dir: &Path) -> Option<Self> {
-        let has = |file: &str| dir.join(file).is_file();
-        if !has("CMakeLists.txt") {
-            None
-        } else if has("3rdparty/llama.cpp/include/llama.h") {
-            Some(Family::BitNet)
-        } else if !has("include/llama.h") {
-            None
-        } else if dir.join("ggml/src/iqk").is_dir() {
-            Some(Family::Ik)
-        } else {
-            Some(Family::Upstream)
-        }
-    }
-
-    /// How a user's checkout is built: for this processor.
-    pub fn plan(self, dir: &Path) -> Plan {
-        let name = dir
-            .file_name()
-            .unwrap_or(dir.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        Plan {
-            name,
-            origin: "a checkout".into(),
-            family: self,
-            processor: Processor::Native,
-        }
-    }
-
     /// The llama.cpp inside the source.
     pub fn llama(self, source: &Path) -> PathBuf {
         match self {
@@ -237,7 +194,9 @@ impl Processor {
             "CMAKE_SYSTEM_PROCESSOR=aarch64".into(),
         ];
         for language in ["C", "CXX"] {
-            flags.push(format!("CMAKE_{language}_COMPILER_TARGET={AARCH64}"));
+            flags.push(format!(
+                "CMAKE_{language}_COMPILER_TARGET=aarch64-linux-gnu"
+            ));
             flags.push(format!("CMAKE_{language}_FLAGS=-march={march}"));
         }
         flags
@@ -281,23 +240,19 @@ impl Plan {
         flags
     }
 
-    /// A name for a checkout's build: path, and size and time of every file.
-    pub fn key_of_checkout(&self, dir: &Path) -> Result<String, Error> {
-        let real = dir.canonicalize().map_err(|e| Error::io(dir, e))?;
-        let mut listing = String::new();
-        super::tree::walk(&real, &mut |path, metadata| {
-            let time = metadata.modified().ok();
-            listing.push_str(&format!("{} {} {time:?}\n", path.display(), metadata.len()));
-        })?;
-        let flags = self.flags().join(" ");
-        let parts = [
-            EPOCH,
-            &real.to_string_lossy(),
-            &listing,
-            &flags,
-            &self.processor(),
-        ];
-        Ok(key(parts.map(str::as_bytes)))
+    /// What compilers call the machine it is for.
+    pub fn target(&self) -> String {
+        triple(match self.processor {
+            Processor::Native | Processor::Portable => std::env::consts::ARCH,
+            Processor::Neon | Processor::NeonHalf => "aarch64",
+        })
+    }
+
+    /// A name for what comes out of a source that is told by `parts`.
+    pub fn key(&self, parts: &[&str]) -> String {
+        let (flags, processor) = (self.flags().join(" "), self.processor());
+        let all = [&[EPOCH], parts, &[&flags, &processor]].concat();
+        key(all.into_iter().map(str::as_bytes))
     }
 
     /// What `-march=native` depends on; a cache may travel to another machine.

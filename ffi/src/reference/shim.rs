@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
-use crate::reference::cache::{Cache, key};
-use crate::reference::recipe::AARCH64;
-use crate::reference::tool::{is_installed, run};
+use crate::reference::cache::{Cache, create_dir, key, publish};
+use crate::reference::tool::{run, triple};
 use crate::reference::tree::Tree;
 
 /// The sources travel inside the program: a reference can be prepared without this repository.
@@ -23,17 +22,9 @@ const SOURCES: [(&str, &str); 9] = [
     ("kernels.cpp", include_str!("../../shim/kernels.cpp")),
 ];
 
-/// No arithmetic happens in the interface, so its flags decide nothing but its speed.
-const FLAGS: [&str; 8] = [
-    "-std=c++20",
-    "-O2",
-    "-fPIC",
-    "-shared",
-    "-fvisibility=hidden",
-    "-Wall",
-    "-Wextra",
-    "-Wno-deprecated-declarations",
-];
+/// No arithmetic happens in the interface, so neither its compiler nor its flags decide anything
+/// but its speed.
+const STANDARD: &str = "c++20";
 
 /// The interface compiled against `tree`, from the cache if it is there.
 pub fn compiled(
@@ -52,18 +43,15 @@ pub fn compiled(
     ));
     let scratch = cache.scratch()?;
     let (source, done) = (scratch.path().join("source"), scratch.path().join("done"));
-    for folder in [&source, &done] {
-        std::fs::create_dir(folder).map_err(|e| Error::io(folder, e))?;
-    }
+    create_dir(&source)?;
+    create_dir(&done)?;
     for (name, text) in SOURCES {
         let file = source.join(name);
         std::fs::write(&file, text).map_err(|e| Error::io(&file, e))?;
     }
-    run(
-        "compiling the interface",
-        &mut command(tree, &source, &done.join(file_name())),
-    )?;
-    scratch.publish("done", &place)?;
+    let mut command = command(tree, &source, &done.join(file_name()))?;
+    run("compiling the interface", &mut command)?;
+    publish(&done, &place)?;
     Ok(library)
 }
 
@@ -71,19 +59,42 @@ fn file_name() -> String {
     format!("libbitnet_shim{}", std::env::consts::DLL_SUFFIX)
 }
 
-/// Libraries are named by path and found again by it: an `rpath` of the kind that also serves the
-/// libraries they need themselves, and that `LD_LIBRARY_PATH` does not override.
-fn command(tree: &Tree, source: &Path, output: &Path) -> Command {
-    let mut command = Command::new(compiler());
-    command.args(FLAGS).arg("-o").arg(output);
-    if tree.foreign() == Some("aarch64") {
-        command.arg(format!("--target={AARCH64}"));
-    }
+/// The compiler that the crate `cc` finds (`$CXX` and its kin, a cross compiler, the system's),
+/// called once to compile and link. Libraries are named by path and found again by it: an `rpath`
+/// of the kind that also serves the libraries they need themselves, and that `LD_LIBRARY_PATH`
+/// does not override.
+fn command(tree: &Tree, source: &Path, output: &Path) -> Result<Command, Error> {
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std(STANDARD)
+        .opt_level(2)
+        .debug(false)
+        .pic(true)
+        .warnings(false)
+        .flag("-fvisibility=hidden")
+        .includes(&tree.includes)
+        .host(&triple(std::env::consts::ARCH))
+        .target(&triple(
+            tree.architecture().unwrap_or(std::env::consts::ARCH),
+        ))
+        .out_dir(source)
+        .inherit_rustflags(false)
+        // Outside a build script nobody reads what it would print.
+        .cargo_metadata(false)
+        .cargo_warnings(false)
+        .cargo_debug(false)
+        .cargo_output(false);
+    let compiler = build.try_get_compiler().map_err(|e| Error::Tool {
+        step: "looking for a C++ compiler",
+        command: "cc".into(),
+        how: format!("answered: {e}"),
+        log: String::new(),
+    })?;
+    let mut command = compiler.to_command();
+    command.arg("-shared").arg("-o").arg(output);
     for (name, _) in SOURCES.iter().filter(|(name, _)| name.ends_with(".cpp")) {
         command.arg(source.join(name));
-    }
-    for include in &tree.includes {
-        command.arg("-I").arg(include);
     }
     command.args(tree.libraries());
     for folder in tree.library_folders() {
@@ -92,23 +103,12 @@ fn command(tree: &Tree, source: &Path, output: &Path) -> Command {
     if cfg!(target_os = "linux") {
         command.arg("-Wl,--disable-new-dtags");
     }
-    command
-}
-
-/// `$CXX`, else the first that is installed. Any will do: the C++ library is shared by all.
-fn compiler() -> String {
-    let set = std::env::var("CXX").ok().filter(|cxx| !cxx.is_empty());
-    let found = || {
-        ["clang++", "g++", "c++"]
-            .into_iter()
-            .find(|name| is_installed(name))
-    };
-    set.unwrap_or_else(|| found().unwrap_or("c++").to_owned())
+    Ok(command)
 }
 
 /// Our source, the headers it meets, the libraries it is linked to and where they are.
 fn content_key(tree: &Tree) -> Result<String, Error> {
-    let mut parts: Vec<Vec<u8>> = vec![FLAGS.join(" ").into()];
+    let mut parts: Vec<Vec<u8>> = vec![STANDARD.into()];
     parts.extend(
         SOURCES
             .into_iter()

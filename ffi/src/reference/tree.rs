@@ -2,14 +2,16 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
 
 use crate::error::Error;
 
-/// Folders deeper than this hold no build output of these projects.
-const DEPTH: usize = 8;
+/// Files deeper than this are no build output of these projects.
+const DEPTH: usize = 9;
 /// More files than this are not one of these projects.
 const FILES: usize = 200_000;
 
@@ -30,43 +32,33 @@ impl Tree {
     /// Looks below `dir`: a checkout with a build inside, a build directory, an installed prefix.
     pub fn find(dir: &Path) -> Result<Self, Error> {
         let root = dir.canonicalize().map_err(|e| Error::io(dir, e))?;
-        let refuse = |what: String| Error::NotAReference {
-            dir: root.clone(),
-            what,
+        let files = files_below(&root)?;
+        let libraries = |wanted: fn(&str) -> bool| {
+            let named = files.iter().filter_map(|path| Some((stem(path)?, path)));
+            named.filter(move |(stem, _)| wanted(stem))
         };
-        let mut found = Found::default();
-        walk(&root, &mut |path, _| found.note(path))?;
-        if found.headers.is_empty()
-            && let Some(source) = source_of_build(&root)
-        {
-            walk(&source, &mut |path, _| found.note_header(path))?;
-        }
-        let libllama = match &found.llama[..] {
-            [one] => one.clone(),
+        let builds: Vec<_> = libraries(|stem| stem == "libllama").collect();
+        let libllama = match builds[..] {
+            [(_, one)] => one.clone(),
             [] => return Err(Error::NotBuilt(root)),
-            several => {
-                let list: Vec<_> = several.iter().map(|p| p.display().to_string()).collect();
-                let list = list.join(", ");
-                return Err(refuse(format!(
-                    "holds several builds, name one of them: {list}"
-                )));
+            _ => {
+                let list: Vec<_> = builds.iter().map(|b| b.1.display().to_string()).collect();
+                let what = format!(
+                    "holds several builds, name one of them: {}",
+                    list.join(", ")
+                );
+                return Err(Error::not_a_reference(root, what));
             }
         };
-        let mut includes = Vec::new();
-        for header in ["llama.h", "ggml.h"] {
-            let home = found
-                .headers
-                .get(header)
-                .and_then(|homes| homes.iter().min_by_key(rank));
-            let home = home.ok_or_else(|| refuse(format!("holds no {header}")))?;
-            if !includes.contains(home) {
-                includes.push(home.clone());
-            }
+        // One of each name: a build may keep copies.
+        let libggml = libraries(|stem| stem == "libggml" || stem.starts_with("libggml-"));
+        let libggml: BTreeMap<_, _> = libggml.collect();
+        let includes = includes(&root, &files)?;
+        if libggml.is_empty() {
+            let what = "holds no built libggml beside libllama";
+            return Err(Error::not_a_reference(root, what));
         }
-        if found.ggml.is_empty() {
-            return Err(refuse("holds no built libggml beside libllama".into()));
-        }
-        let libggml = found.ggml.into_values().collect();
+        let libggml = libggml.into_values().cloned().collect();
         Ok(Tree {
             root,
             includes,
@@ -112,50 +104,39 @@ impl Tree {
     }
 }
 
-#[derive(Default)]
-struct Found {
-    headers: BTreeMap<&'static str, Vec<PathBuf>>,
-    llama: Vec<PathBuf>,
-    ggml: BTreeMap<String, PathBuf>,
+/// A shared library's name without what the system adds to it.
+fn stem(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(std::env::consts::DLL_SUFFIX)
 }
 
-impl Found {
-    fn note(&mut self, path: &Path) {
-        self.note_header(path);
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            return;
-        };
-        let Some(stem) = name.strip_suffix(std::env::consts::DLL_SUFFIX) else {
-            return;
-        };
-        if stem == "libllama" {
-            self.llama.push(path.to_owned());
-        } else if stem == "libggml" || stem.starts_with("libggml-") {
-            self.ggml.insert(stem.to_owned(), path.to_owned());
-        }
+/// The folders of the two headers: among `files`, or where the source of a build folder is.
+fn includes(root: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let headers = ["llama.h", "ggml.h"];
+    let here = |path: &PathBuf| headers.iter().any(|header| path.ends_with(header));
+    let elsewhere = match source_of_build(root) {
+        Some(source) if !files.iter().any(here) => files_below(&source)?,
+        _ => Vec::new(),
+    };
+    let mut includes = Vec::new();
+    for header in headers {
+        let found = files
+            .iter()
+            .chain(&elsewhere)
+            .filter(|path| path.ends_with(header));
+        let home = found.filter_map(|path| path.parent()).min_by_key(rank);
+        let home =
+            home.ok_or_else(|| Error::not_a_reference(root, format!("holds no {header}")))?;
+        includes.push(home.to_owned());
     }
-
-    fn note_header(&mut self, path: &Path) {
-        let (Some(name), Some(home)) = (path.file_name(), path.parent()) else {
-            return;
-        };
-        if let Some(name) = ["llama.h", "ggml.h"]
-            .into_iter()
-            .find(|known| name == *known)
-        {
-            self.headers.entry(name).or_default().push(home.to_owned());
-        }
-    }
+    includes.dedup();
+    Ok(includes)
 }
 
 /// Copies of headers lie about in these projects; the one nearest to the root, in a folder called
 /// `include`, is the one that was built.
-fn rank(home: &&PathBuf) -> (bool, usize, PathBuf) {
-    (
-        !home.ends_with("include"),
-        home.components().count(),
-        (*home).clone(),
-    )
+fn rank<'a>(home: &&'a Path) -> (bool, usize, &'a Path) {
+    (!home.ends_with("include"), home.components().count(), home)
 }
 
 /// cmake notes in every build directory where its source is.
@@ -167,63 +148,61 @@ fn source_of_build(build: &Path) -> Option<PathBuf> {
     home.map(PathBuf::from)
 }
 
-/// Calls `visit` for every file below `dir`, in order of name, links to files included; hidden
-/// folders and links to folders are left out.
-pub fn walk(dir: &Path, visit: &mut dyn FnMut(&Path, &Metadata)) -> Result<(), Error> {
-    let mut folders = vec![(dir.to_owned(), 0)];
-    let mut files = 0;
-    while let Some((folder, depth)) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).map_err(|e| Error::io(&folder, e))?;
-        let mut entries: Vec<_> = entries.flatten().collect();
-        entries.sort_by_key(std::fs::DirEntry::file_name);
-        for entry in entries {
-            let path = entry.path();
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            // What vanishes while we look was not a part of the project.
-            let (Ok(kind), Ok(metadata)) = (entry.file_type(), std::fs::metadata(&path)) else {
-                continue;
-            };
-            if kind.is_dir() && !hidden && depth < DEPTH {
-                folders.push((path, depth + 1));
-            } else if metadata.is_file() {
-                files += 1;
-                if files > FILES {
-                    let what = format!("holds more than {FILES} files");
-                    return Err(Error::NotAReference {
-                        dir: dir.to_owned(),
-                        what,
-                    });
-                }
-                visit(&path, &metadata);
-            }
+/// The files below `dir`, in order of name, links to files included.
+pub fn files_below(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for entry in walk(dir, |entry| entry.depth() <= DEPTH) {
+        let entry = entry?;
+        if entry.path().is_file() {
+            files.push(entry.into_path());
+        }
+        if files.len() > FILES {
+            let what = format!("holds more than {FILES} files");
+            return Err(Error::not_a_reference(dir, what));
         }
     }
-    Ok(())
+    Ok(files)
+}
+
+/// What is below `dir`, in order of name; hidden folders, and what `keep` denies, are left out
+/// with all that is in them. Links are not followed.
+pub fn walk(
+    dir: &Path,
+    keep: impl Fn(&DirEntry) -> bool,
+) -> impl Iterator<Item = Result<DirEntry, Error>> {
+    let hidden = |entry: &DirEntry| {
+        let name = entry.file_name().as_encoded_bytes();
+        entry.depth() > 0 && entry.file_type().is_dir() && name.starts_with(b".")
+    };
+    let entries = WalkDir::new(dir).sort_by_file_name().into_iter();
+    let wanted = entries.filter_entry(move |entry| !hidden(entry) && keep(entry));
+    wanted.filter_map(|entry| match entry {
+        Ok(entry) => Some(Ok(entry)),
+        Err(e) => {
+            let path = e.path().map(Path::to_owned).unwrap_or_default();
+            let at_root = e.depth() == 0;
+            let source = e.into_io_error().unwrap_or(ErrorKind::Other.into());
+            // What vanishes while we look was not a part of the project.
+            let vanished = !at_root && source.kind() == ErrorKind::NotFound;
+            (!vanished).then(|| Err(Error::io(path, source)))
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::Tree;
     use std::path::{Path, PathBuf};
+    use tempfile::TempDir;
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn with(name: &str, files: &[&str]) -> Self {
-            let root = std::env::temp_dir().join(format!("ffi-{name}-{}", std::process::id()));
-            for file in files {
-                let path = root.join(file);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, "").unwrap();
-            }
-            Folder(root.canonicalize().unwrap())
+    fn folder_with(files: &[&str]) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
         }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+        root
     }
 
     const BUILT: [&str; 5] = [
@@ -237,9 +216,9 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_checkout_with_a_build_inside_is_found() {
-        let folder = Folder::with("built", &BUILT);
-        let tree = Tree::find(&folder.0).unwrap();
-        let inside = |path: &Path| path.strip_prefix(&folder.0).unwrap().to_owned();
+        let folder = folder_with(&BUILT);
+        let tree = Tree::find(folder.path()).unwrap();
+        let inside = |path: &Path| path.strip_prefix(&tree.root).unwrap().to_owned();
         assert_eq!(inside(&tree.libllama), Path::new(BUILT[3]));
         assert_eq!(inside(&tree.libggml[0]), Path::new(BUILT[4]));
         let includes: Vec<_> = tree.includes.iter().map(|dir| inside(dir)).collect();
@@ -253,18 +232,18 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn two_builds_none_and_half_a_build_are_refused_by_name() {
-        let refusal = |name: &str, files: &[&str]| {
-            let folder = Folder::with(name, files);
-            Tree::find(&folder.0).unwrap_err().to_string()
+        let refusal = |files: &[&str]| {
+            let folder = folder_with(files);
+            Tree::find(folder.path()).unwrap_err().to_string()
         };
         let second = [&BUILT[..], &["build-debug/src/libllama.so"]].concat();
-        let text = refusal("two", &second);
+        let text = refusal(&second);
         assert!(
             text.contains("several") && text.contains("build-debug"),
             "{text}"
         );
-        assert!(refusal("none", &BUILT[..3]).contains("no built libllama"));
-        assert!(refusal("half", &BUILT[..4]).contains("no built libggml"));
-        assert!(refusal("headless", &BUILT[2..]).contains("no llama.h"));
+        assert!(refusal(&BUILT[..3]).contains("no built libllama"));
+        assert!(refusal(&BUILT[..4]).contains("no built libggml"));
+        assert!(refusal(&BUILT[2..]).contains("no llama.h"));
     }
 }

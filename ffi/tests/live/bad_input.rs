@@ -5,6 +5,8 @@ use std::path::Path;
 
 use ffi::{Error, Model, ModelOptions, SessionOptions, Status, Wanted};
 
+use tempfile::NamedTempFile;
+
 use crate::bench::{Bench, Check, PROMPT, fixture, small};
 
 pub const CHECKS: &[Check] = &[
@@ -32,21 +34,10 @@ fn status(result: Result<impl Sized, Error>) -> (Status, String) {
     }
 }
 
-/// A file that is gone when the check ends.
-struct TemporaryFile(std::path::PathBuf);
-
-impl TemporaryFile {
-    fn holding(bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("ffi-bad-{}.gguf", std::process::id()));
-        std::fs::write(&path, bytes).unwrap();
-        TemporaryFile(path)
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+fn holding(bytes: &[u8]) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    file
 }
 
 fn files(bench: &Bench) {
@@ -65,7 +56,7 @@ fn files(bench: &Bench) {
         b"GGUF",
         b"not a model, but longer than a header would be......",
     ] {
-        refused(&TemporaryFile::holding(bytes).0);
+        refused(holding(bytes).path());
     }
     let refusal = load(bench, Path::new("a\0b")).unwrap_err();
     assert!(matches!(refusal, Error::Argument { .. }), "{refusal}");
@@ -74,8 +65,8 @@ fn files(bench: &Bench) {
 fn truncated(bench: &Bench) {
     let whole = std::fs::read(fixture("moby-tiny/moby-tiny-bitnet.gguf")).unwrap();
     for length in [64, whole.len() / 2, whole.len() - 64 * 1024] {
-        let file = TemporaryFile::holding(&whole[..length]);
-        let (status, message) = status(load(bench, &file.0));
+        let file = holding(&whole[..length]);
+        let (status, message) = status(load(bench, file.path()));
         assert!(
             matches!(status, Status::Failed | Status::Exception),
             "{length}: {message}"

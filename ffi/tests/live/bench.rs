@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
-use ffi::{Library, Model, ModelOptions, Node, Observe, SessionOptions, Step};
+use ffi::reference::{Asked, Cache, IfMissing, Prepared, prepare};
+use ffi::{Library, Model, ModelOptions, Node, Observe, Session, SessionOptions, Step, Wanted};
 
-use crate::widened::Widened;
+use crate::widened::widened;
 
 /// One check.
 #[derive(Clone, Copy)]
@@ -101,7 +101,7 @@ impl Bench {
     pub fn open(place: &Path) -> Self {
         let cache = Cache::from_environment().expect("the parent found one");
         let asked = Asked::Directory(place.to_owned());
-        let prepared = prepare(&asked, &cache, Missing::Refuse, &mut |line| {
+        let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
             eprintln!("{line}")
         });
         let prepared = prepared.expect("the parent prepared it");
@@ -119,7 +119,7 @@ impl Bench {
                 .model(&file, &options)
                 .expect("the fixture loads");
         }
-        let widened = Widened::of(&file, "moby");
+        let widened = widened(&file);
         self.library
             .model(widened.path(), &options)
             .expect("the widened fixture loads")
@@ -147,6 +147,19 @@ pub fn small() -> SessionOptions {
 
 /// A prompt of the fixture's vocabulary.
 pub const PROMPT: [u32; 11] = [1022, 34, 392, 399, 316, 82, 71, 76, 64, 443, 13];
+
+/// All logits of `tokens`, fed from the start in one call per length in `lengths`.
+pub fn decode_in_parts(session: &mut Session<'_>, tokens: &[u32], lengths: &[usize]) -> Vec<f32> {
+    assert_eq!(lengths.iter().sum::<usize>(), tokens.len());
+    let mut first = 0;
+    let mut logits = Vec::new();
+    for length in lengths {
+        let part = &tokens[first..first + length];
+        logits.extend(session.decode(part, first, Wanted::All).unwrap());
+        first += length;
+    }
+    logits
+}
 
 pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()

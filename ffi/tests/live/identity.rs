@@ -61,7 +61,8 @@ fn float_environment(bench: &Bench) {
 
 /// The record beside the libraries holds their hashes, so that a file changed later is noticed.
 fn altered(bench: &Bench) {
-    let copy = std::env::temp_dir().join(format!("ffi-altered-{}", std::process::id()));
+    let copy = tempfile::tempdir().unwrap();
+    let copy = copy.path();
     let root = &bench.prepared.tree.root;
     for folder in ["include", "lib"] {
         std::fs::create_dir_all(copy.join(folder)).unwrap();
@@ -72,14 +73,13 @@ fn altered(bench: &Bench) {
     std::fs::copy(root.join("reference.json"), copy.join("reference.json")).unwrap();
     let provenance =
         |dir| ffi::reference::Provenance::of(&ffi::reference::Tree::find(dir).unwrap());
-    assert_eq!(provenance(&copy).unwrap(), bench.prepared.provenance);
+    assert_eq!(provenance(copy).unwrap(), bench.prepared.provenance);
     let library = copy
         .join("lib")
         .join(bench.prepared.tree.libllama.file_name().unwrap());
     let mut bytes = std::fs::read(&library).unwrap();
     bytes.push(0);
     std::fs::write(&library, bytes).unwrap();
-    let refusal = provenance(&copy);
-    std::fs::remove_dir_all(&copy).unwrap();
+    let refusal = provenance(copy);
     assert!(refusal.unwrap_err().to_string().contains("not those that"));
 }

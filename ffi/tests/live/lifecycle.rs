@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ffi::{Error, ModelOptions, Node, Observe, SessionOptions, Status, Step, Wanted};
 
-use crate::bench::{Bench, Check, Keeper, MOBY, PROMPT, bits, fixture, small};
+use crate::bench::{Bench, Check, Keeper, MOBY, PROMPT, bits, decode_in_parts, fixture, small};
 
 pub const CHECKS: &[Check] = &[
     Check::any("lifecycle::models_and_sessions_come_and_go", come_and_go),
@@ -85,17 +85,17 @@ fn clearing(bench: &Bench) {
 fn truncating(bench: &Bench) {
     let model = bench.moby();
     let (first, second) = PROMPT.split_at(6);
-    let astray: Vec<u32> = first.iter().rev().copied().collect();
-    let second_after = |detour: bool, forget: bool| {
+    let reversed: Vec<u32> = first.iter().rev().copied().collect();
+    let second_after = |other_tokens: bool, forget: bool| {
         let mut session = model.session(&small()).unwrap();
         session.decode(first, 0, Wanted::All).unwrap();
-        if detour {
-            session.decode(&astray, 6, Wanted::All).unwrap();
+        if other_tokens {
+            session.decode(&reversed, 6, Wanted::All).unwrap();
         }
         if forget {
             session.truncate(6).unwrap();
         }
-        let at = if detour && !forget { 12 } else { 6 };
+        let at = if other_tokens && !forget { 12 } else { 6 };
         bits(&session.decode(second, at, Wanted::All).unwrap())
     };
     let straight = second_after(false, false);
@@ -115,13 +115,11 @@ fn split(bench: &Bench) {
         .decode(&PROMPT, 0, Wanted::All)
         .unwrap();
     let mut session = model.session(&with(64)).unwrap();
-    let parts = session.decode_split(&PROMPT, 0, &[4, 4, 3]).unwrap();
+    let parts = decode_in_parts(&mut session, &PROMPT, &[4, 4, 3]);
     assert!(
         bits(&whole) == bits(&parts),
         "n_ubatch 4 and calls of 4 are the same partition"
     );
-    let refusal = session.decode_split(&PROMPT, 0, &[4, 4]).unwrap_err();
-    assert!(matches!(refusal, Error::Argument { .. }), "{refusal}");
 }
 
 /// What makes the partition a part of the input.
@@ -130,7 +128,7 @@ fn single(bench: &Bench) {
     let mut session = model.session(&small()).unwrap();
     let whole = session.decode(&PROMPT, 0, Wanted::All).unwrap();
     session.clear().unwrap();
-    let ones = session.decode_split(&PROMPT, 0, &[1; 11]).unwrap();
+    let ones = decode_in_parts(&mut session, &PROMPT, &[1; 11]);
     assert!(bits(&whole) != bits(&ones));
 }
 
@@ -149,15 +147,15 @@ fn threads(bench: &Bench) {
 const WATCHED: &str = "Qcur-0|MUL_MAT#0";
 
 /// Changes the watched node's values and answers `step`, or panics if there is none.
-struct Meddler {
+struct NodeEditor {
     step: Option<Step>,
     was_shown: bool,
     asked_later: usize,
 }
 
-impl Meddler {
+impl NodeEditor {
     fn answering(step: Option<Step>) -> Self {
-        Meddler {
+        NodeEditor {
             step,
             was_shown: false,
             asked_later: 0,
@@ -165,7 +163,7 @@ impl Meddler {
     }
 }
 
-impl Observe for Meddler {
+impl Observe for NodeEditor {
     fn wants(&mut self, node: &Node<'_>) -> bool {
         self.asked_later += usize::from(self.was_shown);
         node.key() == WATCHED
@@ -181,7 +179,7 @@ impl Observe for Meddler {
 fn panic(bench: &Bench) {
     std::panic::set_hook(Box::new(|_| {}));
     let model = bench.moby();
-    let mut observer = Meddler::answering(None);
+    let mut observer = NodeEditor::answering(None);
     let mut session = model.observed_session(&small(), &mut observer).unwrap();
     let caught = catch_unwind(AssertUnwindSafe(|| {
         session.decode(&PROMPT, 0, Wanted::Last)
@@ -202,7 +200,7 @@ fn panic(bench: &Bench) {
 
 fn stop(bench: &Bench) {
     let model = bench.moby();
-    let mut observer = Meddler::answering(Some(Step::Stop));
+    let mut observer = NodeEditor::answering(Some(Step::Stop));
     let mut session = model.observed_session(&small(), &mut observer).unwrap();
     let stopped = session.decode(&PROMPT, 0, Wanted::Last).unwrap_err();
     assert!(
@@ -226,7 +224,7 @@ fn stop(bench: &Bench) {
 fn replace(bench: &Bench) {
     let model = bench.moby();
     let run = |step| {
-        let mut observer = Meddler::answering(Some(step));
+        let mut observer = NodeEditor::answering(Some(step));
         let mut session = model.observed_session(&small(), &mut observer).unwrap();
         bits(&session.decode(&PROMPT, 0, Wanted::All).unwrap())
     };

@@ -7,7 +7,7 @@ use ffi::{SessionOptions, Text, Wanted};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use crate::bench::{Bench, Check, Keeper, bits, fixture};
+use crate::bench::{Bench, Check, Keeper, bits, decode_in_parts, fixture};
 
 pub const CHECKS: &[Check] = &[
     Check::any("recording::tokens_and_text_are_the_recorded_ones", text),
@@ -110,9 +110,7 @@ fn logits(bench: &Bench) {
             "{case}"
         );
         session.clear().unwrap();
-        let decode = session
-            .decode_split(&tokens, 0, &vec![1; tokens.len()])
-            .unwrap();
+        let decode = decode_in_parts(&mut session, &tokens, &vec![1; tokens.len()]);
         assert!(
             kept(&decode) == array(&file, case["decode"].as_str().unwrap()),
             "{case}"

@@ -1,12 +1,14 @@
 //! The library's own file-to-file quantiser.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ffi::{Error, ModelOptions, RequantizeOptions, Status, Wanted};
 
+use tempfile::NamedTempFile;
+
 use crate::bench::{Bench, Check, MOBY, PROMPT, bits, fixture, small};
-use crate::widened::Widened;
+use crate::widened::widened;
 
 pub const CHECKS: &[Check] = &[
     Check::any("requantize::q8_0_loads_and_is_smaller", q8_0),
@@ -32,21 +34,6 @@ fn options(file_type: i32) -> RequantizeOptions {
     }
 }
 
-/// A name in the temporary folder whose file is gone in the end.
-struct Output(PathBuf);
-
-impl Output {
-    fn new() -> Self {
-        Output(std::env::temp_dir().join(format!("ffi-requantized-{}.gguf", std::process::id())))
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 fn logits(bench: &Bench, file: &Path) -> Vec<u32> {
     let model = bench
         .library
@@ -56,27 +43,34 @@ fn logits(bench: &Bench, file: &Path) -> Vec<u32> {
     bits(&session.decode(&PROMPT, 0, Wanted::All).unwrap())
 }
 
-fn q8_0(bench: &Bench) {
-    let (wide, output) = (Widened::of(&fixture(MOBY), "q8_0"), Output::new());
-    bench
-        .library
-        .requantize(wide.path(), &output.0, &options(MOSTLY_Q8_0))
+/// `from`, written anew by the library, gone when dropped.
+fn requantized(bench: &Bench, from: &Path, file_type: i32) -> NamedTempFile {
+    let output = NamedTempFile::new().unwrap();
+    let library = &bench.library;
+    library
+        .requantize(from, output.path(), &options(file_type))
         .unwrap();
-    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
-    assert!(size(&output.0) < size(wide.path()) / 2);
+    output
+}
+
+fn q8_0(bench: &Bench) {
+    let wide = widened(&fixture(MOBY));
+    let output = requantized(bench, wide.path(), MOSTLY_Q8_0);
+    let size = |file: &NamedTempFile| file.path().metadata().unwrap().len();
+    assert!(size(&output) < size(&wide) / 2);
     assert!(
-        logits(bench, &output.0)
+        logits(bench, output.path())
             .iter()
             .all(|&logit| f32::from_bits(logit).is_finite())
     );
 }
 
 fn missing(bench: &Bench) {
-    let output = Output::new();
+    let output = NamedTempFile::new().unwrap();
     let gone = Path::new("/no/such/file.gguf");
     match bench
         .library
-        .requantize(gone, &output.0, &options(MOSTLY_Q8_0))
+        .requantize(gone, output.path(), &options(MOSTLY_Q8_0))
         .unwrap_err()
     {
         Error::Refused {
@@ -91,24 +85,14 @@ fn missing(bench: &Bench) {
 }
 
 fn i2_s(bench: &Bench) {
-    let (wide, output) = (Widened::of(&fixture(MOBY), "i2_s"), Output::new());
-    bench
-        .library
-        .requantize(wide.path(), &output.0, &options(MOSTLY_I2_S))
-        .unwrap();
-    assert!(logits(bench, &output.0) == logits(bench, &fixture(MOBY)));
+    let wide = widened(&fixture(MOBY));
+    let output = requantized(bench, wide.path(), MOSTLY_I2_S);
+    assert!(logits(bench, output.path()) == logits(bench, &fixture(MOBY)));
 }
 
 fn from_i2_s(bench: &Bench) {
-    let (wide, output) = (Widened::of(&fixture(MOBY), "f32"), Output::new());
-    bench
-        .library
-        .requantize(&fixture(MOBY), &output.0, &options(ALL_F32))
-        .unwrap();
-    let wide_too = Output(output.0.with_extension("wide"));
-    bench
-        .library
-        .requantize(wide.path(), &wide_too.0, &options(ALL_F32))
-        .unwrap();
-    assert!(logits(bench, &output.0) == logits(bench, &wide_too.0));
+    let wide = widened(&fixture(MOBY));
+    let [direct, widened] =
+        [&fixture(MOBY), wide.path()].map(|from| requantized(bench, from, ALL_F32));
+    assert!(logits(bench, direct.path()) == logits(bench, widened.path()));
 }

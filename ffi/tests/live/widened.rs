@@ -1,34 +1,20 @@
 //! The small model for libraries that do not know I2_S: the same file, its ternary matrices as F32.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 const F32: u32 = 0;
 const I2_S: u32 = 36;
 const ALIGNMENT: usize = 32;
 
-/// A file that is gone when it is dropped.
-pub struct Widened(PathBuf);
-
-impl Widened {
-    /// `name` keeps files of one process apart.
-    pub fn of(original: &Path, name: &str) -> Self {
-        let bytes = std::fs::read(original).expect("the fixture is readable");
-        let file = format!("ffi-widened-{}-{name}.gguf", std::process::id());
-        let path = std::env::temp_dir().join(file);
-        std::fs::write(&path, widen(&bytes)).expect("the temporary folder is writable");
-        Widened(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Widened {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// The widened copy, gone when it is dropped.
+pub fn widened(original: &Path) -> NamedTempFile {
+    let bytes = std::fs::read(original).expect("the fixture is readable");
+    let file = NamedTempFile::new().expect("the temporary folder is writable");
+    std::fs::write(file.path(), widen(&bytes)).expect("the temporary folder is writable");
+    file
 }
 
 struct Cursor<'a> {

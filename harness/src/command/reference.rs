@@ -1,7 +1,7 @@
 //! `harness reference`: the C++ references there are, and what one says of itself.
 #![forbid(unsafe_code)]
 
-use ffi::reference::{Asked, COMMAND, Cache, Missing, known, prepare};
+use ffi::reference::{Asked, COMMAND, Cache, IfMissing, known, prepare};
 use serde_json::json;
 
 use crate::exit::{Exit, Failure};
@@ -67,7 +67,7 @@ fn list() -> Result<Exit, Failure> {
 fn build(name: &str) -> Result<Exit, Failure> {
     let cache = Cache::from_environment().map_err(Failure::environment)?;
     let asked = Asked::parse(name).map_err(Failure::input)?;
-    let prepared = prepare(&asked, &cache, Missing::Build, &mut |line| {
+    let prepared = prepare(&asked, &cache, IfMissing::Build, &mut |line| {
         eprintln!("{line}")
     });
     let prepared = prepared.map_err(Failure::environment)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 
-use ffi::reference::{Asked, COMMAND, Cache, Missing, prepare};
+use ffi::reference::{Asked, COMMAND, Cache, IfMissing, prepare};
 
 use super::{LiveReference, missing};
 use crate::exit::Failure;
@@ -140,7 +140,7 @@ fn asked(names: &[String]) -> Result<Vec<Asked>, Failure> {
 
 fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     let cache = Cache::from_environment().map_err(unavailable)?;
-    let prepared = prepare(asked, &cache, Missing::Refuse, &mut |line| {
+    let prepared = prepare(asked, &cache, IfMissing::Fail, &mut |line| {
         eprintln!("{line}")
     });
     let prepared = prepared.map_err(unavailable)?;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::{Code, Refusal};
-use ffi::reference::{Asked, Cache, Missing, prepare};
+use ffi::reference::{Asked, Cache, IfMissing, prepare};
 use ffi::{Library, Model, ModelOptions, control_word};
 
 use crate::file::provenance::Input;
@@ -53,7 +53,7 @@ impl Reference {
         channel.phase("finding the reference")?;
         let asked = Asked::Directory(place.to_owned());
         let cache = Cache::from_environment().map_err(refused)?;
-        let prepared = prepare(&asked, &cache, Missing::Refuse, &mut |line| {
+        let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
             eprintln!("{line}")
         });
         let prepared = prepared.map_err(refused)?;

@@ -7,9 +7,10 @@ use super::rules::Source;
 /// The folder whose members do not know each other, and the member that measures them all.
 const SIBLINGS: (&str, &str) = ("oracle", "power");
 
-/// The stages of a crate, in order, from the table in its `lib.rs`.
+/// The members of a folder, in order, from the table at the top of its root file.
 pub fn ranks(lib: &str) -> BTreeMap<String, usize> {
-    let rows = lib.lines().filter_map(|line| line.strip_prefix("//! | [`"));
+    let head = lib.lines().take_while(|line| line.starts_with("//!"));
+    let rows = head.filter_map(|line| line.strip_prefix("//! | [`"));
     let stages = rows.filter_map(|row| row.split_once("`]").map(|(stage, _)| stage.to_owned()));
     stages
         .enumerate()
@@ -17,34 +18,45 @@ pub fn ranks(lib: &str) -> BTreeMap<String, usize> {
         .collect()
 }
 
-/// Imports of `source` that point to its own floor or above it.
-pub fn direction(source: &Source, package: &str, ranks: &BTreeMap<String, usize>) -> Vec<String> {
+/// Imports of `source` that point to its own floor or above it, in the folder whose members have
+/// these ranks: the root of a crate, or a folder whose root file has a table of its own.
+pub fn direction(
+    source: &Source,
+    package: &str,
+    folder: &[&str],
+    ranks: &BTreeMap<String, usize>,
+) -> Vec<String> {
     let Some(inside) = source.path.strip_prefix(&format!("{package}/src/")) else {
         return Vec::new();
     };
     let module: Vec<&str> = inside.trim_end_matches(".rs").split('/').collect();
-    let stage = module[0];
-    if ["lib", "main", "bin"].contains(&stage) {
+    let Some([stage, ..]) = module.strip_prefix(folder) else {
+        return Vec::new();
+    };
+    if ["lib", "main", "bin"].contains(stage) {
         return Vec::new();
     }
-    let Some(own) = ranks.get(stage) else {
+    let Some(own) = ranks.get(*stage) else {
         let path = &source.path;
         return vec![format!(
-            "{path}: `{stage}` is missing in the table of lib.rs"
+            "{path}: `{stage}` is missing in the table of its folder"
         )];
     };
     let mut faults = Vec::new();
     for (number, path) in imports(source, &module) {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let Some([name, ..]) = path.strip_prefix(folder) else {
+            continue;
+        };
         let place = format!("{}:{number}", source.path);
-        let name = path[0].as_str();
-        if name != stage && ranks.get(name).is_some_and(|rank| rank >= own) {
+        if name != stage && ranks.get(*name).is_some_and(|rank| rank >= own) {
             faults.push(format!(
                 "{place}: `{stage}` imports `{name}`, which comes after it"
             ));
         }
-        let (folder, exempt) = SIBLINGS;
-        if let ([_, mine, ..], [_, theirs, ..]) = (&module[..], &path[..]) {
-            let inside = stage == folder && name == folder;
+        let (siblings, exempt) = SIBLINGS;
+        if let ([a, mine, ..], [b, theirs, ..]) = (&module[..], &path[..]) {
+            let inside = folder.is_empty() && *a == siblings && *b == siblings;
             if inside && mine != theirs && *mine != exempt {
                 faults.push(format!("{place}: `{mine}` imports its sibling `{theirs}`"));
             }

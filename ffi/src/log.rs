@@ -1,7 +1,4 @@
-//! The library's process-wide state: started once, never shut down, its log kept at hand.
-//!
-//! It is never shut down because the shutdown frees tables that other code of the process may
-//! still use, and because the process ends anyway.
+//! The end of what the library logs in this process, kept at hand.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_void};
@@ -14,7 +11,7 @@ const KEPT: usize = 64 * 1024;
 static LOG: Mutex<VecDeque<u8>> = Mutex::new(VecDeque::new());
 
 /// The last 64 KiB of what the library logged in this process.
-pub fn log_tail() -> String {
+pub fn tail() -> String {
     let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
     String::from_utf8_lossy(log.make_contiguous()).into_owned()
 }
@@ -44,7 +41,7 @@ fn append(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, append, log_tail, on_log};
+    use super::{KEPT, append, on_log, tail};
 
     #[test]
     fn the_log_keeps_its_end_and_survives_null() {
@@ -55,8 +52,8 @@ mod tests {
             on_log(std::ptr::null_mut(), 0, std::ptr::null());
             on_log(std::ptr::null_mut(), 0, c"the end".as_ptr());
         }
-        let tail = log_tail();
-        assert_eq!(tail.len(), KEPT);
-        assert!(tail.ends_with(".the end") && !tail.contains("beginning"));
+        let kept = tail();
+        assert_eq!(kept.len(), KEPT);
+        assert!(kept.ends_with(".the end") && !kept.contains("beginning"));
     }
 }

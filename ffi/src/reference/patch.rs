@@ -1,4 +1,4 @@
-//! Mends what keeps a source out of a registry, or a fresh checkout, from building. Nothing here
+//! Patches what keeps a source from a registry, or a fresh checkout, from building. Nothing here
 //! changes what the kernels compute.
 #![forbid(unsafe_code)]
 
@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::error::Error;
 use crate::reference::recipe::Family;
 
-/// Mends a copy of a source.
-pub fn mend(family: Family, source: &Path) -> Result<(), Error> {
+/// Patches a copy of a source.
+pub fn patch(family: Family, source: &Path) -> Result<(), Error> {
     if family != Family::BitNet {
         return Ok(());
     }
@@ -65,13 +65,13 @@ fn replace_line(file: &Path, old: &str, new: &str) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::mend;
+    use super::patch;
     use crate::reference::recipe::Family;
 
     #[test]
-    fn a_bare_source_is_mended_once() {
-        let root = std::env::temp_dir().join(format!("ffi-mend-{}", std::process::id()));
-        let file = |name: &str| root.join(name);
+    fn a_bare_source_is_patched_once() {
+        let root = tempfile::tempdir().unwrap();
+        let file = |name: &str| root.path().join(name);
         for folder in ["include", "src", "3rdparty/llama.cpp/common"] {
             std::fs::create_dir_all(file(folder)).unwrap();
         }
@@ -80,12 +80,11 @@ mod tests {
         let kernels = file("src/ggml-bitnet-mad.cpp");
         std::fs::write(&kernels, "{\n        int8_t * y_col = y + col * by;\n}\n").unwrap();
         for _ in 0..2 {
-            mend(Family::BitNet, &root).unwrap();
+            patch(Family::BitNet, root.path()).unwrap();
             assert_eq!(std::fs::read_to_string(&cmake).unwrap(), "a\n\nb\n");
             let text = std::fs::read_to_string(&kernels).unwrap();
             assert_eq!(text, "{\nconst int8_t * y_col = y + col * by;\n}\n");
             assert!(file("include/bitnet-lut-kernels.h").is_file());
         }
-        std::fs::remove_dir_all(root).unwrap();
     }
 }
