@@ -8,6 +8,8 @@ use engine::sampler::greedy;
 use engine::session::Wanted;
 use serde::{Deserialize, Serialize};
 
+use crate::case::observation::Lane;
+
 /// Some arithmetics compute fewer tokens than this in another order than more of them.
 pub const LEAST_PORTION: usize = 8;
 
@@ -166,6 +168,14 @@ fn is_zero(number: &usize) -> bool {
 }
 
 impl Step {
+    /// A prompt, fed as that lane has it.
+    pub fn of_lane(lane: Lane, tokens: &[Token]) -> Vec<Step> {
+        match lane {
+            Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
+            Lane::Decode => tokens.iter().map(|&t| Step::Feed(vec![t])).collect(),
+        }
+    }
+
     /// What is fed.
     pub fn tokens(&self) -> &[Token] {
         match self {

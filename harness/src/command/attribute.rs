@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::asked::{Asked, Question, nobody, unanswered, worse};
 use crate::case::Case;
 use crate::case::observation::Lane;
-use crate::case::schedule::Schedule;
+use crate::case::schedule::{Schedule, Step};
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::io::atomic;
@@ -25,7 +25,6 @@ use crate::oracle::power;
 use crate::reference::Reference;
 use crate::reference::isolation::Limits;
 use crate::runner::engine::encode;
-use crate::runner::observe::lane_steps;
 use crate::runner::passes::Passes;
 use crate::runner::recorded::Recorded;
 use crate::runner::reference::Observing;
@@ -228,7 +227,7 @@ impl Session {
             ubatch: case.ubatch,
             threads: self.args.threads,
             context: case.context,
-            ..Schedule::of(lane_steps(Lane::Prefill, &tokens))
+            ..Schedule::of(Step::of_lane(Lane::Prefill, &tokens))
         };
         let mut runner = Observing::unchanged(reference.clone());
         let mut opened = match runner.open(ModelFile::Read(&question.input)) {

@@ -2,9 +2,10 @@
 //!
 //! The worker is this same program, started again. It talks through a socket that it received as
 //! standard input and has moved to a private place, so that nothing the code under suspicion
-//! prints can be mistaken for an answer; the end of everything it does print is kept. The
-//! worker confines itself before it touches anything foreign: own session, limits on memory, time
-//! and files, death together with whoever started it. Whatever it does then becomes an [`WorkerExit`].
+//! prints can be mistaken for an answer; the end of everything it does print is kept. The worker
+//! confines itself before it touches anything foreign: own session, limits on memory, time and
+//! files, an end together with the process that started it. Whatever it does then becomes a
+//! [`WorkerExit`].
 //!
 //! `rustix` does the system calls: the whole stage needs no `unsafe`, because nothing has to run
 //! between fork and exec.

@@ -37,12 +37,12 @@ struct Held {
     file: PathBuf,
     sha256: String,
     model: Model,
-    part: Part,
+    extent: Extent,
 }
 
 /// How much of a model file is read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
-enum Part {
+enum Extent {
     Vocabulary,
     Whole,
 }
@@ -90,28 +90,33 @@ impl Reference {
     }
 
     /// A model file, read unless it is the one that was asked about last.
-    fn hold(&mut self, file: &ModelFile, part: Part, channel: &mut Channel) -> Result<&Held, Stop> {
+    fn hold(
+        &mut self,
+        file: &ModelFile,
+        extent: Extent,
+        channel: &mut Channel,
+    ) -> Result<&Held, Stop> {
         let file = &file.path;
-        let at_hand = |held: &Held| held.file == *file && held.part >= part;
+        let at_hand = |held: &Held| held.file == *file && held.extent >= extent;
         if !self.held.as_ref().is_some_and(at_hand) {
             self.held = None; // only one is in memory
-            self.held = Some(self.load(file, part, channel)?);
+            self.held = Some(self.load(file, extent, channel)?);
         }
         Ok(self.held.as_ref().expect("just loaded"))
     }
 
-    fn load(&self, file: &Path, part: Part, channel: &mut Channel) -> Result<Held, Stop> {
+    fn load(&self, file: &Path, extent: Extent, channel: &mut Channel) -> Result<Held, Stop> {
         let (input, bytes) = Input::read(file).map_err(refused)?;
-        if part == Part::Whole && !self.knows_i2_s && has_i2_s(bytes).map_err(refused)? {
+        if extent == Extent::Whole && !self.knows_i2_s && has_i2_s(bytes).map_err(refused)? {
             let message = "this library cannot multiply I2_S weights and would compute nonsense";
             return Err(Stop::Refused(message.into()));
         }
-        channel.phase(match part {
-            Part::Vocabulary => "reading the vocabulary",
-            Part::Whole => "loading the model",
+        channel.phase(match extent {
+            Extent::Vocabulary => "reading the vocabulary",
+            Extent::Whole => "loading the model",
         })?;
         let options = ModelOptions {
-            vocab_only: part == Part::Vocabulary,
+            vocab_only: extent == Extent::Vocabulary,
             ..ModelOptions::default()
         };
         let model = self.library.model(file, &options).map_err(refused)?;
@@ -121,7 +126,7 @@ impl Reference {
             file: file.to_owned(),
             sha256: input.sha256,
             model,
-            part,
+            extent,
         })
     }
 }
@@ -135,11 +140,11 @@ impl Serve for Reference {
     ) -> Result<Answer, Stop> {
         let (held, done) = match request {
             Request::Open { model } => {
-                let held = self.hold(&model, Part::Whole, channel)?;
+                let held = self.hold(&model, Extent::Whole, channel)?;
                 (Some(held), Done::Opened)
             }
             Request::Spell { model, questions } => {
-                let held = self.hold(&model, Part::Vocabulary, channel)?;
+                let held = self.hold(&model, Extent::Vocabulary, channel)?;
                 let answers = held.spell(&questions, channel)?;
                 (Some(held), Done::Spelled { answers })
             }
@@ -149,7 +154,7 @@ impl Serve for Reference {
                 count,
                 in_full,
             } => {
-                let held = self.hold(&model, Part::Vocabulary, channel)?;
+                let held = self.hold(&model, Extent::Vocabulary, channel)?;
                 let described = held.describe(first, count, in_full, channel)?;
                 (Some(held), Done::Described(described))
             }
@@ -168,7 +173,7 @@ impl Serve for Reference {
                 replaced,
             } => {
                 let exchange = follow::Exchange::new(shown, replaced, &values)?;
-                let held = self.hold(&model, Part::Whole, channel)?;
+                let held = self.hold(&model, Extent::Whole, channel)?;
                 held.follow(&schedule, exchange, channel)?;
                 let vocab_size = held.model.facts().n_vocab;
                 (Some(held), Done::Followed { vocab_size })

@@ -43,7 +43,7 @@ pub fn observe_tokens(
     let mut lane = |lane: Lane, watch: &Watch<'_>| {
         let schedule = Schedule {
             only: Some(positions.clone()),
-            ..of(lane_steps(lane, &tokens))
+            ..of(Step::of_lane(lane, &tokens))
         };
         follow(opened, &schedule, watch)
     };
@@ -71,14 +71,6 @@ pub fn observe_tokens(
         trace,
         tokens,
     })
-}
-
-/// How the prompt is fed in a lane.
-pub fn lane_steps(lane: Lane, tokens: &[Token]) -> Vec<Step> {
-    match lane {
-        Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
-        Lane::Decode => tokens.iter().map(|&t| Step::Feed(vec![t])).collect(),
-    }
 }
 
 /// As the recordings were made: a prefill that asks for its last position only, then one token at
@@ -115,4 +107,72 @@ fn follow(
         return Err(RunError::NoAnswer(message));
     }
     Ok(followed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every logit is 1; the row that `cut` says is missing.
+    struct Short {
+        cut: Option<usize>,
+        asked: usize,
+    }
+
+    impl Opened for Short {
+        fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+            Ok(text.bytes().map(Token::from).collect())
+        }
+
+        fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+            Ok(format!("{tokens:?}"))
+        }
+
+        fn follow(&mut self, schedule: &Schedule, _: &Watch<'_>) -> Result<Followed, RunError> {
+            let missing = usize::from(self.cut == Some(self.asked));
+            self.asked += 1;
+            assert_eq!((schedule.context, schedule.threads), (9, 3));
+            Ok(Followed {
+                rows: vec![1.0; 4 * (schedule.kept() - missing)],
+                vocab_size: 4,
+                nodes: Vec::new(),
+            })
+        }
+    }
+
+    fn observed(cut: Option<usize>) -> Result<Observation, RunError> {
+        let json = br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "pqr",
+            "context": 9, "ubatch": 9, "recordings": ["r"], "tokens": 3, "positions": [0, 2],
+            "nodes": 0, "greedy_steps": 3}]}"#;
+        let case = crate::case::parse(json).expect("sound").remove(0);
+        let identity = Identity {
+            name: "short".into(),
+            profile: String::new(),
+            fingerprint: String::new(),
+        };
+        observe(&mut Short { cut, asked: 0 }, identity, &case, 3)
+    }
+
+    #[test]
+    fn a_case_is_three_schedules_and_none_may_be_answered_in_part() {
+        let whole = observed(None).expect("whole");
+        assert_eq!(whole.tokens, [112, 113, 114]);
+        for lane in Lane::ALL {
+            let logits = &whole.lanes[&lane];
+            assert_eq!(
+                (&logits.positions[..], logits.values.len()),
+                (&[0, 2][..], 8)
+            );
+        }
+        let greedy = &whole.greedy;
+        assert_eq!(
+            (&greedy.tokens[..], greedy.logits.len()),
+            (&[0, 0, 0][..], 3)
+        );
+        assert_eq!(greedy.text, "[0, 0, 0]");
+        for cut in 0..3 {
+            let error = observed(Some(cut)).expect_err("a row is missing");
+            assert!(matches!(error, RunError::NoAnswer(_)), "{cut}: {error}");
+        }
+    }
 }

@@ -10,10 +10,9 @@ use serde::Serialize;
 use super::Sides;
 use super::modules::{Depth, modules};
 use crate::case::observation::{Identity, Lane, TracedNode};
-use crate::case::schedule::Schedule;
+use crate::case::schedule::{Schedule, Step};
 use crate::exit::{Exit, Failure};
 use crate::reference::isolation::Shown;
-use crate::runner::observe::lane_steps;
 use crate::runner::passes::{self, Pass, Passes, Values};
 use crate::runner::watch::Watch;
 use crate::runner::{Followed, Opened, RunError, engine};
@@ -52,7 +51,7 @@ impl<'a> Run<'a> {
 
     /// The engine's run, in which everything before the module is the reference's.
     pub fn of_engine(passes: &'a mut Passes<'_>, sides: &'a Sides) -> Self {
-        let prefill = lane_steps(Lane::Prefill, passes.tokens());
+        let prefill = Step::of_lane(Lane::Prefill, passes.tokens());
         Run {
             whose: Whose::Engine,
             prefill: Schedule::of(prefill),
@@ -151,7 +150,7 @@ impl Opened for Passes<'_> {
     }
 
     fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
-        if schedule.steps != lane_steps(Lane::Prefill, self.tokens()) {
+        if schedule.steps != Step::of_lane(Lane::Prefill, self.tokens()) {
             return Err(RunError::NoAnswer(
                 "these passes are of another prompt".into(),
             ));

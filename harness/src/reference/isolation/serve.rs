@@ -59,8 +59,8 @@ impl Channel {
     }
 }
 
-/// Runs a worker to its end. `start` makes what answers, after the confinement and on a thread with a
-/// large stack.
+/// Runs a worker to its end. `start` makes what answers, after the confinement and on a thread
+/// with a large stack.
 pub fn serve<S: Serve>(
     start: impl FnOnce(&mut Channel) -> Result<(S, Hello), Stop> + Send + 'static,
 ) -> Result<Exit, Failure> {

@@ -4,14 +4,13 @@ use engine::Model;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
 use harness::case::observation::{Lane, Observation};
-use harness::case::schedule::Schedule;
+use harness::case::schedule::{Schedule, Step};
 use harness::exit::Failure;
 use harness::file::provenance::Input;
 use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Attribution, Sides, attribute};
 use harness::oracle::power;
-use harness::runner::observe::lane_steps;
 use harness::runner::passes::Passes;
 
 use crate::program::recorded;
@@ -97,6 +96,6 @@ impl Bench {
 
     /// The prompt in one portion.
     pub fn prefill(&self) -> Schedule {
-        Schedule::of(lane_steps(Lane::Prefill, &self.theirs.tokens))
+        Schedule::of(Step::of_lane(Lane::Prefill, &self.theirs.tokens))
     }
 }

@@ -1,16 +1,23 @@
 //! What makes a run worth nothing, and what cannot be asked.
 
+use std::path::Path;
+
 use engine::Token;
+use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
+use harness::case::observation::TracedNode;
 use harness::case::schedule::Schedule;
 use harness::exit::Exit;
 use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Sides, attribute};
+use harness::reference::isolation::Shown;
+use harness::runner::engine::Engine;
 use harness::runner::passes::Passes;
+use harness::runner::suite::Suite;
 use harness::runner::watch::Watch;
-use harness::runner::{Followed, Opened, RunError};
+use harness::runner::{Followed, ModelFile, Opened, RunError, Runner};
 
 use crate::attribute::bench::{B158, BITNET, Bench, SEED, Way};
 
@@ -62,6 +69,47 @@ fn own_values_that_change_a_bit_certify_nothing() {
     ] {
         assert!(failure.message.contains(words), "{failure}");
     }
+}
+
+#[test]
+fn the_engine_shows_and_replaces_what_it_is_told_to_and_a_recording_follows_nothing() {
+    let bench = Bench::open(BITNET);
+    let mut engine = Engine::new(Kernel::best(), 1);
+    let opened = engine.open(ModelFile::Read(&bench.input));
+    let mut opened = opened.expect("a fixture");
+    let (key, schedule) = ("l_out-2|ADD#0", bench.prefill());
+    let shown = Watch {
+        shown: Shown::These(vec![key.into(), "attic|MUL#0".into()]),
+        ..Watch::default()
+    };
+    let free = opened.follow(&schedule, &shown).expect("computes");
+    let mut node = match &free.nodes[..] {
+        [node] => node.clone(),
+        others => panic!("{} nodes", others.len()),
+    };
+    let mut replaced = |key: &str, node: &TracedNode| {
+        let replaced = [(key, node)].into_iter().collect();
+        let watch = Watch {
+            replaced,
+            ..Watch::default()
+        };
+        opened.follow(&schedule, &watch)
+    };
+    let same = replaced(key, &node).expect("it fits");
+    assert_eq!((same.rows, same.nodes.len()), (free.rows.clone(), 0));
+    let refused = replaced("attic|MUL#0", &node).expect_err("there is none");
+    assert!(refused.to_string().contains("no attic|MUL#0"), "{refused}");
+    node.values[0] += 1.0;
+    let other = replaced(key, &node).expect("it fits");
+    assert_ne!(other.rows, free.rows);
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let suite = Suite::open(&folder).expect("the committed fixtures are sound");
+    let silent = suite.recordings[BITNET]
+        .clone()
+        .logits(&[], &[schedule])
+        .expect_err("it computes nothing");
+    assert!(matches!(silent, RunError::NoAnswer(_)), "{silent}");
 }
 
 #[test]
