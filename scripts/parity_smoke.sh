@@ -3,13 +3,22 @@
 #
 #   scripts/parity_smoke.sh MODEL [TOKENIZER]
 #
-# Runs crossval on MODEL and gates on four fields of the receipt. With BITNET_CPP_DIR set the live
-# C++ takes part; without it only a model and prompts that were recorded can be judged. TOKENIZER
-# is accepted for old callers: the vocabulary inside the model is what is used. Exit 0 or 1.
+# Runs crossval on MODEL and gates on four fields of the receipt, which is kept below
+# target/parity/, or below the folder that REPORTS names. With BITNET_CPP_DIR set the live C++
+# takes part; without it recordings stand in, and a model nobody recorded is compared with itself
+# only. TOKENIZER is accepted for old callers: the vocabulary inside the model is what is used.
+# Exit 0 or 1.
 set -uo pipefail
 
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [ "$1" = --help ]; then
-    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+usage() {
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
+}
+if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
+    usage
+    exit 0
+fi
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+    usage >&2
     exit 1
 fi
 model=$(realpath -- "$1") || exit 1
@@ -18,8 +27,16 @@ cd "$(dirname "$0")/.." || exit 1
 
 green='' red='' plain=''
 [ -t 1 ] && green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
-receipt=$(mktemp) && trap 'rm -f "$receipt"' EXIT
-cargo run --quiet -p harness -- crossval --model "$model" --json "$receipt"
+folder=${REPORTS:-target/parity}
+mkdir -p -- "$folder" || exit 1
+receipt=$folder/$(basename -- "$model" .gguf).json
+rm -f -- "$receipt"
+# HARNESS names a program that was built already.
+if [ -n "${HARNESS:-}" ]; then
+    "$HARNESS" crossval --model "$model" --json "$receipt"
+else
+    cargo run --quiet -p harness -- crossval --model "$model" --json "$receipt"
+fi
 crossval=$?
 
 # A field of a section at the top of the receipt, which is written one field a line.
@@ -27,7 +44,7 @@ field() {
     awk -v section="  \"$1\": {" -v name="\"$2\":" '
         $0 == section { inside = 1; next }
         inside && /^  }/ { exit }
-        inside && $1 == name { gsub(/[",]/, "", $2); print $2; exit }' "$receipt"
+        inside && $1 == name { gsub(/[",]/, "", $2); print $2; exit }' "$receipt" 2>/dev/null
 }
 
 failed=0
@@ -43,7 +60,8 @@ expect() {
 }
 expect validation compute rust
 expect validation tokenizer rust
-expect quant format I2_S
+expect quant format "I2S_QK256 I2_S ternary dense"
 expect parity status "ok rust_only"
 [ $crossval -eq 0 ] || { echo "${red}FAIL${plain} crossval ended with $crossval"; failed=1; }
+[ -s "$receipt" ] && echo "receipt: $receipt (harness receipt show $receipt --all)"
 exit $failed

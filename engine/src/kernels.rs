@@ -4,18 +4,22 @@
 pub mod activation;
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+pub mod gemm;
 pub mod lanes;
 pub mod q8_0;
 pub mod q8_k;
+#[cfg(target_arch = "x86_64")]
+mod qk256;
 pub mod scalar;
+pub mod ternary;
 pub mod whole_blocks;
 
-use crate::encoding;
-use crate::flavor::{tq1_0, tq2_0};
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
-use q8_0::Q8Block;
-use q8_k::Q8K;
+#[cfg(target_arch = "x86_64")]
+use avx512::Avx512Vnni;
 
 /// An instruction set the inner loops are written for. Every kernel gives the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +29,28 @@ pub enum Kernel {
     /// x86-64 with AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// x86-64 with AVX-512 and VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(Avx512Vnni),
 }
 
 /// How the products of block-quantised rows are added up, which decides their last bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockOrder {
-    /// In eight running sums, as x86 builds do: what every [`Kernel`] computes.
+    /// In eight running sums, as x86 builds do: see [`lanes`].
     EightLanes,
     /// The integers of a block first, as aarch64 builds do: see [`whole_blocks`].
     WholeBlocks,
 }
 
+impl BlockOrder {
+    /// Both of them, in the order of their discriminants.
+    pub const ALL: [BlockOrder; 2] = [BlockOrder::EightLanes, BlockOrder::WholeBlocks];
+}
+
 impl Kernel {
     /// The names of every kernel there is, whether or not this machine can run it.
-    pub const NAMES: [&str; 2] = ["scalar", "x86_64-avx2"];
+    pub const NAMES: [&str; 3] = ["scalar", "x86_64-avx2", "x86_64-avx512vnni"];
 
     /// Every kernel this CPU can run, slowest first.
     pub fn available() -> Vec<Kernel> {
@@ -61,6 +73,8 @@ impl Kernel {
             "scalar" => Some(Kernel::Scalar),
             #[cfg(target_arch = "x86_64")]
             "x86_64-avx2" => Avx2::new().map(Kernel::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "x86_64-avx512vnni" => Avx512Vnni::new().map(Kernel::Avx512Vnni),
             _ => None,
         }
     }
@@ -71,69 +85,24 @@ impl Kernel {
             Kernel::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2(_) => "x86_64-avx2",
-        }
-    }
-
-    /// Sum of code times activation over one row in the I2_S P128 packing, exact.
-    pub fn ternary_dot(self, packed: &[u8], activations: &[i8]) -> i32 {
-        assert_eq!(
-            packed.len() * 4,
-            activations.len(),
-            "four codes to the byte"
-        );
-        match self {
-            Kernel::Scalar => scalar::ternary_dot(packed, activations),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(avx2) => avx2.ternary_dot(packed, activations),
+            Kernel::Avx512Vnni(_) => "x86_64-avx512vnni",
         }
     }
 
-    /// Dot product of one TQ1_0 row with quantised activations.
-    pub fn tq1_0_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
-        assert_blocks(row, tq1_0::BLOCK_BYTES, activations.len());
+    /// AVX2, where this kernel may use it.
+    #[cfg(target_arch = "x86_64")]
+    pub fn avx2(self) -> Option<Avx2> {
         match self {
-            Kernel::Scalar => scalar::tq1_0_dot(row, activations),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(avx2) => avx2.tq1_0_dot(row, activations),
+            Kernel::Scalar => None,
+            Kernel::Avx2(avx2) => Some(avx2),
+            Kernel::Avx512Vnni(vnni) => Some(vnni.avx2()),
         }
     }
 
-    /// Dot product of one TQ2_0 row with quantised activations.
-    pub fn tq2_0_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
-        assert_blocks(row, tq2_0::BLOCK_BYTES, activations.len());
-        match self {
-            Kernel::Scalar => scalar::tq2_0_dot(row, activations),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(avx2) => avx2.tq2_0_dot(row, activations),
-        }
+    /// AVX2, which is not for this processor.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn avx2(self) -> Option<std::convert::Infallible> {
+        None
     }
-
-    /// Dot product of one Q6_K row with quantised activations.
-    pub fn q6_k_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
-        assert_blocks(row, encoding::q6_k::BLOCK_BYTES, activations.len());
-        match self {
-            Kernel::Scalar => scalar::q6_k_dot(row, activations),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(avx2) => avx2.q6_k_dot(row, activations),
-        }
-    }
-
-    /// Dot product of one Q8_0 row with quantised activations. x86 builds compute single tokens
-    /// and batches in different functions, but in the same order.
-    pub fn q8_0_dot(self, row: &[u8], activations: &[Q8Block]) -> f32 {
-        assert_blocks(row, encoding::q8_0::BLOCK_BYTES, activations.len());
-        match self {
-            Kernel::Scalar => scalar::q8_0_dot(row, activations),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(avx2) => avx2.q8_0_dot(row, activations),
-        }
-    }
-}
-
-fn assert_blocks(row: &[u8], block_bytes: usize, blocks: usize) {
-    assert_eq!(
-        row.len(),
-        blocks * block_bytes,
-        "one activation block a weight block"
-    );
 }

@@ -12,7 +12,9 @@
 //! | [`tokenizer`] | metadata into a text ↔ token converter |
 //! | [`flavor`] | a tensor's bytes into a decision which packing they are in, with the evidence |
 //! | [`encoding`] | the bytes of floats, Q8_0 and Q6_K into values and back |
-//! | [`kernels`] | integer and float inner loops, one file per instruction set |
+//! | [`pool`] | a session's threads, among which products are shared out |
+//! | [`kernels`] | integer and float inner loops, one directory per instruction set |
+//! | [`format`](mod@format) | the table of weight formats: type number, blocks, decoder, kernels |
 //! | [`numerics`] | the order of every float operation, one file per profile |
 //! | [`matrix`] | a tensor into one value that knows its shape, packing, bytes and kernel |
 //! | [`weights`] | names into matrices with verified shapes |
@@ -24,10 +26,12 @@ pub mod bytes;
 pub mod config;
 pub mod encoding;
 pub mod flavor;
+pub mod format;
 pub mod gguf;
 pub mod kernels;
 pub mod matrix;
 pub mod numerics;
+pub mod pool;
 pub mod refusal;
 pub mod sampler;
 pub mod session;

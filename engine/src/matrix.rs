@@ -4,24 +4,20 @@
 //! another packing or a row of another length.
 #![forbid(unsafe_code)]
 
-mod blocks;
-mod decoded;
-mod parallel;
-mod ternary;
+mod activations;
 
 use crate::bytes::ByteRange;
 use crate::encoding::float::Float;
 use crate::flavor::{self, Detection, Flavor, Shape};
+use crate::format::{Format, Product};
+use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
+use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel};
+use crate::numerics::Arithmetic;
 use crate::refusal::{Code, Refusal};
 
-pub use parallel::Workspace;
-pub(crate) use parallel::{Band, over_bands};
-
-use blocks::{Blocks, Format};
-use decoded::Decoded;
-use ternary::Ternary;
+pub use activations::Activations;
 
 /// A weight matrix, either plain floats or a packing with its own product.
 pub enum Matrix {
@@ -42,17 +38,12 @@ pub struct Dense {
     pub bytes: ByteRange,
 }
 
-/// Rows in a packing the engine multiplies itself.
+/// Rows in a packing with kernels of its own.
 pub struct Packed {
-    shape: Shape,
-    encoding: &'static str,
-    content: Content,
-}
-
-enum Content {
-    Ternary(Ternary),
-    Blocks(Blocks),
-    Decoded(Decoded),
+    format: &'static Format,
+    stored: Stored,
+    /// For every order of sums the kernel that was chosen when the matrix was opened.
+    gemms: [&'static dyn Gemm; BlockOrder::ALL.len()],
 }
 
 impl Matrix {
@@ -74,27 +65,59 @@ impl Matrix {
         forced: Option<Flavor>,
         kernel: Kernel,
     ) -> Result<(Self, Option<Detection>), Refusal> {
-        let dense = |format| Dense::new(gguf, tensor, format).map(Matrix::Dense);
-        let blocks = |format| Packed::blocks(gguf, tensor, format, kernel).map(Matrix::Packed);
-        let matrix = match tensor.type_id {
-            0 => dense(Float::F32),
-            1 => dense(Float::F16),
-            30 => dense(Float::Bf16),
-            8 => blocks(Format::Q8_0),
-            14 => blocks(Format::Q6K),
-            26 | 34..=36 => {
-                let detection = flavor::detect(gguf, tensor, forced)?;
-                let packed = Packed::detected(gguf, tensor, &detection, kernel)?;
-                return Ok((Matrix::Packed(packed), Some(detection)));
+        let mut formats = Format::of_type(tensor.type_id);
+        let detection = match (formats.next(), formats.next()) {
+            (Some(Format { flavor: None, .. }), _) => None,
+            (Some(_), _) => Some(flavor::detect(gguf, tensor, forced)?),
+            (None, _) => {
+                let expected = "F32 (0), F16 (1), Q8_0 (8), Q6_K (14), BF16 (30) or a ternary \
+                                packing";
+                let found = tensor.type_id;
+                return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
             }
-            id => Err(tensor.refuse(
-                Code::DtypeMismatch,
-                "type",
-                "F32 (0), F16 (1), Q8_0 (8), Q6_K (14), BF16 (30) or a ternary packing",
-                id,
-            )),
         };
-        matrix.map(|matrix| (matrix, None))
+        let format = match &detection {
+            Some(detection) => Some(Format::of_flavor(detection.flavor)),
+            None => Format::of_type(tensor.type_id).next(),
+        };
+        let format = format.expect("it was there a moment ago");
+        let matrix = Self::open(gguf, tensor, format, detection.as_ref(), kernel)?;
+        Ok((matrix, detection))
+    }
+
+    fn open(
+        gguf: &Gguf,
+        tensor: &TensorInfo,
+        format: &'static Format,
+        detection: Option<&Detection>,
+        kernel: Kernel,
+    ) -> Result<Self, Refusal> {
+        let shape = Shape::of(tensor)?;
+        if format.flavor.is_none() && !shape.cols.is_multiple_of(format.block) {
+            let expected = format!("rows of whole blocks of {}", format.block);
+            return Err(tensor.refuse(Code::BlockMismatch, "dims[0]", expected, shape.cols));
+        }
+        let bytes = exactly(gguf, tensor, format.bytes_needed(shape))?;
+        let (choose, arrange) = match format.product {
+            Product::Floats(format) => {
+                return Ok(Matrix::Dense(Dense {
+                    shape,
+                    format,
+                    bytes,
+                }));
+            }
+            Product::Kernels { choose, arrange } => (choose, arrange),
+        };
+        let scales = detection.map_or(Ok(Vec::new()), |detection| scales(gguf, detection))?;
+        Ok(Matrix::Packed(Packed {
+            format,
+            stored: arrange(Stored {
+                shape,
+                bytes,
+                scales,
+            }),
+            gemms: BlockOrder::ALL.map(|order| choose(order, kernel)),
+        }))
     }
 
     /// Number of rows: outputs.
@@ -111,7 +134,7 @@ impl Matrix {
     pub fn shape(&self) -> Shape {
         match self {
             Matrix::Dense(dense) => dense.shape,
-            Matrix::Packed(packed) => packed.shape,
+            Matrix::Packed(packed) => packed.stored.shape,
         }
     }
 
@@ -119,7 +142,17 @@ impl Matrix {
     pub fn encoding(&self) -> &'static str {
         match self {
             Matrix::Dense(dense) => dense.format.name(),
-            Matrix::Packed(packed) => packed.encoding,
+            Matrix::Packed(packed) => packed.format.name,
+        }
+    }
+
+    /// Name of the kernel that multiplies it in an arithmetic: fit for a receipt.
+    pub fn kernel(&self, arithmetic: &dyn Arithmetic) -> String {
+        match self {
+            Matrix::Dense(dense) => {
+                format!("{}-{}", arithmetic.instructions(), dense.format.name())
+            }
+            Matrix::Packed(packed) => packed.gemm(arithmetic.block_order()).name().to_owned(),
         }
     }
 
@@ -130,11 +163,7 @@ impl Matrix {
         assert_eq!(out.len(), shape.cols, "a row");
         match self {
             Matrix::Dense(dense) => dense.format.decode(dense.row(row), out),
-            Matrix::Packed(packed) => match &packed.content {
-                Content::Ternary(ternary) => ternary.decode_row(row, out),
-                Content::Blocks(blocks) => blocks.decode_row(row, out),
-                Content::Decoded(decoded) => decoded.decode_row(row, out),
-            },
+            Matrix::Packed(packed) => (packed.format.decode_row)(&packed.stored, row, out),
         }
     }
 }
@@ -145,100 +174,17 @@ impl Dense {
         let stride = self.shape.cols * self.format.element_bytes();
         &self.bytes[row * stride..(row + 1) * stride]
     }
-
-    fn new(gguf: &Gguf, tensor: &TensorInfo, format: Float) -> Result<Self, Refusal> {
-        let shape = Shape::of(tensor)?;
-        let elements = shape.elements();
-        let needed = elements.and_then(|n| n.checked_mul(format.element_bytes() as u64));
-        Ok(Dense {
-            shape,
-            format,
-            bytes: exactly(gguf, tensor, needed)?,
-        })
-    }
 }
 
 impl Packed {
-    /// The product with rows of activations, each as long as a row of the matrix. `out` holds
-    /// the outputs of the first token, then those of the second, and so on. The result does not
-    /// depend on the number of threads, and on `order` only where the packing has blocks.
-    pub fn multiply(
-        &self,
-        activations: &[f32],
-        order: BlockOrder,
-        workspace: &mut Workspace,
-        out: &mut [f32],
-    ) {
-        let Shape { rows, cols } = self.shape;
-        let tokens = activations.len() / cols;
-        assert_eq!(
-            activations.len(),
-            tokens * cols,
-            "whole rows of activations"
-        );
-        assert_eq!(out.len(), tokens * rows, "an output for each row and token");
-        match &self.content {
-            Content::Ternary(ternary) => ternary.multiply(activations, workspace, out),
-            Content::Blocks(blocks) => blocks.multiply(activations, order, workspace, out),
-            Content::Decoded(decoded) => decoded.multiply(activations, workspace, out),
-        }
+    /// How the weights lie in memory.
+    pub fn stored(&self) -> &Stored {
+        &self.stored
     }
 
-    /// Takes a tensor in the packing that was detected.
-    pub fn detected(
-        gguf: &Gguf,
-        tensor: &TensorInfo,
-        detection: &Detection,
-        kernel: Kernel,
-    ) -> Result<Self, Refusal> {
-        let shape = Shape::of(tensor)?;
-        let flavor = detection.flavor;
-        let format = match flavor {
-            Flavor::Tq1_0 => return Self::blocks(gguf, tensor, Format::Tq1_0, kernel),
-            Flavor::Tq2_0 => return Self::blocks(gguf, tensor, Format::Tq2_0, kernel),
-            other => other,
-        };
-        let bytes = exactly(gguf, tensor, format.bytes_needed(shape))?;
-        let content = match format.i2_s_packing() {
-            Some(_) => Content::Ternary(Ternary::new(bytes, shape, format, kernel)),
-            None => Content::Decoded(Decoded {
-                shape,
-                flavor,
-                bytes,
-                scales: scales(gguf, detection)?,
-            }),
-        };
-        Ok(Packed {
-            shape,
-            encoding: flavor.name(),
-            content,
-        })
-    }
-
-    fn blocks(
-        gguf: &Gguf,
-        tensor: &TensorInfo,
-        format: Format,
-        kernel: Kernel,
-    ) -> Result<Self, Refusal> {
-        let shape = Shape::of(tensor)?;
-        let (elements, block_bytes) = format.block();
-        if !shape.cols.is_multiple_of(elements) {
-            let expected = format!("rows of whole blocks of {elements}");
-            return Err(tensor.refuse(Code::BlockMismatch, "dims[0]", expected, shape.cols));
-        }
-        let needed = shape.row_blocks(elements);
-        let needed = needed.and_then(|n| n.checked_mul(block_bytes as u64));
-        Ok(Packed {
-            shape,
-            encoding: format.name(),
-            content: Content::Blocks(Blocks {
-                shape,
-                format,
-                bytes: exactly(gguf, tensor, needed)?,
-                kernel,
-            }),
-        })
+    /// What multiplies it in that order of sums.
+    pub fn gemm(&self, order: BlockOrder) -> &'static dyn Gemm {
+        self.gemms[order as usize]
     }
 }
 
@@ -261,12 +207,12 @@ fn scales(gguf: &Gguf, detection: &Detection) -> Result<Vec<f32>, Refusal> {
         return Ok(Vec::new());
     };
     let elements = tensor.elements();
-    if tensor.type_id == 28 {
+    if tensor.type_id == id::F64 {
         let bytes = exactly(gguf, tensor, elements.checked_mul(8))?;
         let doubles = bytes.as_chunks().0.iter();
         return Ok(doubles.map(|b| f64::from_le_bytes(*b) as f32).collect());
     }
-    let format = if tensor.type_id == 0 {
+    let format = if tensor.type_id == id::F32 {
         Float::F32
     } else {
         Float::F16

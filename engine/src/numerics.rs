@@ -20,6 +20,8 @@ pub mod half;
 mod instances;
 pub mod lanes;
 pub mod libm;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use instances::{Arithmetic, arithmetic};
 

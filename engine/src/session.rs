@@ -143,6 +143,12 @@ impl<'m> Session<'m> {
         self.len() == 0
     }
 
+    /// How many norms so far had to be added up one by one, because a faster order might have
+    /// given other bits.
+    pub fn serial_norms(&self) -> usize {
+        self.state.serial_norms()
+    }
+
     /// Forgets every position from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.state.cache.truncate(len);

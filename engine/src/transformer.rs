@@ -50,20 +50,20 @@ impl State {
         ubatch: usize,
         threads: NonZeroUsize,
     ) -> Result<Self, Refusal> {
-        let heads = config.head_count * config.head_dim;
-        let widest = config
-            .embedding_length
-            .max(config.feed_forward_length)
-            .max(heads);
-        let rounded = scratch::grow(ubatch, widest, "rounded activations")?;
         Ok(State {
             cache: Cache::new(config, context)?,
             labels: Labels::of(config.architecture),
             scratch: Scratch::new(config, ubatch)?,
             rope: Rope::new(config, ubatch)?,
             attention: Attention::new(config, ubatch)?,
-            multiplier: Multiplier::new(arithmetic, threads, rounded),
+            multiplier: Multiplier::new(arithmetic, threads),
         })
+    }
+
+    /// How many norms so far were added up one by one: see
+    /// [`rms_norm`](crate::numerics::elementwise::rms_norm).
+    pub fn serial_norms(&self) -> usize {
+        self.multiplier.serial_norms()
     }
 
     /// Makes room for `tokens` more positions. After this a pass allocates no buffer.
@@ -187,17 +187,25 @@ fn project(
         value,
         ..
     } = view;
+    step.products(
+        normed,
+        [
+            (&block.query, &mut **query),
+            (&block.key, &mut **key),
+            (&block.value, &mut **value),
+        ],
+    );
     for (linear, labels, name, out, heads) in [
         (&block.query, labels.query, "Qcur", query, heads),
         (&block.key, labels.key, "Kcur", key, kv_heads),
     ] {
-        step.linear(linear, labels, normed, out);
+        step.follow(linear, labels, out);
         let shape = [out.len() / (heads * dim), heads, dim];
         step.nodes.see_reshaped(name, &shape, out);
-        rope.apply(out, heads, step.multiplier.arithmetic());
+        rope.apply(out, heads, step.multiplier);
         step.nodes.see(name, "ROPE", &shape, out);
     }
-    step.linear(&block.value, labels.value, normed, value);
+    step.follow(&block.value, labels.value, value);
 }
 
 /// Moves the last rows of what the feed-forward block reads to the front.

@@ -118,6 +118,17 @@ impl Weights {
     pub fn head(&self) -> &Matrix {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
+
+    /// Every matrix that multiplies.
+    pub fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let linears = self.blocks.iter().flat_map(|b| {
+            let attention = [&b.query, &b.key, &b.value, &b.attention_output];
+            let feed_forward = [&b.gate, &b.up, &b.down];
+            attention.into_iter().chain(feed_forward)
+        });
+        let matrices = linears.map(|linear| &linear.matrix);
+        matrices.chain(std::iter::once(self.head()))
+    }
 }
 
 fn block(binder: &mut Binder, config: &Config, layer: usize) -> Result<Block, Refusal> {

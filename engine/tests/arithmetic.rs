@@ -1,8 +1,11 @@
 //! Every operation of every profile, compiled for this machine's instructions, against the same
 //! operation compiled for none of them.
 
+use std::sync::atomic::AtomicUsize;
+
 use engine::kernels::Kernel;
-use engine::numerics::dense::Rows;
+use engine::kernels::activation::RowScale;
+use engine::numerics::dense::{Grid, Rows};
 use engine::numerics::half::{Half, round_bf16, round_f16};
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 
@@ -67,6 +70,13 @@ fn results(arithmetic: &dyn Arithmetic, len: usize) -> Vec<f32> {
         arithmetic.softmax(&mut row, 0.3, visible);
         all.extend(row);
     }
+    let mut normed = vec![0f32; len];
+    arithmetic.rms_norm(&x, 1e-5, &mut normed, &AtomicUsize::new(0));
+    all.extend(normed);
+    let (mut int8, mut scale) = (vec![1i8; len + 3], RowScale::default());
+    arithmetic.quantise_int8(&x, &mut int8, &mut scale);
+    all.extend(int8.iter().map(|&value| f32::from(value)));
+    all.extend([scale.scale, scale.sum as f32]);
     let mut row = x.clone();
     arithmetic.silu(&mut row);
     all.extend(row);
@@ -102,6 +112,64 @@ fn instructions_change_the_speed_and_no_bit() {
         "{compared} comparisons, {} kernels",
         Kernel::available().len()
     );
+}
+
+/// Products of so many rows with so many tokens, of every length in turn.
+fn grids(arithmetic: &dyn Arithmetic, rows: usize, tokens: usize) -> Vec<f32> {
+    let mut all = Vec::new();
+    for len in [16, 64, 100, 128, 192, 256, 320] {
+        let f16 = |values: Vec<f32>| -> Vec<Half> { values.into_iter().map(round_f16).collect() };
+        let halves = f16(values(rows * (len + 3), 3));
+        let xs = values(tokens * (len + 7), 4);
+        let rounded = f16(xs.clone());
+        let of_rows = Rows {
+            elements: &halves[..],
+            stride: len + 3,
+        };
+        let stride = len + 7;
+        let mut out = vec![f32::NAN; tokens * (rows + 2)];
+        let mut ask = |unrounded: bool| {
+            let grid = Grid {
+                out: &mut out,
+                stride: rows + 2,
+                rows,
+                tokens,
+            };
+            if unrounded {
+                let elements = &xs[..];
+                arithmetic.tiles_f16(of_rows, Rows { elements, stride }, len, grid);
+            } else {
+                let elements = &rounded[..];
+                arithmetic.dots_f16(of_rows, Rows { elements, stride }, len, tokens, grid);
+            }
+            all.extend(&out);
+        };
+        ask(false);
+        if arithmetic.unrounded(tokens, len) {
+            ask(true);
+        }
+    }
+    all
+}
+
+#[test]
+fn many_rows_and_tokens_change_no_bit_and_touch_no_other() {
+    for profile in Profile::ALL {
+        let plain = arithmetic(profile, Kernel::Scalar);
+        for kernel in Kernel::available() {
+            let instance = arithmetic(profile, kernel);
+            for rows in [1, 4, 5, 15, 16, 33, 70] {
+                for tokens in [1, 2, 3, 4, 5, 9] {
+                    let bits = |arithmetic| -> Vec<u32> {
+                        let all = grids(arithmetic, rows, tokens).into_iter();
+                        all.map(f32::to_bits).collect()
+                    };
+                    let name = (profile.name(), kernel.name());
+                    assert_eq!(bits(plain), bits(instance), "{name:?} {rows} × {tokens}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,10 @@ pub struct Case {
     /// a gap, from any other it is their right.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub live: Vec<String>,
+    /// Nobody recorded this prompt on this model, and it was not asked for in particular: that no
+    /// reference answers it is no gap.
+    #[serde(skip)]
+    pub unrecorded: bool,
 }
 
 /// How much of everything a case asks for.
@@ -82,6 +86,7 @@ impl Case {
             nodes: 1,
             greedy_steps: 0,
             live: Vec::new(),
+            unrecorded: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! One file per command: its flags, its help, and a `run` that reads like a sentence.
 #![forbid(unsafe_code)]
 
-mod asked;
+pub mod answers;
 #[cfg(unix)]
 pub mod attribute;
 pub mod calibrate;
@@ -21,6 +21,7 @@ pub mod power;
 pub mod receipt;
 pub mod reference;
 pub mod render_chat;
+pub mod selection;
 pub mod shapes;
 pub mod tokenize;
 pub mod tokenizer;

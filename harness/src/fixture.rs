@@ -7,14 +7,14 @@ pub mod models;
 pub mod qk256;
 pub mod random;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::file::provenance::{self, Input};
+use crate::file::provenance;
 use crate::io::atomic;
 
 /// The list every folder of fixtures carries, in the format of `sha256sum`.
@@ -41,6 +41,11 @@ pub enum Problem {
     Missing,
     /// There, but not listed.
     Unlisted,
+    /// It could not be looked at.
+    Unreadable {
+        /// Why.
+        why: String,
+    },
     /// The hash is another.
     Changed {
         /// SHA-256 in the list.
@@ -93,17 +98,24 @@ fn list(folder: &str, files: &[Generated]) -> Generated {
     }
 }
 
-/// Compares every fixture with its list, and every generated one with a fresh one.
+/// Compares every fixture with its list, and every generated one with a fresh one. What cannot be
+/// read is a problem like the others, and hides none of them.
 pub fn verify(root: &Path) -> Result<Report, Failure> {
     let mut report = Report::default();
-    for folder in folders(root)? {
-        verify_list(root, &folder, &mut report)?;
+    for folder in entries(root)?.into_iter().filter(|path| path.is_dir()) {
+        let list = folder.join(LIST);
+        if !list.is_file() {
+            report.found(&relative(root, &list), Problem::NoList);
+        } else if let Err(failure) = verify_list(root, &folder, &mut report) {
+            report.found(&relative(root, &list), failure.into());
+        }
     }
     for file in generated() {
-        match read(&root.join(&file.path))? {
-            None => report.found(&file.path, Problem::Missing),
-            Some(bytes) if bytes == file.bytes => report.reproduced += 1,
-            Some(bytes) => {
+        match read(&root.join(&file.path)) {
+            Err(failure) => report.found(&file.path, failure.into()),
+            Ok(None) => report.found(&file.path, Problem::Missing),
+            Ok(Some(bytes)) if bytes == file.bytes => report.reproduced += 1,
+            Ok(Some(bytes)) => {
                 let same = bytes.iter().zip(&file.bytes).take_while(|(a, b)| a == b);
                 let first_difference = same.count();
                 report.found(&file.path, Problem::NotReproduced { first_difference });
@@ -137,51 +149,50 @@ impl Report {
     }
 }
 
-fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Failure> {
-    let name = |path: &Path| relative(root, path);
-    let list = folder.join(LIST);
-    if !list.is_file() {
-        report.found(&name(&list), Problem::NoList);
-        return Ok(());
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let why = failure.message;
+        Problem::Unreadable { why }
     }
-    let listed = provenance::checksums(&list)?;
+}
+
+fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Failure> {
+    let listed = provenance::checksums(&folder.join(LIST))?;
     for (file, hash) in &listed {
         let path = folder.join(file);
-        if !path.is_file() {
-            report.found(&name(&path), Problem::Missing);
-            continue;
-        }
-        let (input, _) = Input::read(&path)?;
-        if input.sha256 == *hash {
-            report.hashed += 1;
-        } else {
-            let (listed, found) = (hash.clone(), input.sha256);
-            report.found(&name(&path), Problem::Changed { listed, found });
+        let name = relative(root, &path);
+        match read(&path) {
+            Err(failure) => report.found(&name, failure.into()),
+            Ok(None) => report.found(&name, Problem::Missing),
+            Ok(Some(bytes)) => {
+                let (listed, found) = (hash.clone(), provenance::sha256(&bytes));
+                if found == listed {
+                    report.hashed += 1;
+                } else {
+                    report.found(&name, Problem::Changed { listed, found });
+                }
+            }
         }
     }
-    for path in files_below(folder)? {
+    for path in files(folder)? {
         let file = relative(folder, &path);
         if ![LIST, PROSE].contains(&file.as_str()) && !listed.contains_key(&file) {
-            report.found(&name(&path), Problem::Unlisted);
+            report.found(&relative(root, &path), Problem::Unlisted);
         }
     }
     Ok(())
 }
 
-fn folders(root: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
-    Ok(entries(root)?.into_iter().filter(|p| p.is_dir()).collect())
-}
-
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// Every file below a folder.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
-        for path in entries(&folder)? {
-            match path.is_dir() {
-                true => open.push(path),
-                false => files.push(path),
-            }
-        }
+        let (folders, found): (Vec<_>, Vec<_>) = entries(&folder)?
+            .into_iter()
+            .partition(|path| path.is_dir());
+        open.extend(folders);
+        files.extend(found);
     }
     Ok(files)
 }

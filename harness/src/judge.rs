@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod documents;
+pub mod excuse;
 pub mod known_divergences;
 pub mod outcome;
 pub mod tolerance;

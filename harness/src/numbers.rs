@@ -1,7 +1,8 @@
-//! Arithmetic about results: how far apart two rows are, how sure a mean is, and the seed.
+//! Arithmetic about results: how far apart two rows are, how sure a mean is; shrinking; the seed.
 #![forbid(unsafe_code)]
 
 pub mod gap;
 pub mod metrics;
+pub mod shrink;
 pub mod split_mix;
 pub mod statistics;

@@ -7,6 +7,7 @@
 
 pub mod claims;
 pub mod diff;
+mod explanation;
 pub mod junit;
 pub mod pooled;
 pub mod table;
@@ -16,12 +17,14 @@ pub mod witnesses;
 use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Witness};
+pub use self::explanation::{ad_hoc_name, quoted};
 pub use self::pooled::Pooled;
 use crate::case::coverage::Coverage;
 use crate::case::{Case, Declared};
 use crate::file::provenance::{self, Machine};
 use crate::judge::compare::{Findings, GreedyFindings};
 use crate::judge::outcome::Outcome;
+use crate::judge::verdict::Verdict;
 pub use crate::reference::LiveReference;
 use crate::reference::isolation::Death;
 
@@ -128,29 +131,52 @@ pub struct Circumstances {
     /// Entries for known divergences that excused nothing, as `case with reference`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale_entries: Vec<String>,
-    /// Cases that nobody in this run could answer: no recording of them exists.
+    /// Prompts that were not run, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// Live references that were asked for by name and answered no case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<String>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
 }
 
-/// A case that was not examined, because only live references know it and none of them was asked.
+/// A case that was not examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
-    /// Its name.
+    /// Its name, or the beginning of its prompt.
     pub case: String,
-    /// The references that answer it.
+    /// Why.
+    #[serde(default)]
+    pub why: String,
+    /// The live references that would answer it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered_by: Vec<String>,
 }
 
 impl LeftOut {
-    /// The case, left out.
-    pub fn new(case: &Case) -> Self {
+    /// A case that only live references answer, none of which was asked.
+    pub fn unasked(case: &Case) -> Self {
         LeftOut {
             case: case.name.clone(),
+            why: format!("only a live reference answers it: {}", case.live.join(", ")),
             answered_by: case.live.clone(),
+        }
+    }
+
+    /// A prompt that cannot be asked of this model.
+    pub fn prompt(prompt: &str, why: String) -> Self {
+        let shown: String = prompt.chars().take(24).collect();
+        let dots = if shown.len() < prompt.len() {
+            "…"
+        } else {
+            ""
+        };
+        LeftOut {
+            case: format!("prompt {shown:?}{dots}"),
+            why,
+            answered_by: Vec::new(),
         }
     }
 }
@@ -209,7 +235,7 @@ impl Receipt {
         let pooled = pooled::pool(&cases);
         let mut receipt = Receipt {
             schema_version: SCHEMA,
-            validation: Validation::rust(),
+            validation: Validation::common(cases.iter().map(|c| &c.claims.validation)),
             quant: common_quant(&cases),
             parity: parity(&coverage, &cases, &failures, &pooled, &circumstances),
             coverage,
@@ -221,6 +247,17 @@ impl Receipt {
         };
         receipt.seal = receipt.computed_seal();
         receipt
+    }
+
+    /// Whether a comparison agrees, by itself or, where one document is too short to tell, with all
+    /// documents together.
+    pub fn agrees(&self, comparison: &Comparison) -> bool {
+        let settled = || pooled::settles(&self.pooled, comparison);
+        match comparison.verdict {
+            Verdict::Agree => true,
+            Verdict::NotJudged => settled(),
+            _ => false,
+        }
     }
 
     /// The hash the seal should be.
@@ -238,6 +275,14 @@ impl Receipt {
     }
 }
 
+impl Circumstances {
+    /// Whether a reference that was asked for, or without which nothing can be asked, said nothing.
+    fn is_unanswered(&self, coverage: &Coverage) -> bool {
+        let all_left_out = coverage.cases.declared == 0 && !self.left_out.is_empty();
+        all_left_out || !self.unanswered.is_empty()
+    }
+}
+
 fn parity(
     coverage: &Coverage,
     cases: &[CaseReceipt],
@@ -245,20 +290,28 @@ fn parity(
     pooled: &[Pooled],
     circumstances: &Circumstances,
 ) -> Parity {
-    let floor = match coverage.is_complete() {
-        true => Outcome::Ok,
-        false => Outcome::Incomplete,
+    let floor = if coverage.is_complete() {
+        Outcome::Ok
+    } else {
+        Outcome::Incomplete
     };
-    let void = (!circumstances.changed_inputs.is_empty()).then_some(Outcome::Void);
-    let broken = pooled.iter().find(|lane| lane.broken.is_some());
-    let broken = broken.map(|_| Outcome::Divergence);
-    let ends = cases.iter().map(|c| c.claims.status);
-    let stale = (!circumstances.stale_entries.is_empty()).then_some(Outcome::StaleEntry);
-    let ends = ends
-        .chain(failures.iter().map(|f| f.status))
-        .chain(void)
-        .chain(broken)
-        .chain(stale);
+    let if_any = |any: bool, outcome: Outcome| any.then_some(outcome);
+    let of_run = [
+        if_any(!circumstances.changed_inputs.is_empty(), Outcome::Void),
+        if_any(
+            pooled.iter().any(|p| p.broken.is_some()),
+            Outcome::Divergence,
+        ),
+        if_any(!circumstances.stale_entries.is_empty(), Outcome::StaleEntry),
+        if_any(
+            circumstances.is_unanswered(coverage),
+            Outcome::ReferenceMissing,
+        ),
+    ];
+    let of_case = |case: &CaseReceipt| case.claims.outcome(|c| pooled::settles(pooled, c));
+    let ends = cases.iter().map(of_case);
+    let ends = ends.chain(failures.iter().map(|f| f.status));
+    let ends = ends.chain(of_run.into_iter().flatten());
     let pairs = cases
         .iter()
         .flat_map(|c| c.claims.comparisons.iter().zip(&c.measured));
@@ -275,7 +328,7 @@ fn parity(
     let equal: usize = greedy().map(|g| parting(g).unwrap_or(g.steps)).sum();
     let comparisons = || cases.iter().flat_map(|c| &c.claims.comparisons);
     let cpp_available = comparisons().any(|c| c.live && c.is_answered());
-    let status = match ends.fold(floor, Ord::max) {
+    let status = match Outcome::worst(floor, ends) {
         // Some cases have recordings only; the run had more.
         Outcome::RustOnly if cpp_available => Outcome::Ok,
         status => status,
@@ -294,6 +347,7 @@ fn common_quant(cases: &[CaseReceipt]) -> Quant {
     let named = |name: &str| Quant {
         format: name.into(),
         flavor: name.into(),
+        forced: false,
     };
     match all.next() {
         None => named("none"),

@@ -4,8 +4,10 @@
 pub mod anatomy;
 pub mod engine;
 pub mod kernels;
+mod multiplied;
 pub mod observe;
 pub mod passes;
+pub mod perturb;
 pub mod recorded;
 pub mod recorder;
 #[cfg(unix)]
@@ -15,6 +17,7 @@ pub mod suite;
 pub mod watch;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::engine::Token;
@@ -144,12 +147,16 @@ pub trait Subject: Runner {
 pub struct Facts {
     /// Name of the kernel in force.
     pub kernel: String,
+    /// The kernel that multiplies the weights of each format.
+    pub multiplied_by: BTreeMap<String, String>,
     /// Architecture named by the model file.
     pub architecture: String,
     /// Format of the ternary weights, e.g. `I2_S`.
     pub format: String,
     /// Their packing, e.g. `P128`.
     pub flavor: String,
+    /// Whether the packing was given instead of found out.
+    pub forced: bool,
 }
 
 /// Why there is no observation.

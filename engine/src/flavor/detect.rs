@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 
 use super::evidence::{self, Evidence};
 use super::{Flavor, Shape, split32, tq1_0, tq2_0};
+use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::refusal::{Code, Refusal};
 
@@ -78,7 +79,7 @@ impl<'a> Case<'a> {
         let shape = Shape::of(tensor)?;
         let sibling = split32::sibling_names(&tensor.name).find(|name| {
             gguf.tensors.get(name).is_some_and(|sibling| {
-                let holds_floats = matches!(sibling.type_id, 0 | 1 | 28);
+                let holds_floats = matches!(sibling.type_id, id::F32 | id::F16 | id::F64);
                 holds_floats && Some(sibling.elements()) == split32::scales_needed(shape)
             })
         });
@@ -103,20 +104,22 @@ impl<'a> Case<'a> {
         ];
         let full_width = self.shape.elements().and_then(|n| n.checked_mul(4));
         match self.tensor.type_id {
-            26 if full_width.is_some_and(|n| n <= self.tensor.gap) => Err(self.tensor.refuse(
-                Code::FlavorUnknown,
-                "data",
-                "two-bit weights",
-                "room for one 32-bit integer an element, as the type id says",
-            )),
-            26 | 36 => Ok(&TWO_BIT),
-            34 => Ok(&[Flavor::Tq1_0]),
-            35 => Ok(&[Flavor::Tq2_0]),
-            id => Err(self.tensor.refuse(
+            id::I2_S_OR_I32 if full_width.is_some_and(|n| n <= self.tensor.gap) => {
+                Err(self.tensor.refuse(
+                    Code::FlavorUnknown,
+                    "data",
+                    "two-bit weights",
+                    "room for one 32-bit integer an element, as the type id says",
+                ))
+            }
+            id::I2_S_OR_I32 | id::I2_S => Ok(&TWO_BIT),
+            id::TQ1_0 => Ok(&[Flavor::Tq1_0]),
+            id::TQ2_0 => Ok(&[Flavor::Tq2_0]),
+            other => Err(self.tensor.refuse(
                 Code::FlavorUnknown,
                 "type",
                 "a type id that ternary packings use: 26, 34, 35 or 36",
-                id,
+                other,
             )),
         }
     }

@@ -2,6 +2,22 @@
 //! wrote the file.
 #![forbid(unsafe_code)]
 
+/// The ids of the types the engine computes with. No other file of it knows a number.
+#[allow(missing_docs)] // the names of the types
+pub mod id {
+    pub const F32: u32 = 0;
+    pub const F16: u32 = 1;
+    pub const Q8_0: u32 = 8;
+    pub const Q6_K: u32 = 14;
+    /// I2_S in files of the first builds, 32-bit integers elsewhere.
+    pub const I2_S_OR_I32: u32 = 26;
+    pub const F64: u32 = 28;
+    pub const BF16: u32 = 30;
+    pub const TQ1_0: u32 = 34;
+    pub const TQ2_0: u32 = 35;
+    pub const I2_S: u32 = 36;
+}
+
 /// What a tensor type id says before anybody looks at the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TypeId {
@@ -28,7 +44,7 @@ pub struct TensorType {
 
 impl TypeId {
     /// Looks an id up.
-    pub fn of(id: u32) -> TypeId {
+    pub fn of(number: u32) -> TypeId {
         let known = |name, block_elements, block_bytes| {
             TypeId::Known(TensorType {
                 name,
@@ -36,22 +52,22 @@ impl TypeId {
                 block_bytes,
             })
         };
-        match id {
-            0 => known("F32", 1, 4),
-            1 => known("F16", 1, 2),
+        match number {
+            id::F32 => known("F32", 1, 4),
+            id::F16 => known("F16", 1, 2),
             2 => known("Q4_0", 32, 18),
             3 => known("Q4_1", 32, 20),
             4 => TypeId::Removed("Q4_2"),
             5 => TypeId::Removed("Q4_3"),
             6 => known("Q5_0", 32, 22),
             7 => known("Q5_1", 32, 24),
-            8 => known("Q8_0", 32, 34),
+            id::Q8_0 => known("Q8_0", 32, 34),
             9 => known("Q8_1", 32, 36),
             10 => known("Q2_K", 256, 84),
             11 => known("Q3_K", 256, 110),
             12 => known("Q4_K", 256, 144),
             13 => known("Q5_K", 256, 176),
-            14 => known("Q6_K", 256, 210),
+            id::Q6_K => known("Q6_K", 256, 210),
             15 => known("Q8_K", 256, 292),
             16 => known("IQ2_XXS", 256, 66),
             17 => known("IQ2_XS", 256, 74),
@@ -63,17 +79,17 @@ impl TypeId {
             23 => known("IQ4_XS", 256, 136),
             24 => known("I8", 1, 1),
             25 => known("I16", 1, 2),
-            26 => TypeId::Contested("I32 or I2_S"),
+            id::I2_S_OR_I32 => TypeId::Contested("I32 or I2_S"),
             27 => known("I64", 1, 8),
-            28 => known("F64", 1, 8),
+            id::F64 => known("F64", 1, 8),
             29 => known("IQ1_M", 256, 56),
-            30 => known("BF16", 1, 2),
+            id::BF16 => known("BF16", 1, 2),
             31 => TypeId::Removed("Q4_0_4_4"),
             32 => TypeId::Removed("Q4_0_4_8"),
             33 => TypeId::Removed("Q4_0_8_8"),
-            34 => known("TQ1_0", 256, 54),
-            35 => known("TQ2_0", 256, 66),
-            36 => TypeId::Contested("I2_S or removed IQ4_NL_4_4"),
+            id::TQ1_0 => known("TQ1_0", 256, 54),
+            id::TQ2_0 => known("TQ2_0", 256, 66),
+            id::I2_S => TypeId::Contested("I2_S or removed IQ4_NL_4_4"),
             37 => TypeId::Removed("I8_S or IQ4_NL_4_8"),
             38 => TypeId::Contested("TL1 or removed IQ4_NL_8_8"),
             39 => TypeId::Contested("TL2 or MXFP4"),

@@ -5,6 +5,12 @@
 //! nearest integer, ties to even, then the clamp.
 #![forbid(unsafe_code)]
 
+/// Rows are padded to whole blocks of this many.
+pub const BLOCK: usize = crate::flavor::i2_s_p128::BLOCK;
+
+/// The least a largest magnitude counts as.
+const FLOOR: f64 = 0.00001;
+
 /// What one quantised row needs besides its values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RowScale {
@@ -16,26 +22,49 @@ pub struct RowScale {
 
 /// Quantises one row. `out` may be longer than the row: the rest is set to zero, which adds
 /// nothing to any dot product.
+#[inline(always)]
 pub fn quantise_row(row: &[f32], out: &mut [i8]) -> RowScale {
-    let max = row.iter().fold(0.00001f64, |max, &x| {
-        let magnitude = f64::from(x).abs();
-        // Written as the reference has it, so a NaN takes over and is taken over alike.
-        if max > magnitude { max } else { magnitude }
-    });
-    let scale = (127.0 / max) as f32;
+    let scale = (127.0 / largest(row)) as f32;
     let (values, padding) = out.split_at_mut(row.len());
-    let mut sum = 0;
     for (out, &x) in values.iter_mut().zip(row) {
-        let value = nearest_int(x * scale).clamp(-128, 127);
-        *out = value as i8;
-        sum += value;
+        *out = nearest_int(x * scale).clamp(-128, 127) as i8;
     }
     padding.fill(0);
+    let sum = values.iter().map(|&value| i32::from(value)).sum();
     RowScale { scale, sum }
+}
+
+/// The largest magnitude, at least 1e-5. Without a NaN the order does not matter, and lanes are
+/// fast; the serial order is that of the reference, where a NaN takes over and is taken over
+/// alike.
+#[inline(always)]
+fn largest(row: &[f32]) -> f64 {
+    const LANES: usize = 32;
+    let (vectors, rest) = row.as_chunks::<LANES>();
+    let (mut lanes, mut nans) = ([0f32; LANES], [0u32; LANES]);
+    for vector in vectors {
+        for (l, x) in vector.iter().enumerate() {
+            lanes[l] = if lanes[l] > x.abs() {
+                lanes[l]
+            } else {
+                x.abs()
+            };
+            nans[l] |= u32::from(x.is_nan());
+        }
+    }
+    let larger = |max: f64, magnitude: f64| if max > magnitude { max } else { magnitude };
+    if nans == [0; LANES] {
+        let all = lanes.iter().chain(rest);
+        all.fold(FLOOR, |max, &x| larger(max, f64::from(x).abs()))
+    } else {
+        row.iter()
+            .fold(FLOOR, |max, &x| larger(max, f64::from(x).abs()))
+    }
 }
 
 /// Rounds to the nearest integer, ties to even, for magnitudes up to 2²²; beyond that, and for
 /// NaN, gives the bits the reference gives. Adding 1.5 · 2²³ leaves the integer in the mantissa.
+#[inline(always)]
 pub fn nearest_int(x: f32) -> i32 {
     let shifted = x + 12_582_912.0;
     (shifted.to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
@@ -73,6 +102,19 @@ mod tests {
         let mut out = [1i8; 2];
         let row = quantise_row(&[f32::INFINITY, 1.0], &mut out);
         assert_eq!((row.scale, out), (0.0, [0, 0]));
+    }
+
+    #[test]
+    fn a_nan_takes_over_and_is_taken_over_wherever_it_is() {
+        for at in [0, 31, 63, 64, 69] {
+            let mut row = [0.5f32; 70];
+            (row[3], row[at]) = (2.0, f32::NAN);
+            let serial = row.iter().fold(FLOOR, |max, &x| {
+                let magnitude = f64::from(x).abs();
+                if max > magnitude { max } else { magnitude }
+            });
+            assert_eq!(largest(&row).to_bits(), serial.to_bits(), "at {at}");
+        }
     }
 
     #[test]

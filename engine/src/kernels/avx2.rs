@@ -2,108 +2,92 @@
 
 #![allow(unsafe_code)]
 
+mod i2_s;
+mod panel;
+
 use std::arch::x86_64::*;
 
+use super::gemm::{Gemm, RowByRow};
 use super::q8_0::Q8Block;
 use super::q8_k::Q8K;
+use super::qk256;
 use crate::encoding::{q6_k, q8_0};
-use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::flavor::{tq1_0, tq2_0};
 
-/// Proof that this CPU has AVX2 and FMA: it cannot be made where it has not.
+/// Proof that this CPU has AVX2, FMA and F16C: it cannot be made where it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2(());
 
 impl Avx2 {
     /// The proof, if there is one.
     pub fn new() -> Option<Self> {
-        let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let there = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         there.then_some(Avx2(()))
     }
 
-    /// See [`super::scalar::ternary_dot`].
-    pub fn ternary_dot(self, packed: &[u8], activations: &[i8]) -> i32 {
-        // SAFETY: `self` exists only where `new` found AVX2.
-        unsafe { ternary_dot(packed, activations) }
+    /// The product of I2_S.
+    pub fn i2_s(self) -> &'static dyn Gemm {
+        &i2_s::I2_S
     }
 
-    /// See [`super::scalar::tq1_0_dot`].
-    pub fn tq1_0_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
-        // SAFETY: `self` exists only where `new` found AVX2 and FMA.
-        unsafe { tq1_0_dot(row, activations) }
+    /// The product of QK256.
+    pub fn qk256(self) -> &'static dyn Gemm {
+        &qk256::avx2::QK256
     }
 
-    /// See [`super::scalar::tq2_0_dot`].
-    pub fn tq2_0_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
-        // SAFETY: `self` exists only where `new` found AVX2 and FMA.
-        unsafe { tq2_0_dot(row, activations) }
+    /// The product of TQ1_0, in eight lanes.
+    pub fn tq1_0(self) -> &'static dyn Gemm {
+        &TQ1_0
     }
 
-    /// See [`super::scalar::q6_k_dot`].
-    pub fn q6_k_dot(self, row: &[u8], activations: &[Q8K]) -> f32 {
-        // SAFETY: `self` exists only where `new` found AVX2 and FMA.
-        unsafe { q6_k_dot(row, activations) }
+    /// The product of TQ2_0, in eight lanes.
+    pub fn tq2_0(self) -> &'static dyn Gemm {
+        &TQ2_0
     }
 
-    /// See [`super::scalar::q8_0_dot`].
-    pub fn q8_0_dot(self, row: &[u8], activations: &[Q8Block]) -> f32 {
-        // SAFETY: `self` exists only where `new` found AVX2 and FMA.
-        unsafe { q8_0_dot(row, activations) }
+    /// The product of Q6_K, in eight lanes.
+    pub fn q6_k(self) -> &'static dyn Gemm {
+        &Q6_K
+    }
+
+    /// The product of Q8_0, in eight lanes.
+    pub fn q8_0(self) -> &'static dyn Gemm {
+        &Q8_0
     }
 }
 
-/// Blocks between two widenings to 32 bits. One block adds to a 16-bit lane four planes of two
-/// products, each at most 3 · 128: 3072 a block, 24576 in eight, so no lane wraps.
-const BLOCKS_BETWEEN_WIDENINGS: usize = 8;
+static TQ1_0: RowByRow<Q8K> = RowByRow {
+    name: "x86_64-avx2-tq1_0",
+    // SAFETY: only `Avx2` hands it out, and that exists only where `new` found AVX2 and FMA.
+    dot: |row, activations, _| unsafe { tq1_0_dot(row, activations) },
+};
 
-#[target_feature(enable = "avx2")]
-fn ternary_dot(packed: &[u8], activations: &[i8]) -> i32 {
-    let blocks = packed.as_chunks::<BLOCK_BYTES>().0;
-    let activations = activations.as_chunks::<BLOCK>().0;
-    let two_bits = _mm256_set1_epi8(3);
-    let mut wide = _mm256_setzero_si256();
-    let groups = blocks
-        .chunks(BLOCKS_BETWEEN_WIDENINGS)
-        .zip(activations.chunks(BLOCKS_BETWEEN_WIDENINGS));
-    for (blocks, activations) in groups {
-        let mut narrow = _mm256_setzero_si256();
-        for (bytes, values) in blocks.iter().zip(activations) {
-            let codes = load_codes(bytes);
-            let values = values.as_chunks::<BLOCK_BYTES>().0;
-            let planes = [
-                _mm256_srli_epi16::<6>(codes),
-                _mm256_srli_epi16::<4>(codes),
-                _mm256_srli_epi16::<2>(codes),
-                codes,
-            ];
-            for (plane, values) in planes.into_iter().zip(values) {
-                let plane = _mm256_and_si256(plane, two_bits);
-                let products = _mm256_maddubs_epi16(plane, load_values(values));
-                narrow = _mm256_add_epi16(narrow, products);
-            }
-        }
-        let widened = _mm256_madd_epi16(narrow, _mm256_set1_epi16(1));
-        wide = _mm256_add_epi32(wide, widened);
-    }
-    horizontal_sum(wide)
-}
+static TQ2_0: RowByRow<Q8K> = RowByRow {
+    name: "x86_64-avx2-tq2_0",
+    // SAFETY: as for `TQ1_0`.
+    dot: |row, activations, _| unsafe { tq2_0_dot(row, activations) },
+};
 
-#[target_feature(enable = "avx2")]
-fn horizontal_sum(lanes: __m256i) -> i32 {
-    let quad = _mm_add_epi32(
-        _mm256_castsi256_si128(lanes),
-        _mm256_extracti128_si256::<1>(lanes),
-    );
-    let pair = _mm_add_epi32(quad, _mm_unpackhi_epi64(quad, quad));
-    let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<1>(pair));
-    _mm_cvtsi128_si32(one)
-}
+static Q6_K: RowByRow<Q8K> = RowByRow {
+    name: "x86_64-avx2-q6_k",
+    // SAFETY: as for `TQ1_0`.
+    dot: |row, activations, _| unsafe { q6_k_dot(row, activations) },
+};
+
+static Q8_0: RowByRow<Q8Block> = RowByRow {
+    name: "x86_64-avx2-q8_0",
+    // SAFETY: as for `TQ1_0`.
+    dot: |row, activations, _| unsafe { q8_0_dot(row, activations) },
+};
 
 #[target_feature(enable = "avx2,fma")]
 fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let two_bits = _mm256_set1_epi8(3);
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         let halves = block[..tq2_0::SCALE_AT].as_chunks::<32>().0;
         let values = activation.values.as_chunks::<32>().0.as_chunks::<4>().0;
         let mut narrow = _mm256_setzero_si256();
@@ -131,6 +115,7 @@ fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
 fn tq1_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         // The digits in the order of their elements, 32 at a time.
         let (five, rest) = block.split_first_chunk::<32>().expect("54 bytes");
         let (middle, rest) = rest.split_first_chunk::<16>().expect("22 bytes");
@@ -206,6 +191,7 @@ fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let (nibble, pair) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         let values = activation.values.as_chunks::<32>().0.as_chunks::<4>().0;
         let low = block[..q6_k::HIGH_AT]
             .as_chunks::<32>()
@@ -250,6 +236,7 @@ fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
 fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
     let mut lanes = _mm256_setzero_ps();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+        prefetch(block);
         let (_, quants) = block.split_last_chunk::<32>().expect("34 bytes");
         let (quants, values) = (load_codes(quants), load_values(&activation.values));
         // Magnitudes meet signed activations. Two products stay within 16 bits: at most 128 · 127
@@ -261,6 +248,20 @@ fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
         lanes = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(wide), lanes);
     }
     sum_lanes(lanes)
+}
+
+/// How far ahead of the blocks memory is asked for, by the second level of the cache: the first
+/// has too few misses at a time.
+const AHEAD: usize = 8192;
+
+/// Asks for a block further on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn prefetch<const BYTES: usize>(block: &[u8; BYTES]) {
+    for line in (0..BYTES).step_by(64) {
+        let ahead = block.as_ptr().wrapping_add(AHEAD + line);
+        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+    }
 }
 
 /// See [`super::lanes::Lanes::sum`].

@@ -5,7 +5,7 @@
 pub const BLOCK: usize = 32;
 
 /// One quantised block.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Q8Block {
     /// What the integers are multiplied by; an f16 widened again.
     pub scale: f32,
@@ -21,9 +21,10 @@ pub fn quantise(values: &[f32], out: &mut Vec<Q8Block>) {
     out.extend(blocks.iter().map(quantise_block));
 }
 
-/// Ties go to even here, unlike in the quantiser of the weights, and the integers come from the
+/// One block of 32. Ties go to even here, unlike in the quantiser of the weights, and the integers come from the
 /// exact scale, not from the rounded one that is kept.
-fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
+#[inline(always)]
+pub fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
     let max = largest(block);
     let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
     Q8Block {

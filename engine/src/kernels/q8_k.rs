@@ -17,6 +17,17 @@ pub struct Q8K {
     pub sums: [i16; BLOCK / 16],
 }
 
+impl Default for Q8K {
+    /// A block of zeros.
+    fn default() -> Self {
+        Q8K {
+            scale: 0.0,
+            values: [0; BLOCK],
+            sums: [0; BLOCK / 16],
+        }
+    }
+}
+
 /// Quantises whole blocks, appending to `out`.
 pub fn quantise(values: &[f32], out: &mut Vec<Q8K>) {
     let (blocks, rest) = values.as_chunks::<BLOCK>();
@@ -24,16 +35,13 @@ pub fn quantise(values: &[f32], out: &mut Vec<Q8K>) {
     out.extend(blocks.iter().map(quantise_block));
 }
 
-/// The element of largest magnitude, the first of equals, becomes −127.
-fn quantise_block(block: &[f32; BLOCK]) -> Q8K {
+/// One block of 256. The element of largest magnitude, the first of equals, becomes −127.
+#[inline(always)]
+pub fn quantise_block(block: &[f32; BLOCK]) -> Q8K {
     let first_largest = |largest: f32, &x: &f32| if x.abs() > largest.abs() { x } else { largest };
     let largest = block.iter().fold(0.0, first_largest);
     if largest == 0.0 {
-        return Q8K {
-            scale: 0.0,
-            values: [0; BLOCK],
-            sums: [0; BLOCK / 16],
-        };
+        return Q8K::default();
     }
     let inverse = -127.0 / largest;
     let values = block.map(|x| nearest_int(inverse * x).min(127) as i8);

@@ -4,9 +4,16 @@
 use super::lanes::{BlockSums, Lanes};
 use super::q8_0::Q8Block;
 use super::q8_k::Q8K;
+use super::ternary::RowByRow;
 use crate::encoding::{q6_k, q8_0};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::flavor::{tq1_0, tq2_0};
+
+/// The product of I2_S.
+pub static I2_S: RowByRow = RowByRow {
+    name: "scalar-i2_s",
+    dot: ternary_dot,
+};
 
 /// Sum of code times activation over one row in the I2_S P128 packing.
 ///

@@ -100,19 +100,22 @@ fn add_neighbours([v0, v1, v2, v3]: Quad) -> f32 {
     (v0 + v1) + (v2 + v3)
 }
 
-/// Quantises whole blocks of 32, appending to `out`. Unlike on x86 the inverse is that of the
-/// rounded scale, and what does not fit an integer is cut to its lowest byte.
+/// Quantises whole blocks of 32, appending to `out`.
 pub fn quantise_q8_0(values: &[f32], out: &mut Vec<Q8Block>) {
     let (blocks, rest) = values.as_chunks();
     assert!(rest.is_empty(), "whole blocks of 32");
-    out.extend(blocks.iter().map(|block| {
-        let scale = block.iter().fold(0f32, |max, x| max.max(x.abs())) / 127.0;
-        let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        Q8Block {
-            scale: half::f16::from_f32(scale).to_f32(),
-            values: block.map(|x| (x * inverse).round_ties_even() as i32 as i8),
-        }
-    }));
+    out.extend(blocks.iter().map(quantise_block));
+}
+
+/// One block of 32. Unlike on x86 the inverse is that of the rounded scale, and what does not fit
+/// an integer is cut to its lowest byte.
+pub fn quantise_block(block: &[f32; q8_0::BLOCK]) -> Q8Block {
+    let scale = block.iter().fold(0f32, |max, x| max.max(x.abs())) / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    Q8Block {
+        scale: half::f16::from_f32(scale).to_f32(),
+        values: block.map(|x| (x * inverse).round_ties_even() as i32 as i8),
+    }
 }
 
 #[cfg(test)]

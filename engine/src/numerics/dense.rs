@@ -23,23 +23,67 @@ impl<T> Clone for Rows<'_, T> {
 impl<T> Copy for Rows<'_, T> {}
 
 impl<'a, T> Rows<'a, T> {
+    /// A single row.
+    pub fn of_one(row: &'a [T]) -> Self {
+        Rows {
+            elements: row,
+            stride: row.len(),
+        }
+    }
+
     /// Row `index`, `len` elements of it.
     #[inline(always)]
-    fn row(&self, index: usize, len: usize) -> &'a [T] {
+    pub fn row(&self, index: usize, len: usize) -> &'a [T] {
         &self.elements[index * self.stride..][..len]
     }
 }
 
-/// `out[r]` = f16 row r · f16 activations of one of so many tokens.
+/// Where the products of some rows with some tokens go: a line for each token, with an output for
+/// each row.
+#[derive(Debug)]
+pub struct Grid<'a> {
+    /// From the first token's first output on.
+    pub out: &'a mut [f32],
+    /// Outputs from one token's first to the next one's.
+    pub stride: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// How many tokens.
+    pub tokens: usize,
+}
+
+impl<'a> Grid<'a> {
+    /// Of a single token.
+    pub fn of_one(out: &'a mut [f32]) -> Self {
+        Grid {
+            stride: out.len(),
+            rows: out.len(),
+            tokens: 1,
+            out,
+        }
+    }
+
+    /// The outputs of one token.
+    #[inline(always)]
+    pub fn token(&mut self, token: usize) -> &mut [f32] {
+        &mut self.out[token * self.stride..][..self.rows]
+    }
+}
+
+/// f16 rows · f16 activations of so many elements, of some of the tokens computed `together`.
 #[inline(always)]
-pub fn dot_f16<const L: usize, O: Order<L>>(
+pub fn dots_f16<const L: usize, O: Order<L>>(
     rows: Rows<Half>,
-    x: &[Half],
-    tokens: usize,
-    out: &mut [f32],
+    xs: Rows<Half>,
+    len: usize,
+    together: usize,
+    mut grid: Grid,
 ) {
-    for (r, out) in out.iter_mut().enumerate() {
-        *out = O::dot_f16(rows.row(r, x.len()), x, tokens);
+    for token in 0..grid.tokens {
+        let x = xs.row(token, len);
+        for (r, out) in grid.token(token).iter_mut().enumerate() {
+            *out = O::dot_f16(rows.row(r, len), x, together);
+        }
     }
 }
 
@@ -71,10 +115,18 @@ pub fn dot_f32<const L: usize, O: Order<L>>(
     }
 }
 
-/// `out[r]` = f16 row r · unrounded activations.
+/// f16 rows · unrounded activations of so many elements.
 #[inline(always)]
-pub fn tile_f16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[f32], out: &mut [f32]) {
-    for (r, out) in out.iter_mut().enumerate() {
-        *out = lanes::tile::<L, O, _>(rows.row(r, x.len()), x, widen_f16);
+pub fn tiles_f16<const L: usize, O: Order<L>>(
+    rows: Rows<Half>,
+    xs: Rows<f32>,
+    len: usize,
+    mut grid: Grid,
+) {
+    for token in 0..grid.tokens {
+        let x = xs.row(token, len);
+        for (r, out) in grid.token(token).iter_mut().enumerate() {
+            *out = lanes::tile::<L, O, _>(rows.row(r, len), x, widen_f16);
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! same code compiled for AVX2, FMA and F16C gives the same bits at full speed.
 
 use super::Profile;
-use super::dense::{self, Rows};
+use super::dense::{self, Grid, Rows};
 use super::elementwise;
 use super::ggml_avx2::{self, GgmlAvx2};
 use super::ggml_avx512::{self, GgmlAvx512};
@@ -13,10 +13,44 @@ use super::ggml_neon::{self, GgmlNeon};
 use super::ggml_neon_fp16::GgmlNeonFp16;
 use super::half::Half;
 use super::lanes::{self, Order};
+#[cfg(target_arch = "x86_64")]
+use super::x86;
+use crate::kernels::activation::RowScale;
 use crate::kernels::{BlockOrder, Kernel};
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicUsize;
 
-/// Declares the operations once: the trait, and its two instances.
+/// What an instance says of itself, and its products of half-precision rows.
+macro_rules! facts {
+    ($instructions:literal, $($halves:ident)::+) => {
+        fn unrounded(&self, tokens: usize, cols: usize) -> bool {
+            tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
+        }
+        fn block_order(&self) -> BlockOrder {
+            O::BLOCKS
+        }
+        fn instructions(&self) -> &'static str {
+            $instructions
+        }
+        fn dots_f16(
+            &self,
+            rows: Rows<Half>,
+            xs: Rows<Half>,
+            len: usize,
+            together: usize,
+            grid: Grid,
+        ) {
+            // SAFETY: `instance` hands this out only to a kernel that has the instructions.
+            unsafe { $($halves)::+::dots_f16::<L, O>(rows, xs, len, together, grid) }
+        }
+        fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, grid: Grid) {
+            // SAFETY: as above.
+            unsafe { $($halves)::+::tiles_f16::<L, O>(rows, xs, len, grid) }
+        }
+    };
+}
+
+/// Declares the operations once: the trait, and its instances.
 macro_rules! operations {
     ($(
         $(#[$doc:meta])*
@@ -26,20 +60,38 @@ macro_rules! operations {
         /// Every float operation of a forward pass, in one profile's order.
         pub trait Arithmetic: Sync {
             /// Whether so many tokens are multiplied with f16 rows of so many columns unrounded,
-            /// by [`tile_f16`](Self::tile_f16), provided they lie row after row.
+            /// by [`tiles_f16`](Self::tiles_f16), provided they lie row after row.
             fn unrounded(&self, tokens: usize, cols: usize) -> bool;
             /// How products of block-quantised rows are added up.
             fn block_order(&self) -> BlockOrder;
+            /// The instructions it is compiled for, as in the names of kernels.
+            fn instructions(&self) -> &'static str;
             $( $(#[$doc])* fn $name(&self, $($arg: $ty),*); )*
+
+            /// f16 rows · f16 activations of so many elements, of some of the tokens computed
+            /// `together`.
+            fn dots_f16(
+                &self,
+                rows: Rows<Half>,
+                xs: Rows<Half>,
+                len: usize,
+                together: usize,
+                grid: Grid,
+            );
+            /// f16 rows · unrounded activations of so many elements.
+            fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, grid: Grid);
+            /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
+            fn dot_f16(&self, rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32]) {
+                self.dots_f16(rows, Rows::of_one(x), x.len(), tokens, Grid::of_one(out));
+            }
+            /// `out[r]` = f16 row r · unrounded activations.
+            fn tile_f16(&self, rows: Rows<Half>, x: &[f32], out: &mut [f32]) {
+                self.tiles_f16(rows, Rows::of_one(x), x.len(), Grid::of_one(out));
+            }
         }
 
         impl<const L: usize, O: Order<L>> Arithmetic for Portable<L, O> {
-            fn unrounded(&self, tokens: usize, cols: usize) -> bool {
-                tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
-            }
-            fn block_order(&self) -> BlockOrder {
-                O::BLOCKS
-            }
+            facts!("scalar", portable);
             $(
                 fn $name(&self, $($arg: $ty),*) {
                     $module::$shared$(::<$l, $o>)?($($arg),*)
@@ -48,21 +100,33 @@ macro_rules! operations {
         }
 
         #[cfg(target_arch = "x86_64")]
-        impl<const L: usize, O: Order<L>> Arithmetic for Fused<L, O> {
-            fn unrounded(&self, tokens: usize, cols: usize) -> bool {
-                tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
-            }
-            fn block_order(&self) -> BlockOrder {
-                O::BLOCKS
-            }
+        impl<const L: usize, O: Order<L>> Arithmetic for Avx2<L, O> {
+            facts!("x86_64-avx2", x86::avx2);
             $(
                 fn $name(&self, $($arg: $ty),*) {
                     #[target_feature(enable = "avx2,fma,f16c")]
-                    fn fused<const L: usize, O: Order<L>>($($arg: $ty),*) {
+                    fn compiled<const L: usize, O: Order<L>>($($arg: $ty),*) {
                         $module::$shared$(::<$l, $o>)?($($arg),*)
                     }
-                    // SAFETY: `instance` hands out a `Fused` only where the CPU has all three.
-                    unsafe { fused::<L, O>($($arg),*) }
+                    // SAFETY: `instance` hands out an `Avx2` only to a kernel that has all three.
+                    unsafe { compiled::<L, O>($($arg),*) }
+                }
+            )*
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        impl<const L: usize, O: Order<L>> Arithmetic for Avx512<L, O> {
+            facts!("x86_64-avx512", x86::avx512);
+            $(
+                fn $name(&self, $($arg: $ty),*) {
+                    #[target_feature(
+                        enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"
+                    )]
+                    fn compiled<const L: usize, O: Order<L>>($($arg: $ty),*) {
+                        $module::$shared$(::<$l, $o>)?($($arg),*)
+                    }
+                    // SAFETY: `instance` hands out an `Avx512` only to a kernel that has all.
+                    unsafe { compiled::<L, O>($($arg),*) }
                 }
             )*
         }
@@ -70,9 +134,6 @@ macro_rules! operations {
 }
 
 operations! {
-    /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
-    fn dot_f16(rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32])
-        = dense::dot_f16::<L, O>;
     /// `out[r]` = bfloat16 row r · bfloat16 activations.
     fn dot_bf16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_bf16::<L, O>;
     /// One token's activations as bfloat16.
@@ -80,16 +141,62 @@ operations! {
     /// `out[r]` = f32 row r · activations of one of so many tokens.
     fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32])
         = dense::dot_f32::<L, O>;
-    /// `out[r]` = f16 row r · unrounded activations.
-    fn tile_f16(rows: Rows<Half>, x: &[f32], out: &mut [f32]) = dense::tile_f16::<L, O>;
     /// Softmax of `scale · row` over the first `visible` elements; the others become zero.
     fn softmax(row: &mut [f32], scale: f32, visible: usize) = lanes::softmax::<L, O>;
     /// x / (1 + e^−x), in place.
     fn silu(row: &mut [f32]) = lanes::silu::<L, O>;
+    /// One token's activations as IEEE halves.
+    fn round_f16(row: &[f32], out: &mut [Half]) = elementwise::round_row_f16;
+    /// One token's activations as int8, and their scale and sum.
+    fn quantise_int8(row: &[f32], out: &mut [i8], scale: &mut RowScale)
+        = elementwise::quantise_int8;
+    /// `out = row / rms(row)`; counts the rows that had to be added up one by one.
+    fn rms_norm(row: &[f32], epsilon: f32, out: &mut [f32], serial: &AtomicUsize)
+        = elementwise::rms_norm_counting;
+    /// `x *= factor`, element by element.
+    fn multiply(row: &mut [f32], factors: &[f32]) = elementwise::multiply;
+    /// `x += summand`, element by element.
+    fn add(row: &mut [f32], summands: &[f32]) = elementwise::add;
+    /// `max(x, 0)`.
+    fn relu(row: &mut [f32]) = elementwise::relu;
+    /// `x²`.
+    fn square(row: &mut [f32]) = elementwise::square;
     /// Rotates element `i` with element `i + n/2`.
     fn rope_halves(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_halves;
     /// Rotates element `2i` with element `2i + 1`.
     fn rope_adjacent(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_adjacent;
+}
+
+/// The products of half-precision rows as the shared code has them.
+mod portable {
+    use super::{Grid, Half, Order, Rows, dense};
+
+    /// See [`dense::dots_f16`].
+    ///
+    /// # Safety
+    /// None is asked for: the instances are declared alike.
+    pub unsafe fn dots_f16<const L: usize, O: Order<L>>(
+        rows: Rows<Half>,
+        xs: Rows<Half>,
+        len: usize,
+        together: usize,
+        grid: Grid,
+    ) {
+        dense::dots_f16::<L, O>(rows, xs, len, together, grid);
+    }
+
+    /// See [`dense::tiles_f16`].
+    ///
+    /// # Safety
+    /// None is asked for: the instances are declared alike.
+    pub unsafe fn tiles_f16<const L: usize, O: Order<L>>(
+        rows: Rows<Half>,
+        xs: Rows<f32>,
+        len: usize,
+        grid: Grid,
+    ) {
+        dense::tiles_f16::<L, O>(rows, xs, len, grid);
+    }
 }
 
 /// Compiled for the least the target promises.
@@ -97,7 +204,11 @@ struct Portable<const L: usize, O>(PhantomData<O>);
 
 /// Compiled for AVX2, FMA and F16C.
 #[cfg(target_arch = "x86_64")]
-struct Fused<const L: usize, O>(PhantomData<O>);
+struct Avx2<const L: usize, O>(PhantomData<O>);
+
+/// Compiled for those and AVX-512.
+#[cfg(target_arch = "x86_64")]
+struct Avx512<const L: usize, O>(PhantomData<O>);
 
 /// The operations of a profile, with the instructions `kernel` allows.
 pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
@@ -112,12 +223,10 @@ pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
 
 fn instance<const L: usize, O: Order<L>>(kernel: Kernel) -> &'static dyn Arithmetic {
     #[cfg(target_arch = "x86_64")]
-    if kernel != Kernel::Scalar
-        && is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c")
-    {
-        return &Fused::<L, O>(PhantomData);
+    match kernel {
+        Kernel::Scalar => {}
+        Kernel::Avx2(_) => return &Avx2::<L, O>(PhantomData),
+        Kernel::Avx512Vnni(_) => return &Avx512::<L, O>(PhantomData),
     }
     // Elsewhere the target's own baseline is all there is to choose from.
     let _ = kernel;

@@ -14,6 +14,9 @@ use crate::kernels::BlockOrder;
 pub trait Order<const L: usize>: Sized + Sync + 'static {
     /// Fewest tokens whose products with f16 rows are tiles of unrounded activations.
     const F16_TILES_FROM: usize = 2;
+    /// Whether products of halves are added up in singles, as [`dot_f16`](Self::dot_f16) does
+    /// unless a profile says otherwise.
+    const F16_IN_SINGLES: bool = true;
     /// Fewest tokens whose products with f32 rows are tiles.
     const F32_TILES_FROM: usize = 2;
     /// How products of block-quantised rows are added up.

@@ -1,6 +1,7 @@
 //! A loaded model: everything about a file that sessions share.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::bytes::{FileStamp, ModelBytes, Storage};
@@ -8,6 +9,7 @@ use crate::config::Config;
 use crate::flavor::{Detection, Flavor};
 use crate::gguf::{Gguf, Warning};
 use crate::kernels::Kernel;
+use crate::numerics::{Profile, arithmetic};
 use crate::refusal::Refusal;
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
@@ -75,6 +77,16 @@ impl Model {
     /// The kernel in force.
     pub fn kernel(&self) -> Kernel {
         self.kernel
+    }
+
+    /// For every format of the weights in use, the kernel that multiplies it in a profile: format
+    /// and kernel name, in the order of names.
+    pub fn kernels(&self, profile: Profile) -> Vec<(&'static str, String)> {
+        let arithmetic = arithmetic(profile, self.kernel);
+        let matrices = self.weights.matrices();
+        let named = matrices.map(|matrix| (matrix.encoding(), matrix.kernel(arithmetic)));
+        let distinct: BTreeSet<_> = named.collect();
+        distinct.into_iter().collect()
     }
 
     /// Identity of the file when it was opened; compare again after use.

@@ -4,15 +4,15 @@
 //! the probabilities of the one to half precision, and not those of the other.
 #![forbid(unsafe_code)]
 
-use std::num::NonZeroUsize;
-
 use super::cache::Cache;
 use super::scratch::grow;
 use super::step::Step;
 use crate::config::Config;
 use crate::numerics::Arithmetic;
+use crate::numerics::dense::{Grid, Rows};
 use crate::numerics::elementwise::round_row_f16;
 use crate::numerics::half::Half;
+use crate::pool::Pool;
 use crate::refusal::Refusal;
 
 /// The buffers of attention, for ubatches of `t` tokens and `n` positions.
@@ -57,7 +57,6 @@ impl<'a> Lookup<'a> {
 struct Work {
     tokens: usize,
     positions: usize,
-    threads: NonZeroUsize,
     arithmetic: &'static dyn Arithmetic,
 }
 
@@ -108,21 +107,20 @@ impl Attention {
         let tokens = lookup.query.len() / row;
         let first = lookup.cache.filled();
         let positions = lookup.cache.padded(first + tokens);
-        let threads = multiplier.threads_for(self.heads * tokens * positions * self.dim);
         let (scale, arithmetic) = (self.scale, multiplier.arithmetic());
+        let pool = multiplier.pool_for(self.heads * tokens * positions * self.dim);
         let work = Work {
             tokens,
             positions,
-            threads,
             arithmetic,
         };
         let shape = [self.heads, tokens, positions];
 
-        self.products(lookup, work);
+        self.products(lookup, work, pool);
         let weights = &mut self.weights[..self.heads * tokens * positions];
         nodes.see("kq", "MUL_MAT", &shape, weights);
 
-        over_heads(weights, tokens * positions, threads, |_, head| {
+        pool.over_parts(weights, tokens * positions, |_, head| {
             for (t, row) in head.chunks_exact_mut(positions).enumerate() {
                 arithmetic.softmax(row, scale, first + t + 1);
             }
@@ -130,7 +128,7 @@ impl Attention {
         nodes.see("kq_soft_max_ext", "SOFT_MAX", &shape, weights);
 
         nodes.pass_over(1); // the view of the values
-        self.gather(lookup, work);
+        self.gather(lookup, work, pool);
         let gathered = &mut self.gathered[..tokens * row];
         nodes.see("kqv", "MUL_MAT", &[self.heads, tokens, self.dim], gathered);
 
@@ -145,7 +143,7 @@ impl Attention {
 
     /// Query times key for every head, token and position. Half precision, except that a single
     /// head's queries already lie as the product tiles want them.
-    fn products(&mut self, lookup: Lookup, work: Work) {
+    fn products(&mut self, lookup: Lookup, work: Work, pool: &mut Pool) {
         let (dim, row, group) = (self.dim, self.heads * self.dim, self.group());
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let Lookup { query, .. } = lookup;
@@ -153,21 +151,24 @@ impl Attention {
         round_row_f16(query, &mut self.query);
         let rounded = &self.query[..query.len()];
         let weights = &mut self.weights[..self.heads * tokens * positions];
-        over_heads(weights, tokens * positions, work.threads, |h, head| {
+        pool.over_parts(weights, tokens * positions, |h, head| {
             let keys = lookup.cache.keys(lookup.layer, h / group);
-            for (t, out) in head.chunks_exact_mut(positions).enumerate() {
-                let at = t * row + h * dim;
-                if unrounded {
-                    arithmetic.tile_f16(keys, &query[at..at + dim], out);
-                } else {
-                    arithmetic.dot_f16(keys, &rounded[at..at + dim], tokens, out);
-                }
+            let grid = Grid {
+                out: head,
+                stride: positions,
+                rows: positions,
+                tokens,
+            };
+            if unrounded {
+                arithmetic.tiles_f16(keys, of_head(query, h * dim, row), dim, grid);
+            } else {
+                arithmetic.dots_f16(keys, of_head(rounded, h * dim, row), dim, tokens, grid);
             }
         });
     }
 
     /// Probability times value for every head, token and channel.
-    fn gather(&mut self, lookup: Lookup, work: Work) {
+    fn gather(&mut self, lookup: Lookup, work: Work, pool: &mut Pool) {
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let (dim, group) = (self.dim, self.group());
         let weights = &self.weights[..self.heads * tokens * positions];
@@ -177,15 +178,21 @@ impl Attention {
         }
         let rounded = &self.rounded;
         let gathered = &mut self.gathered[..tokens * self.heads * dim];
-        over_heads(gathered, tokens * dim, work.threads, |h, head| {
+        pool.over_parts(gathered, tokens * dim, |h, head| {
             let values = lookup.cache.values(lookup.layer, h / group);
-            for (t, out) in head.chunks_exact_mut(dim).enumerate() {
-                let at = (h * tokens + t) * positions;
-                if unrounded {
-                    arithmetic.tile_f16(values, &weights[at..at + positions], out);
-                } else {
-                    arithmetic.dot_f16(values, &rounded[at..at + positions], tokens, out);
-                }
+            let grid = Grid {
+                out: head,
+                stride: dim,
+                rows: dim,
+                tokens,
+            };
+            let at = h * tokens * positions;
+            if unrounded {
+                let weights = of_head(weights, at, positions);
+                arithmetic.tiles_f16(values, weights, positions, grid);
+            } else {
+                let rounded = of_head(rounded, at, positions);
+                arithmetic.dots_f16(values, rounded, positions, tokens, grid);
             }
         });
     }
@@ -196,30 +203,10 @@ impl Attention {
     }
 }
 
-/// Calls `work` with every head's index and its part of `values`.
-fn over_heads(
-    values: &mut [f32],
-    head: usize,
-    threads: NonZeroUsize,
-    work: impl Fn(usize, &mut [f32]) + Sync,
-) {
-    let heads = values.len() / head;
-    let share = heads.div_ceil(threads.get());
-    let run = |(i, part): (usize, &mut [f32])| {
-        for (j, head) in part.chunks_exact_mut(head).enumerate() {
-            work(i * share + j, head);
-        }
-    };
-    let mut parts = values.chunks_mut(share * head).enumerate();
-    // The caller's own thread takes the last share, which may be all there is.
-    let Some(own) = parts.next_back() else { return };
-    if share == heads {
-        return run(own);
+/// The rows of one head, from its first element on.
+fn of_head<T>(elements: &[T], first: usize, stride: usize) -> Rows<'_, T> {
+    Rows {
+        elements: &elements[first..],
+        stride,
     }
-    std::thread::scope(|scope| {
-        for part in parts {
-            scope.spawn(|| run(part));
-        }
-        run(own);
-    });
 }

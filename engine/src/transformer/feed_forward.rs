@@ -5,7 +5,7 @@ use super::labels::Labels;
 use super::scratch::View;
 use super::step::Step;
 use crate::config::Activation;
-use crate::numerics::elementwise::{multiply, relu, square};
+use crate::numerics::Arithmetic;
 use crate::weights::Block;
 
 /// `gate` becomes activation(gate · x) · (up · x) for the normalised x.
@@ -21,22 +21,26 @@ pub fn gated(
     } = view;
     let width = block.gate.matrix.rows();
     let shape = [gate.len() / width, width];
-    step.linear(&block.gate, labels.gate, normed, gate);
+    step.products(normed, [(&block.gate, &mut **gate), (&block.up, &mut **up)]);
+    step.follow(&block.gate, labels.gate, gate);
     match activation {
         Activation::Silu => {
-            let arithmetic = step.multiplier.arithmetic();
-            gate.chunks_exact_mut(width)
-                .for_each(|row| arithmetic.silu(row));
+            let silu = |a: &dyn Arithmetic, _, row: &mut [f32]| a.silu(row);
+            step.multiplier.over_rows(gate, width, silu);
             step.nodes.see("ffn_silu", "UNARY", &shape, gate);
         }
         Activation::SquaredRelu => {
-            relu(gate);
+            let relu = |a: &dyn Arithmetic, _, row: &mut [f32]| a.relu(row);
+            step.multiplier.over_rows(gate, width, relu);
             step.nodes.see("ffn_relu", "UNARY", &shape, gate);
-            square(gate);
+            let square = |a: &dyn Arithmetic, _, row: &mut [f32]| a.square(row);
+            step.multiplier.over_rows(gate, width, square);
             step.nodes.see("ffn_sqr(relu)", "SQR", &shape, gate);
         }
     }
-    step.linear(&block.up, labels.up, normed, up);
-    multiply(gate, up);
+    step.follow(&block.up, labels.up, up);
+    step.multiplier.over_rows(gate, width, |a, t, row| {
+        a.multiply(row, &up[t * width..(t + 1) * width]);
+    });
     step.nodes.see(labels.gated, "MUL", &shape, gate);
 }

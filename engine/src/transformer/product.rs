@@ -1,40 +1,40 @@
-//! Matrix times activations, for every kind of matrix.
+//! Matrices times activations, for every kind of matrix.
 #![forbid(unsafe_code)]
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::encoding::float::Float;
-use crate::matrix::{Band, Dense, Matrix, Workspace, over_bands};
+use crate::kernels::gemm::{Form, Inputs};
+use crate::matrix::{Activations, Dense, Matrix};
 use crate::numerics::Arithmetic;
 use crate::numerics::dense::Rows;
-use crate::numerics::elementwise::round_row_f16;
-use crate::numerics::half::Half;
+use crate::pool::{Band, Pool, Target};
 
 /// Rows of a dense matrix that stay in the cache while every token is multiplied with them.
 const ROWS_AT_ONCE: usize = 16;
-/// Below this many multiplications a thread costs more than it saves.
-const WORTH_A_THREAD: usize = 1 << 20;
+/// Below this many operations other threads cost more than they save.
+const WORTH_A_THREAD: usize = 1 << 18;
 
-/// Multiplies, in one arithmetic, with buffers that are reused.
+/// Multiplies, in one arithmetic, with threads and buffers that are kept.
 pub struct Multiplier {
     arithmetic: &'static dyn Arithmetic,
-    alone: Workspace,
-    together: Workspace,
-    rounded: Vec<Half>,
+    alone: Pool,
+    together: Pool,
+    activations: Activations,
+    /// Norms that were added up one by one.
+    serial_norms: AtomicUsize,
 }
 
 impl Multiplier {
-    /// With room for activations of `widest` elements in 16 bits.
-    pub fn new(
-        arithmetic: &'static dyn Arithmetic,
-        threads: NonZeroUsize,
-        rounded: Vec<Half>,
-    ) -> Self {
+    /// On that many threads, the caller's among them.
+    pub fn new(arithmetic: &'static dyn Arithmetic, threads: NonZeroUsize) -> Self {
         Multiplier {
             arithmetic,
-            alone: Workspace::new(NonZeroUsize::MIN),
-            together: Workspace::new(threads),
-            rounded,
+            alone: Pool::new(NonZeroUsize::MIN),
+            together: Pool::new(threads),
+            activations: Activations::default(),
+            serial_norms: AtomicUsize::new(0),
         }
     }
 
@@ -43,97 +43,146 @@ impl Multiplier {
         self.arithmetic
     }
 
-    /// How many threads so many multiplications deserve.
-    pub fn threads_for(&self, multiplications: usize) -> NonZeroUsize {
-        if multiplications < WORTH_A_THREAD {
-            NonZeroUsize::MIN
-        } else {
-            self.together.threads()
-        }
+    /// How many norms so far were added up one by one.
+    pub fn serial_norms(&self) -> usize {
+        self.serial_norms.load(Ordering::Relaxed)
+    }
+
+    /// `out` = input / rms(input), row by row of so many values.
+    pub fn normalise(&mut self, input: &[f32], width: usize, epsilon: f32, out: &mut [f32]) {
+        let (arithmetic, serial) = (self.arithmetic, &self.serial_norms);
+        let pool = pool_for(input.len(), &mut self.alone, &mut self.together);
+        pool.over_parts(out, width, |t, out| {
+            let row = &input[t * width..(t + 1) * width];
+            arithmetic.rms_norm(row, epsilon, out, serial);
+        });
+    }
+
+    /// Changes every row of so many values; the number is that of the row.
+    pub fn over_rows(
+        &mut self,
+        values: &mut [f32],
+        width: usize,
+        change: impl Fn(&dyn Arithmetic, usize, &mut [f32]) + Sync,
+    ) {
+        let arithmetic = self.arithmetic;
+        self.pool_for(values.len())
+            .over_parts(values, width, |t, row| change(arithmetic, t, row));
+    }
+
+    /// The threads so many operations deserve.
+    pub fn pool_for(&mut self, operations: usize) -> &mut Pool {
+        pool_for(operations, &mut self.alone, &mut self.together)
     }
 
     /// `out` (tokens, rows) = activations (tokens, cols) · matrixᵀ.
     pub fn multiply(&mut self, matrix: &Matrix, activations: &[f32], out: &mut [f32]) {
-        match matrix {
-            Matrix::Packed(packed) => {
-                let multiplications = activations.len() * matrix.rows();
-                let workspace = match self.threads_for(multiplications) {
-                    NonZeroUsize::MIN => &mut self.alone,
-                    _ => &mut self.together,
-                };
-                packed.multiply(activations, self.arithmetic.block_order(), workspace, out);
-            }
-            Matrix::Dense(dense) => self.multiply_dense(dense, activations, out),
-        }
+        self.products(activations, [(matrix, out)]);
     }
 
-    /// Activations are rounded to the format of the weights, except that the arithmetic may take
-    /// those of several tokens unrounded where the weights are f16.
-    fn multiply_dense(&mut self, dense: &Dense, activations: &[f32], out: &mut [f32]) {
-        let cols = dense.shape.cols;
+    /// The products of the same activations with several matrices.
+    pub fn products<const N: usize>(
+        &mut self,
+        activations: &[f32],
+        products: [(&Matrix, &mut [f32]); N],
+    ) {
+        let matrices = products.each_ref().map(|(matrix, _)| *matrix);
+        let cols = matrices[0].cols();
         let tokens = activations.len() / cols;
+        assert_eq!(
+            activations.len(),
+            tokens * cols,
+            "whole rows of activations"
+        );
+        for (matrix, out) in &products {
+            assert_eq!(matrix.cols(), cols, "the activations of all products");
+            assert_eq!(
+                out.len(),
+                tokens * matrix.rows(),
+                "an output a row and token"
+            );
+        }
         let arithmetic = self.arithmetic;
-        let work = tokens * cols * dense.shape.rows;
-        let threads = self.threads_for(work);
-        let halves = Rows {
-            elements: dense.bytes.as_chunks::<2>().0,
-            stride: cols,
-        };
-        let singles = Rows {
-            elements: dense.bytes.as_chunks::<4>().0,
-            stride: cols,
-        };
-        let rounded = &mut self.rounded;
-        match dense.format {
-            Float::F32 => product(out, singles, activations, threads, |r, x, out| {
-                arithmetic.dot_f32(r, x, tokens, out)
-            }),
-            Float::F16 if arithmetic.unrounded(tokens, cols) => {
-                product(out, halves, activations, threads, |r, x, out| {
-                    arithmetic.tile_f16(r, x, out)
-                })
-            }
-            Float::F16 => {
-                let rounded = &mut rounded[..activations.len()];
-                round_row_f16(activations, rounded);
-                product(out, halves, rounded, threads, |r, x, out| {
-                    arithmetic.dot_f16(r, x, tokens, out)
-                });
-            }
-            Float::Bf16 => {
-                let rounded = &mut rounded[..activations.len()];
-                let rows = rounded.chunks_exact_mut(cols);
-                for (row, out) in activations.chunks_exact(cols).zip(rows) {
-                    arithmetic.round_bf16(row, out);
-                }
-                product(out, halves, rounded, threads, |r, x, out| {
-                    arithmetic.dot_bf16(r, x, out)
-                });
+        let forms = matrices.map(|matrix| form(matrix, arithmetic, tokens));
+        let rows: usize = matrices.iter().map(|matrix| matrix.rows()).sum();
+        let work = activations.len() * rows;
+        let pool = pool_for(work, &mut self.alone, &mut self.together);
+        for (i, &form) in forms.iter().enumerate() {
+            if !forms[..i].contains(&form) {
+                self.activations
+                    .make(form, activations, cols, arithmetic, pool);
             }
         }
+        let inputs = self.activations.inputs(activations, cols);
+        let order = arithmetic.block_order();
+        let targets = products.map(|(matrix, out)| Target {
+            out,
+            rows: matrix.rows(),
+            tile: match matrix {
+                Matrix::Packed(packed) => packed.gemm(order).tile(tokens).rows,
+                Matrix::Dense(_) => ROWS_AT_ONCE,
+            },
+        });
+        pool.over_bands(targets, |which, band| match matrices[which] {
+            Matrix::Packed(packed) => packed.gemm(order).multiply(packed.stored(), &inputs, band),
+            Matrix::Dense(dense) => multiply_dense(dense, forms[which], &inputs, arithmetic, band),
+        });
     }
 }
 
-/// Calls `dot` with rows of the matrix, one token's activations and the outputs they make.
-fn product<T: Sync, X: Sync>(
-    out: &mut [f32],
-    matrix: Rows<T>,
-    activations: &[X],
-    threads: NonZeroUsize,
-    dot: impl Fn(Rows<T>, &[X], &mut [f32]) + Sync,
+fn pool_for<'p>(operations: usize, alone: &'p mut Pool, together: &'p mut Pool) -> &'p mut Pool {
+    if operations < WORTH_A_THREAD {
+        alone
+    } else {
+        together
+    }
+}
+
+/// What the activations are turned into. They are rounded to the format of dense weights, except
+/// that the arithmetic may take those of several tokens unrounded where the weights are f16.
+fn form(matrix: &Matrix, arithmetic: &dyn Arithmetic, tokens: usize) -> Form {
+    match matrix {
+        Matrix::Packed(packed) => packed.gemm(arithmetic.block_order()).form(),
+        Matrix::Dense(dense) => match dense.format {
+            Float::F32 => Form::Plain,
+            Float::F16 if arithmetic.unrounded(tokens, dense.shape.cols) => Form::Plain,
+            Float::F16 => Form::F16,
+            Float::Bf16 => Form::Bf16,
+        },
+    }
+}
+
+/// The outputs of a band, some rows at a time with every token.
+fn multiply_dense(
+    dense: &Dense,
+    form: Form,
+    inputs: &Inputs,
+    arithmetic: &dyn Arithmetic,
+    band: &mut Band,
 ) {
-    let cols = matrix.stride;
-    let rows = out.len() * cols / activations.len();
-    over_bands(out, rows, threads, |Band { rows, mut outputs }| {
-        for start in (0..rows.len()).step_by(ROWS_AT_ONCE) {
-            let end = rows.len().min(start + ROWS_AT_ONCE);
-            let some = Rows {
-                elements: &matrix.elements[(rows.start + start) * cols..],
-                stride: cols,
-            };
-            for (x, outputs) in activations.chunks_exact(cols).zip(&mut outputs) {
-                dot(some, x, &mut outputs[start..end]);
+    let (rows, cols, tokens) = (band.rows(), dense.shape.cols, inputs.tokens);
+    for first in (0..rows.len()).step_by(ROWS_AT_ONCE) {
+        let last = rows.len().min(first + ROWS_AT_ONCE);
+        let at = (rows.start + first) * cols;
+        let halves = Rows {
+            elements: &dense.bytes.as_chunks::<2>().0[at..],
+            stride: cols,
+        };
+        for token in 0..tokens {
+            let own = token * cols..(token + 1) * cols;
+            let out = &mut band.token(token)[first..last];
+            match (dense.format, form) {
+                (Float::F32, _) => {
+                    let singles = Rows {
+                        elements: &dense.bytes.as_chunks::<4>().0[at..],
+                        stride: cols,
+                    };
+                    arithmetic.dot_f32(singles, &inputs.plain[own], tokens, out);
+                }
+                (Float::F16, Form::Plain) => arithmetic.tile_f16(halves, &inputs.plain[own], out),
+                (Float::F16, _) => arithmetic.dot_f16(halves, &inputs.f16[own], tokens, out),
+                (Float::Bf16, _) => arithmetic.dot_bf16(halves, &inputs.bf16[own], out),
             }
         }
-    });
+    }
 }

@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use crate::config::{Config, RopePairs};
-use crate::numerics::Arithmetic;
 use crate::numerics::elementwise::{rope_angles, rope_step};
 use crate::refusal::Refusal;
 
+use super::product::Multiplier;
 use super::scratch::grow;
 
 /// The angles of one ubatch.
@@ -42,15 +42,16 @@ impl Rope {
     }
 
     /// Turns every head of every token, (t, heads · head_dim).
-    pub fn apply(&self, tokens: &mut [f32], heads: usize, arithmetic: &dyn Arithmetic) {
-        let angles = self.angles.chunks_exact(self.half.max(1));
-        for (token, angles) in tokens.chunks_exact_mut(heads * self.head_dim).zip(angles) {
+    pub fn apply(&self, tokens: &mut [f32], heads: usize, multiplier: &mut Multiplier) {
+        let half = self.half.max(1);
+        multiplier.over_rows(tokens, heads * self.head_dim, |arithmetic, t, token| {
+            let angles = &self.angles[t * half..][..self.half];
             for head in token.chunks_exact_mut(self.head_dim) {
                 match self.pairs {
                     RopePairs::Halves => arithmetic.rope_halves(head, angles),
                     RopePairs::Adjacent => arithmetic.rope_adjacent(head, angles),
                 }
             }
-        }
+        });
     }
 }

@@ -4,7 +4,8 @@
 use super::labels::LinearLabels;
 use super::nodes::Nodes;
 use super::product::Multiplier;
-use crate::numerics::elementwise::{self, rms_norm};
+use crate::numerics::Arithmetic;
+use crate::numerics::elementwise;
 use crate::weights::Linear;
 
 /// What every step needs.
@@ -22,13 +23,10 @@ impl Step<'_, '_> {
     pub fn norm(&mut self, input: &[f32], weight: &[f32], name: &'static str, out: &mut [f32]) {
         let width = weight.len();
         let shape = [input.len() / width, width];
-        for (row, out) in input.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            rms_norm(row, self.epsilon, out);
-        }
+        self.multiplier.normalise(input, width, self.epsilon, out);
         self.nodes.see_norm(&shape, out);
-        for row in out.chunks_exact_mut(width) {
-            elementwise::multiply(row, weight);
-        }
+        let by_weight = |a: &dyn Arithmetic, _, row: &mut [f32]| a.multiply(row, weight);
+        self.multiplier.over_rows(out, width, by_weight);
         self.nodes.see(name, "MUL", &shape, out);
     }
 
@@ -57,7 +55,22 @@ impl Step<'_, '_> {
         input: &[f32],
         out: &mut [f32],
     ) {
-        self.multiplier.multiply(&linear.matrix, input, out);
+        self.products(input, [(linear, &mut *out)]);
+        self.follow(linear, labels, out);
+    }
+
+    /// The products of the same input with several matrices, nothing else.
+    pub fn products<const N: usize>(
+        &mut self,
+        input: &[f32],
+        products: [(&Linear, &mut [f32]); N],
+    ) {
+        let products = products.map(|(linear, out)| (&linear.matrix, out));
+        self.multiplier.products(input, products);
+    }
+
+    /// Shows a product, then its factor and its bias, which are computed here.
+    pub fn follow(&mut self, linear: &Linear, labels: LinearLabels, out: &mut [f32]) {
         let width = linear.matrix.rows();
         let shape = [out.len() / width, width];
         let followed = linear.scale.is_some() || linear.bias.is_some();
@@ -71,16 +84,17 @@ impl Step<'_, '_> {
             self.nodes.see(labels.scaled, "MUL", &shape, out);
         }
         if let Some(bias) = &linear.bias {
-            for row in out.chunks_exact_mut(width) {
-                elementwise::add(row, bias);
-            }
+            let with_bias = |a: &dyn Arithmetic, _, row: &mut [f32]| a.add(row, bias);
+            self.multiplier.over_rows(out, width, with_bias);
             self.nodes.see(labels.biased, "ADD", &shape, out);
         }
     }
 
     /// `hidden` += output, rows of `width`.
     pub fn add(&mut self, hidden: &mut [f32], output: &[f32], width: usize, name: &'static str) {
-        elementwise::add(hidden, output);
+        self.multiplier.over_rows(hidden, width, |a, t, row| {
+            a.add(row, &output[t * width..(t + 1) * width]);
+        });
         self.nodes
             .see(name, "ADD", &[hidden.len() / width, width], hidden);
     }

@@ -6,13 +6,11 @@ use std::collections::HashSet;
 use super::Linear;
 use crate::config::Architecture;
 use crate::flavor::{Detection, Flavor};
+use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo, Warning};
 use crate::kernels::Kernel;
 use crate::matrix::Matrix;
 use crate::refusal::{Code, Refusal};
-
-/// The id every dialect gives to plain single precision.
-const F32: u32 = 0;
 
 pub(super) struct Binder<'a> {
     gguf: &'a Gguf,
@@ -80,7 +78,7 @@ impl<'a> Binder<'a> {
             return Ok(None);
         };
         check_dims(tensor, &[len])?;
-        if tensor.type_id != F32 {
+        if tensor.type_id != id::F32 {
             let found = format!("type id {}", tensor.type_id);
             return Err(tensor.refuse(Code::DtypeMismatch, "type", "F32 (type id 0)", found));
         }

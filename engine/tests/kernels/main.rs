@@ -10,8 +10,15 @@ use std::num::NonZeroUsize;
 
 use engine::encoding;
 use engine::flavor::{Shape, i2_s_p64, tq1_0, tq2_0};
+use engine::format::Format;
+use engine::kernels::activation::RowScale;
+use engine::kernels::gemm::{Inputs, Stored, outputs};
+use engine::kernels::q8_0::Q8Block;
+use engine::kernels::q8_k::Q8K;
 use engine::kernels::{BlockOrder, Kernel, q8_0, q8_k};
-use engine::matrix::{Matrix, Workspace};
+use engine::matrix::Matrix;
+use engine::numerics::{Profile, arithmetic};
+use engine::transformer::Multiplier;
 
 use input::{Kind, Random, Weights};
 use packing::{PACKINGS, Packing};
@@ -19,6 +26,16 @@ use packing::{PACKINGS, Packing};
 const COLS: [usize; 13] = [31, 32, 33, 64, 127, 128, 129, 192, 255, 256, 300, 512, 1280];
 const ROWS: [usize; 4] = [1, 3, 4, 7];
 const TOKENS: [usize; 3] = [0, 1, 3];
+/// Rows and tokens at which tiles of any kernel begin and end, and columns beyond those a panel
+/// unpacks at a time.
+const TILES: [(usize, usize, usize); 6] = [
+    (31, 640, 13),
+    (32, 512, 12),
+    (33, 1280, 11),
+    (39, 256, 25),
+    (64, 128, 31),
+    (68, 768, 4),
+];
 
 #[test]
 fn every_kernel_agrees_with_the_decoders_at_every_edge() {
@@ -34,7 +51,13 @@ fn every_kernel_agrees_with_the_decoders_at_every_edge() {
             for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
                 let shape = Shape { rows, cols };
                 if (packing.holds)(shape) {
-                    compared += compare(packing, shape, kernel);
+                    compared += compare(packing, shape, kernel, &TOKENS);
+                }
+            }
+            for (rows, cols, tokens) in TILES {
+                let shape = Shape { rows, cols };
+                if (packing.holds)(shape) {
+                    compared += compare(packing, shape, kernel, &[tokens]);
                 }
             }
             assert!(compared > before, "{name} never met {}", packing.name);
@@ -49,13 +72,16 @@ fn every_kernel_agrees_with_the_decoders_at_every_edge() {
 }
 
 /// Every kind of activation, number of tokens and threads; returns the outputs compared.
-fn compare(packing: &Packing, shape: Shape, kernel: Kernel) -> usize {
+fn compare(packing: &Packing, shape: Shape, kernel: Kernel, tokens: &[usize]) -> usize {
     let mut random = Random::new(shape.rows * 7919 + shape.cols);
     let weights = Weights::random(shape, &mut random);
     let bytes = (packing.encode)(&weights);
     let matrix = packing.load(&weights, &bytes, kernel);
     let mut compared = 0;
-    for (kind, tokens) in Kind::ALL.into_iter().flat_map(|k| TOKENS.map(|t| (k, t))) {
+    for (kind, tokens) in Kind::ALL
+        .into_iter()
+        .flat_map(|k| tokens.iter().map(move |&t| (k, t)))
+    {
         let activations = kind.activations(tokens * shape.cols, &mut random);
         let expected = oracle::product(packing, &weights, &bytes, &activations);
         let found = multiply(&matrix, &activations, 1);
@@ -153,12 +179,29 @@ fn the_largest_products_do_not_wrap() {
         (0b10_10_10_10, 2),
         (0xff, 3),
     ];
-    for kernel in Kernel::available() {
+    // One row and token, and as many as make tiles of every kernel.
+    for (kernel, (rows, tokens)) in Kernel::available()
+        .into_iter()
+        .flat_map(|kernel| [(1, 1), (33, 13)].map(|size| (kernel, size)))
+    {
+        let format = Format::named("i2_s-p128").expect("a format");
+        let gemm = format
+            .gemm(BlockOrder::EightLanes, kernel)
+            .expect("has kernels");
+        let shape = Shape { rows, cols };
         for (byte, code) in codes {
+            let weights = Stored::from_vec(shape, vec![byte; rows * cols / 4], vec![1.0]);
             for value in [127i8, -127, -128] {
-                let found = kernel.ternary_dot(&vec![byte; cols / 4], &vec![value; cols]);
-                let expected = code * i32::from(value) * cols as i32;
-                assert_eq!(found, expected, "{}: {code} times {value}", kernel.name());
+                let inputs = Inputs {
+                    tokens,
+                    int8: &vec![value; cols * tokens],
+                    scales: &vec![RowScale { scale: 1.0, sum: 0 }; tokens],
+                    ..Inputs::default()
+                };
+                let expected = (code * i32::from(value) * cols as i32) as f32;
+                for found in outputs(gemm, &weights, &inputs) {
+                    assert_eq!(found, expected, "{}: {code} times {value}", gemm.name());
+                }
             }
         }
     }
@@ -166,19 +209,13 @@ fn the_largest_products_do_not_wrap() {
 
 #[test]
 fn the_largest_blocks_do_not_wrap() {
-    let shape = Shape { rows: 1, cols: 512 };
-    let weights = vec![1.0; shape.cols];
+    let weights = vec![1.0; 512];
     for kernel in Kernel::available() {
         for value in [1.0f32, -1.0] {
             let (mut large, mut small) = (Vec::new(), Vec::new());
-            q8_k::quantise(&vec![value; shape.cols], &mut large);
-            q8_0::quantise(&vec![value; shape.cols], &mut small);
-            let found = [
-                kernel.tq1_0_dot(&tq1_0::encode(&weights, shape), &large),
-                kernel.tq2_0_dot(&tq2_0::encode(&weights, shape), &large),
-                kernel.q6_k_dot(&encoding::q6_k::encode(&weights), &large),
-                kernel.q8_0_dot(&encoding::q8_0::encode(&weights), &small),
-            ];
+            q8_k::quantise(&vec![value; 512], &mut large);
+            q8_0::quantise(&vec![value; 512], &mut small);
+            let found = outputs_of_blocks(kernel, &weights, &large, &small);
             for found in found {
                 approx::assert_relative_eq!(found, 512.0 * value, max_relative = 2e-3);
             }
@@ -190,7 +227,6 @@ fn the_largest_blocks_do_not_wrap() {
 #[test]
 fn the_block_formats_give_the_recorded_bits() {
     let cols = 1024;
-    let shape = Shape { rows: 1, cols };
     let series = |step: usize, modulus: usize, divisor: f32| -> Vec<f32> {
         let centred = |i: usize| (i * step % modulus) as f32 - (modulus / 2) as f32;
         (0..cols).map(|i| centred(i) / divisor).collect()
@@ -200,12 +236,7 @@ fn the_block_formats_give_the_recorded_bits() {
     q8_k::quantise(&activations, &mut large);
     q8_0::quantise(&activations, &mut small);
     for kernel in Kernel::available() {
-        let found = [
-            kernel.tq1_0_dot(&tq1_0::encode(&weights, shape), &large),
-            kernel.tq2_0_dot(&tq2_0::encode(&weights, shape), &large),
-            kernel.q6_k_dot(&encoding::q6_k::encode(&weights), &large),
-            kernel.q8_0_dot(&encoding::q8_0::encode(&weights), &small),
-        ];
+        let found = outputs_of_blocks(kernel, &weights, &large, &small);
         assert_eq!(
             found.map(f32::to_bits),
             [0x41790110, 0x41790110, 0x4130e09c, 0x412ea85e],
@@ -216,12 +247,44 @@ fn the_block_formats_give_the_recorded_bits() {
 }
 
 fn multiply(matrix: &Matrix, activations: &[f32], threads: usize) -> Vec<f32> {
-    let Matrix::Packed(packed) = matrix else {
-        panic!("not a packed matrix");
-    };
     let threads = NonZeroUsize::new(threads).expect("at least one thread");
     let mut out = vec![f32::NAN; activations.len() / matrix.cols() * matrix.rows()];
-    let order = BlockOrder::EightLanes;
-    packed.multiply(activations, order, &mut Workspace::new(threads), &mut out);
+    // Any profile of x86: all of them add blocks up in eight lanes.
+    let arithmetic = arithmetic(Profile::GgmlAvx512, Kernel::best());
+    Multiplier::new(arithmetic, threads).multiply(matrix, activations, &mut out);
     out
+}
+
+/// One output of the kernel of a format, for a row and a token as the kernel reads them.
+fn output(kernel: Kernel, format: &str, row: Vec<u8>, cols: usize, inputs: &Inputs) -> f32 {
+    let format = Format::named(format).expect("a format");
+    let gemm = format
+        .gemm(BlockOrder::EightLanes, kernel)
+        .expect("has kernels");
+    let shape = Shape { rows: 1, cols };
+    outputs(gemm, &Stored::from_vec(shape, row, vec![1.0]), inputs)[0]
+}
+
+/// The outputs of TQ1_0, TQ2_0, Q6_K and Q8_0.
+fn outputs_of_blocks(
+    kernel: Kernel,
+    weights: &[f32],
+    large: &[Q8K],
+    small: &[Q8Block],
+) -> [f32; 4] {
+    let cols = weights.len();
+    let shape = Shape { rows: 1, cols };
+    let inputs = Inputs {
+        tokens: 1,
+        q8_k: large,
+        q8_0: small,
+        ..Inputs::default()
+    };
+    [
+        ("tq1_0", tq1_0::encode(weights, shape)),
+        ("tq2_0", tq2_0::encode(weights, shape)),
+        ("q6_k", encoding::q6_k::encode(weights)),
+        ("q8_0", encoding::q8_0::encode(weights)),
+    ]
+    .map(|(format, row)| output(kernel, format, row, cols, &inputs))
 }

@@ -184,6 +184,16 @@ impl Step {
         }
     }
 
+    /// The same kind of step with other tokens.
+    pub fn with(&self, tokens: Vec<Token>) -> Step {
+        match self {
+            Step::Feed(_) => Step::Feed(tokens),
+            Step::Last(_) => Step::Last(tokens),
+            Step::Distract(_) => Step::Distract(tokens),
+            Step::Truncate(_) | Step::Greedy(_) => self.clone(),
+        }
+    }
+
     /// Rows of logits that are kept.
     pub fn kept(&self) -> usize {
         match self {

@@ -1,22 +1,18 @@
 //! `harness attribute`: module by module, what it alone does to the logits.
 #![forbid(unsafe_code)]
 
-use std::fmt::Display;
-use std::path::PathBuf;
-
 use engine::Token;
 use engine::numerics::Profile;
 use serde::Serialize;
 
-use super::asked::{Asked, Question, nobody, unanswered, worse};
-use crate::case::Case;
+use super::answers::{Answers, Finding, NoFinding};
+use super::selection::{Question, Selection};
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
-use crate::command::flags;
+use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
-use crate::io::atomic;
-use crate::io::output;
-use crate::io::progress;
+use crate::io::{output, progress};
+use crate::judge::outcome::Outcome;
 use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
 use crate::oracle::attribute::table::{self, Rows};
@@ -26,9 +22,8 @@ use crate::reference::Reference;
 use crate::reference::isolation::Limits;
 use crate::runner::engine::encode;
 use crate::runner::passes::Passes;
-use crate::runner::recorded::Recorded;
 use crate::runner::reference::Observing;
-use crate::runner::{ModelFile, RunError, Runner, Task};
+use crate::runner::{ModelFile, Runner, Task, guarded};
 
 const HELP: &str = "\
 Examples:
@@ -49,14 +44,16 @@ does. (1) to (3) are the modules that cause most.
 
 Controls: a module's own values put back must change no bit, else the run certifies nothing (exit
 5). Exit 1 if a module is named: in the same arithmetic every one that differs in a bit may be; in
-another only one that alone does more than two builds of the reference do together.";
+another only one that alone does more than two builds of the reference do together. A reference that
+dies or refuses costs its own entry and no other.";
 
 /// Attribute the divergence of the logits to modules, swapped one at a time
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
+    /// What is asked about.
     #[command(flatten)]
-    asked: Asked,
+    pub selection: Selection,
 
     /// How large a module is
     #[arg(long, value_name = "SIZE", value_enum, default_value = "block")]
@@ -83,9 +80,9 @@ pub struct Args {
     #[arg(long)]
     all: bool,
 
-    /// Write what was found here
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Where the result goes as JSON.
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// A fault of the catalogue, and the layer it is confined to.
@@ -95,83 +92,82 @@ struct Planted {
     layer: Option<usize>,
 }
 
-/// One case in one run.
-#[derive(Serialize)]
-struct Entry {
-    case: String,
+/// What was found in one run of one case.
+#[derive(Debug, Clone, Serialize)]
+pub struct Found {
     planted: Option<Planted>,
+    /// Module by module.
     #[serde(flatten)]
-    found: Attribution,
-}
-
-/// Everything asked for, and what came of it so far.
-struct Session {
-    args: Args,
-    entries: Vec<Entry>,
-    worst: Exit,
-    declined: usize,
+    pub attribution: Attribution,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let suite = args.asked.suite()?;
+    let suite = args.selection.suite(&args.json)?;
     // All modules of a prompt are one process, so that only each question has its patience.
     let limits = Limits {
         cpu_seconds: 24 * 60 * 60,
         ..Limits::default()
     };
-    let live = args.asked.live(limits)?;
-    let cases = args.asked.cases(&suite, !live.is_empty())?;
-    let mut session = Session {
-        args,
-        entries: Vec::new(),
-        worst: Exit::Agrees,
-        declined: 0,
-    };
-    for (case, path) in cases {
-        let question = session.args.asked.question(case, path)?;
-        if !session.args.asked.is_named() && question.case.tokens > question.case.ubatch {
-            session.decline(&question.case.name, "engine", "it takes several ubatches")?;
+    let live = args.selection.live(limits)?;
+    let mut answers = Answers::new(&args.json);
+    for (case, path) in args.selection.cases(&suite, !live.is_empty())? {
+        let name = case.name.clone();
+        let mut recordings = args.selection.recordings(&case);
+        if args.run == Some(Whose::Reference) {
+            recordings.clear();
+        }
+        if recordings.is_empty() && live.is_empty() {
             continue;
         }
-        if let Some(why) = session.args.unplantable(&question)? {
-            session.decline(&question.case.name, "engine", &why)?;
-            continue;
+        let question = args.selection.question(case, path);
+        let question = question.map_err(NoFinding::from).and_then(|question| {
+            args.takes_part(&question)?;
+            Ok(question)
+        });
+        let question = match question {
+            Ok(question) => question,
+            Err(why) => {
+                answers.add(&name, None, Err(why));
+                continue;
+            }
+        };
+        for recording in recordings {
+            let mut recorded = suite.recordings[&recording].clone();
+            let found = args.ask(&question, &mut recorded);
+            answers.add(&name, Some(recorded.identity()), found);
         }
-        for recorded in session.args.recorded(&question.case) {
-            session.recorded(&question, suite.recordings[&recorded].clone())?;
-        }
-        let own = question.live();
         for reference in &live {
-            session.live(&question, &own, reference)?;
+            args.ask_live(&question, reference, &mut answers);
         }
     }
-    session.end()
+    answers.end()
 }
 
 impl Args {
-    /// Why the fault cannot be planted in a model, if it cannot.
-    fn unplantable(&self, question: &Question) -> Result<Option<String>, Failure> {
+    /// A prompt of several ubatches takes part only where it was asked for by name, which is then
+    /// refused; a model without the nodes or the layer of the fault never does.
+    fn takes_part(&self, question: &Question) -> Result<(), NoFinding> {
+        if !self.selection.is_named() && question.case.tokens > question.case.ubatch {
+            return Err(NoFinding::declined("it takes several ubatches"));
+        }
         let Some(Planted { fault, layer }) = &self.plant else {
-            return Ok(None);
+            return Ok(());
         };
         let layers = question.model.config().block_count;
         if let Some(layer) = layer.filter(|&layer| layer >= layers) {
-            let message = format!("there is no layer {layer}, the model has {layers} layers");
-            return Err(Failure::input(message));
+            let why = format!("there is no layer {layer}, the model has {layers} layers");
+            return Err(NoFinding::Declined(Outcome::Refused, why));
         }
         let found = power::of_values(fault).expect("looked up when it was parsed");
-        let plant = found.plant(*layer, &question.model, Profile::default());
-        let why = || format!("{fault} is a fault of models with other nodes");
-        Ok(plant.is_none().then(why))
-    }
-
-    /// The recordings that show the nodes of a case; none if they are not what is asked for.
-    fn recorded(&self, case: &Case) -> Vec<String> {
-        let shown = case.nodes > 0 && self.run != Some(Whose::Reference);
-        let asked = &self.asked.recording;
-        let wanted = |name: &&String| shown && (asked.is_empty() || asked.contains(name));
-        case.recordings.iter().filter(wanted).cloned().collect()
+        if found
+            .plant(*layer, &question.model, Profile::default())
+            .is_none()
+        {
+            let why = format!("{fault} is a fault of models with other nodes");
+            return Err(NoFinding::declined(why));
+        }
+        Ok(())
     }
 
     fn passes<'m>(
@@ -190,104 +186,90 @@ impl Args {
         let plant = fault.plant(*layer, model, profile);
         Ok(passes.with(plant.expect("cases of other models are left out")))
     }
-}
 
-impl Session {
-    /// The engine's run, given what a recording holds.
-    fn recorded(&mut self, question: &Question, mut recorded: Recorded) -> Result<(), Failure> {
-        let task = Task {
-            case: &question.case,
-            model: &question.input,
-        };
-        let theirs = recorded.observe(task).map_err(unanswered)?;
-        let profile = self.args.asked.profile(&theirs.identity.profile);
-        let mut passes = self.args.passes(question, &theirs.tokens, profile)?;
+    /// The engine's run, given what a runner shows: a recording, say.
+    pub fn ask(
+        &self,
+        question: &Question,
+        reference: &mut dyn Runner,
+    ) -> Result<Finding<Found>, NoFinding> {
+        let (case, model) = (&question.case, &question.input);
+        let theirs = guarded(|| reference.observe(Task { case, model }))?;
+        let profile = self.selection.profile(&theirs.identity.profile);
+        let mut passes = self.passes(question, &theirs.tokens, profile)?;
         let trace = |_: &[String]| Ok(theirs.trace);
-        let sides = Sides::new(theirs.identity, &mut passes, self.args.depth, trace)?;
-        let mut run = Run::of_engine(&mut passes, &sides);
-        self.put(&question.case.name, &sides, &mut run)
+        let sides = Sides::new(theirs.identity, &mut passes, self.depth, trace)?;
+        self.swapped(&sides, &mut Run::of_engine(&mut passes, &sides))
     }
 
-    /// Both runs of a reference that computes now.
-    fn live(
-        &mut self,
-        question: &Question,
-        case: &Case,
-        reference: &Reference,
-    ) -> Result<(), Failure> {
+    /// Both runs of a reference that computes now; what one comes to does not touch the other.
+    fn ask_live(&self, question: &Question, reference: &Reference, answers: &mut Answers<Found>) {
         let identity = reference.facts().identity();
+        let name = question.case.name.clone();
+        let mut add = |found| answers.add(&name, Some(identity.clone()), found);
+        if let Err(why) = self.runs_of(question, reference, &mut add) {
+            add(Err(why));
+        }
+    }
+
+    /// Hands over what each of the two runs comes to, or says why there is none.
+    fn runs_of(
+        &self,
+        question: &Question,
+        reference: &Reference,
+        add: &mut dyn FnMut(Result<Finding<Found>, NoFinding>),
+    ) -> Result<(), NoFinding> {
         if !reference.hello().knows_i2_s {
             let why = "its graph computes without the rounding to eight bits: other modules";
-            return self.decline(&case.name, identity, why);
+            return Err(NoFinding::declined(why));
         }
-        let tokens = encode(&question.model, case).map_err(unanswered)?;
-        let profile = self.args.asked.profile(&identity.profile);
-        let mut passes = self.args.passes(question, &tokens, profile)?;
+        let identity = reference.facts().identity();
+        let case = &question.live();
+        let tokens = encode(&question.model, case)?;
+        let profile = self.selection.profile(&identity.profile);
+        let mut passes = self.passes(question, &tokens, profile)?;
         let prefill = Schedule {
             ubatch: case.ubatch,
-            threads: self.args.threads,
+            threads: self.threads,
             context: case.context,
             ..Schedule::of(Step::of_lane(Lane::Prefill, &tokens))
         };
         let mut runner = Observing::unchanged(reference.clone());
-        let mut opened = match runner.open(ModelFile::Read(&question.input)) {
-            Err(RunError::Declined(why)) => return self.decline(&case.name, identity, &why),
-            opened => opened.map_err(unanswered)?,
-        };
-        let depth = self.args.depth;
-        let sides = Sides::new(identity, &mut passes, depth, |keys| {
+        let mut opened = runner.open(ModelFile::Read(&question.input))?;
+        let sides = Sides::new(identity, &mut passes, self.depth, |keys| {
             shown(&mut *opened, &prefill, keys)
         })?;
-        if self.args.run != Some(Whose::Engine) {
+        if self.run != Some(Whose::Engine) {
             let mut run = Run::of_reference(&mut *opened, prefill, &sides);
-            self.put(&case.name, &sides, &mut run)?;
+            add(self.swapped(&sides, &mut run));
         }
         drop(opened);
-        if self.args.run != Some(Whose::Reference) {
+        if self.run != Some(Whose::Reference) {
             let mut run = Run::of_engine(&mut passes, &sides);
-            self.put(&case.name, &sides, &mut run)?;
+            add(self.swapped(&sides, &mut run));
         }
         Ok(())
     }
 
-    /// Swaps every module and prints the table.
-    fn put(&mut self, case: &str, sides: &Sides, run: &mut Run<'_>) -> Result<(), Failure> {
-        let rows = match self.args.all || self.args.depth == Depth::Block {
-            true => Rows::All,
-            false => Rows::Differing,
+    /// Swaps every module.
+    pub fn swapped(&self, sides: &Sides, run: &mut Run<'_>) -> Result<Finding<Found>, NoFinding> {
+        let rows = if self.all || self.depth == Depth::Block {
+            Rows::All
+        } else {
+            Rows::Differing
         };
         let bar = progress::bar(sides.modules.len() as u64, "modules");
-        let found = attribute(sides, run, self.args.seed, || bar.inc(1))?;
+        let attribution = attribute(sides, run, self.seed, || bar.inc(1));
         bar.finish_and_clear();
-        output::put(format!("{case}: {}\n", table::render(&found, rows)).as_bytes())?;
-        self.worst = worse(self.worst, found.exit());
-        self.entries.push(Entry {
-            case: case.to_owned(),
-            planted: self.args.plant.clone(),
-            found,
-        });
-        Ok(())
-    }
-
-    fn decline(&mut self, case: &str, who: impl Display, why: &str) -> Result<(), Failure> {
-        self.declined += 1;
-        output::put(format!("{case}: {who}: {why}\n").as_bytes())?;
-        Ok(())
-    }
-
-    fn end(self) -> Result<Exit, Failure> {
-        if self.declined > 0 {
-            let line = format!("skipped {}: not everybody takes part\n", self.declined);
-            output::put(line.as_bytes())?;
-        }
-        if self.entries.is_empty() {
-            return Err(nobody(self.declined));
-        }
-        if let Some(path) = &self.args.json {
-            let json = serde_json::to_vec_pretty(&self.entries).map_err(Failure::environment)?;
-            atomic::write(path, &json).map_err(Failure::environment)?;
-        }
-        Ok(self.worst)
+        let attribution = attribution?;
+        Ok(Finding {
+            outcome: attribution.outcome(),
+            text: table::render(&attribution, rows, output::width()),
+            found: Found {
+                planted: self.plant.clone(),
+                attribution,
+            },
+        })
     }
 }
 

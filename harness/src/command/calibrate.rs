@@ -1,8 +1,6 @@
 //! `harness calibrate`: how far apart lanes without a fault are, beside what is on record.
 #![forbid(unsafe_code)]
 
-mod table;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,21 +8,21 @@ use engine::Model;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::case::Case;
 use crate::case::observation::Identity;
-use crate::command::flags;
+use crate::command::finish::finish;
+use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
-use crate::io::atomic;
-use crate::io::output;
-use crate::io::progress;
-use crate::judge::tolerance;
+use crate::io::destination::{Destination, FileRoles};
+use crate::io::{output, progress};
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::book::{FILE, Measured, book};
+use crate::judge::tolerance::table;
 use crate::oracle::calibrate::documents::{self, Extent};
-use crate::oracle::calibrate::floors::{self, Fresh};
-use crate::oracle::calibrate::{Calibration, Equal, measure, written};
+use crate::oracle::calibrate::{Calibration, Report, measure, written};
 use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Runner;
@@ -88,24 +86,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["write", "reference", "model"])]
     table: Option<PathBuf>,
 
-    /// Write what was measured here as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-/// What `--json` writes.
-#[derive(Serialize)]
-struct Report<'a> {
-    measured: &'a Measured,
-    floors: &'a [Fresh],
-    equal: &'a [Equal],
-    unmeasured: Vec<tolerance::Apart>,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(file) = &args.table {
-        return put_table(file);
+        return put_table(file, &args.json);
     }
     if args.write && (args.documents < DOCUMENTS || args.length < LENGTH) {
         return Err(Failure::input(format!(
@@ -116,39 +104,39 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let folder = Suite::find()?;
     let own = || folder.join("moby-tiny/moby-tiny-bitnet.gguf");
     let path = args.model.clone().unwrap_or_else(own);
+    let beside = || folder.join("../harness").join(FILE);
+    let record = args.tolerances.clone().unwrap_or_else(beside);
+    let record = args.write.then_some(record);
+    FileRoles::default()
+        .reads("--model", &path)
+        .writes(
+            "--tolerances",
+            record.clone().map(Destination::Path).as_ref(),
+        )?
+        .writes("--json", args.json.to.as_ref())?;
     let (input, _) = Input::read(&path)?;
     let mut witnesses = witnesses(&args)?;
     let cases = write_texts(&args, &path)?;
     let bar = progress::bar((cases.len() * witnesses.len()) as u64, "observations");
-    let calibration = measure(&cases, &input, &mut witnesses, || bar.inc(1))?;
+    let calibration = measure(&cases, &input, &mut witnesses, || bar.inc(1));
     bar.finish_and_clear();
     input.still_holds()?;
 
-    let fresh = floors::fresh(&calibration, book())?;
     let measured = circumstances(&args, &input, &calibration);
-    output::put(table::render(&fresh, &calibration.equal).as_bytes())?;
-    if let Some(file) = &args.json {
-        let report = Report {
-            measured: &measured,
-            floors: &fresh,
-            equal: &calibration.equal,
-            unmeasured: floors::unmeasured(&fresh),
-        };
-        let text = serde_json::to_string_pretty(&report).map_err(Failure::environment)?;
-        atomic::write(file, (text + "\n").as_bytes()).map_err(Failure::environment)?;
+    let report = Report::conclude(calibration, measured, book())?;
+    let mut outcome = report.outcome(args.write);
+    if let (Some(file), Outcome::Ok) = (&record, outcome)
+        && let Err(failure) = put_on_record(file, &report)
+    {
+        eprintln!("error: {failure}");
+        outcome = failure.exit.into();
     }
-    let differ = calibration.equal.iter().any(|e| !e.holds());
-    if args.write && !differ {
-        let beside = || folder.join("../harness").join(FILE);
-        let file = args.tolerances.clone().unwrap_or_else(beside);
-        record(&file, &measured, &fresh)?;
-        return Ok(Exit::Agrees);
-    }
-    let exceeds = fresh.iter().any(|f| f.exceeds.is_some());
-    Ok(match differ || exceeds {
-        true => Exit::Diverges,
-        false => Exit::Agrees,
-    })
+    finish(
+        outcome,
+        &report.render(output::width()),
+        &report,
+        &args.json,
+    )
 }
 
 /// The engine in every arithmetic, every reference, and the first of these twice.
@@ -230,31 +218,40 @@ fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measu
 }
 
 /// Floors of one day and one model stand together or not at all.
-fn record(file: &Path, measured: &Measured, fresh: &[Fresh]) -> Result<(), Failure> {
-    if let [missing, ..] = &floors::unmeasured(fresh)[..] {
-        return Err(Failure {
-            exit: Exit::Incomplete,
-            message: format!(
-                "nothing is written: {} was not measured; name a reference of that kind",
-                missing.words()
-            ),
-        });
+fn put_on_record(file: &Path, report: &Report) -> Result<(), Failure> {
+    if let [missing, ..] = &report.unmeasured[..] {
+        let message = format!(
+            "nothing is written: {} was not measured; name a reference of that kind",
+            missing.words()
+        );
+        let exit = Exit::Incomplete;
+        return Err(Failure { exit, message });
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| Failure::environment(format!("{}: {e}", file.display())))?;
-    let floors: Vec<_> = fresh.iter().map(|f| f.floor.clone()).collect();
-    let text = written::rewritten(&text, measured, &floors)?;
-    atomic::write(file, text.as_bytes()).map_err(Failure::environment)
+    let floors: Vec<_> = report.floors.iter().map(|f| f.floor.clone()).collect();
+    rewrite(file, |text| {
+        written::rewritten(text, &report.measured, &floors)
+    })
 }
 
-fn put_table(file: &Path) -> Result<Exit, Failure> {
-    let here = |e: std::io::Error| Failure::environment(format!("{}: {e}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(here)?;
-    let table = tolerance::table::markdown(book());
-    let text = tolerance::table::replaced(&text, &table).ok_or_else(|| {
-        let (begin, end) = (tolerance::table::BEGIN, tolerance::table::END);
-        Failure::input(format!("{} has no lines {begin} and {end}", file.display()))
+fn put_table(file: &Path, json: &Json) -> Result<Exit, Failure> {
+    FileRoles::default()
+        .writes("--table", Some(&Destination::Path(file.to_owned())))?
+        .writes("--json", json.to.as_ref())?;
+    rewrite(file, |text| {
+        table::replaced(text, &table::markdown(book())).ok_or_else(|| {
+            let (begin, end) = (table::BEGIN, table::END);
+            Failure::input(format!("{} has no lines {begin} and {end}", file.display()))
+        })
     })?;
-    atomic::write(file, text.as_bytes()).map_err(Failure::environment)?;
-    Ok(Exit::Agrees)
+    finish(Outcome::Ok, "", &json!({ "table": file }), json)
+}
+
+/// Reads a text file and writes what becomes of it.
+fn rewrite(
+    file: &Path,
+    change: impl FnOnce(&str) -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Failure::environment(format!("{}: {e}", file.display())))?;
+    Destination::Path(file.to_owned()).write(change(&text)?.as_bytes())
 }

@@ -1,8 +1,10 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
 #![forbid(unsafe_code)]
 
-pub mod recordings;
+mod recordings;
+mod selection;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,26 +12,31 @@ use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
-use crate::case::{self, Case};
-use crate::command::flags;
+use self::recordings::Recording;
+use self::selection::Selection;
+use crate::case::Case;
+use crate::command::finish::finish;
+use crate::command::flags::{self, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
-use crate::io::atomic;
-use crate::io::progress;
-use crate::oracle::crossval::campaign::{Campaign, Live, resume};
-use crate::receipt::junit;
-use crate::receipt::table;
+use crate::io::destination::{Destination, FileRoles};
+use crate::io::{output, progress};
+use crate::oracle::crossval::campaign::{Campaign, Live};
+use crate::oracle::crossval::resume;
+use crate::receipt::table::Detail;
+use crate::receipt::{Receipt, junit, quoted, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::runner::Subject;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
-use crate::runner::{Subject, Task};
 
 const HELP: &str = "\
 Examples:
   harness crossval
   harness crossval --case b158-ishmael --json receipt.json
-  harness crossval --model model.gguf --prompt 'Call me Ishmael.'
+  harness crossval --model model.gguf
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
 
@@ -37,17 +44,21 @@ A live reference runs in a process of its own, is first compared with itself, an
 own arithmetic. What died, hung, declined or said nonsense is in the table and on the receipt.
 
 One that cannot multiply I2_S is asked about the same weights as F32. Where their rows are wide
-enough ik is asked once more, as ik-iq2bn, about weights it wrote in a type of its own. Cases that
-nobody has recorded are left out, and counted, unless a reference that answers them is asked.
+enough ik is asked once more, as ik-iq2bn, about weights it wrote in a type of its own.
+
+Prompts that nobody can answer here, or that do not fit the model's context, are left out and
+counted. A prompt that was typed must be answered: without a reference that answers it the run is
+incomplete (5).
+
+Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
+as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and
+largest NMSE and the largest KL divergence (nats) over the positions, and how often the most likely
+token is the same. A verdict t1 or t2 is a tier of tolerances.toml: another arithmetic, judged by
+distances.
 
 Environment:
   CROSSVAL_GGUF   the model, where neither --model nor --case is given
   BITNET_CPP_DIR  a live C++ reference; without it recordings stand in (rust-only)";
-
-/// Continuation steps of a prompt that no fixture knows.
-const AD_HOC_STEPS: usize = 16;
-/// Positions kept of a prompt that no fixture knows.
-const AD_HOC_POSITIONS: usize = 32;
 
 /// Run every case through every runner there is, compare, judge
 #[derive(clap::Args)]
@@ -65,9 +76,12 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
 
-    /// Write the receipt here, again after each case
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
+
+    /// Print a row for each lane of each comparison, not only where something is wrong
+    #[arg(long)]
+    all: bool,
 
     /// Write what the live references saw as recordings below this folder, one for each model
     #[arg(long, value_name = "DIR")]
@@ -78,8 +92,8 @@ pub struct Args {
     resume: Option<PathBuf>,
 
     /// Write a JUnit report here
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|-")]
+    junit: Option<Destination>,
 
     /// Use these inner loops only [default: the fastest, and every other one must repeat it]
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
@@ -91,7 +105,7 @@ pub struct Args {
 
     /// Order of the float operations; references of another one are then judged by distances
     /// [default: for each reference its own, as far as it is known]
-    #[arg(long, value_name = "NAME", value_parser = profile)]
+    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
     profile: Option<Profile>,
 
     /// Drive this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
@@ -116,137 +130,128 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let suite = Suite::open(&folder)?;
-    let model = model(&args);
-    let cases = cases(&args, &suite, model.as_deref())?;
-    let bar = progress::bar(cases.len() as u64, "cases");
     let limits = Limits {
         patience: Duration::from_secs(args.patience),
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
     let mut live: Vec<Live> = live.into_iter().flat_map(Live::lanes).collect();
-    let tapes = match &args.record {
-        Some(_) => recordings::record(&mut live)?,
-        None => Vec::new(),
+    let recording = match &args.record {
+        Some(shelf) => Some(Recording::start(shelf, &mut live)?),
+        None => None,
     };
-    let asked: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
-    let subjects = subjects(&args, model.is_none());
-    let mut campaign = Campaign::new(suite, subjects, args.threads).with_references(live);
+    let engine = engine(
+        &args,
+        args.kernel.unwrap_or_else(Kernel::best),
+        args.threads,
+    );
+    let Selection {
+        cases,
+        inputs,
+        left_out,
+    } = Selection::of(&args, &suite, &engine, !live.is_empty())?;
+    let mut roles = FileRoles::default();
+    for input in &inputs {
+        roles = roles.reads("--model", &input.path);
+    }
+    roles
+        .writes("--json", args.json.to.as_ref())?
+        .writes("--junit", args.junit.as_ref())?;
+    for input in &inputs {
+        warn(&engine, input, &cases)?;
+    }
+
+    let subjects = subjects(&args, engine);
+    let mut campaign = Campaign::new(suite, subjects, args.threads)
+        .with_references(live)
+        .on(inputs, left_out);
+    if !args.reference.is_empty() {
+        campaign = campaign.demanding();
+    }
     if let Some(earlier) = &args.resume {
         campaign = campaign.resuming(resume::open(earlier)?);
     }
+    let bar = progress::bar(cases.len() as u64, "cases");
     let receipt = campaign.run(&cases, |receipt| {
         bar.inc(1);
-        match &args.json {
-            Some(path) => write(path, &receipt.to_json()),
-            None => Ok(()),
-        }
+        keep(&args.json, receipt);
+        Ok(())
     })?;
     bar.finish_and_clear();
-    if let Some(path) = &args.junit {
-        write(path, &junit::render(&receipt))?;
+    finished(&args, &receipt, recording)
+}
+
+/// Everything that is written when all is done. What was found is said first, whatever cannot be
+/// written.
+fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Result<Exit, Failure> {
+    let detail = if args.all {
+        Detail::Lanes
+    } else {
+        Detail::Cases
+    };
+    let text = if args.junit == Some(Destination::Stdout) {
+        String::new()
+    } else {
+        table::render(receipt, detail, output::width())
+    };
+    let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
+    if let Some(junit) = &args.junit {
+        junit.write(junit::render(receipt).as_bytes())?;
     }
-    print!("{}", table::render(&receipt));
-    for tape in &tapes {
-        let shelf = args
-            .record
-            .as_deref()
-            .expect("there are tapes only if it is given");
-        for name in tape.write(shelf, &receipt)? {
-            eprintln!("recorded {}", shelf.join(name).display());
-        }
+    if let Some(recording) = recording {
+        recording.write(receipt)?;
     }
-    if let (0, Some(left)) = (
-        receipt.coverage.cases.declared,
-        receipt.circumstances.left_out.first(),
-    ) {
-        let (case, name) = (&left.case, &left.answered_by[0]);
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("nobody who answers {case} was asked: --reference {name}"),
-        });
-    }
-    match receipt.parity.status.exit() {
-        // Nobody died and nothing diverges, but nobody who was asked for spoke.
-        Exit::Agrees | Exit::Incomplete if !asked.is_empty() && !receipt.parity.cpp_available => {
-            let asked = asked.join(", ");
-            let message = format!("no case was answered by {asked}: the rows above say why");
-            let exit = Exit::ReferenceMissing;
-            Err(Failure { exit, message })
-        }
-        exit => Ok(exit),
+    Ok(ended)
+}
+
+/// Keeps what is finished, so that a run that is ended loses one case at most. A file that cannot
+/// be written now is complained about at the end, when it is written for the last time; what is no
+/// file is written only then.
+fn keep(json: &Json, receipt: &Receipt) {
+    if let Some(Destination::Path(path)) = &json.to
+        && path.metadata().map_or(true, |found| found.is_file())
+    {
+        let _ = json.write(receipt);
     }
 }
 
-/// The model asked for, if it is not the fixtures' own.
-fn model(args: &Args) -> Option<PathBuf> {
-    let environment = || std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
-    let environment = || environment().filter(|_| args.case.is_empty());
-    args.model
-        .clone()
-        .or_else(|| environment().map(PathBuf::from))
-}
-
-/// Each case with the model file it runs on.
-fn cases(
-    args: &Args,
-    suite: &Suite,
-    model: Option<&Path>,
-) -> Result<Vec<(Case, PathBuf)>, Failure> {
-    let Some(model) = model else {
-        if args.prompt.is_some() {
-            let message = "--prompt needs --model (or CROSSVAL_GGUF): a prompt means nothing alone";
-            return Err(Failure::input(message));
-        }
-        let cases = case::select(suite.cases.clone(), &args.case)?;
-        let place = |case: Case| {
-            let path = suite.folder.join(&case.model);
-            (case, path)
-        };
-        return Ok(cases.into_iter().map(place).collect());
-    };
-    let (input, _) = Input::read(model)?;
-    let mut prompts: Vec<&String> = suite.cases.iter().map(|c| &c.prompt).collect();
-    prompts.sort();
-    prompts.dedup();
-    if let Some(prompt) = &args.prompt {
-        prompts = vec![prompt];
+/// The command line that goes on where this one was ended, if it keeps a receipt.
+pub fn resume_line(json: &Json) -> Option<String> {
+    match &json.to {
+        Some(Destination::Path(receipt)) => Some(resuming(std::env::args_os(), receipt)),
+        _ => None,
     }
-    let engine = chosen(args);
-    let case = |(i, prompt): (usize, &&String)| match suite.known(&input.sha256, prompt) {
-        Some(known) => Ok((known.clone(), model.to_owned())),
-        None => Ok((ad_hoc(&engine, i, prompt, &input)?, model.to_owned())),
-    };
-    prompts.iter().enumerate().map(case).collect()
 }
 
-/// A case nobody has recorded: it asks for as much as is reasonable, and is never complete.
-fn ad_hoc(engine: &Engine, number: usize, prompt: &str, model: &Input) -> Result<Case, Failure> {
-    let file = model.path.file_name().unwrap_or_default();
-    let name = format!("ad-hoc-{number}");
-    let mut case = Case {
-        nodes: 0,
-        greedy_steps: AD_HOC_STEPS,
-        ..Case::of_prompt(&name, &file.to_string_lossy(), prompt, 0)
-    };
-    let task = Task { case: &case, model };
-    let ids = engine.tokenize(task).map_err(Failure::input)?;
-    case.tokens = ids.len();
-    case.context = ids.len() + AD_HOC_STEPS;
-    let last = ids.len().checked_sub(1);
-    let last = last.ok_or_else(|| Failure::input("the prompt has no tokens"))?;
-    let count = ids.len().min(AD_HOC_POSITIONS);
-    case.positions = (0..count).map(|i| i * last / (count - 1).max(1)).collect();
-    Ok(case)
+fn resuming(words: impl Iterator<Item = OsString>, receipt: &Path) -> String {
+    let mut words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+    // A run that went on from another receipt has taken over what that one had.
+    let given = words.iter().position(|word| word == "--resume");
+    if let Some(at) = given {
+        words.drain(at..words.len().min(at + 2));
+    }
+    words.retain(|word| !word.starts_with("--resume="));
+    words.extend(["--resume".into(), quoted(&receipt.to_string_lossy())]);
+    words.join(" ")
+}
+
+/// What the engine finds odd about a model, once. Whether it opens at all is up to its cases.
+fn warn(engine: &Engine, input: &Input, cases: &[(Case, PathBuf)]) -> Result<(), Failure> {
+    if !cases.iter().any(|(_, path)| *path == input.path) {
+        return Ok(());
+    }
+    match engine.model(input) {
+        Ok(model) => Strictness { strict: false }.refuse(model.warnings()),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The engine as asked for, and other ways it can compute, all of which must give the same bits:
 /// on the small fixtures every other kernel, and always another number of threads.
-fn subjects(args: &Args, fixtures: bool) -> Vec<Box<dyn Subject>> {
-    let chosen = chosen(args);
+fn subjects(args: &Args, chosen: Engine) -> Vec<Box<dyn Subject>> {
     let threads = if args.threads == 1 { 2 } else { 1 };
     let kernels = match args.kernel {
-        None if fixtures => Kernel::available(),
+        None if args.is_of_fixtures() => Kernel::available(),
         _ => Vec::new(),
     };
     // One run differs in both, because a slow kernel is run no more often than it must be.
@@ -261,10 +266,6 @@ fn subjects(args: &Args, fixtures: bool) -> Vec<Box<dyn Subject>> {
         .collect()
 }
 
-fn chosen(args: &Args) -> Engine {
-    engine(args, args.kernel.unwrap_or_else(Kernel::best), args.threads)
-}
-
 fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
     let engine = Engine::new(kernel, threads).with_flavor(args.flavor);
     match args.profile {
@@ -273,13 +274,21 @@ fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
     }
 }
 
-fn profile(name: &str) -> Result<Profile, String> {
-    Profile::from_name(name).ok_or_else(|| {
-        let names = Profile::ALL.map(Profile::name).join(", ");
-        format!("there are {names}")
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    atomic::write(path, text.as_bytes()).map_err(Failure::environment)
+    #[test]
+    fn the_line_that_goes_on_is_the_one_that_was_typed_and_the_receipt_it_kept() {
+        let line = |typed: &str| {
+            let words = typed.split(' ').map(|word| word.replace('_', " ").into());
+            resuming(words, Path::new("r.json"))
+        };
+        let typed = "harness crossval --prompt a_b --json r.json";
+        let on = "harness crossval --prompt 'a b' --json r.json --resume r.json";
+        assert_eq!(line(typed), on);
+        for again in ["--resume old.json", "--resume=old.json"] {
+            assert_eq!(line(&format!("{typed} {again}")), on);
+        }
+    }
 }

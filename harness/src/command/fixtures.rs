@@ -1,19 +1,22 @@
 //! `harness fixtures`: the committed inputs, verified or made again.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use engine::bytes::{ModelBytes, Storage};
 use engine::config::Architecture;
+use engine::gguf::Gguf;
 use serde_json::json;
 
+use crate::command::finish::finish;
+use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance;
 use crate::fixture::random::{self, RandomShape};
 use crate::fixture::{self, Problem, Report};
-use crate::io::atomic;
-use crate::io::output;
+use crate::io::destination::{Destination, FileRoles};
+use crate::judge::outcome::Outcome;
 use crate::runner::suite::Suite;
 
 const EXAMPLE: &str = "\
@@ -60,13 +63,13 @@ struct Recipe {
     )]
     shape: String,
 
-    /// Where the model goes [default: nowhere, only the shape is printed]
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// Where the model goes; replaces no file but one it made itself [default: nowhere, only the
+    /// shape is printed]
+    #[arg(short, long, value_name = "FILE|-")]
+    output: Option<Destination>,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -75,9 +78,8 @@ struct Place {
     #[arg(long, value_name = "FOLDER")]
     fixtures: Option<PathBuf>,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Runs the command.
@@ -91,59 +93,91 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 
 fn verify(place: &Place) -> Result<Exit, Failure> {
     let report = fixture::verify(&place.folder()?)?;
-    match place.json {
-        true => output::json(&report)?,
-        false => output::put(table(&report).as_bytes())?,
-    };
-    Ok(match report.problems.is_empty() {
-        true => Exit::Agrees,
-        false => Exit::Diverges,
-    })
+    let problems = report.problems.values().map(|problem| match problem {
+        Problem::Unreadable { .. } => Outcome::Environment,
+        _ => Outcome::Divergence,
+    });
+    let outcome = Outcome::worst(Outcome::Ok, problems);
+    finish(outcome, &text(&report), &report, &place.json)
 }
 
 fn regenerate(place: &Place) -> Result<Exit, Failure> {
     let written = fixture::regenerate(&place.folder()?)?;
-    if place.json {
-        output::json(&json!({ "written": written }))?;
-        return Ok(Exit::Agrees);
-    }
     let mut text: String = written.iter().map(|p| format!("wrote {p}\n")).collect();
     if written.is_empty() {
         text.push_str("nothing to write: every generated fixture is as it would be made\n");
     }
-    output::put(text.as_bytes())?;
-    Ok(Exit::Agrees)
+    let result = json!({ "written": written });
+    finish(Outcome::Ok, &text, &result, &place.json)
 }
 
 fn make(recipe: &Recipe) -> Result<Exit, Failure> {
+    let to = recipe.output.as_ref();
+    let roles = FileRoles::default().writes("--output", to)?;
+    roles.writes("--json", recipe.json.to.as_ref())?;
     let drawn = RandomShape::from_seed(recipe.seed, recipe.arch);
     let refuse = |why| Failure::input(format!("--shape: {why}"));
     let shape = drawn.changed(&recipe.shape).map_err(refuse)?;
     let bytes = shape.document().map_err(refuse)?.file();
-    if let Some(path) = &recipe.output {
-        atomic::write(path, &bytes).map_err(Failure::environment)?;
-    }
     let (size, sha256) = (bytes.len(), provenance::sha256(&bytes));
-    match recipe.json {
-        true => output::json(&json!({ "shape": shape, "bytes": size, "sha256": sha256 }))?,
-        false => output::put(format!("{shape}\n{size} bytes, sha256 {sha256}\n").as_bytes())?,
+    let mut text = format!("{shape}\n{size} bytes, sha256 {sha256}\n");
+    if let Some(to) = to {
+        replaceable(to)?;
+        to.write(&bytes)?;
+        if *to == Destination::Stdout {
+            text.clear();
+        }
+    }
+    let result = json!({ "shape": shape, "bytes": size, "sha256": sha256 });
+    finish(Outcome::Ok, &text, &result, &recipe.json)
+}
+
+/// Refuses to replace a file of another origin: it could not be made again.
+fn replaceable(to: &Destination) -> Result<(), Failure> {
+    let Destination::Path(path) = to else {
+        return Ok(());
     };
-    Ok(Exit::Agrees)
+    if !path.is_file() || is_random(path) {
+        return Ok(());
+    }
+    Err(Failure::input(format!(
+        "--output {to}: a file is there that this command did not make; remove it or give \
+         another path"
+    )))
+}
+
+fn is_random(path: &Path) -> bool {
+    let opened = ModelBytes::open(path, Storage::Read);
+    let gguf = opened.and_then(|(bytes, _)| Gguf::parse(bytes));
+    let name = gguf.and_then(|gguf| {
+        gguf.metadata
+            .string("general.name")
+            .map(|n| n.map(String::from))
+    });
+    name.is_ok_and(|name| name.is_some_and(|name| name.starts_with(random::NAME)))
 }
 
 impl Place {
+    /// The folder, in which JSON may replace nothing.
     fn folder(&self) -> Result<PathBuf, Failure> {
-        self.fixtures.clone().map_or_else(Suite::find, Ok)
+        let folder = self.fixtures.clone().map_or_else(Suite::find, Ok)?;
+        let files = fixture::files(&folder)?;
+        let roles = FileRoles::default();
+        let roles = files
+            .iter()
+            .fold(roles, |r, path| r.reads("--fixtures", path));
+        roles.writes("--json", self.json.to.as_ref())?;
+        Ok(folder)
     }
 }
 
-fn table(report: &Report) -> String {
-    let mut text = String::new();
-    for (path, problem) in &report.problems {
+fn text(report: &Report) -> String {
+    let line = |(path, problem): (&String, &Problem)| {
         let what = match problem {
             Problem::NoList => "is not there, so nothing in this folder was checked".into(),
             Problem::Missing => "is not there".into(),
             Problem::Unlisted => "is in no list of checksums".into(),
+            Problem::Unreadable { why } => format!("cannot be read: {why}"),
             Problem::Changed { listed, found } => {
                 format!("has another hash\n    listed {listed}\n    found  {found}")
             }
@@ -151,15 +185,15 @@ fn table(report: &Report) -> String {
                 format!("would be made differently from byte {first_difference} on")
             }
         };
-        writeln!(text, "{path} {what}").expect("writing to a string cannot fail");
-    }
+        format!("{path} {what}\n")
+    };
+    let problems: String = report.problems.iter().map(line).collect();
     let verdict = match report.problems.len() {
         0 => "all as committed".to_owned(),
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),
     };
     let (hashed, reproduced) = (report.hashed, report.reproduced);
-    text + &format!(
-        "{hashed} files match their checksum, {reproduced} were reproduced: {verdict}\n"
-    )
+    let counts = format!("{hashed} files match their checksum, {reproduced} were reproduced");
+    format!("{problems}{counts}: {verdict}\n")
 }

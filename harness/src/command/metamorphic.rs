@@ -12,13 +12,15 @@ use engine::refusal::escape;
 use engine::session::OpenOptions;
 use serde::Serialize;
 
-use crate::command::flags;
+use crate::command::finish::finish;
+use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
-use crate::io::output;
-use crate::io::progress;
+use crate::io::destination::FileRoles;
+use crate::io::{output, progress};
+use crate::judge::outcome::Outcome;
 use crate::numbers::split_mix::SplitMix64;
-use crate::oracle::metamorphic::{self, Prompt, Relation, Report, Status};
+use crate::oracle::metamorphic::{self, Prompt, Relation, Report};
 use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Runner;
@@ -82,26 +84,26 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "300")]
     patience: u64,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
-/// Everything, as printed for programs.
+/// Everything, as written for programs.
 #[derive(Serialize)]
-struct Summary<'a> {
+struct Summary {
     schema_version: u32,
-    models: &'a [Examined],
-    skipped: &'a [Skipped],
-    status: Status,
+    models: Vec<Examined>,
+    skipped: Vec<Skipped>,
+    status: Outcome,
 }
 
-/// A model that a reference does not take.
+/// A model that was not examined, most often because a reference does not take it.
 #[derive(Serialize)]
 struct Skipped {
     model: String,
     reference: String,
     why: String,
+    outcome: Outcome,
 }
 
 /// A report with what it is about.
@@ -115,51 +117,89 @@ struct Examined {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let models = match args.model.is_empty() {
-        true => fixtures()?,
-        false => args.model.clone(),
+    let models = if args.model.is_empty() {
+        fixtures()?
+    } else {
+        args.model.clone()
     };
+    let roles = FileRoles::default();
+    let roles = models.iter().fold(roles, |r, m| r.reads("--model", m));
+    roles.writes("--json", args.json.to.as_ref())?;
     let mut sources = sources(&args)?;
     let steps = models.len() * sources.len() * Relation::ALL.len();
     let bar = progress::bar(steps as u64, "relations");
-    let (mut examined, mut skipped) = (Vec::new(), Vec::new());
+    let mut summary = Summary {
+        schema_version: metamorphic::SCHEMA,
+        models: Vec::new(),
+        skipped: Vec::new(),
+        status: Outcome::Incomplete,
+    };
+    let mut failed = None;
     for model in &models {
         for source in &mut sources {
-            let reference = source.identity().name;
             match examine(model, &args, &mut **source, &mut || bar.inc(1)) {
-                Ok(one) => examined.push(one),
-                Err(Failure {
-                    exit: Exit::ReferenceMissing,
-                    message,
-                }) => {
-                    let model = model.display().to_string();
-                    skipped.push(Skipped {
-                        model,
-                        reference,
-                        why: message,
-                    });
+                Ok(examined) => summary.models.push(examined),
+                Err(failure) => {
+                    let reference = source.identity().name;
+                    summary.skip(model, reference, &failure);
+                    failed.get_or_insert(failure);
                 }
-                Err(failure) => return Err(failure),
             }
         }
     }
     bar.finish_and_clear();
-    let worst = examined.iter().map(|one| one.report.status).max();
-    let status = worst.unwrap_or(Status::Incomplete);
-    say(&args, &examined, &skipped, status)?;
-    let spoke = |name: &str| {
-        examined
-            .iter()
-            .any(|one| one.report.computed_by.name == name)
-    };
-    let silent = sources.iter().map(|source| source.identity().name);
-    let silent: Vec<String> = silent.filter(|name| !spoke(name)).collect();
-    match (status.exit(), &silent[..]) {
-        (Exit::Agrees, [_, ..]) => Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: format!("no model was taken by {}", silent.join(", ")),
-        }),
-        (exit, _) => Ok(exit),
+    if let (Some(failure), []) = (failed, &summary.models[..]) {
+        return Err(failure);
+    }
+    let names = sources.iter().map(|source| source.identity().name);
+    let silent: Vec<String> = names.filter(|name| !summary.has(name)).collect();
+    summary.status = summary.outcome(!silent.is_empty());
+    let mut text = summary.render(output::width());
+    if !silent.is_empty() {
+        text += &format!("no model was taken by {}\n", silent.join(", "));
+    }
+    finish(summary.status, &text, &summary, &args.json)
+}
+
+impl Summary {
+    fn skip(&mut self, model: &Path, reference: String, failure: &Failure) {
+        self.skipped.push(Skipped {
+            model: model.display().to_string(),
+            reference,
+            why: failure.message.clone(),
+            outcome: failure.exit.into(),
+        });
+    }
+
+    /// Whether the source of that name was examined on any model.
+    fn has(&self, name: &str) -> bool {
+        let mut sources = self.models.iter().map(|one| &one.report.computed_by.name);
+        sources.any(|computed| computed == name)
+    }
+
+    /// The worst of all models. One that a reference does not take is no fault, unless it took
+    /// none: then it is `silent`.
+    fn outcome(&self, silent: bool) -> Outcome {
+        let examined = self.models.iter().map(|one| one.report.status);
+        let skipped = self.skipped.iter().map(|skipped| skipped.outcome);
+        let failed = skipped.filter(|outcome| *outcome != Outcome::ReferenceMissing);
+        let missing = silent.then_some(Outcome::ReferenceMissing);
+        Outcome::worst(Outcome::Ok, examined.chain(failed).chain(missing))
+    }
+
+    fn render(&self, width: Option<usize>) -> String {
+        let examined = self.models.iter().map(|examined| {
+            let model = escape(&examined.model);
+            format!("{model}\n{}\n", examined.report.render(width))
+        });
+        let skipped = self.skipped.iter().map(|skipped| {
+            let missing = skipped.outcome == Outcome::ReferenceMissing;
+            let word = if missing { "SKIPPED" } else { "FAILED" };
+            let [model, reference, why] =
+                [&skipped.model, &skipped.reference, &skipped.why].map(|s| escape(s));
+            format!("{word} {model} by {reference}: {why}\n")
+        });
+        examined.chain(skipped).collect()
     }
 }
 
@@ -181,33 +221,6 @@ fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
         match reference {}
     }
     Ok(sources)
-}
-
-fn say(
-    args: &Args,
-    examined: &[Examined],
-    skipped: &[Skipped],
-    status: Status,
-) -> Result<(), Failure> {
-    if args.json {
-        output::json(&Summary {
-            schema_version: metamorphic::SCHEMA,
-            models: examined,
-            skipped,
-            status,
-        })?;
-        return Ok(());
-    }
-    let skip = |skip: &Skipped| {
-        let [model, reference, why] = [&skip.model, &skip.reference, &skip.why].map(|s| escape(s));
-        format!("SKIPPED {model} by {reference}: {why}\n")
-    };
-    let text: String = examined
-        .iter()
-        .map(render)
-        .chain(skipped.iter().map(skip))
-        .collect();
-    output::put(text.as_bytes()).map(drop)
 }
 
 /// The trained models of this repository.
@@ -249,9 +262,10 @@ fn prompts(file: &ModelBytes, texts: &[String]) -> Result<Vec<Prompt>, Failure> 
             tokens: (0..PROMPT_WITHOUT_VOCABULARY).map(token).collect(),
         }]);
     };
-    let texts = match texts.is_empty() {
-        true => PROMPTS.map(String::from).to_vec(),
-        false => texts.to_vec(),
+    let texts = if texts.is_empty() {
+        PROMPTS.map(String::from).to_vec()
+    } else {
+        texts.to_vec()
     };
     let prompt = |text: String| Prompt {
         tokens: tokenizer.encode(&text, true, true),
@@ -260,7 +274,37 @@ fn prompts(file: &ModelBytes, texts: &[String]) -> Result<Vec<Prompt>, Failure> 
     Ok(texts.into_iter().map(prompt).collect())
 }
 
-fn render(examined: &Examined) -> String {
-    let model = escape(&examined.model);
-    format!("{model}\n{}\n", examined.report.render())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_of_an_examined_and_a_failed_model_comes_to_the_worse_and_hides_nothing() {
+        let model = |exit| {
+            let (model, message) = (Path::new("m.gguf"), String::new());
+            let mut summary = Summary {
+                schema_version: metamorphic::SCHEMA,
+                models: Vec::new(),
+                skipped: Vec::new(),
+                status: Outcome::Incomplete,
+            };
+            summary.skip(model, "bitnet".into(), &Failure { exit, message });
+            summary
+        };
+        for first in Outcome::ALL.map(Outcome::exit) {
+            for second in Outcome::ALL.map(Outcome::exit) {
+                let mut summary = model(first);
+                summary.skipped.extend(model(second).skipped);
+                let silent = [first, second].contains(&Exit::ReferenceMissing);
+                let expected = Outcome::from(first).max(second.into());
+                assert_eq!(summary.outcome(silent), expected, "{first:?} {second:?}");
+            }
+        }
+        let declined = model(Exit::ReferenceMissing);
+        assert_eq!(
+            declined.outcome(false),
+            Outcome::Ok,
+            "it took another model"
+        );
+    }
 }

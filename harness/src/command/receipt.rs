@@ -2,16 +2,21 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::command::finish::finish;
+use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::io::destination::{Destination, FileRoles};
+use crate::io::output;
+use crate::judge::outcome::Outcome;
 use crate::receipt::Receipt;
 use crate::receipt::diff::{Difference, differences};
-use crate::receipt::table;
-use crate::receipt::verify::{Verification, verify};
+use crate::receipt::table::{self, Detail};
+use crate::receipt::verify::verify;
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
@@ -33,103 +38,124 @@ enum Action {
     /// Print a receipt as the table `crossval` printed
     Show {
         /// The receipt
-        receipt: PathBuf,
-        /// Print the claims as JSON instead
+        receipt: Option<PathBuf>,
+        /// Print a row for each lane of each comparison, not only where something is wrong
         #[arg(long)]
-        json: bool,
+        all: bool,
+        #[command(flatten)]
+        json: Json,
     },
     /// Compute again what can be: hashes, verdicts, coverage, status, seal
     Verify {
         /// The receipt
-        receipt: PathBuf,
-        /// Print the outcome as JSON
-        #[arg(long)]
-        json: bool,
+        receipt: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
         /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
     },
     /// Print every claim that differs between two receipts
     Diff {
-        /// The earlier receipt
-        left: PathBuf,
-        /// The later receipt
-        right: PathBuf,
-        /// Print the differences as JSON
-        #[arg(long)]
-        json: bool,
+        /// The earlier receipt and the later one
+        #[arg(required = true, num_args = 1..=2, value_names = ["LEFT", "RIGHT"])]
+        receipts: Vec<PathBuf>,
+        #[command(flatten)]
+        json: Json,
     },
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
-        Action::Show { receipt, json } => show(&read(&receipt)?, json),
+        Action::Show { receipt, all, json } => {
+            let (receipts, json) = read::<1>(receipt.into_iter().collect(), json)?;
+            let [receipt] = receipts;
+            let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
+            let detail = if all { Detail::Lanes } else { Detail::Cases };
+            let text = table::render(&receipt, detail, output::width());
+            finish(Outcome::Ok, &text, &claims, &json)
+        }
         Action::Verify {
             receipt,
             json,
             fixtures,
         } => {
-            let receipt = read(&receipt)?;
+            let (receipts, json) = read::<1>(receipt.into_iter().collect(), json)?;
+            let [receipt] = receipts;
             // A folder that was named must be good; one that was only looked for may be absent.
             let suite = match fixtures {
                 Some(folder) => Some(Suite::open(&folder)?),
                 None => Suite::find().ok().map(|f| Suite::open(&f)).transpose()?,
             };
-            Ok(print_verification(&verify(&receipt, suite.as_ref()), json))
+            let found = verify(&receipt, suite.as_ref());
+            let value = serde_json::json!({
+                "verified": found.refuted.is_empty(),
+                "confirmed": found.confirmed,
+                "refuted": found.refuted,
+                "unchecked": found.unchecked,
+            });
+            finish(
+                passes(found.refuted.is_empty()),
+                &found.to_string(),
+                &value,
+                &json,
+            )
         }
-        Action::Diff { left, right, json } => Ok(print_differences(
-            &claims_apart(&read(&left)?, &read(&right)?),
-            json,
-        )),
+        Action::Diff { receipts, json } => {
+            let ([left, right], json) = read::<2>(receipts, json)?;
+            let found = claims_apart(&left, &right);
+            let text: String = found.iter().map(|d| format!("{d}\n")).collect();
+            let text = if text.is_empty() {
+                "the claims are the same\n".to_owned()
+            } else {
+                text
+            };
+            finish(passes(found.is_empty()), &text, &found, &json)
+        }
     }
 }
 
-fn read(path: &Path) -> Result<Receipt, Failure> {
+fn passes(holds: bool) -> Outcome {
+    if holds {
+        Outcome::Ok
+    } else {
+        Outcome::Divergence
+    }
+}
+
+/// So many receipts, none of which is where the JSON goes. `--json` right before a receipt has not
+/// taken it for a file of its own: without it one receipt would be missing.
+fn read<const N: usize>(
+    mut paths: Vec<PathBuf>,
+    mut json: Json,
+) -> Result<([Receipt; N], Json), Failure> {
+    if let (true, Some(Destination::Path(taken))) = (paths.len() + 1 == N, &json.to) {
+        let place = |path: &PathBuf| std::env::args_os().position(|word| word == *path);
+        let first = paths
+            .first()
+            .is_none_or(|other| place(taken) < place(other));
+        paths.insert(if first { 0 } else { paths.len() }, taken.clone());
+        json = Json::to(Destination::Stdout);
+    }
+    let roles = paths.iter().fold(FileRoles::default(), |roles, path| {
+        roles.reads("the receipt", path)
+    });
+    roles.writes("--json", json.to.as_ref())?;
+    let receipts: Vec<Receipt> = paths.iter().map(receipt).collect::<Result<_, _>>()?;
+    let given = receipts.len();
+    let receipts = receipts.try_into();
+    let receipts =
+        receipts.map_err(|_| Failure::input(format!("{N} receipts are needed, not {given}")))?;
+    Ok((receipts, json))
+}
+
+fn receipt(path: &PathBuf) -> Result<Receipt, Failure> {
     let (_, bytes) = Input::read(path)?;
     serde_json::from_slice(&bytes).map_err(|e| {
         let path = path.display();
         Failure::input(format!("{path} is not a receipt this build can read: {e}"))
     })
-}
-
-fn show(receipt: &Receipt, json: bool) -> Result<Exit, Failure> {
-    if json {
-        let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
-        println!("{}", pretty(&claims));
-    } else {
-        print!("{}", table::render(receipt));
-    }
-    Ok(Exit::Agrees)
-}
-
-fn print_verification(result: &Verification, json: bool) -> Exit {
-    if json {
-        let value = serde_json::json!({
-            "verified": result.refuted.is_empty(),
-            "confirmed": result.confirmed,
-            "refuted": result.refuted,
-            "unchecked": result.unchecked,
-        });
-        println!("{}", pretty(&value));
-    } else {
-        for refuted in &result.refuted {
-            println!("REFUTED    {refuted}");
-        }
-        for unchecked in &result.unchecked {
-            println!("unchecked  {unchecked}");
-        }
-        println!(
-            "{} confirmed, {} refuted, {} could not be checked here",
-            result.confirmed.len(),
-            result.refuted.len(),
-            result.unchecked.len()
-        );
-    }
-    match result.refuted.is_empty() {
-        true => Exit::Agrees,
-        false => Exit::Diverges,
-    }
 }
 
 /// Case by case, so that one more case does not shift all the others.
@@ -149,26 +175,4 @@ fn claims_apart(left: &Receipt, right: &Receipt) -> Vec<Difference> {
         found.extend(differences(name, &claims(left, name), &claims(right, name)));
     }
     found
-}
-
-fn print_differences(found: &[Difference], json: bool) -> Exit {
-    if json {
-        let entry =
-            |d: &Difference| serde_json::json!({"path": d.path, "left": d.left, "right": d.right});
-        println!("{}", pretty(&found.iter().map(entry).collect::<Vec<_>>()));
-    } else if found.is_empty() {
-        println!("the claims are the same");
-    } else {
-        for difference in found {
-            println!("{difference}");
-        }
-    }
-    match found.is_empty() {
-        true => Exit::Agrees,
-        false => Exit::Diverges,
-    }
-}
-
-fn pretty(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).expect("plain data")
 }

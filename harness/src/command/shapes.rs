@@ -1,7 +1,6 @@
 //! `harness shapes`: random models of many shapes, the engine against a live reference.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::config::Architecture;
@@ -9,13 +8,14 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::schedule::Schedule;
-use crate::command::flags;
+use crate::command::finish::finish;
+use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
-use crate::io::atomic;
-use crate::io::output;
-use crate::io::progress;
-use crate::oracle::shapes::{self, Contest, Mode, OtherWays, Plan, Report, Trial};
+use crate::io::destination::{Destination, FileRoles};
+use crate::io::{output, progress};
+use crate::judge::outcome::Outcome;
+use crate::oracle::shapes::{self, Mode, Pair, Plan, Report, ScheduleVariants, Trial};
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
 use crate::runner::Runner;
@@ -84,9 +84,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "300")]
     patience: u64,
 
-    /// Write all of it here as JSON, again after each model
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Runs the command.
@@ -97,40 +96,33 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         cpu_seconds: args.patience.saturating_mul(3).max(1),
         ..Limits::default()
     };
+    FileRoles::default().writes("--json", args.json.to.as_ref())?;
     let references = reference::open(&args.reference, limits)?;
-    let mut reports = Vec::new();
-    if references.is_empty() {
-        let plan = plan(
-            &args,
-            &[&EVERYWHERE[..], &[Architecture::BitnetB158]].concat(),
-        )?;
+    let rust_only = references.is_empty();
+    let (mut theirs, plan, mode) = if rust_only {
+        let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
         let profile = args.profile.unwrap_or_default();
-        let mut theirs = OtherWays::new(profile);
-        contest(
-            &args,
-            &plan,
-            &mut theirs,
+        let variants: Box<dyn Runner> = Box::new(ScheduleVariants::new(profile));
+        (
+            vec![(variants, profile)],
+            plan(&args, &all)?,
             Mode::RustOnly,
-            profile,
-            &mut reports,
-        )?;
+        )
+    } else {
+        // Each before any computes: what cannot be compared is no reason to lose what was.
+        let live = references.into_iter().map(|one| live(one, args.profile));
+        let live = live.collect::<Result<_, _>>()?;
+        (live, plan(&args, &EVERYWHERE)?, Mode::Live)
+    };
+    let mut reports = Vec::new();
+    for (theirs, profile) in &mut theirs {
+        examine(&args, &plan, &mut **theirs, mode, *profile, &mut reports);
     }
-    for reference in references {
-        let plan = plan(&args, &EVERYWHERE)?;
-        let (mut theirs, profile) = live(reference, args.profile)?;
-        contest(
-            &args,
-            &plan,
-            &mut *theirs,
-            Mode::Live,
-            profile,
-            &mut reports,
-        )?;
-    }
-    let text: Vec<String> = reports.iter().map(Report::render).collect();
-    output::put(text.join("\n").as_bytes())?;
-    let worst = reports.iter().map(|report| report.status).max();
-    Ok(worst.map_or(Exit::Incomplete, |status| status.exit()))
+    let width = output::width();
+    let text: Vec<String> = reports.iter().map(|report| report.render(width)).collect();
+    let statuses = reports.iter().map(|report| report.status);
+    let outcome = Outcome::worst(Outcome::Ok, statuses);
+    finish(outcome, &text.join("\n"), &reports, &args.json)
 }
 
 /// Which models.
@@ -151,9 +143,10 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
             schedules: vec![schedule.clone()],
         }));
     }
-    let chosen = match args.arch.is_empty() {
-        true => otherwise,
-        false => &args.arch,
+    let chosen = if args.arch.is_empty() {
+        otherwise
+    } else {
+        &args.arch
     };
     let mut architectures = Vec::new();
     for architecture in chosen {
@@ -191,32 +184,35 @@ fn live(reference: Reference, _: Option<Profile>) -> Result<(Box<dyn Runner>, Pr
     match reference {}
 }
 
-/// All models of a plan; the JSON holds whatever is known so far.
-fn contest(
+/// All models of a plan; a file of JSON holds whatever is known so far.
+fn examine(
     args: &Args,
     plan: &Plan,
     theirs: &mut dyn Runner,
     mode: Mode,
     profile: Profile,
     reports: &mut Vec<Report>,
-) -> Result<(), Failure> {
+) {
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     let mut ours = Engine::new(kernel, 1).with_profile(profile);
-    let mut contest = Contest {
+    let mut pair = Pair {
         ours: &mut ours,
         theirs,
     };
+    // A pipe or a device would be written to again and again.
+    let file = match &args.json.to {
+        Some(Destination::Path(path)) => path.is_file() || !path.exists(),
+        _ => false,
+    };
     let bar = progress::bar(plan.range().1, "shapes");
-    let report = shapes::examine(&mut contest, plan, mode, &mut |report| {
+    let report = shapes::examine(&mut pair, plan, mode, &mut |report| {
         bar.set_position(report.trials.len() as u64);
-        let Some(path) = &args.json else {
-            return Ok(());
-        };
-        let all: Vec<&Report> = reports.iter().chain([report]).collect();
-        let text = serde_json::to_string_pretty(&all).map_err(Failure::environment)?;
-        atomic::write(path, text.as_bytes()).map_err(Failure::environment)
-    })?;
+        if file {
+            let so_far: Vec<&Report> = reports.iter().chain([report]).collect();
+            // The last time is at the end, where a failure is told and hides nothing.
+            let _ = args.json.write(&so_far);
+        }
+    });
     bar.finish_and_clear();
     reports.push(report);
-    Ok(())
 }

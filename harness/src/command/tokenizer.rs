@@ -1,29 +1,21 @@
 //! `harness tokenizer`: whether the engine's tokenizer says what a live reference's says.
 #![forbid(unsafe_code)]
 
-mod row;
-mod subject;
-
 use std::path::PathBuf;
 
-use engine::gguf::Gguf;
-use engine::tokenizer::Tokenizer;
-use serde::Serialize;
-
+use super::finish::finish;
 use crate::case::observation::spelling::{Question, Raw};
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::file::provenance::Input;
-use crate::io::atomic;
-use crate::io::output;
-use crate::io::progress;
+use crate::io::destination::FileRoles;
+use crate::io::{output, progress};
 use crate::oracle::tokenizer::examine::Plan;
+use crate::oracle::tokenizer::row::{Summary, outcome};
+use crate::oracle::tokenizer::subject::{Subject, subjects};
 use crate::oracle::tokenizer::table;
+use crate::reference;
 use crate::reference::isolation::Limits;
-use crate::reference::{self, LiveReference};
 use crate::runner::suite::Suite;
-
-use row::{Row, closing, verdict};
-use subject::{Subject, subjects};
 
 const HELP: &str = "\
 Examples:
@@ -37,9 +29,6 @@ list of ids becomes bytes in four ways (pieces or cleaned text, special tokens s
 answer must be the same, and so must every token of the vocabulary. A difference is made as small
 as it can be and printed with the command that shows it again. In texts, \\n, \\\\, \\xff and
 \\u{1f40b} stand for characters and bytes.";
-
-/// Version of what `--json` writes.
-const SCHEMA: u32 = 1;
 
 /// Compare the engine's tokenizer with a live reference's, on nasty and on random strings
 #[derive(clap::Args)]
@@ -71,25 +60,12 @@ pub struct Args {
     #[arg(long, value_name = "ID,...", value_parser = ids)]
     ids: Vec<Question>,
 
-    /// Write what was found here
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    json: flags::Json,
 
     /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
-}
-
-/// What `--json` writes.
-#[derive(Serialize)]
-struct Summary {
-    schema_version: u32,
-    strings: u64,
-    seed: u64,
-    references: Vec<LiveReference>,
-    rows: Vec<Row>,
-    /// Vocabularies that are not on this machine.
-    absent: usize,
 }
 
 /// Runs the command.
@@ -99,58 +75,33 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         cpu_seconds: 24 * 3600,
         ..Limits::default()
     };
-    let references = reference::open_some(&args.reference, limits)?;
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let (subjects, absent) = subjects(&args.model, &fixtures)?;
+    let paths = subjects.iter().map(|subject| &subject.path);
+    let roles = paths.fold(FileRoles::default(), |roles, path| {
+        roles.reads("--model", path)
+    });
+    roles.writes("--json", args.json.to.as_ref())?;
+    let references = reference::open_some(&args.reference, limits)?;
     let rounds = subjects.len() * references.len();
     let bar = progress::bar(rounds as u64 * args.strings, "strings");
-    let mut rows = Vec::new();
-    output::put(table::head().as_bytes())?;
-    for subject in &subjects {
-        let (input, bytes) = Input::read(&subject.path)?;
-        let gguf = Gguf::parse(bytes)?;
-        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
-        let tokenizer = tokenizer.ok_or_else(|| {
-            let label = &subject.label;
-            Failure::input(format!("{label} says it has no vocabulary (no_vocab)"))
-        })?;
-        for reference in &references {
-            let plan = args.plan(subject);
-            let mut done = |count| bar.inc(count);
-            let outcome =
-                subject.examine(&input, (&gguf, &tokenizer), reference, &plan, &mut done)?;
-            let row = Row {
-                model: subject.label.clone(),
-                model_sha256: input.sha256.clone(),
-                reference: reference.facts().name.clone(),
-                outcome,
-            };
-            bar.suspend(|| output::put(row.render(subject).as_bytes()))?;
-            rows.push(row);
-        }
-        input.still_holds()?;
-    }
+    let rows = subjects.iter().flat_map(|subject| {
+        let mut done = |count| bar.inc(count);
+        subject.examine(&references, &args.plan(subject), &mut done)
+    });
+    let rows: Vec<_> = rows.collect();
     bar.finish_and_clear();
-    output::put(closing(&rows).as_bytes())?;
-    if absent > 0 {
-        let script = "scripts/fetch-tokenizer-suite.sh";
-        let line = format!("skipped {absent} vocabularies that {script} would fetch\n");
-        output::put(line.as_bytes())?;
-    }
-    let exit = verdict(&rows);
-    if let Some(path) = &args.json {
-        let summary = Summary {
-            schema_version: SCHEMA,
-            strings: args.strings,
-            seed: args.seed,
-            references: references.iter().map(|r| r.facts().clone()).collect(),
-            rows,
-            absent,
-        };
-        let json = serde_json::to_vec_pretty(&summary).map_err(Failure::environment)?;
-        atomic::write(path, &json).map_err(Failure::environment)?;
-    }
-    exit
+    let summary = Summary {
+        schema_version: 2,
+        outcome: outcome(&rows),
+        strings: args.strings,
+        seed: args.seed,
+        references: references.iter().map(|r| r.facts().clone()).collect(),
+        rows,
+        absent,
+    };
+    let text = table::render(&summary, output::width());
+    finish(summary.outcome, &text, &summary, &args.json)
 }
 
 impl Args {

@@ -3,23 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::gguf::TensorInfo;
 use engine::kernels::Kernel;
-use engine::numerics::Profile;
-use engine::refusal::escape;
-use ffi::reference::COMMAND;
-use serde::Serialize;
 
+use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::file::opened::Opened;
-use crate::io::atomic;
+use crate::io::destination::{Destination, FileRoles};
 use crate::io::output;
-use crate::io::progress;
-use crate::oracle::weights::{self, Compared, Engine, Library, Record, Tensor, record};
-use crate::reference::isolation::{Limits, WorkerExit};
-use crate::reference::{self, Reference};
-use crate::runner::kernels::live::Theirs;
+use crate::oracle::weights::record::{FILE, Record};
+use crate::oracle::weights::subject::{Subject, no_reference};
+use crate::oracle::weights::{Report, table};
+use crate::reference;
+use crate::reference::isolation::Limits;
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
@@ -29,8 +24,10 @@ Examples:
   harness weights --reference bitnet --reference bitnet-portable --record fixtures/weights.json
 
 Without a reference, hashes of what libraries once said are compared: those of the fixtures are
-committed. Equality is of every bit of every value. Exit 1 where one differs, 3 where there is
-neither a reference nor a record.";
+committed. Equality is of every bit of every value. What a library has no function for it declines:
+that is listed and counted, and no agreement if the record says that it once answered. Exit 1 where
+a value differs, 3 where there is neither a reference nor a record, 5 where less was compared than
+declared.";
 
 /// Compare every tensor's values, and every matrix's product, with the C++
 #[derive(clap::Args)]
@@ -46,7 +43,7 @@ pub struct Args {
 
     /// Write down here what the references say, for runs without one
     #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
+    record: Option<Destination>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
@@ -56,63 +53,47 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 
-    /// Write what was found here as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-/// What `--json` writes.
-#[derive(Serialize)]
-struct Report {
-    schema_version: u32,
-    compared: Vec<Compared>,
+    #[command(flatten)]
+    json: flags::Json,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
+    let models = if args.model.is_empty() {
+        models_below(&folder)?
+    } else {
+        args.model.clone()
+    };
+    let inputs = models.iter().fold(FileRoles::default(), |roles, path| {
+        roles.reads("--model", path)
+    });
+    let roles = inputs.writes("--record", args.record.as_ref())?;
+    roles.writes("--json", args.json.to.as_ref())?;
     let references = reference::open(&args.reference, limits())?;
     if references.is_empty() && args.record.is_some() {
-        let message = format!("--record writes what a reference says; to get one, run: {COMMAND}");
-        return Err(missing(message));
+        return Err(no_reference("--record writes what a reference says".into()));
     }
-    let models = match args.model.is_empty() {
-        true => models_below(&folder)?,
-        false => args.model.clone(),
-    };
+    let known = folder.join(FILE).exists();
+    let recorded = known.then(|| Record::read(&folder)).transpose()?;
+    let recorded = recorded.as_ref().map(|(_, record)| record);
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    let mut record = Record::default();
-    let mut compared = Vec::new();
-    for path in &models {
-        let opened = Opened::read(path)?;
-        let name = path.strip_prefix(&folder).unwrap_or(path);
-        let model = Subject {
-            opened: &opened,
-            name: name.to_string_lossy().replace('\\', "/"),
-            kernel,
-        };
-        let new = match references.is_empty() {
-            true => model.with_record(&Record::read(&folder)?.1)?,
-            false => model.with_references(&references, &mut record)?,
-        };
-        opened.input.still_holds()?;
-        for one in &new {
-            output::put(one.render().as_bytes())?;
+    let mut new = Record::default();
+    let compared = models.iter().flat_map(|path| {
+        let subject = Subject::new(path, &folder, kernel);
+        subject.compare(&references, recorded, &mut new)
+    });
+    let report = Report::new(compared.collect());
+    let mut text = table::render(&report, output::width());
+    if let Some(to) = &args.record {
+        let lost = report.compared.iter().any(|one| one.lost.is_some());
+        if lost {
+            text += &format!("{to} is not written: it would lack what was lost\n");
+        } else {
+            to.write(output::to_json(&new)?.as_bytes())?;
         }
-        compared.extend(new);
     }
-    if let Some(path) = &args.record {
-        write(path, &record)?;
-    }
-    let exit = weights::exit(&compared);
-    if let Some(path) = &args.json {
-        let report = Report {
-            schema_version: 1,
-            compared,
-        };
-        write(path, &report)?;
-    }
-    Ok(exit)
+    finish(report.outcome, &text, &report, &args.json)
 }
 
 /// One process answers for every tensor of a model.
@@ -120,18 +101,6 @@ fn limits() -> Limits {
     Limits {
         cpu_seconds: 3600,
         ..Limits::default()
-    }
-}
-
-fn write(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::environment)?;
-    atomic::write(path, (text + "\n").as_bytes()).map_err(Failure::environment)
-}
-
-fn missing(message: String) -> Failure {
-    Failure {
-        exit: Exit::ReferenceMissing,
-        message,
     }
 }
 
@@ -151,109 +120,4 @@ fn models_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     models.sort();
     Ok(models)
-}
-
-/// A model that is compared.
-struct Subject<'a> {
-    opened: &'a Opened,
-    name: String,
-    kernel: Kernel,
-}
-
-impl Subject<'_> {
-    /// With every library that was recorded.
-    fn with_record(&self, record: &Record) -> Result<Vec<Compared>, Failure> {
-        let sha256 = &self.opened.input.sha256;
-        let model = record.model(sha256).ok_or_else(|| {
-            let name = escape(&self.name);
-            missing(format!(
-                "{name}: no record is of a file with sha256 {sha256}, and no reference is named; \
-                 to get one, run: {COMMAND}"
-            ))
-        })?;
-        let mut compared = Vec::new();
-        let mut engines = Vec::new();
-        for (library, source) in &record.libraries {
-            let profile = Profile::from_name(&source.profile).ok_or_else(|| {
-                let file = record::FILE;
-                Failure::input(format!("{file}: there is no profile {:?}", source.profile))
-            })?;
-            compared.push(self.compared(library, false, profile));
-            engines.push(self.engine(profile));
-        }
-        for tensor in self.tensors("tensors") {
-            let tensor = Tensor::of(&self.opened.gguf, tensor, self.kernel)?;
-            let decoded = tensor.decoded_hash();
-            for (one, &engine) in compared.iter_mut().zip(&engines) {
-                let product = tensor.product_hash(engine);
-                let product = product.as_deref();
-                let finding = model.compare(&one.library, &tensor, &decoded, product);
-                one.findings.push(finding);
-            }
-        }
-        Ok(compared)
-    }
-
-    /// With live references; what they say is recorded.
-    fn with_references(
-        &self,
-        references: &[Reference],
-        record: &mut Record,
-    ) -> Result<Vec<Compared>, Failure> {
-        let mut compared = Vec::new();
-        for reference in references {
-            let facts = reference.facts();
-            let profile = facts.engine_profile()?;
-            let mut one = self.compared(&facts.name, true, profile);
-            one.judges_products = facts.hello.knows_i2_s;
-            let mut theirs = Theirs::new(reference);
-            for info in self.tensors(&facts.name) {
-                let gguf = &self.opened.gguf;
-                let tensor = Tensor::of(gguf, info, self.kernel)?;
-                let mut library = Library::new(&mut theirs);
-                match library.compare((gguf, info), &tensor, self.engine(profile)) {
-                    Ok((finding, said)) => {
-                        one.findings.push(finding);
-                        let file = (&self.name[..], &self.opened.input.sha256[..]);
-                        record.add(facts, profile.name(), file, &info.name, said)?;
-                    }
-                    Err(ended) => {
-                        one.lost = Some(ended.to_string());
-                        one.died = matches!(ended, WorkerExit::Died(_));
-                        break;
-                    }
-                }
-            }
-            compared.push(one);
-        }
-        Ok(compared)
-    }
-
-    fn engine(&self, profile: Profile) -> Engine {
-        Engine {
-            profile,
-            kernel: self.kernel,
-        }
-    }
-
-    fn compared(&self, library: &str, live: bool, profile: Profile) -> Compared {
-        Compared {
-            model: self.name.clone(),
-            model_sha256: self.opened.input.sha256.clone(),
-            library: library.into(),
-            live,
-            profile: profile.name(),
-            judges_products: true,
-            findings: Vec::new(),
-            lost: None,
-            died: false,
-        }
-    }
-
-    /// Every tensor, with a bar.
-    fn tensors(&self, what: &str) -> impl Iterator<Item = &TensorInfo> {
-        let tensors = self.opened.gguf.tensors.iter();
-        let bar = progress::bar(tensors.len() as u64, what);
-        tensors.inspect(move |_| bar.inc(1))
-    }
 }

@@ -198,6 +198,13 @@ impl Findings {
     }
 }
 
+impl NodeDistance {
+    /// Whether every value has the same bits.
+    pub fn is_bit_identical(&self) -> bool {
+        self.distance.is_bit_identical()
+    }
+}
+
 impl LaneFindings {
     /// The NMSE of every position; none if one of them has none.
     pub fn nmse(&self) -> Option<Vec<f64>> {
@@ -266,16 +273,24 @@ fn compare_lane(
     Ok(found)
 }
 
-fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFindings {
+/// The two rows of one position.
+pub fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFindings {
     let top = [theirs, ours].map(metrics::top1);
     let gap = match top {
         [Some(a), Some(b)] if a != b => Some(f64::from(theirs[a]) - f64::from(theirs[b])),
         _ => None,
     };
+    let distance = Distance::between(theirs, ours);
+    // The same numbers are no distance apart, which need not be computed.
+    let same = distance.is_bit_identical() && !theirs.is_empty();
     PositionFindings {
         position,
-        distance: Distance::between(theirs, ours),
-        kl: metrics::divergence(theirs, ours),
+        kl: if same {
+            Some(0.0)
+        } else {
+            metrics::divergence(theirs, ours)
+        },
+        distance,
         top1_equal: top[0].is_some() && top[0] == top[1],
         flip_gap: gap.filter(|gap| gap.is_finite()),
         top5_overlap: metrics::top5_overlap(theirs, ours),

@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
+use crate::io::table::scientific;
 use crate::judge::compare::Findings;
+use crate::judge::documents::above;
 
 /// The name of the list in the fixtures folder.
 pub const FILE: &str = "known_divergences.toml";
@@ -80,21 +83,68 @@ impl Ledger {
 }
 
 impl Bound {
-    /// Whether the findings stay within it. Other token ids, a value that is no number, and
-    /// another text of the same ids never do.
-    pub fn holds(&self, findings: &Findings) -> bool {
-        let rows = findings.lanes.iter().flat_map(|lane| &lane.positions);
-        let distances = rows.map(|row| &row.distance);
-        let nodes = findings.nodes.compared.iter().map(|node| &node.distance);
-        let near = |nmse: Option<f64>| nmse.is_some_and(|nmse| nmse <= self.nmse);
-        let close = distances
-            .chain(nodes)
-            .all(|d| d.not_finite == [0, 0] && near(d.nmse));
-        let greedy = match &findings.greedy.first_divergence {
-            None => findings.greedy.text_equal,
-            Some(parting) => self.greedy_from.is_some_and(|from| parting.step >= from),
+    /// The first thing about the findings that goes beyond it, with its value. Other token ids, a
+    /// value that is no number, and another text of the same ids always do.
+    pub fn exceeded_by(&self, findings: &Findings) -> Option<String> {
+        if findings.tokens.first_difference.is_some() {
+            return Some("the token ids differ".into());
+        }
+        let rows = findings.lanes.iter().flat_map(|lane| {
+            let place = |p: usize| format!("{} position {p}", lane.lane.name());
+            let rows = lane.positions.iter();
+            rows.map(move |row| (place(row.position), &row.distance))
+        });
+        let nodes = findings.nodes.compared.iter();
+        let nodes = nodes.map(|node| (format!("node {}", node.key), &node.distance));
+        let mut beyond = rows.chain(nodes).filter_map(|(place, distance)| {
+            if distance.not_finite != [0, 0] {
+                return Some(format!("{place}: values that are no numbers"));
+            }
+            let rule = above("NMSE", distance.nmse, self.nmse)?;
+            let found = scientific(distance.nmse);
+            Some(format!("{place}: {rule}: it is {found}"))
+        });
+        beyond.next().or_else(|| self.exceeded_by_greedy(findings))
+    }
+
+    fn exceeded_by_greedy(&self, findings: &Findings) -> Option<String> {
+        let Some(parting) = &findings.greedy.first_divergence else {
+            let same = findings.greedy.text_equal;
+            return (!same).then(|| "equal greedy ids, different text".into());
         };
-        findings.tokens.first_difference.is_none() && close && greedy
+        let step = parting.step;
+        match self.greedy_from {
+            Some(from) if step >= from => None,
+            Some(from) => Some(format!(
+                "the continuation parts at step {step}, before {from}"
+            )),
+            None => Some(format!("the continuation parts at step {step}")),
+        }
+    }
+}
+
+/// The entry of a divergence that went beyond its bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exceeded {
+    /// The reason it gives.
+    pub reason: String,
+    /// The bound it gives.
+    pub bound: Bound,
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exceeded { reason, bound } = self;
+        write!(
+            f,
+            "{FILE} lists it ({reason}) with nmse = {:.1e}",
+            bound.nmse
+        )?;
+        match bound.greedy_from {
+            Some(from) => write!(f, ", greedy_from = {from}"),
+            None => Ok(()),
+        }
     }
 }
 

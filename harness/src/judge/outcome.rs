@@ -1,9 +1,11 @@
 //! What a comparison, a case or a run comes to: one set of answers, one order, one exit code each.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 
 /// Declared from best to worst, so that folding many into one is `max`.
 ///
@@ -91,6 +93,45 @@ impl Outcome {
     }
 }
 
+impl From<Exit> for Outcome {
+    /// What a failure on the way comes to beside the results that are there.
+    fn from(exit: Exit) -> Self {
+        let same = Outcome::ALL.into_iter().find(|o| o.exit() == exit);
+        // A failure never agrees, and those of this program itself accuse nobody else.
+        same.filter(|o| o.exit() != Exit::Agrees)
+            .unwrap_or(Outcome::Environment)
+    }
+}
+
+/// Why something was not compared to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// In words.
+    pub why: String,
+}
+
+impl Lost {
+    /// With that outcome, for that reason.
+    pub fn new(outcome: Outcome, why: impl ToString) -> Self {
+        let why = why.to_string();
+        Lost { outcome, why }
+    }
+}
+
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        Lost::new(failure.exit.into(), failure.message)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +151,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_failure_keeps_its_exit_code_and_is_never_agreement() {
+        for exit in Outcome::ALL.map(Outcome::exit) {
+            let back = Outcome::from(exit).exit();
+            let agrees = exit == Exit::Agrees;
+            assert_eq!(back, if agrees { Exit::Environment } else { exit });
+        }
+        assert_eq!(Outcome::from(Exit::HarnessFailed), Outcome::Environment);
+        // An input that is refused hides no divergence; one that changed would.
+        assert_eq!(Outcome::from(Exit::BadInput), Outcome::Refused);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::case::coverage::Coverage;
 use crate::case::observation::Lane;
 use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings};
+use crate::judge::documents::{Documents, above};
 use crate::judge::known_divergences::Bound;
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{Apart, Gates, Tolerance, book};
 use crate::numbers::metrics::Distance;
 use crate::numbers::statistics::{Spread, Tail};
@@ -20,8 +22,8 @@ use crate::numbers::statistics::{Spread, Tail};
 pub enum Verdict {
     /// Everything declared was compared and is within the tolerance.
     Agree,
-    /// Everything declared was compared; no tier bounds the distance, so nothing was judged but
-    /// the token ids and that every value is a number.
+    /// Everything declared was compared and nothing is wrong for certain, but the distance is not
+    /// judged: no tier bounds it, or it takes more than one document to tell.
     NotJudged,
     /// Something is outside the tolerance; this is the first such thing in the order of the pass.
     Diverge {
@@ -64,7 +66,15 @@ pub enum Verdict {
     },
     /// The reference ended before it answered.
     ReferenceDied {
-        /// Its last words.
+        /// The end of what it wrote to standard error.
+        message: String,
+    },
+    /// The engine gave no answer here, though it had one before: in another arithmetic, or run
+    /// another way.
+    EngineFailed {
+        /// What that comes to.
+        how: Outcome,
+        /// Why.
         message: String,
     },
 }
@@ -121,13 +131,41 @@ pub fn judge(findings: &Findings, coverage: &Coverage, apart: Apart) -> Verdict 
         let missing = coverage.shortfall();
         return Verdict::Incomplete { missing };
     }
-    match apart.tier() {
-        Tolerance::OtherWeights => Verdict::NotJudged,
-        _ => Verdict::Agree,
+    let undecided = findings.lanes.iter().any(|l| undecided(l, apart).is_some());
+    if apart.tier() == Tolerance::OtherWeights || undecided {
+        return Verdict::NotJudged;
     }
+    Verdict::Agree
+}
+
+/// The rule for several documents that one alone breaks: too far apart to be called agreement, and
+/// too short a text to be called a divergence.
+pub fn undecided(lane: &LaneFindings, apart: Apart) -> Option<String> {
+    let gates = book().gates(apart, lane.lane)?;
+    Documents::of(&[lane])?.median_rule(&gates)
 }
 
 impl Verdict {
+    /// How bad it is for its case; the mildest where it leaves the case as it is.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Verdict::Agree
+            | Verdict::NotJudged
+            | Verdict::Known { .. }
+            | Verdict::Declined { .. } => Outcome::Ok,
+            Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Outcome::Incomplete,
+            Verdict::Diverge { .. } => Outcome::Divergence,
+            Verdict::TimedOut { .. } | Verdict::ReferenceDied { .. } => Outcome::ReferenceDied,
+            Verdict::EngineFailed { how, .. } => *how,
+            Verdict::Incomparable { why } => match why {
+                Incomparable::NoAnswer(_) => Outcome::Incomplete,
+                Incomparable::SameIdentity(_)
+                | Incomparable::VocabSize { .. }
+                | Incomparable::Refused(_) => Outcome::Refused,
+            },
+        }
+    }
+
     /// One word for tables.
     pub fn word(&self) -> &'static str {
         match self {
@@ -141,6 +179,12 @@ impl Verdict {
             Verdict::Unsteady { .. } => "UNSTEADY",
             Verdict::TimedOut { .. } => "TIMED OUT",
             Verdict::ReferenceDied { .. } => "REFERENCE DIED",
+            Verdict::EngineFailed { how, .. } => match how {
+                Outcome::Divergence => "DIVERGE",
+                Outcome::EngineDied => "ENGINE DIED",
+                Outcome::Refused => "REFUSED",
+                _ => "NO ANSWER",
+            },
         }
     }
 }
@@ -157,7 +201,8 @@ impl fmt::Display for Verdict {
             Verdict::Unsteady { why } => write!(f, ": {why}"),
             Verdict::Declined { message }
             | Verdict::TimedOut { message }
-            | Verdict::ReferenceDied { message } => write!(f, ": {message}"),
+            | Verdict::ReferenceDied { message }
+            | Verdict::EngineFailed { message, .. } => write!(f, ": {message}"),
         }
     }
 }
@@ -204,7 +249,8 @@ fn broken_by_node(distance: &Distance, apart: Apart) -> Option<String> {
     not_finite(distance).or_else(|| bits.then(|| "bits differ".into()))
 }
 
-fn broken_by_lane(lane: &LaneFindings, apart: Apart) -> Option<Divergence> {
+/// The first breach in one lane, whatever the others are.
+pub fn broken_by_lane(lane: &LaneFindings, apart: Apart) -> Option<Divergence> {
     let gates = book().gates(apart, lane.lane);
     let position = lane.positions.iter().find_map(|p| {
         let exact = apart.tier() == Tolerance::Exact && !p.distance.is_bit_identical();
@@ -276,12 +322,6 @@ fn broken_by_greedy(findings: &Findings, apart: Apart) -> Option<Divergence> {
         step: parting.step,
         tokens: parting.tokens,
     })
-}
-
-/// The rule that `found` breaks, if it is above the limit or no number.
-pub fn above(what: &str, found: Option<f64>, limit: f64) -> Option<String> {
-    let within = found.is_some_and(|f| f <= limit);
-    (!within).then(|| format!("{what} above {limit:.1e}"))
 }
 
 fn not_finite(distance: &Distance) -> Option<String> {

@@ -71,19 +71,51 @@ impl Gap {
     }
 
     /// Every bit is the same.
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_identical(&self) -> bool {
         self.differing == 0
     }
+}
+
+/// Where an element lies in words: a flat index into values of that shape, outermost first.
+pub fn place(shape: &[usize], index: usize) -> String {
+    let at = coordinates(shape, index);
+    let names: &[&str] = match at.len() {
+        1 => &["column"],
+        2 => &["row", "column"],
+        3 => &["plane", "row", "column"],
+        _ => return format!("element {at:?}"),
+    };
+    let words = names
+        .iter()
+        .zip(at)
+        .map(|(name, at)| format!("{name} {at}"));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// A flat index as one index for each dimension, outermost first.
+pub fn coordinates(shape: &[usize], index: usize) -> Vec<usize> {
+    let mut rest = index;
+    let mut at: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&size| {
+            let inner = rest % size.max(1);
+            rest /= size.max(1);
+            inner
+        })
+        .collect();
+    at.reverse();
+    at
 }
 
 /// `size` in units of the root mean square; none if there is none to divide by.
 fn relative(size: f64, values: &[f32]) -> Option<f64> {
     let squares = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
     let rms = (squares / values.len().max(1) as f64).sqrt();
-    match (size == 0.0, rms > 0.0) {
-        (true, _) => Some(0.0),
-        (false, true) => Some(size / rms),
-        (false, false) => None,
+    if size == 0.0 {
+        Some(0.0)
+    } else {
+        (rms > 0.0).then(|| size / rms)
     }
 }
 
@@ -100,7 +132,16 @@ mod tests {
         assert_eq!((first.index, first.ulps), (2, Some(3)));
         assert_eq!(gap.max_ulps, metrics::ulps([1.0, 3.0]));
         assert_eq!(gap.peak, Some(2.0));
-        assert!(Gap::between(&[0.0], &[0.0]).is_nothing());
+        assert!(Gap::between(&[0.0], &[0.0]).is_identical());
+    }
+
+    #[test]
+    fn an_element_has_a_place_in_words() {
+        assert_eq!(coordinates(&[2, 3, 4], 23), [1, 2, 3]);
+        assert_eq!(place(&[7, 256], 257), "row 1, column 1");
+        assert_eq!(place(&[2, 3, 4], 13), "plane 1, row 0, column 1");
+        assert_eq!(place(&[9], 8), "column 8");
+        assert_eq!(place(&[1, 1, 1, 2], 1), "element [0, 0, 0, 1]");
     }
 
     #[test]

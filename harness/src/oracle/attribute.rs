@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use crate::case::observation::{Identity, TracedNode};
 use crate::exit::{Exit, Failure};
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::book;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
@@ -74,7 +75,7 @@ pub struct Row {
     pub rank: Option<usize>,
 }
 
-/// The module that is to blame, and why.
+/// The module that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Named {
     /// Which.
@@ -86,7 +87,8 @@ pub struct Named {
 /// Everything found in one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attribution {
-    /// Who the reference is.
+    /// Who the reference is; the entry that this belongs to says it in JSON.
+    #[serde(skip)]
     pub reference: Identity,
     /// The order of the engine's float operations.
     pub profile: &'static str,
@@ -108,16 +110,17 @@ pub struct Attribution {
     pub controls: usize,
     /// What decides the noise.
     pub seed: u64,
-    /// Who is to blame, if anybody.
+    /// The module that is wrong, if one is.
     pub named: Option<Named>,
 }
 
 impl Attribution {
-    /// What the command ends with.
-    pub fn exit(&self) -> Exit {
-        match self.named {
-            Some(_) => Exit::Diverges,
-            None => Exit::Agrees,
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        if self.named.is_some() {
+            Outcome::Divergence
+        } else {
+            Outcome::Ok
         }
     }
 }
@@ -176,7 +179,7 @@ fn swap(
     }
     let error = Gap::between(&theirs.values, &ours.values);
     let (mut effect, mut noise) = (between(&alone, &put_back), None);
-    if !error.is_nothing() {
+    if !error.is_identical() {
         let swapped = run.given(at, &other.values)?;
         effect = match run.whose() {
             Whose::Reference => between(&alone, &swapped),
@@ -228,7 +231,7 @@ fn unsteady(module: &Module, effect: &Effect) -> Failure {
 
 fn rank(rows: &mut [Row], sum: Option<f64>) {
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.retain(|&i| !rows[i].effect.is_nothing());
+    order.retain(|&i| !rows[i].effect.is_identical());
     order.sort_by(|&a, &b| rows[b].effect.weight().total_cmp(&rows[a].effect.weight()));
     for (rank, &i) in order.iter().enumerate() {
         rows[i].rank = Some(rank + 1);
@@ -243,15 +246,11 @@ fn rank(rows: &mut [Row], sum: Option<f64>) {
 fn name(rows: &[Row], rung: Rung) -> Option<Named> {
     let guilty = rows.iter().filter(|row| is_guilty(row, rung));
     // The first of equals: what comes after it may only suffer from it.
-    let worst = guilty.reduce(
-        |worst, row| match row.effect.weight() > worst.effect.weight() {
-            true => row,
-            false => worst,
-        },
-    )?;
+    let heavier = |row: &Row, than: &Row| row.effect.weight() > than.effect.weight();
+    let worst = guilty.reduce(|worst, row| if heavier(row, worst) { row } else { worst })?;
     let output = &worst.module.output;
     let causes = match worst.effect.kl_mean {
-        _ if worst.effect.is_nothing() => "no logit shows it".into(),
+        _ if worst.effect.is_identical() => "no logit shows it".into(),
         Some(kl) => format!("alone it causes a KL of {kl:.1e} a position"),
         None => "alone it makes logits that are no numbers".into(),
     };
@@ -275,7 +274,7 @@ fn is_guilty(row: &Row, rung: Rung) -> bool {
     let limits = &book().operation;
     let beyond = |found: Option<f64>, most: f64| found.is_none_or(|found| found > most);
     match rung {
-        Rung::Bits => !row.error.is_nothing(),
+        Rung::Bits => !row.error.is_identical(),
         Rung::OtherOrder => {
             beyond(row.effect.nmse_median, limits.module_median)
                 || beyond(row.effect.nmse_max, limits.layer_nmse)

@@ -6,6 +6,7 @@
 
 pub mod documents;
 pub mod floors;
+mod report;
 pub mod written;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,9 @@ use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::judge::compare::{LaneFindings, compare};
 use crate::judge::tolerance::Apart;
-use crate::runner::{Runner, Task, guarded};
+use crate::runner::{RunError, Runner, Task, guarded};
+
+pub use report::Report;
 
 /// The arithmetic that all others are measured against.
 pub const BASE: &str = "ggml-avx512";
@@ -31,6 +34,8 @@ pub struct Calibration {
     pub lanes: BTreeMap<Pair, Vec<LaneFindings>>,
     /// Those of one arithmetic beside the first of it: the documents in which all bits are equal.
     pub equal: Vec<Equal>,
+    /// Why it ended before the last document; what was measured until then is there.
+    pub ended_by: Option<Failure>,
 }
 
 /// Two lanes: what sets them apart, their profiles, and the way both took.
@@ -52,44 +57,45 @@ impl Equal {
     }
 }
 
-/// Shows every document to every witness. The first of [`BASE`] stands for it.
+/// Shows every document to every witness. The first of [`BASE`] stands for it. What was asked for
+/// and did not answer leaves no floor, so it ends the calibration.
 pub fn measure(
     cases: &[Case],
     model: &Input,
     witnesses: &mut [Box<dyn Runner>],
     mut done: impl FnMut(),
-) -> Result<Calibration, Failure> {
+) -> Calibration {
     let mut calibration = Calibration {
-        witnesses: Vec::new(),
+        witnesses: witnesses.iter().map(|w| w.identity()).collect(),
         lanes: BTreeMap::new(),
         equal: Vec::new(),
+        ended_by: None,
     };
     for case in cases {
-        let mut seen = Vec::new();
-        for witness in &mut *witnesses {
-            let task = Task { case, model };
-            let answer = guarded(|| witness.observe(task));
-            let name = witness.identity().name;
-            let unanswered = |why| unanswered(&name, &case.name, &why);
-            seen.push(answer.map_err(unanswered)?);
+        let task = Task { case, model };
+        let mut observe = |witness: &mut Box<dyn Runner>| {
+            let seen = guarded(|| witness.observe(task));
             done();
+            seen.map_err(|why| unanswered(&witness.identity().name, &case.name, &why))
+        };
+        let seen: Result<Vec<_>, _> = witnesses.iter_mut().map(&mut observe).collect();
+        if let Err(failure) = seen.and_then(|seen| calibration.add(case, &seen)) {
+            calibration.ended_by = Some(failure);
+            break;
         }
-        calibration.add(case, &seen)?;
     }
-    calibration.witnesses = witnesses.iter().map(|w| w.identity()).collect();
-    Ok(calibration)
+    calibration
 }
 
 impl Calibration {
     /// One document as everybody saw it.
     fn add(&mut self, case: &Case, seen: &[Observation]) -> Result<(), Failure> {
         let first = |profile: &str| seen.iter().position(|s| s.identity.profile == profile);
-        let base = first(BASE).ok_or_else(|| Failure::input(format!("nobody is {BASE}")))?;
-        self.keep(case, Apart::Path, &way(&seen[base], Lane::Prefill), &{
-            let mut decode = way(&seen[base], Lane::Decode);
-            decode.identity.name.push_str(", decode");
-            decode
-        })?;
+        let base =
+            first(BASE).ok_or_else(|| Failure::input(format!("no lane is computed in {BASE}")))?;
+        let [prefill, mut decode] = Lane::ALL.map(|lane| lane_only(&seen[base], lane));
+        decode.identity.name.push_str(", decode");
+        self.keep(case, Apart::Path, &prefill, &decode)?;
         for (i, theirs) in seen.iter().enumerate() {
             let profile = &theirs.identity.profile;
             match first(profile) {
@@ -151,28 +157,23 @@ impl Calibration {
     }
 }
 
-/// The same observation with one way only, in the place of the prefill.
-fn way(seen: &Observation, lane: Lane) -> Observation {
+/// The same observation with one lane only, in the place of the prefill.
+fn lane_only(seen: &Observation, lane: Lane) -> Observation {
     let logits = seen.lanes.get(&lane).cloned();
+    let lanes = logits.map(|logits| (Lane::Prefill, logits));
     Observation {
-        lanes: logits
-            .map(|logits| (Lane::Prefill, logits))
-            .into_iter()
-            .collect(),
+        lanes: lanes.into_iter().collect(),
         ..seen.clone()
     }
 }
 
-/// What was asked for and did not answer leaves no floor, so it ends the calibration.
-fn unanswered(witness: &str, document: &str, why: &crate::runner::RunError) -> Failure {
-    use crate::runner::RunError;
+fn unanswered(witness: &str, document: &str, why: &RunError) -> Failure {
     let exit = match why {
-        RunError::Lost(_) | RunError::Died(_) => Exit::ReferenceDied,
+        RunError::Lost(_) => Exit::ReferenceDied,
+        RunError::Died(_) => Exit::EngineDied,
         RunError::NotFinite(_) => Exit::Diverges,
         _ => Exit::Incomplete,
     };
-    Failure {
-        exit,
-        message: format!("{document}: {witness}: {why}"),
-    }
+    let message = format!("{document}: {witness}: {why}");
+    Failure { exit, message }
 }

@@ -12,4 +12,56 @@ pub mod excuse;
 mod shrink;
 pub mod table;
 
-pub use examine::{Outcome, Row, Scope, examine};
+use serde::Serialize;
+
+pub use examine::{Ending, Row, Scope, examine};
+
+use crate::judge::outcome::Outcome;
+use crate::reference::LiveReference;
+
+/// Everything that was found: what `--json` writes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Grows with every change of the fields.
+    pub schema_version: u32,
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// Makes the questions.
+    pub seed: u64,
+    /// Random questions a kernel.
+    pub random_cases: usize,
+    /// The engine's inner loops.
+    pub kernel: &'static str,
+    /// One for each reference.
+    pub references: Vec<Examined>,
+}
+
+/// A reference, and what became of each kernel.
+#[derive(Debug, Clone, Serialize)]
+pub struct Examined {
+    /// Who was asked.
+    pub reference: LiveReference,
+    /// The engine's arithmetic.
+    pub profile: &'static str,
+    /// How long it took.
+    pub seconds: f64,
+    /// The command that asks the same again, as far as the question.
+    pub again: String,
+    /// What became of each kernel.
+    pub kernels: Vec<Row>,
+}
+
+/// The worst of all rows; a run in which nothing was asked is no agreement.
+pub fn outcome<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Outcome {
+    let mut asked = false;
+    let outcomes = rows.into_iter().map(|row| {
+        asked |= row.cases > 0;
+        row.outcome()
+    });
+    let worst = Outcome::worst(Outcome::Ok, outcomes);
+    if asked {
+        worst
+    } else {
+        worst.max(Outcome::Incomplete)
+    }
+}

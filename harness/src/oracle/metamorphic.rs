@@ -1,18 +1,15 @@
-//! Oracles that need no second engine: edits of a model file, and other ways through the same
+//! Oracles that need no second engine: edits of a model file, and other schedules of the same
 //! tokens, that leave every bit of the logits where it was, if the arithmetic is what it claims.
 //!
 //! Each relation has a one-sided control that must show: a relation that holds beside a control
 //! that changes nothing has tested nothing, and fails the run.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
-mod outcome;
-mod places;
+mod edits;
 mod plan;
 mod relation;
+mod report;
 mod schedules;
-mod signs;
-mod sizes;
 mod table;
 
 use engine::Token;
@@ -27,31 +24,32 @@ use crate::exit::{Exit, Failure};
 use crate::file::document::Document;
 use crate::runner::{RunError, Runner, guarded};
 
-#[cfg(unix)]
-pub use outcome::{Claim, Control, Coverage, Difference, Outcome, Prompt, Report, Status, Verdict};
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
 pub use relation::Relation;
-pub use schedules::Detour;
+pub use report::{Claim, Control, Coverage, Difference, Prompt, Report, Row, Verdict};
+pub use schedules::Variants;
 
-use relation::Way;
+use relation::By;
 
 /// The version of the JSON this build writes.
 pub const SCHEMA: u32 = 1;
+
+/// What a file computes: the rows of logits of every prompt, lane by lane.
+type Logits = Vec<Vec<Vec<f32>>>;
 
 /// A model and prompts, examined by one source of logits.
 pub struct Examination<'a> {
     source: &'a mut dyn Runner,
     document: Document,
-    file: Vec<u8>,
     config: Config,
     prompts: Vec<Prompt>,
-    /// What the unedited model computes, for each lane and prompt.
-    known: Vec<Vec<Vec<f32>>>,
+    /// What the unedited model computes.
+    known: Logits,
 }
 
 impl<'a> Examination<'a> {
     /// Computes what every relation is measured against. Prompts are cut to half the context,
-    /// because some ways go through them twice.
+    /// because some schedules go through them twice.
     pub fn begin(
         source: &'a mut dyn Runner,
         gguf: &Gguf,
@@ -59,230 +57,204 @@ impl<'a> Examination<'a> {
     ) -> Result<Self, Failure> {
         let config = Config::from_gguf(gguf)?;
         let document = Document::read(gguf)?;
-        let file = document.file();
         for prompt in &mut prompts {
             prompt.tokens.truncate((config.context_length / 2).max(1));
             if prompt.tokens.is_empty() {
                 return Err(Failure::input("a prompt of no tokens tests nothing"));
             }
         }
+        let unedited = Rewrite::of(document.clone());
         let mut examination = Examination {
             source,
             document,
-            file: Vec::new(),
             config,
             prompts,
-            known: Vec::new(),
+            known: Logits::new(),
         };
-        let known = examination.lanes(&file, None);
-        examination.known = known.map_err(unexaminable)?;
-        examination.file = file;
+        examination.known = examination.rewritten(&unedited).map_err(unexaminable)?;
         Ok(examination)
     }
 
     /// One relation with its control.
-    pub fn relation(&mut self, relation: &Relation) -> Outcome {
-        let mut outcome = Outcome::new(relation);
-        match relation.way {
-            Way::Edit(plan) => {
+    pub fn relation(&mut self, relation: &Relation) -> Row {
+        let mut row = Row::new(relation);
+        let done = match relation.by {
+            By::File(plan) => {
                 let subject = Subject {
                     document: &self.document,
                     config: &self.config,
                 };
                 match plan(subject) {
-                    Ok(plan) => self.edit(&plan, &mut outcome),
-                    Err(NotApplicable(why)) => outcome.cannot(why),
+                    Ok(plan) => self.edit(&plan, &mut row),
+                    Err(NotApplicable(why)) => {
+                        row.cannot(why);
+                        Ok(())
+                    }
                 }
             }
-            Way::Detour(detour) => self.detours(detour, usize::MAX, &mut outcome),
-            Way::Threads(detour) => {
+            By::Schedule(variants) => self.schedules(variants, usize::MAX, &mut row),
+            By::Threads(variants) => {
                 let most = self.source.most_on_threads();
-                self.detours(detour, most, &mut outcome);
+                self.schedules(variants, most, &mut row)
             }
+        };
+        if let Err(error) = done {
+            row.fail(&error);
         }
-        outcome
+        row
     }
 
-    /// What an edit comes to.
-    pub fn edit(&mut self, plan: &Plan, outcome: &mut Outcome) {
-        let against = match &plan.against {
-            None => Ok(self.known.clone()),
-            Some(other) => self.lanes(&other.file(), None),
-        };
-        let against = match against {
-            Ok(against) => against,
-            Err(error) => return outcome.fail(&error),
+    /// What an edit of the file comes to.
+    pub fn edit(&mut self, plan: &Plan, row: &mut Row) -> Result<(), RunError> {
+        let expected = match &plan.against {
+            None => self.known.clone(),
+            Some(other) => self.rewritten(&Rewrite::of(other.clone()))?,
         };
         match &plan.edited {
-            Err(why) => outcome.verdict = Verdict::NotApplicable { why: why.clone() },
-            Ok(edited) => match self.rewritten(edited) {
-                Ok(found) => self.compare(&against, &found, outcome),
-                Err(error) => return outcome.fail(&error),
-            },
-        }
-        match self.rewritten(&plan.control) {
-            Ok(found) => {
-                for (known, found) in against.iter().zip(&found) {
-                    let equal = |p: usize| self.equal_rows(&known[p], &found[p]);
-                    let equal: usize = (0..self.prompts.len()).map(equal).sum();
-                    outcome.show(equal, self.positions());
-                }
+            Err(why) => row.cannot(why.clone()),
+            Ok(edited) => {
+                let found = self.rewritten(edited)?;
+                self.each(&expected, &found, |_, compared| row.compare(compared));
             }
+        }
+        let mut changed = Lane::ALL.map(|_| Count::default());
+        match self.rewritten(&plan.control) {
             // A model that stops being one differs as clearly as can be.
             Err(RunError::NotFinite(_)) => {
-                Lane::ALL
-                    .iter()
-                    .for_each(|_| outcome.show(0, self.positions()));
+                let positions = self.prompts.iter().map(|p| p.tokens.len()).sum();
+                changed.fill(Count {
+                    declared: positions,
+                    compared: positions,
+                });
             }
-            Err(error) => outcome.fail(&error),
+            found => self.each(&expected, &found?, |lane, compared| {
+                changed[lane] += changes(&compared);
+            }),
+        }
+        changed.into_iter().for_each(|lane| row.control(lane));
+        Ok(())
+    }
+
+    /// Shows the positions of each prompt, with the number of the lane.
+    fn each(
+        &self,
+        expected: &Logits,
+        found: &Logits,
+        mut show: impl FnMut(usize, Vec<Option<Difference>>),
+    ) {
+        for (number, lane) in Lane::ALL.into_iter().enumerate() {
+            let pairs = expected[number].iter().zip(&found[number]);
+            for (prompt, (expected, found)) in pairs.enumerate() {
+                show(number, self.compare((lane, prompt), expected, found));
+            }
         }
     }
 
-    /// All ways through at most `most` tokens of each prompt.
-    fn detours(&mut self, detour: relation::DetourOf, most: usize, outcome: &mut Outcome) {
-        for lane in Lane::ALL {
-            let (mut equal, mut positions) = (0, 0);
-            for index in 0..self.prompts.len() {
-                let tokens = &self.prompts[index].tokens;
-                let plan = detour(&tokens[..tokens.len().min(most)], lane);
-                let Ok(plan) = plan.map_err(|NotApplicable(why)| outcome.cannot(why)) else {
-                    continue;
-                };
-                match self.detour(&plan, (lane, index), outcome) {
-                    Ok(control) => equal += control,
-                    Err(error) => return outcome.fail(&error),
-                }
-                positions += plan.straight.kept();
-            }
-            if positions > 0 {
-                outcome.show(equal, positions);
-            }
-        }
-    }
-
-    /// Compares all ways with the straight one. Returns how many positions the control left as
-    /// they were.
-    fn detour(
+    /// All variants of the schedules of at most `most` tokens of each prompt.
+    fn schedules(
         &mut self,
-        plan: &Detour,
-        (lane, prompt): (Lane, usize),
-        outcome: &mut Outcome,
-    ) -> Result<usize, RunError> {
-        let ways = [&plan.straight].into_iter().chain(&plan.same);
-        let ways: Vec<Schedule> = ways.chain([&plan.control]).cloned().collect();
-        let found = self.follow(&self.file.clone(), &ways)?;
-        let [straight, same @ .., control] = &found[..] else {
-            return Err(RunError::NoAnswer("fewer ways than were asked for".into()));
-        };
-        for way in same {
-            self.compare_rows(straight, way, (lane, prompt), outcome);
+        variants: relation::VariantsOf,
+        most: usize,
+        row: &mut Row,
+    ) -> Result<(), RunError> {
+        let file = self.document.file();
+        for lane in Lane::ALL {
+            let mut changed = Count::default();
+            for prompt in 0..self.prompts.len() {
+                let tokens = &self.prompts[prompt].tokens;
+                let variants = match variants(&tokens[..tokens.len().min(most)], lane) {
+                    Ok(variants) => variants,
+                    Err(NotApplicable(why)) => {
+                        row.cannot(why);
+                        continue;
+                    }
+                };
+                let found = self.follow(&file, &variants.all())?;
+                let [plain, same @ .., control] = &found[..] else {
+                    return Err(RunError::NoAnswer("fewer schedules than asked for".into()));
+                };
+                for other in same {
+                    row.compare(self.compare((lane, prompt), plain, other));
+                }
+                changed += changes(&self.compare((lane, prompt), plain, control));
+            }
+            if changed.declared > 0 {
+                row.control(changed);
+            }
         }
-        Ok(self.equal_rows(straight, control))
+        Ok(())
     }
 
     /// The logits of a rewritten model in the order of the old tokens.
-    fn rewritten(&mut self, rewrite: &Rewrite) -> Result<Vec<Vec<Vec<f32>>>, RunError> {
-        let mut found = self.lanes(&rewrite.document.file(), rewrite.tokens.as_deref())?;
-        let Some(columns) = &rewrite.columns else {
-            return Ok(found);
-        };
-        for row in found
-            .iter_mut()
-            .flatten()
-            .flat_map(|v| v.chunks_exact_mut(columns.len()))
-        {
-            let new = row.to_vec();
-            columns
-                .iter()
-                .zip(new)
-                .for_each(|(&old, logit)| row[old] = logit);
-        }
-        Ok(found)
-    }
-
-    /// What a file computes, for each lane and prompt.
-    fn lanes(
-        &mut self,
-        file: &[u8],
-        names: Option<&[usize]>,
-    ) -> Result<Vec<Vec<Vec<f32>>>, RunError> {
-        let rename = |&token: &Token| match names {
+    fn rewritten(&mut self, rewrite: &Rewrite) -> Result<Logits, RunError> {
+        let rename = |&token: &Token| match &rewrite.tokens {
             Some(names) => names[token as usize] as Token,
             None => token,
         };
         let prompts = self.prompts.iter();
         let prompts: Vec<Vec<Token>> = prompts
-            .map(|p| p.tokens.iter().map(rename).collect())
+            .map(|prompt| prompt.tokens.iter().map(rename).collect())
             .collect();
-        let prefill = prompts
-            .iter()
-            .map(|p| Schedule::of(vec![Step::Feed(p.clone())]));
-        let single = |tokens: &Vec<Token>| tokens.iter().map(|&t| Step::Feed(vec![t])).collect();
-        let decode = prompts.iter().map(|p| Schedule::of(single(p)));
-        let schedules: Vec<Schedule> = prefill.chain(decode).collect();
-        let mut found = self.follow(file, &schedules)?;
+        let schedules = Lane::ALL.into_iter().flat_map(|lane| {
+            let prompts = prompts.iter();
+            prompts.map(move |tokens| Schedule::of(Step::of_lane(lane, tokens)))
+        });
+        let schedules: Vec<Schedule> = schedules.collect();
+        let mut found = self.follow(&rewrite.document.file(), &schedules)?;
+        if let Some(columns) = &rewrite.columns {
+            let rows = found.iter_mut();
+            for row in rows.flat_map(|logits| logits.chunks_exact_mut(columns.len())) {
+                let new = row.to_vec();
+                let moved = columns.iter().zip(new);
+                moved.for_each(|(&old, logit)| row[old] = logit);
+            }
+        }
         let decode = found.split_off(prompts.len());
         Ok(vec![found, decode])
     }
 
     /// Asks the source, and does not let it answer with less than it was asked for.
-    fn follow(&mut self, file: &[u8], ways: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError> {
-        let found = guarded(|| self.source.logits(file, ways))?;
-        let width = self.config.vocab_size;
-        let whole = |(logits, way): (&Vec<f32>, &Schedule)| logits.len() == way.kept() * width;
-        match found.len() == ways.len() && found.iter().zip(ways).all(whole) {
-            true => Ok(found),
-            false => Err(RunError::NoAnswer(
-                "there are fewer logits than positions".into(),
-            )),
+    fn follow(&mut self, file: &[u8], schedules: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError> {
+        let found = guarded(|| self.source.logits(file, schedules))?;
+        let wanted = schedules.iter().map(|s| s.kept() * self.config.vocab_size);
+        if found.iter().map(Vec::len).eq(wanted) {
+            Ok(found)
+        } else {
+            let why = "there are fewer logits than positions";
+            Err(RunError::NoAnswer(why.into()))
         }
     }
 
-    fn compare(&self, known: &[Vec<Vec<f32>>], found: &[Vec<Vec<f32>>], outcome: &mut Outcome) {
-        for (lane, (known, found)) in Lane::ALL.iter().zip(known.iter().zip(found)) {
-            for (prompt, (known, found)) in known.iter().zip(found).enumerate() {
-                self.compare_rows(known, found, (*lane, prompt), outcome);
-            }
-        }
-    }
-
-    fn compare_rows(
+    /// Position by position, the first logit whose bits differ.
+    fn compare(
         &self,
-        known: &[f32],
-        found: &[f32],
         (lane, prompt): (Lane, usize),
-        outcome: &mut Outcome,
-    ) {
+        expected: &[f32],
+        found: &[f32],
+    ) -> Vec<Option<Difference>> {
         let width = self.config.vocab_size;
-        let rows = known.chunks_exact(width).zip(found.chunks_exact(width));
-        for (position, (known, found)) in rows.enumerate() {
-            let mut pairs = known.iter().zip(found);
-            let differ = pairs.position(|(a, b)| a.to_bits() != b.to_bits());
-            outcome.position(differ.map(|token| Difference {
+        let rows = expected.chunks_exact(width).zip(found.chunks_exact(width));
+        let compared = rows.enumerate().map(|(position, (expected, found))| {
+            let mut pairs = expected.iter().zip(found);
+            let token = pairs.position(|(a, b)| a.to_bits() != b.to_bits())?;
+            Some(Difference {
                 lane,
                 prompt,
                 position,
                 token,
-                expected: known[token].to_bits(),
+                expected: expected[token].to_bits(),
                 found: found[token].to_bits(),
-            }));
-        }
+            })
+        });
+        compared.collect()
     }
+}
 
-    /// Positions whose logits are the same to the bit.
-    fn equal_rows(&self, known: &[f32], found: &[f32]) -> usize {
-        let width = self.config.vocab_size;
-        let rows = known.chunks_exact(width).zip(found.chunks_exact(width));
-        let equal = |(a, b): &(&[f32], &[f32])| {
-            a.iter()
-                .map(|x| x.to_bits())
-                .eq(b.iter().map(|x| x.to_bits()))
-        };
-        rows.filter(equal).count()
-    }
-
-    fn positions(&self) -> usize {
-        self.prompts.iter().map(|prompt| prompt.tokens.len()).sum()
+/// Positions compared, and those that changed.
+fn changes(compared: &[Option<Difference>]) -> Count {
+    Count {
+        declared: compared.len(),
+        compared: compared.iter().flatten().count(),
     }
 }
 
@@ -309,40 +281,16 @@ pub fn examine(
     let gguf = Gguf::parse(file)?;
     let identity = source.identity();
     let mut examination = Examination::begin(source, &gguf, prompts)?;
-    let mut relations = Vec::new();
+    let mut rows = Vec::new();
     for relation in &Relation::ALL {
-        relations.push(examination.relation(relation));
+        rows.push(examination.relation(relation));
         done();
     }
-    let config = &examination.config;
+    let architecture = examination.config.architecture;
     Ok(Report::conclude(
         identity,
-        config,
+        architecture,
         examination.prompts,
-        relations,
+        rows,
     ))
-}
-
-impl Coverage {
-    /// Counts what was declared and what was compared.
-    fn of(relations: &[Outcome]) -> Self {
-        let mut coverage = Coverage::default();
-        for outcome in relations {
-            let count = |there| Count {
-                declared: 1,
-                compared: usize::from(there),
-            };
-            match &outcome.verdict {
-                Verdict::NotApplicable { .. } => coverage.not_applicable += 1,
-                verdict => {
-                    coverage.relations += count(!matches!(verdict, Verdict::Failed { .. }));
-                }
-            }
-            coverage.positions += outcome.positions;
-            if outcome.control != Control::NotApplicable {
-                coverage.controls += count(outcome.control == Control::Differs);
-            }
-        }
-        coverage
-    }
 }

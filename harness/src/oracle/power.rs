@@ -9,16 +9,18 @@
 
 mod attention;
 pub mod clean;
-pub mod crew;
-mod effect;
 pub mod gate;
+mod handed_over;
 mod layer;
+mod parallel;
+mod pass;
 mod product;
 mod reading;
 mod rotation;
-mod scene;
+pub mod table;
 pub mod trial;
-mod witness;
+
+use std::sync::LazyLock;
 
 use engine::config::Architecture;
 use engine::flavor::Flavor;
@@ -28,11 +30,10 @@ use engine::{Model, Token};
 
 use crate::case::observation::Observation;
 use crate::file::document::{Document, Uneditable};
-use crate::runner::passes::{self, Plant};
-use scene::{Act, NOTHING, Planted, Scene, nothing};
+use crate::runner::perturb::{Disturbance, Moment, Plant};
+use pass::{Act, Change, NodeView, PassState};
 
-pub use effect::Effect;
-pub use trial::Outcome;
+pub use trial::{Bench, Trial};
 
 /// The models, by what their cases' names begin with.
 const BITNET: &str = "bitnet";
@@ -50,114 +51,167 @@ pub struct Fault {
     pub expected_node: Option<&'static str>,
     /// Which model it is planted in.
     model: &'static str,
-    means: Means,
+    injection: Injection,
 }
 
 /// What a fault does to a file.
 type Edit = fn(&mut Document) -> Result<(), Uneditable>;
 
 /// How a fault is planted.
-enum Means {
+enum Injection {
     /// The engine reads an edited file.
     File(Edit),
     /// The engine takes the two-bit weights for another packing.
     Flavor(Flavor),
-    /// Nodes get other values: as they are made, and as the next operation reads them.
-    Values([Act; 2]),
+    /// Nodes get other values.
+    Values(Vec<Act>),
     /// The prompt has other ids.
     Ids(fn(&Tokenizer, &str, &mut Vec<Token>)),
-    /// The comparison is told something else than what was seen.
-    Testimony(fn(&Observation, &mut Observation)),
+    /// The comparison is handed something else than what was observed.
+    Observation(fn(&Observation, &mut Observation)),
 }
+
+static CATALOGUE: LazyLock<Vec<Fault>> = LazyLock::new(|| {
+    let kinds = [
+        reading::faults(),
+        product::faults(),
+        rotation::faults(),
+        attention::faults(),
+        layer::faults(),
+        handed_over::faults(),
+    ];
+    kinds.into_iter().flatten().collect()
+});
 
 /// Every fault there is.
 pub fn catalogue() -> Vec<&'static Fault> {
-    let kinds = [
-        reading::FAULTS,
-        product::FAULTS,
-        rotation::FAULTS,
-        attention::FAULTS,
-        layer::FAULTS,
-        witness::FAULTS,
-    ];
-    kinds.into_iter().flatten().collect()
+    CATALOGUE.iter().collect()
 }
 
-/// Changes that change nothing, which must therefore not be caught: a copy of the file, and the
-/// products of one projection computed once more as they were.
-pub const PLACEBOS: &[Fault] = &[
-    unlocated("file-rewritten", Means::File(|_| Ok(()))),
-    unlocated("values-left-alone", Means::Values(NOTHING)),
-    unlocated("product-made-again", made(product::sound)),
-    unlocated("masked-as-it-was", made(attention::sound)),
-    unlocated("turned-as-it-was", made(rotation::sound)),
-    unlocated("testimony-left-alone", Means::Testimony(|_, _| ())),
-];
+/// Changes that change nothing, which must therefore not be caught: a copy of the file, and
+/// operations computed once more as they were.
+#[rustfmt::skip] // a table: a line a row
+pub fn placebos() -> Vec<Fault> {
+    vec![
+        unlocated("file-rewritten", Injection::File(|_| Ok(()))),
+        unlocated("values-left-alone", Injection::Values(vec![act(Moment::Made, "", |_, _| ())])),
+        unlocated("product-made-again", Injection::Values(vec![product::as_it_was()])),
+        unlocated("masked-as-it-was", Injection::Values(vec![attention::as_it_was()])),
+        unlocated("turned-as-it-was", Injection::Values(vec![rotation::as_it_was()])),
+        unlocated("observation-left-alone", Injection::Observation(|_, _| ())),
+    ]
+}
 
 /// The fault of values that has this name: one that acts on the nodes of a pass.
 pub fn of_values(name: &str) -> Option<&'static Fault> {
-    let fault = catalogue().into_iter().find(|fault| fault.name == name)?;
-    fault.acts().map(|_| fault)
+    let mut faults = CATALOGUE.iter();
+    faults.find(|fault| fault.name == name && matches!(fault.injection, Injection::Values(_)))
 }
 
 impl Fault {
     /// Makes a fault of values act on every pass of a model, in one layer if one is named. None if
     /// it is none, or one of models with other nodes.
     pub fn plant<'m>(
-        &self,
+        &'m self,
         layer: Option<usize>,
         model: &'m Model,
         profile: Profile,
-    ) -> Option<Plant<'m>> {
-        let acts = self.acts()?;
+    ) -> Option<Box<Plant<'m>>> {
         let own = match model.config().architecture {
             Architecture::Bitnet => BITNET,
             Architecture::BitnetB158 => B158,
             Architecture::Bitnet25 | Architecture::Llama => return None,
         };
-        let plant = move || -> Box<dyn passes::Fault + 'm> {
-            let fault = Planted::new(Scene::of(model, profile), acts);
-            Box::new(fault.in_layer(layer))
-        };
-        (self.model == own).then(|| Box::new(plant) as Plant<'m>)
+        let acts = matches!(self.injection, Injection::Values(_)) && self.model == own;
+        acts.then(|| {
+            let plant = move || self.disturbance(layer, model, profile);
+            Box::new(plant) as Box<Plant<'m>>
+        })
+    }
+
+    /// What it does to one pass: nothing if it is planted elsewhere.
+    fn disturbance<'m>(
+        &'m self,
+        layer: Option<usize>,
+        model: &'m Model,
+        profile: Profile,
+    ) -> Disturbance<'m> {
+        match &self.injection {
+            Injection::Values(acts) => PassState::new(model, profile).disturbed_by(acts, layer),
+            _ => crate::runner::perturb::undisturbed(),
+        }
     }
 
     /// The same fault in another model.
-    const fn on(self, model: &'static str) -> Self {
+    fn on(self, model: &'static str) -> Self {
         Fault { model, ..self }
     }
 
-    /// What it does to the values of a pass, if that is where it is planted.
-    fn acts(&self) -> Option<[Act; 2]> {
-        match self.means {
-            Means::Values(acts) => Some(acts),
-            _ => None,
+    /// The same fault with one more change of values.
+    fn and(mut self, more: Act) -> Self {
+        if let Injection::Values(acts) = &mut self.injection {
+            acts.push(more);
         }
+        self
     }
 }
 
-const fn numeric(name: &'static str, expected: &'static str, means: Means) -> Fault {
+fn located(name: &'static str, expected: &'static str, injection: Injection) -> Fault {
     Fault {
         expected_node: Some(expected),
-        ..unlocated(name, means)
+        ..unlocated(name, injection)
     }
 }
 
-const fn unlocated(name: &'static str, means: Means) -> Fault {
+fn unlocated(name: &'static str, injection: Injection) -> Fault {
     Fault {
         name,
         expected_node: None,
         model: BITNET,
-        means,
+        injection,
     }
 }
 
-/// A fault of the operation that makes a value.
-const fn made(act: Act) -> Means {
-    Means::Values([act, nothing])
+/// A change of the nodes that `on` names: `name`, `name|OP` or `|OP`, or all of them.
+fn act(moment: Moment, on: &'static str, change: impl Change) -> Act {
+    Act {
+        moment,
+        on,
+        change: Box::new(change),
+    }
 }
 
-/// A fault of the operation that reads a value.
-const fn read(act: Act) -> Means {
-    Means::Values([nothing, act])
+/// A fault of the operation that makes the nodes `on`; `expected` is the first to differ.
+fn made(
+    name: &'static str,
+    expected: &'static str,
+    on: &'static str,
+    change: impl Change,
+) -> Fault {
+    located(
+        name,
+        expected,
+        Injection::Values(vec![act(Moment::Made, on, change)]),
+    )
+}
+
+/// A fault of the operation that reads the nodes `on`; `expected` is the first to differ.
+fn read(
+    name: &'static str,
+    expected: &'static str,
+    on: &'static str,
+    change: impl Change,
+) -> Fault {
+    located(
+        name,
+        expected,
+        Injection::Values(vec![act(Moment::Read, on, change)]),
+    )
+}
+
+/// A change of every value alone.
+fn each(change: impl Fn(f32) -> f32 + Send + Sync + 'static) -> impl Change {
+    move |_: &PassState<'_>, node: NodeView<'_>| {
+        node.values.iter_mut().for_each(|x| *x = change(*x));
+    }
 }

@@ -1,30 +1,28 @@
 //! Random models of many shapes through two sources of logits that must agree on every bit: the
-//! engine and a live reference or, without one, the engine computing in other ways.
+//! engine and a live reference or, without one, the engine computing by other schedules.
 //!
 //! Everything about a trial follows from its number, so a number repeats it; a trial that differs
 //! is made smaller as long as it differs.
 #![forbid(unsafe_code)]
 
 mod cell;
-mod contest;
 mod coverage;
-mod other_ways;
+mod pair;
 mod report;
 mod shrink;
 mod table;
 mod trial;
+mod variants;
 
 use std::time::Instant;
 
-use crate::exit::Failure;
-
 pub use cell::Cell;
-pub use contest::{Contest, Difference, NodeDifference, Outcome, Tally};
-pub use coverage::{LEAST, Row, Table};
-pub use other_ways::OtherWays;
-pub use report::{Mode, Report, Status, Tried};
+pub use coverage::{Coverage, LEAST, Row};
+pub use pair::{Answers, Difference, NodeDifference, Pair, Tally};
+pub use report::{Mode, Report, Tried};
 pub use shrink::Smallest;
 pub use trial::{Plan, Trial};
+pub use variants::ScheduleVariants;
 
 /// The version of the JSON this build writes.
 pub const SCHEMA: u32 = 1;
@@ -32,28 +30,28 @@ pub const SCHEMA: u32 = 1;
 /// Every trial of a plan. `done` is shown the report after each, so that what was computed is not
 /// lost with the rest; at the end the first that differs is made smaller.
 pub fn examine(
-    contest: &mut Contest<'_>,
+    pair: &mut Pair<'_>,
     plan: &Plan,
     mode: Mode,
-    done: &mut dyn FnMut(&Report) -> Result<(), Failure>,
-) -> Result<Report, Failure> {
-    let mut report = Report::begin(contest, plan, mode);
+    done: &mut dyn FnMut(&Report),
+) -> Report {
+    let mut report = Report::begin(pair, plan, mode);
     let mut differing = None;
     for trial in plan.trials() {
         let began = Instant::now();
-        let outcome = contest.judge(&trial);
-        if let (Some(difference), None) = (outcome.difference(), &differing) {
+        let answers = pair.compare(&trial);
+        if let (Some(difference), None) = (answers.difference(), &differing) {
             differing = Some((trial.clone(), *difference));
         }
-        report.add(&trial, outcome, began.elapsed());
-        done(&report)?;
+        report.add(&trial, answers, began.elapsed());
+        done(&report);
     }
     if let Some((trial, difference)) = differing {
-        let mut asked = |trial: &Trial| contest.judge(trial).difference().copied();
-        let (trial, mut smallest) = shrink::smallest(trial, difference, &mut asked);
-        smallest.node = contest.first_node(&trial);
+        let mut differs = |trial: &Trial| pair.compare(trial).difference().copied();
+        let (trial, mut smallest) = shrink::smallest(trial, difference, &mut differs);
+        smallest.node = pair.first_node(&trial);
         report.smallest = Some(smallest);
-        done(&report)?;
+        done(&report);
     }
-    Ok(report)
+    report
 }

@@ -1,7 +1,7 @@
 //! Whether two tokenizers say the same: questions made up from a seed, answers compared, and what
 //! differs made small.
 //!
-//! Both sides are a [`Tokenizes`]; the comparison cannot tell who they are.
+//! Both sides are a [`Tokenizes`]; the comparison cannot tell which is which.
 #![forbid(unsafe_code)]
 
 pub mod corpus;
@@ -13,18 +13,24 @@ pub mod excuse;
 pub mod marked;
 #[cfg(unix)]
 pub mod reference;
+pub mod row;
 pub mod shrink;
+#[cfg(unix)]
+pub mod subject;
 pub mod table;
-
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::case::observation::spelling::{Answer, Entry, Facts, Question, Raw, Said, WAYS};
 use crate::exit::Failure;
-use excuse::Excuse;
+use crate::judge::excuse::{Applied, Excused, find};
+use crate::numbers::shrink::shrink;
+use excuse::{Mismatch, Place};
 
-/// Somebody who turns texts into ids and ids into bytes.
+/// Smaller questions tried at most for one difference; what is left then is small enough.
+const BUDGET: usize = 4096;
+
+/// A tokenizer under test: turns texts into ids and ids into bytes.
 pub trait Tokenizes {
     /// The answers, one for each question.
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure>;
@@ -52,8 +58,8 @@ pub struct Tally {
     pub equal: u64,
     /// Questions that neither answers, in so many ways.
     pub refused: u64,
-    /// Answers that differ in a way that is known, by the name of the excuse.
-    pub excused: BTreeMap<&'static str, u64>,
+    /// Answers that differ in a way that is known.
+    pub excused: Excused,
     /// Answers that differ.
     pub different: u64,
     /// Those among them where the other side died instead of answering.
@@ -82,26 +88,27 @@ pub struct Finding {
 /// Differences that are made small; the others are counted.
 const SHRUNK: usize = 8;
 
-/// Both sides of a comparison, and what is known about their differences.
+/// Both sides of a comparison.
 pub struct Pair<'a> {
     /// The one side.
     pub ours: &'a mut dyn Tokenizes,
     /// The other side.
     pub theirs: &'a mut dyn Tokenizes,
-    /// The differences that are known.
-    pub excuses: &'a [Excuse],
+    /// Which generation of the library's interface the other side has.
+    pub api: &'a str,
 }
 
 /// How one way of one question compares.
-enum Outcome {
+enum Comparison {
     Equal(usize),
     Refused,
-    Excused(&'static str),
+    Excused(Applied<'static>),
     Different,
 }
 
 impl Pair<'_> {
-    /// Asks both, adds to the tally, and hands on what the other side said.
+    /// Asks both, adds to the tally, and hands on what the other side said. Whatever was compared
+    /// before a failure is in the tally.
     pub fn compare(
         &mut self,
         questions: &[Question],
@@ -109,26 +116,28 @@ impl Pair<'_> {
     ) -> Result<Vec<Answer>, Failure> {
         let ours = self.ours.answer(questions)?;
         let theirs = self.theirs.answer(questions)?;
-        for (question, (ours, theirs)) in questions.iter().zip(ours.iter().zip(&theirs)) {
+        for (question, answers) in questions.iter().zip(ours.iter().zip(&theirs)) {
             match question {
                 Question::Text(_) => tally.texts += 1,
                 Question::Ids(_) => tally.lists += 1,
             }
             let mut shrunk = false;
             for way in 0..WAYS {
-                match self.outcome(question, way, ours, theirs) {
-                    Outcome::Equal(items) => {
+                match self.way(question, way, answers) {
+                    Comparison::Equal(items) => {
                         tally.equal += 1;
                         tally.items += items as u64;
                     }
-                    Outcome::Refused => tally.refused += 1,
-                    Outcome::Excused(name) => *tally.excused.entry(name).or_default() += 1,
-                    Outcome::Different => {
+                    Comparison::Refused => tally.refused += 1,
+                    Comparison::Excused(applied) => {
+                        tally.excused.add(applied, || question.argument());
+                    }
+                    Comparison::Different => {
                         tally.different += 1;
-                        tally.died += u64::from(matches!(theirs[way], Said::Died(_)));
+                        tally.died += u64::from(matches!(answers.1[way], Said::Died(_)));
                         // The other ways of a question mostly fail for the same reason.
                         if !shrunk && tally.findings.len() < SHRUNK {
-                            self.note(question, way, &theirs[way], tally)?;
+                            self.note(question, way, answers, tally)?;
                             shrunk = true;
                         }
                     }
@@ -138,46 +147,71 @@ impl Pair<'_> {
         Ok(theirs)
     }
 
-    fn outcome(&self, question: &Question, way: usize, ours: &Answer, theirs: &Answer) -> Outcome {
+    fn way(
+        &self,
+        question: &Question,
+        way: usize,
+        (ours, theirs): (&Answer, &Answer),
+    ) -> Comparison {
         let (ours, theirs) = (&ours[way], &theirs[way]);
         match (ours, theirs) {
             (Said::Ids(_) | Said::Bytes(_), _) if ours == theirs => {
-                return Outcome::Equal(ours.len());
+                return Comparison::Equal(ours.len());
             }
             // Each says in its own words why.
-            (Said::Refused(_), Said::Refused(_)) => return Outcome::Refused,
+            (Said::Refused(_), Said::Refused(_)) => return Comparison::Refused,
             _ => {}
         }
-        let mut excuses = self.excuses.iter();
-        match excuses.find(|excuse| (excuse.answer)(question, ours, theirs)) {
-            Some(excuse) => Outcome::Excused(excuse.name),
-            None => Outcome::Different,
-        }
+        let mismatch = Mismatch {
+            api: self.api,
+            place: Place::Answer {
+                question,
+                ours,
+                theirs,
+            },
+        };
+        find(&excuse::known(), &mismatch).map_or(Comparison::Different, Comparison::Excused)
     }
 
     /// Makes a difference small and keeps it, unless the same was found before. A death stays as
-    /// it is: every attempt at a smaller one costs a process.
+    /// it is: every attempt at a smaller one costs a process. A failure ends the search, and what
+    /// was found by then is kept.
     fn note(
         &mut self,
         question: &Question,
         way: usize,
-        theirs: &Said,
+        (ours, theirs): (&Answer, &Answer),
         tally: &mut Tally,
     ) -> Result<(), Failure> {
-        let (small, theirs) = match theirs {
-            Said::Died(_) => (question.clone(), theirs.clone()),
+        let start = (question.clone(), ours[way].clone(), theirs[way].clone());
+        let mut failed = None;
+        let still_differs = |smaller: Question| {
+            if failed.is_some() {
+                return None;
+            }
+            let differs = self.differs(smaller, way);
+            differs.unwrap_or_else(|failure| {
+                failed = Some(failure);
+                None
+            })
+        };
+        let (small, ours, theirs) = match theirs[way] {
+            Said::Died(_) => start,
             _ => {
-                let small = self.smallest(question, way)?;
-                let theirs = self.theirs.answer(std::slice::from_ref(&small))?;
-                (small, theirs[0][way].clone())
+                shrink(
+                    start,
+                    |(q, ..)| shrink::candidates(q),
+                    still_differs,
+                    BUDGET,
+                )
+                .smallest
             }
         };
-        let ours = self.ours.answer(std::slice::from_ref(&small))?;
         let finding = Finding {
             argument: small.argument(),
             way: small.way(way),
             found_in: question.len(),
-            ours: ours[0][way].clone(),
+            ours,
             theirs,
             question: small,
         };
@@ -185,26 +219,27 @@ impl Pair<'_> {
         if !tally.findings.iter().any(same) {
             tally.findings.push(finding);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    fn smallest(&mut self, question: &Question, way: usize) -> Result<Question, Failure> {
-        shrink::shrink(question, |smaller| {
-            let ours = self.ours.answer(smaller)?;
-            let theirs = self.theirs.answer(smaller)?;
-            let differs = |at: &usize| {
-                let outcome = self.outcome(&smaller[*at], way, &ours[*at], &theirs[*at]);
-                matches!(outcome, Outcome::Different)
-            };
-            Ok((0..smaller.len()).find(differs))
-        })
+    /// A question with both answers in one way, if they differ.
+    fn differs(
+        &mut self,
+        question: Question,
+        way: usize,
+    ) -> Result<Option<(Question, Said, Said)>, Failure> {
+        let one = std::slice::from_ref(&question);
+        let (ours, theirs) = (self.ours.answer(one)?, self.theirs.answer(one)?);
+        let found = self.way(&question, way, (&ours[0], &theirs[0]));
+        let differs = matches!(found, Comparison::Different);
+        Ok(differs.then(|| (question, ours[0][way].clone(), theirs[0][way].clone())))
     }
 }
 
 impl Tally {
     /// Answers compared.
     pub fn answers(&self) -> u64 {
-        self.equal + self.refused + self.different + self.excused.values().sum::<u64>()
+        self.equal + self.refused + self.different + self.excused.total()
     }
 }
 

@@ -14,13 +14,15 @@ pub mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::transformer::probe::Place;
 use serde::Serialize;
 
 use crate::case::coverage::Count;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::exit::{Exit, Failure};
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
-use crate::numbers::gap::Gap;
+use crate::numbers::gap::{Gap, place};
 use crate::runner::anatomy;
 use crate::runner::passes::{Pass, Passes, Shown, Values};
 use boundary::Flips;
@@ -32,6 +34,12 @@ pub struct NodeReport {
     pub key: String,
     /// What it does.
     pub does: &'static str,
+    /// The tensor it multiplies with, if it does.
+    pub tensor: Option<String>,
+    /// The layer, if it belongs to one.
+    pub layer: Option<usize>,
+    /// Outermost first.
+    pub shape: Vec<usize>,
     /// Number of elements.
     pub values: usize,
     /// Free pass against the reference.
@@ -55,7 +63,7 @@ pub struct Inherited {
     pub nmse: Option<f64>,
 }
 
-/// Who is to blame, and why.
+/// The operation that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Blame {
     /// The node.
@@ -83,7 +91,7 @@ pub struct Located {
     pub unjudged: Vec<String>,
     /// The first operation that is wrong.
     pub blamed: Option<Blame>,
-    /// SHA-256 of the engine's logits, the same with and without anybody looking.
+    /// SHA-256 of the engine's logits, the same observed and unobserved.
     pub logits: String,
 }
 
@@ -96,19 +104,21 @@ pub struct Evidence {
 }
 
 impl Located {
-    /// What the command ends with.
-    pub fn exit(&self) -> Exit {
-        match &self.blamed {
-            Some(_) => Exit::Diverges,
-            None if !self.coverage.is_complete() => Exit::Incomplete,
-            None => Exit::Agrees,
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        if self.blamed.is_some() {
+            Outcome::Divergence
+        } else if self.coverage.is_complete() {
+            Outcome::Ok
+        } else {
+            Outcome::Incomplete
         }
     }
 
     /// Nodes whose bits differ in the free pass, and in the fed one.
     pub fn differing(&self) -> [usize; 2] {
         let count = |gap: fn(&NodeReport) -> &Gap| {
-            let differing = self.nodes.iter().filter(|n| !gap(n).is_nothing());
+            let differing = self.nodes.iter().filter(|n| !gap(n).is_identical());
             differing.count()
         };
         [count(|n| &n.total), count(|n| &n.local)]
@@ -127,7 +137,7 @@ impl Located {
     pub fn suspect(&self) -> Option<&NodeReport> {
         let blamed = |n: &&NodeReport| self.blamed.as_ref().is_some_and(|b| b.key == n.key);
         let mut nodes = self.nodes.iter();
-        let first = || self.nodes.iter().find(|n| !n.local.is_nothing());
+        let first = || self.nodes.iter().find(|n| !n.local.is_identical());
         nodes.find(blamed).or_else(first)
     }
 }
@@ -148,8 +158,8 @@ pub fn locate(
     }
     let theirs = by_key(&reference.trace)?;
     let free = passes.free()?;
-    if let Some(meddling) = control(passes, &free)? {
-        return Err(diverges(meddling));
+    if let Some(why) = control(passes, &free)? {
+        return Err(diverges(why));
     }
     let fed = passes.fed(&theirs)?;
     let rung = Rung::between(&reference.identity.profile, passes.profile().name());
@@ -192,13 +202,13 @@ pub fn locate(
     Ok(Evidence { located, fed })
 }
 
-/// Looking changes nothing, and being fed one's own values changes nothing: otherwise what follows
-/// says nothing about the reference.
+/// Observing changes nothing, and being fed one's own values changes nothing: otherwise what
+/// follows says nothing about the reference.
 fn control(passes: &mut Passes<'_>, free: &Pass) -> Result<Option<String>, Failure> {
     let (unseen, seen) = (passes.unseen()?.hash(), free.hash());
     if unseen != seen {
-        let meddling = format!("observing changed the result: {unseen} became {seen}");
-        return Ok(Some(meddling));
+        let why = format!("observing changed the result: {unseen} became {seen}");
+        return Ok(Some(why));
     }
     let own: Vec<TracedNode> = free.nodes.iter().map(Shown::traced).collect();
     let own = passes.fed(&own.iter().map(|n| (&*n.key, n)).collect())?;
@@ -229,6 +239,12 @@ fn judge(
     NodeReport {
         key: free.key.clone(),
         does: part.map_or("the table of nodes does not describe it", |p| p.does),
+        tensor: anatomy::tensor_of(free.node),
+        layer: match free.node.place {
+            Place::Layer(layer) => Some(layer),
+            Place::Model | Place::Number(_) => None,
+        },
+        shape: free.shape.clone(),
         values: theirs.values.len(),
         total: Gap::between(&theirs.values, &free.values),
         inherited: inherited(&theirs.values, &free.values, &fed.values),
@@ -242,7 +258,7 @@ fn judge(
 /// enough.
 fn acceptable(local: &Gap, rung: Rung) -> bool {
     let small = || local.peak.is_some_and(|peak| peak <= rung.peak_max());
-    local.is_nothing() || (rung != Rung::Bits && small())
+    local.is_identical() || (rung != Rung::Bits && small())
 }
 
 fn inherited(theirs: &[f32], free: &[f32], fed: &[f32]) -> Inherited {
@@ -256,10 +272,7 @@ fn inherited(theirs: &[f32], free: &[f32], fed: &[f32]) -> Inherited {
     let error: f64 = pairs()
         .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
         .sum();
-    let nmse = match error == 0.0 {
-        true => 0.0,
-        false => error / energy,
-    };
+    let nmse = if error == 0.0 { 0.0 } else { error / energy };
     Inherited {
         differing,
         nmse: nmse.is_finite().then_some(nmse),
@@ -278,10 +291,10 @@ fn blame(nodes: &[NodeReport], rung: Rung) -> Option<Blame> {
 fn wrong(node: &NodeReport, rung: Rung) -> Option<String> {
     let first = node.local.first.filter(|_| !node.acceptable)?;
     let [theirs, ours] = first.values();
-    let (index, name) = (first.index, rung.name());
+    let (at, name) = (place(&node.shape, first.index), rung.name());
     Some(format!(
         "on the reference's own inputs it gives {ours:e} where the reference has {theirs:e} at \
-         element {index}, beyond the rung {name}"
+         {at}, beyond the rung {name}"
     ))
 }
 
@@ -289,8 +302,9 @@ fn moved_too_far(node: &NodeReport) -> Option<String> {
     let flip = node.flips.as_ref()?.first_illegal()?;
     let [theirs, ours] = flip.before;
     Some(format!(
-        "element {} moved from {theirs} to {ours} across a rounding boundary, and the rest of its \
-         row explains {:e} only",
-        flip.index, flip.allowed
+        "{} moved from {theirs} to {ours} across a rounding boundary, and the rest of its row \
+         explains {:e} only",
+        place(&node.shape, flip.index),
+        flip.allowed
     ))
 }

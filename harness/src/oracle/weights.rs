@@ -9,10 +9,12 @@ pub mod compared;
 pub mod library;
 pub mod measure;
 pub mod record;
+pub mod subject;
+pub mod table;
 
 use serde::Serialize;
 
-pub use compared::{Compared, exit};
+pub use compared::{Compared, Report};
 pub use library::Library;
 pub use measure::{Engine, Tensor};
 pub use record::Record;
@@ -42,8 +44,10 @@ pub enum Verdict {
     Equal,
     /// Not every bit, and where.
     Different(String),
-    /// Nobody else could say.
-    NotAsked(String),
+    /// The library has nothing to compare with, which is a property of the library.
+    Declined(String),
+    /// It was to be compared and was not.
+    NotCompared(String),
     /// There is no such thing, as the product of a vector.
     None,
 }
@@ -51,9 +55,10 @@ pub enum Verdict {
 impl Verdict {
     /// Equal or different, where there are two to compare.
     pub fn of(equal: bool, difference: impl FnOnce() -> String) -> Self {
-        match equal {
-            true => Verdict::Equal,
-            false => Verdict::Different(difference()),
+        if equal {
+            Verdict::Equal
+        } else {
+            Verdict::Different(difference())
         }
     }
 
@@ -66,11 +71,34 @@ impl Verdict {
     pub fn is_settled(&self) -> bool {
         matches!(self, Verdict::Equal | Verdict::Different(_))
     }
+
+    /// What is declared to be comparable cannot be declined.
+    fn declared(&mut self) {
+        if let Verdict::Declined(why) = self {
+            *self = Verdict::NotCompared(format!("it answered when it was recorded, now {why}"));
+        }
+    }
 }
 
 impl Finding {
-    /// Decoded, product, encoded.
-    pub fn verdicts(&self) -> [&Verdict; 3] {
-        [&self.decoded, &self.product, &self.encoded]
+    /// About a tensor of which nothing was compared yet.
+    pub fn new(tensor: &Tensor) -> Self {
+        Finding {
+            tensor: tensor.name.clone(),
+            encoding: tensor.encoding().into(),
+            elements: tensor.shape.rows * tensor.shape.cols,
+            decoded: Verdict::None,
+            product: Verdict::None,
+            encoded: Verdict::None,
+        }
+    }
+
+    /// What is known of its parts, by name.
+    pub fn parts(&self) -> [(&'static str, &Verdict); 3] {
+        [
+            ("values", &self.decoded),
+            ("product", &self.product),
+            ("bytes", &self.encoded),
+        ]
     }
 }

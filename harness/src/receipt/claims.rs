@@ -1,14 +1,16 @@
 //! What one case asserts: the same on every machine, so that it can be snapshotted and reviewed.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Declared;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::Identity;
-use crate::judge::compare::{Findings, Incomparable, NodeDistance};
-use crate::judge::known_divergences::Bound;
+use crate::judge::compare::{Findings, NodeDistance};
+use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{Apart, Tolerance};
 use crate::judge::verdict::{Verdict, judge};
@@ -24,11 +26,35 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// This engine did both.
-    pub fn rust() -> Self {
+    /// Follows from who the subject was: its fingerprint says what kind of thing computed, and an
+    /// engine that was told how to read the weights decided less than one that found out.
+    pub fn of(subject: &Identity, quant: &Quant) -> Self {
+        let kind = match subject.fingerprint.split_once(' ') {
+            Some(("engine", _)) => "rust",
+            Some(("scripted", _)) => "script",
+            _ => "recording",
+        };
+        let forced = if quant.forced {
+            " with a forced flavor"
+        } else {
+            ""
+        };
         Validation {
-            tokenizer: "rust".into(),
-            compute: "rust".into(),
+            tokenizer: kind.into(),
+            compute: format!("{kind}{forced}"),
+        }
+    }
+
+    /// That of all cases: `none` without a case, `mixed` where they differ.
+    pub fn common<'a>(mut all: impl Iterator<Item = &'a Validation>) -> Self {
+        let named = |name: &str| Validation {
+            tokenizer: name.into(),
+            compute: name.into(),
+        };
+        match all.next() {
+            None => named("none"),
+            Some(first) if all.all(|other| other == first) => first.clone(),
+            Some(_) => named("mixed"),
         }
     }
 }
@@ -41,6 +67,9 @@ pub struct Quant {
     pub format: String,
     /// Packing, e.g. `P128`.
     pub flavor: String,
+    /// Whether the packing was given instead of found out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub forced: bool,
 }
 
 /// The model file.
@@ -63,6 +92,9 @@ pub struct Engine {
     pub identity: Identity,
     /// Name of the kernel in force.
     pub kernel: String,
+    /// The kernel that multiplied the weights of each format: not every kernel has every format.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub multiplied_by: BTreeMap<String, String>,
 }
 
 /// What is said about one comparison.
@@ -75,7 +107,7 @@ pub struct Comparison {
     pub profile: String,
     /// Whether it computed during this run.
     pub live: bool,
-    /// What was demanded.
+    /// What was demanded; every bit where every bit is equal.
     pub tolerance: Tolerance,
     /// What came out.
     pub verdict: Verdict,
@@ -89,6 +121,9 @@ pub struct Comparison {
     pub first_divergence_step: Option<usize>,
     /// What was to be compared, and what was.
     pub coverage: Coverage,
+    /// The entry for a known divergence that it went beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exceeded: Option<Exceeded>,
 }
 
 /// Two references side by side. When we agree with one and not with the other, this tells who of
@@ -130,6 +165,10 @@ pub struct Claims {
     pub comparisons: Vec<Comparison>,
     /// With the engine itself, run another way.
     pub repetitions: Vec<Comparison>,
+    /// No reference was demanded: nobody recorded this prompt on this model, and it was not asked
+    /// for in particular. The engine is compared with itself, and with whoever answers.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unrecorded: bool,
     /// Live references with themselves, run another way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub controls: Vec<Comparison>,
@@ -163,6 +202,7 @@ impl Comparison {
             first_differing_node: None,
             first_divergence_step: None,
             coverage: Coverage::asked(declared),
+            exceeded: None,
         };
         let findings = match findings {
             Ok(findings) => findings,
@@ -175,40 +215,41 @@ impl Comparison {
                 return comparison;
             }
         };
+        let facts = Facts::of(findings, declared);
         comparison.coverage = findings.coverage(declared);
+        // Equal bits are equal, whatever sets the two apart.
+        let equal = facts.all_bits_equal && comparison.coverage.is_complete();
+        let apart = if equal { Apart::Nothing } else { apart };
+        comparison.tolerance = apart.tier();
         comparison.verdict = judge(findings, &comparison.coverage, apart);
-        let rows = || findings.lanes.iter().flat_map(|l| &l.positions);
-        let nodes = &findings.nodes;
-        comparison.logits_bit_identical =
-            rows().count() > 0 && rows().all(|p| p.distance.is_bit_identical());
-        comparison.nodes_bit_identical = (declared.nodes > 0).then(|| {
-            let identical = |n: &NodeDistance| n.distance.is_bit_identical();
-            nodes.compared.len() >= declared.nodes && nodes.compared.iter().all(identical)
-        });
-        comparison.first_differing_node = nodes.first_difference.as_ref().map(|d| d.place.clone());
-        let parting = findings.greedy.first_divergence.as_ref();
-        comparison.first_divergence_step = parting.map(|d| d.step);
+        comparison.logits_bit_identical = facts.logits_bit_identical;
+        comparison.nodes_bit_identical = facts.nodes_bit_identical;
+        comparison.first_differing_node = facts.first_differing_node;
+        comparison.first_divergence_step = facts.first_divergence_step;
         comparison
     }
 
     /// Turns a divergence into a known one, if everything else is as it should be and it stays
-    /// within the bound.
+    /// within the bound of its entry; says that there is an entry if not.
     pub fn excuse(&mut self, reason: &str, bound: Bound, findings: &Findings) {
         let Verdict::Diverge { first } = &self.verdict else {
             return;
         };
-        if self.coverage.is_complete() && bound.holds(findings) {
+        let (first, reason) = (first.clone(), reason.to_owned());
+        if self.coverage.is_complete() && bound.exceeded_by(findings).is_none() {
             self.verdict = Verdict::Known {
-                first: first.clone(),
-                reason: reason.to_owned(),
+                first,
+                reason,
                 bound,
             };
+        } else {
+            self.exceeded = Some(Exceeded { reason, bound });
         }
     }
 
-    /// Whether anything but ids and finiteness is demanded.
-    pub fn is_judged(&self) -> bool {
-        self.tolerance != Tolerance::OtherWeights && !self.is_declined()
+    /// What sets the two apart, by their arithmetics.
+    pub fn apart(&self) -> Apart {
+        Apart::profiles(&self.reference.profile, &self.profile)
     }
 
     /// Whether every bit is demanded.
@@ -228,7 +269,7 @@ impl Comparison {
 }
 
 impl Claims {
-    /// Fills in what follows from the comparisons: coverage and status.
+    /// Fills in what follows from the rest: who did what, coverage and status.
     pub fn conclude(&mut self) {
         let count = |declared, compared| Count { declared, compared };
         let mut coverage = Coverage {
@@ -240,37 +281,72 @@ impl Claims {
         }
         let repeated = self.repetitions.iter().filter(|c| c.is_answered()).count();
         coverage.kernels = count(1 + self.repetitions.len(), 1 + repeated);
-        if self.comparisons.iter().all(Comparison::is_declined) {
+        if !self.unrecorded && self.comparisons.iter().all(Comparison::is_declined) {
             coverage.references = count(1, 0);
         }
         self.coverage = coverage;
-        let all = || self.comparisons.iter().chain(&self.repetitions);
-        let judged = self.comparisons.iter().any(Comparison::is_judged);
-        let floor = match (coverage.is_complete() && judged, &self.comparisons) {
-            (false, _) => Outcome::Incomplete,
-            (true, comparisons) if comparisons.iter().any(|c| c.live && c.is_answered()) => {
-                Outcome::Ok
-            }
-            (true, _) => Outcome::RustOnly,
+        self.validation = Validation::of(&self.engine.identity, &self.quant);
+        self.status = self.outcome(|_| false);
+    }
+
+    /// What the case comes to, if `settled` tells which of the comparisons that one document is
+    /// too short for were judged by all of them together.
+    pub fn outcome(&self, settled: impl Fn(&Comparison) -> bool) -> Outcome {
+        let judged = |c: &Comparison| {
+            let open = c.verdict == Verdict::NotJudged && !settled(c);
+            !open && !c.is_declined()
         };
-        self.status = all().map(|c| status_of(&c.verdict)).fold(floor, Ord::max);
+        let alone = self.comparisons.iter().all(Comparison::is_declined);
+        let enough = if alone {
+            self.unrecorded && !self.repetitions.is_empty()
+        } else {
+            self.comparisons.iter().any(judged)
+                && self.comparisons.iter().all(|c| is_decided(c, &settled))
+        };
+        let live = self.comparisons.iter().any(|c| c.live && c.is_answered());
+        let floor = match (self.coverage.is_complete() && enough, live) {
+            (false, _) => Outcome::Incomplete,
+            (true, true) => Outcome::Ok,
+            (true, false) => Outcome::RustOnly,
+        };
+        let all = self.comparisons.iter().chain(&self.repetitions);
+        Outcome::worst(floor, all.map(|c| c.verdict.outcome()))
     }
 }
 
-/// How bad a verdict is; the mildest for those that leave the case as it is.
-fn status_of(verdict: &Verdict) -> Outcome {
-    match verdict {
-        Verdict::Agree | Verdict::NotJudged | Verdict::Known { .. } | Verdict::Declined { .. } => {
-            Outcome::Ok
+/// Nothing is left open between two arithmetics that could be judged.
+fn is_decided(comparison: &Comparison, settled: impl Fn(&Comparison) -> bool) -> bool {
+    let open = comparison.verdict == Verdict::NotJudged && comparison.apart().tier().is_measured();
+    !open || settled(comparison)
+}
+
+/// What the findings say about bits.
+struct Facts {
+    logits_bit_identical: bool,
+    nodes_bit_identical: Option<bool>,
+    first_differing_node: Option<String>,
+    first_divergence_step: Option<usize>,
+    all_bits_equal: bool,
+}
+
+impl Facts {
+    fn of(findings: &Findings, declared: Declared) -> Self {
+        let Findings { nodes, greedy, .. } = findings;
+        let [values, equal] = findings.logits();
+        let logits = values > 0 && values == equal;
+        let same_nodes = nodes.compared.iter().all(NodeDistance::is_bit_identical);
+        let parting = greedy.first_divergence.as_ref();
+        Facts {
+            logits_bit_identical: logits,
+            nodes_bit_identical: (declared.nodes > 0)
+                .then(|| nodes.compared.len() >= declared.nodes && same_nodes),
+            first_differing_node: nodes.first_difference.as_ref().map(|d| d.place.clone()),
+            first_divergence_step: parting.map(|d| d.step),
+            all_bits_equal: logits && same_nodes && parting.is_none() && greedy.text_equal,
         }
-        Verdict::Incomplete { .. } | Verdict::Unsteady { .. } => Outcome::Incomplete,
-        Verdict::Diverge { .. } => Outcome::Divergence,
-        Verdict::TimedOut { .. } | Verdict::ReferenceDied { .. } => Outcome::ReferenceDied,
-        Verdict::Incomparable { why } => match why {
-            Incomparable::NoAnswer(_) => Outcome::Incomplete,
-            Incomparable::SameIdentity(_)
-            | Incomparable::VocabSize { .. }
-            | Incomparable::Refused(_) => Outcome::Refused,
-        },
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{CaseReceipt, Comparison};
 use crate::case::observation::Lane;
 use crate::judge::compare::LaneFindings;
-use crate::judge::tolerance::{Apart, Gates, Tolerance, book};
-use crate::judge::verdict::{Verdict, above};
-use crate::numbers::statistics::{Spread, Tail};
+use crate::judge::documents::Documents;
+pub use crate::judge::documents::broken_rule;
+use crate::judge::tolerance::{Apart, Tolerance, book};
+use crate::judge::verdict::Verdict;
+use crate::numbers::statistics::Tail;
 
 /// One reference of another arithmetic on one lane, over all documents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +50,9 @@ pub struct Pooled {
     pub judged: bool,
     /// The rule that is broken.
     pub broken: Option<String>,
+    /// The rule that is broken by documents too few to judge by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
 }
 
 /// Every lane that is judged by distances and has them.
@@ -71,8 +76,11 @@ pub fn pool(cases: &[CaseReceipt]) -> Vec<Pooled> {
 
 /// What is known to diverge is judged by its own bound.
 fn counts(comparison: &Comparison) -> bool {
-    let answered = matches!(comparison.verdict, Verdict::Agree | Verdict::Diverge { .. });
-    answered && comparison.tolerance.is_measured()
+    let answered = matches!(
+        comparison.verdict,
+        Verdict::Agree | Verdict::NotJudged | Verdict::Diverge { .. }
+    );
+    answered && comparison.apart().tier().is_measured()
 }
 
 fn pool_lane(
@@ -81,7 +89,7 @@ fn pool_lane(
     lane: Lane,
     documents: &[&LaneFindings],
 ) -> Option<Pooled> {
-    let together = Together::of(documents)?;
+    let together = Documents::of(documents)?;
     let longest = documents.iter().map(|d| d.positions.len()).max()?;
     let apart = Apart::profiles(profiles[0], profiles[1]);
     let mut pooled = Pooled {
@@ -101,55 +109,23 @@ fn pool_lane(
         top1_interval: together.top1_interval(),
         judged: documents.len() >= book().pooled.documents,
         broken: None,
+        undecided: None,
     };
+    let gates = book().gates(apart, lane)?;
     if pooled.judged {
-        pooled.broken = together.broken_rule(&book().gates(apart, lane)?);
+        pooled.broken = together.broken_rule(&gates);
+    } else {
+        pooled.undecided = together.median_rule(&gates);
     }
     Some(pooled)
 }
 
-/// The positions of several documents.
-struct Together {
-    nmse_of: Vec<Vec<f64>>,
-    kld_of: Vec<Vec<f64>>,
-    nmse: Spread,
-    kld: Spread,
-    positions: usize,
-    flips: usize,
-}
-
-/// The rule that these documents break together, whatever their number.
-pub fn broken_rule(documents: &[&LaneFindings], gates: &Gates) -> Option<String> {
-    Together::of(documents)?.broken_rule(gates)
-}
-
-impl Together {
-    /// None if there is no position, or a value that is no number.
-    fn of(documents: &[&LaneFindings]) -> Option<Self> {
-        let nmse_of: Vec<_> = documents.iter().map(|d| d.nmse()).collect::<Option<_>>()?;
-        let kld_of: Vec<_> = documents.iter().map(|d| d.kl()).collect::<Option<_>>()?;
-        Some(Together {
-            nmse: Spread::of(&nmse_of.concat())?,
-            kld: Spread::of(&kld_of.concat())?,
-            positions: documents.iter().map(|d| d.positions.len()).sum(),
-            flips: documents.iter().map(|d| d.flips()).sum(),
-            nmse_of,
-            kld_of,
-        })
-    }
-
-    fn top1_interval(&self) -> [f64; 2] {
-        book()
-            .interval
-            .of_share(self.positions - self.flips, self.positions)
-    }
-
-    fn broken_rule(&self, gates: &Gates) -> Option<String> {
-        // Few positions prove little: only a share that is too small for certain breaks the rule.
-        let flips = self.top1_interval()[1] < 1.0 - gates.flips;
-        above("median NMSE", Some(self.nmse.median), gates.nmse_median)
-            .or_else(|| above("mean NMSE", Some(self.nmse.mean), gates.nmse_mean))
-            .or_else(|| above("mean KLD", Some(self.kld.mean), gates.kld_mean))
-            .or_else(|| flips.then(|| format!("share of top-1 flips above {:.1e}", gates.flips)))
-    }
+/// Whether all documents together were judged, and found close enough, in both lanes.
+pub fn settles(pooled: &[Pooled], comparison: &Comparison) -> bool {
+    let profiles = [&comparison.reference.profile, &comparison.profile];
+    let mut lanes = pooled
+        .iter()
+        .filter(|p| p.reference == comparison.reference.name && p.profiles.each_ref() == profiles);
+    let close = |p: &Pooled| p.judged && p.broken.is_none();
+    lanes.clone().count() > 0 && lanes.all(close)
 }

@@ -1,15 +1,22 @@
 //! Computes again what a receipt says, from the numbers it holds and the files that are there.
 #![forbid(unsafe_code)]
 
-use super::{CaseReceipt, Claims, Comparison, Receipt, SCHEMA};
+use std::fmt;
+
+use engine::kernels::Kernel;
+
+use super::{CaseReceipt, Claims, Comparison, Measured, Receipt, SCHEMA};
 use crate::case::Case;
 use crate::file::provenance::Input;
 use crate::judge::compare::Findings;
+use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::tolerance::Apart;
 use crate::judge::verdict::Verdict;
 use crate::receipt::diff::differences;
-use crate::runner::Runner;
+use crate::runner::engine::Engine;
+use crate::runner::recorded::Recorded;
 use crate::runner::suite::Suite;
+use crate::runner::{Runner, Task};
 
 /// What the checks came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +46,23 @@ pub fn verify(receipt: &Receipt, suite: Option<&Suite>) -> Verification {
             .push("models and recordings: no fixtures folder".into()),
     }
     result
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for refuted in &self.refuted {
+            writeln!(f, "REFUTED    {refuted}")?;
+        }
+        for unchecked in &self.unchecked {
+            writeln!(f, "unchecked  {unchecked}")?;
+        }
+        let [confirmed, refuted, unchecked] =
+            [&self.confirmed, &self.refuted, &self.unchecked].map(Vec::len);
+        writeln!(
+            f,
+            "{confirmed} confirmed, {refuted} refuted, {unchecked} could not be checked here"
+        )
+    }
 }
 
 impl Verification {
@@ -85,26 +109,26 @@ impl Verification {
     fn inputs(&mut self, receipt: &CaseReceipt, suite: &Suite) {
         let claims = &receipt.claims;
         let name = &claims.case;
-        match Input::read(&suite.folder.join(&claims.model.file)) {
+        let file = &claims.model.file;
+        let model = Input::read(&suite.folder.join(file));
+        match &model {
             Ok((input, _)) => self.note(
-                &format!("case {name}: the hash of {}", claims.model.file),
+                &format!("case {name}: the hash of {file}"),
                 input.sha256 == claims.model.sha256,
             ),
-            Err(_) => {
-                let file = &claims.model.file;
-                self.unchecked
-                    .push(format!("case {name}: {file} is not here"));
-            }
+            Err(_) => self
+                .unchecked
+                .push(format!("case {name}: {file} is not here")),
         }
         let Some(case) = suite.cases.iter().find(|c| c.name == *name) else {
             let why = format!("case {name} is not among the fixtures");
             return self.unchecked.push(why);
         };
-        let asked: Vec<_> = claims
-            .comparisons
-            .iter()
-            .map(|c| &c.reference.name)
-            .collect();
+        if let Ok((model, _)) = &model {
+            self.tokenizer(claims, Task { case, model });
+        }
+        let asked = claims.comparisons.iter().map(|c| &c.reference.name);
+        let asked: Vec<_> = asked.collect();
         let all = case.recordings.iter().all(|r| asked.contains(&r));
         self.note(&format!("case {name}: every recording was asked"), all);
         self.note(
@@ -119,11 +143,11 @@ impl Verification {
                     || comparison.is_declined() && !case.live.contains(with)
                     || foreign_graph(comparison, case),
             );
-            if let Verdict::Known { reason, bound, .. } = &comparison.verdict {
-                let entry = suite.ledger.about(name, with);
+            if let Some((reason, bound)) = entry(comparison) {
+                let listed = suite.ledger.about(name, with);
                 self.note(
                     &format!("case {name} with {with}: the divergence is known"),
-                    entry.is_some_and(|e| e.reason == *reason && e.bound == *bound),
+                    listed.is_some_and(|e| e.reason == reason && e.bound == bound),
                 );
             }
             match suite.recordings.get(with) {
@@ -139,13 +163,26 @@ impl Verification {
         }
     }
 
+    /// The ids are what this program's tokenizer makes of the prompt, if it is said to have made
+    /// them.
+    fn tokenizer(&mut self, claims: &Claims, task: Task<'_>) {
+        let (name, by) = (&claims.case, &claims.validation.tokenizer);
+        if by != "rust" {
+            return;
+        }
+        match Engine::new(Kernel::Scalar, 1).tokenize(task) {
+            Ok(ids) => {
+                let what = format!("case {name}: the ids that the {by} tokenizer makes");
+                self.note(&what, ids == claims.tokens);
+            }
+            Err(error) => self
+                .refuted
+                .push(format!("case {name}: the tokenizer: {error}")),
+        }
+    }
+
     /// Ids that are claimed equal to a recording's are the recording's.
-    fn recording(
-        &mut self,
-        claims: &Claims,
-        comparison: &Comparison,
-        recorded: &crate::runner::recorded::Recorded,
-    ) {
+    fn recording(&mut self, claims: &Claims, comparison: &Comparison, recorded: &Recorded) {
         let what = format!("case {} with {}", claims.case, comparison.reference.name);
         self.note(
             &format!("{what}: the recording's identity"),
@@ -198,7 +235,7 @@ fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
             "{with} was compared in {profile}, which is neither side's"
         ));
     }
-    let of = |c: &Comparison| Apart::profiles(&c.reference.profile, &c.profile);
+    let of = |c: &Comparison| c.apart();
     let exact = |_: &Comparison| Apart::Nothing;
     let comparisons = claims.comparisons.iter_mut().map(|c| (of(c), c));
     let repetitions = claims.repetitions.iter_mut().map(|c| (exact(c), c));
@@ -232,11 +269,16 @@ fn is_possible(findings: &Findings) -> bool {
     }) && nodes.all(|node| node.distance.is_possible())
 }
 
-fn again(
-    comparison: &mut Comparison,
-    measured: &super::Measured,
-    apart: Apart,
-) -> Result<(), String> {
+/// The reason and bound of the entry that a comparison says it was held to.
+fn entry(comparison: &Comparison) -> Option<(String, Bound)> {
+    match (&comparison.verdict, &comparison.exceeded) {
+        (Verdict::Known { reason, bound, .. }, _) => Some((reason.clone(), *bound)),
+        (_, Some(Exceeded { reason, bound })) => Some((reason.clone(), *bound)),
+        _ => None,
+    }
+}
+
+fn again(comparison: &mut Comparison, measured: &Measured, apart: Apart) -> Result<(), String> {
     let with = &comparison.reference.name;
     if measured.with != *with {
         return Err(format!(
@@ -255,14 +297,12 @@ fn again(
             | Verdict::Declined { .. }
             | Verdict::Unsteady { .. }
             | Verdict::TimedOut { .. }
-            | Verdict::ReferenceDied { .. }),
+            | Verdict::ReferenceDied { .. }
+            | Verdict::EngineFailed { .. }),
         ) => Err(v.clone()),
         (None, _) => return Err(format!("the verdict on {with} has no numbers")),
     };
-    let known = match &comparison.verdict {
-        Verdict::Known { reason, bound, .. } => Some((reason.clone(), *bound)),
-        _ => None,
-    };
+    let known = entry(comparison);
     *comparison = Comparison::conclude(
         comparison.reference.clone(),
         comparison.live,

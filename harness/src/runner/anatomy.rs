@@ -1,4 +1,5 @@
-//! The closed table of nodes: what each does, what it reads and which tensor it multiplies with.
+//! The closed table of nodes: what each does, what it reads, which tensor it multiplies with and
+//! which operation it is part of.
 #![forbid(unsafe_code)]
 
 use engine::transformer::probe::{Node, Place};
@@ -12,12 +13,24 @@ pub struct Part {
     pub name: &'static str,
     /// Operation.
     pub op: &'static str,
-    /// One line for somebody who looks for the fault.
+    /// One line for a person who looks for the fault.
     pub does: &'static str,
     /// Where its inputs come from.
     pub reads: Reads,
     /// The tensor it multiplies with, without `blk.N.` and `.weight`.
     pub weight: Option<&'static str>,
+}
+
+/// What computes one thing: nodes that follow each other, and that only together make a value
+/// which is used elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    /// The part of a model it belongs to.
+    pub block: &'static str,
+    /// In words.
+    pub name: &'static str,
+    /// Its kinds of node.
+    pub parts: &'static [Part],
 }
 
 /// Where a node's inputs come from.
@@ -34,6 +47,10 @@ pub enum Reads {
 }
 
 use Reads::{Before, Latest, Tokens, Untold};
+
+const fn op(block: &'static str, name: &'static str, parts: &'static [Part]) -> Operation {
+    Operation { block, name, parts }
+}
 
 const fn part(name: &'static str, op: &'static str, reads: Reads, does: &'static str) -> Part {
     Part {
@@ -72,77 +89,137 @@ const HEADS: &str = "splits rows into heads; the values stay";
 const SIDE: &str = "puts the heads side by side; the values stay";
 const GATE: &str = "activated gate times up, element by element";
 
-/// Every kind there is, in the order of a pass.
+const OUTPUT: &str = "attention's output projection";
+const DOWN: &str = "the feed-forward block's output projection";
+const EMBEDDING: &str = "embedding";
+const ATTENTION: &str = "attention";
+const FEED_FORWARD: &str = "feed-forward";
+const FINAL_NORM: &str = "final norm";
+const HEAD: &str = "head";
+
+/// Every operation there is, in the order of a pass.
 #[rustfmt::skip] // a table: a line a row
-pub const PARTS: [Part; 49] = [
-    part("inp_embd", "GET_ROWS", Tokens, "decodes the embedding row of every token"),
-    part("norm", "RMS_NORM", Before, "divides rows by their rms: squares f32, their sum f64"),
-    part("attn_norm", "MUL", Before, "weighted norm; becomes codes of Q, K, V"),
-    product("Qcur", NORMED, "attn_q", "queries: int8 codes times ternary weights, then the scales"),
-    part("Qcur", "MUL", Before, FACTOR),
-    part("Qcur", "ADD", Before, BIAS),
-    part("Qcur", "RESHAPE", Before, HEADS),
-    part("Qcur", "ROPE", Before, "turns the queries by their positions"),
-    product("Kcur", NORMED, "attn_k", "keys: int8 codes times ternary weights, then the scales"),
-    part("Kcur", "MUL", Before, FACTOR),
-    part("Kcur", "ADD", Before, BIAS),
-    part("Kcur", "RESHAPE", Before, HEADS),
-    part("Kcur", "ROPE", Before, "turns the keys; they are then stored as f16"),
-    product("Vcur", NORMED, "attn_v", "values: int8 codes times ternary weights; stored as f16"),
-    part("Vcur", "MUL", Before, FACTOR),
-    part("Vcur", "ADD", Before, BIAS),
-    part("kq", "MUL_MAT", Latest(&[&["Qcur"], &["Kcur"]]), "queries times the f16 keys"),
-    part("kq_soft_max_ext", "SOFT_MAX", Before, "scale, mask and softmax of every row"),
-    part("kqv", "MUL_MAT", Latest(&[&["kq_soft_max_ext"], &["Vcur"]]),
-         "probabilities times the f16 values"),
-    part("kqv_out", "CONT", Before, SIDE),
-    part("kqv_merged_cont", "CONT", Before, SIDE),
-    part("attn_sub_norm", "MUL", Before, "weighted norm; becomes codes of the output"),
-    product("attn_o_out", Before, "attn_output", "attention's output projection"),
-    part("attn_o_out", "MUL", Before, FACTOR),
-    part("attn_o_out", "ADD", Before, BIAS),
-    product("kqv_wo", Before, "attn_output", "attention's output projection, a scale or bias next"),
-    product("kqv_out", Before, "attn_output", "attention's output projection"),
-    part("kqv_out", "MUL", Before, FACTOR),
-    part("kqv_out", "ADD", Before, BIAS),
-    part("ffn_inp", "ADD", Latest(&[&["l_out", "inp_embd"], &["attn_o_out", "kqv_out"]]),
-         "the layer's input plus what attention found"),
-    part("ffn_norm", "MUL", Before, "weighted norm; becomes codes of gate and up"),
-    product("ffn_gate", FFN_NORMED, "ffn_gate", "the gate of the feed-forward block"),
-    part("ffn_gate_s", "MUL", Before, FACTOR),
-    part("ffn_gate_b", "ADD", Before, BIAS),
-    part("ffn_silu", "UNARY", Before, "x / (1 + e^-x), an approximation in vectors"),
-    part("ffn_relu", "UNARY", Before, "negative values become 0"),
-    part("ffn_sqr(relu)", "SQR", Before, "squares what relu left"),
-    product("ffn_up", FFN_NORMED, "ffn_up", "the other input of the feed-forward block"),
-    part("ffn_up_s", "MUL", Before, FACTOR),
-    part("ffn_up_b", "ADD", Before, BIAS),
-    part("ffn_sub_out", "MUL", GATED, GATE),
-    part("ffn_gate_par", "MUL", GATED, GATE),
-    part("ffn_out", "MUL", GATED, GATE),
-    part("ffn_sub_norm", "MUL", Before, "weighted norm; becomes codes of down"),
-    product("ffn_down", Before, "ffn_down", "the feed-forward block's output projection"),
-    part("ffn_down", "MUL", Before, FACTOR),
-    part("ffn_down", "ADD", Before, BIAS),
-    product("ffn_out", Before, "ffn_down", "the feed-forward block's output projection"),
-    part("ffn_out", "ADD", Before, BIAS),
+pub const OPERATIONS: &[Operation] = &[
+    op(EMBEDDING, EMBEDDING, &[
+        part("inp_embd", "GET_ROWS", Tokens, "decodes the embedding row of every token")]),
+    op(ATTENTION, "attention norm", &[
+        part("attn_norm", "MUL", Before, "weighted norm; becomes codes of Q, K, V")]),
+    op(ATTENTION, "query product", &[
+        product("Qcur", NORMED, "attn_q", "queries: int8 codes times ternary weights, then scales"),
+        part("Qcur", "MUL", Before, FACTOR),
+        part("Qcur", "ADD", Before, BIAS)]),
+    op(ATTENTION, "query rope", &[
+        part("Qcur", "RESHAPE", Before, HEADS),
+        part("Qcur", "ROPE", Before, "turns the queries by their positions")]),
+    op(ATTENTION, "key product", &[
+        product("Kcur", NORMED, "attn_k", "keys: int8 codes times ternary weights, then scales"),
+        part("Kcur", "MUL", Before, FACTOR),
+        part("Kcur", "ADD", Before, BIAS)]),
+    op(ATTENTION, "key rope", &[
+        part("Kcur", "RESHAPE", Before, HEADS),
+        part("Kcur", "ROPE", Before, "turns the keys; they are then stored as f16")]),
+    op(ATTENTION, "value product", &[
+        product("Vcur", NORMED, "attn_v", "values: int8 codes times ternary weights; kept as f16"),
+        part("Vcur", "MUL", Before, FACTOR),
+        part("Vcur", "ADD", Before, BIAS)]),
+    op(ATTENTION, "scores", &[
+        part("kq", "MUL_MAT", Latest(&[&["Qcur"], &["Kcur"]]), "queries times the f16 keys")]),
+    op(ATTENTION, "softmax", &[
+        part("kq_soft_max_ext", "SOFT_MAX", Before, "scale, mask and softmax of every row")]),
+    op(ATTENTION, "value mix", &[
+        part("kqv", "MUL_MAT", Latest(&[&["kq_soft_max_ext"], &["Vcur"]]),
+             "probabilities times the f16 values"),
+        part("kqv_out", "CONT", Before, SIDE),
+        part("kqv_merged_cont", "CONT", Before, SIDE)]),
+    op(ATTENTION, "attention sub-norm", &[
+        part("attn_sub_norm", "MUL", Before, "weighted norm; becomes codes of the output")]),
+    op(ATTENTION, "output product", &[
+        product("attn_o_out", Before, "attn_output", OUTPUT),
+        part("attn_o_out", "MUL", Before, FACTOR),
+        part("attn_o_out", "ADD", Before, BIAS),
+        product("kqv_wo", Before, "attn_output", "the output projection, a scale or bias next"),
+        product("kqv_out", Before, "attn_output", OUTPUT),
+        part("kqv_out", "MUL", Before, FACTOR),
+        part("kqv_out", "ADD", Before, BIAS)]),
+    op(ATTENTION, "attention sum", &[
+        part("ffn_inp", "ADD", Latest(&[&["l_out", "inp_embd"], &["attn_o_out", "kqv_out"]]),
+             "the layer's input plus what attention found")]),
+    op(FEED_FORWARD, "feed-forward norm", &[
+        part("ffn_norm", "MUL", Before, "weighted norm; becomes codes of gate and up")]),
+    op(FEED_FORWARD, "gate product", &[
+        product("ffn_gate", FFN_NORMED, "ffn_gate", "the gate of the feed-forward block"),
+        part("ffn_gate_s", "MUL", Before, FACTOR),
+        part("ffn_gate_b", "ADD", Before, BIAS)]),
+    op(FEED_FORWARD, "activation", &[
+        part("ffn_silu", "UNARY", Before, "x / (1 + e^-x), an approximation in vectors"),
+        part("ffn_relu", "UNARY", Before, "negative values become 0"),
+        part("ffn_sqr(relu)", "SQR", Before, "squares what relu left")]),
+    op(FEED_FORWARD, "up product", &[
+        product("ffn_up", FFN_NORMED, "ffn_up", "the other input of the feed-forward block"),
+        part("ffn_up_s", "MUL", Before, FACTOR),
+        part("ffn_up_b", "ADD", Before, BIAS)]),
+    op(FEED_FORWARD, "gate times up", &[
+        part("ffn_sub_out", "MUL", GATED, GATE),
+        part("ffn_gate_par", "MUL", GATED, GATE),
+        part("ffn_out", "MUL", GATED, GATE)]),
+    op(FEED_FORWARD, "feed-forward sub-norm", &[
+        part("ffn_sub_norm", "MUL", Before, "weighted norm; becomes codes of down")]),
+    op(FEED_FORWARD, "down product", &[
+        product("ffn_down", Before, "ffn_down", DOWN),
+        part("ffn_down", "MUL", Before, FACTOR),
+        part("ffn_down", "ADD", Before, BIAS),
+        product("ffn_out", Before, "ffn_down", DOWN),
+        part("ffn_out", "ADD", Before, BIAS)]),
+    op(FEED_FORWARD, "feed-forward sum", &[
+        part("l_out", "ADD", Latest(&[&["ffn_inp"], &["ffn_down", "ffn_out"]]),
+             "what attention left plus the feed-forward block: the next layer's input")]),
+    op(FINAL_NORM, FINAL_NORM, &[
+        part("result_norm", "MUL", Before, "weights the last normalised rows")]),
+    op(HEAD, HEAD, &[
+        part("result_output", "MUL_MAT", Before, "the logits: last rows times the output matrix")]),
 ];
 
-/// What closes a pass, and what has no name.
+/// What belongs to the operation of the node that follows it.
 #[rustfmt::skip] // a table: a line a row
-pub const ENDS: [Part; 5] = [
-    part("l_out", "ADD", Latest(&[&["ffn_inp"], &["ffn_down", "ffn_out"]]),
-         "what attention left plus the feed-forward block: the next layer's input"),
-    part("result_norm", "MUL", Before, "weights the last normalised rows"),
-    part("result_output", "MUL_MAT", Before, "the logits: last rows times the output matrix"),
+pub const FOLLOWED: &[Part] = &[
+    part("norm", "RMS_NORM", Before, "divides rows by their rms: squares f32, their sum f64"),
     part("node", "GET_ROWS", Untold, "keeps the rows whose logits are wanted"),
     part("node", "MUL_MAT", Untold, "a product that a scale or bias follows"),
 ];
 
+/// Every kind of node, in the order of a pass.
+pub fn parts() -> impl Iterator<Item = &'static Part> {
+    let parts = OPERATIONS.iter().flat_map(|operation| operation.parts);
+    parts.chain(FOLLOWED)
+}
+
 /// The table's row for a node; none for a node nobody has described.
 pub fn part_of(name: &str, op: &str) -> Option<&'static Part> {
-    let mut rows = PARTS.iter().chain(&ENDS);
-    rows.find(|part| part.name == name && part.op == op)
+    parts().find(|part| part.name == name && part.op == op)
+}
+
+/// One name for two things: behind `ffn_down` an `ffn_out` is that product's scale.
+fn is_scale_of_down(node: Node, before: Option<Node>) -> bool {
+    node.name == "ffn_out" && before.is_some_and(|before| before.name == "ffn_down")
+}
+
+/// The operation a node belongs to; none if it belongs to that of the next one, and none for one
+/// nobody has described.
+pub fn operation_of(node: Node, before: Option<Node>) -> Option<&'static Operation> {
+    let name = if is_scale_of_down(node, before) {
+        "ffn_down"
+    } else {
+        node.name
+    };
+    let is = |part: &Part| part.name == name && part.op == node.op;
+    OPERATIONS
+        .iter()
+        .find(|operation| operation.parts.iter().any(is))
+}
+
+/// Whether a node belongs to the operation of the next one.
+pub fn is_followed(node: Node) -> bool {
+    FOLLOWED.iter().any(|part| part.name == node.name)
 }
 
 /// The indices of what node `at` reads, in the order it reads them; none where the table does not
@@ -157,10 +234,7 @@ pub fn inputs(nodes: &[Shown], at: usize) -> Option<Vec<usize>> {
     };
     match part_of(node.name, node.op)?.reads {
         Tokens => Some(Vec::new()),
-        // One name for two things: behind `ffn_down` it is that product's scale.
-        Latest(_) if node.name == "ffn_out" && nodes[..at].last()?.node.name == "ffn_down" => {
-            before()
-        }
+        Latest(_) if is_scale_of_down(node, nodes[..at].last().map(|n| n.node)) => before(),
         Before => before(),
         Latest(inputs) => inputs.iter().map(latest).collect(),
         Untold => None,
@@ -182,12 +256,28 @@ mod tests {
 
     #[test]
     fn every_row_is_there_once_and_says_something() {
-        let rows = || PARTS.iter().chain(&ENDS);
-        for part in rows() {
-            let same = rows().filter(|p| (p.name, p.op) == (part.name, part.op));
+        for part in parts() {
+            let same = parts().filter(|p| (p.name, p.op) == (part.name, part.op));
             assert_eq!(same.count(), 1, "{} {}", part.name, part.op);
             assert!(part.does.len() > 10, "{}", part.name);
         }
         assert!(part_of("kq", "ROPE").is_none());
+    }
+
+    #[test]
+    fn a_product_and_the_factor_behind_it_are_one_operation_under_any_name() {
+        let node = |name, op| Node {
+            name,
+            suffix: "",
+            place: Place::Layer(1),
+            op,
+            occurrence: 0,
+        };
+        let behind = |before| {
+            let found = operation_of(node("ffn_out", "MUL"), Some(node(before, "MUL_MAT")));
+            found.expect("known").name
+        };
+        assert_eq!(behind("ffn_up"), "gate times up");
+        assert_eq!(behind("ffn_down"), "down product");
     }
 }

@@ -7,16 +7,17 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use engine::bytes::Storage;
-use engine::config::Architecture;
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::Refusal;
 use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
-use engine::transformer::probe::{Node, Probe};
+use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 
-use super::observe::{observe, observe_tokens};
+use super::multiplied::multiplied_by;
+use super::observe::observe_tokens;
+use super::perturb::{Perturb, Plant, undisturbed};
 use super::watch::{Watch, Watching};
 use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task};
 use crate::case::Case;
@@ -81,7 +82,7 @@ impl Engine {
     }
 
     /// A model, opened once as long as it stays the same.
-    fn model(&self, input: &Input) -> Result<Rc<Model>, RunError> {
+    pub fn model(&self, input: &Input) -> Result<Rc<Model>, RunError> {
         let sha256 = &input.sha256;
         let mut last = self.last.borrow_mut();
         match &*last {
@@ -89,20 +90,30 @@ impl Engine {
             // Forgotten before the next one is opened, so that only one is in memory.
             _ => *last = None,
         }
-        let model = Model::open(&input.path, &self.options()).map_err(refused)?;
-        // The engine read the file a second time: what it read must be what was hashed.
-        input.is_stamped(&model.stamp()).map_err(refused)?;
+        let model = open(input, self.flavor, Some(self.kernel)).map_err(refused)?;
         let model = Rc::new(model);
         *last = Some((sha256.clone(), Rc::clone(&model)));
         Ok(model)
     }
+}
 
-    fn options(&self) -> OpenOptions {
-        OpenOptions {
-            storage: Storage::Read,
-            flavor: self.flavor,
-            kernel: Some(self.kernel),
-        }
+/// The engine's view of a model file, which it reads a second time: what it read must be what was
+/// hashed.
+pub fn open(
+    input: &Input,
+    flavor: Option<Flavor>,
+    kernel: Option<Kernel>,
+) -> Result<Model, Refusal> {
+    let model = Model::open(&input.path, &options(flavor, kernel))?;
+    input.is_stamped(&model.stamp())?;
+    Ok(model)
+}
+
+fn options(flavor: Option<Flavor>, kernel: Option<Kernel>) -> OpenOptions {
+    OpenOptions {
+        storage: Storage::Read,
+        flavor,
+        kernel,
     }
 }
 
@@ -123,29 +134,30 @@ impl Runner for Engine {
         let model = match model {
             ModelFile::Read(input) => self.model(input)?,
             ModelFile::Made(file) => {
-                let model = Model::from_bytes(file.to_vec(), &self.options());
+                let options = options(self.flavor, Some(self.kernel));
+                let model = Model::from_bytes(file.to_vec(), &options);
                 Rc::new(model.map_err(refused)?)
             }
         };
         Ok(Box::new(Computing {
             model,
             profile: self.profile,
-            around: &|probe| Box::new(Through(probe)),
+            plant: &undisturbed,
         }))
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let (identity, threads) = (self.identity(), self.threads);
         let mut opened = self.open(ModelFile::Read(task.model))?;
-        observe(&mut *opened, identity, task.case, threads)
+        super::observe::observe(&mut *opened, identity, task.case, threads)
     }
 }
 
-/// A model in the engine, and what is put around the probes of its passes.
-struct Computing<'a, 'w, M> {
+/// A model in the engine, and what disturbs its passes.
+struct Computing<'a, 'm, M> {
     model: M,
     profile: Profile,
-    around: &'a Around<'w>,
+    plant: &'a Plant<'m>,
 }
 
 impl<M: Deref<Target = Model>> Opened for Computing<'_, '_, M> {
@@ -158,12 +170,9 @@ impl<M: Deref<Target = Model>> Opened for Computing<'_, '_, M> {
     }
 
     fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
-        let mut watching = Watching::new(watch);
-        let rows = {
-            let mut probe = (self.around)(&mut watching);
-            follow(&self.model, self.profile, schedule, &mut *probe)
-        };
-        let rows = rows.map_err(stopped)?;
+        let mut probe = Perturb::new((self.plant)(), Watching::new(watch));
+        let rows = follow(&self.model, self.profile, schedule, &mut probe);
+        let (rows, watching) = (rows.map_err(stopped)?, probe.probe);
         if let Some(key) = watching.missing() {
             let message = format!("the graph has no {key} that could be replaced");
             return Err(RunError::Refused(message));
@@ -211,9 +220,9 @@ impl schedule::Session for Probed<'_> {
     }
 }
 
-/// Who looks, and how it computes.
-pub struct Way {
-    /// The name the observation carries.
+/// Under which name an observation is made, and how.
+pub struct RunConfig {
+    /// The name it carries.
     pub identity: Identity,
     /// Threads.
     pub threads: usize,
@@ -221,28 +230,36 @@ pub struct Way {
     pub profile: Profile,
 }
 
-/// Puts a probe around the one that keeps the nodes. Called once for each lane.
-pub type Around<'w> = dyn for<'p> Fn(&'p mut (dyn Probe + 'w)) -> Box<dyn Probe + 'p> + 'w;
+impl RunConfig {
+    /// A run that no receipt will name.
+    pub fn new(name: String, fingerprint: &str, threads: usize, profile: Profile) -> Self {
+        let identity = Identity {
+            name,
+            profile: profile.name().into(),
+            fingerprint: fingerprint.into(),
+        };
+        RunConfig {
+            identity,
+            threads,
+            profile,
+        }
+    }
+}
 
-/// Observes a case whose prompt is `tokens`, one lane after the other.
-pub fn look<'w>(
+/// Observes a case whose prompt is `tokens`, one lane after the other, each disturbed anew.
+pub fn observe<'m>(
     model: &Model,
     case: &Case,
     tokens: Vec<Token>,
-    way: Way,
-    around: &Around<'w>,
+    run: RunConfig,
+    plant: &Plant<'m>,
 ) -> Result<Observation, RunError> {
-    let Way {
-        identity,
-        threads,
-        profile,
-    } = way;
     let mut opened = Computing {
         model,
-        profile,
-        around,
+        profile: run.profile,
+        plant,
     };
-    observe_tokens(&mut opened, identity, case, tokens, threads)
+    observe_tokens(&mut opened, run.identity, case, tokens, run.threads)
 }
 
 impl Subject for Engine {
@@ -262,12 +279,6 @@ impl Subject for Engine {
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
         let model = self.model(task.model)?;
-        let architecture = match model.config().architecture {
-            Architecture::Bitnet => "bitnet",
-            Architecture::Bitnet25 => "bitnet-25",
-            Architecture::BitnetB158 => "bitnet-b1.58",
-            Architecture::Llama => "llama",
-        };
         let flavors = model.detections().iter().map(|(_, d)| d.flavor);
         let flavors: BTreeSet<Flavor> = flavors.collect();
         let (format, flavor) = match flavors.first() {
@@ -278,19 +289,12 @@ impl Subject for Engine {
         };
         Ok(Facts {
             kernel,
-            architecture: architecture.into(),
+            multiplied_by: multiplied_by(&model, self.profile),
+            forced: self.flavor.is_some(),
+            architecture: model.config().architecture.name().into(),
             format: format.into(),
             flavor,
         })
-    }
-}
-
-/// Adds nothing to the probe it is put around.
-pub struct Through<'p>(pub &'p mut dyn Probe);
-
-impl Probe for Through<'_> {
-    fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.0.at(node, shape, values);
     }
 }
 

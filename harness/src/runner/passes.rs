@@ -1,4 +1,4 @@
-//! The engine's passes over one prompt: free, fed with somebody's values, and with nobody looking.
+//! The engine's passes over one prompt: free, fed with given values, and unobserved.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -11,8 +11,10 @@ use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Session, Token};
 
 use crate::case::observation::{Occurrences, TracedNode};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::file::provenance;
+use crate::runner::perturb::{Moment, Perturb, Plant, undisturbed};
+use crate::runner::{RunError, guarded};
 
 /// A node as the engine showed it.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,24 +60,12 @@ impl Pass {
 /// Values by the key of their node.
 pub type Values<'a> = BTreeMap<&'a str, &'a TracedNode>;
 
-/// A fault that somebody plants.
-pub trait Fault {
-    /// May spoil a node before anybody sees it, as an operation that computes wrongly would.
-    fn made(&mut self, node: Node, shape: &[usize], values: &mut [f32]);
-
-    /// May spoil what the next operation reads, as one that reads wrongly would.
-    fn read(&mut self, node: Node, shape: &[usize], values: &mut [f32]);
-}
-
-/// Makes a fault, anew for every pass.
-pub type Plant<'m> = Box<dyn Fn() -> Box<dyn Fault + 'm> + 'm>;
-
 /// One engine, one prompt, and perhaps a fault.
 pub struct Passes<'m> {
     model: &'m Model,
     options: SessionOptions,
     tokens: &'m [Token],
-    plant: Plant<'m>,
+    plant: Box<Plant<'m>>,
 }
 
 impl<'m> Passes<'m> {
@@ -99,7 +89,7 @@ impl<'m> Passes<'m> {
             model,
             options,
             tokens,
-            plant: Box::new(|| Box::new(Sound)),
+            plant: Box::new(undisturbed),
         })
     }
 
@@ -112,11 +102,18 @@ impl<'m> Passes<'m> {
     /// With a faulty operation, the same one in every pass.
     pub fn with_fault(self, fault: impl Probe + 'm) -> Self {
         let fault = Rc::new(RefCell::new(fault));
-        self.with(Box::new(move || Box::new(Made(Rc::clone(&fault)))))
+        self.with(Box::new(move || {
+            let fault = Rc::clone(&fault);
+            Box::new(move |moment, node, shape, values| {
+                if moment == Moment::Made {
+                    fault.borrow_mut().at(node, shape, values);
+                }
+            })
+        }))
     }
 
     /// With a fault that begins anew in every pass.
-    pub fn with(self, plant: Plant<'m>) -> Self {
+    pub fn with(self, plant: Box<Plant<'m>>) -> Self {
         Passes { plant, ..self }
     }
 
@@ -140,25 +137,25 @@ impl<'m> Passes<'m> {
         self.tokens.len().div_ceil(self.options.ubatch)
     }
 
-    /// Nobody looks, and everything is computed.
-    pub fn unseen(&mut self) -> Result<Pass, EvalError> {
-        self.run(&BTreeMap::new(), |_| false)
+    /// Nothing is observed, and everything is computed.
+    pub fn unseen(&mut self) -> Result<Pass, Failure> {
+        self.fed_keeping(&BTreeMap::new(), |_| false)
     }
 
     /// The engine on its own, every node kept.
-    pub fn free(&mut self) -> Result<Pass, EvalError> {
-        self.run(&BTreeMap::new(), |_| true)
+    pub fn free(&mut self) -> Result<Pass, Failure> {
+        self.fed_keeping(&BTreeMap::new(), |_| true)
     }
 
     /// The engine on its own, only the nodes kept that `wanted` asks for.
-    pub fn free_keeping(&mut self, wanted: impl FnMut(Node) -> bool) -> Result<Pass, EvalError> {
-        self.run(&BTreeMap::new(), wanted)
+    pub fn free_keeping(&mut self, wanted: impl FnMut(Node) -> bool) -> Result<Pass, Failure> {
+        self.fed_keeping(&BTreeMap::new(), wanted)
     }
 
     /// After a node is kept it is overwritten with the value of its key, so that what follows
     /// computes on that. All an operation reads passes through nodes, also what the cache stores.
-    pub fn fed(&mut self, values: &Values<'_>) -> Result<Pass, EvalError> {
-        self.run(values, |_| true)
+    pub fn fed(&mut self, values: &Values<'_>) -> Result<Pass, Failure> {
+        self.fed_keeping(values, |_| true)
     }
 
     /// The same, only the nodes kept that `wanted` asks for.
@@ -166,67 +163,60 @@ impl<'m> Passes<'m> {
         &mut self,
         values: &Values<'_>,
         wanted: impl FnMut(Node) -> bool,
-    ) -> Result<Pass, EvalError> {
-        self.run(values, wanted)
+    ) -> Result<Pass, Failure> {
+        let pass = self.pass(values, wanted).map_err(|died| Failure {
+            exit: Exit::EngineDied,
+            message: format!("the engine {died}"),
+        })?;
+        Ok(pass?)
     }
 
-    fn run(
+    /// The same. A panic of the engine costs this pass and nothing that was found before.
+    pub fn pass(
+        &mut self,
+        values: &Values<'_>,
+        wanted: impl FnMut(Node) -> bool,
+    ) -> Result<Result<Pass, EvalError>, RunError> {
+        guarded(|| Ok(self.unguarded(values, wanted)))
+    }
+
+    fn unguarded(
         &mut self,
         values: &Values<'_>,
         wanted: impl FnMut(Node) -> bool,
     ) -> Result<Pass, EvalError> {
         let session = Session::new(self.model, self.options.clone());
         let mut session = session.map_err(EvalError::OutOfMemory)?;
-        let mut watcher = Watcher {
-            fault: (self.plant)(),
+        let keeper = Keeper {
             values,
             wanted,
             occurrences: Occurrences::default(),
             nodes: Vec::new(),
         };
-        let logits = match session.feed(self.tokens, Wanted::All, &mut watcher) {
+        let mut probe = Perturb::new((self.plant)(), keeper);
+        let logits = match session.feed(self.tokens, Wanted::All, &mut probe) {
             Ok(logits) => Ok(logits),
             // The nodes tell more about a NaN than the refusal to hand out logits.
             Err(error @ EvalError::NotFinite { .. }) => Err(error.to_string()),
             Err(error) => return Err(error),
         };
         Ok(Pass {
-            nodes: watcher.nodes,
+            nodes: probe.probe.nodes,
             logits,
         })
     }
 }
 
-/// No fault at all.
-struct Sound;
-
-impl Fault for Sound {
-    fn made(&mut self, _: Node, _: &[usize], _: &mut [f32]) {}
-    fn read(&mut self, _: Node, _: &[usize], _: &mut [f32]) {}
-}
-
-/// A fault of what makes values.
-struct Made<F>(Rc<RefCell<F>>);
-
-impl<F: Probe> Fault for Made<F> {
-    fn made(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.0.borrow_mut().at(node, shape, values);
-    }
-
-    fn read(&mut self, _: Node, _: &[usize], _: &mut [f32]) {}
-}
-
-struct Watcher<'a, W> {
-    fault: Box<dyn Fault + 'a>,
+/// Keeps the nodes that are wanted, and overwrites those that are fed.
+struct Keeper<'a, W> {
     values: &'a Values<'a>,
     wanted: W,
     occurrences: Occurrences,
     nodes: Vec<Shown>,
 }
 
-impl<W: FnMut(Node) -> bool> Probe for Watcher<'_, W> {
+impl<W: FnMut(Node) -> bool> Probe for Keeper<'_, W> {
     fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.fault.made(node, shape, values);
         let shown = self.occurrences.count(node);
         let key = shown.to_string();
         let fed = self.values.get(&*key).filter(|fed| fed.is_shaped(shape));
@@ -241,6 +231,5 @@ impl<W: FnMut(Node) -> bool> Probe for Watcher<'_, W> {
         if let Some(fed) = fed {
             values.copy_from_slice(&fed.values);
         }
-        self.fault.read(node, shape, values);
     }
 }

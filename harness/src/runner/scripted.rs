@@ -58,6 +58,8 @@ impl<R: Runner> Subject for Scripted<R> {
             architecture: "scripted".into(),
             format: "scripted".into(),
             flavor: "scripted".into(),
+            forced: false,
+            multiplied_by: Default::default(),
         })
     }
 }

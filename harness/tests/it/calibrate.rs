@@ -9,14 +9,15 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
 use harness::case::Case;
-use harness::case::observation::Lane;
+use harness::case::observation::{Lane, Observation};
 use harness::file::provenance::Input;
+use harness::judge::outcome::Outcome;
 use harness::judge::tolerance::{Apart, book};
 use harness::oracle::calibrate::documents::{self, Extent};
-use harness::oracle::calibrate::{floors, measure};
-use harness::runner::Runner;
+use harness::oracle::calibrate::{Report, floors, measure};
 use harness::runner::engine::Engine;
 use harness::runner::scripted::Scripted;
+use harness::runner::{RunError, Runner};
 
 use crate::program::ends::{assert_ends, harness};
 
@@ -67,7 +68,8 @@ fn one_bit_in_one_document_is_noticed_within_an_arithmetic() {
         Box::new(engine(Profile::GgmlAvx2)),
         Box::new(flipped),
     ];
-    let calibration = measure(&texts(), &input, &mut witnesses, || ()).expect("all answer");
+    let calibration = measure(&texts(), &input, &mut witnesses, || ());
+    assert!(calibration.ended_by.is_none(), "all answer");
     let [equal] = &calibration.equal[..] else {
         panic!("{:?}", calibration.equal);
     };
@@ -92,6 +94,48 @@ fn one_bit_in_one_document_is_noticed_within_an_arithmetic() {
     }
     let missing = [Apart::Halves, Apart::Ik, Apart::Llama];
     assert_eq!(floors::unmeasured(&fresh), missing);
+}
+
+/// The engine, and again with that done to what it sees of a text.
+fn twice(
+    change: impl Fn(&str, &mut Observation) -> Result<(), RunError> + 'static,
+) -> Vec<Box<dyn Runner>> {
+    let other = Scripted::new("other", engine(Profile::GgmlAvx512), move |task, seen| {
+        change(&task.case.name, seen)
+    });
+    vec![Box::new(engine(Profile::GgmlAvx512)), Box::new(other)]
+}
+
+#[test]
+fn a_death_ends_it_and_hides_nothing_of_what_was_measured_before() {
+    let (input, _) = Input::read(&model()).expect("a fixture");
+    let refused = |why: &str| Err(RunError::Refused(why.into()));
+    let mut witnesses = twice(move |text, seen| {
+        if text == "document-02" {
+            panic!("planted");
+        }
+        let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("both ways");
+        prefill.values[7] += 1.0;
+        Ok(())
+    });
+    let found = measure(&texts(), &input, &mut witnesses, || ());
+    let report = Report::conclude(found, book().measured.clone(), book()).expect("numbers");
+    let said = report.render(None);
+    assert_eq!(report.outcome(true), Outcome::Divergence, "{said}");
+    assert!(said.contains("0 of 1 documents bit-identical"), "{said}");
+    assert!(
+        said.contains("ENDED before the last text: document-02: other: died"),
+        "{said}"
+    );
+
+    let mut witnesses = twice(move |_, _| refused("planted"));
+    let found = measure(&texts(), &input, &mut witnesses, || ());
+    let report = Report::conclude(found, book().measured.clone(), book()).expect("numbers");
+    assert_eq!(
+        report.outcome(false),
+        Outcome::Incomplete,
+        "nothing was measured"
+    );
 }
 
 #[test]
@@ -130,6 +174,9 @@ fn without_a_reference_what_was_not_measured_is_told_and_nothing_is_written() {
     let output = calibrate(&[&small[..], &["--write"]].concat());
     assert_ends(&output, 2, &["--write needs 24 texts of 300 tokens"]);
     assert_ends(&calibrate(&["--documents", "0"]), 2, &["--documents"]);
+    let output = calibrate(&[&small[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON alone");
+    assert_eq!(json["unmeasured"].as_array().map(Vec::len), Some(2));
 }
 
 #[test]
@@ -143,6 +190,8 @@ fn the_table_goes_between_its_two_lines() {
         harness::judge::tolerance::table::END,
     ];
     std::fs::write(&file, format!("before\n{begin}\nold\n{end}\nbehind\n")).expect("written");
+    let same = ["--table", path, "--json", path];
+    assert_ends(&calibrate(&same), 2, &["is the same file as --table"]);
     assert_ends(&calibrate(&["--table", path]), 0, &[]);
     let text = std::fs::read_to_string(&file).expect("written");
     std::fs::remove_file(&file).expect("there");

@@ -6,6 +6,7 @@ mod eval;
 mod fixtures;
 mod generate;
 mod inspect;
+mod parity;
 mod tiny;
 mod tokenize;
 mod trace;

@@ -104,6 +104,7 @@ fn claims_depend_on_neither_kernel_nor_threads() {
     let nameless = |claims: &Claims| {
         let mut claims = claims.clone();
         claims.engine.kernel.clear();
+        claims.engine.multiplied_by.clear();
         claims.engine.identity.name.clear();
         claims
     };

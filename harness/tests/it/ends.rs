@@ -12,6 +12,7 @@ use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
 use harness::oracle::crossval::campaign::Campaign;
 use harness::receipt::Receipt;
+use harness::receipt::table::Detail;
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
 use harness::runner::{RunError, Runner, Subject, Task};
@@ -183,7 +184,10 @@ fn a_model_that_changes_during_the_run_makes_the_receipt_void() {
         receipt.circumstances.changed_inputs,
         [copy.display().to_string()]
     );
-    assert!(harness::receipt::table::render(&receipt).contains("nothing in this receipt counts"));
+    assert!(
+        harness::receipt::table::render(&receipt, Detail::Cases, None)
+            .contains("nothing in this receipt counts")
+    );
 }
 
 #[test]
@@ -208,6 +212,8 @@ fn a_reference_compared_with_itself_is_an_error_not_an_agreement() {
                 architecture: word(),
                 format: word(),
                 flavor: word(),
+                forced: false,
+                multiplied_by: Default::default(),
             })
         }
     }

@@ -175,9 +175,16 @@ fn assert_diverges(verdict: &Verdict, words: &str) {
     assert!(verdict.to_string().contains(words), "{verdict}");
 }
 
+/// Nothing is wrong. The first rounding of this text that falls the other way moves all that
+/// follows, so that alone it is too short to be judged by its median.
+#[track_caller]
+fn assert_forgiven(verdict: &Verdict) {
+    assert_eq!(*verdict, Verdict::NotJudged);
+}
+
 #[test]
 fn another_order_is_forgiven_and_an_error_of_substance_is_not() {
-    assert_eq!(judged(|_| {}), Verdict::Agree);
+    assert_forgiven(&judged(|_| {}));
     let scaled = judged(|seen| prefill(seen).iter_mut().for_each(|v| *v *= 1.3));
     assert_diverges(&scaled, "prefill: NMSE, mean of the worst 10,");
     let nan = judged(|seen| prefill(seen)[7] = f32::NAN);
@@ -203,7 +210,7 @@ fn another_most_likely_token_is_forgiven_in_a_tie_only() {
         let ([first, second], _) = two_best(row);
         row.swap(first, second);
     });
-    assert_eq!(close, Verdict::Agree);
+    assert_forgiven(&close);
     // The least likely token of a row, made the most likely by a hair.
     let wide = judged(|seen| {
         let row = &mut prefill(seen)[..1024];
@@ -235,7 +242,7 @@ fn a_continuation_may_part_in_a_tie_only() {
         .gates(Apart::Order, Lane::Decode)
         .expect("measured")
         .tie as f32;
-    assert_eq!(parting(Some(0.9 * tie)), Verdict::Agree);
+    assert_forgiven(&parting(Some(0.9 * tie)));
     // Too wide; not the most likely token at all; and a recording that does not say how wide.
     for gap in [Some(1.1 * tie), Some(-0.1), Some(f32::NAN), None] {
         let Verdict::Diverge { first } = parting(gap) else {
@@ -288,7 +295,7 @@ fn the_median_of_all_documents_sees_what_no_single_one_shows() {
     let scaled = |seen: &mut Observation| prefill(seen).iter_mut().for_each(|v| *v *= 1.0001);
     let receipt = run(5, scaled);
     for case in &receipt.cases {
-        assert_eq!(case.claims.comparisons[0].verdict, Verdict::Agree);
+        assert_eq!(case.claims.comparisons[0].verdict, Verdict::NotJudged);
     }
     assert_eq!(receipt.parity.status, Outcome::Divergence);
     let broken = receipt.pooled[0].broken.as_deref();
@@ -299,8 +306,13 @@ fn the_median_of_all_documents_sees_what_no_single_one_shows() {
     assert_eq!(receipt.pooled[1].broken, None, "the other way is as it was");
 
     let few = run(4, scaled);
-    assert_eq!(few.parity.status, Outcome::RustOnly);
+    assert_eq!(few.parity.status, Outcome::Incomplete);
     assert!(few.pooled.iter().all(|lane| !lane.judged));
+    let undecided = few.pooled[0].undecided.as_deref();
+    assert!(
+        undecided.is_some_and(|rule| rule.starts_with("median NMSE above")),
+        "{undecided:?}"
+    );
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
         "b158-white-whale",
         "--json",
         &json,
+        "--all",
     ];
     let told = [
         "live ik",

@@ -1,5 +1,6 @@
 //! The harness from outside: its library, its program and, where they are built, real references.
 
+mod answers;
 mod attribute;
 mod calibrate;
 mod can_fail;
@@ -12,6 +13,7 @@ mod known_divergences;
 mod ladder;
 mod live;
 mod metamorphic;
+mod outcomes;
 mod power;
 mod program;
 mod qk256;
@@ -22,3 +24,4 @@ mod tampered;
 mod tidy;
 mod tokenizer;
 mod trace;
+mod words;

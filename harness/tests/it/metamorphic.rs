@@ -2,9 +2,10 @@
 //! everything that makes a relation, a control or a source of logits fail.
 #![forbid(unsafe_code)]
 
+mod program;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use engine::bytes::ModelBytes;
 use engine::config::Architecture;
@@ -15,7 +16,9 @@ use harness::case::observation::Identity;
 use harness::case::schedule::Schedule;
 use harness::file::document::Document;
 use harness::fixture::random::RandomShape;
+use harness::judge::outcome::Outcome;
 use harness::oracle::metamorphic::*;
+use harness::reference::isolation::{Death, Kind};
 use harness::runner::engine::Engine;
 use harness::runner::{RunError, Runner};
 
@@ -58,7 +61,7 @@ fn every_relation_about_the_fixtures_makes_the_claims_that_were_reviewed() {
     settings.set_omit_expression(true);
     for name in MODELS {
         let report = report(&mut engine(), file(name), tokens(40));
-        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.status, Outcome::Ok, "{}", report.render(None));
         assert_eq!(report.relations.len(), 13);
         let claims = report.claims();
         settings.bind(|| insta::assert_json_snapshot!(format!("metamorphic-{name}"), claims));
@@ -69,7 +72,7 @@ fn every_relation_about_the_fixtures_makes_the_claims_that_were_reviewed() {
 fn every_order_of_float_operations_keeps_every_relation() {
     for profile in Profile::ALL {
         let report = report(&mut in_profile(profile), small(), tokens(37));
-        assert_eq!(report.status, Status::Holds, "{}", report.render());
+        assert_eq!(report.status, Outcome::Ok, "{}", report.render(None));
         assert_eq!(report.coverage.relations.to_string(), "13/13");
         assert_eq!(report.computed_by.profile, profile.name());
     }
@@ -121,7 +124,12 @@ fn random_shapes_of_every_family_hold_whatever_applies_to_them() {
         let shape = shape.changed(&format!("{plain} {words}")).expect(words);
         let bytes = shape.document().expect("possible").file();
         let report = report(&mut engine(), bytes, tokens(37));
-        assert_eq!(report.status, Status::Holds, "{shape}\n{}", report.render());
+        assert_eq!(
+            report.status,
+            Outcome::Ok,
+            "{shape}\n{}",
+            report.render(None)
+        );
         let holds = report
             .relations
             .iter()
@@ -159,16 +167,17 @@ fn small() -> Vec<u8> {
 }
 
 /// Opens a model and lets `plan` answer for the relation of that name.
-fn planted(plan: impl Fn(&Document) -> Plan) -> Outcome {
+fn planted(plan: impl Fn(&Document) -> Plan) -> Row {
     let bytes = small();
     let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
     let document = Document::read(&gguf).expect("decided");
     let mut source = engine();
     let begun = Examination::begin(&mut source, &gguf, tokens(17));
     let mut examination = begun.expect("sound");
-    let mut outcome = Outcome::new(&Relation::ALL[3]);
-    examination.edit(&plan(&document), &mut outcome);
-    outcome
+    let mut row = Row::new(&Relation::ALL[3]);
+    let done = examination.edit(&plan(&document), &mut row);
+    done.expect("it is computed");
+    row
 }
 
 fn permuted(document: &Document, rows: &[usize], cols: &[usize]) -> Rewrite {
@@ -248,107 +257,91 @@ fn a_source_that_always_answers_the_same_breaks_nothing_and_fails_by_every_contr
             .collect())
     };
     let report = report(&mut Meddler(same, 0), small(), tokens(17));
-    assert_eq!(report.status, Status::Vacuous);
-    for outcome in &report.relations {
-        let found = (&outcome.verdict, outcome.control);
-        assert_eq!(
-            found,
-            (&Verdict::Holds, Control::Vacuous),
-            "{}",
-            outcome.relation
-        );
+    assert_eq!(report.status, Outcome::Divergence);
+    for row in &report.relations {
+        let expected = (&Verdict::Holds, Control::Vacuous);
+        assert_eq!((&row.verdict, row.control), expected, "{}", row.relation);
     }
     assert_eq!(report.coverage.controls.to_string(), "0/13");
 }
 
+type Logits = Vec<Vec<f32>>;
+type Fault = fn(Logits) -> Result<Logits, RunError>;
+
+fn lost() -> RunError {
+    RunError::Lost(Box::new(Death {
+        kind: Kind::Crashed,
+        phase: "planted".into(),
+        signal: Some(11),
+        exit_code: None,
+        complaint: None,
+        assertion: None,
+        last_words: String::new(),
+        memory_seen: 0,
+        milliseconds: 1,
+    }))
+}
+
+fn flipped(mut found: Logits) -> Logits {
+    found[1][77] = f32::from_bits(found[1][77].to_bits() ^ 1);
+    found
+}
+
+/// Each way in which an answer can be other than it should be, what that comes to, and the words.
+const FAULTS: [(Fault, Outcome, &str); 6] = [
+    (
+        |_| panic!("planted"),
+        Outcome::EngineDied,
+        "neuron-signs: died: planted",
+    ),
+    (|_| Err(lost()), Outcome::ReferenceDied, "reference_crashed"),
+    (
+        |_| Err(RunError::Refused("planted".into())),
+        Outcome::Incomplete,
+        "neuron-signs: planted",
+    ),
+    (
+        |found| Ok(found[1..].to_vec()),
+        Outcome::Incomplete,
+        "fewer logits than positions",
+    ),
+    (
+        |_| Err(RunError::NotFinite("planted".into())),
+        Outcome::Divergence,
+        "neuron-signs: planted",
+    ),
+    (
+        |found| Ok(flipped(found)),
+        Outcome::Divergence,
+        "logit 77 at position 0 of prompt 0 in decode is",
+    ),
+];
+
 #[test]
-fn a_source_that_dies_refuses_or_answers_less_is_neither_held_nor_broken() {
-    type Answer = fn(usize, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>;
-    let cases: [(Answer, Status); 4] = [
-        (
-            |n, found| if n == 2 { panic!("planted") } else { Ok(found) },
-            Status::Died,
-        ),
-        (
-            |n, found| match n {
-                2 => Err(RunError::Refused("planted".into())),
-                _ => Ok(found),
-            },
-            Status::Incomplete,
-        ),
-        (
-            |n, mut found| {
-                if n == 2 {
-                    found[0].pop();
-                }
-                Ok(found)
-            },
-            Status::Incomplete,
-        ),
-        (
-            |n, mut found| {
-                if n == 2 {
-                    found[1][77] = f32::from_bits(found[1][77].to_bits() ^ 1);
-                }
-                Ok(found)
-            },
-            Status::Broken,
-        ),
-    ];
-    for (answer, expected) in cases {
+fn a_source_that_dies_refuses_or_answers_less_neither_holds_nor_stops_the_others() {
+    for (fault, expected, words) in FAULTS {
+        // The first question is the model itself, the second the first edit.
+        let answer = |n, found| if n == 2 { fault(found) } else { Ok(found) };
         let report = report(&mut Meddler(answer, 0), small(), tokens(17));
-        assert_eq!(report.status, expected, "{}", report.render());
-        let whole = report.coverage.relations.is_complete();
-        assert_eq!(whole, expected == Status::Broken);
-        assert_eq!(
-            report.relations[1].verdict,
-            Verdict::Holds,
-            "the others go on"
-        );
-        let said = report.render();
-        let words = match expected {
-            Status::Broken => "logit 77 at position 0 of prompt 0 in decode is",
-            Status::Incomplete if said.contains("planted") => "neuron-signs: planted",
-            Status::Incomplete => "fewer logits than positions",
-            _ => "neuron-signs: died: planted",
-        };
+        let said = report.render(None);
+        assert_eq!(report.status, expected, "{said}");
         assert!(said.contains(words), "{said}");
+        assert_eq!(report.relations[1].verdict, Verdict::Holds, "{said}");
     }
 }
 
 #[test]
-fn the_program_examines_both_fixtures_and_says_so_in_a_table_and_in_json() {
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-        command.arg("metamorphic").args(arguments);
-        command.output().expect("the program starts")
-    };
-    let table = run(&[
-        "--prompt",
-        "Call me Ishmael. Some years ago, never mind how long",
-    ]);
-    let text = String::from_utf8(table.stdout).expect("text");
-    assert_eq!(table.status.code(), Some(0), "{text}");
-    assert_eq!(text.matches("status: holds").count(), 2, "{text}");
-    assert_eq!(
-        text.matches("under which this edit must show").count(),
-        1,
-        "{text}"
-    );
-    let json = run(&[
-        "--prompt",
-        "Call me Ishmael. Some years ago, never mind how long",
-        "--json",
-        "--kernel",
-        "scalar",
-    ]);
-    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(json["status"], "holds");
-    let models = &json["models"];
-    assert_eq!(models[1]["architecture"], "bitnet");
-    assert_eq!(models[1]["coverage"]["not_applicable"], 1);
-    assert_eq!(models[0]["relations"][7]["relation"], "gate-power-of-two");
-    assert_eq!(models[0]["relations"][7]["is"], "holds");
-    let empty = run(&["--model", "no-such-file.gguf"]);
-    assert_eq!(empty.status.code(), Some(4));
+fn a_difference_is_not_hidden_behind_a_death_in_the_same_relation() {
+    for (fault, _, _) in FAULTS {
+        // The first edit differs, and its control is never computed.
+        let answer = |n, found| match n {
+            2 => Ok(flipped(found)),
+            3 => fault(found),
+            _ => Ok(found),
+        };
+        let report = report(&mut Meddler(answer, 0), small(), tokens(17));
+        let said = report.render(None);
+        assert_eq!(report.status, Outcome::Divergence, "{said}");
+        assert!(said.contains("neuron-signs: to negate"), "{said}");
+    }
 }

@@ -11,8 +11,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use harness::oracle::power::clean::{self, Alarm, Run};
-use harness::oracle::power::trial::Bench;
-use harness::oracle::power::{self, Fault, Outcome, crew};
+use harness::oracle::power::{self, Bench, Fault, Trial};
 use harness::runner::suite::Suite;
 use serde_json::json;
 
@@ -36,12 +35,12 @@ fn every_fault_is_caught_and_located() {
     assert!(names.len() >= 40, "{}", names.len());
 
     let bench = Bench::new(suite());
-    let outcomes = crew::each(catalogue.len(), |i| bench.attempt(catalogue[i]));
-    let outcomes = outcomes.expect("every fault can be planted");
-    let unsettled: Vec<&Outcome> = outcomes.iter().filter(|o| !o.is_settled()).collect();
+    let trials = bench.attempt_all(&catalogue, &|| ());
+    let trials = trials.expect("every fault can be planted");
+    let unsettled: Vec<&Trial> = trials.iter().filter(|t| !t.is_settled()).collect();
     assert!(unsettled.is_empty(), "{unsettled:#?}");
 
-    let claim = |o: &Outcome| {
+    let claim = |o: &Trial| {
         json!({
             "name": o.name,
             "caught": o.caught,
@@ -50,7 +49,7 @@ fn every_fault_is_caught_and_located() {
             "expected_node": o.expected_node,
         })
     };
-    let claims: Vec<_> = outcomes.iter().map(claim).collect();
+    let claims: Vec<_> = trials.iter().map(claim).collect();
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../../receipts");
     settings.set_prepend_module_to_snapshot(false);
@@ -61,12 +60,12 @@ fn every_fault_is_caught_and_located() {
 #[test]
 fn a_change_that_changes_nothing_is_not_caught() {
     let bench = Bench::new(suite());
-    for placebo in power::PLACEBOS {
-        let outcome = bench.attempt(placebo).expect("planted");
-        assert!(!outcome.caught && !outcome.is_settled(), "{outcome:#?}");
-        let effect = outcome.effect;
+    for placebo in power::placebos() {
+        let trial = bench.attempt(&placebo).expect("planted");
+        assert!(!trial.caught && !trial.is_settled(), "{trial:#?}");
+        let effect = trial.effect;
         assert!(effect.logits > 0 && effect.bit_equal == effect.logits);
-        assert_eq!((outcome.by, effect.first_node), (None, None));
+        assert_eq!((trial.by, effect.first_node), (None, None));
         let gates = power::gate::names();
         assert!(gates.eq(effect.passes), "every gate lets it pass");
     }
@@ -84,24 +83,24 @@ fn the_engine_without_a_fault_raises_no_alarm() {
     assert_eq!(done.into_inner(), CLEAN_RUNS);
 }
 
-/// No alarm means something only where one would ring: the smallest fault that shows in logits is
-/// smuggled into every fifth run, whatever kernel, split or recording it has.
+/// No alarm means something only where one would be raised: the smallest fault that shows in logits
+/// is planted in every fifth run, whatever kernel, split or recording it has.
 #[test]
-fn an_alarm_rings_in_exactly_the_runs_a_fault_is_smuggled_into() {
+fn an_alarm_is_raised_in_exactly_the_runs_a_fault_is_planted_in() {
     let suite = suite();
     let runs = clean::plan(&suite, CLEAN_RUNS);
     let small = fault("norm-sum-in-f32");
-    let smuggled = |run: usize| (run % 5 == 2).then_some(small);
-    let alarms = clean::alarms(&suite, &runs, &smuggled, &|| ()).expect("it runs");
-    let rung: Vec<usize> = alarms.iter().map(|alarm: &Alarm| alarm.run).collect();
+    let is_planted = |run: usize| (run % 5 == 2).then_some(small);
+    let alarms = clean::alarms(&suite, &runs, &is_planted, &|| ()).expect("it runs");
+    let raised: Vec<usize> = alarms.iter().map(|alarm: &Alarm| alarm.run).collect();
     let faulty: Vec<usize> = (0..CLEAN_RUNS)
-        .filter(|&run| smuggled(run).is_some())
+        .filter(|&run| is_planted(run).is_some())
         .collect();
-    assert_eq!(rung, faulty);
+    assert_eq!(raised, faulty);
     let recorded = |run: &&usize| runs[**run].recording.is_some();
     let recorded = faulty.iter().filter(recorded).count();
     assert!(0 < recorded && recorded < faulty.len(), "both kinds of run");
-    // What is not done to values cannot be smuggled in, and is not passed over in silence.
+    // What is not done to values cannot be planted there, and is not passed over in silence.
     let file = fault("rope-base-10000");
     let refused = clean::alarms(&suite, &runs[..1], &|_| Some(file), &|| ());
     assert!(refused.expect_err("a file").message.contains("rope-base"));
@@ -185,8 +184,15 @@ fn the_program_tells_what_became_of_a_fault() {
 
     assert_eq!(harness(&["--fault", "no-such-fault"]).0, Some(2));
     let (code, listed) = harness(&["--list"]);
+    // A heading, then two columns that do not run together.
     assert_eq!(
         (code, listed.lines().count()),
-        (Some(0), power::catalogue().len())
+        (Some(0), 1 + power::catalogue().len())
     );
+    let longest = "query-rows-permuted-by-the-converter  Qcur-0|MUL_MAT#0\n";
+    assert!(listed.contains(longest), "{listed}");
+    let (code, listed) = harness(&["--list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    let faults = listed.as_array().map(Vec::len);
+    assert_eq!((code, faults), (Some(0), Some(power::catalogue().len())));
 }

@@ -14,6 +14,7 @@ use engine::numerics::Profile;
 use harness::case::observation::Identity;
 use harness::case::schedule::Schedule;
 use harness::fixture::random::RandomShape;
+use harness::judge::outcome::Outcome;
 use harness::oracle::shapes::*;
 use harness::reference::isolation::{Death, Kind};
 use harness::runner::engine::Engine;
@@ -32,8 +33,7 @@ fn plan(first: u64, count: u64) -> Plan {
 }
 
 fn examined(plan: &Plan, ours: &mut dyn Runner, theirs: &mut dyn Runner) -> Report {
-    let mut contest = Contest { ours, theirs };
-    examine(&mut contest, plan, Mode::RustOnly, &mut |_| Ok(())).expect("nothing is written")
+    examine(&mut Pair { ours, theirs }, plan, Mode::Live, &mut |_| ())
 }
 
 /// Answers what `answer` makes of the engine's answer to an edited file.
@@ -61,20 +61,18 @@ where
 fn the_engine_agrees_with_itself_and_every_trial_is_shown_as_it_ends() {
     let plan = Plan::new(vec![Architecture::Bitnet, Architecture::BitnetB158], 1, 2);
     let mut ours = engine(Profile::GgmlAvx2);
-    let mut theirs = OtherWays::new(Profile::GgmlAvx2);
-    let mut contest = Contest {
+    let mut theirs = ScheduleVariants::new(Profile::GgmlAvx2);
+    let mut pair = Pair {
         ours: &mut ours,
         theirs: &mut theirs,
     };
     let mut seen = Vec::new();
-    let report = examine(&mut contest, &plan, Mode::RustOnly, &mut |report| {
+    let report = examine(&mut pair, &plan, Mode::RustOnly, &mut |report| {
         seen.push((report.trials.len(), report.status));
-        Ok(())
     });
-    let report = report.expect("nothing is written");
-    assert_eq!(seen, [(1, Status::Incomplete), (2, Status::Agrees)]);
+    assert_eq!(seen, [(1, Outcome::Incomplete), (2, Outcome::RustOnly)]);
     assert!(report.logits > 10_000 && report.differing == 0);
-    assert!(report.render().contains("which is no parity"));
+    assert!(report.render(None).contains("which is no parity"));
 }
 
 #[test]
@@ -82,7 +80,12 @@ fn another_order_of_operations_differs_and_becomes_small() {
     let mut ours = engine(Profile::GgmlAvx2);
     let mut theirs = engine(Profile::GgmlAvx512);
     let report = examined(&plan(FLOATS, 1), &mut ours, &mut theirs);
-    assert_eq!(report.status, Status::Differs, "{}", report.render());
+    assert_eq!(
+        report.status,
+        Outcome::Divergence,
+        "{}",
+        report.render(None)
+    );
     let smallest = report.smallest.expect("a difference");
     assert!(smallest.finished && smallest.questions < 250);
     assert!(smallest.difference.ulps.is_some_and(|n| n > 0));
@@ -126,15 +129,19 @@ fn one_changed_weight_differs_and_becomes_small() {
     };
     let mut theirs = engine(Profile::GgmlAvx512);
     let report = examined(&plan(FLOATS, 1), &mut ours, &mut theirs);
-    assert_eq!(report.status, Status::Differs, "{}", report.render());
+    assert_eq!(
+        report.status,
+        Outcome::Divergence,
+        "{}",
+        report.render(None)
+    );
     let trial = spelled(&report.smallest.expect("a difference"));
     assert_eq!((trial.shape.layers, trial.shape.kv_heads), (1, 1));
     assert_eq!(trial.schedules[0].kept(), 1, "{}", trial.schedules[0]);
 }
 
-#[test]
-fn silence_is_told_apart_and_is_never_agreement() {
-    let death = |kind| Death {
+fn lost(kind: Kind) -> RunError {
+    RunError::Lost(Box::new(Death {
         kind,
         phase: "schedule 1 of 5".into(),
         signal: None,
@@ -144,49 +151,97 @@ fn silence_is_told_apart_and_is_never_agreement() {
         last_words: String::new(),
         memory_seen: 0,
         milliseconds: 1,
-    };
-    let lost = |kind| RunError::Lost(Box::new(death(kind)));
-    let refusals = [
-        (
-            RunError::Declined("unknown model architecture".into()),
-            Status::Incomplete,
-            "DECLINED",
-        ),
-        (
-            lost(Kind::Timeout),
-            Status::ReferenceDied,
-            "NO MORE TIME: reference_timeout",
-        ),
-        (lost(Kind::Crashed), Status::ReferenceDied, "REFERENCE DIED"),
-    ];
-    let mut ours = engine(Profile::GgmlAvx512);
-    for (error, status, words) in refusals {
-        let mut theirs = Meddler {
-            edit: |file| file,
-            answer: |_| Err(error.clone()),
-        };
-        let report = examined(&plan(1, 1), &mut ours, &mut theirs);
-        assert_eq!((report.status, report.logits), (status, 0));
-        assert!(report.render().contains(words), "{}", report.render());
-        assert!(!report.coverage.is_complete());
-    }
-    let mut theirs = Meddler {
-        edit: |file| file,
-        answer: |mut found: Vec<Vec<f32>>| {
-            found[0].pop();
+    }))
+}
+
+type Answer = fn(Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>;
+
+/// Each way in which a trial can end: whose answer it is (ours or theirs), what that comes to,
+/// and the words.
+const ENDS: [(bool, Answer, Outcome, &str); 8] = [
+    (true, Ok, Outcome::Ok, "1/1 compared, 0 differ"),
+    (
+        false,
+        |_| Err(RunError::Declined("unknown model architecture".into())),
+        Outcome::Incomplete,
+        "DECLINED",
+    ),
+    (
+        false,
+        |_| Err(lost(Kind::Timeout)),
+        Outcome::ReferenceDied,
+        "NO MORE TIME: reference_timeout",
+    ),
+    (
+        false,
+        |_| Err(lost(Kind::Crashed)),
+        Outcome::ReferenceDied,
+        "REFERENCE DIED",
+    ),
+    (
+        false,
+        |found| Ok(found[1..].to_vec()),
+        Outcome::ReferenceDied,
+        "fewer logits",
+    ),
+    (true, |_| panic!("planted"), Outcome::EngineDied, "planted"),
+    (
+        true,
+        |_| Err(RunError::Refused("planted".into())),
+        Outcome::Divergence,
+        "THE ENGINE HAS NO ANSWER: planted",
+    ),
+    (
+        true,
+        |mut found| {
+            found[0][7] += 1.0;
             Ok(found)
         },
+        Outcome::Divergence,
+        "DIFFERS in 1 of",
+    ),
+];
+
+/// Trials of which each ends in its own way.
+fn ended(ends: &[usize]) -> Report {
+    let (mut turn, mut answered) = (0, 0);
+    let mut theirs = Meddler {
+        edit: |file| file,
+        answer: |found| {
+            let (ours, answer, _, _) = ENDS[ends[turn.min(ends.len() - 1)]];
+            turn += 1;
+            if ours { Ok(found) } else { answer(found) }
+        },
     };
-    let report = examined(&plan(1, 1), &mut ours, &mut theirs);
-    assert_eq!(report.status, Status::ReferenceDied);
-    assert!(report.render().contains("fewer logits"));
-    let mut theirs = engine(Profile::GgmlAvx512);
+    let asked: Vec<usize> = ends.iter().copied().filter(|end| ENDS[*end].0).collect();
     let mut ours = Meddler {
         edit: |file| file,
-        answer: |_| panic!("planted"),
+        answer: |found| {
+            let end = asked[answered.min(asked.len() - 1)];
+            answered += 1;
+            ENDS[end].1(found)
+        },
     };
-    let report = examined(&plan(1, 1), &mut ours, &mut theirs);
-    assert_eq!(report.status, Status::EngineDied, "{}", report.render());
+    // The same trial each time, which is small.
+    examined(&plan(1, ends.len() as u64), &mut ours, &mut theirs)
+}
+
+#[test]
+fn every_pair_of_ends_comes_to_the_worse_and_hides_no_divergence() {
+    for (one, (_, _, first, words)) in ENDS.iter().enumerate() {
+        let report = ended(&[one]);
+        let said = report.render(None);
+        assert_eq!(
+            (report.status, said.contains(words)),
+            (*first, true),
+            "{said}"
+        );
+        for (other, (_, _, second, _)) in ENDS.iter().enumerate() {
+            let report = ended(&[one, other]);
+            let worse = *first.max(second);
+            assert_eq!(report.status, worse, "{}", report.render(None));
+        }
+    }
 }
 
 #[test]
@@ -199,7 +254,7 @@ fn what_is_no_number_agrees_with_nothing() {
         },
     };
     let report = examined(&plan(1, 1), &mut broken(), &mut broken());
-    assert_eq!((report.status, report.differing), (Status::Differs, 1));
+    assert_eq!((report.status, report.differing), (Outcome::Divergence, 1));
 }
 
 #[test]
@@ -213,7 +268,7 @@ fn two_hundred_numbers_cover_everything_wherever_they_begin() {
     ];
     for (architectures, first) in families.into_iter().zip([1, 1, 1000, 5, 77]) {
         let plan = Plan::new(architectures.clone(), first, 200);
-        let mut table = Table::new(&plan);
+        let mut table = Coverage::new(&plan);
         for trial in plan.trials() {
             assert!(trial.number > first + 40 || !table.is_complete());
             let fits = |way: &Schedule| way.context() <= trial.shape.context;
@@ -234,7 +289,7 @@ fn two_hundred_numbers_cover_everything_wherever_they_begin() {
 #[test]
 fn a_run_that_misses_a_value_is_incomplete_and_a_short_one_demands_what_it_tried() {
     let full = plan(1, 200);
-    let mut table = Table::new(&full);
+    let mut table = Coverage::new(&full);
     for trial in full.trials().filter(|trial| trial.shape.head_dim != 96) {
         table.add(&trial, true);
     }
@@ -247,7 +302,7 @@ fn a_run_that_misses_a_value_is_incomplete_and_a_short_one_demands_what_it_tried
     assert_eq!(short.len(), 1, "{short:?}");
     assert_eq!(short[0].value, "96");
     let few = plan(1, 3);
-    let mut table = Table::new(&few);
+    let mut table = Coverage::new(&few);
     few.trials().for_each(|trial| table.add(&trial, true));
     assert!(table.is_complete() && !table.full);
 }

@@ -1,7 +1,7 @@
 //! What live references say in a run, kept to be written as recordings.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Failure};
 use crate::oracle::crossval::campaign::Live;
@@ -9,38 +9,56 @@ use crate::receipt::{LiveReference, Receipt};
 use crate::runner::recorded::manifest;
 use crate::runner::recorder::{Memory, Recorder};
 
+/// A shelf and what is to be put on it.
+pub struct Recording {
+    shelf: PathBuf,
+    tapes: Vec<Tape>,
+}
+
 /// What one reference says, kept to be written.
-pub struct Tape {
+struct Tape {
     facts: LiveReference,
     memory: Memory,
 }
 
-/// Has everything remembered that the references see.
-pub fn record(live: &mut Vec<Live>) -> Result<Vec<Tape>, Failure> {
-    if live.is_empty() {
-        return Err(Failure {
-            exit: Exit::ReferenceMissing,
-            message: "--record needs a live reference: --reference, or BITNET_CPP_DIR".into(),
-        });
+impl Recording {
+    /// Has everything remembered that the references see.
+    pub fn start(shelf: &Path, live: &mut Vec<Live>) -> Result<Self, Failure> {
+        if live.is_empty() {
+            return Err(Failure {
+                exit: Exit::ReferenceMissing,
+                message: "--record needs a live reference: --reference, or BITNET_CPP_DIR".into(),
+            });
+        }
+        let mut tapes = Vec::new();
+        for reference in std::mem::take(live) {
+            let memory = Memory::default();
+            tapes.push(Tape {
+                facts: reference.facts.clone(),
+                memory: memory.clone(),
+            });
+            live.push(Live {
+                runner: Box::new(Recorder::new(reference.runner, memory)),
+                facts: reference.facts,
+            });
+        }
+        let shelf = shelf.to_owned();
+        Ok(Recording { shelf, tapes })
     }
-    let mut tapes = Vec::new();
-    for reference in std::mem::take(live) {
-        let memory = Memory::default();
-        tapes.push(Tape {
-            facts: reference.facts.clone(),
-            memory: memory.clone(),
-        });
-        live.push(Live {
-            runner: Box::new(Recorder::new(reference.runner, memory)),
-            facts: reference.facts,
-        });
+
+    /// Writes the cases in which each reference agreed with itself.
+    pub fn write(&self, receipt: &Receipt) -> Result<(), Failure> {
+        for tape in &self.tapes {
+            for name in tape.write(&self.shelf, receipt)? {
+                eprintln!("recorded {}", self.shelf.join(name).display());
+            }
+        }
+        Ok(())
     }
-    Ok(tapes)
 }
 
 impl Tape {
-    /// Writes the cases in which the reference agreed with itself.
-    pub fn write(&self, shelf: &Path, receipt: &Receipt) -> Result<Vec<String>, Failure> {
+    fn write(&self, shelf: &Path, receipt: &Receipt) -> Result<Vec<String>, Failure> {
         let LiveReference { name, hello, .. } = &self.facts;
         let unknown = || "unknown".to_owned();
         let commit = self.facts.commit.as_ref().map(|c| format!(" at {c}"));

@@ -66,6 +66,27 @@ impl Format {
         }
     }
 
+    /// The number of its type in a library that knows I2_S as bitnet.cpp does.
+    pub fn kind(self) -> i32 {
+        self.type_id() as i32
+    }
+
+    /// The format of a type's number in such a library.
+    pub fn of_kind(kind: i32) -> Option<Format> {
+        let of = |format: &Format| format.kind() == kind && format.packs_as_published();
+        Self::ALL.into_iter().find(of)
+    }
+
+    /// The name of its type: packings of one type share it.
+    pub fn type_name(self) -> &'static str {
+        if self.is_i2_s() { "i2_s" } else { self.name() }
+    }
+
+    /// Whether this is the packing that a library on x86 means by the type.
+    fn packs_as_published(self) -> bool {
+        !self.is_i2_s() || self == Format::I2sP128
+    }
+
     /// The format of a type id that means one thing to everybody.
     pub fn of_type(id: u32) -> Option<Format> {
         Self::ALL
@@ -130,6 +151,14 @@ impl Format {
             Format::Tq2_0 => blocks * tq2_0::BLOCK_BYTES,
             _ => elements / 4 + i2_s::TRAILER_BYTES as usize,
         }
+    }
+
+    /// Bytes of one stored row, without what follows the last one.
+    pub fn row_bytes(self, cols: usize) -> usize {
+        if self.is_i2_s() {
+            return cols / 4;
+        }
+        self.bytes(Shape { rows: 1, cols })
     }
 
     /// Every value, row after row.
@@ -220,6 +249,8 @@ mod tests {
     #[test]
     fn a_contested_type_id_names_no_format() {
         assert_eq!(Format::of_type(36), None);
+        assert_eq!(Format::of_kind(36), Some(Format::I2sP128));
+        assert_eq!(Format::of_kind(-1), None);
         assert_eq!(Format::of_type(1), Some(Format::F16));
         assert_eq!(Format::of_flavor(Flavor::Qk256), None);
         assert_eq!(Format::of_flavor(Flavor::I2sP64), Some(Format::I2sP64));

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use crate::numbers::metrics::{self, Distance};
+use crate::judge::compare::{PositionFindings, compare_rows};
+use crate::numbers::metrics;
 
 /// The distance between two passes' logits, over every position.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -27,67 +28,38 @@ pub struct Effect {
 impl Effect {
     /// Between rows of `vocab_size` logits.
     pub fn between(vocab_size: usize, theirs: &[f32], ours: &[f32]) -> Self {
-        let rows = || {
-            let theirs = theirs.chunks_exact(vocab_size);
-            theirs.zip(ours.chunks_exact(vocab_size))
-        };
-        let each: Vec<Position> = rows().map(|(t, o)| Position::between(t, o)).collect();
+        let theirs = theirs.chunks_exact(vocab_size);
+        let rows = theirs.zip(ours.chunks_exact(vocab_size));
+        let each: Vec<PositionFindings> = rows
+            .enumerate()
+            .map(|(position, (theirs, ours))| compare_rows(position, theirs, ours))
+            .collect();
         let kl: Option<Vec<f64>> = each.iter().map(|p| p.kl).collect();
-        let nmse: Option<Vec<f64>> = each.iter().map(|p| p.nmse).collect();
+        let nmse: Option<Vec<f64>> = each.iter().map(|p| p.distance.nmse).collect();
         let largest = |values: &Vec<f64>| values.iter().copied().fold(0.0, f64::max);
         let positions = each.len();
         Effect {
             positions,
-            differing: each.iter().map(|p| p.differing).sum(),
+            differing: each
+                .iter()
+                .map(|p| p.distance.values - p.distance.bit_equal)
+                .sum(),
             kl_max: kl.as_ref().map(largest),
             kl_mean: kl.map(|kl| kl.iter().sum::<f64>() / positions.max(1) as f64),
             nmse_max: nmse.as_ref().map(largest),
             nmse_median: nmse.and_then(|nmse| metrics::median(&nmse)),
-            top1_flips: each.iter().filter(|p| p.flipped).count(),
+            top1_flips: each.iter().filter(|p| !p.top1_equal).count(),
         }
     }
 
     /// Every bit of every logit is the same.
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_identical(&self) -> bool {
         self.differing == 0
     }
 
     /// For ranking: what is not a number weighs more than any number.
     pub fn weight(&self) -> f64 {
         self.kl_mean.unwrap_or(f64::INFINITY)
-    }
-}
-
-/// One position.
-struct Position {
-    differing: usize,
-    kl: Option<f64>,
-    nmse: Option<f64>,
-    flipped: bool,
-}
-
-impl Position {
-    fn between(theirs: &[f32], ours: &[f32]) -> Self {
-        let pairs = || theirs.iter().zip(ours);
-        let differing = pairs().filter(|(t, o)| t.to_bits() != o.to_bits()).count();
-        // The same numbers are no distance apart, which need not be computed.
-        let same = differing == 0 && theirs.iter().all(|v| v.is_finite());
-        if same {
-            let (kl, nmse) = (Some(0.0), Some(0.0));
-            let flipped = false;
-            return Position {
-                differing,
-                kl,
-                nmse,
-                flipped,
-            };
-        }
-        Position {
-            differing,
-            kl: metrics::divergence(theirs, ours),
-            nmse: Distance::between(theirs, ours).nmse,
-            flipped: metrics::top1(theirs) != metrics::top1(ours),
-        }
     }
 }
 
@@ -99,7 +71,7 @@ mod tests {
     fn the_same_logits_are_exactly_nothing_and_others_are_counted() {
         let logits = [0.5, 1.5, -2.0, 4.0, 3.0, 2.0];
         let same = Effect::between(3, &logits, &logits);
-        assert!(same.is_nothing());
+        assert!(same.is_identical());
         assert_eq!(metrics::divergence(&logits[..3], &logits[..3]), Some(0.0));
         assert_eq!((same.kl_mean, same.kl_max), (Some(0.0), Some(0.0)));
         let mut other = logits;

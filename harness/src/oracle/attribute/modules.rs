@@ -7,6 +7,8 @@
 use engine::transformer::probe::{Node, Place};
 use serde::Serialize;
 
+use crate::runner::anatomy;
+
 /// How large a module is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -25,54 +27,6 @@ pub struct Module {
     /// The node that leaves it.
     pub output: String,
 }
-
-const EMBEDDING: &str = "embedding";
-const ATTENTION: &str = "attention";
-const FEED_FORWARD: &str = "feed-forward";
-const FINAL_NORM: &str = "final norm";
-const HEAD: &str = "head";
-
-/// An operation: its name, the block it belongs to, and its nodes. Nodes without a name of their
-/// own, and what a norm is before its weights, belong to what follows them.
-struct Operation {
-    name: &'static str,
-    block: &'static str,
-    nodes: &'static [&'static str],
-}
-
-const fn op(block: &'static str, name: &'static str, nodes: &'static [&'static str]) -> Operation {
-    Operation { name, block, nodes }
-}
-
-/// Every operation there is, in the order of a pass.
-#[rustfmt::skip] // a table: a line a row
-const OPERATIONS: [Operation; 22] = [
-    op(EMBEDDING, EMBEDDING, &["inp_embd|GET_ROWS"]),
-    op(ATTENTION, "attention norm", &["attn_norm|MUL"]),
-    op(ATTENTION, "query product", &["Qcur|MUL_MAT", "Qcur|MUL", "Qcur|ADD"]),
-    op(ATTENTION, "query rope", &["Qcur|RESHAPE", "Qcur|ROPE"]),
-    op(ATTENTION, "key product", &["Kcur|MUL_MAT", "Kcur|MUL", "Kcur|ADD"]),
-    op(ATTENTION, "key rope", &["Kcur|RESHAPE", "Kcur|ROPE"]),
-    op(ATTENTION, "value product", &["Vcur|MUL_MAT", "Vcur|MUL", "Vcur|ADD"]),
-    op(ATTENTION, "scores", &["kq|MUL_MAT"]),
-    op(ATTENTION, "softmax", &["kq_soft_max_ext|SOFT_MAX"]),
-    op(ATTENTION, "value mix", &["kqv|MUL_MAT", "kqv_out|CONT", "kqv_merged_cont|CONT"]),
-    op(ATTENTION, "attention sub-norm", &["attn_sub_norm|MUL"]),
-    op(ATTENTION, "output product",
-       &["attn_o_out|MUL_MAT", "attn_o_out|MUL", "attn_o_out|ADD", "kqv_wo|MUL_MAT",
-         "kqv_out|MUL_MAT", "kqv_out|MUL", "kqv_out|ADD"]),
-    op(ATTENTION, "attention sum", &["ffn_inp|ADD"]),
-    op(FEED_FORWARD, "feed-forward norm", &["ffn_norm|MUL"]),
-    op(FEED_FORWARD, "gate product", &["ffn_gate|MUL_MAT", "ffn_gate_s|MUL", "ffn_gate_b|ADD"]),
-    op(FEED_FORWARD, "activation", &["ffn_silu|UNARY", "ffn_relu|UNARY", "ffn_sqr(relu)|SQR"]),
-    op(FEED_FORWARD, "up product", &["ffn_up|MUL_MAT", "ffn_up_s|MUL", "ffn_up_b|ADD"]),
-    op(FEED_FORWARD, "gate times up", &["ffn_sub_out|MUL", "ffn_gate_par|MUL", "ffn_out|MUL"]),
-    op(FEED_FORWARD, "feed-forward sub-norm", &["ffn_sub_norm|MUL"]),
-    op(FEED_FORWARD, "down product",
-       &["ffn_down|MUL_MAT", "ffn_down|MUL", "ffn_down|ADD", "ffn_out|MUL_MAT", "ffn_out|ADD"]),
-    op(FEED_FORWARD, "feed-forward sum", &["l_out|ADD"]),
-    op(FINAL_NORM, FINAL_NORM, &["result_norm|MUL"]),
-];
 
 /// The modules of a pass with these nodes. A module whose output `is_shown` does not know is one
 /// with the next: nobody can say what it makes alone.
@@ -95,54 +49,37 @@ pub fn modules(
             modules.push(Module { name, output });
         }
     }
-    match waiting.is_empty() {
-        true => Ok(modules),
-        false => Err(format!(
-            "the reference does not show what leaves the {}",
-            waiting.join(", ")
-        )),
+    if waiting.is_empty() {
+        return Ok(modules);
     }
+    let waiting = waiting.join(", ");
+    Err(format!(
+        "the reference does not show what leaves the {waiting}"
+    ))
 }
 
 /// Every node that is not part of the next one, with the name of its module.
 fn named(nodes: &[Node], depth: Depth) -> Result<Vec<(String, Node)>, String> {
     let mut named = Vec::new();
     let mut before = None;
-    for node in nodes {
-        if !["norm", "node"].contains(&node.name) {
-            let operation = operation(*node, before);
-            let unknown = || format!("the table of modules does not know {node}");
-            let (block, name) = operation.ok_or_else(unknown)?;
+    for &node in nodes {
+        if !anatomy::is_followed(node) {
+            let operation = anatomy::operation_of(node, before);
+            let unknown = || format!("the table of nodes does not know {node}");
+            let operation = operation.ok_or_else(unknown)?;
             let name = match depth {
-                Depth::Block => block,
-                Depth::Op => name,
+                Depth::Block => operation.block,
+                Depth::Op => operation.name,
             };
-            named.push((
-                match node.place {
-                    Place::Layer(layer) => format!("layer {layer} {name}"),
-                    Place::Model | Place::Number(_) => name.to_owned(),
-                },
-                *node,
-            ));
+            let name = match node.place {
+                Place::Layer(layer) => format!("layer {layer} {name}"),
+                Place::Model | Place::Number(_) => name.to_owned(),
+            };
+            named.push((name, node));
         }
-        before = Some(*node);
+        before = Some(node);
     }
     Ok(named)
-}
-
-/// Block and name of the operation a node belongs to.
-fn operation(node: Node, before: Option<Node>) -> Option<(&'static str, &'static str)> {
-    if node.name == "result_output" {
-        return Some((HEAD, HEAD));
-    }
-    // One name for two things: behind `ffn_down` it is that product's scale.
-    let scaled = node.name == "ffn_out" && before.is_some_and(|b| b.name == "ffn_down");
-    let key = match scaled {
-        true => "ffn_down|MUL".into(),
-        false => format!("{}|{}", node.name, node.op),
-    };
-    let found = OPERATIONS.iter().find(|o| o.nodes.contains(&&*key))?;
-    Some((found.block, found.name))
 }
 
 #[cfg(test)]
@@ -160,15 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn every_node_the_anatomy_describes_has_a_module() {
-        use crate::runner::anatomy::{ENDS, PARTS};
-        let layer = Place::Layer(0);
-        for part in PARTS.iter().chain(&ENDS) {
-            let node = node(part.name, part.op, layer);
-            let follows = ["norm", "node"].contains(&part.name);
-            assert_eq!(operation(node, None).is_none(), follows, "{node}");
-        }
-        assert!(modules(&[node("attic", "MUL", layer)], Depth::Op, |_| true).is_err());
+    fn a_node_the_table_does_not_know_is_refused_by_name() {
+        let attic = node("attic", "MUL", Place::Layer(0));
+        let refused = modules(&[attic], Depth::Op, |_| true).expect_err("unknown");
+        assert!(refused.contains("attic-0|MUL#0"), "{refused}");
     }
 
     #[test]
@@ -198,22 +130,6 @@ mod tests {
             of(Depth::Block, "Qcur")
                 .expect_err("hidden")
                 .contains("layer 0 attention")
-        );
-    }
-
-    #[test]
-    fn a_product_and_the_factor_behind_it_are_one_module_under_any_name() {
-        let layer = Place::Layer(1);
-        let gated = node("ffn_out", "MUL", layer);
-        let down = node("ffn_down", "MUL_MAT", layer);
-        let up = node("ffn_up", "MUL_MAT", layer);
-        assert_eq!(
-            operation(gated, Some(up)).expect("known").1,
-            "gate times up"
-        );
-        assert_eq!(
-            operation(gated, Some(down)).expect("known").1,
-            "down product"
         );
     }
 }

@@ -135,7 +135,11 @@ fn lost(error: RunError) -> Failure {
         RunError::Died(_) => Exit::EngineDied,
         _ => Exit::BadInput,
     };
-    let message = error.to_string();
+    let message = if exit == Exit::EngineDied {
+        format!("the engine {error}")
+    } else {
+        error.to_string()
+    };
     Failure { exit, message }
 }
 
@@ -156,7 +160,7 @@ impl Opened for Passes<'_> {
             ));
         }
         let wanted = |node: Node| watch.shown.has(&node.to_string());
-        let pass = self.fed_keeping(&watch.replaced, wanted);
+        let pass = self.pass(&watch.replaced, wanted)?;
         let pass = pass.map_err(engine::stopped)?;
         Ok(Followed {
             rows: pass.logits.map_err(RunError::NotFinite)?,

@@ -1,10 +1,9 @@
 //! What was attributed as a table for a person, in the order of a pass.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
-
 use super::run::Whose;
 use super::{Attribution, Row};
+use crate::io::table::{Table, number, scientific, words};
 use crate::judge::tolerance::local::Rung;
 
 /// Which rows.
@@ -20,7 +19,7 @@ pub enum Rows {
 const MARKED: usize = 3;
 
 /// The table, then the summary.
-pub fn render(found: &Attribution, rows: Rows) -> String {
+pub fn render(found: &Attribution, rows: Rows, width: Option<usize>) -> String {
     let what = match found.run {
         Whose::Reference => "the engine's modules in the reference's run",
         Whose::Engine => "the reference's modules in the engine's run",
@@ -31,107 +30,81 @@ pub fn render(found: &Attribution, rows: Rows) -> String {
         found.profile,
         found.rung.name()
     );
-    let shown = |row: &&Row| rows == Rows::All || !row.error.is_nothing();
-    let rows: Vec<_> = found.rows.iter().filter(shown).collect();
-    if !rows.is_empty() {
-        put(&mut text, &head());
+    let mut table = Table::new(&[
+        words(""),
+        words("module"),
+        words("output"),
+        number("differ"),
+        number("error"),
+        number("KL mean"),
+        number("KL max"),
+        number("NMSE"),
+        number("flips"),
+        number("x noise"),
+        number("share"),
+    ]);
+    for row in &found.rows {
+        if rows == Rows::All || !row.error.is_identical() {
+            table.row(cells(row));
+        }
     }
-    for row in rows {
-        put(&mut text, &line(row));
+    if !table.is_empty() {
+        text.push_str(&table.render(width));
     }
     text.push_str(&summary(found));
     text
 }
 
-fn head() -> String {
-    format!(
-        "      {:<30} {:<28} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6} {:>7} {:>7}",
-        "module",
-        "output",
-        "differ",
-        "error",
-        "KL mean",
-        "KL max",
-        "NMSE",
-        "flips",
-        "x noise",
-        "share"
-    )
-}
-
-fn line(row: &Row) -> String {
-    let mark = match row.rank {
-        Some(rank) if rank <= MARKED => format!("({rank})"),
-        _ => String::new(),
-    };
-    let ratio = row
-        .beyond_noise
-        .map_or("-".into(), |ratio| format!("{ratio:.1}"));
+fn cells(row: &Row) -> [String; 11] {
+    let marked = row.rank.filter(|&rank| rank <= MARKED);
     let share = match row.share {
         None => "-".into(),
         Some(0.0) => "0".into(),
         Some(share) => format!("{:.1} %", 100.0 * share),
     };
-    format!(
-        "{mark:<5} {:<30} {:<28} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6} {ratio:>7} {share:>7}",
-        row.module.name,
-        row.module.output,
-        row.error.differing,
-        number(row.error.nmse),
-        number(row.effect.kl_mean),
-        number(row.effect.kl_max),
-        number(row.effect.nmse_max),
-        row.effect.top1_flips,
-    )
-}
-
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "none".into(),
-        Some(0.0) => "0".into(),
-        Some(value) => format!("{value:.1e}"),
-    }
+    [
+        marked.map_or_else(String::new, |rank| format!("({rank})")),
+        row.module.name.clone(),
+        row.module.output.clone(),
+        row.error.differing.to_string(),
+        scientific(row.error.nmse),
+        scientific(row.effect.kl_mean),
+        scientific(row.effect.kl_max),
+        scientific(row.effect.nmse_max),
+        row.effect.top1_flips.to_string(),
+        row.beyond_noise
+            .map_or_else(|| "-".into(), |ratio| format!("{ratio:.1}")),
+        share,
+    ]
 }
 
 fn summary(found: &Attribution) -> String {
-    let mut text = String::new();
-    let differing = found
-        .rows
-        .iter()
-        .filter(|row| !row.error.is_nothing())
-        .count();
-    let modules = found.rows.len();
-    let line = format!(
-        "modules {modules}: {differing} differ on the reference's inputs; no-swap controls {}/{} \
-         exactly 0",
-        found.controls, modules
-    );
-    put(&mut text, &line);
+    let differing = found.rows.iter().filter(|row| !row.error.is_identical());
+    let (modules, differing) = (found.rows.len(), differing.count());
     let full = &found.full;
-    let mut line = format!(
-        "sum of the modules alone {}, both sides apart: KL {}, at most {}, {} of {} top-1 flips",
-        number(found.sum),
-        number(full.kl_mean),
-        number(full.kl_max),
-        full.top1_flips,
-        full.positions
-    );
-    if let Some(additivity) = found.additivity {
-        write!(line, "; the sum is {additivity:.2} of it").expect("strings take all");
-    }
-    put(&mut text, &line);
+    let additivity = found.additivity.map_or_else(String::new, |additivity| {
+        format!("; the sum is {additivity:.2} of it")
+    });
     let verdict = match (&found.named, found.rung) {
         (Some(named), _) => format!("NAMED {}: {}", named.module, named.because),
-        (None, _) if differing == 0 => "nobody is named: every module is the same, 0 bits".into(),
-        (None, Rung::HalfSums) => {
-            "nobody is named: sums in half precision are measured only".into()
+        (None, _) if differing == 0 => {
+            "no module is named: every module is the same, 0 bits".into()
         }
-        (None, _) => "nobody is named: no module alone does more than two arithmetics do".into(),
+        (None, Rung::HalfSums) => {
+            "no module is named: sums in half precision are measured only".into()
+        }
+        (None, _) => "no module is named: none alone does more than two arithmetics do".into(),
     };
-    put(&mut text, &verdict);
-    text
-}
-
-fn put(text: &mut String, line: &str) {
-    writeln!(text, "{line}").expect("writing to a string cannot fail");
+    format!(
+        "modules {modules}: {differing} differ on the reference's inputs; no-swap controls {}/{} \
+         exactly 0\nsum of the modules alone {}, both sides apart: KL {}, at most {}, {} of {} \
+         top-1 flips{additivity}\n{verdict}\n",
+        found.controls,
+        modules,
+        scientific(found.sum),
+        scientific(full.kl_mean),
+        scientific(full.kl_max),
+        full.top1_flips,
+        full.positions
+    )
 }

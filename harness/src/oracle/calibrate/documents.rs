@@ -1,5 +1,5 @@
 //! Texts to calibrate with: the model writes them itself, so they are of the kind it knows, and
-//! nobody else's text is needed.
+//! no other text is needed.
 #![forbid(unsafe_code)]
 
 use engine::numerics::Profile;
@@ -84,5 +84,6 @@ fn document(model: &Model, name: &str, extent: Extent, number: usize) -> Result<
         nodes: 0,
         greedy_steps: 0,
         live: Vec::new(),
+        unrecorded: false,
     })
 }

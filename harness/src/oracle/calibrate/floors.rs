@@ -95,7 +95,7 @@ pub fn exceeded(floor: &Floor, gates: &Gates) -> Option<String> {
     above.map(|(what, found, gate)| format!("{what} {found:.1e} above its gate {gate:.1e}"))
 }
 
-/// The kinds of lanes nobody measured.
+/// The kinds of lanes that were not measured.
 pub fn unmeasured(fresh: &[Fresh]) -> Vec<Apart> {
     let measured = |apart: &Apart| fresh.iter().any(|f| f.floor.apart == *apart);
     let all = Apart::MEASURED.into_iter();

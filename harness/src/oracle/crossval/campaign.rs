@@ -1,21 +1,19 @@
 //! Many cases in a row: what one death costs is one case, and what is finished is kept.
 #![forbid(unsafe_code)]
 
-pub mod resume;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use self::resume::Plan;
 use crate::case::Case;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
 use crate::judge::known_divergences::Entry;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
-use crate::oracle::crossval::examine::asking::expected;
+use crate::oracle::crossval::answer::expected;
 use crate::oracle::crossval::examine::examine;
+use crate::oracle::crossval::resume::{self, Plan};
 use crate::receipt::{
     CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt,
 };
@@ -65,6 +63,7 @@ pub struct Campaign {
     models: BTreeMap<PathBuf, Input>,
     asked: usize,
     left_out: Vec<LeftOut>,
+    demanded: bool,
     cases: Vec<CaseReceipt>,
     failures: Vec<Failed>,
 }
@@ -83,6 +82,7 @@ impl Campaign {
             models: BTreeMap::new(),
             asked: 0,
             left_out: Vec::new(),
+            demanded: false,
             cases: Vec::new(),
             failures: Vec::new(),
         }
@@ -91,6 +91,22 @@ impl Campaign {
     /// Asks these references, too, in every case.
     pub fn with_references(self, live: Vec<Live>) -> Self {
         Campaign { live, ..self }
+    }
+
+    /// Fails if none of the references answers any case.
+    pub fn demanding(self) -> Self {
+        let demanded = true;
+        Campaign { demanded, ..self }
+    }
+
+    /// Runs on these model files, which were read already, and tells what cannot be asked of them.
+    pub fn on(self, models: Vec<Input>, left_out: Vec<LeftOut>) -> Self {
+        let models = models.into_iter().map(|input| (input.path.clone(), input));
+        Campaign {
+            models: models.collect(),
+            left_out,
+            ..self
+        }
     }
 
     /// Takes over the cases that an earlier run of the same kind has finished.
@@ -117,10 +133,8 @@ impl Campaign {
             .iter()
             .partition(|(case, _)| case.is_answerable(&live));
         self.asked = asked.len();
-        self.left_out = left_out
-            .into_iter()
-            .map(|(case, _)| LeftOut::new(case))
-            .collect();
+        let unasked = left_out.into_iter().map(|(case, _)| LeftOut::unasked(case));
+        self.left_out.extend(unasked);
         let mut receipt = self.receipt();
         for (case, model) in asked {
             match self.examine(case, model) {
@@ -184,6 +198,15 @@ impl Campaign {
         answered.map(|live| live.facts.clone()).collect()
     }
 
+    /// Those that had to answer, if none did.
+    fn unanswered(&self) -> Vec<String> {
+        if !self.demanded || !self.answered().is_empty() {
+            return Vec::new();
+        }
+        let names = self.live.iter().map(|live| live.facts.name.clone());
+        names.collect()
+    }
+
     /// The entries of the ledger whose case was compared with their reference, and agreed.
     fn stale_entries(&self) -> Vec<String> {
         let all = || {
@@ -215,6 +238,7 @@ impl Campaign {
             references: self.answered(),
             stale_entries: self.stale_entries(),
             left_out: self.left_out.clone(),
+            unanswered: self.unanswered(),
             changed_inputs: changed.map(shown).collect(),
             inputs: inputs()
                 .map(|input| InputFile {

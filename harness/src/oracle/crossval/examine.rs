@@ -1,29 +1,29 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 #![forbid(unsafe_code)]
 
-pub mod asking;
-
 use std::time::Instant;
 
-use self::asking::{Asked, Subjects, expected, shortened, unanswered};
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
 use crate::case::{Case, Declared};
-use crate::judge::compare::{Findings, Incomparable, compare};
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::Apart;
 use crate::judge::verdict::Verdict;
+use crate::oracle::crossval::answer::{
+    Answer, Concluded, EngineAnswers, compared, conclude, declared, expected, same_bits,
+};
 use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
     Witness,
 };
-use crate::runner::{RunError, Runner, Subject, Task, guarded};
+use crate::reference::isolation::Death;
+use crate::runner::{Facts, RunError, Runner, Subject, Task, guarded};
 
 /// Examines the first of `subjects` against every reference, each in its own arithmetic as far as
 /// the subject knows it, and the other subjects, which are the same engine run another way,
 /// against the first. References that compute now are first compared with themselves, and then
-/// with each other and with the recordings.
+/// with each other and with the recordings. What was found before the engine failed is kept.
 pub fn examine(
     task: Task<'_>,
     subjects: &mut [&mut dyn Subject],
@@ -31,150 +31,156 @@ pub fn examine(
     known: &Ledger,
 ) -> Result<CaseReceipt, Box<Failed>> {
     let started = Instant::now();
-    let expected = references.iter().map(|r| expected(&**r, task.case));
-    let expected: Vec<Declared> = expected.collect();
-    let failed = |error| fail(task, error, &expected);
+    let held: Vec<Declared> = references
+        .iter()
+        .map(|r| expected(&**r, task.case))
+        .collect();
+    let failed = |error: RunError| {
+        let outcome = of_engine(&error);
+        Box::new(Failed::new(task.case, outcome, error, &held))
+    };
     let (first, others) = subjects
         .split_first_mut()
         .ok_or_else(|| failed(RunError::NoAnswer("no engine was asked".into())))?;
     let facts = guarded(|| first.facts(task)).map_err(failed)?;
-    let ours = guarded(|| first.observe(task)).map_err(failed)?;
-    let mut ours = Subjects::new(*first, ours);
+    let own = guarded(|| first.observe(task)).map_err(failed)?;
+    let mut engine = EngineAnswers::new(*first, own);
 
-    let mut pairs = Pairs::new(task);
-    let asked: Vec<Asked> = references
-        .iter_mut()
-        .map(|r| Asked::ask(*r, task))
-        .collect();
+    let mut kept = Kept(Vec::new());
+    let ask = |r: &mut &mut dyn Runner| Answer::ask(*r, task);
+    let mut answers: Vec<Answer> = references.iter_mut().map(ask).collect();
     let mut comparisons = Vec::new();
-    for theirs in &asked {
-        let ours = ours.like(task, &theirs.identity.profile).map_err(failed)?;
-        comparisons.push(pairs.with_reference(theirs, ours, known));
+    for theirs in &answers {
+        let ours = engine.like(task, &theirs.identity.profile);
+        let with = with_reference(task.case, theirs, ours, known);
+        comparisons.push(kept.keep(with, theirs.death.clone()));
     }
-    let ours = ours.own();
+    let ours = engine.own();
     let mut repetitions = Vec::new();
     for other in others {
-        let seen = guarded(|| other.observe(task)).map_err(failed)?;
-        repetitions.push(pairs.exact(task.case, ours, &seen, false));
+        let same = match guarded(|| other.observe(task)) {
+            Ok(again) => same_bits(task.case, ours, &again, false),
+            Err(error) => {
+                let who = (&other.identity(), false);
+                engine_failed(who, &ours.identity.profile, task.case.declared(), error)
+            }
+        };
+        repetitions.push(kept.keep(same, None));
     }
-    let short = &shortened(task.case);
-    let repeated = asked.iter().flat_map(Asked::repeated);
-    let controls = repeated
-        .map(|(seen, again)| pairs.exact(short, seen, again, true))
-        .collect();
-    let witnesses = pairs.among(&asked);
-    let mut claims = Claims {
-        schema_version: SCHEMA,
-        case: task.case.name.clone(),
-        prompt: task.case.prompt.clone(),
-        model: model(task, facts.architecture),
-        quant: Quant {
-            format: facts.format,
-            flavor: facts.flavor,
-        },
-        validation: Validation::rust(),
-        engine: Engine {
-            identity: ours.identity.clone(),
-            kernel: facts.kernel,
-        },
-        tokens: ours.tokens.clone(),
-        greedy: ours.greedy.tokens.clone(),
-        greedy_text: ours.greedy.text.clone(),
-        comparisons,
-        repetitions,
-        controls,
-        witnesses,
-        coverage: Coverage::default(),
-        status: Outcome::Incomplete,
-    };
+    let controls = answers
+        .iter_mut()
+        .flat_map(|a| std::mem::take(&mut a.controls));
+    let controls = controls.map(|control| kept.keep(control, None)).collect();
+    let witnesses = kept.among(task.case, &answers);
+    let mut claims = claims(task, facts, ours);
+    claims.comparisons = comparisons;
+    claims.repetitions = repetitions;
+    claims.controls = controls;
+    claims.witnesses = witnesses;
     claims.conclude();
     Ok(CaseReceipt {
         claims,
-        measured: pairs.measured,
+        measured: kept.0,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
 
-fn model(task: Task<'_>, architecture: String) -> Model {
-    Model {
-        file: task.case.model.clone(),
-        sha256: task.model.sha256.clone(),
-        architecture,
+/// What is known about a case before anything was compared.
+fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
+    let quant = Quant {
+        format: facts.format,
+        flavor: facts.flavor,
+        forced: facts.forced,
+    };
+    Claims {
+        schema_version: SCHEMA,
+        case: task.case.name.clone(),
+        prompt: task.case.prompt.clone(),
+        model: Model {
+            file: task.case.model.clone(),
+            sha256: task.model.sha256.clone(),
+            architecture: facts.architecture,
+        },
+        validation: Validation::of(&ours.identity, &quant),
+        quant,
+        engine: Engine {
+            identity: ours.identity.clone(),
+            kernel: facts.kernel,
+            multiplied_by: facts.multiplied_by,
+        },
+        tokens: ours.tokens.clone(),
+        greedy: ours.greedy.tokens.clone(),
+        greedy_text: ours.greedy.text.clone(),
+        unrecorded: task.case.unrecorded,
+        comparisons: Vec::new(),
+        repetitions: Vec::new(),
+        controls: Vec::new(),
+        witnesses: Vec::new(),
+        coverage: Coverage::default(),
+        status: Outcome::Incomplete,
     }
 }
 
-/// Compares pairs of observations and keeps the numbers, in the order of the comparisons.
-struct Pairs<'a> {
-    task: Task<'a>,
-    measured: Vec<Measured>,
+/// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
+fn with_reference(
+    case: &Case,
+    theirs: &Answer,
+    ours: Result<&Observation, RunError>,
+    known: &Ledger,
+) -> Concluded {
+    let Answer { identity, live, .. } = theirs;
+    let who = (identity, *live);
+    // Who may decline leaves no gap by doing so.
+    let optional = !case.live.contains(&identity.name);
+    let declared = match &theirs.seen {
+        Err(Verdict::Declined { .. }) if optional => Declared::default(),
+        _ => declared(theirs.shows_nodes, case),
+    };
+    let ours = match ours {
+        Ok(ours) => ours,
+        Err(error) => return engine_failed(who, &identity.profile, declared, error),
+    };
+    let seen = theirs.seen.as_ref().map_err(Clone::clone);
+    let found = seen.and_then(|seen| compared(case, seen, ours));
+    let profile = &ours.identity.profile;
+    let apart = Apart::profiles(&identity.profile, profile);
+    let mut with = conclude(who, profile, apart, declared, found);
+    let entry = known.about(&case.name, &identity.name);
+    if let (Some(entry), Some(found)) = (entry, &with.findings) {
+        with.comparison.excuse(&entry.reason, entry.bound, found);
+    }
+    with
 }
 
-impl<'a> Pairs<'a> {
-    fn new(task: Task<'a>) -> Self {
-        let measured = Vec::new();
-        Pairs { task, measured }
-    }
+fn engine_failed(
+    who: (&Identity, bool),
+    profile: &str,
+    declared: Declared,
+    error: RunError,
+) -> Concluded {
+    let failed = Verdict::EngineFailed {
+        how: of_engine(&error),
+        message: error.to_string(),
+    };
+    conclude(who, profile, Apart::Nothing, declared, Err(failed))
+}
 
-    /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
-    fn with_reference(&mut self, theirs: &Asked, ours: &Observation, known: &Ledger) -> Comparison {
-        let case = self.task.case;
-        let found = match (&theirs.seen, theirs.doubt(case)) {
-            (Err(error), _) => Err(unanswered(error, error.to_string())),
-            (Ok(_), Some(doubt)) => Err(doubt),
-            (Ok(seen), None) => compare(case, seen, ours).map_err(incomparable),
-        };
-        // Who may decline leaves no gap by doing so.
-        let optional = !case.live.contains(&theirs.identity.name);
-        let declared = match &found {
-            Err(Verdict::Declined { .. }) if optional => Default::default(),
-            _ if theirs.shows_nodes => case.declared(),
-            _ => case.declared_without_nodes(),
-        };
-        let mut comparison = Comparison::conclude(
-            theirs.identity.clone(),
-            theirs.live,
-            &ours.identity.profile,
-            Apart::profiles(&theirs.identity.profile, &ours.identity.profile),
-            declared,
-            found.as_ref().map_err(Clone::clone),
-        );
-        let entry = known.about(&case.name, &theirs.identity.name);
-        if let (Some(entry), Ok(found)) = (entry, &found) {
-            comparison.excuse(&entry.reason, entry.bound, found);
-        }
-        self.keep(&comparison.reference, found.ok());
-        self.measured.last_mut().expect("just kept").death = theirs.death().cloned();
-        comparison
-    }
+/// The numbers, in the order of the comparisons.
+struct Kept(Vec<Measured>);
 
-    /// The same program run another way: every bit, and every node it shows, whoever else shows it.
-    fn exact(
-        &mut self,
-        case: &Case,
-        first: &Observation,
-        again: &Observation,
-        live: bool,
-    ) -> Comparison {
-        let mut declared = case.declared();
-        declared.nodes = first.trace.len();
-        let found = compare(case, first, again).map_err(incomparable);
-        let comparison = Comparison::conclude(
-            again.identity.clone(),
-            live,
-            &first.identity.profile,
-            Apart::Nothing,
-            declared,
-            found.as_ref().map_err(Clone::clone),
-        );
-        self.keep(&comparison.reference, found.ok());
-        comparison
+impl Kept {
+    fn keep(&mut self, concluded: Concluded, death: Option<Death>) -> Comparison {
+        self.0.push(Measured {
+            with: concluded.comparison.reference.name.clone(),
+            findings: concluded.findings,
+            death,
+        });
+        concluded.comparison
     }
 
     /// Every two references of one arithmetic of which at least one is live.
-    fn among(&mut self, asked: &[Asked]) -> Vec<Witness> {
-        let case = self.task.case;
-        let steady = |a: &&Asked| a.doubt(case).is_none();
-        let answers: Vec<_> = asked.iter().filter(steady).collect();
+    fn among(&mut self, case: &Case, answers: &[Answer]) -> Vec<Witness> {
+        let answers: Vec<&Answer> = answers.iter().filter(|a| a.seen.is_ok()).collect();
         let mut witnesses = Vec::new();
         for (i, one) in answers.iter().enumerate() {
             for other in &answers[i + 1..] {
@@ -185,43 +191,24 @@ impl<'a> Pairs<'a> {
                 if one.identity.profile != *profile || !(one.live || other.live) {
                     continue;
                 }
-                let found = compare(case, a, b).map_err(incomparable);
-                let with = Comparison::conclude(
-                    other.identity.clone(),
-                    other.live,
-                    profile,
-                    Apart::Nothing,
-                    case.declared(),
-                    found.as_ref().map_err(Clone::clone),
-                );
-                self.keep(&with.reference, found.ok());
-                let name = one.identity.name.clone();
-                witnesses.push(Witness { name, with });
+                let (who, found) = ((&other.identity, other.live), compared(case, a, b));
+                let with = conclude(who, profile, Apart::Nothing, case.declared(), found);
+                witnesses.push(Witness {
+                    name: one.identity.name.clone(),
+                    with: self.keep(with, None),
+                });
             }
         }
         witnesses
     }
-
-    fn keep(&mut self, with: &Identity, findings: Option<Findings>) {
-        self.measured.push(Measured {
-            with: with.name.clone(),
-            findings,
-            death: None,
-        });
-    }
 }
 
-fn incomparable(why: Incomparable) -> Verdict {
-    Verdict::Incomparable { why }
-}
-
-/// What the engine's silence means.
-fn fail(task: Task<'_>, error: RunError, expected: &[Declared]) -> Box<Failed> {
-    let status = match &error {
+/// What the engine's silence comes to.
+fn of_engine(error: &RunError) -> Outcome {
+    match error {
         RunError::NoAnswer(_) => Outcome::Incomplete,
         RunError::Refused(_) | RunError::Declined(_) => Outcome::Refused,
         RunError::NotFinite(_) => Outcome::Divergence,
         RunError::Died(_) | RunError::Lost(_) => Outcome::EngineDied,
-    };
-    Box::new(Failed::new(task.case, status, error, expected))
+    }
 }

@@ -1,18 +1,22 @@
 //! Asks both sides and keeps count: what is equal, what is excused and by which name, what differs.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-
 use engine::flavor::Shape;
 use serde::Serialize;
 
-use super::excuse::excuse;
-use super::shrink::shrink;
+use super::excuse::{Mismatch, known};
+use super::shrink::candidates;
 use crate::file::document::Format;
+use crate::judge::excuse::{Applied, Excused, find};
+use crate::judge::outcome::Outcome;
+use crate::numbers::shrink::shrink;
 use crate::reference::isolation::{Call, WorkerExit};
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Difference, Place, Question};
 use crate::runner::{RunError, guarded};
+
+/// Smaller questions tried at most for one difference.
+const BUDGET: usize = 400;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -30,16 +34,14 @@ pub struct Scope {
     pub same_arithmetic: bool,
 }
 
-/// What became of a kernel.
+/// How far the questions about a kernel came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", content = "why", rename_all = "snake_case")]
-pub enum Outcome {
-    /// Every bit is equal or excused.
+#[serde(tag = "ended", content = "why", rename_all = "snake_case")]
+pub enum Ending {
+    /// All were answered by both sides.
     #[default]
-    Agrees,
-    /// Some bits are not.
-    Differs,
-    /// The library cannot be asked.
+    Complete,
+    /// The library has no such kernel.
     NotThere(String),
     /// The library refused a question that it was expected to answer.
     Refused(String),
@@ -54,9 +56,9 @@ pub enum Outcome {
 pub struct Row {
     /// Its name.
     pub kernel: &'static str,
-    /// What became of it.
+    /// How far it came.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub ending: Ending,
     /// Whether a difference counts.
     pub judged: bool,
     /// Questions answered.
@@ -65,21 +67,12 @@ pub struct Row {
     pub values: usize,
     /// Those with equal bits.
     pub equal: usize,
-    /// Those that differ for a reason that has a name, by that name.
-    pub excused: BTreeMap<&'static str, Excused>,
+    /// Those that differ for a reason that has a name.
+    pub excused: Excused,
+    /// Those that differ.
+    pub differ: usize,
     /// The first question whose answers differ without an excuse.
     pub first: Option<First>,
-}
-
-/// What was excused by one name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Excused {
-    /// How many numbers.
-    pub count: usize,
-    /// The first question it was given for.
-    pub case: usize,
-    /// What held there.
-    pub because: String,
 }
 
 /// A difference, and how small the question became that still shows it.
@@ -116,8 +109,8 @@ pub fn examine(
                 judged: scope.same_arithmetic || family.is_decoder(),
                 ..Row::default()
             };
-            if let Err(lost) = fill(&mut row, family, theirs, ours, scope) {
-                row.outcome = lost;
+            if let Err(ending) = fill(&mut row, family, theirs, ours, scope) {
+                row.ending = ending;
             }
             done();
             row
@@ -131,9 +124,9 @@ fn fill(
     theirs: &mut dyn Computer,
     ours: &mut dyn Computer,
     scope: &Scope,
-) -> Result<(), Outcome> {
+) -> Result<(), Ending> {
     if let Some(why) = family.obstacle(theirs)? {
-        return Err(Outcome::NotThere(why));
+        return Err(Ending::NotThere(why));
     }
     let cases = match scope.case {
         Some(case) => case..case + 1,
@@ -142,10 +135,9 @@ fn fill(
     for case in cases {
         let question = family.question(scope.seed, case);
         let answers = both(&question, theirs, ours)?;
-        let differs = row.count(case, &question, &answers);
-        if differs && row.first.is_none() {
-            row.outcome = Outcome::Differs;
-            row.first = Some(first(family, case, question, theirs, ours)?);
+        row.count(case, &question, &answers);
+        if row.differ > 0 && row.first.is_none() {
+            row.first = Some(first((family, case), question, answers, theirs, ours));
         }
     }
     Ok(())
@@ -156,9 +148,9 @@ fn both(
     question: &Question,
     theirs: &mut dyn Computer,
     ours: &mut dyn Computer,
-) -> Result<[Answer; 2], Outcome> {
+) -> Result<[Answer; 2], Ending> {
     let theirs = theirs.compute(question)?;
-    let died = |died: RunError| Outcome::EngineDied(format!("{}: {died}", question.call));
+    let died = |died: RunError| Ending::EngineDied(format!("{}: {died}", question.call));
     let ours = guarded(|| Ok(ours.compute(question))).map_err(died)?;
     let mut answers = [theirs, ours?];
     if let Call::Encode {
@@ -166,7 +158,7 @@ fn both(
         columns,
         rows,
     } = question.call
-        && kind == Format::I2sP128.type_id() as i32
+        && kind == Format::I2sP128.kind()
     {
         // Behind the scale writers leave whatever was in their buffer.
         let meaningful = columns * rows / 4 + 4;
@@ -177,73 +169,93 @@ fn both(
     Ok(answers)
 }
 
-/// The places that differ and have no excuse.
-fn unexcused(question: &Question, [theirs, ours]: &[Answer; 2]) -> Vec<Place> {
-    let mut places = theirs.differing(ours);
-    places.retain(|&place| excuse(question, theirs, ours, place).is_none());
-    places
+/// The places that differ, each with its excuse if it has one.
+fn mismatches(
+    question: &Question,
+    [theirs, ours]: &[Answer; 2],
+) -> impl Iterator<Item = (Place, Option<Applied<'static>>)> {
+    let places = theirs.differing(ours).into_iter();
+    places.map(move |place| {
+        let mismatch = Mismatch {
+            question,
+            theirs,
+            ours,
+            place,
+        };
+        (place, find(&known(), &mismatch))
+    })
+}
+
+/// The first place that differs and has no excuse.
+fn unexcused(question: &Question, answers: &[Answer; 2]) -> Option<Place> {
+    let mut places = mismatches(question, answers);
+    places.find_map(|(place, excuse)| excuse.is_none().then_some(place))
 }
 
 impl Row {
-    /// How many numbers were excused.
-    pub fn excused(&self) -> usize {
-        self.excused.values().map(|excused| excused.count).sum()
+    /// What it means. Without a judgement of its arithmetic a difference is a measurement.
+    pub fn outcome(&self) -> Outcome {
+        let ended = match &self.ending {
+            // What a library does not have is a property of the library.
+            Ending::Complete | Ending::NotThere(_) => Outcome::Ok,
+            Ending::Refused(_) => Outcome::Incomplete,
+            Ending::Died(_) => Outcome::ReferenceDied,
+            Ending::EngineDied(_) => Outcome::EngineDied,
+        };
+        if self.judged && self.differ > 0 {
+            return ended.max(Outcome::Divergence);
+        }
+        ended
     }
 
-    /// Counts the answers to a question; whether they differ without an excuse.
-    fn count(&mut self, case: usize, question: &Question, answers: &[Answer; 2]) -> bool {
-        let [theirs, ours] = answers;
-        let places = theirs.differing(ours);
+    /// Counts the answers to a question.
+    fn count(&mut self, case: usize, question: &Question, answers: &[Answer; 2]) {
         self.cases += 1;
-        self.values += theirs.size();
-        self.equal += theirs.size() - places.len();
-        let mut differs = false;
-        for place in places {
-            let Some(excuse) = excuse(question, theirs, ours, place) else {
-                differs = true;
+        self.values += answers[0].size();
+        self.equal += answers[0].size();
+        for (_, excuse) in mismatches(question, answers) {
+            self.equal = self.equal.saturating_sub(1);
+            let Some(excuse) = excuse else {
+                self.differ += 1;
                 continue;
             };
-            let entry = self.excused.entry(excuse.name);
-            let excused = entry.or_insert(Excused {
-                count: 0,
-                case,
-                because: excuse.because,
-            });
-            excused.count += 1;
+            let first = || format!("--only {} --case {case}", self.kernel);
+            self.excused.add(excuse, first);
         }
-        differs
     }
 }
 
-impl From<WorkerExit> for Outcome {
+impl From<WorkerExit> for Ending {
     fn from(ended: WorkerExit) -> Self {
         match ended {
-            WorkerExit::Refused(message) => Outcome::Refused(message),
-            WorkerExit::Died(death) => Outcome::Died(death.to_string()),
+            WorkerExit::Refused(message) => Ending::Refused(message),
+            WorkerExit::Died(death) => Ending::Died(death.to_string()),
         }
     }
 }
 
-/// The difference of a question, shown on the smallest that shows one.
+/// The difference of a question, shown on the smallest that shows one. A smaller question that
+/// somebody dies of shows none.
 fn first(
-    family: Family,
-    case: usize,
+    (family, case): (Family, usize),
     question: Question,
+    answers: [Answer; 2],
     theirs: &mut dyn Computer,
     ours: &mut dyn Computer,
-) -> Result<First, Outcome> {
+) -> First {
     let asked = question.call.to_string();
-    let packing = packing(&question, &both(&question, theirs, ours)?[0]);
-    let smallest = shrink(question, |smaller| {
-        let answers = both(smaller, theirs, ours);
-        answers.is_ok_and(|answers| !unexcused(smaller, &answers).is_empty())
-    });
-    let answers = both(&smallest, theirs, ours)?;
+    let packing = packing(&question, &answers[0]);
+    let still_differs = |smaller: Question| {
+        let answers = both(&smaller, theirs, ours).ok()?;
+        unexcused(&smaller, &answers)?;
+        Some((smaller, answers))
+    };
+    let start = (question, answers);
+    let shrunk = shrink(start, |(whole, _)| candidates(whole), still_differs, BUDGET);
+    let (smallest, answers) = shrunk.smallest;
+    let place = unexcused(&smallest, &answers).expect("it was kept because it differs");
     let [theirs, ours] = &answers;
-    // Shrinking kept it different, so there is a place.
-    let place = unexcused(&smallest, &answers);
-    let place = place.first().copied().unwrap_or(Place::Length);
-    Ok(First {
+    First {
         case,
         about: family.describe(case),
         asked,
@@ -251,7 +263,7 @@ fn first(
         inputs: inputs(&smallest),
         difference: Difference::at(place, theirs, ours),
         packing,
-    })
+    }
 }
 
 /// The packing of two-bit weights, not the usual one, that these bytes are in.
@@ -266,18 +278,17 @@ fn packing(question: &Question, theirs: &Answer) -> Option<&'static str> {
     };
     let shape = Shape { rows, cols };
     let others = [Format::I2sP64, Format::I2sP4r].into_iter();
-    let written = others
-        .filter(|other| other.type_id() as i32 == kind)
-        .filter(|other| {
-            other
-                .flavor()
-                .is_some_and(|f| f.bytes_needed(shape).is_some())
-        })
-        .find(|other| {
-            other
-                .encode(&question.values, shape)
-                .starts_with(&theirs.bytes)
-        });
+    let fits = |format: &Format| {
+        format
+            .flavor()
+            .and_then(|f| f.bytes_needed(shape))
+            .is_some()
+    };
+    let mut possible = others.filter(|other| other.kind() == kind && fits(other));
+    let written = possible.find(|other| {
+        let bytes = other.encode(&question.values, shape);
+        bytes.starts_with(&theirs.bytes)
+    });
     written.map(Format::name)
 }
 

@@ -1,5 +1,5 @@
-//! Differences that are no fault of ours, each with a name and a condition on the very input that
-//! shows it. They are counted and printed, never dropped.
+//! The differences between kernels that are no fault of the engine, each with a condition on the
+//! very input that shows it.
 //!
 //! **int16-wrap**: on x86 the reference's two-bit dot product adds up in 16 bits and wraps. Sixteen
 //! lanes gather two products of each quarter of a block and are widened only after 32 blocks, when
@@ -7,18 +7,16 @@
 //! widens after eight blocks and is exact. Excused only if a lane's exact sum does leave 16 bits,
 //! ours is the exact sum, and theirs is bit for bit what wrapping makes of it.
 //!
-//! **nan-bits**: a NaN that comes out of arithmetic. IEEE 754 leaves its sign and payload to the
-//! order of operands, which two builds of one source choose differently. Excused only in a dot
-//! product, and only if both are NaN.
+//! **nan-bits**: excused only in a dot product, and only if both are NaN.
 //!
-//! **undefined-conversion**: a float that fits no int8, converted to one. C leaves that undefined,
-//! and two builds of one source give 0 and −128. Excused only in the Q8_0 encoder, only for a
-//! value whose scaled and rounded form is outside of int8, and only if ours is the nearest int8.
+//! **undefined-conversion**: excused only in the Q8_0 encoder, only for a value whose scaled and
+//! rounded form is outside of int8, and only if ours is the nearest int8.
 #![forbid(unsafe_code)]
 
 use engine::encoding::q8_0;
 
 use crate::file::document::Format;
+use crate::judge::excuse::Excuse;
 use crate::reference::isolation::Call;
 use crate::runner::kernels::question::{Answer, Place, Question};
 
@@ -28,42 +26,60 @@ const LANES: usize = 16;
 /// Blocks between two widenings.
 const BLOCKS_TOGETHER: usize = 32;
 
-/// Why a difference is excused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Excuse {
-    /// Its name.
-    pub name: &'static str,
-    /// What holds for this input.
-    pub because: String,
+/// A place where two answers to a question differ.
+#[derive(Clone, Copy)]
+pub struct Mismatch<'a> {
+    /// What was asked.
+    pub question: &'a Question,
+    /// The reference's answer.
+    pub theirs: &'a Answer,
+    /// The engine's answer.
+    pub ours: &'a Answer,
+    /// Where they differ.
+    pub place: Place,
 }
 
-/// The excuse for a difference at that place, if there is one.
-pub fn excuse(question: &Question, theirs: &Answer, ours: &Answer, place: Place) -> Option<Excuse> {
-    match (question.call, place) {
-        (Call::Dot { .. }, Place::Value(row)) => {
-            wrapped(question, theirs, ours, row).or_else(|| nan_bits(theirs, ours, row))
-        }
-        (Call::Encode { kind, .. }, Place::Byte(at)) if kind == Format::Q8_0.type_id() as i32 => {
-            undefined_conversion(&question.values, ours.bytes[at], at)
-        }
-        _ => None,
-    }
+/// Every excuse for a mismatch between kernels.
+pub fn known<'a>() -> [Excuse<Mismatch<'a>>; 3] {
+    [
+        Excuse {
+            name: "int16-wrap",
+            reason: "the reference adds up two-bit products in 16 bits, which wrap; the engine's \
+                     sum is exact",
+            applies: wrapped,
+        },
+        Excuse {
+            name: "nan-bits",
+            reason: "IEEE 754 leaves sign and payload of a NaN that arithmetic made to the order \
+                     of operands, which two builds of one source choose differently",
+            applies: nan_bits,
+        },
+        Excuse {
+            name: "undefined-conversion",
+            reason: "C leaves undefined what a float that fits no int8 becomes: two builds of one \
+                     source give 0 and -128, the engine the nearest",
+            applies: undefined_conversion,
+        },
+    ]
 }
 
-fn wrapped(question: &Question, theirs: &Answer, ours: &Answer, row: usize) -> Option<Excuse> {
-    let Call::Dot {
-        kind,
-        columns,
-        weights,
-        ..
-    } = question.call
+fn wrapped(mismatch: &Mismatch<'_>) -> Option<String> {
+    let (
+        Call::Dot {
+            kind,
+            columns,
+            weights,
+            ..
+        },
+        Place::Value(row),
+    ) = (mismatch.question.call, mismatch.place)
     else {
         return None;
     };
-    if kind != Format::I2sP128.type_id() as i32 {
+    if kind != Format::I2sP128.kind() {
         return None;
     }
-    let (weights, activations) = question.bytes.split_at(weights);
+    let (weights, activations) = mismatch.question.bytes.split_at(weights);
     let weights = weights.chunks_exact(columns / 4).nth(row)?;
     let Wrap {
         lanes,
@@ -71,41 +87,45 @@ fn wrapped(question: &Question, theirs: &Answer, ours: &Answer, row: usize) -> O
         wrapped,
     } = wrap(weights, activations)?;
     let is = |answer: &Answer, sum: i32| answer.values[row].to_bits() == (sum as f32).to_bits();
-    (is(ours, exact) && is(theirs, wrapped)).then(|| Excuse {
-        name: "int16-wrap",
-        because: format!(
+    (is(mismatch.ours, exact) && is(mismatch.theirs, wrapped)).then(|| {
+        format!(
             "its sum wraps in {lanes} lanes of 16 bits: n={columns}, exact {exact}, reference \
              {wrapped}, ours {exact}"
-        ),
+        )
     })
 }
 
-fn nan_bits(theirs: &Answer, ours: &Answer, row: usize) -> Option<Excuse> {
-    let [theirs, ours] = [theirs, ours].map(|answer| answer.values[row]);
-    (theirs.is_nan() && ours.is_nan()).then(|| Excuse {
-        name: "nan-bits",
-        because: format!(
-            "both are NaN: reference {:#010x}, ours {:#010x}",
-            theirs.to_bits(),
-            ours.to_bits()
-        ),
-    })
+fn nan_bits(mismatch: &Mismatch<'_>) -> Option<String> {
+    let (Call::Dot { .. }, Place::Value(row)) = (mismatch.question.call, mismatch.place) else {
+        return None;
+    };
+    let [theirs, ours] = [mismatch.theirs, mismatch.ours].map(|answer| answer.values[row]);
+    let bits = || {
+        let [theirs, ours] = [theirs, ours].map(f32::to_bits);
+        format!("both are NaN: reference {theirs:#010x}, ours {ours:#010x}")
+    };
+    (theirs.is_nan() && ours.is_nan()).then(bits)
 }
 
-fn undefined_conversion(values: &[f32], ours: u8, at: usize) -> Option<Excuse> {
+fn undefined_conversion(mismatch: &Mismatch<'_>) -> Option<String> {
+    let (Call::Encode { kind, .. }, Place::Byte(at)) = (mismatch.question.call, mismatch.place)
+    else {
+        return None;
+    };
+    if kind != Format::Q8_0.kind() {
+        return None;
+    }
     let (block, within) = (at / q8_0::BLOCK_BYTES, at % q8_0::BLOCK_BYTES);
-    let block = values.chunks_exact(q8_0::BLOCK).nth(block)?;
+    let mut blocks = mismatch.question.values.chunks_exact(q8_0::BLOCK);
+    let block = blocks.nth(block)?;
     let value = block[within.checked_sub(2)?];
     let larger = |max: f32, x: &f32| if max > x.abs() { max } else { x.abs() };
     let scale = block.iter().fold(0.0, larger) / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let scaled = (value * inverse).round();
     let fits = (-128.0..=127.0).contains(&scaled);
-    let nearest = ours == (scaled as i8).cast_unsigned();
-    (!fits && nearest).then(|| Excuse {
-        name: "undefined-conversion",
-        because: format!("{value:e} scaled is {scaled:e}, which is no int8"),
-    })
+    let nearest = mismatch.ours.bytes[at] == (scaled as i8).cast_unsigned();
+    (!fits && nearest).then(|| format!("{value:e} scaled is {scaled:e}, which is no int8"))
 }
 
 /// What 16-bit lanes make of a row.
@@ -149,6 +169,23 @@ fn wrap(weights: &[u8], activations: &[u8]) -> Option<Wrap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::excuse::find;
+
+    /// The name of what excuses a difference at that place.
+    fn excuse(
+        question: &Question,
+        theirs: &Answer,
+        ours: &Answer,
+        place: Place,
+    ) -> Option<&'static str> {
+        let mismatch = Mismatch {
+            question,
+            theirs,
+            ours,
+            place,
+        };
+        find(&known(), &mismatch).map(|applied| applied.name)
+    }
 
     const TWOS: u8 = 0b10_10_10_10;
 
@@ -194,7 +231,7 @@ mod tests {
         let exact = sums(&[16 * 65024, 8 * 65024]);
         let wrapped = sums(&[16 * -512, 8 * 65024]);
         let excused = |theirs: &Answer, ours: &Answer, row| {
-            excuse(&asked, theirs, ours, Place::Value(row)).is_some()
+            excuse(&asked, theirs, ours, Place::Value(row)) == Some("int16-wrap")
         };
         assert!(excused(&wrapped, &exact, 0));
         // The second row does not wrap: whatever differs there has no excuse.
@@ -221,8 +258,7 @@ mod tests {
         let asked = product(&[TWOS; 32], 1, 128);
         let (nan, other) = (answer(f32::NAN), answer(-f32::NAN));
         let place = Place::Value(0);
-        let excused = excuse(&asked, &nan, &other, place).expect("both are NaN");
-        assert_eq!(excused.name, "nan-bits");
+        assert_eq!(excuse(&asked, &nan, &other, place), Some("nan-bits"));
         assert_eq!(excuse(&asked, &nan, &answer(1.0), place), None);
         assert_eq!(excuse(&asked, &answer(1.0), &nan, place), None);
         let decoding = Call::Decode {

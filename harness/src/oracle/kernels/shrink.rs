@@ -1,215 +1,124 @@
-//! A question made smaller as long as it still shows the same thing.
+//! Which smaller questions may show a difference as well: fewer rows, shorter ones, more zeros.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
+use crate::numbers::shrink::spans;
 use crate::reference::isolation::Call;
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::{format_bytes, format_of};
 use crate::runner::kernels::question::Question;
 
-/// Questions asked at most on the way.
-const TRIES: usize = 400;
-
-/// The smallest question found that `shows` it: fewer rows, shorter ones, more zeros.
-pub fn shrink(question: Question, mut shows: impl FnMut(&Question) -> bool) -> Question {
-    let mut smallest = question;
-    let mut tries = 0;
-    let mut stage = 0;
-    while let Some(candidates) = candidates(&smallest, stage) {
-        let mut found = None;
-        for candidate in candidates {
-            if tries == TRIES {
-                return smallest;
-            }
-            tries += 1;
-            if shows(&candidate) {
-                found = Some(candidate);
-                break;
-            }
-        }
-        match found {
-            Some(smaller) => smallest = smaller,
-            None => stage += 1,
-        }
-    }
-    smallest
-}
-
-/// What to try next: halves first, then ever shorter stretches of zeros; nothing after the last
-/// stage.
-fn candidates(question: &Question, stage: usize) -> Option<Vec<Question>> {
-    if stage == 0 {
-        return Some(halves(question));
-    }
-    let (length, unit) = zeroed(question);
-    let stretch = (length >> stage).next_multiple_of(unit);
-    let before = (length >> (stage - 1)).next_multiple_of(unit);
-    if length == 0 || stretch >= before.max(unit + 1) || stretch == 0 {
-        return None;
-    }
-    let starts = (0..length).step_by(stretch);
-    let with_zeros = starts.filter_map(|start| {
-        let end = length.min(start + stretch);
-        let mut smaller = question.clone();
-        match smaller.values.is_empty() {
-            false => smaller.values[start..end].fill(0.0),
-            true => {
-                let first = smaller.bytes.len() - length;
-                smaller.bytes[first + start..first + end].fill(0);
-            }
-        }
-        let same = smaller.values.iter().map(|v| v.to_bits());
-        let same = same.eq(question.values.iter().map(|v| v.to_bits()));
-        (!same || smaller.bytes != question.bytes).then_some(smaller)
+/// Halves first, then ever shorter stretches of zeros.
+pub fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<> {
+    let whole = question.clone();
+    let (count, unit) = inputs(question);
+    let zeroed = spans(count / unit).filter_map(move |span| {
+        let smaller = zeroed(&whole, span.start * unit..span.end * unit);
+        (bits(&smaller) != bits(&whole)).then_some(smaller)
     });
-    Some(with_zeros.collect())
+    halves(question).into_iter().chain(zeroed)
 }
 
-/// How much of a question may be zeros, from its end, and in what units.
-fn zeroed(question: &Question) -> (usize, usize) {
+/// How many numbers may become zeros, from the question's end, and how many of them only together.
+fn inputs(question: &Question) -> (usize, usize) {
     match question.call {
         Call::Encode { .. } | Call::Activation { .. } => (question.values.len(), 1),
-        Call::Dot {
-            kind, activations, ..
-        } => {
-            let form = format_of(kind).map(Activations::of);
+        Call::Dot { activations, .. } => {
+            let form = question.format().map(Activations::of);
             (activations, form.map_or(1, |form| form.block().1))
         }
         _ => (0, 1),
     }
 }
 
+fn zeroed(question: &Question, span: Range<usize>) -> Question {
+    let mut smaller = question.clone();
+    if question.values.is_empty() {
+        let first = question.bytes.len() - inputs(question).0;
+        smaller.bytes[first..][span].fill(0);
+    } else {
+        smaller.values[span].fill(0.0);
+    }
+    smaller
+}
+
+fn bits(question: &Question) -> (Vec<u32>, &[u8]) {
+    let values = question.values.iter().map(|value| value.to_bits());
+    (values.collect(), &question.bytes)
+}
+
 /// The question about one half of its rows, or of its only row, in turn.
 fn halves(question: &Question) -> Vec<Question> {
-    match question.call {
-        Call::Dot { .. } => halves_of_product(question),
-        Call::Encode {
-            kind,
-            columns,
-            rows,
-        } => {
-            let block = format_of(kind).map_or(1, |f| f.block());
-            let unit = if rows > 1 { columns } else { block };
-            let of = |values: &[f32]| {
-                let (columns, rows) = match rows > 1 {
-                    true => (columns, values.len() / columns),
-                    false => (values.len(), 1),
-                };
-                let call = Call::Encode {
-                    kind,
-                    columns,
-                    rows,
-                };
-                with(call, values, &[])
-            };
-            split(&question.values, unit).map_or(Vec::new(), |(a, b)| vec![of(a), of(b)])
-        }
-        Call::Activation { kind, .. } => {
-            let block = Activations::of_kind(kind).map_or(1, |form| form.block().0);
-            let of = |values: &[f32]| {
-                let count = values.len();
-                with(Call::Activation { kind, count }, values, &[])
-            };
-            split(&question.values, block).map_or(Vec::new(), |(a, b)| vec![of(a), of(b)])
-        }
-        Call::Decode { kind, .. } | Call::Codes { kind, .. } => {
-            let Some(format) = format_of(kind) else {
-                return Vec::new();
-            };
-            let (block, stride) = (format.block(), format_bytes(format, format.block()));
-            let of = |bytes: &[u8]| {
-                let count = bytes.len() / stride * block;
-                let call = match question.call {
-                    Call::Codes { .. } => Call::Codes { kind, count },
-                    _ => Call::Decode {
-                        kind,
-                        count,
-                        bytes: bytes.len(),
-                    },
-                };
-                with(call, &[], bytes)
-            };
-            split(&question.bytes, stride).map_or(Vec::new(), |(a, b)| vec![of(a), of(b)])
-        }
-        Call::Describe { .. } => Vec::new(),
-    }
-}
-
-fn halves_of_product(question: &Question) -> Vec<Question> {
-    let Call::Dot {
-        kind,
-        columns,
-        rows,
-        weights,
-        ..
-    } = question.call
-    else {
-        return Vec::new();
-    };
-    let Some(format) = format_of(kind) else {
-        return Vec::new();
-    };
-    let form = Activations::of(format);
-    let (weights, activations) = question.bytes.split_at(weights);
-    let of = |weights: &[u8], activations: &[u8], columns: usize, rows: usize| {
-        let call = Call::Dot {
-            kind,
-            columns,
-            rows,
-            weights: weights.len(),
-            activations: activations.len(),
+    let (values, bytes) = (&question.values[..], &question.bytes[..]);
+    if let Call::Activation { kind, .. } = question.call {
+        let form = Activations::of_kind(kind);
+        let of = |form: Activations| {
+            let halves = split(values, form.block().0);
+            halves.map(move |half| Question::activation(form, half))
         };
-        with(call, &[], &[weights, activations].concat())
-    };
-    let stride = weights.len() / rows.max(1);
-    if rows > 1 {
-        let (top, bottom) = weights.split_at(rows / 2 * stride);
-        return vec![
-            of(top, activations, columns, rows / 2),
-            of(bottom, activations, columns, rows - rows / 2),
-        ];
+        return form.into_iter().flat_map(of).collect();
     }
-    let block = format.block().max(form.block().0);
-    let left = columns / block / 2 * block;
-    if left == 0 {
+    let Some(format) = question.format() else {
         return Vec::new();
+    };
+    match question.call {
+        Call::Encode { columns, rows, .. } if rows > 1 => split(values, columns)
+            .map(|half| Question::encode(format, columns, half))
+            .collect(),
+        Call::Encode { .. } => split(values, format.block())
+            .map(|half| Question::encode(format, half.len(), half))
+            .collect(),
+        Call::Dot {
+            columns,
+            rows,
+            weights,
+            ..
+        } => {
+            let (weights, row) = bytes.split_at(weights);
+            if rows > 1 {
+                let halves = split(weights, format.row_bytes(columns));
+                return halves
+                    .map(|half| Question::dot(format, columns, half, row))
+                    .collect();
+            }
+            let form = Activations::of(format);
+            let block = format.block().max(form.block().0);
+            let stride = format.row_bytes(block);
+            let halves = split(weights, stride).zip(split(row, form.bytes(block)));
+            let dot = |(weights, row): (&[u8], &[u8])| {
+                Question::dot(format, weights.len() / stride * block, weights, row)
+            };
+            halves.map(dot).collect()
+        }
+        _ => split(bytes, format.row_bytes(format.block()))
+            .map(|half| Question::decode(format, half))
+            .collect(),
     }
-    let (w, a) = (format_bytes(format, left), form.bytes(left));
-    vec![
-        of(&weights[..w], &activations[..a], left, 1),
-        of(&weights[w..], &activations[a..], columns - left, 1),
-    ]
 }
 
-fn split<T>(whole: &[T], unit: usize) -> Option<(&[T], &[T])> {
+/// Both halves, cut between units; nothing where there is one unit only.
+fn split<T>(whole: &[T], unit: usize) -> impl Iterator<Item = &[T]> {
     let middle = whole.len() / unit / 2 * unit;
-    (middle > 0).then(|| whole.split_at(middle))
-}
-
-fn with(call: Call, values: &[f32], bytes: &[u8]) -> Question {
-    Question {
-        call,
-        values: values.to_vec(),
-        bytes: bytes.to_vec(),
-    }
+    let (left, right) = whole.split_at(middle);
+    [left, right].into_iter().filter(move |_| middle > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::shrink;
     use crate::runner::kernels::family::Family;
+
+    fn shrink(question: Question, shows: impl Fn(&Question) -> bool) -> Question {
+        let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
+        shrink::shrink(question, candidates, still_fails, 400).smallest
+    }
 
     #[test]
     fn one_bad_value_is_all_that_is_left() {
         let mut values = vec![1.0; 300];
         values[217] = 77.0;
-        let question = with(
-            Call::Activation {
-                kind: 37,
-                count: 300,
-            },
-            &values,
-            &[],
-        );
+        let question = Question::activation(Activations::I8S, &values);
         let found = shrink(question, |asked| asked.values.contains(&77.0));
         assert_eq!(found.values, [77.0]);
         assert_eq!(found.call, Call::Activation { kind: 37, count: 1 });

@@ -1,66 +1,84 @@
-//! What was found, as a table for people.
+//! What was found, for people: a line for each kernel, and what needs words below.
 #![forbid(unsafe_code)]
 
-use super::examine::{Excused, First, Outcome, Row};
+use super::Report;
+use super::examine::{Ending, First, Row};
+use crate::io::table::{Table, number, words};
+use crate::judge::excuse::Excused;
 
-/// One line a kernel, with what needs words below it. `replay` is the command that asks one
-/// question of one kernel again.
-pub fn render(rows: &[Row], replay: impl Fn(&str, usize) -> String) -> String {
-    let mut text = format!(
-        "{:<17}{:>6}{:>11}{:>11}{:>9}{:>8}\n",
-        "kernel", "cases", "values", "equal", "excused", "differ"
-    );
+/// Everything, reference after reference, in so many columns.
+pub fn report(report: &Report, width: Option<usize>) -> String {
+    let references = report.references.iter();
+    let texts = references.map(|examined| {
+        let (name, profile) = (&examined.reference.name, examined.profile);
+        let text = render(&examined.kernels, &examined.again, width);
+        format!("{name} ({profile})\n{text}; {:.1} s\n\n", examined.seconds)
+    });
+    texts.collect()
+}
+
+/// What became of one reference's kernels. `again` is the command that asks it, up to the question.
+pub fn render(rows: &[Row], again: &str, width: Option<usize>) -> String {
+    let differences = rows.iter().filter_map(|row| {
+        let first = row.first.as_ref()?;
+        Some(difference(row.kernel, first, again))
+    });
+    let differences: String = differences.collect();
+    let mut excused = Excused::default();
+    rows.iter()
+        .for_each(|row| excused.extend(&row.excused, again));
+    let table = kernels(rows).render(width);
+    let (excuses, summary) = (excused.render(width), summary(rows, &excused));
+    format!("{table}{differences}{excuses}{summary}")
+}
+
+fn kernels(rows: &[Row]) -> Table {
+    let mut table = Table::new(&[
+        words("kernel"),
+        number("cases"),
+        number("values"),
+        number("equal"),
+        number("excused"),
+        number("differ"),
+        words("note"),
+    ]);
     for row in rows {
-        text += &line(row);
-        for (name, excused) in &row.excused {
-            text += &excuse(name, excused, &replay(row.kernel, excused.case));
-        }
-        if let Some(first) = &row.first {
-            text += &difference(first, &replay(row.kernel, first.case));
-        }
+        let asked = !matches!(row.ending, Ending::NotThere(_));
+        let [cases, values, equal, differ] =
+            [row.cases, row.values, row.equal, row.differ].map(|count| count as u64);
+        let counts = [cases, values, equal, row.excused.total(), differ];
+        let counts = counts.map(|count| {
+            if asked {
+                count.to_string()
+            } else {
+                String::new()
+            }
+        });
+        let kernel = [row.kernel.to_owned()].into_iter();
+        table.row(kernel.chain(counts).chain([note(row)]));
     }
-    text
+    table
 }
 
-fn line(row: &Row) -> String {
-    let Row {
-        kernel: name,
-        cases,
-        values,
-        equal,
-        ..
-    } = row;
-    match &row.outcome {
-        Outcome::NotThere(why) => return format!("{name:<17}not asked: {why}\n"),
-        Outcome::Refused(why) | Outcome::Died(why) => {
-            return format!("{name:<17}LOST after {cases} cases: {why}\n");
-        }
-        Outcome::EngineDied(why) => {
-            return format!("{name:<17}THE ENGINE DIED after {cases} cases: {why}\n");
-        }
-        Outcome::Agrees | Outcome::Differs => {}
-    }
-    let excused = row.excused();
-    let differ = values - equal - excused;
-    let note = match row.judged || differ == 0 {
-        true => "",
-        false => "  measured, not judged",
+fn note(row: &Row) -> String {
+    let ending = match &row.ending {
+        Ending::NotThere(why) => format!("not asked: {why}"),
+        Ending::Refused(why) | Ending::Died(why) => format!("LOST: {why}"),
+        Ending::EngineDied(why) => format!("THE ENGINE DIED: {why}"),
+        Ending::Complete => String::new(),
     };
-    format!("{name:<17}{cases:>6}{values:>11}{equal:>11}{excused:>9}{differ:>8}{note}\n")
-}
-
-fn excuse(name: &str, excused: &Excused, replay: &str) -> String {
-    let Excused { count, because, .. } = excused;
-    let times = if *count == 1 { "once" } else { "times, first" };
-    let count = if *count == 1 {
-        String::new()
-    } else {
-        format!("{count} ")
+    let differs = match (row.differ, row.judged) {
+        (0, _) => "",
+        (_, true) => "DIFFERS",
+        (_, false) => "measured, not judged",
     };
-    format!("  excused, {name} {count}{times}: {because}\n    {replay}\n")
+    let notes = [differs, &ending]
+        .into_iter()
+        .filter(|note| !note.is_empty());
+    notes.collect::<Vec<_>>().join("; ")
 }
 
-fn difference(first: &First, replay: &str) -> String {
+fn difference(kernel: &str, first: &First, again: &str) -> String {
     let First {
         case,
         about,
@@ -74,9 +92,30 @@ fn difference(first: &First, replay: &str) -> String {
         format!("    the reference packs as {name}; published files are in i2_s-p128\n")
     });
     format!(
-        "  DIFFERS in case {case} ({about}), {asked}\n    \
+        "{kernel} differs in case {case} ({about}), {asked}\n    \
          the smallest: {shrunk_to}, not zero: {inputs}\n    \
-         {}: reference {}, ours {}\n{packing}    {replay}\n",
+         {}: reference {}, ours {}\n{packing}    again: {again} --only {kernel} --case {case}\n",
         difference.place, difference.theirs, difference.ours
     )
+}
+
+fn summary(rows: &[Row], excused: &Excused) -> String {
+    let count = |wanted: fn(&Row) -> bool| rows.iter().filter(|row| wanted(row)).count();
+    let sum = |number: fn(&Row) -> usize| rows.iter().map(number).sum::<usize>();
+    format!(
+        "{} of {} values equal, {} excused by name; {} kernels agree, {} differ, {} differ and are \
+         not judged, {} not asked, {} lost",
+        sum(|row| row.equal),
+        sum(|row| row.values),
+        excused.total(),
+        count(|row| row.ending == Ending::Complete && row.differ == 0),
+        count(|row| row.differ > 0 && row.judged),
+        count(|row| row.differ > 0 && !row.judged),
+        count(|row| matches!(row.ending, Ending::NotThere(_))),
+        count(is_lost),
+    )
+}
+
+fn is_lost(row: &Row) -> bool {
+    !matches!(row.ending, Ending::Complete | Ending::NotThere(_))
 }

@@ -48,9 +48,6 @@ impl From<Uneditable> for NotApplicable {
     }
 }
 
-/// A change to a copy of the model.
-pub(super) type Change<'a> = &'a dyn Fn(&mut Document) -> Result<(), Uneditable>;
-
 impl Rewrite {
     /// A file that means the same tokens.
     pub fn of(document: Document) -> Self {
@@ -62,12 +59,76 @@ impl Rewrite {
     }
 }
 
+/// What is done to a part of a layer.
+#[derive(Clone, Copy)]
+pub(super) enum Change<'a> {
+    /// Negates outputs, with their bias.
+    Negate(&'a dyn Fn(usize) -> bool),
+    /// Negates all outputs, but not the bias.
+    NegateWeights,
+    /// Negates what these inputs are multiplied by.
+    NegateInputs(&'a dyn Fn(usize) -> bool),
+    /// Puts output `order[i]` in the place of output `i`, with its bias; of a norm its gains.
+    Permute(&'a [usize]),
+    /// Puts input `order[i]` in the place of input `i`.
+    PermuteInputs(&'a [usize]),
+    /// Multiplies the outputs.
+    Scale(f32),
+    /// Makes it compute nothing.
+    Clear,
+}
+
+impl Change<'_> {
+    /// Changes one layer. A bias or a norm that the architecture does not have stays away.
+    pub fn apply(self, to: &mut Document, layer: usize, part: &str) -> Result<(), Uneditable> {
+        let [weight, bias] = names(layer, part);
+        let has_bias = to.tensor(&bias).is_some();
+        let mut edit = |edit: &dyn Fn(&mut Grid), edit_bias: &dyn Fn(&mut Grid)| {
+            to.edit(&weight, edit)?;
+            if has_bias {
+                to.edit(&bias, edit_bias)?;
+            }
+            Ok(())
+        };
+        match self {
+            Change::Negate(wanted) => edit(&|g| g.negate_rows(wanted), &|g| g.negate_cols(wanted)),
+            Change::NegateWeights => to.edit(&weight, |grid| grid.negate_rows(|_| true)),
+            Change::NegateInputs(wanted) => to.edit(&weight, |grid| grid.negate_cols(wanted)),
+            Change::Permute(order) if part.ends_with("norm") => {
+                if to.tensor(&weight).is_some() {
+                    to.edit(&weight, |grid| grid.permute_cols(order))?;
+                }
+                Ok(())
+            }
+            Change::Permute(order) => {
+                to.permute_rows(&weight, order)?;
+                if has_bias {
+                    to.edit(&bias, |grid| grid.permute_cols(order))?;
+                }
+                Ok(())
+            }
+            Change::PermuteInputs(order) => to.edit(&weight, |grid| grid.permute_cols(order)),
+            Change::Scale(factor) => edit(&|g| g.multiply(factor), &|g| g.multiply(factor)),
+            Change::Clear => edit(&Grid::clear, &Grid::clear),
+        }
+    }
+}
+
+/// A part of every layer, and what is done to it.
+pub(super) type PartChange<'a> = (&'static str, Change<'a>);
+
+fn names(layer: usize, part: &str) -> [String; 2] {
+    ["weight", "bias"].map(|kind| format!("blk.{layer}.{part}.{kind}"))
+}
+
 impl Subject<'_> {
-    /// A copy with changes.
-    pub(super) fn with(&self, changes: &[Change<'_>]) -> Result<Document, NotApplicable> {
+    /// A copy with changes in every layer.
+    pub(super) fn with(&self, changes: &[PartChange<'_>]) -> Result<Document, NotApplicable> {
         let mut document = self.document.clone();
-        for change in changes {
-            change(&mut document)?;
+        for (part, change) in changes {
+            for layer in 0..self.config.block_count {
+                change.apply(&mut document, layer, part)?;
+            }
         }
         Ok(document)
     }
@@ -75,23 +136,14 @@ impl Subject<'_> {
     /// Two sides of one edit: both together must change nothing, the first alone must.
     pub(super) fn two_sided(
         &self,
-        one: Change<'_>,
-        other: Change<'_>,
+        one: &[PartChange<'_>],
+        other: &[PartChange<'_>],
     ) -> Result<Plan, NotApplicable> {
         Ok(Plan {
-            edited: Ok(Rewrite::of(self.with(&[one, other])?)),
+            edited: Ok(Rewrite::of(self.with(&[one, other].concat())?)),
             against: None,
-            control: Rewrite::of(self.with(&[one])?),
+            control: Rewrite::of(self.with(one)?),
         })
-    }
-
-    /// The same change in every layer.
-    pub(super) fn in_layers(
-        &self,
-        document: &mut Document,
-        change: impl Fn(&mut Document, &Layer) -> Result<(), Uneditable>,
-    ) -> Result<(), Uneditable> {
-        (0..self.config.block_count).try_for_each(|layer| change(document, &Layer(layer)))
     }
 
     /// Whether the columns of a part may change places: only sums of integers do not mind.
@@ -100,12 +152,14 @@ impl Subject<'_> {
         self.require(part, why, Format::is_i2_s)
     }
 
-    /// Whether the sums of a part turn round with its weights. Those of the block formats of
-    /// trits do not: they add digits of 0 to 2 in some lanes and take the offset away in others,
-    /// so that the lanes round differently.
-    pub(super) fn require_mirrored(&self, part: &str) -> Result<(), NotApplicable> {
+    /// Whether the sums of parts change their sign with their weights. Those of the block formats
+    /// of trits do not: they add digits of 0 to 2 in some lanes and take the offset away in
+    /// others, so that the lanes round differently.
+    pub(super) fn require_symmetric(&self, parts: &[&str]) -> Result<(), NotApplicable> {
         let why = "its sums do not turn round with its weights";
-        self.require(part, why, |f| !matches!(f, Format::Tq1_0 | Format::Tq2_0))
+        let symmetric = |f| !matches!(f, Format::Tq1_0 | Format::Tq2_0);
+        let mut parts = parts.iter();
+        parts.try_for_each(|part| self.require(part, why, symmetric))
     }
 
     fn require(
@@ -115,7 +169,7 @@ impl Subject<'_> {
         allowed: impl Fn(Format) -> bool,
     ) -> Result<(), NotApplicable> {
         for layer in 0..self.config.block_count {
-            let name = Layer(layer).weight(part);
+            let [name, _] = names(layer, part);
             let format = self.document.tensor(&name).and_then(|tensor| tensor.format);
             if !format.is_some_and(&allowed) {
                 let format = format.map_or("of an unknown type", Format::name);
@@ -123,85 +177,6 @@ impl Subject<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Names of one layer's tensors.
-pub(super) struct Layer(pub usize);
-
-impl Layer {
-    pub fn weight(&self, part: &str) -> String {
-        format!("blk.{}.{part}.weight", self.0)
-    }
-
-    fn bias(&self, part: &str) -> String {
-        format!("blk.{}.{part}.bias", self.0)
-    }
-
-    /// Negates the outputs of a part, all or those that are asked for.
-    pub fn negate_outputs(
-        &self,
-        document: &mut Document,
-        part: &str,
-        wanted: &dyn Fn(usize) -> bool,
-    ) -> Result<(), Uneditable> {
-        document.edit(&self.weight(part), |grid| grid.negate_rows(wanted))?;
-        match document.tensor(&self.bias(part)).is_some() {
-            true => document.edit(&self.bias(part), |grid| grid.negate_cols(wanted)),
-            false => Ok(()),
-        }
-    }
-
-    /// Puts output `order[i]` of a part in the place of output `i`.
-    pub fn permute_outputs(
-        &self,
-        document: &mut Document,
-        part: &str,
-        order: &[usize],
-    ) -> Result<(), Uneditable> {
-        document.permute_rows(&self.weight(part), order)?;
-        self.permute_vector(document, &self.bias(part), order)
-    }
-
-    /// Puts input `order[i]` of a part in the place of input `i`.
-    pub fn permute_inputs(
-        &self,
-        document: &mut Document,
-        part: &str,
-        order: &[usize],
-    ) -> Result<(), Uneditable> {
-        document.edit(&self.weight(part), |grid| grid.permute_cols(order))
-    }
-
-    /// The same for the gains of a norm, where the architecture has it.
-    pub fn permute_norm(
-        &self,
-        document: &mut Document,
-        part: &str,
-        order: &[usize],
-    ) -> Result<(), Uneditable> {
-        self.permute_vector(document, &self.weight(part), order)
-    }
-
-    /// Makes a part compute nothing.
-    pub fn clear(&self, document: &mut Document, part: &str) -> Result<(), Uneditable> {
-        document.edit(&self.weight(part), Grid::clear)?;
-        match document.tensor(&self.bias(part)).is_some() {
-            true => document.edit(&self.bias(part), Grid::clear),
-            false => Ok(()),
-        }
-    }
-
-    fn permute_vector(
-        &self,
-        document: &mut Document,
-        name: &str,
-        order: &[usize],
-    ) -> Result<(), Uneditable> {
-        match document.tensor(name).is_some() {
-            true => document.edit(name, |grid| grid.permute_cols(order)),
-            false => Ok(()),
-        }
     }
 }
 

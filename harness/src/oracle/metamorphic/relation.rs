@@ -3,9 +3,9 @@
 
 use engine::Token;
 
+use super::edits;
 use super::plan::{NotApplicable, Plan, Subject};
-use super::schedules::{self, Detour};
-use super::{places, signs, sizes};
+use super::schedules::{self, Variants};
 use crate::case::observation::Lane;
 
 /// One thing that must not change a bit.
@@ -17,130 +17,116 @@ pub struct Relation {
     pub edit: &'static str,
     /// What the control does instead, which must show.
     pub control: &'static str,
-    pub(super) way: Way,
+    pub(super) by: By,
 }
 
-/// How a relation is tested.
+/// By what change a relation is tested.
 #[derive(Clone, Copy)]
-pub(super) enum Way {
-    /// By another file.
-    Edit(fn(Subject<'_>) -> Result<Plan, NotApplicable>),
-    /// By another way through the same tokens.
-    Detour(DetourOf),
-    /// By more threads through the same tokens, as many as the source can be fed on them.
-    Threads(DetourOf),
+pub(super) enum By {
+    /// The file.
+    File(fn(Subject<'_>) -> Result<Plan, NotApplicable>),
+    /// The schedule of the same tokens.
+    Schedule(VariantsOf),
+    /// The number of threads for the same tokens, as many as the source can be fed on them.
+    Threads(VariantsOf),
 }
 
-pub(super) type DetourOf = fn(&[Token], Lane) -> Result<Detour, NotApplicable>;
+pub(super) type VariantsOf = fn(&[Token], Lane) -> Result<Variants, NotApplicable>;
 
 impl Relation {
     /// All of them, in the order they are reported.
     pub const ALL: [Relation; 13] = [
-        edit(
+        relation(
             "neuron-signs",
             "negate half the rows of ffn_up and the columns of ffn_down that read them",
             "negate the rows of ffn_up only",
-            signs::neurons,
+            By::File(edits::neuron_signs),
         ),
-        edit(
+        relation(
             "value-signs",
             "negate attn_v and attn_output",
             "negate attn_v only",
-            signs::values,
+            By::File(edits::value_signs),
         ),
-        edit(
+        relation(
             "query-key-signs",
             "negate attn_q and attn_k",
             "negate attn_q only",
-            signs::queries_and_keys,
+            By::File(edits::query_key_signs),
         ),
-        edit(
+        relation(
             "neuron-order",
             "permute neurons: rows of gate and up, norm gains, columns of ffn_down",
             "leave the columns of ffn_down where they were",
-            places::neurons,
+            By::File(edits::neuron_order),
         ),
-        edit(
+        relation(
             "vocabulary-order",
             "permute tokens: rows of embedding and head, ids of the prompt, logits",
             "leave the ids of the prompt as they were",
-            places::vocabulary,
+            By::File(edits::vocabulary_order),
         ),
-        edit(
+        relation(
             "query-head-swap",
             "swap two query heads of one group: rows of attn_q, columns of attn_output",
             "swap the rows of attn_q only",
-            places::query_heads,
+            By::File(edits::query_head_swap),
         ),
-        edit(
+        relation(
             "key-head-swap",
             "swap two groups: rows of attn_q, attn_k, attn_v, columns of attn_output",
             "swap the rows of attn_q only",
-            places::key_heads,
+            By::File(edits::key_head_swap),
         ),
-        edit(
+        relation(
             "gate-power-of-two",
             "double the gate and quarter the other factor",
             "negate the gate as well; where the activation is no square, the edit itself",
-            sizes::gate,
+            By::File(edits::gate_size),
         ),
-        edit(
+        relation(
             "zero-layer",
             "clear attn_output and ffn_down of the last layer, against the file without it",
             "clear attn_output only",
-            sizes::last_layer,
+            By::File(edits::last_layer),
         ),
-        Relation {
-            name: "threads",
-            edit: "compute on two and three threads",
-            control: "on two threads, with another token half way",
-            way: Way::Threads(schedules::threads),
-        },
-        detour(
+        relation(
+            "threads",
+            "compute on two and three threads",
+            "on two threads, with another token half way",
+            By::Threads(schedules::threads),
+        ),
+        relation(
             "portions",
             "prefill in portions of eight tokens and more",
             "begin the second portion one position early",
-            schedules::portions,
+            By::Schedule(schedules::portions),
         ),
-        detour(
+        relation(
             "rollback",
             "feed other tokens half way and forget them",
             "do not forget them",
-            schedules::rollback,
+            By::Schedule(schedules::rollback),
         ),
-        detour(
+        relation(
             "replay",
             "forget everything and feed it again",
             "feed it again without forgetting",
-            schedules::replay,
+            By::Schedule(schedules::replay),
         ),
     ];
 }
 
-const fn edit(
+const fn relation(
     name: &'static str,
     edit: &'static str,
     control: &'static str,
-    plan: fn(Subject<'_>) -> Result<Plan, NotApplicable>,
+    by: By,
 ) -> Relation {
     Relation {
         name,
         edit,
         control,
-        way: Way::Edit(plan),
-    }
-}
-
-const fn detour(
-    name: &'static str,
-    edit: &'static str,
-    control: &'static str,
-    way: DetourOf,
-) -> Relation {
-    Relation {
-        name,
-        edit,
-        control,
-        way: Way::Detour(way),
+        by,
     }
 }

@@ -1,113 +1,114 @@
-//! The same tokens on other ways: more threads, other portions, detours that are forgotten.
+//! Other schedules of the same tokens: more threads, other portions, tokens that are forgotten.
 #![forbid(unsafe_code)]
 
 use engine::Token;
 
 use super::plan::{NotApplicable, dice};
 use crate::case::observation::Lane;
-use crate::case::schedule::LEAST_PORTION;
-use crate::case::schedule::{Schedule, Step};
+use crate::case::schedule::{LEAST_PORTION, Schedule, Step};
 
-/// A relation between schedules on one model file.
+/// Schedules that a relation compares on one model file.
 #[derive(Debug, Clone)]
-pub struct Detour {
-    /// The straight way.
-    pub straight: Schedule,
-    /// Ways that must lead to the same bits.
+pub struct Variants {
+    /// What the others are compared with.
+    pub plain: Schedule,
+    /// Those that must leave every bit.
     pub same: Vec<Schedule>,
-    /// A way that must not.
+    /// The one that must not.
     pub control: Schedule,
+}
+
+impl Variants {
+    /// All of them: the plain one first, the control last.
+    pub(super) fn all(&self) -> Vec<Schedule> {
+        let all = [&self.plain].into_iter().chain(&self.same);
+        all.chain([&self.control]).cloned().collect()
+    }
 }
 
 /// Two and three threads; the control replaces a token, so that threads which compute nothing
 /// are seen.
-pub(super) fn threads(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
-    let straight = Schedule::of(feed(tokens, lane));
+pub(super) fn threads(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
+    let plain = Schedule::of(Step::of_lane(lane, tokens));
     let on = |threads| Schedule {
         threads,
-        ..straight.clone()
+        ..plain.clone()
     };
     let mut other = tokens.to_vec();
     let replaced = other.len() / 2;
     other[replaced] = u32::from(other[replaced] == 0);
-    Ok(Detour {
+    Ok(Variants {
         same: vec![on(2), on(3)],
         control: Schedule {
             threads: 2,
-            ..Schedule::of(feed(&other, lane))
+            ..Schedule::of(Step::of_lane(lane, &other))
         },
-        straight,
+        plain,
     })
 }
 
 /// Portions of eight tokens and more, made by the caller and by the ubatch; the control begins the
 /// second portion one position early.
-pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
     if lane == Lane::Decode {
         return Err(NotApplicable("single tokens have no other portions".into()));
     }
     let portions = cut(tokens)?;
-    let straight = Schedule::of(feed(tokens, lane));
+    let plain = Schedule::of(Step::of_lane(lane, tokens));
     let whole = |size: &usize| matches!(tokens.len() % size, 0 | LEAST_PORTION..);
     let ubatch = (LEAST_PORTION..).find(whole);
     let ubatch = ubatch.expect("what leaves one portion over is among them");
     let steps: Vec<Step> = portions.iter().map(|p| Step::Feed(p.to_vec())).collect();
     let mut early = steps.clone();
     early.insert(1, Step::Truncate(portions[0].len() - 1));
-    Ok(Detour {
+    Ok(Variants {
         same: vec![
             Schedule::of(steps),
             Schedule {
                 ubatch,
-                ..straight.clone()
+                ..plain.clone()
             },
         ],
         control: Schedule::of(early),
-        straight,
+        plain,
     })
 }
 
 /// Tokens that are fed and forgotten half way; the control does not forget them.
-pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
     let half = tokens.len() / 2;
     if half == 0 {
         return Err(NotApplicable("one token has no half".into()));
     }
     let (first, second) = tokens.split_at(half);
-    let astray: Vec<Token> = first.iter().rev().copied().collect();
-    let way = |detour: Vec<Step>| {
-        let parts = [feed(first, lane), detour, feed(second, lane)];
+    let decoy: Vec<Token> = first.iter().rev().copied().collect();
+    let with = |between: Vec<Step>| {
+        let parts = [
+            Step::of_lane(lane, first),
+            between,
+            Step::of_lane(lane, second),
+        ];
         Schedule::of(parts.concat())
     };
-    Ok(Detour {
-        straight: way(Vec::new()),
-        same: vec![way(vec![
-            Step::Distract(astray.clone()),
+    Ok(Variants {
+        plain: with(Vec::new()),
+        same: vec![with(vec![
+            Step::Distract(decoy.clone()),
             Step::Truncate(half),
         ])],
-        control: way(vec![Step::Distract(astray)]),
+        control: with(vec![Step::Distract(decoy)]),
     })
 }
 
 /// Everything forgotten and fed again; the control feeds it again without forgetting.
-pub(super) fn replay(tokens: &[Token], lane: Lane) -> Result<Detour, NotApplicable> {
+pub(super) fn replay(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
     let once = Step::Distract(tokens.to_vec());
-    let after = |before: Vec<Step>| Schedule::of([before, feed(tokens, lane)].concat());
-    Ok(Detour {
-        straight: after(Vec::new()),
+    let after = |before: Vec<Step>| Schedule::of([before, Step::of_lane(lane, tokens)].concat());
+    Ok(Variants {
+        plain: after(Vec::new()),
         same: vec![after(vec![once.clone(), Step::Truncate(0)])],
         control: after(vec![once]),
     })
-}
-
-fn feed(tokens: &[Token], lane: Lane) -> Vec<Step> {
-    match lane {
-        Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
-        Lane::Decode => tokens
-            .iter()
-            .map(|&token| Step::Feed(vec![token]))
-            .collect(),
-    }
 }
 
 /// At least two portions.
@@ -146,8 +147,8 @@ mod tests {
                 "{len}: {portions:?}"
             );
             assert_eq!(portions.concat(), tokens);
-            let detour = self::portions(&tokens, Lane::Prefill).expect("enough");
-            let ubatch = detour.same[1].ubatch;
+            let variants = self::portions(&tokens, Lane::Prefill).expect("enough");
+            let ubatch = variants.same[1].ubatch;
             assert!(ubatch < tokens.len());
             assert!(
                 matches!(tokens.len() % ubatch, 0 | LEAST_PORTION..),
@@ -158,18 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn every_way_keeps_as_many_rows_as_the_straight_one() {
+    fn every_variant_keeps_as_many_rows_as_the_plain_schedule() {
         let tokens: Vec<Token> = (0..37).collect();
-        for way in [threads, portions, rollback, replay] {
+        for relation in [threads, portions, rollback, replay] {
             for lane in Lane::ALL {
-                let Ok(detour) = way(&tokens, lane) else {
+                let Ok(variants) = relation(&tokens, lane) else {
                     continue;
                 };
-                for other in detour.same.iter().chain([&detour.control]) {
-                    assert_eq!(other.kept(), detour.straight.kept());
-                    assert_ne!(other, &detour.straight);
+                for other in variants.same.iter().chain([&variants.control]) {
+                    assert_eq!(other.kept(), variants.plain.kept());
+                    assert_ne!(other, &variants.plain);
                 }
-                assert!(detour.control.context() <= 2 * tokens.len());
+                assert!(variants.control.context() <= 2 * tokens.len());
             }
         }
     }

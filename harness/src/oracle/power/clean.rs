@@ -1,30 +1,28 @@
 //! The engine without a fault, in every way it can compute: nothing may raise an alarm.
 //!
-//! What is to be run is planned first, so that it can be seen that no two runs are alike. A fault
-//! can be smuggled into a run, so that it can be seen that an alarm would ring.
+//! What is to be run is planned first, so that a test can see that no two runs are alike. A fault
+//! can be planted in a run, so that a test can see that it would raise an alarm.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use engine::Model;
-use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::OpenOptions;
 
-use super::Fault;
-use super::crew;
-use super::scene::{Meddling, Planted, Scene};
+use super::gate::strict_verdict;
+use super::parallel::parallel_map;
+use super::{Fault, Injection};
 use crate::case::Case;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::judge::compare::compare;
-use crate::judge::tolerance::Apart;
-use crate::judge::verdict::{Verdict, judge};
+use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::engine::{Through, Way, encode, look};
+use crate::runner::engine::{RunConfig, encode, observe, open as open_model};
+use crate::runner::perturb::undisturbed;
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Task};
 
@@ -87,15 +85,18 @@ impl fmt::Display for Run {
 pub fn plan(suite: &Suite, count: usize) -> Vec<Run> {
     let mut dice = SplitMix64(SEED);
     let recorded = recorded(suite);
-    let order = dice.order(recorded.len());
-    let mut recorded = order.into_iter().map(|i| recorded[i].clone());
+    let mut order = dice.order(recorded.len()).into_iter();
     let (mut runs, mut known) = (Vec::new(), BTreeSet::new());
     while runs.len() < count {
-        let recorded = match runs.len() % 2 {
-            0 => recorded.next(),
-            _ => None,
+        let next = if runs.len() % 2 == 0 {
+            order.next()
+        } else {
+            None
         };
-        let run = recorded.unwrap_or_else(|| drawn(suite, &mut dice));
+        let run = match next {
+            Some(at) => recorded[at].clone(),
+            None => drawn(suite, &mut dice),
+        };
         if known.insert(run.essence(suite)) {
             runs.push(run);
         }
@@ -114,13 +115,9 @@ fn recorded(suite: &Suite) -> Vec<Run> {
             let Some(profile) = Profile::from_name(&profile) else {
                 continue; // an arithmetic of its own, which the engine does not claim
             };
-            let mut ways = vec![
-                (1, Kernel::best()),
-                (2, Kernel::best()),
-                (3, Kernel::best()),
-            ];
-            ways.extend(turns.next().map(|kernel| (4, kernel)));
-            runs.extend(ways.into_iter().map(|(threads, kernel)| Run {
+            let best = [1, 2, 3].map(|threads| (threads, Kernel::best()));
+            let turn = turns.next().map(|kernel| (4, kernel));
+            runs.extend(best.into_iter().chain(turn).map(|(threads, kernel)| Run {
                 case: number,
                 prompt: case.prompt.clone(),
                 profile,
@@ -140,9 +137,10 @@ fn drawn(suite: &Suite, dice: &mut SplitMix64) -> Run {
     let letters: Vec<char> = suite.cases[case].prompt.chars().collect();
     let letters = &letters[dice.below(letters.len())..];
     let count = 1 + dice.below(LETTERS.min(letters.len()));
-    let kernel = match dice.once_in(6) {
-        true => dice.pick(&Kernel::available()),
-        false => Kernel::best(),
+    let kernel = if dice.once_in(6) {
+        dice.pick(&Kernel::available())
+    } else {
+        Kernel::best()
     };
     Run {
         case,
@@ -164,137 +162,111 @@ pub struct Alarm {
     pub what: String,
 }
 
-/// Makes the runs and says which of them raised an alarm. `smuggled` names the fault to be planted
+/// Makes the runs and says which of them raised an alarm. `planted` names the fault to be planted
 /// in a run, of those that act on the values of a pass.
 pub fn alarms(
     suite: &Suite,
     runs: &[Run],
-    smuggled: &(dyn Fn(usize) -> Option<&'static Fault> + Sync),
+    planted: &(dyn Fn(usize) -> Option<&'static Fault> + Sync),
     done: &(dyn Fn() + Sync),
 ) -> Result<Vec<Alarm>, Failure> {
-    let ways = Ways::open(suite)?;
-    let alarm = |run: usize| {
-        let verdict = ways.compare(&runs[run], smuggled(run))?;
+    let models = open(suite)?;
+    let alarms = parallel_map(runs.len(), |run| {
+        let case = &suite.cases[runs[run].case];
+        let model = &models[&(case.model.clone(), runs[run].kernel.name())];
+        let best = &models[&(case.model.clone(), Kernel::best().name())];
+        let verdict = verdict(suite, &runs[run], [model, best], planted(run))?;
         done();
-        let case = &suite.cases[runs[run].case].name;
-        let what = format!("{case}, {}: {verdict}", runs[run]);
+        let what = format!("{}, {}: {verdict}", case.name, runs[run]);
         Ok((verdict != Verdict::Agree).then_some(Alarm { run, what }))
-    };
-    let alarms = crew::each(runs.len(), alarm)?;
+    })?;
     Ok(alarms.into_iter().flatten().collect())
 }
 
+/// A model file and the engine's view of it.
+type Opened = (Input, Model);
+
 /// Every model, opened for every kernel.
-struct Ways<'s> {
-    suite: &'s Suite,
-    models: BTreeMap<(String, &'static str), (Input, Model)>,
+fn open(suite: &Suite) -> Result<BTreeMap<(String, &'static str), Opened>, Failure> {
+    let mut models = BTreeMap::new();
+    for file in suite.cases.iter().map(|case| &case.model) {
+        for kernel in Kernel::available() {
+            let name = (file.clone(), kernel.name());
+            if models.contains_key(&name) {
+                continue;
+            }
+            let (input, _) = Input::read(&suite.folder.join(file))?;
+            let model = open_model(&input, None, Some(kernel))?;
+            models.insert(name, (input, model));
+        }
+    }
+    Ok(models)
 }
 
-impl<'s> Ways<'s> {
-    fn open(suite: &'s Suite) -> Result<Self, Failure> {
-        let mut models = BTreeMap::new();
-        for case in &suite.cases {
-            for kernel in Kernel::available() {
-                let name = (case.model.clone(), kernel.name());
-                if models.contains_key(&name) {
-                    continue;
-                }
-                let (input, _) = Input::read(&suite.folder.join(&case.model))?;
-                let options = OpenOptions {
-                    storage: Storage::Read,
-                    flavor: None,
-                    kernel: Some(kernel),
-                };
-                let model = Model::open(&input.path, &options)?;
-                models.insert(name, (input, model));
-            }
+/// One whole comparison: with the recording or, without one, with the fastest kernel alone.
+fn verdict(
+    suite: &Suite,
+    run: &Run,
+    [(input, model), (_, best)]: [&Opened; 2],
+    fault: Option<&Fault>,
+) -> Result<Verdict, Failure> {
+    let mut case = suite.cases[run.case].clone();
+    let theirs = match &run.recording {
+        Some(name) => {
+            let mut recorded = suite.recordings[name].clone();
+            let model = input;
+            let seen = recorded.observe(Task { case: &case, model });
+            seen.map_err(Failure::input)?
         }
-        Ok(Ways { suite, models })
-    }
+        None => {
+            case.prompt = run.prompt.clone();
+            let tokens = encode(model, &case).map_err(Failure::input)?.len();
+            case = Case {
+                ubatch: run.ubatch,
+                recordings: Vec::new(),
+                greedy_steps: STEPS,
+                tokens,
+                context: tokens + STEPS,
+                positions: (0..tokens).collect(),
+                nodes: 1,
+                ..case
+            };
+            let measure = Run {
+                kernel: Kernel::best(),
+                threads: 1,
+                ..run.clone()
+            };
+            let theirs = computed(&case, &measure, best, None)?;
+            // Every node the one shows must be shown by the other.
+            case.nodes = theirs.trace.len();
+            theirs
+        }
+    };
+    let ours = computed(&case, run, model, fault)?;
+    Ok(strict_verdict(&case, &compare(&case, &theirs, &ours)))
+}
 
-    fn model(&self, case: &Case, kernel: Kernel) -> &(Input, Model) {
-        &self.models[&(case.model.clone(), kernel.name())]
-    }
-
-    fn compare(&self, run: &Run, fault: Option<&Fault>) -> Result<Verdict, Failure> {
-        let mut case = self.suite.cases[run.case].clone();
-        let theirs = match &run.recording {
-            Some(name) => {
-                let (input, _) = self.model(&case, run.kernel);
-                let task = Task {
-                    case: &case,
-                    model: input,
-                };
-                let recorded = self.suite.recordings[name].clone().observe(task);
-                recorded.map_err(Failure::input)?
-            }
-            None => {
-                self.cut(&mut case, run)?;
-                let measure = Run {
-                    kernel: Kernel::best(),
-                    threads: 1,
-                    ..run.clone()
-                };
-                let theirs = self.observe(&case, &measure, None)?;
-                // Every node the one shows must be shown by the other.
-                case.nodes = theirs.trace.len();
-                theirs
-            }
-        };
-        let ours = self.observe(&case, run, fault)?;
-        Ok(match compare(&case, &theirs, &ours) {
-            Ok(findings) => {
-                let coverage = findings.coverage(case.declared());
-                judge(&findings, &coverage, Apart::Nothing)
-            }
-            Err(why) => Verdict::Incomparable { why },
-        })
-    }
-
-    /// Turns a case into one about a piece of its prompt.
-    fn cut(&self, case: &mut Case, run: &Run) -> Result<(), Failure> {
-        case.prompt = run.prompt.clone();
-        case.ubatch = run.ubatch;
-        case.recordings = Vec::new();
-        case.greedy_steps = STEPS;
-        let (_, model) = self.model(case, run.kernel);
-        case.tokens = encode(model, case).map_err(Failure::input)?.len();
-        case.context = case.tokens + STEPS;
-        case.positions = (0..case.tokens).collect();
-        case.nodes = 1;
-        Ok(())
-    }
-
-    fn observe(
-        &self,
-        case: &Case,
-        run: &Run,
-        fault: Option<&Fault>,
-    ) -> Result<Observation, Failure> {
-        let (_, model) = self.model(case, run.kernel);
-        let tokens = encode(model, case).map_err(Failure::input)?;
-        let (kernel, threads) = (run.kernel.name(), run.threads);
-        let way = Way {
-            identity: Identity {
-                name: format!("engine {kernel} on {threads} threads"),
-                profile: run.profile.name().into(),
-                fingerprint: "clean".into(),
-            },
-            threads,
-            profile: run.profile,
-        };
-        let seen = match fault {
-            None => look(model, case, tokens, way, &|probe| Box::new(Through(probe))),
-            Some(fault) => {
-                let acts = fault.acts().ok_or_else(|| {
-                    Failure::input(format!("{} does not act on values", fault.name))
-                })?;
-                look(model, case, tokens, way, &|probe| {
-                    let fault = Planted::new(Scene::of(model, run.profile), acts);
-                    Box::new(Meddling::new(fault, probe))
-                })
-            }
-        };
-        seen.map_err(Failure::input)
-    }
+/// What the engine computes, with a fault if one is planted.
+fn computed(
+    case: &Case,
+    run: &Run,
+    model: &Model,
+    fault: Option<&Fault>,
+) -> Result<Observation, Failure> {
+    let tokens = encode(model, case).map_err(Failure::input)?;
+    let (kernel, threads) = (run.kernel.name(), run.threads);
+    let name = format!("engine {kernel} on {threads} threads");
+    let config = RunConfig::new(name, "clean", threads, run.profile);
+    let seen = match fault {
+        None => observe(model, case, tokens, config, &undisturbed),
+        Some(fault) if matches!(fault.injection, Injection::Values(_)) => {
+            let plant = || fault.disturbance(None, model, run.profile);
+            observe(model, case, tokens, config, &plant)
+        }
+        Some(fault) => {
+            let message = format!("{} does not act on values", fault.name);
+            return Err(Failure::input(message));
+        }
+    };
+    seen.map_err(Failure::input)
 }

@@ -2,201 +2,92 @@
 //! last product.
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
+
+use engine::numerics::dense::Rows;
 use engine::numerics::elementwise;
 use engine::numerics::half::{round_f16, widen_f16};
 
-use super::scene::{At, Scene};
-use super::{B158, Fault, made, numeric, read};
+use super::pass::{Change, NodeView, PassState};
+use super::{B158, Fault, each, made, read};
 
 const NORM: &str = "norm-0|RMS_NORM#0";
 const SILU: &str = "ffn_silu-0|UNARY#0";
 const RELU: &str = "ffn_relu-0|UNARY#0";
+const SUM: &str = "ffn_inp-0|ADD#0";
+const LOGITS: &str = "result_output|MUL_MAT#0";
 
 /// All of them.
-pub const FAULTS: &[Fault] = &[
-    numeric(
-        "layer-norm-for-rms-norm",
-        NORM,
-        made(|s, at| normed(s, at, layer_norm)),
-    ),
-    numeric(
-        "norm-sum-in-f32",
-        NORM,
-        made(|s, at| normed(s, at, sum_in_f32)),
-    ),
-    numeric(
-        "norm-epsilon-outside-root",
-        NORM,
-        made(|s, at| normed(s, at, epsilon_outside)),
-    ),
-    numeric("norm-over-the-whole-ubatch", NORM, made(over_the_ubatch)),
-    numeric(
-        "norm-by-an-estimated-root",
-        NORM,
-        made(|s, at| normed(s, at, estimated_root)),
-    ),
-    numeric(
-        "norm-divided-by-the-padded-width",
-        NORM,
-        made(|s, at| normed(s, at, padded_width)),
-    ),
-    numeric(
-        "attn-sub-norm-missing",
-        "attn_sub_norm-0|MUL#0",
-        made(|s, at| instead(s, at, "attn_sub_norm", "kqv_out")),
-    ),
-    numeric(
-        "ffn-sub-norm-missing",
-        "ffn_sub_norm-0|MUL#0",
-        made(|s, at| instead(s, at, "ffn_sub_norm", "ffn_out")),
-    )
-    .on(B158),
-    numeric(
-        "squared-relu-for-silu",
-        SILU,
-        made(|s, at| gate(s, at, "ffn_silu", squared_relu)),
-    ),
-    numeric(
-        "gelu-for-silu",
-        SILU,
-        made(|s, at| gate(s, at, "ffn_silu", gelu)),
-    ),
-    numeric(
-        "silu-with-the-c-library",
-        SILU,
-        made(|s, at| gate(s, at, "ffn_silu", plain_silu)),
-    ),
-    numeric(
-        "silu-from-a-table-of-halves",
-        SILU,
-        made(|s, at| gate(s, at, "ffn_silu", silu_of_halves)),
-    ),
-    numeric(
-        "silu-for-squared-relu",
-        RELU,
-        made(|s, at| {
-            gate(s, at, "ffn_relu", plain_silu);
+#[rustfmt::skip] // a table: a line a row
+pub fn faults() -> Vec<Fault> {
+    vec![
+        made("layer-norm-for-rms-norm", NORM, "|RMS_NORM", normed(layer_norm)),
+        made("norm-sum-in-f32", NORM, "|RMS_NORM", normed(sum_in_f32)),
+        made("norm-epsilon-outside-root", NORM, "|RMS_NORM", normed(epsilon_outside)),
+        made("norm-over-the-whole-ubatch", NORM, "|RMS_NORM", over_the_ubatch),
+        made("norm-by-an-estimated-root", NORM, "|RMS_NORM", normed(estimated_root)),
+        made("norm-divided-by-the-padded-width", NORM, "|RMS_NORM", normed(padded_width)),
+        made("attn-sub-norm-missing", "attn_sub_norm-0|MUL#0", "attn_sub_norm", instead("kqv_out")),
+        made("ffn-sub-norm-missing", "ffn_sub_norm-0|MUL#0", "ffn_sub_norm", instead("ffn_out"))
+            .on(B158),
+        made("squared-relu-for-silu", SILU, "ffn_silu", of_gate(|x| x.max(0.0) * x.max(0.0))),
+        made("gelu-for-silu", SILU, "ffn_silu", of_gate(gelu)),
+        made("silu-with-the-c-library", SILU, "ffn_silu", of_gate(plain_silu)),
+        made("silu-from-a-table-of-halves", SILU, "ffn_silu", of_gate(silu_of_halves)),
+        made("silu-for-squared-relu", RELU, "ffn_relu", of_gate(plain_silu)).on(B158),
+        made("relu-not-squared", "ffn_sqr(relu)-0|SQR#0", "ffn_sqr(relu)", instead("ffn_relu"))
+            .on(B158),
+        made("residual-dropped", SUM, "ffn_inp", instead("attn_o_out")),
+        made("residual-from-the-norm", SUM, "ffn_inp", |s, node| {
+            node.values.copy_from_slice(s.last("attn_norm", node.values.len()));
+            elementwise::add(node.values, s.last("attn_o_out", node.values.len()));
         }),
-    )
-    .on(B158),
-    numeric(
-        "relu-not-squared",
-        "ffn_sqr(relu)-0|SQR#0",
-        made(|s, at| instead(s, at, "ffn_sqr(relu)", "ffn_relu")),
-    )
-    .on(B158),
-    numeric(
-        "residual-dropped",
-        "ffn_inp-0|ADD#0",
-        made(|s, at| instead(s, at, "ffn_inp", "attn_o_out")),
-    ),
-    numeric(
-        "residual-from-the-norm",
-        "ffn_inp-0|ADD#0",
-        made(|s, at| {
-            if at.name == "ffn_inp" {
-                at.values
-                    .copy_from_slice(s.last("attn_norm", at.values.len()));
-                let output = s.last("attn_o_out", at.values.len());
-                elementwise::add(at.values, output);
+        made("stuck-lane", "ffn_up-1|MUL_MAT#0", "ffn_up", |_, node| {
+            if node.layer == 1 {
+                node.values.chunks_exact_mut(16).for_each(|lanes| lanes[7] = lanes[6]);
             }
         }),
-    ),
-    numeric(
-        "stuck-lane",
-        "ffn_up-1|MUL_MAT#0",
-        made(|_, at| {
-            if at.name == "ffn_up" && at.layer == 1 {
-                at.values
-                    .chunks_exact_mut(16)
-                    .for_each(|lanes| lanes[7] = lanes[6]);
+        made("last-chunk-of-rows-not-computed", "ffn_up-0|MUL_MAT#0", "ffn_up", |_, node| {
+            let width = node.shape[1];
+            node.values.chunks_exact_mut(width).for_each(|row| row[width - 16..].fill(0.0));
+        }),
+        made("batch-all-from-its-first-row", "attn_o_out-0|MUL_MAT#0", "attn_o_out", |_, node| {
+            let (first, others) = node.values.split_at_mut(node.shape[1]);
+            others.chunks_exact_mut(first.len()).for_each(|row| row.copy_from_slice(first));
+        }),
+        made("one-value-one-ulp-off", "l_out-2|ADD#0", "l_out", |_, node| {
+            if node.layer == 2 {
+                node.values[3] = f32::from_bits(node.values[3].to_bits() + 1);
             }
         }),
-    ),
-    numeric(
-        "last-chunk-of-rows-not-computed",
-        "ffn_up-0|MUL_MAT#0",
-        made(|_, at| {
-            if at.name == "ffn_up" {
-                let rows = at.values.chunks_exact_mut(at.shape[1]);
-                rows.for_each(|row| row[at.shape[1] - 16..].fill(0.0));
-            }
-        }),
-    ),
-    numeric(
-        "batch-all-from-its-first-row",
-        "attn_o_out-0|MUL_MAT#0",
-        made(|_, at| {
-            if at.name == "attn_o_out" {
-                let (first, others) = at.values.split_at_mut(at.shape[1]);
-                let others = others.chunks_exact_mut(at.shape[1]);
-                others.for_each(|row| row.copy_from_slice(first));
-            }
-        }),
-    ),
-    numeric(
-        "one-value-one-ulp-off",
-        "l_out-2|ADD#0",
-        made(|_, at| {
-            if at.name == "l_out" && at.layer == 2 {
-                at.values[3] = f32::from_bits(at.values[3].to_bits() + 1);
-            }
-        }),
-    ),
-    numeric(
-        "last-norm-skipped",
-        "result_norm|MUL#0",
-        made(|s, at| instead(s, at, "result_norm", "l_out")),
-    ),
-    numeric(
-        "hidden-state-in-bf16",
-        "norm-1|RMS_NORM#0",
-        read(|_, at| {
-            if at.name == "l_out" {
-                let keep = |x: &mut f32| *x = f32::from_bits(x.to_bits() & 0xffff_0000);
-                at.values.iter_mut().for_each(keep);
-            }
-        }),
-    ),
-    numeric(
-        "head-not-tied",
-        "result_output|MUL_MAT#0",
-        made(untied_head),
-    ),
-    numeric(
-        "logits-soft-capped",
-        "result_output|MUL_MAT#0",
-        made(|_, at| {
-            if at.name == "result_output" {
-                at.values
-                    .iter_mut()
-                    .for_each(|x| *x = 30.0 * (*x / 30.0).tanh());
-            }
-        }),
-    ),
-];
+        made("last-norm-skipped", "result_norm|MUL#0", "result_norm", instead("l_out")),
+        read("hidden-state-in-bf16", "norm-1|RMS_NORM#0", "l_out", each(|x| {
+            f32::from_bits(x.to_bits() & 0xffff_0000)
+        })),
+        made("head-not-tied", LOGITS, "result_output", untied_head),
+        made("logits-soft-capped", LOGITS, "result_output", each(|x| 30.0 * (x / 30.0).tanh())),
+    ]
+}
 
 /// One node has the values of another.
-fn instead(scene: &Scene<'_>, at: At<'_>, name: &str, other: &str) {
-    if at.name == name {
-        at.values
-            .copy_from_slice(scene.last(other, at.values.len()));
+fn instead(other: &'static str) -> impl Change {
+    move |pass: &PassState<'_>, node: NodeView<'_>| {
+        node.values
+            .copy_from_slice(pass.last(other, node.values.len()));
     }
 }
 
 /// Every norm again: its input is the node before it.
-fn normed(scene: &Scene<'_>, at: At<'_>, again: fn(&[f32], f32, &mut [f32])) {
-    if at.op != "RMS_NORM" {
-        return;
-    }
-    let width = at.shape[1];
-    // Only the last rows reach the last norm, and they are behind the others.
-    let input = &scene.previous[scene.previous.len() - at.values.len()..];
-    for (row, out) in input
-        .chunks_exact(width)
-        .zip(at.values.chunks_exact_mut(width))
-    {
-        again(row, scene.config.rms_epsilon, out);
+fn normed(again: fn(&[f32], f32, &mut [f32])) -> impl Change {
+    move |pass: &PassState<'_>, node: NodeView<'_>| {
+        let width = node.shape[1];
+        // Only the last rows reach the last norm, and they are behind the others.
+        let previous = pass.previous();
+        let input = &previous[previous.len() - node.values.len()..];
+        let rows = input.chunks_exact(width);
+        for (row, out) in rows.zip(node.values.chunks_exact_mut(width)) {
+            again(row, pass.config.rms_epsilon, out);
+        }
     }
 }
 
@@ -237,25 +128,19 @@ fn padded_width(row: &[f32], epsilon: f32, out: &mut [f32]) {
     out.copy_from_slice(&normed[..row.len()]);
 }
 
-fn over_the_ubatch(scene: &Scene<'_>, at: At<'_>) {
-    if at.op == "RMS_NORM" && scene.tokens > 1 && at.values.len() == scene.previous.len() {
-        elementwise::rms_norm(&scene.previous, scene.config.rms_epsilon, at.values);
+fn over_the_ubatch(pass: &PassState<'_>, node: NodeView<'_>) {
+    if pass.tokens > 1 && node.values.len() == pass.previous().len() {
+        elementwise::rms_norm(pass.previous(), pass.config.rms_epsilon, node.values);
     }
 }
 
 /// Another function of the gate.
-fn gate(scene: &Scene<'_>, at: At<'_>, name: &str, function: fn(f32) -> f32) {
-    if at.name == name {
-        let gate = scene.seen("ffn_gate").iter();
-        at.values
-            .iter_mut()
-            .zip(gate)
-            .for_each(|(out, x)| *out = function(*x));
+fn of_gate(function: fn(f32) -> f32) -> impl Change {
+    move |pass: &PassState<'_>, node: NodeView<'_>| {
+        let gate = pass.seen("ffn_gate").iter();
+        let pairs = node.values.iter_mut().zip(gate);
+        pairs.for_each(|(out, x)| *out = function(*x));
     }
-}
-
-fn squared_relu(x: f32) -> f32 {
-    x.max(0.0) * x.max(0.0)
 }
 
 fn plain_silu(x: f32) -> f32 {
@@ -272,17 +157,18 @@ fn gelu(x: f32) -> f32 {
 }
 
 /// Logits from a matrix of its own, as a file may carry one that this architecture does not use.
-fn untied_head(scene: &Scene<'_>, at: At<'_>) {
-    if at.name != "result_output" {
-        return;
-    }
-    let width = scene.config.embedding_length;
-    let weight = |i: usize| (i.wrapping_mul(2_654_435_761) % 2001) as f32 / 1000.0 - 1.0;
-    let matrix: Vec<f32> = (0..width * at.shape[1]).map(weight).collect();
-    let inputs = scene.seen("result_norm").chunks_exact(width);
-    for (input, out) in inputs.zip(at.values.chunks_exact_mut(at.shape[1])) {
-        for (row, out) in matrix.chunks_exact(width).zip(out) {
-            *out = row.iter().zip(input).map(|(w, x)| w * x).sum();
-        }
+fn untied_head(pass: &PassState<'_>, node: NodeView<'_>) {
+    static MATRIX: OnceLock<Vec<[u8; 4]>> = OnceLock::new();
+    let (stride, vocab) = (pass.config.embedding_length, node.shape[1]);
+    let matrix = MATRIX.get_or_init(|| {
+        let weight = |i: usize| (i.wrapping_mul(2_654_435_761) % 2001) as f32 / 1000.0 - 1.0;
+        let weights = (0..stride * vocab).map(weight);
+        weights.map(f32::to_le_bytes).collect()
+    });
+    let inputs = pass.seen("result_norm").chunks_exact(stride);
+    for (input, out) in inputs.zip(node.values.chunks_exact_mut(vocab)) {
+        let elements = matrix.as_slice();
+        let rows = Rows { elements, stride };
+        pass.arithmetic.dot_f32(rows, input, pass.tokens, out);
     }
 }

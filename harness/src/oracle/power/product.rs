@@ -3,108 +3,54 @@
 #![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s, i2_s_p128};
+use engine::gguf::Gguf;
 use engine::kernels::activation::nearest_int;
 
-use super::scene::{At, Scene};
-use super::{EDGES, Fault, made, numeric};
+use super::pass::{Act, Change, NodeView, PassState};
+use super::{EDGES, Fault, act, made};
+use crate::runner::perturb::Moment;
 
-const QUERY: &str = "Qcur-0|MUL_MAT#0";
+/// The first query projection.
+const FIRST: &str = "Qcur|MUL_MAT";
 
 /// All of them.
-pub const FAULTS: &[Fault] = &[
-    numeric(
-        "act-sum-dropped",
-        QUERY,
-        made(|s, at| {
-            product(
-                s,
-                at,
-                |row| Row {
-                    sum: 0,
-                    ..even(row)
-                },
-                dot,
-            )
-        }),
-    ),
-    numeric(
-        "act-scale-for-128",
-        QUERY,
-        made(|s, at| product(s, at, |row| Row::quantise(row, 128.0, nearest_int), dot)),
-    ),
-    numeric(
-        "act-128-wraps",
-        QUERY,
-        made(|s, at| product(s, at, wrapping, dot)),
-    ),
-    numeric(
-        "act-largest-without-its-sign",
-        QUERY,
-        made(|s, at| product(s, at, largest_positive, dot)),
-    ),
-    numeric(
-        "act-rounding-truncates",
-        QUERY,
-        made(|s, at| product(s, at, |row| Row::quantise(row, 127.0, |x| x as i32), dot)),
-    ),
-    numeric(
-        "act-scale-in-f16",
-        QUERY,
-        made(|s, at| product(s, at, scale_in_f16, dot)),
-    ),
-    numeric(
-        "act-scale-per-block",
-        QUERY,
-        made(|s, at| product(s, at, even, per_block)),
-    ),
-    numeric(
-        "act-not-quantised",
-        QUERY,
-        made(|s, at| product(s, at, even, in_floats)),
-    ),
-    numeric(
-        "act-scale-multiplied-first",
-        QUERY,
-        made(|s, at| product(s, at, even, other_order)),
-    ),
-    numeric(
-        "sum-in-f16",
-        QUERY,
-        made(|s, at| product(s, at, even, sum_in_f16)),
-    ),
-    numeric(
-        "act-rounds-half-away",
-        QUERY,
-        made(|s, at| product(s, at, |row| Row::quantise(row, 127.0, half_away), dot)),
-    )
-    .on(EDGES),
-    numeric(
-        "sum-saturates-in-int16",
-        QUERY,
-        made(|s, at| {
-            product(s, at, even, |row, codes, weight| {
-                let sum = terms(row, codes).fold(0, |sum, t| (sum + t).clamp(-0x8000, 0x7fff));
-                finished(row, sum, weight)
-            })
-        }),
-    )
-    .on(EDGES),
-    numeric(
-        "sum-wraps-in-int16",
-        QUERY,
-        made(|s, at| {
-            product(s, at, even, |row, codes, weight| {
-                let sum = sum(row, codes) as i16;
-                finished(row, sum.into(), weight)
-            })
-        }),
-    )
-    .on(EDGES),
-];
+#[rustfmt::skip] // a table: a line a row
+pub fn faults() -> Vec<Fault> {
+    vec![
+        faulty("act-sum-dropped", |row| Row { sum: 0, ..even(row) }, dot),
+        faulty("act-scale-for-128", |row| Row::quantise(row, 128.0, nearest_int), dot),
+        faulty("act-128-wraps", wrapping, dot),
+        faulty("act-largest-without-its-sign", largest_positive, dot),
+        faulty("act-rounding-truncates", |row| Row::quantise(row, 127.0, |x| x as i32), dot),
+        faulty("act-scale-in-f16", scale_in_f16, dot),
+        faulty("act-scale-per-block", in_blocks, per_block),
+        faulty("act-not-quantised", even, in_floats),
+        faulty("act-scale-multiplied-first", even, other_order),
+        faulty("sum-in-f16", even, sum_in_f16),
+        faulty("act-rounds-half-away", |row| Row::quantise(row, 127.0, half_away), dot).on(EDGES),
+        faulty("sum-saturates-in-int16", even, |row, codes, weight| {
+            let sum = terms(row, codes).fold(0, |sum, t| (sum + t).clamp(-0x8000, 0x7fff));
+            finished(row, sum, weight)
+        }).on(EDGES),
+        faulty("sum-wraps-in-int16", even, |row, codes, weight| {
+            let sum = sum(row, codes) as i16;
+            finished(row, sum.into(), weight)
+        }).on(EDGES),
+    ]
+}
 
 /// The product as it should be: what the faults differ from in one thing.
-pub fn sound(scene: &Scene<'_>, at: At<'_>) {
-    product(scene, at, even, dot);
+pub fn as_it_was() -> Act {
+    act(Moment::Made, FIRST, again(even, dot))
+}
+
+/// How a row of activations is prepared.
+type Prepare = fn(&[f32]) -> Row<'_>;
+/// How it is multiplied with a row of codes and their scale.
+type Dot = fn(&Row<'_>, &[u8], f32) -> f32;
+
+fn faulty(name: &'static str, prepare: Prepare, dot: Dot) -> Fault {
+    made(name, "Qcur-0|MUL_MAT#0", FIRST, again(prepare, dot))
 }
 
 /// A row of activations and what became of it.
@@ -113,6 +59,8 @@ struct Row<'a> {
     int8: Vec<i32>,
     scale: f32,
     sum: i32,
+    /// Each of 64 values with a scale of its own, where there are to be any.
+    blocks: Vec<Row<'a>>,
 }
 
 impl<'a> Row<'a> {
@@ -130,6 +78,7 @@ impl<'a> Row<'a> {
             sum: int8.iter().sum(),
             int8,
             scale,
+            blocks: Vec::new(),
         }
     }
 }
@@ -182,11 +131,16 @@ fn dot(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
     finished(row, sum(row, codes), weight)
 }
 
+fn in_blocks(row: &[f32]) -> Row<'_> {
+    Row {
+        blocks: row.chunks_exact(64).map(even).collect(),
+        ..even(row)
+    }
+}
+
 fn per_block(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
-    let blocks = row.values.chunks_exact(64).zip(codes.chunks_exact(64));
-    blocks
-        .map(|(values, codes)| dot(&even(values), codes, weight))
-        .sum()
+    let blocks = row.blocks.iter().zip(codes.chunks_exact(64));
+    blocks.map(|(row, codes)| dot(row, codes, weight)).sum()
 }
 
 fn in_floats(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
@@ -206,29 +160,30 @@ fn sum_in_f16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
 }
 
 /// The first query projection once more, from rows made by `prepare`.
-fn product(
-    scene: &Scene<'_>,
-    at: At<'_>,
-    prepare: fn(&[f32]) -> Row<'_>,
-    value: fn(&Row<'_>, &[u8], f32) -> f32,
-) {
-    if (at.name.as_str(), at.op, at.layer) != ("Qcur", "MUL_MAT", 0) {
-        return;
-    }
-    let tensor = scene.gguf.tensors.get("blk.0.attn_q.weight");
-    let bytes: &[u8] = &scene.gguf.region(tensor.expect("every model has one"));
-    let shape = Shape {
-        rows: at.shape[1],
-        cols: scene.config.embedding_length,
-    };
-    let scale = i2_s::scale(bytes, shape);
-    let inputs = scene.seen("attn_norm").chunks_exact(shape.cols);
-    let inputs: Vec<Row<'_>> = inputs.map(prepare).collect();
-    for row in 0..shape.rows {
-        let code = |col| i2_s::code(bytes, shape, row, col, i2_s_p128::place);
-        let codes: Vec<u8> = (0..shape.cols).map(code).collect();
-        for (t, input) in inputs.iter().enumerate() {
-            at.values[t * shape.rows + row] = value(input, &codes, scale);
+fn again(prepare: Prepare, dot: Dot) -> impl Change {
+    move |pass: &PassState<'_>, node: NodeView<'_>| {
+        if node.layer > 0 {
+            return;
+        }
+        let rows = node.shape[1];
+        let width = pass.config.embedding_length;
+        let (codes, scale) = pass.first_query(|gguf| decoded(gguf, rows, width));
+        let inputs = pass.seen("attn_norm").chunks_exact(width);
+        let inputs: Vec<Row<'_>> = inputs.map(prepare).collect();
+        for (row, codes) in codes.chunks_exact(width).enumerate() {
+            for (t, input) in inputs.iter().enumerate() {
+                node.values[t * rows + row] = dot(input, codes, *scale);
+            }
         }
     }
+}
+
+/// The codes of the first query projection, row by row, and their scale.
+fn decoded(gguf: &Gguf, rows: usize, cols: usize) -> (Vec<u8>, f32) {
+    let tensor = gguf.tensors.get("blk.0.attn_q.weight");
+    let bytes: &[u8] = &gguf.region(tensor.expect("every model has one"));
+    let shape = Shape { rows, cols };
+    let places = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
+    let code = |(row, col)| i2_s::code(bytes, shape, row, col, i2_s_p128::place);
+    (places.map(code).collect(), i2_s::scale(bytes, shape))
 }

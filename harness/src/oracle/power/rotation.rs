@@ -5,158 +5,94 @@ use engine::numerics::elementwise::{rope_angles, rope_step};
 use engine::numerics::half::{round_f16, widen_f16};
 use engine::numerics::libm;
 
-use super::scene::{At, Scene};
-use super::{Fault, made, numeric};
+use super::pass::{Act, Change, NodeView, PassState};
+use super::{Fault, act, made};
+use crate::runner::perturb::Moment;
 
 const ROTATED: &str = "Qcur-0|ROPE#0";
+const EMBEDDED: &str = "inp_embd|GET_ROWS#0";
 
 /// All of them.
-pub const FAULTS: &[Fault] = &[
-    numeric(
-        "rope-adjacent-pairs",
-        ROTATED,
-        made(|s, at| {
-            turned(
-                s,
-                at,
-                |s, head, angles| s.arithmetic.rope_adjacent(head, angles),
-                recurrence,
-            );
+#[rustfmt::skip] // a table: a line a row
+pub fn faults() -> Vec<Fault> {
+    vec![
+        turned("rope-adjacent-pairs", adjacent, recurrence),
+        turned("position-off-by-one", halves, |s, position, out| recurrence(s, position + 1, out)),
+        turned("positions-restart-at-ubatch", halves, |s, position, out| {
+            recurrence(s, position - s.first, out);
         }),
-    ),
-    numeric(
-        "position-off-by-one",
-        ROTATED,
-        made(|s, at| {
-            turned(s, at, halves, |s, position, out| {
-                recurrence(s, position + 1, out)
-            });
+        turned("rope-theta-by-pow", halves, by_pow),
+        turned("rope-table-of-halves", halves, |s, position, out| {
+            recurrence(s, position, out);
+            out.as_flattened_mut().iter_mut().for_each(|x| *x = widen_f16(round_f16(*x)));
         }),
-    ),
-    numeric(
-        "positions-restart-at-ubatch",
-        ROTATED,
-        made(|s, at| {
-            turned(s, at, halves, |s, position, out| {
-                recurrence(s, position - s.first, out)
-            });
+        turned("rope-without-fused-products", unfused, recurrence),
+        turned("rope-on-half-the-dimensions", halves, |s, position, out| {
+            recurrence(s, position, out);
+            let turned = out.len() / 2;
+            out[turned..].fill([1.0, 0.0]);
         }),
-    ),
-    numeric(
-        "rope-theta-by-pow",
-        ROTATED,
-        made(|s, at| turned(s, at, halves, by_pow)),
-    ),
-    numeric(
-        "rope-table-of-halves",
-        ROTATED,
-        made(|s, at| {
-            turned(s, at, halves, |s, position, out| {
-                recurrence(s, position, out);
-                let both = out.as_flattened_mut().iter_mut();
-                both.for_each(|x| *x = widen_f16(round_f16(*x)));
-            });
+        turned("rope-scaled-positions", halves, |s, position, out| {
+            rope_angles(position, step(s), 0.5, None, out);
         }),
-    ),
-    numeric(
-        "rope-without-fused-products",
-        ROTATED,
-        made(|s, at| turned(s, at, unfused, recurrence)),
-    ),
-    numeric(
-        "rope-on-half-the-dimensions",
-        ROTATED,
-        made(|s, at| {
-            turned(s, at, halves, |s, position, out| {
-                recurrence(s, position, out);
-                let turned = out.len() / 2;
-                out[turned..].fill([1.0, 0.0]);
-            });
+        turned("rope-turned-backwards", halves, |s, position, out| {
+            recurrence(s, position, out);
+            out.iter_mut().for_each(|[_, sine]| *sine = -*sine);
         }),
-    ),
-    numeric(
-        "rope-scaled-positions",
-        ROTATED,
-        made(|s, at| {
-            turned(s, at, halves, |s, position, out| {
-                rope_angles(position, step(s), 0.5, None, out);
-            });
+        made("rope-missing-on-keys", "Kcur-0|ROPE#0", "Kcur|ROPE", again(|_, _, _| (), recurrence)),
+        made("embedding-scaled", EMBEDDED, "inp_embd", |s, node| {
+            let factor = (s.config.embedding_length as f32).sqrt();
+            node.values.iter_mut().for_each(|x| *x *= factor);
         }),
-    ),
-    numeric(
-        "rope-turned-backwards",
-        ROTATED,
-        made(|s, at| {
-            turned(s, at, halves, |s, position, out| {
-                recurrence(s, position, out);
-                out.iter_mut().for_each(|[_, sine]| *sine = -*sine);
-            });
-        }),
-    ),
-    numeric(
-        "rope-missing-on-keys",
-        "Kcur-0|ROPE#0",
-        made(|s, at| {
-            if at.name == "Kcur" {
-                turned(s, at, |_, _, _| (), recurrence);
+        made("embedding-of-next-token", EMBEDDED, "inp_embd", |s, node| {
+            if s.tokens > 1 {
+                node.values.rotate_left(s.config.embedding_length);
             }
         }),
-    ),
-    numeric(
-        "embedding-scaled",
-        "inp_embd|GET_ROWS#0",
-        made(|s, at| {
-            if at.name == "inp_embd" {
-                let factor = (s.config.embedding_length as f32).sqrt();
-                at.values.iter_mut().for_each(|x| *x *= factor);
-            }
-        }),
-    ),
-    numeric(
-        "embedding-of-next-token",
-        "inp_embd|GET_ROWS#0",
-        made(|s, at| {
-            if at.name == "inp_embd" && s.tokens > 1 {
-                at.values.rotate_left(s.config.embedding_length);
-            }
-        }),
-    ),
-];
+    ]
+}
 
 /// The rotation as it should be: what the faults differ from in one thing.
-pub fn sound(scene: &Scene<'_>, at: At<'_>) {
-    turned(scene, at, halves, recurrence);
+pub fn as_it_was() -> Act {
+    act(Moment::Made, "|ROPE", again(halves, recurrence))
+}
+
+/// How one head is turned.
+type Turn = fn(&PassState<'_>, &mut [f32], &Angles);
+/// The cosines and sines of a position.
+type AnglesOf = fn(&PassState<'_>, usize, &mut Angles);
+
+fn turned(name: &'static str, turn: Turn, angles: AnglesOf) -> Fault {
+    made(name, ROTATED, "|ROPE", again(turn, angles))
 }
 
 type Angles = [[f32; 2]];
 
 /// Turns what was not turned yet once more, in another way.
-fn turned(
-    scene: &Scene<'_>,
-    at: At<'_>,
-    turn: fn(&Scene<'_>, &mut [f32], &Angles),
-    angles: fn(&Scene<'_>, usize, &mut Angles),
-) {
-    if at.op != "ROPE" {
-        return;
-    }
-    at.values
-        .copy_from_slice(scene.seen(&format!("{} (reshaped)", at.name)));
-    let row = at.values.len() / scene.tokens;
-    let mut own = vec![[0f32; 2]; scene.config.rope_dimensions / 2];
-    for (token, row) in at.values.chunks_exact_mut(row).enumerate() {
-        angles(scene, scene.first + token, &mut own);
-        row.chunks_exact_mut(scene.config.head_dim)
-            .for_each(|head| turn(scene, head, &own));
+fn again(turn: Turn, angles: AnglesOf) -> impl Change {
+    move |pass: &PassState<'_>, node: NodeView<'_>| {
+        let source = pass.seen(&format!("{} (reshaped)", node.name));
+        node.values.copy_from_slice(source);
+        let row = node.values.len() / pass.tokens;
+        let mut own = vec![[0f32; 2]; pass.config.rope_dimensions / 2];
+        for (token, row) in node.values.chunks_exact_mut(row).enumerate() {
+            angles(pass, pass.first + token, &mut own);
+            row.chunks_exact_mut(pass.config.head_dim)
+                .for_each(|head| turn(pass, head, &own));
+        }
     }
 }
 
-fn halves(scene: &Scene<'_>, head: &mut [f32], angles: &Angles) {
-    scene.arithmetic.rope_halves(head, angles);
+fn halves(pass: &PassState<'_>, head: &mut [f32], angles: &Angles) {
+    pass.arithmetic.rope_halves(head, angles);
+}
+
+fn adjacent(pass: &PassState<'_>, head: &mut [f32], angles: &Angles) {
+    pass.arithmetic.rope_adjacent(head, angles);
 }
 
 /// Each product rounded on its own.
-fn unfused(_: &Scene<'_>, head: &mut [f32], angles: &Angles) {
+fn unfused(_: &PassState<'_>, head: &mut [f32], angles: &Angles) {
     let (left, right) = head.split_at_mut(angles.len());
     for ((a, b), [cosine, sine]) in left.iter_mut().zip(right).zip(angles) {
         let (x, y) = (*a, *b);
@@ -165,24 +101,18 @@ fn unfused(_: &Scene<'_>, head: &mut [f32], angles: &Angles) {
     }
 }
 
-fn recurrence(scene: &Scene<'_>, position: usize, out: &mut Angles) {
-    rope_angles(
-        position,
-        step(scene),
-        scene.config.rope_freq_scale,
-        None,
-        out,
-    );
+fn recurrence(pass: &PassState<'_>, position: usize, out: &mut Angles) {
+    rope_angles(position, step(pass), pass.config.rope_freq_scale, None, out);
 }
 
-fn by_pow(scene: &Scene<'_>, position: usize, out: &mut Angles) {
+fn by_pow(pass: &PassState<'_>, position: usize, out: &mut Angles) {
     for (i, out) in out.iter_mut().enumerate() {
-        let exponent = -2.0 * i as f32 / scene.config.rope_dimensions as f32;
-        let angle = position as f32 * libm::pow(scene.config.rope_freq_base, exponent);
+        let exponent = -2.0 * i as f32 / pass.config.rope_dimensions as f32;
+        let angle = position as f32 * libm::pow(pass.config.rope_freq_base, exponent);
         *out = [libm::cos(angle), libm::sin(angle)];
     }
 }
 
-fn step(scene: &Scene<'_>) -> f32 {
-    rope_step(scene.config.rope_freq_base, scene.config.rope_dimensions)
+fn step(pass: &PassState<'_>) -> f32 {
+    rope_step(pass.config.rope_freq_base, pass.config.rope_dimensions)
 }

@@ -1,28 +1,29 @@
 //! One fault through the comparison: what noticed it, where, and how large it was.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
-use engine::transformer::probe::{Node, Probe};
-use engine::{Model, Session, Token};
+use engine::session::OpenOptions;
+use engine::{Model, Token};
 use serde::Serialize;
 
-use super::effect::Effect;
-use super::scene::{Act, Meddling, NOTHING, Planted as Acting, Scene};
-use super::{Fault, Means, gate};
+use super::gate::{Effect, strict_verdict};
+use super::parallel::parallel_map;
+use super::{Fault, Injection};
 use crate::case::Case;
-use crate::case::observation::{Identity, Observation, TracedNode};
+use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::file::provenance::Input;
-use crate::judge::compare::{Findings, Incomparable, compare};
-use crate::judge::tolerance::{Apart, book};
+use crate::judge::compare::{Incomparable, compare};
+use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};
-use crate::receipt::Comparison;
-use crate::receipt::pooled::broken_rule;
-use crate::runner::engine::{Way, encode, look};
+use crate::runner::engine::{RunConfig, encode, observe};
+use crate::runner::passes::{Passes, Shown};
 use crate::runner::suite::Suite;
 use crate::runner::{RunError, Runner, Task};
 
@@ -31,7 +32,7 @@ const PROFILE: Profile = Profile::GgmlAvx512;
 
 /// What became of one fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Outcome {
+pub struct Trial {
     /// Its name.
     pub name: &'static str,
     /// Whether anything noticed it.
@@ -46,29 +47,26 @@ pub struct Outcome {
     pub effect: Effect,
 }
 
-impl Outcome {
-    fn unnoticed(fault: &Fault) -> Self {
-        Outcome {
-            name: fault.name,
-            caught: false,
-            by: None,
-            located: fault.expected_node.map(|_| false),
-            expected_node: fault.expected_node,
-            effect: Effect::default(),
-        }
-    }
-
+impl Trial {
     /// Caught and, if it is a fault of numbers, located.
     pub fn is_settled(&self) -> bool {
         self.caught && self.located == self.expected_node.map(|_| true)
     }
 
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        if self.is_settled() {
+            Outcome::Ok
+        } else {
+            Outcome::Divergence
+        }
+    }
+
     fn notice(&mut self, by: String, first_node: Option<String>) {
         self.caught = true;
         self.by = Some(by);
-        self.located = self
-            .expected_node
-            .map(|expected| first_node.as_deref() == Some(expected));
+        let found = first_node.as_deref();
+        self.located = self.expected_node.map(|expected| found == Some(expected));
         self.effect.first_node = first_node;
     }
 }
@@ -78,10 +76,12 @@ pub struct Bench {
     suite: Suite,
     kernel: Kernel,
     every_prompt: bool,
+    /// What the engine without a fault computes, by case: what is handed over is spoiled later.
+    sound: Mutex<BTreeMap<String, Observation>>,
 }
 
-/// A fault, planted: everything a pass needs.
-struct Planted {
+/// The model that is to compute, with the fault in it if it is one of the file.
+struct Target {
     model: Model,
     input: Input,
 }
@@ -93,6 +93,7 @@ impl Bench {
             suite,
             kernel: Kernel::best(),
             every_prompt: false,
+            sound: Mutex::default(),
         }
     }
 
@@ -105,61 +106,84 @@ impl Bench {
         }
     }
 
+    /// Tries faults on every core; `done` is called after each.
+    pub fn attempt_all(
+        &self,
+        faults: &[&Fault],
+        done: &(dyn Fn() + Sync),
+    ) -> Result<Vec<Trial>, Failure> {
+        parallel_map(faults.len(), |at| {
+            let trial = self.attempt(faults[at]);
+            done();
+            trial
+        })
+    }
+
     /// Tries the cases of the fault's model in order, the traced one first.
-    pub fn attempt(&self, fault: &Fault) -> Result<Outcome, Failure> {
-        let recorded = |name: &String| self.suite.recordings[name].identity().profile;
-        let recorded = |case: &Case| {
-            case.recordings
-                .iter()
-                .any(|n| recorded(n) == PROFILE.name())
-        };
-        let of_model =
-            |case: &&Case| case.name.starts_with(&format!("{}-", fault.model)) && recorded(case);
-        let mut cases: Vec<&Case> = self.suite.cases.iter().filter(of_model).collect();
+    pub fn attempt(&self, fault: &Fault) -> Result<Trial, Failure> {
+        let prefix = format!("{}-", fault.model);
+        let cases = self.suite.cases.iter();
+        let cases = cases.filter(|case| case.name.starts_with(&prefix));
+        let mut cases: Vec<&Case> = cases.filter(|c| self.recording(c).is_some()).collect();
         cases.sort_by_key(|case| case.nodes == 0);
         let first = cases
             .first()
             .ok_or_else(|| Failure::input("the fixtures have no cases"))?;
-        let mut outcome = Outcome::unnoticed(fault);
-        let planted = match self.plant(fault, first)? {
-            Ok(planted) => planted,
+        let mut trial = Trial {
+            name: fault.name,
+            caught: false,
+            by: None,
+            located: fault.expected_node.map(|_| false),
+            expected_node: fault.expected_node,
+            effect: Effect::unseen(),
+        };
+        let target = match self.target(fault, first)? {
+            Ok(target) => target,
             Err(refusal) => {
-                outcome.effect = Effect::none_left();
-                outcome.notice(format!("engine: {refusal}"), None);
-                return Ok(outcome);
+                trial.effect = Effect::none_left();
+                trial.notice(format!("engine: {refusal}"), None);
+                return Ok(trial);
             }
         };
         for case in cases {
-            if outcome.caught && !self.every_prompt {
+            if trial.caught && !self.every_prompt {
                 break;
             }
-            self.examine(fault, case, &planted, &mut outcome)?;
+            self.examine(fault, case, &target, &mut trial)?;
         }
-        Ok(outcome)
+        Ok(trial)
+    }
+
+    /// The name of the recording that answers a case in the arithmetic of the faults.
+    fn recording<'c>(&self, case: &'c Case) -> Option<&'c String> {
+        let profile = |name: &&String| {
+            let identity = self.suite.recordings[*name].identity();
+            identity.profile == PROFILE.name()
+        };
+        case.recordings.iter().find(profile)
     }
 
     /// The model with the fault in it, or the loader's refusal of it.
-    fn plant(&self, fault: &Fault, case: &Case) -> Result<Result<Planted, String>, Failure> {
-        let path = self.suite.folder.join(&case.model);
-        let (input, _) = Input::read(&path)?;
-        let mut options = OpenOptions {
+    fn target(&self, fault: &Fault, case: &Case) -> Result<Result<Target, String>, Failure> {
+        let (input, _) = Input::read(&self.suite.folder.join(&case.model))?;
+        let flavor = match fault.injection {
+            Injection::Flavor(flavor) => Some(flavor),
+            _ => None,
+        };
+        let options = OpenOptions {
             storage: Storage::Read,
-            flavor: None,
+            flavor,
             kernel: Some(self.kernel),
         };
-        if let Means::Flavor(flavor) = fault.means {
-            options.flavor = Some(flavor);
-        }
-        let model = match fault.means {
-            Means::File(edit) => {
-                let mut document = Document::read(Model::open(&path, &options)?.gguf())?;
-                edit(&mut document).map_err(Failure::input)?;
-                Model::from_bytes(document.file(), &options)
-            }
-            _ => Model::open(&path, &options),
+        let model = if let Injection::File(edit) = fault.injection {
+            let mut document = Document::read(Model::open(&input.path, &options)?.gguf())?;
+            edit(&mut document).map_err(Failure::input)?;
+            Model::from_bytes(document.file(), &options)
+        } else {
+            Model::open(&input.path, &options)
         };
-        let planted = model.map(|model| Planted { model, input });
-        Ok(planted.map_err(|refusal| refusal.code.as_str().to_owned()))
+        let target = model.map(|model| Target { model, input });
+        Ok(target.map_err(|refusal| refusal.code.as_str().to_owned()))
     }
 
     /// One case: how large the fault is there and, if nothing has noticed it yet, what does.
@@ -167,29 +191,27 @@ impl Bench {
         &self,
         fault: &Fault,
         case: &Case,
-        planted: &Planted,
-        outcome: &mut Outcome,
+        target: &Target,
+        trial: &mut Trial,
     ) -> Result<(), Failure> {
-        let theirs = self.recorded(case, &planted.input)?;
-        let (effect, noticed) = match self.observe(fault, case, planted, &theirs) {
+        let theirs = self.recorded(case, &target.input)?;
+        let (effect, noticed) = match self.observe(fault, case, target, &theirs) {
             Ok(ours) => compared(case, &theirs, &ours),
             Err(RunError::NotFinite(_)) => {
-                let first = self.first_shown_node(fault, case, planted, &theirs)?;
-                (
-                    Effect::none_left(),
-                    Some(("engine: NOT_FINITE".to_owned(), first)),
-                )
+                let first = first_traced_node(fault, case, target, &theirs)?;
+                let noticed = ("engine: NOT_FINITE".to_owned(), first);
+                (Effect::none_left(), Some(noticed))
             }
             Err(error) => return Err(Failure::input(error)),
         };
-        outcome.effect = std::mem::take(&mut outcome.effect).and(effect);
-        let (false, Some((by, mut first_node))) = (outcome.caught, noticed) else {
+        trial.effect = trial.effect.clone().and(effect);
+        let (false, Some((by, mut first_node))) = (trial.caught, noticed) else {
             return Ok(());
         };
         if first_node.is_none() && fault.expected_node.is_some() {
-            first_node = self.first_decoded_node(fault, planted, &theirs.tokens)?;
+            first_node = first_decoded_node(fault, target, &theirs.tokens)?;
         }
-        outcome.notice(by, first_node);
+        trial.notice(by, first_node);
         Ok(())
     }
 
@@ -198,130 +220,91 @@ impl Bench {
         &self,
         fault: &Fault,
         case: &Case,
-        planted: &Planted,
+        target: &Target,
         theirs: &Observation,
     ) -> Result<Observation, RunError> {
-        let identity = Identity {
-            name: format!("engine with {}", fault.name),
-            profile: PROFILE.name().into(),
-            fingerprint: "planted".into(),
-        };
-        let mut tokens = encode(&planted.model, case)?;
-        if let Means::Ids(edit) = fault.means {
-            let tokenizer = planted.model.tokenizer().expect("it has just encoded");
+        let model = &target.model;
+        let name = format!("engine with {}", fault.name);
+        let run = RunConfig::new(name.clone(), "planted", 1, PROFILE);
+        let mut tokens = encode(model, case)?;
+        if let Injection::Ids(edit) = fault.injection {
+            let tokenizer = model.tokenizer().expect("it has just encoded");
             edit(tokenizer, &case.prompt, &mut tokens);
         }
-        let way = Way {
-            identity,
-            threads: 1,
-            profile: PROFILE,
+        let plant = || fault.disturbance(None, model, PROFILE);
+        let Injection::Observation(edit) = fault.injection else {
+            return observe(model, case, tokens, run, &plant);
         };
-        let acts = fault.acts().unwrap_or(NOTHING);
-        let mut ours = look(&planted.model, case, tokens, way, &|witness| {
-            Box::new(Meddling::new(acting(&planted.model, acts), witness))
-        })?;
-        if let Means::Testimony(edit) = fault.means {
-            edit(theirs, &mut ours);
-        }
+        let mut sound = self.sound.lock().expect("no panic while it is held");
+        let mut ours = match sound.get(&case.name) {
+            Some(ours) => ours.clone(),
+            None => {
+                let ours = observe(model, case, tokens, run, &plant)?;
+                sound.insert(case.name.clone(), ours.clone());
+                ours
+            }
+        };
+        ours.identity.name = name;
+        edit(theirs, &mut ours);
         Ok(ours)
     }
 
-    /// The first node in which decoding with the fault differs from decoding without it, whose
-    /// logits are the reference's. The recordings have no trace of decoding.
-    fn first_decoded_node(
-        &self,
-        fault: &Fault,
-        planted: &Planted,
-        tokens: &[Token],
-    ) -> Result<Option<String>, Failure> {
-        let Some(acts) = fault.acts() else {
-            return Ok(None);
-        };
-        let clean = self.shown(planted, NOTHING, tokens, 1)?;
-        let faulty = self.shown(planted, acts, tokens, 1)?;
-        let mut pairs = clean.into_iter().zip(faulty);
-        let differing = pairs.find(|(clean, faulty)| clean != faulty);
-        Ok(differing.map(|((node, _), _)| node))
-    }
-
-    /// The first node that differs from the reference's, of a fault that left no logits.
-    fn first_shown_node(
-        &self,
-        fault: &Fault,
-        case: &Case,
-        planted: &Planted,
-        theirs: &Observation,
-    ) -> Result<Option<String>, Failure> {
-        let Some(acts) = fault.acts() else {
-            return Ok(None);
-        };
-        let shown = self.shown(planted, acts, &theirs.tokens, case.ubatch)?;
-        let known = |node: &str| theirs.trace.iter().find(|traced| traced.key == node);
-        let differs = |(node, bits): &(String, Vec<u32>)| {
-            let same = |traced: &TracedNode| {
-                let theirs = traced.values.iter().map(|v| v.to_bits());
-                theirs.eq(bits.iter().copied())
-            };
-            known(node).is_some_and(|traced| !same(traced))
-        };
-        Ok(shown.into_iter().find(differs).map(|(node, _)| node))
-    }
-
-    /// Every node of feeding `tokens` in ubatches, as far as it gets.
-    fn shown(
-        &self,
-        planted: &Planted,
-        acts: [Act; 2],
-        tokens: &[Token],
-        ubatch: usize,
-    ) -> Result<Vec<(String, Vec<u32>)>, Failure> {
-        let mut witness = Shown::default();
-        let mut probe = Meddling::new(acting(&planted.model, acts), &mut witness);
-        let options = SessionOptions {
-            context: tokens.len(),
-            ubatch,
-            threads: 1,
-            profile: PROFILE,
-        };
-        let mut session = Session::new(&planted.model, options)?;
-        match session.feed(tokens, Wanted::All, &mut probe) {
-            Ok(_) | Err(EvalError::NotFinite { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(witness.0)
-    }
-
-    fn recorded(&self, case: &Case, input: &Input) -> Result<Observation, Failure> {
-        let recordings = case
-            .recordings
-            .iter()
-            .map(|name| &self.suite.recordings[name]);
-        let mut same = recordings.filter(|r| r.identity().profile == PROFILE.name());
-        let recording = same.next().ok_or_else(|| {
-            Failure::input(format!(
-                "no recording of {} is {}",
-                case.name,
-                PROFILE.name()
-            ))
-        })?;
-        let task = Task { case, model: input };
-        recording.clone().observe(task).map_err(Failure::input)
+    fn recorded(&self, case: &Case, model: &Input) -> Result<Observation, Failure> {
+        let name = self.recording(case).expect("other cases are left out");
+        let mut recording = self.suite.recordings[name].clone();
+        let seen = recording.observe(Task { case, model });
+        seen.map_err(Failure::input)
     }
 }
 
-fn acting(model: &Model, acts: [Act; 2]) -> Acting<'_> {
-    Acting::new(Scene::of(model, PROFILE), acts)
+/// The first node in which decoding with the fault differs from decoding without it, whose logits
+/// are the reference's. The recordings have no trace of decoding.
+fn first_decoded_node(
+    fault: &Fault,
+    target: &Target,
+    tokens: &[Token],
+) -> Result<Option<String>, Failure> {
+    let mut clean = Passes::new(&target.model, tokens, PROFILE, 1)?;
+    let clean = clean.free()?.nodes;
+    let faulty = faulty_nodes(fault, target, tokens, 1)?;
+    let mut pairs = clean.iter().zip(faulty);
+    let differing = pairs.position(|(clean, faulty)| !same_bits(&clean.values, &faulty.values));
+    // Every token has the same nodes; the first one's are counted from 0.
+    let each = clean.len() / tokens.len();
+    Ok(differing.map(|at| clean[at % each].key.clone()))
 }
 
-/// Keeps names and bits.
-#[derive(Default)]
-struct Shown(Vec<(String, Vec<u32>)>);
+/// The first node that differs from the reference's, of a fault that left no logits.
+fn first_traced_node(
+    fault: &Fault,
+    case: &Case,
+    target: &Target,
+    theirs: &Observation,
+) -> Result<Option<String>, Failure> {
+    let shown = faulty_nodes(fault, target, &theirs.tokens, case.ubatch)?;
+    let known = |key: &str| theirs.trace.iter().find(|traced| traced.key == key);
+    let differs = |node: &Shown| {
+        let known = known(&node.key);
+        known.is_some_and(|known| !same_bits(&known.values, &node.values))
+    };
+    Ok(shown.into_iter().find(differs).map(|node| node.key))
+}
 
-impl Probe for Shown {
-    fn at(&mut self, node: Node, _: &[usize], values: &mut [f32]) {
-        let bits = values.iter().map(|v| v.to_bits()).collect();
-        self.0.push((node.to_string(), bits));
-    }
+/// Every node of a prompt in ubatches, as far as it gets.
+fn faulty_nodes(
+    fault: &Fault,
+    target: &Target,
+    tokens: &[Token],
+    ubatch: usize,
+) -> Result<Vec<Shown>, Failure> {
+    let passes = Passes::new(&target.model, tokens, PROFILE, ubatch)?;
+    let plant = || fault.disturbance(None, &target.model, PROFILE);
+    Ok(passes.with(Box::new(plant)).free()?.nodes)
+}
+
+fn same_bits(one: &[f32], other: &[f32]) -> bool {
+    let [one, other] = [one, other].map(|values| values.iter().map(|v| v.to_bits()));
+    one.eq(other)
 }
 
 /// How far apart the two are, what the comparison of `crossval` says of it, if it says anything,
@@ -332,33 +315,14 @@ fn compared(
     ours: &Observation,
 ) -> (Effect, Option<(String, Option<String>)>) {
     let found = compare(case, theirs, ours);
-    let found = found.map_err(|why| Verdict::Incomparable { why });
-    let found = found.as_ref().map_err(Clone::clone);
-    let under = |apart| {
-        let who = theirs.identity.clone();
-        let profile = &ours.identity.profile;
-        Comparison::conclude(who, false, profile, apart, case.declared(), found.clone())
-    };
-    let mut effect = Effect::between(theirs, ours);
-    let tiers = gate::LOOSER.into_iter();
-    let passed = tiers
-        .filter(|&apart| under(apart).verdict == Verdict::Agree)
-        .filter(|&apart| !found.as_ref().is_ok_and(|f| breaks_together(f, apart)));
-    effect
-        .passes
-        .extend(passed.map(|apart| apart.tier().name()));
-    let comparison = under(Apart::Nothing);
-    let noticed = comparison.verdict != Verdict::Agree;
-    let noticed = noticed.then(|| (metric(&comparison.verdict), comparison.first_differing_node));
-    (effect, noticed)
-}
-
-/// Whether even the rules for all documents together are broken, by this one alone.
-fn breaks_together(found: &Findings, apart: Apart) -> bool {
-    found.lanes.iter().any(|lane| {
-        let gates = book().gates(apart, lane.lane);
-        gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())
-    })
+    let effect = Effect::between(case, theirs, ours, found.as_ref().ok());
+    let verdict = strict_verdict(case, &found);
+    let first = found.ok().and_then(|found| found.nodes.first_difference);
+    let noticed = verdict != Verdict::Agree;
+    (
+        effect,
+        noticed.then(|| (metric(&verdict), first.map(|d| d.place))),
+    )
 }
 
 /// Which part of the comparison spoke first.

@@ -4,10 +4,7 @@
 use engine::config::Architecture;
 
 use crate::file::document::Format;
-use crate::fixture::random::{GROUPS, HEAD_DIMS, KV_HEADS, RandomShape, WIDEST};
-
-/// How the matrix is written that makes the logits.
-pub const HEADS: [Format; 4] = [Format::F16, Format::F32, Format::Q8_0, Format::Q6K];
+use crate::fixture::random::{GROUPS, HEAD_DIMS, HEADS, KV_HEADS, RandomShape, WIDEST};
 
 /// Shapes drawn for one cell at most; of the rarest cell every twentieth fits.
 const ATTEMPTS: u64 = 1000;
@@ -76,9 +73,10 @@ impl Cell {
     fn fit(&self, drawn: RandomShape) -> Option<RandomShape> {
         let attended = self.head_dim * self.group * drawn.kv_heads;
         let follows = drawn.width == drawn.heads() * drawn.head_dim;
-        let width = match follows {
-            true => attended,
-            false => drawn.width.next_multiple_of(self.head.block()),
+        let width = if follows {
+            attended
+        } else {
+            drawn.width.next_multiple_of(self.head.block())
         };
         let mut shape = RandomShape {
             head_dim: self.head_dim,

@@ -4,9 +4,11 @@
 use engine::config::Architecture;
 use serde::Serialize;
 
+use super::trial::{ON_THREADS, PORTIONS};
 use super::{Cell, Plan, Trial};
 use crate::case::coverage::Count;
 use crate::case::schedule::{Schedule, Step};
+use crate::fixture::random::{GROUPS, HEAD_DIMS, HEADS, KV_HEADS, LAYERS, WEIGHTS};
 
 /// Trials that must have covered a value, in a run that is long enough to reach everything.
 pub const LEAST: usize = 4;
@@ -26,7 +28,7 @@ pub struct Row {
 
 /// Everything that was covered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Table {
+pub struct Coverage {
     /// Whether the run was long enough to reach everything.
     pub full: bool,
     /// Value by value.
@@ -38,35 +40,40 @@ pub struct Table {
     missing: Vec<Cell>,
 }
 
-impl Table {
+impl Coverage {
     /// Nothing is covered yet.
     pub fn new(plan: &Plan) -> Self {
-        let demanded = demanded(plan.architectures()).into_iter();
-        let row = |(dimension, value): (&'static str, &str)| Row {
-            dimension,
-            value: value.to_owned(),
-            demanded: true,
-            trials: Count::default(),
-        };
         let missing = Cell::all(plan.architectures());
         let combinations = Count {
             declared: missing.len(),
             compared: 0,
         };
-        Table {
+        let mut coverage = Coverage {
             full: plan.is_full(),
-            rows: demanded.map(row).collect(),
+            rows: Vec::new(),
             combinations,
             missing,
+        };
+        for dimension in dimensions(plan.architectures()) {
+            for value in dimension.demanded {
+                coverage.row(dimension.name, value).demanded = true;
+            }
         }
+        coverage
     }
 
     /// One more trial, in which both sides answered or not.
     pub fn add(&mut self, trial: &Trial, compared: bool) {
-        for (dimension, value) in values(trial) {
-            let row = self.row(dimension, value);
-            row.trials.declared += 1;
-            row.trials.compared += usize::from(compared);
+        for dimension in dimensions(&[]) {
+            let mut values = (dimension.of)(trial);
+            values.sort();
+            values.dedup();
+            for value in values {
+                self.row(dimension.name, value).trials += Count {
+                    declared: 1,
+                    compared: usize::from(compared),
+                };
+            }
         }
         let here = Cell::of(&trial.shape);
         let place = self.missing.iter().position(|cell| *cell == here);
@@ -107,130 +114,108 @@ impl Table {
     }
 }
 
-/// Every value a long run must reach. What an architecture does not have is not asked of it.
-fn demanded(architectures: &[Architecture]) -> Vec<(&'static str, &'static str)> {
-    let has = |architecture| architectures.contains(&architecture);
-    let mut all: Vec<_> = architectures
-        .iter()
-        .map(|a| ("architecture", a.name()))
-        .collect();
-    let mut take = |dimension, values: &[&'static str]| {
-        all.extend(values.iter().map(|&value| (dimension, value)));
-    };
-    take("head dimension", &["32", "64", "96", "128"]);
-    take("query heads per key head", &["1", "2", "4", "5"]);
-    take("key heads", &["1", "2", "3", "4"]);
-    take("layers", &["1", "2"]);
-    take("weights", &["i2_s-p128", "f16", "f32", "tq2_0"]);
-    take("head", &["f16", "f32", "q8_0", "q6_k"]);
-    take(
-        "head is",
-        if has(Architecture::Llama) {
-            &["tied", "its own"]
-        } else {
-            &["tied"]
-        },
-    );
-    take("width", &["of 64s", "not of 64s"]);
-    take("feed-forward", &["of 64s", "not of 64s"]);
-    let scales: &[_] = if has(Architecture::Bitnet) {
-        &["no", "yes"]
-    } else {
-        &["no"]
-    };
-    take("scales", scales);
+/// One property of trials.
+struct Dimension {
+    name: &'static str,
+    /// Values that a long run must reach.
+    demanded: Vec<String>,
+    /// Values that a trial has.
+    of: fn(&Trial) -> Vec<String>,
+}
+
+fn dimension<T: ToString>(
+    name: &'static str,
+    demanded: impl IntoIterator<Item = T>,
+    of: fn(&Trial) -> Vec<String>,
+) -> Dimension {
+    let demanded = demanded.into_iter().map(|value| value.to_string());
+    let mut demanded: Vec<String> = demanded.collect();
+    demanded.dedup();
+    Dimension { name, demanded, of }
+}
+
+/// What the generator draws from. What an architecture does not have is not demanded of it.
+fn dimensions(architectures: &[Architecture]) -> Vec<Dimension> {
+    let has = |wanted| architectures.contains(&wanted);
     let others = architectures.iter().any(|&a| a != Architecture::Bitnet);
-    let optional: &[_] = if others { &["no", "yes"] } else { &["no"] };
-    take("biases", optional);
-    take("rope factors", optional);
-    take(
-        "fed",
-        &[
-            "in 512s",
-            "in 7s",
-            "in 1s",
-            "one by one",
-            "prompt, then one by one",
-        ],
-    );
-    take("threads", &["1", "2", "3"]);
-    take(
-        "positions",
-        &["to 32", "to 64", "to 128", "more", "the whole context"],
-    );
-    all
-}
-
-/// The values a trial has.
-fn values(trial: &Trial) -> Vec<(&'static str, String)> {
-    let shape = &trial.shape;
-    let yes = |holds| String::from(if holds { "yes" } else { "no" });
-    let sixty_fours = |n: usize| {
-        let whole = n.is_multiple_of(64);
-        String::from(if whole { "of 64s" } else { "not of 64s" })
-    };
-    let mut all = vec![
-        ("architecture", shape.architecture.name().to_owned()),
-        ("head dimension", shape.head_dim.to_string()),
-        ("query heads per key head", shape.group.to_string()),
-        ("key heads", shape.kv_heads.to_string()),
-        ("layers", shape.layers.to_string()),
-        ("weights", shape.weights.to_string()),
-        ("head", Cell::of(shape).head.to_string()),
-        (
-            "head is",
-            shape.output.map_or("tied", |_| "its own").to_owned(),
+    let of = |both, values: [&'static str; 2]| values.into_iter().take(1 + usize::from(both));
+    let names = architectures.iter().map(|a| a.name());
+    let fed = PORTIONS.map(in_portions).into_iter();
+    let spans = SPANS.map(|(_, name)| name).into_iter();
+    let several = ON_THREADS.map(|(_, threads)| threads).into_iter();
+    vec![
+        dimension("architecture", names, |t| one(t.shape.architecture.name())),
+        dimension("head dimension", HEAD_DIMS, |t| one(t.shape.head_dim)),
+        dimension("query heads per key head", GROUPS, |t| one(t.shape.group)),
+        dimension("key heads", KV_HEADS, |t| one(t.shape.kv_heads)),
+        dimension("layers", LAYERS, |t| one(t.shape.layers)),
+        dimension("weights", WEIGHTS, |t| one(t.shape.weights)),
+        dimension("head", HEADS, |t| one(Cell::of(&t.shape).head)),
+        dimension("head is", of(has(Architecture::Llama), OWN), |t| {
+            either(t.shape.output.is_some(), OWN)
+        }),
+        dimension("width", SIXTY_FOURS, |t| sixty_fours(t.shape.width)),
+        dimension("feed-forward", SIXTY_FOURS, |t| sixty_fours(t.shape.inner)),
+        dimension("scales", of(has(Architecture::Bitnet), YES), |t| {
+            either(t.shape.scales, YES)
+        }),
+        dimension("biases", of(others, YES), |t| either(t.shape.biases, YES)),
+        dimension("rope factors", of(others, YES), |t| {
+            either(t.shape.rope_factors, YES)
+        }),
+        dimension(
+            "fed",
+            fed.chain([ONE_BY_ONE, CHAT].map(String::from)),
+            |t| t.schedules.iter().map(self::fed).collect(),
         ),
-        ("width", sixty_fours(shape.width)),
-        ("feed-forward", sixty_fours(shape.inner)),
-        ("scales", yes(shape.scales)),
-        ("biases", yes(shape.biases)),
-        ("rope factors", yes(shape.rope_factors)),
-    ];
-    let mut ways: Vec<_> = trial.schedules.iter().map(|s| ("fed", fed(s))).collect();
-    let threads = trial.schedules.iter().map(|s| s.threads.to_string());
-    ways.extend(threads.map(|n| ("threads", n)));
-    let longest = trial.schedules.iter().map(Schedule::context).max();
-    let longest = longest.unwrap_or(0);
-    let positions = match longest {
-        0..=32 => "to 32",
-        33..=64 => "to 64",
-        65..=128 => "to 128",
-        _ => "more",
-    };
-    ways.push(("positions", positions.to_owned()));
-    if longest == shape.context {
-        ways.push(("positions", "the whole context".to_owned()));
-    }
-    ways.sort();
-    ways.dedup();
-    all.extend(ways);
-    all
+        dimension("threads", [1].into_iter().chain(several), |t| {
+            t.schedules.iter().map(|s| s.threads.to_string()).collect()
+        }),
+        dimension("positions", spans.chain(["more", WHOLE]), positions),
+    ]
 }
 
-/// How a schedule feeds, in the words of the table.
+const YES: [&str; 2] = ["no", "yes"];
+const OWN: [&str; 2] = ["tied", "its own"];
+const SIXTY_FOURS: [&str; 2] = ["of 64s", "not of 64s"];
+const ONE_BY_ONE: &str = "one by one";
+const CHAT: &str = "prompt, then one by one";
+const WHOLE: &str = "the whole context";
+/// Lengths up to which attention keeps its order of operations.
+const SPANS: [(usize, &str); 3] = [(32, "to 32"), (64, "to 64"), (128, "to 128")];
+
+fn one(value: impl ToString) -> Vec<String> {
+    vec![value.to_string()]
+}
+
+fn either(second: bool, names: [&str; 2]) -> Vec<String> {
+    one(names[usize::from(second)])
+}
+
+fn sixty_fours(size: usize) -> Vec<String> {
+    either(!size.is_multiple_of(64), SIXTY_FOURS)
+}
+
+fn in_portions(size: usize) -> String {
+    format!("in {size}s")
+}
+
+/// How a schedule feeds.
 fn fed(schedule: &Schedule) -> String {
     match &schedule.steps[..] {
-        [Step::Feed(_)] => format!("in {}s", schedule.ubatch),
-        [Step::Last(_), ..] => "prompt, then one by one".into(),
-        steps if steps.iter().all(|s| s.tokens().len() == 1) => "one by one".into(),
+        [Step::Feed(_)] => in_portions(schedule.ubatch),
+        [Step::Last(_), ..] => CHAT.into(),
+        steps if steps.iter().all(|s| s.tokens().len() == 1) => ONE_BY_ONE.into(),
         _ => "otherwise".into(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::random::{GROUPS, HEAD_DIMS};
-
-    #[test]
-    fn the_demanded_values_are_those_the_generator_knows() {
-        let demanded = demanded(&[Architecture::Llama]);
-        let of = |dimension| -> Vec<usize> {
-            let values = demanded.iter().filter(|(d, _)| *d == dimension);
-            values.map(|(_, v)| v.parse().expect("a number")).collect()
-        };
-        assert_eq!(of("head dimension"), HEAD_DIMS);
-        assert_eq!(of("query heads per key head"), GROUPS);
-    }
+/// How far the longest schedule goes.
+fn positions(trial: &Trial) -> Vec<String> {
+    let longest = trial.schedules.iter().map(Schedule::context).max();
+    let longest = longest.unwrap_or(0);
+    let span = SPANS.iter().find(|(most, _)| longest <= *most);
+    let whole = (longest == trial.shape.context).then_some(WHOLE);
+    let names = [span.map_or("more", |(_, name)| *name)];
+    names.into_iter().chain(whole).map(String::from).collect()
 }

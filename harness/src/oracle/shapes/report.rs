@@ -1,13 +1,13 @@
-//! What a run comes to: plain data, one status.
+//! What a run comes to: plain data, one outcome.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Contest, Outcome, Plan, SCHEMA, Smallest, Table, Trial};
+use super::{Answers, Coverage, Pair, Plan, SCHEMA, Smallest, Trial};
 use crate::case::observation::Identity;
-use crate::exit::Exit;
+use crate::judge::outcome::Outcome;
 
 /// Against whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,12 +29,12 @@ pub struct Tried {
     /// Ways through it.
     pub schedules: usize,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: Answers,
     /// How long both took.
     pub milliseconds: u64,
 }
 
-/// All trials of one contest.
+/// All trials of one pair.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The version of this layout.
@@ -52,7 +52,7 @@ pub struct Report {
     /// Trials that came to an end.
     pub trials: Vec<Tried>,
     /// What they covered.
-    pub coverage: Table,
+    pub coverage: Coverage,
     /// Logits compared.
     pub logits: usize,
     /// Logits of which a bit differs.
@@ -60,50 +60,34 @@ pub struct Report {
     /// The smallest trial that differs.
     pub smallest: Option<Smallest>,
     /// What it comes to.
-    pub status: Status,
-}
-
-/// What it all comes to, the best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Every bit of every logit.
-    Agrees,
-    /// Less was compared than was to be.
-    Incomplete,
-    /// The reference died, or had no more time.
-    ReferenceDied,
-    /// A bit differs, or the engine has no answer where the reference has one.
-    Differs,
-    /// The engine died.
-    EngineDied,
+    pub status: Outcome,
 }
 
 impl Report {
     /// Nothing is tried yet.
-    pub(super) fn begin(contest: &Contest<'_>, plan: &Plan, mode: Mode) -> Self {
+    pub(super) fn begin(pair: &Pair<'_>, plan: &Plan, mode: Mode) -> Self {
         let (first, count) = plan.range();
         Report {
             schema_version: SCHEMA,
             mode,
-            ours: contest.ours.identity(),
-            theirs: contest.theirs.identity(),
+            ours: pair.ours.identity(),
+            theirs: pair.theirs.identity(),
             first,
             count,
             trials: Vec::new(),
-            coverage: Table::new(plan),
+            coverage: Coverage::new(plan),
             logits: 0,
             differing: 0,
             smallest: None,
-            status: Status::Incomplete,
+            status: Outcome::Incomplete,
         }
     }
 
     /// One more trial came to an end.
-    pub(super) fn add(&mut self, trial: &Trial, outcome: Outcome, took: Duration) {
-        let compared = matches!(outcome, Outcome::Compared(_));
+    pub(super) fn add(&mut self, trial: &Trial, answers: Answers, took: Duration) {
+        let compared = matches!(answers, Answers::Compared(_));
         self.coverage.add(trial, compared);
-        if let Outcome::Compared(tally) = &outcome {
+        if let Answers::Compared(tally) = &answers {
             self.logits += tally.logits;
             self.differing += tally.differing;
         }
@@ -111,57 +95,22 @@ impl Report {
             number: trial.number,
             shape: trial.shape.to_string(),
             schedules: trial.schedules.len(),
-            outcome,
+            outcome: answers,
             milliseconds: took.as_millis() as u64,
         });
         self.status = self.conclude();
     }
 
     /// The worst of all trials; at best incomplete as long as something is missing.
-    fn conclude(&self) -> Status {
+    fn conclude(&self) -> Outcome {
         let done = self.trials.len() as u64 == self.count;
-        let floor = match done && self.coverage.is_complete() && self.logits > 0 {
-            true => Status::Agrees,
-            false => Status::Incomplete,
+        let whole = done && self.coverage.is_complete() && self.logits > 0;
+        let floor = match self.mode {
+            _ if !whole => Outcome::Incomplete,
+            Mode::Live => Outcome::Ok,
+            Mode::RustOnly => Outcome::RustOnly,
         };
-        let worst = self.trials.iter().map(|tried| tried.outcome.status());
-        worst.fold(floor, Ord::max)
-    }
-}
-
-impl Outcome {
-    fn status(&self) -> Status {
-        match self {
-            Outcome::Compared(tally) if tally.differing == 0 => Status::Agrees,
-            Outcome::Compared(_) => Status::Differs,
-            Outcome::Declined { .. } => Status::Incomplete,
-            Outcome::TimedOut { .. } | Outcome::ReferenceDied { .. } => Status::ReferenceDied,
-            Outcome::EngineFailed { died: false, .. } => Status::Differs,
-            Outcome::EngineFailed { died: true, .. } => Status::EngineDied,
-        }
-    }
-}
-
-impl Status {
-    /// As printed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Agrees => "agrees",
-            Status::Incomplete => "incomplete",
-            Status::ReferenceDied => "reference died",
-            Status::Differs => "differs",
-            Status::EngineDied => "engine died",
-        }
-    }
-
-    /// What the process ends with.
-    pub fn exit(self) -> Exit {
-        match self {
-            Status::Agrees => Exit::Agrees,
-            Status::Incomplete => Exit::Incomplete,
-            Status::ReferenceDied => Exit::ReferenceDied,
-            Status::Differs => Exit::Diverges,
-            Status::EngineDied => Exit::EngineDied,
-        }
+        let trials = self.trials.iter().map(|tried| tried.outcome.outcome());
+        Outcome::worst(floor, trials)
     }
 }

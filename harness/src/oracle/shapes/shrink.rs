@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Difference, NodeDifference, Trial};
 use crate::case::schedule::{Schedule, Step};
+use crate::numbers::shrink::shrink;
 
 /// Questions asked at most: each costs a process of the reference.
 const QUESTIONS: usize = 250;
@@ -17,7 +18,7 @@ pub struct Smallest {
     pub number: u64,
     /// The model in words.
     pub shape: String,
-    /// The one way through it, in words.
+    /// The one schedule, in words.
     pub schedule: String,
     /// The first logit that differs.
     pub difference: Difference,
@@ -29,35 +30,25 @@ pub struct Smallest {
     pub finished: bool,
 }
 
-/// Takes the first simplification that still differs, until there is none.
+/// The trial made simpler, the schedule first, as long as it differs.
 pub(super) fn smallest(
     trial: Trial,
     difference: Difference,
     differs: &mut dyn FnMut(&Trial) -> Option<Difference>,
 ) -> (Trial, Smallest) {
-    let (mut trial, mut difference) = only(trial, difference);
-    let (mut questions, mut finished) = (0, false);
-    'simpler: while !finished {
-        for candidate in simpler(&trial, &difference) {
-            if questions == QUESTIONS {
-                break 'simpler;
-            }
-            questions += 1;
-            if let Some(found) = differs(&candidate) {
-                (trial, difference) = (candidate, found);
-                continue 'simpler;
-            }
-        }
-        finished = true;
-    }
+    let number = trial.number;
+    let still_differs = |trial: Trial| differs(&trial).map(|found| (trial, found));
+    let start = only(trial, difference);
+    let shrunk = shrink(start, simpler, still_differs, QUESTIONS);
+    let (trial, difference) = shrunk.smallest;
     let smallest = Smallest {
-        number: trial.number,
+        number,
         shape: trial.shape.to_string(),
         schedule: trial.schedules[0].to_string(),
         difference,
         node: None,
-        questions,
-        finished,
+        questions: shrunk.tried,
+        finished: shrunk.finished,
     };
     (trial, smallest)
 }
@@ -73,60 +64,52 @@ fn only(trial: Trial, difference: Difference) -> (Trial, Difference) {
     (Trial { schedules, ..trial }, difference)
 }
 
-/// Trials one step simpler: first the way through the model, then the model.
-fn simpler(trial: &Trial, difference: &Difference) -> Vec<Trial> {
-    let way = &trial.schedules[0];
+/// Trials one step simpler: first the schedule, then the model.
+fn simpler((trial, difference): &(Trial, Difference)) -> Vec<Trial> {
+    let schedule = &trial.schedules[0];
     let with = |schedule: Schedule| Trial {
         schedules: vec![schedule],
         ..trial.clone()
     };
-    let ways = shorter(way, difference.row).into_iter().map(with);
+    let schedules = shorter(schedule, difference.row).into_iter().map(with);
     let shapes = trial.shape.smaller().into_iter().map(|shape| Trial {
-        schedules: vec![renamed(way, shape.vocab)],
+        schedules: vec![renamed(schedule, shape.vocab)],
         shape,
         ..trial.clone()
     });
     let fits = |trial: &Trial| trial.schedules[0].context() <= trial.shape.context;
-    ways.chain(shapes).filter(fits).collect()
+    schedules.chain(shapes).filter(fits).collect()
 }
 
 /// Shorter schedules that still keep a row, the one that takes away most first.
-fn shorter(way: &Schedule, row: usize) -> Vec<Schedule> {
-    let steps = |steps: Vec<Step>| Schedule {
-        steps,
-        ..way.clone()
-    };
-    let all = &way.steps;
-    let mut found = vec![
-        steps(until(all, row)),
-        Schedule {
-            threads: 1,
-            ..way.clone()
-        },
-        Schedule {
-            ubatch: 512,
-            ..way.clone()
-        },
-        steps(all[all.len() / 2..].to_vec()),
-        steps(all[1..].to_vec()),
-    ];
+fn shorter(schedule: &Schedule, row: usize) -> Vec<Schedule> {
+    let [mut alone, mut at_once] = [schedule.clone(), schedule.clone()];
+    (alone.threads, at_once.ubatch) = (1, 512);
+    let all = &schedule.steps;
+    let mut cut = vec![until(all, row)];
+    cut.extend([all.len() / 2, 1].map(|from| all[from..].to_vec()));
     for (i, step) in all.iter().enumerate().take(2) {
-        let len = step.tokens().len();
-        for from in [len / 2, 1] {
+        let tokens = step.tokens();
+        for from in [tokens.len() / 2, 1] {
             let mut shorter = all.clone();
-            shorter[i] = fed(step, &step.tokens()[from.min(len)..]);
-            found.push(steps(shorter));
+            shorter[i] = step.with(tokens[from.min(tokens.len())..].to_vec());
+            cut.push(shorter);
         }
     }
-    found.push(renamed(way, 1));
-    found.retain(|other| other != way && other.kept() > 0 && steady(other));
+    let cut = cut.into_iter().map(|steps| Schedule {
+        steps,
+        ..schedule.clone()
+    });
+    let mut found: Vec<Schedule> = [alone, at_once].into_iter().chain(cut).collect();
+    found.push(renamed(schedule, 1));
+    found.retain(|other| other != schedule && other.kept() > 0 && is_fed(other));
     found
 }
 
 /// No step without tokens, but those that forget.
-fn steady(way: &Schedule) -> bool {
+fn is_fed(schedule: &Schedule) -> bool {
     let fed = |step: &Step| matches!(step, Step::Truncate(_)) || !step.tokens().is_empty();
-    way.steps.iter().all(fed)
+    schedule.steps.iter().all(fed)
 }
 
 /// The beginning, up to the row of that number.
@@ -135,11 +118,10 @@ fn until(steps: &[Step], row: usize) -> Vec<Step> {
     for step in steps {
         let more = row + 1 - before;
         if step.kept() >= more {
-            let tokens = match step {
-                Step::Feed(tokens) => &tokens[..more],
-                other => other.tokens(),
-            };
-            kept.push(fed(step, tokens));
+            kept.push(match step {
+                Step::Feed(tokens) => Step::Feed(tokens[..more].to_vec()),
+                other => other.clone(),
+            });
             return kept;
         }
         before += step.kept();
@@ -148,26 +130,14 @@ fn until(steps: &[Step], row: usize) -> Vec<Step> {
     kept
 }
 
-/// The same kind of step with other tokens.
-fn fed(step: &Step, tokens: &[Token]) -> Step {
-    let tokens = tokens.to_vec();
-    match step {
-        Step::Feed(_) => Step::Feed(tokens),
-        Step::Last(_) => Step::Last(tokens),
-        Step::Distract(_) => Step::Distract(tokens),
-        Step::Truncate(_) | Step::Greedy(_) => step.clone(),
-    }
-}
-
 /// The same schedule among the first `vocab` tokens.
-fn renamed(way: &Schedule, vocab: usize) -> Schedule {
+fn renamed(schedule: &Schedule, vocab: usize) -> Schedule {
     let rename = |step: &Step| {
         let tokens = step.tokens().iter();
-        let tokens: Vec<Token> = tokens.map(|t| t % vocab as Token).collect();
-        fed(step, &tokens)
+        step.with(tokens.map(|t| t % vocab as Token).collect())
     };
     Schedule {
-        steps: way.steps.iter().map(rename).collect(),
-        ..way.clone()
+        steps: schedule.steps.iter().map(rename).collect(),
+        ..schedule.clone()
     }
 }

@@ -3,15 +3,16 @@
 
 use engine::refusal::escape;
 
-use super::{LEAST, Mode, Outcome, Report, Smallest, Table, Tally, Tried};
+use super::{Answers, Coverage, LEAST, Mode, Report, Smallest, Tally, Tried};
+use crate::io::table::{Table, words};
 
 /// Trials printed at most that did not simply agree.
 const PRINTED: usize = 12;
 
 impl Report {
-    /// Coverage, what did not agree, the smallest of it, the counts and the status.
-    pub fn render(&self) -> String {
-        let mut text = self.coverage.render();
+    /// Coverage, what did not agree, the smallest of it, the counts and the outcome.
+    pub fn render(&self, width: Option<usize>) -> String {
+        let mut text = self.coverage.render(width);
         text.push('\n');
         let odd: Vec<String> = self.trials.iter().filter_map(line).collect();
         text.extend(odd.iter().take(PRINTED).cloned());
@@ -26,12 +27,12 @@ impl Report {
     }
 
     fn counts(&self) -> String {
-        let count = |wanted: fn(&Outcome) -> bool| {
+        let count = |wanted: fn(&Answers) -> bool| {
             let outcomes = self.trials.iter().map(|tried| &tried.outcome);
             outcomes.filter(|outcome| wanted(outcome)).count()
         };
         let differ = count(|o| o.difference().is_some());
-        let compared = count(|o| matches!(o, Outcome::Compared(_)));
+        let compared = count(|o| matches!(o, Answers::Compared(_)));
         let mode = match self.mode {
             Mode::Live => "live",
             Mode::RustOnly => "rust-only: the engine against itself, which is no parity",
@@ -44,9 +45,9 @@ impl Report {
             self.ours,
             self.theirs,
             self.count,
-            count(|o| matches!(o, Outcome::Declined { .. })),
-            count(|o| matches!(o, Outcome::TimedOut { .. })),
-            count(|o| matches!(o, Outcome::ReferenceDied { .. })),
+            count(|o| matches!(o, Answers::Declined { .. })),
+            count(|o| matches!(o, Answers::TimedOut { .. })),
+            count(|o| matches!(o, Answers::ReferenceDied { .. })),
             self.logits,
             self.differing,
             milliseconds as f64 / 1000.0,
@@ -87,52 +88,53 @@ impl Report {
 /// A trial that did not simply agree.
 fn line(tried: &Tried) -> Option<String> {
     let what = match &tried.outcome {
-        Outcome::Compared(Tally { differing: 0, .. }) => return None,
-        Outcome::Compared(tally) => {
+        Answers::Compared(Tally { differing: 0, .. }) => return None,
+        Answers::Compared(tally) => {
             let ulps = tally.first.and_then(|first| first.ulps);
             let ulps = ulps.map_or("-".into(), |n| n.to_string());
             let (differing, logits) = (tally.differing, tally.logits);
             format!("DIFFERS in {differing} of {logits} logits, the first by {ulps} ULP")
         }
-        Outcome::Declined { why } => format!("DECLINED: {why}"),
-        Outcome::TimedOut { why } => format!("NO MORE TIME: {why}"),
-        Outcome::ReferenceDied { why } => format!("REFERENCE DIED: {why}"),
-        Outcome::EngineFailed { why, .. } => format!("THE ENGINE HAS NO ANSWER: {why}"),
+        Answers::Declined { why } => format!("DECLINED: {why}"),
+        Answers::TimedOut { why } => format!("NO MORE TIME: {why}"),
+        Answers::ReferenceDied { why } => format!("REFERENCE DIED: {why}"),
+        Answers::EngineFailed { why, .. } => format!("THE ENGINE HAS NO ANSWER: {why}"),
     };
     let (number, shape) = (tried.number, &tried.shape);
     Some(format!("{number}: {}\n   {shape}\n", escape(&what)))
 }
 
-impl Table {
+impl Coverage {
     /// A line for each dimension.
-    fn render(&self) -> String {
-        let mut text = String::new();
+    fn render(&self, width: Option<usize>) -> String {
+        let mut table = Table::new(&[words("dimension"), words("values and their trials")]);
         for rows in self.rows.chunk_by(|a, b| a.dimension == b.dimension) {
             let cells = rows.iter().map(|row| {
-                let count = match row.trials.is_complete() {
-                    true => row.trials.compared.to_string(),
-                    false => row.trials.to_string(),
+                let whole = row.trials.is_complete();
+                let compared = row.trials.compared.to_string();
+                let count = if whole {
+                    compared
+                } else {
+                    row.trials.to_string()
                 };
                 let short = if self.is_short(row) { " SHORT" } else { "" };
                 format!("{} {count}{short}", row.value)
             });
             let cells: Vec<String> = cells.collect();
-            text += &format!("{:<26}{}\n", rows[0].dimension, cells.join(" · "));
+            table.row([rows[0].dimension, &cells.join(" · ")]);
         }
-        let reached = self
-            .rows
-            .iter()
-            .filter(|row| row.trials.compared > 0)
-            .count();
-        let all = self.rows.len();
-        let demand = match self.full {
-            true => format!("at least {LEAST} shapes of each were demanded"),
-            false => "too few shapes to demand all of them".into(),
+        let compared = self.rows.iter().filter(|row| row.trials.compared > 0);
+        let (reached, all) = (compared.count(), self.rows.len());
+        let demand = if self.full {
+            format!("at least {LEAST} shapes of each were demanded")
+        } else {
+            "too few shapes to demand all of them".into()
         };
-        text + &format!(
-            "values {reached}/{all} covered, combinations of architecture, head dimension, group \
-             and head {}; {demand}\n",
-            self.combinations
-        )
+        table.render(width)
+            + &format!(
+                "values {reached}/{all} covered, combinations of architecture, head dimension, \
+                 group and head {}; {demand}\n",
+                self.combinations
+            )
     }
 }

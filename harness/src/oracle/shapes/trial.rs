@@ -13,11 +13,15 @@ use crate::numbers::split_mix::SplitMix64;
 /// trials as there are cells reach each, and far enough that few trials are unlike each other.
 const STRIDE: u64 = 37;
 
-/// One trial in so many runs on two threads, another on three: threads of a reference spin, and
-/// where there are fewer processors every token takes long.
+/// Tokens that a whole prompt is fed in at once, at most.
+pub const PORTIONS: [usize; 3] = [512, 7, 1];
+/// One trial in so many runs on several threads: threads of a reference spin, and where there are
+/// fewer processors every token takes long.
 const THREADS_EVERY: u64 = 25;
+/// Which one of those, and on how many threads.
+pub const ON_THREADS: [(u64, usize); 2] = [(7, 2), (19, 3)];
 /// Tokens fed on several threads.
-const ON_THREADS: usize = 6;
+const FEW: usize = 6;
 
 /// A model and the ways through it.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,24 +125,17 @@ fn schedules(number: u64, shape: &RandomShape) -> Vec<Schedule> {
         ubatch,
         ..Schedule::of(vec![Step::Feed(tokens.to_vec())])
     };
-    let mut all = vec![
-        prefill(&tokens, 512),
-        prefill(&tokens, 7),
-        prefill(&tokens, 1),
-        Schedule::of(singles(&tokens)),
-        chat(&tokens),
-    ];
-    let threads = match number % THREADS_EVERY {
-        7 => 2,
-        19 => 3,
-        _ => return all,
-    };
-    let few = &tokens[..len.min(ON_THREADS)];
-    let threaded = [prefill(few, 512), chat(few)];
-    all.extend(threaded.map(|schedule| Schedule {
-        threads,
-        ..schedule
-    }));
+    let mut all = PORTIONS.map(|size| prefill(&tokens, size)).to_vec();
+    all.extend([Schedule::of(singles(&tokens)), chat(&tokens)]);
+    let place = number % THREADS_EVERY;
+    if let Some((_, threads)) = ON_THREADS.iter().find(|(at, _)| *at == place) {
+        let few = &tokens[..len.min(FEW)];
+        let threaded = [prefill(few, PORTIONS[0]), chat(few)];
+        all.extend(threaded.map(|schedule| Schedule {
+            threads: *threads,
+            ..schedule
+        }));
+    }
     all
 }
 

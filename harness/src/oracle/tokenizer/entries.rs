@@ -1,15 +1,15 @@
 //! Whether two vocabularies hold the same: as a whole, and token for token.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use serde::Serialize;
 
 use super::Pair;
-use super::excuse::Excuse;
+use super::excuse::{Mismatch, Part, Place, known};
 use crate::case::observation::spelling::{Entry, Facts};
 use crate::exit::Failure;
+use crate::judge::excuse::{Applied, Excused, find};
 
 /// Tokens that are compared by one hash; only where it differs each is looked at.
 const PORTION: usize = 8192;
@@ -21,8 +21,8 @@ const KEPT: usize = 5;
 pub struct Entries {
     /// Tokens that are the same in every part.
     pub equal: usize,
-    /// Tokens that differ in a way that is known, by the name of the excuse.
-    pub excused: BTreeMap<&'static str, usize>,
+    /// Parts of tokens that differ in a way that is known.
+    pub excused: Excused,
     /// Tokens that differ.
     pub different: usize,
     /// What differs: everything about the whole, and the first of the tokens.
@@ -35,42 +35,40 @@ impl Entries {
         self.differences.is_empty()
     }
 
-    fn note(&mut self, token: usize, ours: &Entry, theirs: &Entry, excuses: &[Excuse]) {
-        if ours == theirs {
+    fn note(&mut self, token: usize, ours: &Entry, theirs: &Entry, api: &str) {
+        let differing = differing(ours, theirs);
+        if differing.is_empty() {
             self.equal += 1;
             return;
         }
-        let mut adjusted = ours.clone();
-        let mut names = Vec::new();
-        for excuse in excuses {
-            let next = (excuse.entry)(&adjusted, theirs);
-            if next != adjusted {
-                names.push(excuse.name);
-            }
-            adjusted = next;
-        }
-        if adjusted == *theirs {
-            for name in names {
-                *self.excused.entry(name).or_default() += 1;
-            }
+        let excuse = |(part, _): &(Part, String)| {
+            let part = *part;
+            let place = Place::Token { part, ours, theirs };
+            find(&known(), &Mismatch { api, place })
+        };
+        // A token is excused if each of its differences is.
+        let excuses: Option<Vec<Applied<'_>>> = differing.iter().map(excuse).collect();
+        if let Some(excuses) = excuses {
+            let again = || "--strings 0".to_owned();
+            excuses
+                .into_iter()
+                .for_each(|one| self.excused.add(one, again));
             return;
         }
         self.different += 1;
         if self.different <= KEPT {
-            let differences = differing(ours, theirs).join("; ");
+            let words: Vec<String> = differing.into_iter().map(|(_, words)| words).collect();
             self.differences
-                .push(format!("token {token}: {differences}"));
+                .push(format!("token {token}: {}", words.join("; ")));
         }
     }
 }
 
-/// Compares everything the two sides say of their vocabularies.
-pub fn compare(pair: &mut Pair<'_>) -> Result<Entries, Failure> {
+/// Compares everything the two sides say of their vocabularies. Whatever was compared before a
+/// failure is in `found`.
+pub fn compare(pair: &mut Pair<'_>, found: &mut Entries) -> Result<(), Failure> {
     let (ours, theirs) = (pair.ours.facts()?, pair.theirs.facts()?);
-    let mut found = Entries {
-        differences: whole(&ours, &theirs),
-        ..Entries::default()
-    };
+    found.differences = whole(&ours, &theirs);
     let tokens = ours.tokens.min(theirs.tokens);
     for first in (0..tokens).step_by(PORTION) {
         let count = PORTION.min(tokens - first);
@@ -89,10 +87,10 @@ pub fn compare(pair: &mut Pair<'_>) -> Result<Entries, Failure> {
                 .push(format!("{entries} tokens from {first} on, not {count}"));
         }
         for (at, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            found.note(first + at, ours, theirs, pair.excuses);
+            found.note(first + at, ours, theirs, pair.api);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// What differs about the whole. A switch that the one side does not know is no difference.
@@ -116,28 +114,33 @@ fn whole(ours: &Facts, theirs: &Facts) -> Vec<String> {
     differing.into_iter().flatten().collect()
 }
 
-fn differing(ours: &Entry, theirs: &Entry) -> Vec<String> {
-    let score = |entry: &Entry| f32::from_bits(entry.score);
-    let scores = match ours.score == theirs.score {
-        true => None,
-        false => Some(format!(
-            "score {:?}, theirs {:?}",
-            score(ours),
-            score(theirs)
-        )),
-    };
+fn differing(ours: &Entry, theirs: &Entry) -> Vec<(Part, String)> {
     let text = |what, ours: &dyn ToString, theirs: &dyn ToString| {
         differ(what, &ours.to_string(), &theirs.to_string())
     };
+    let [ours_score, theirs_score] = [ours, theirs].map(|entry| f32::from_bits(entry.score));
+    let scores = format!("score {ours_score:?}, theirs {theirs_score:?}");
     let differing = [
-        text("text", &ours.text, &theirs.text),
-        differ("attributes", &ours.kind, &theirs.kind),
-        scores,
-        differ("ends a generation", &ours.ends, &theirs.ends),
-        text("stands for", &ours.hidden, &theirs.hidden),
-        text("stands for, shown", &ours.shown, &theirs.shown),
+        (Part::Text, text("text", &ours.text, &theirs.text)),
+        (Part::Kind, differ("attributes", &ours.kind, &theirs.kind)),
+        (Part::Score, (ours.score != theirs.score).then_some(scores)),
+        (
+            Part::Ends,
+            differ("ends a generation", &ours.ends, &theirs.ends),
+        ),
+        (
+            Part::Hidden,
+            text("stands for", &ours.hidden, &theirs.hidden),
+        ),
+        (
+            Part::Shown,
+            text("stands for, shown", &ours.shown, &theirs.shown),
+        ),
     ];
-    differing.into_iter().flatten().collect()
+    let differing = differing.into_iter();
+    differing
+        .filter_map(|(part, words)| Some((part, words?)))
+        .collect()
 }
 
 fn differ<T: PartialEq + Debug>(what: &str, ours: &T, theirs: &T) -> Option<String> {

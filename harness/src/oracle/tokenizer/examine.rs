@@ -8,7 +8,8 @@ use super::draw::Questions;
 use super::entries::{self, Entries};
 use super::{Pair, Tally, Tokenizes, corpus};
 use crate::case::observation::spelling::{Answer, Question};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
+use crate::judge::outcome::{Lost, Outcome};
 
 /// Questions that are made up and asked at once.
 const BATCH: u64 = 500;
@@ -35,37 +36,25 @@ pub struct Report {
     pub answers: Tally,
     /// The first question that the other side answers differently when it is asked again.
     pub unsteady: Option<Question>,
+    /// Why it ended before all was asked, if it did.
+    pub lost: Option<Lost>,
 }
 
 /// Compares two tokenizers of the same vocabulary; `tokenizer` is what questions are drawn from.
-/// `done` hears how many questions of the plan are answered.
+/// `done` hears how many questions of the plan are answered. What was found before a failure stays.
 pub fn examine(
     pair: &mut Pair<'_>,
     tokenizer: &Tokenizer,
     plan: &Plan,
     done: &mut dyn FnMut(u64),
-) -> Result<Report, Failure> {
+) -> Report {
     let mut report = Report::default();
-    if !plan.only.is_empty() {
-        pair.compare(&plan.only, &mut report.answers)?;
-        return Ok(report);
-    }
-    report.vocabulary = entries::compare(pair)?;
-    let corpus = corpus::questions(tokenizer, &plan.prompts);
-    let first = pair.compare(&corpus, &mut report.answers)?;
-    report.unsteady = unsteady(pair.theirs, &corpus, &first)?;
-    let drawn = Questions::new(tokenizer, &corpus, plan.seed);
-    for first in (0..plan.questions).step_by(BATCH as usize) {
-        let numbers = first..plan.questions.min(first + BATCH);
-        let count = numbers.end - numbers.start;
-        let batch: Vec<Question> = numbers.map(|number| drawn.question(number)).collect();
-        pair.compare(&batch, &mut report.answers)?;
-        done(count);
-    }
-    Ok(report)
+    let asked = report.ask(pair, tokenizer, plan, done);
+    report.lost = asked.err().map(Lost::from);
+    report
 }
 
-/// Whoever says something else when asked again, in another order, is no witness.
+/// A side that says something else when it is asked again, in another order, proves nothing.
 fn unsteady(
     side: &mut dyn Tokenizes,
     questions: &[Question],
@@ -79,17 +68,44 @@ fn unsteady(
 }
 
 impl Report {
+    fn ask(
+        &mut self,
+        pair: &mut Pair<'_>,
+        tokenizer: &Tokenizer,
+        plan: &Plan,
+        done: &mut dyn FnMut(u64),
+    ) -> Result<(), Failure> {
+        if !plan.only.is_empty() {
+            pair.compare(&plan.only, &mut self.answers)?;
+            return Ok(());
+        }
+        entries::compare(pair, &mut self.vocabulary)?;
+        let corpus = corpus::questions(tokenizer, &plan.prompts);
+        let first = pair.compare(&corpus, &mut self.answers)?;
+        self.unsteady = unsteady(pair.theirs, &corpus, &first)?;
+        let drawn = Questions::new(tokenizer, &corpus, plan.seed);
+        for first in (0..plan.questions).step_by(BATCH as usize) {
+            let numbers = first..plan.questions.min(first + BATCH);
+            let count = numbers.end - numbers.start;
+            let batch: Vec<Question> = numbers.map(|number| drawn.question(number)).collect();
+            pair.compare(&batch, &mut self.answers)?;
+            done(count);
+        }
+        Ok(())
+    }
+
     /// What it means.
-    pub fn exit(&self) -> Exit {
-        if self.unsteady.is_some() || !self.vocabulary.agree() {
-            return Exit::Diverges;
-        }
+    pub fn outcome(&self) -> Outcome {
         let tally = &self.answers;
-        match tally.different - tally.died {
-            0 if tally.died > 0 => Exit::ReferenceDied,
-            0 if tally.equal == 0 => Exit::Incomplete,
-            0 => Exit::Agrees,
-            _ => Exit::Diverges,
-        }
+        let differs =
+            tally.different > tally.died || self.unsteady.is_some() || !self.vocabulary.agree();
+        let found = [
+            (differs, Outcome::Divergence),
+            (tally.died > 0, Outcome::ReferenceDied),
+            (tally.equal == 0, Outcome::Incomplete),
+        ];
+        let found = found.into_iter().filter(|(holds, _)| *holds);
+        let lost = self.lost.iter().map(|lost| lost.outcome);
+        Outcome::worst(Outcome::Ok, found.map(|(_, outcome)| outcome).chain(lost))
     }
 }

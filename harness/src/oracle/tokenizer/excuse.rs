@@ -1,91 +1,96 @@
-//! Differences that are known, each by its name, with its reason and a test for it.
+//! The differences between tokenizers that are no fault of the engine, each with its condition.
 //!
 //! The engine follows the tree that its models come from. Later trees of the family changed a few
 //! things, and one of them broke one.
 #![forbid(unsafe_code)]
 
 use crate::case::observation::spelling::{Entry, Question, Raw, Said};
+use crate::judge::excuse::Excuse;
 
-/// A difference that is known.
-#[derive(Debug, Clone, Copy)]
-pub struct Excuse {
-    /// As in the table.
-    pub name: &'static str,
-    /// Who does what, and why it is right or cannot be otherwise.
-    pub reason: &'static str,
-    /// Which generations of the library's interface do so.
-    pub whose: fn(&str) -> bool,
-    /// Whether a difference between two answers, ours and theirs, is this one.
-    pub answer: fn(&Question, &Said, &Said) -> bool,
-    /// Our token as their generation would have it.
-    pub entry: fn(&Entry, &Entry) -> Entry,
+/// A difference, and which generation of the library's interface shows it.
+#[derive(Clone, Copy)]
+pub struct Mismatch<'a> {
+    /// The generation.
+    pub api: &'a str,
+    /// What differs.
+    pub place: Place<'a>,
 }
 
-/// Those of that generation.
-pub fn known(api: &str) -> Vec<Excuse> {
-    let theirs = KNOWN.iter().filter(|excuse| (excuse.whose)(api));
-    theirs.copied().collect()
+/// What differs.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// Two answers to a question, in one of its ways.
+    Answer {
+        /// The question.
+        question: &'a Question,
+        /// The engine's answer.
+        ours: &'a Said,
+        /// The reference's answer.
+        theirs: &'a Said,
+    },
+    /// One part of a token of the vocabulary.
+    Token {
+        /// Which part.
+        part: Part,
+        /// The engine's token.
+        ours: &'a Entry,
+        /// The reference's token.
+        theirs: &'a Entry,
+    },
 }
 
-/// The texts of tokens that a generation takes for marks whatever the file says, and this engine
-/// does not. The engine is asked with a file that says so too: then every answer can be compared.
-pub fn marks(api: &str) -> &'static [&'static str] {
+/// The parts of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields of [`Entry`]
+pub enum Part {
+    Text,
+    Kind,
+    Score,
+    Ends,
+    Hidden,
+    Shown,
+}
+
+/// The texts of tokens that a generation takes for control tokens whatever the file says, and this
+/// engine does not. The engine is asked with a file that says so too: then every answer can be
+/// compared.
+pub fn control_tokens(api: &str) -> &'static [&'static str] {
     if is_newer(api) { &["</s>"] } else { &[] }
 }
 
-/// All of them.
-pub const KNOWN: &[Excuse] = &[
-    Excuse {
-        name: "no-utf8",
-        reason: "the engine refuses what is no UTF-8 and says at which byte; the reference makes \
-                 ids of it that stand for other bytes, or for these",
-        whose: |_| true,
-        answer: |question, ours, theirs| {
-            let no_text = text(question).is_none();
-            no_text && matches!((ours, theirs), (Said::Refused(_), Said::Ids(_)))
+/// Every excuse for a mismatch between tokenizers.
+pub fn known<'a>() -> [Excuse<Mismatch<'a>>; 4] {
+    [
+        Excuse {
+            name: "no-utf8",
+            reason: "the engine refuses what is no UTF-8 and says at which byte; the reference \
+                     makes ids of it that stand for other bytes, or for these",
+            applies: no_utf8,
         },
-        entry: as_it_is,
-    },
-    Excuse {
-        name: "newer-end-marks",
-        reason: "trees later than bitnet.cpp's know more tokens by their text that end a \
-                 generation; </s> is a mark to them, so the engine was asked with a file that \
-                 says so",
-        whose: is_newer,
-        answer: |_, _, _| false,
-        entry: |ours, _| Entry {
-            ends: ours.ends || NEWER_ENDS.iter().any(|text| text.as_bytes() == ours.text.0),
-            ..ours.clone()
+        Excuse {
+            name: "newer-end-marks",
+            reason: "trees later than bitnet.cpp's know more tokens by their text that end a \
+                     generation; </s> is a control token to them, so the engine was asked with a \
+                     file that says so",
+            applies: newer_end,
         },
-    },
-    Excuse {
-        name: "control-beside-kind",
-        reason: "trees later than bitnet.cpp's keep what the file says of a token that they take \
-                 for a mark beside the new attribute; every function asks for that one first",
-        whose: is_newer,
-        answer: |_, _, _| false,
-        entry: |ours, theirs| Entry {
-            kind: match (ours.kind, theirs.kind) {
-                (CONTROL, both) if both & CONTROL != 0 => both,
-                (kind, _) => kind,
-            },
-            ..ours.clone()
+        Excuse {
+            name: "control-beside-kind",
+            reason: "trees later than bitnet.cpp's keep what the file says of a token that they \
+                     take for a control token beside the new attribute; every function asks for \
+                     that one first",
+            applies: control_beside_kind,
         },
-    },
-    Excuse {
-        name: "ik-capital-contractions",
-        reason: "ik_llama.cpp looks for capitals by halving a table that has no order, does not \
-                 find them, and takes 'S, 'T, 'M, 'D, 'RE, 'VE and 'LL for other words",
-        whose: |api| api.starts_with("ik_llama.cpp"),
-        answer: |question, ours, theirs| {
-            let ids = matches!((ours, theirs), (Said::Ids(_), Said::Ids(_)));
-            ids && text(question).is_some_and(has_capital_contraction)
+        Excuse {
+            name: "ik-capital-contractions",
+            reason: "ik_llama.cpp looks for capitals by halving a table that has no order, does \
+                     not find them, and takes 'S, 'T, 'M, 'D, 'RE, 'VE and 'LL for other words",
+            applies: capital_contraction,
         },
-        entry: as_it_is,
-    },
-];
+    ]
+}
 
-/// The attribute of marks.
+/// The attribute of control tokens.
 const CONTROL: u32 = 8;
 
 const NEWER_ENDS: [&str; 3] = ["</s>", "<fim_pad>", "<reponame>"];
@@ -94,24 +99,67 @@ fn is_newer(api: &str) -> bool {
     !api.contains("October 2024")
 }
 
-fn as_it_is(ours: &Entry, _: &Entry) -> Entry {
-    ours.clone()
+fn no_utf8(mismatch: &Mismatch<'_>) -> Option<String> {
+    let Place::Answer {
+        question: Question::Text(Raw(bytes)),
+        ours: Said::Refused(why),
+        theirs: Said::Ids(_),
+    } = mismatch.place
+    else {
+        return None;
+    };
+    std::str::from_utf8(bytes).is_err().then(|| why.clone())
 }
 
-fn text(question: &Question) -> Option<&str> {
-    match question {
-        Question::Text(Raw(bytes)) => std::str::from_utf8(bytes).ok(),
-        Question::Ids(_) => None,
-    }
+fn newer_end(mismatch: &Mismatch<'_>) -> Option<String> {
+    let Place::Token {
+        part: Part::Ends,
+        ours,
+        theirs,
+    } = mismatch.place
+    else {
+        return None;
+    };
+    let known = NEWER_ENDS.iter().any(|text| text.as_bytes() == ours.text.0);
+    let applies = is_newer(mismatch.api) && known && theirs.ends && !ours.ends;
+    applies.then(|| format!("{} ends a generation", ours.text))
 }
 
-fn has_capital_contraction(text: &str) -> bool {
+fn control_beside_kind(mismatch: &Mismatch<'_>) -> Option<String> {
+    let Place::Token {
+        part: Part::Kind,
+        ours,
+        theirs,
+    } = mismatch.place
+    else {
+        return None;
+    };
+    let applies = is_newer(mismatch.api) && ours.kind == CONTROL && theirs.kind & CONTROL != 0;
+    applies.then(|| format!("{} has the attributes {:#x}", ours.text, theirs.kind))
+}
+
+fn capital_contraction(mismatch: &Mismatch<'_>) -> Option<String> {
+    let Place::Answer {
+        question: Question::Text(Raw(bytes)),
+        ours: Said::Ids(_),
+        theirs: Said::Ids(_),
+    } = mismatch.place
+    else {
+        return None;
+    };
+    let text = std::str::from_utf8(bytes).ok()?;
+    let found = contraction_in_capitals(text)?;
+    (mismatch.api.starts_with("ik_llama.cpp")).then(|| format!("{found} is in the text"))
+}
+
+/// A short form of English behind its apostrophe, written in capitals.
+fn contraction_in_capitals(text: &str) -> Option<&str> {
     let short = ["s", "t", "m", "d", "re", "ve", "ll"];
-    text.match_indices('\'').any(|(at, quote)| {
-        let rest = &text.as_bytes()[at + quote.len()..];
-        short.iter().any(|short| {
-            let written = rest.get(..short.len()).unwrap_or_default();
-            written != short.as_bytes() && written.eq_ignore_ascii_case(short.as_bytes())
+    text.match_indices('\'').find_map(|(at, _)| {
+        short.iter().find_map(|short| {
+            let written = text.get(at..at + 1 + short.len())?;
+            let letters = &written[1..];
+            (letters != *short && letters.eq_ignore_ascii_case(short)).then_some(written)
         })
     })
 }
@@ -119,6 +167,7 @@ fn has_capital_contraction(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::excuse::find;
 
     const BITNET: &str = "llama.cpp of October 2024";
     const LLAMA: &str = "llama.cpp with llama_vocab and llama_memory";
@@ -126,12 +175,13 @@ mod tests {
 
     fn excused(api: &str, text: &[u8], ours: Said, theirs: Said) -> Vec<&'static str> {
         let question = Question::Text(Raw(text.to_vec()));
-        let applies = |excuse: &Excuse| (excuse.answer)(&question, &ours, &theirs);
-        known(api)
-            .into_iter()
-            .filter(applies)
-            .map(|excuse| excuse.name)
-            .collect()
+        let place = Place::Answer {
+            question: &question,
+            ours: &ours,
+            theirs: &theirs,
+        };
+        let applied = find(&known(), &Mismatch { api, place });
+        applied.map(|applied| applied.name).into_iter().collect()
     }
 
     #[test]
@@ -168,35 +218,32 @@ mod tests {
             hidden: Raw::default(),
             shown: Raw::default(),
         };
-        let adjusted = |api, ours: &Entry, theirs: &Entry| {
-            let mut ours = ours.clone();
-            known(api)
-                .iter()
-                .for_each(|excuse| ours = (excuse.entry)(&ours, theirs));
-            ours == *theirs
+        let excused = |api, part, ours: &Entry, theirs: &Entry| {
+            let place = Place::Token { part, ours, theirs };
+            find(&known(), &Mismatch { api, place }).map(|applied| applied.name)
         };
+        let (ends, kind) = (Part::Ends, Part::Kind);
         let (ours, theirs) = (entry("</s>", 8, false), entry("</s>", 24, true));
-        assert!(adjusted(LLAMA, &ours, &theirs) && adjusted(IK, &ours, &theirs));
-        assert!(!adjusted(BITNET, &ours, &theirs));
-        assert!(!adjusted(
-            LLAMA,
-            &entry("x", 8, false),
-            &entry("x", 8, true)
-        ));
-        assert!(!adjusted(
-            LLAMA,
-            &entry("x", 4, false),
-            &entry("x", 8, false)
-        ));
-        assert!(!adjusted(
-            LLAMA,
-            &entry("x", 8, false),
-            &entry("x", 16, false)
-        ));
-        assert!(!adjusted(
-            LLAMA,
-            &entry("x", 4, false),
-            &entry("x", 12, false)
-        ));
+        for api in [LLAMA, IK] {
+            assert_eq!(excused(api, ends, &ours, &theirs), Some("newer-end-marks"));
+            assert_eq!(
+                excused(api, kind, &ours, &theirs),
+                Some("control-beside-kind")
+            );
+            assert_eq!(excused(api, Part::Text, &ours, &theirs), None);
+        }
+        assert_eq!(excused(BITNET, ends, &ours, &theirs), None);
+        assert_eq!(excused(BITNET, kind, &ours, &theirs), None);
+        assert_eq!(
+            excused(LLAMA, ends, &theirs, &ours),
+            None,
+            "the other way round"
+        );
+        let x = |kind, ends| entry("x", kind, ends);
+        assert_eq!(excused(LLAMA, ends, &x(8, false), &x(8, true)), None);
+        for (ours, theirs) in [(4, 8), (8, 16), (4, 12)] {
+            let (ours, theirs) = (x(ours, false), x(theirs, false));
+            assert_eq!(excused(LLAMA, kind, &ours, &theirs), None);
+        }
     }
 }

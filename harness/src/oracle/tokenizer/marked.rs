@@ -1,4 +1,4 @@
-//! A vocabulary in a file of its own: without tensors, or with tokens marked as marks.
+//! A vocabulary in a file of its own: without tensors, or with more control tokens.
 #![forbid(unsafe_code)]
 
 use engine::Token;
@@ -9,9 +9,9 @@ use engine::tokenizer::{TokenKind, Tokenizer};
 
 const KINDS: &str = "tokenizer.ggml.token_type";
 
-/// The tokenizer of the same file with marks for the tokens of these texts; nothing where they are
-/// marks already, or are not there.
-pub fn marked(
+/// The tokenizer of the same file with the tokens of these texts as control tokens; nothing where
+/// they are that already, or are not there.
+pub fn with_control_tokens(
     gguf: &Gguf,
     tokenizer: &Tokenizer,
     texts: &[&str],
@@ -25,9 +25,11 @@ pub fn marked(
         return Ok(None);
     }
     let all = 0..tokenizer.vocab_size() as Token;
-    let kind = |token| match tokens.contains(&token) {
-        true => number(TokenKind::Control),
-        false => tokenizer.kind(token).map_or(0, number),
+    let kind = |token| {
+        if tokens.contains(&token) {
+            return number(TokenKind::Control);
+        }
+        tokenizer.kind(token).map_or(0, number)
     };
     let kinds: Vec<i32> = all.map(kind).collect();
     let file = keys(gguf, |key| key != KINDS).key(KINDS, kinds).finish();

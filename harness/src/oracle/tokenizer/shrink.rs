@@ -1,65 +1,30 @@
-//! Makes a question that shows a difference smaller while it shows it.
-//!
-//! Spans go first, half of it down to single elements, then characters become simpler ones. What
-//! asks is slow, so candidates go out in portions, and there is an end to them.
+//! Which smaller questions may show a difference as well: spans go first, then characters become
+//! simpler ones.
 #![forbid(unsafe_code)]
 
 use crate::case::observation::spelling::{Question, Raw};
-use crate::exit::Failure;
+use crate::numbers::shrink::spans;
 
-/// Candidates asked about at once.
-const PORTION: usize = 64;
-/// Candidates asked about in all; what is left then is small enough.
-const MOST: usize = 4096;
 /// What a character is tried to become, the simplest first.
 const SIMPLE: [char; 7] = ['a', ' ', '0', '.', '\n', 'é', '語'];
 
-/// The smallest question that still shows the difference. `shows` is asked about several and says
-/// which of them is the first that shows it.
-pub fn shrink(
-    question: &Question,
-    mut shows: impl FnMut(&[Question]) -> Result<Option<usize>, Failure>,
-) -> Result<Question, Failure> {
+/// Smaller questions, the ones that take away most first.
+pub fn candidates(question: &Question) -> Box<dyn Iterator<Item = Question>> {
     match question {
-        Question::Ids(ids) => {
-            let wrap = |ids: &[u32]| Question::Ids(ids.to_vec());
-            let ids = smallest(
-                ids.clone(),
-                |_| Vec::new(),
-                |some| ask(some, wrap, &mut shows),
-            )?;
-            Ok(wrap(&ids))
-        }
+        Question::Ids(ids) => Box::new(smaller(ids.clone(), |_| Vec::new()).map(Question::Ids)),
         Question::Text(Raw(bytes)) => match std::str::from_utf8(bytes) {
             Ok(text) => {
-                let wrap = |text: &[char]| {
-                    Question::Text(Raw(text.iter().collect::<String>().into_bytes()))
-                };
-                let text = text.chars().collect();
-                let text = smallest(text, simpler, |some| ask(some, wrap, &mut shows))?;
-                Ok(wrap(&text))
+                let texts = smaller(text.chars().collect(), simpler);
+                let joined = |text: Vec<char>| text.into_iter().collect::<String>().into_bytes();
+                Box::new(texts.map(move |text| Question::Text(Raw(joined(text)))))
             }
             Err(_) => {
-                let wrap = |bytes: &[u8]| Question::Text(Raw(bytes.to_vec()));
-                let simpler = |byte: &u8| match byte {
-                    b'a' => Vec::new(),
-                    _ => vec![b'a'],
-                };
-                let bytes = bytes.clone();
-                let bytes = smallest(bytes, simpler, |some| ask(some, wrap, &mut shows))?;
-                Ok(wrap(&bytes))
+                let simpler = |byte: &u8| Vec::from_iter((*byte != b'a').then_some(b'a'));
+                let texts = smaller(bytes.clone(), simpler);
+                Box::new(texts.map(|bytes| Question::Text(Raw(bytes))))
             }
         },
     }
-}
-
-fn ask<T>(
-    some: &[Vec<T>],
-    wrap: impl Fn(&[T]) -> Question,
-    shows: &mut impl FnMut(&[Question]) -> Result<Option<usize>, Failure>,
-) -> Result<Option<usize>, Failure> {
-    let questions: Vec<Question> = some.iter().map(|one| wrap(one)).collect();
-    shows(&questions)
 }
 
 /// Characters that are simpler than this one.
@@ -68,94 +33,49 @@ fn simpler(c: &char) -> Vec<char> {
     SIMPLE[..own.unwrap_or(SIMPLE.len())].to_vec()
 }
 
-/// Smaller lists, until none that is one step smaller shows the difference.
-fn smallest<T: Clone + PartialEq>(
-    mut list: Vec<T>,
-    simpler: impl Fn(&T) -> Vec<T>,
-    mut shows: impl FnMut(&[Vec<T>]) -> Result<Option<usize>, Failure>,
-) -> Result<Vec<T>, Failure> {
-    let mut left = MOST;
-    loop {
-        let mut shrunk = false;
-        let mut span = list.len().div_ceil(2);
-        while span > 0 && left > 0 {
-            let starts = (0..list.len()).step_by(span);
-            let without = starts.map(|start| {
-                let end = list.len().min(start + span);
-                [&list[..start], &list[end..]].concat()
-            });
-            match first(without, &mut left, &mut shows)? {
-                Some(shorter) => (list, shrunk) = (shorter, true),
-                None => span /= 2,
-            }
-            span = span.min(list.len());
-        }
-        let replaced = replaced(&list, &simpler);
-        match first(replaced, &mut left, &mut shows)? {
-            Some(next) => list = next,
-            None if shrunk && left > 0 => {}
-            None => return Ok(list),
-        }
-    }
-}
-
-/// The list with an element replaced by a simpler one: first all that are equal, then one by one.
-fn replaced<'l, T: Clone + PartialEq>(
-    list: &'l [T],
-    simpler: &'l impl Fn(&T) -> Vec<T>,
-) -> impl Iterator<Item = Vec<T>> + 'l {
-    let leading = (0..list.len()).filter(|&at| !list[..at].contains(&list[at]));
-    let all = leading.flat_map(move |at| simpler(&list[at]).into_iter().map(move |e| (at, e)));
-    let all = all.map(move |(at, element)| {
-        let other = |old: &T| {
-            if *old == list[at] {
-                element.clone()
+/// The list without a span, then with an element replaced by a simpler one: first all that are
+/// equal, then one by one.
+fn smaller<T: Clone + PartialEq + 'static>(
+    list: Vec<T>,
+    simpler: impl Fn(&T) -> Vec<T> + 'static,
+) -> impl Iterator<Item = Vec<T>> {
+    let whole = list.clone();
+    let without = spans(list.len()).map(move |span| {
+        let kept = [&whole[..span.start], &whole[span.end..]];
+        kept.concat()
+    });
+    let replacements = (0..list.len()).flat_map({
+        let list = list.clone();
+        move |at| simpler(&list[at]).into_iter().map(move |new| (at, new))
+    });
+    let replacements: Vec<(usize, T)> = replacements.collect();
+    let replaced = [true, false].into_iter().flat_map(move |all| {
+        let list = list.clone();
+        let one = move |(at, new): (usize, T)| {
+            let mut next = list.clone();
+            if all {
+                let equal = next.iter_mut().filter(|old| **old == list[at]);
+                equal.for_each(|old| *old = new.clone());
             } else {
-                old.clone()
+                next[at] = new;
             }
+            (!all || !list[..at].contains(&list[at])).then_some(next)
         };
-        list.iter().map(other).collect()
+        replacements.clone().into_iter().filter_map(one)
     });
-    let each =
-        (0..list.len()).flat_map(move |at| simpler(&list[at]).into_iter().map(move |e| (at, e)));
-    let each = each.map(move |(at, element)| {
-        let mut next = list.to_vec();
-        next[at] = element;
-        next
-    });
-    all.chain(each)
-}
-
-/// The first of the candidates that shows the difference.
-fn first<T: Clone>(
-    candidates: impl Iterator<Item = Vec<T>>,
-    left: &mut usize,
-    shows: &mut impl FnMut(&[Vec<T>]) -> Result<Option<usize>, Failure>,
-) -> Result<Option<Vec<T>>, Failure> {
-    let mut candidates = candidates.take(*left);
-    loop {
-        let portion: Vec<Vec<T>> = candidates.by_ref().take(PORTION).collect();
-        if portion.is_empty() {
-            return Ok(None);
-        }
-        *left = left.saturating_sub(portion.len());
-        if let Some(at) = shows(&portion)? {
-            return Ok(portion.into_iter().nth(at));
-        }
-    }
+    without.chain(replaced)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::shrink::shrink;
+    use crate::oracle::tokenizer::BUDGET;
 
     fn shrunk(question: &Question, shows: impl Fn(&Question) -> bool) -> (Question, usize) {
-        let mut asked = 0;
-        let small = shrink(question, |some| {
-            asked += some.len();
-            Ok(some.iter().position(&shows))
-        });
-        (small.expect("nobody fails"), asked)
+        let still_fails = |smaller: Question| shows(&smaller).then_some(smaller);
+        let shrunk = shrink(question.clone(), candidates, still_fails, BUDGET);
+        (shrunk.smallest, shrunk.tried)
     }
 
     fn text(text: impl AsRef<[u8]>) -> Question {
@@ -186,7 +106,7 @@ mod tests {
     fn a_length_that_matters_is_kept_and_found_in_few_questions() {
         let (small, asked) = shrunk(&text("b".repeat(4000)), |q| q.len() >= 100);
         assert_eq!(small, text("a".repeat(100)));
-        assert!(asked <= MOST, "{asked}");
+        assert!(asked <= BUDGET, "{asked}");
     }
 
     #[test]
@@ -213,6 +133,6 @@ mod tests {
     #[test]
     fn who_never_agrees_is_not_asked_for_ever() {
         let (_, asked) = shrunk(&text("ab".repeat(1000)), |_| false);
-        assert!(asked <= MOST, "{asked}");
+        assert!(asked <= BUDGET, "{asked}");
     }
 }

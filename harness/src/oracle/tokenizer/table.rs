@@ -1,59 +1,101 @@
-//! A comparison for people: a row for each vocabulary and side, and what differs below it.
+//! Comparisons for people: a line for each vocabulary, and below what differs, is excused or was
+//! not compared.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
+use engine::refusal::escape;
 
 use super::Finding;
 use super::examine::Report;
-use super::excuse::{self, Excuse};
+use super::row::{Ending, Row, Summary, strangers};
 use crate::case::observation::spelling::{Raw, Said};
+use crate::io::table::{Table, number, words};
+use crate::judge::excuse::Excused;
 
 /// Ids shown around the first difference.
 const SHOWN: usize = 12;
 
-/// The columns of numbers.
-const COLUMNS: [&str; 8] = [
-    "tokens",
-    "texts",
-    "lists",
-    "answers",
-    "equal",
-    "refused",
-    "excused",
-    "different",
-];
-
-/// What the columns are.
-pub fn head() -> String {
-    row("vocabulary", "reference", COLUMNS.map(str::to_owned))
-}
-
-/// One comparison.
-pub fn line(vocabulary: &str, reference: &str, report: &Report) -> String {
-    let tally = &report.answers;
-    let numbers = [
-        report.vocabulary.equal as u64,
-        tally.texts,
-        tally.lists,
-        tally.answers(),
-        tally.equal,
-        tally.refused,
-        tally.excused.values().sum(),
-        tally.different,
-    ];
-    row(vocabulary, reference, numbers.map(|n| n.to_string()))
-}
-
-fn row(vocabulary: &str, reference: &str, numbers: [String; COLUMNS.len()]) -> String {
-    let mut line = format!("{vocabulary:<26} {reference:<15}");
-    for number in numbers {
-        write!(line, " {number:>9}").expect("memory");
+/// Everything, reference after reference, in so many columns.
+pub fn render(summary: &Summary, width: Option<usize>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for row in &summary.rows {
+        if !names.contains(&&row.reference[..]) {
+            names.push(&row.reference);
+        }
     }
-    line + "\n"
+    let mut text = String::new();
+    for name in names {
+        let rows = summary.rows.iter().filter(|row| row.reference == name);
+        let rows: Vec<&Row> = rows.collect();
+        if !name.is_empty() {
+            text += &format!("{name}\n{}", vocabularies(&rows).render(width));
+        }
+        text.extend(
+            rows.iter()
+                .filter_map(|row| Some(details(row.report()?, &row.again))),
+        );
+        let others = not_compared(&rows);
+        if !others.is_empty() {
+            text += &others.render(width);
+        }
+        text.push('\n');
+    }
+    for name in strangers(&summary.rows) {
+        text += &format!("{name} knew no vocabulary: the lines above say why\n");
+    }
+    if summary.absent > 0 {
+        let (absent, script) = (summary.absent, "scripts/fetch-tokenizer-suite.sh");
+        text += &format!("skipped {absent} vocabularies that {script} would fetch\n");
+    }
+    text + &closing(&summary.rows, width)
+}
+
+fn vocabularies(rows: &[&Row]) -> Table {
+    let mut table = Table::new(&[
+        words("vocabulary"),
+        number("tokens"),
+        number("questions"),
+        number("answers"),
+        number("equal"),
+        number("refused"),
+        number("excused"),
+        number("differ"),
+    ]);
+    for (row, report) in rows.iter().filter_map(|row| Some((row, row.report()?))) {
+        let tally = &report.answers;
+        let numbers = [
+            report.vocabulary.equal as u64,
+            tally.texts + tally.lists,
+            tally.answers(),
+            tally.equal,
+            tally.refused,
+            tally.excused.total(),
+            tally.different,
+        ];
+        let name = escape(&row.model);
+        table.row([name].into_iter().chain(numbers.map(|n| n.to_string())));
+    }
+    table
+}
+
+/// Vocabularies that were not compared, or not to their end, and why.
+fn not_compared(rows: &[&Row]) -> Table {
+    let mut table = Table::new(&[words("vocabulary"), words("why not")]);
+    for row in rows {
+        let why = match &row.ending {
+            Ending::Skipped { why, .. } => format!("skipped: {}", why.lines().next().unwrap_or("")),
+            Ending::Lost(lost) => format!("LOST: {}", lost.why),
+            Ending::Compared(report) => match &report.lost {
+                Some(lost) => format!("LOST before its end: {}", lost.why),
+                None => continue,
+            },
+        };
+        table.row([escape(&row.model), escape(&why)]);
+    }
+    table
 }
 
 /// What differs, and how to see it again: `command` is what asks the same two sides.
-pub fn details(report: &Report, command: &str) -> String {
+fn details(report: &Report, command: &str) -> String {
     let mut text = String::new();
     let vocabulary = &report.vocabulary;
     for difference in &vocabulary.differences {
@@ -66,9 +108,13 @@ pub fn details(report: &Report, command: &str) -> String {
         let question = question.argument();
         text += &format!("  the reference answers differently when asked again: {question}\n");
     }
-    for found in &report.answers.findings {
-        text += &finding(found, command);
-    }
+    text.extend(
+        report
+            .answers
+            .findings
+            .iter()
+            .map(|found| finding(found, command)),
+    );
     text
 }
 
@@ -86,50 +132,37 @@ fn finding(found: &Finding, command: &str) -> String {
 
 /// An answer, from a little before the place that matters.
 fn answer(said: &Said, place: usize) -> String {
-    let window = |length: usize| {
-        let start = place.saturating_sub(SHOWN / 2).min(length);
-        start..length.min(start + SHOWN)
+    let length = said.len();
+    let start = place.saturating_sub(SHOWN / 2).min(length);
+    let end = length.min(start + SHOWN);
+    let shown = match said {
+        Said::Ids(ids) => format!("{:?}", &ids[start..end]),
+        Said::Bytes(Raw(bytes)) => format!("'{}'", Raw(bytes[start..end].to_vec())),
+        Said::Refused(why) => return format!("refused: {}", escape(why)),
+        Said::Died(how) => return format!("died: {}", escape(how)),
     };
-    let cut = |start: usize, end: usize, length: usize, middle: String| {
-        let before = if start > 0 { "… " } else { "" };
-        let behind = if end < length { " …" } else { "" };
-        format!("{before}{middle}{behind} ({length} in all)")
-    };
-    match said {
-        Said::Ids(ids) => {
-            let window = window(ids.len());
-            let middle = format!("{:?}", &ids[window.clone()]);
-            cut(window.start, window.end, ids.len(), middle)
-        }
-        Said::Bytes(Raw(bytes)) => {
-            let window = window(bytes.len());
-            let middle = format!("'{}'", Raw(bytes[window.clone()].to_vec()));
-            cut(window.start, window.end, bytes.len(), middle)
-        }
-        Said::Refused(why) => format!("refused: {}", engine::refusal::escape(why)),
-        Said::Died(how) => format!("died: {}", engine::refusal::escape(how)),
-    }
+    let before = if start > 0 { "… " } else { "" };
+    let behind = if end < length { " …" } else { "" };
+    format!("{before}{shown}{behind} ({length} in all)")
 }
 
-/// What the excuses stand for.
-pub fn excuses(reports: &[&Report]) -> String {
-    let mut text = String::new();
-    for Excuse { name, reason, .. } in excuse::KNOWN {
-        let answers = reports.iter().filter_map(|r| r.answers.excused.get(name));
-        let tokens = reports
-            .iter()
-            .filter_map(|r| r.vocabulary.excused.get(name));
-        let counts = [answers.sum::<u64>(), tokens.sum::<usize>() as u64];
-        let counted = counts
-            .iter()
-            .zip(["answers", "tokens"])
-            .filter(|(count, _)| **count > 0);
-        let counted: Vec<String> = counted
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        if !counted.is_empty() {
-            text += &format!("excused {} ({name}): {reason}\n", counted.join(" and "));
-        }
+/// What is said at the end: one count for each excuse, and the sums.
+fn closing(rows: &[Row], width: Option<usize>) -> String {
+    let mut excused = Excused::default();
+    let mut reports = Vec::new();
+    for (row, report) in rows.iter().filter_map(|row| Some((row, row.report()?))) {
+        excused.extend(&report.answers.excused, &row.again);
+        excused.extend(&report.vocabulary.excused, &row.again);
+        reports.push(report);
     }
-    text
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(|report| of(report)).sum::<u64>();
+    format!(
+        "{}{} comparisons, {} ids and bytes in {} answers, {} differ; {} skipped\n",
+        excused.render(width),
+        reports.len(),
+        sum(|report| report.answers.items),
+        sum(|report| report.answers.answers()),
+        sum(|report| report.answers.different),
+        rows.len() - reports.len(),
+    )
 }

@@ -17,6 +17,7 @@ use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::io::atomic;
 use crate::io::npy;
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
 use crate::runner::anatomy;
@@ -77,6 +78,63 @@ pub struct Replay {
     pub acceptable: bool,
 }
 
+impl Replay {
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        if self.acceptable {
+            Outcome::Ok
+        } else {
+            Outcome::Divergence
+        }
+    }
+}
+
+/// The folder of the bundle meant by `folder`: itself or, as `--bundle` writes them, the only one
+/// in `CASE/RECORDING` below it.
+pub fn find(folder: &Path) -> Result<PathBuf, Failure> {
+    if folder.join(MANIFEST).is_file() || !folder.is_dir() {
+        return Ok(folder.to_owned()); // reading it says what is wrong
+    }
+    let mut found = below(folder, 2)?;
+    found.sort();
+    match &found[..] {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::input(format!(
+            "{}: there is no {MANIFEST}, neither there nor in CASE/RECORDING below it",
+            folder.display()
+        ))),
+        several => {
+            let commands = several.iter().map(|one| command(one));
+            Err(Failure::input(format!(
+                "{} has {} bundles; choose one:\n  {}",
+                folder.display(),
+                several.len(),
+                commands.collect::<Vec<_>>().join("\n  ")
+            )))
+        }
+    }
+}
+
+/// The folders with a manifest, at most so many levels below.
+fn below(folder: &Path, levels: usize) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |e| Failure::environment(format!("{}: {e}", folder.display()));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.join(MANIFEST).is_file() {
+            found.push(path);
+        } else if levels > 1 && path.is_dir() {
+            found.extend(below(&path, levels - 1)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Repeats the operation of that bundle.
+fn command(folder: &Path) -> String {
+    format!("harness trace --replay '{}'", folder.display())
+}
+
 /// Writes the suspect's bundle and returns its node; none if no operation differs on its own.
 pub fn write(
     folder: &Path,
@@ -121,7 +179,7 @@ pub fn write(
         reference: reference.identity.clone(),
         profile: passes.profile().name().into(),
         kernel: passes.model().kernel().name().into(),
-        command: format!("harness trace --replay '{}'", folder.display()),
+        command: command(folder),
     };
     let json = serde_json::to_vec_pretty(&manifest).map_err(Failure::environment)?;
     // Last, so that a folder with a manifest is whole.

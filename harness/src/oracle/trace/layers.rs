@@ -8,7 +8,8 @@ use engine::transformer::probe::{Node, Place};
 use serde::Serialize;
 
 use crate::case::observation::TracedNode;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::book;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
@@ -26,6 +27,15 @@ pub struct Search {
 }
 
 impl Search {
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        if self.first_bad.is_some() {
+            Outcome::Divergence
+        } else {
+            Outcome::Ok
+        }
+    }
+
     /// Passes it took: one for every layer looked at.
     pub fn passes(&self) -> usize {
         self.probed.len()
@@ -52,9 +62,10 @@ pub fn search<'r>(
     let found = is_bad(last)?;
     while found && good < bad {
         let middle = good + (bad - good) / 2;
-        match is_bad(middle)? {
-            true => bad = middle,
-            false => good = middle + 1,
+        if is_bad(middle)? {
+            bad = middle;
+        } else {
+            good = middle + 1;
         }
     }
     Ok(Search {
@@ -73,7 +84,7 @@ fn probe<'r>(
     let wanted = |node: Node| node.name == "l_out" && node.place == Place::Layer(layer);
     let pass = passes.free_keeping(wanted)?;
     let lacks = |who: &str| Failure {
-        exit: crate::exit::Exit::Incomplete,
+        exit: Exit::Incomplete,
         message: format!("{who} does not show what leaves layer {layer}"),
     };
     if pass.nodes.is_empty() {
@@ -85,7 +96,7 @@ fn probe<'r>(
         let theirs = theirs.ok_or_else(|| lacks("the reference"))?;
         let gap = Gap::between(&theirs.values, &ours.values);
         bad |= match rung {
-            Rung::Bits => !gap.is_nothing(),
+            Rung::Bits => !gap.is_identical(),
             _ => gap
                 .nmse
                 .is_none_or(|nmse| nmse > book().operation.layer_nmse),

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use super::bundle::Replay;
 use super::layers::Search;
 use super::{Located, NodeReport};
+use crate::io::table::{Table, number, scientific, words};
 use crate::judge::tolerance::local::Rung;
-use crate::numbers::gap::Gap;
+use crate::numbers::gap::{Gap, coordinates};
 
 /// Which rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,138 +20,154 @@ pub enum Rows {
 }
 
 /// The table, then the summary.
-pub fn render(located: &Located, rows: Rows) -> String {
+pub fn render(located: &Located, rows: Rows, width: Option<usize>) -> String {
     let mut text = format!(
         "{} against the engine in {}, rung {}\n",
         located.reference,
         located.profile,
         located.rung.name()
     );
-    let shown =
-        |n: &&NodeReport| rows == Rows::All || !n.total.is_nothing() || !n.local.is_nothing();
-    let nodes: Vec<_> = located.nodes.iter().filter(shown).collect();
-    if !nodes.is_empty() {
-        put(&mut text, &head());
+    let differs = |n: &NodeReport| !(n.total.is_identical() && n.local.is_identical());
+    let mut table = Table::new(&[
+        words(""),
+        words("node"),
+        number("differ"),
+        words("at"),
+        number("theirs"),
+        number("ours"),
+        number("ulps"),
+        number("max ulps"),
+        number("total"),
+        number("local"),
+        number("inherited"),
+        number("flips"),
+        words("what it does"),
+    ]);
+    for node in &located.nodes {
+        if rows == Rows::All || differs(node) {
+            table.row(row(node));
+        }
     }
-    for node in nodes {
-        put(&mut text, &row(node));
+    if !table.is_empty() {
+        text.push_str(&table.render(width));
     }
     text.push_str(&summary(located));
     text
 }
 
-fn head() -> String {
-    format!(
-        "  {:<29} {:>8} {:>8} {:>13} {:>13} {:>7} {:>9} {:>9} {:>9} {:>9} {:>6}  what it does",
-        "node",
-        "differ",
-        "first",
-        "theirs",
-        "ours",
-        "ulps",
-        "max ulps",
-        "total",
-        "local",
-        "inherited",
-        "flips",
-    )
-}
-
-fn row(node: &NodeReport) -> String {
+fn row(node: &NodeReport) -> [String; 13] {
     let share = 100.0 * node.total.differing as f64 / node.values.max(1) as f64;
     // What an operation does wrong on its own counts more than what it makes of wrong inputs.
-    let gap = match node.local.is_nothing() {
-        true => &node.total,
-        false => &node.local,
+    let gap = if node.local.is_identical() {
+        &node.total
+    } else {
+        &node.local
     };
-    let flips = node.flips.as_ref().map_or_else(String::new, |flips| {
-        format!("{}/{}", flips.legal, flips.flipped)
-    });
-    let mark = if node.acceptable { ' ' } else { '!' };
-    format!(
-        "{mark} {:<29} {share:>6.2} % {} {:>9} {:>9} {:>9} {flips:>6}  {}",
-        node.key,
-        first(gap),
-        number(node.total.nmse),
-        number(node.local.nmse),
-        number(node.inherited.nmse),
-        node.does,
-    )
+    let flips = node.flips.as_ref();
+    let [at, theirs, ours, ulps] = first(&node.shape, gap);
+    [
+        if node.acceptable { "" } else { "!" }.into(),
+        node.key.clone(),
+        format!("{share:.2} %"),
+        at,
+        theirs,
+        ours,
+        ulps,
+        count(gap),
+        scientific(node.total.nmse),
+        scientific(node.local.nmse),
+        scientific(node.inherited.nmse),
+        flips.map_or_else(String::new, |f| format!("{}/{}", f.legal, f.flipped)),
+        node.does.into(),
+    ]
 }
 
-fn first(gap: &Gap) -> String {
+/// The first element that differs: its place, both values, their distance.
+fn first(shape: &[usize], gap: &Gap) -> [String; 4] {
     let Some(first) = gap.first else {
-        return format!("{:>8} {:>13} {:>13} {:>7} {:>9}", "-", "-", "-", "-", "-");
+        return ["-"; 4].map(str::to_owned);
     };
-    let [theirs, ours] = first.values();
-    let count = |n: Option<u64>| n.map_or("NaN".into(), |n| n.to_string());
-    format!(
-        "{:>8} {theirs:>13.6e} {ours:>13.6e} {:>7} {:>9}",
-        first.index,
-        count(first.ulps),
-        count(gap.max_ulps)
-    )
+    let [theirs, ours] = first.values().map(|value| format!("{value:.6e}"));
+    let at = coordinates(shape, first.index);
+    let at: Vec<String> = at.iter().map(usize::to_string).collect();
+    let ulps = first.ulps.map_or_else(|| "NaN".into(), |n| n.to_string());
+    [at.join(","), theirs, ours, ulps]
 }
 
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "none".into(),
-        Some(0.0) => "0".into(),
-        Some(value) => format!("{value:.1e}"),
+fn count(gap: &Gap) -> String {
+    match (gap.first, gap.max_ulps) {
+        (None, _) => "-".into(),
+        (_, None) => "NaN".into(),
+        (_, Some(ulps)) => ulps.to_string(),
     }
 }
 
 fn summary(located: &Located) -> String {
     let [total, local] = located.differing();
     let [legal, flips] = located.flips();
-    let mut text = String::new();
-    put(
-        &mut text,
-        &format!(
-            "nodes {}: {} with every bit equal, {total} differ, {local} of them on their own",
-            located.coverage,
-            located.coverage.compared - total
-        ),
-    );
+    let equal = located.coverage.compared - total;
+    let mut lines = vec![format!(
+        "nodes {}: {equal} with every bit equal, {total} differ, {local} of them on their own",
+        located.coverage
+    )];
     if flips > 0 {
-        let line = format!("roundings that fell the other way: {legal} of {flips} certified");
-        put(&mut text, &line);
+        lines.push(format!(
+            "roundings that fell the other way: {legal} of {flips} certified"
+        ));
     }
     if !located.missing.is_empty() {
-        let missing = located.missing.join(", ");
-        put(&mut text, &format!("INCOMPLETE, missing: {missing}"));
+        lines.push(format!(
+            "INCOMPLETE, missing: {}",
+            located.missing.join(", ")
+        ));
     }
     if !located.unjudged.is_empty() {
         let unjudged = located.unjudged.join(", ");
-        put(
-            &mut text,
-            &format!("the reference does not show {unjudged}"),
-        );
+        lines.push(format!("the reference does not show {unjudged}"));
     }
     let (first, last) = located.logits.split_at(located.logits.len().min(16));
     let rest = if last.is_empty() { "" } else { "…" };
-    put(
-        &mut text,
-        &format!("logits {first}{rest} with and without anybody looking"),
-    );
-    let verdict = match (&located.blamed, total) {
-        (Some(blame), _) => format!("BLAMED {}: {}", blame.key, blame.because),
-        (None, 0) => "nobody is blamed: all bits agree".into(),
-        (None, _) => innocent(located.rung, flips),
-    };
-    put(&mut text, &verdict);
-    text
+    lines.push(format!(
+        "logits {first}{rest}, the same observed and unobserved"
+    ));
+    lines.push(verdict(located, total, flips));
+    lines.join("\n") + "\n"
+}
+
+fn verdict(located: &Located, differing: usize, flips: usize) -> String {
+    let rung = located.rung;
+    match &located.blamed {
+        Some(blame) => {
+            let node = located.nodes.iter().find(|node| node.key == blame.key);
+            let what = node.map_or_else(String::new, described);
+            format!("BLAMED {}{what}: {}", blame.key, blame.because)
+        }
+        None if differing == 0 => "no operation is blamed: all bits agree".into(),
+        None => innocent(rung, flips),
+    }
+}
+
+/// Layer, tensor and operation in words.
+fn described(node: &NodeReport) -> String {
+    let mut text = String::from(" (");
+    if let Some(layer) = node.layer {
+        write!(text, "layer {layer}, ").expect("strings take all");
+    }
+    if let Some(tensor) = &node.tensor {
+        write!(text, "tensor {tensor}, ").expect("strings take all");
+    }
+    text + node.does + ")"
 }
 
 fn innocent(rung: Rung, flips: usize) -> String {
-    let flips = if flips > 0 {
+    let certified = if flips > 0 {
         ", every flip certified"
     } else {
         ""
     };
     format!(
-        "nobody is blamed: the arithmetic differs, every local error is within the rung {} \
-         (peak {:e}){flips}",
+        "no operation is blamed: the arithmetic differs, every local error is within the rung {} \
+         (peak {:e}){certified}",
         rung.name(),
         rung.peak_max()
     )
@@ -194,8 +211,4 @@ pub fn replay(replay: &Replay) -> String {
         word(&replay.theirs),
         word(&replay.ours)
     )
-}
-
-fn put(text: &mut String, line: &str) {
-    writeln!(text, "{line}").expect("writing to a string cannot fail");
 }

@@ -1,16 +1,26 @@
-//! A model compared with one library, counted, and in words.
+//! A model compared with one library: what was compared, what was not, and what it comes to.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
-
-use engine::refusal::escape;
 use serde::Serialize;
 
 use super::{Finding, Verdict};
-use crate::exit::Exit;
+use crate::judge::outcome::{Lost, Outcome};
+
+/// Everything that was found: what `--json` writes.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Grows with every change of the fields.
+    pub schema_version: u32,
+    /// What it comes to.
+    pub outcome: Outcome,
+    /// How much was compared.
+    pub coverage: Coverage,
+    /// One for each model and library.
+    pub compared: Vec<Compared>,
+}
 
 /// One model, compared with one library.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Compared {
     /// The model, as it was named.
     pub model: String,
@@ -24,86 +34,208 @@ pub struct Compared {
     pub profile: &'static str,
     /// Whether a product that differs counts.
     pub judges_products: bool,
+    /// Tensors in the file; those that have no finding were not reached.
+    pub tensors: usize,
     /// One a tensor.
     pub findings: Vec<Finding>,
-    /// Why the library answered no more, if it did not.
-    pub lost: Option<String>,
-    /// Whether it died of it.
-    pub died: bool,
+    /// Why it ended before the last tensor, if it did.
+    pub lost: Option<Lost>,
 }
 
-/// The worst of what happened; a model of which nothing was compared is no agreement.
-pub fn exit(compared: &[Compared]) -> Exit {
-    let any = |wanted: fn(&Compared) -> bool| compared.iter().any(wanted);
-    match () {
-        () if any(|one| one.differing().next().is_some()) => Exit::Diverges,
-        () if any(|one| one.died) => Exit::ReferenceDied,
-        () if any(|one| one.lost.is_some()) => Exit::Incomplete,
-        () if any(|one| !one.findings.iter().any(|f| f.decoded.is_settled())) => Exit::Incomplete,
-        () => Exit::Agrees,
+/// How much of what there is was compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Tensors in the files.
+    pub tensors: usize,
+    /// Those whose values are the same.
+    pub values: usize,
+    /// Those whose products are.
+    pub products: usize,
+    /// Those that the library's encoder writes again.
+    pub encoded: usize,
+    /// Those of which something differs that counts.
+    pub differ: usize,
+    /// Values, products and bytes with which a library has nothing to compare.
+    pub declined: usize,
+    /// Those that were to be compared and were not.
+    pub not_compared: usize,
+    /// Tensors that were not reached.
+    pub not_reached: usize,
+}
+
+impl Report {
+    /// Of all comparisons; none at all is no agreement.
+    pub fn new(compared: Vec<Compared>) -> Self {
+        let floor = if compared.is_empty() {
+            Outcome::Incomplete
+        } else {
+            Outcome::Ok
+        };
+        Report {
+            schema_version: 2,
+            outcome: Outcome::worst(floor, compared.iter().map(Compared::outcome)),
+            coverage: Coverage::of(&compared),
+            compared,
+        }
+    }
+}
+
+impl Coverage {
+    fn of(compared: &[Compared]) -> Self {
+        let mut sum = Coverage::default();
+        for one in compared {
+            sum.tensors += one.tensors;
+            sum.not_reached += one.tensors.saturating_sub(one.findings.len());
+            for finding in &one.findings {
+                let differs = one.differs(finding);
+                sum.differ += usize::from(differs);
+                let equal = [&mut sum.values, &mut sum.products, &mut sum.encoded];
+                for (equal, (_, verdict)) in equal.into_iter().zip(finding.parts()) {
+                    *equal += usize::from(*verdict == Verdict::Equal);
+                    match verdict {
+                        Verdict::Declined(_) => sum.declined += 1,
+                        Verdict::NotCompared(_) => sum.not_compared += 1,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        sum
     }
 }
 
 impl Compared {
-    /// The tensors of which something differs that counts.
-    pub fn differing(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| {
-            let product = self.judges_products && finding.product.differs();
-            finding.decoded.differs() || finding.encoded.differs() || product
-        })
+    /// A comparison that failed before its first tensor.
+    pub fn failed(model: String, lost: Lost) -> Self {
+        Compared {
+            model,
+            model_sha256: String::new(),
+            library: String::new(),
+            live: false,
+            profile: "",
+            judges_products: true,
+            tensors: 0,
+            findings: Vec::new(),
+            lost: Some(lost),
+        }
     }
 
-    /// A line of counts, a line a difference, and a line for everything that was not asked for
-    /// the same reason.
-    pub fn render(&self) -> String {
-        let who = if self.live { "" } else { "the record of " };
-        let (model, library, profile) = (escape(&self.model), &self.library, self.profile);
-        let equal = |verdict: fn(&Finding) -> &Verdict| {
-            let verdicts = self.findings.iter().map(verdict);
-            verdicts
-                .filter(|verdict| **verdict == Verdict::Equal)
-                .count()
+    /// What it comes to: a model of which nothing was compared is no agreement.
+    pub fn outcome(&self) -> Outcome {
+        let coverage = self.coverage();
+        let settled = self
+            .findings
+            .iter()
+            .any(|finding| finding.decoded.is_settled());
+        let gaps = coverage.not_compared + coverage.not_reached > 0 || !settled;
+        let found = [
+            (!self.live, Outcome::RustOnly),
+            (gaps, Outcome::Incomplete),
+            (coverage.differ > 0, Outcome::Divergence),
+        ];
+        let found = found.into_iter().filter(|(holds, _)| *holds);
+        let lost = self.lost.iter().map(|lost| lost.outcome);
+        Outcome::worst(Outcome::Ok, found.map(|(_, outcome)| outcome).chain(lost))
+    }
+
+    /// Whether a difference in that part counts.
+    pub fn judges(&self, part: &str) -> bool {
+        part != "product" || self.judges_products
+    }
+
+    /// Whether something about a tensor differs that counts.
+    fn differs(&self, finding: &Finding) -> bool {
+        let mut parts = finding.parts().into_iter();
+        parts.any(|(part, verdict)| verdict.differs() && self.judges(part))
+    }
+
+    /// How much was compared.
+    pub fn coverage(&self) -> Coverage {
+        Coverage::of(std::slice::from_ref(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(verdicts: &[Verdict], lost: Option<Outcome>) -> Compared {
+        let finding = |verdict: &Verdict| Finding {
+            tensor: "t".into(),
+            encoding: "f16".into(),
+            elements: 1,
+            decoded: verdict.clone(),
+            product: Verdict::None,
+            encoded: Verdict::None,
         };
-        let mut text = format!(
-            "{model} with {who}{library} ({profile}): {} tensors; equal are {} decoded, \
-             {} products, {} encoded again; {} differ\n",
-            self.findings.len(),
-            equal(|f| &f.decoded),
-            equal(|f| &f.product),
-            equal(|f| &f.encoded),
-            self.differing().count(),
-        );
-        let mut not_asked: BTreeMap<_, Vec<&Finding>> = BTreeMap::new();
-        for finding in &self.findings {
-            let (name, encoding) = (escape(&finding.tensor), &finding.encoding);
-            for (part, verdict) in ["values", "product", "bytes"]
-                .iter()
-                .zip(finding.verdicts())
-            {
-                let word = match verdict {
-                    Verdict::Different(_) if *part != "product" || self.judges_products => {
-                        "DIFFERS"
-                    }
-                    Verdict::Different(_) => "differs, not judged",
-                    Verdict::NotAsked(why) => {
-                        not_asked.entry((part, why)).or_default().push(finding);
-                        continue;
-                    }
-                    Verdict::Equal | Verdict::None => continue,
-                };
-                if let Verdict::Different(why) = verdict {
-                    text += &format!("  {word}: {part} of {name} ({encoding}): {why}\n");
-                }
+        Compared {
+            live: true,
+            tensors: verdicts.len(),
+            findings: verdicts.iter().map(finding).collect(),
+            lost: lost.map(|outcome| Lost::new(outcome, "why")),
+            ..Compared::failed("m".into(), Lost::new(Outcome::Ok, ""))
+        }
+    }
+
+    #[test]
+    fn of_every_two_comparisons_the_worse_counts_and_a_divergence_is_never_hidden() {
+        use Outcome::{Divergence, Incomplete, Ok, ReferenceDied, ReferenceMissing, Refused, Void};
+        use Verdict::{Declined, Different, Equal, NotCompared};
+        let why = || String::from("why");
+        let all = [
+            (compared(&[Equal], None), Ok),
+            (compared(&[Equal, Declined(why())], None), Ok),
+            (compared(&[Declined(why())], None), Incomplete),
+            (compared(&[], None), Incomplete),
+            (compared(&[Equal, NotCompared(why())], None), Incomplete),
+            (compared(&[], Some(ReferenceMissing)), ReferenceMissing),
+            (compared(&[Equal], Some(ReferenceDied)), ReferenceDied),
+            (compared(&[], Some(Refused)), Refused),
+            (compared(&[Equal, Different(why())], None), Divergence),
+            (
+                compared(&[Different(why())], Some(ReferenceDied)),
+                Divergence,
+            ),
+            (compared(&[Different(why())], Some(Void)), Void),
+        ];
+        for (one, expected) in &all {
+            assert_eq!(one.outcome(), *expected, "{one:?}");
+            for (other, also) in &all {
+                let report = Report::new(vec![one.clone(), other.clone()]);
+                assert_eq!(report.outcome, *expected.max(also));
             }
         }
-        for ((part, why), findings) in not_asked {
-            let (count, first) = (findings.len(), escape(&findings[0].tensor));
-            let tensors = if count == 1 { "tensor" } else { "tensors" };
-            text += &format!("  not asked: {part} of {count} {tensors}, first {first}: {why}\n");
-        }
-        if let Some(why) = &self.lost {
-            text += &format!("  LOST: {why}\n");
-        }
-        text
+        assert_eq!(Report::new(Vec::new()).outcome, Incomplete);
+    }
+
+    #[test]
+    fn what_was_not_compared_is_counted_and_a_decline_is_not_a_gap_unless_it_was_declared() {
+        let mut one = compared(
+            &[Verdict::Equal, Verdict::Declined("it has no type".into())],
+            None,
+        );
+        assert_eq!((one.coverage().declined, one.outcome()), (1, Outcome::Ok));
+        one.findings[1].decoded.declared();
+        let coverage = one.coverage();
+        assert_eq!((coverage.declined, coverage.not_compared), (0, 1));
+        assert_eq!(one.outcome(), Outcome::Incomplete);
+        let mut cut = compared(&[Verdict::Equal], None);
+        cut.tensors = 3;
+        assert_eq!(
+            (cut.coverage().not_reached, cut.outcome()),
+            (2, Outcome::Incomplete)
+        );
+        let report = Report::new(vec![one, cut]);
+        let sum = (
+            report.coverage.tensors,
+            report.coverage.values,
+            report.coverage.not_compared,
+        );
+        assert_eq!(sum, (5, 2, 1));
+        let recorded = Compared {
+            live: false,
+            ..compared(&[Verdict::Equal], None)
+        };
+        assert_eq!(recorded.outcome(), Outcome::RustOnly);
     }
 }

@@ -13,22 +13,22 @@ use super::measure::{Engine, Tensor, activations};
 use super::{Finding, Verdict};
 use crate::file::document::Format;
 use crate::file::provenance::Hash;
-use crate::reference::isolation::{Call, WorkerExit};
+use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Question};
 
 /// Most elements of a tensor that is encoded again, which is done in one piece.
-const ENCODED_AT_ONCE: usize = 1 << 25;
+const ENCODED_AT_ONCE: usize = 1 << 27;
 
 /// A library that is asked about tensors.
 pub struct Library<'a> {
     computer: &'a mut dyn Computer,
 }
 
-/// What it said of a tensor, for a record.
+/// What it answered about a tensor, for a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct Hashes {
     /// Hash of the values.
     pub decoded: Option<String>,
     /// Hash of the product.
@@ -47,44 +47,37 @@ impl<'a> Library<'a> {
         theirs: (&Gguf, &TensorInfo),
         ours: &Tensor,
         engine: Engine,
-    ) -> Result<(Finding, Said), WorkerExit> {
-        let mut said = Said::default();
-        let mut finding = Finding {
-            tensor: ours.name.clone(),
-            encoding: ours.encoding().into(),
-            elements: ours.shape.rows * ours.shape.cols,
-            decoded: Verdict::None,
-            product: Verdict::None,
-            encoded: Verdict::None,
-        };
+    ) -> Result<(Finding, Hashes), WorkerExit> {
+        let mut hashes = Hashes::default();
+        let mut finding = Finding::new(ours);
         let Some(format) = ours.format() else {
             let why = format!("no library knows {}", finding.encoding);
-            finding.decoded = Verdict::NotAsked(why);
-            return Ok((finding, said));
+            finding.decoded = Verdict::Declined(why);
+            return Ok((finding, hashes));
         };
         let region = theirs.0.region(theirs.1);
-        let asked = Asked {
+        let asked = Stored {
             bytes: &region,
             format,
             shape: ours.shape,
         };
         finding.decoded = match self.obstacle(format, "decode", ours.shape)? {
-            Some(why) => Verdict::NotAsked(why),
-            None => self.compare_values(&asked, ours, &mut said)?,
+            Some(why) => Verdict::Declined(why),
+            None => self.compare_values(&asked, ours, &mut hashes)?,
         };
         if ours.multiplies {
             finding.product = match self.obstacle(format, "dot", ours.shape)? {
-                Some(why) => Verdict::NotAsked(why),
-                None => self.compare_product(&asked, ours, engine, &mut said)?,
+                Some(why) => Verdict::Declined(why),
+                None => self.compare_product(&asked, ours, engine, &mut hashes)?,
             };
         }
         if format.is_i2_s() {
             finding.encoded = match self.obstacle(format, "encode", ours.shape)? {
-                Some(why) => Verdict::NotAsked(why),
+                Some(why) => Verdict::Declined(why),
                 None => self.compare_encoded(&asked, ours)?,
             };
         }
-        Ok((finding, said))
+        Ok((finding, hashes))
     }
 
     /// Why it cannot be asked.
@@ -103,8 +96,7 @@ impl<'a> Library<'a> {
                 "its kernels do not read {format} in rows of {cols}"
             )));
         }
-        let stem = format.name().trim_end_matches("-p128");
-        match Family::by_name(&format!("{stem}-{what}")) {
+        match Family::by_name(&format!("{}-{what}", format.type_name())) {
             Ok(family) => family.obstacle(self.computer),
             Err(_) => Ok(Some(format!("{what} of {format} is not compared"))),
         }
@@ -112,9 +104,9 @@ impl<'a> Library<'a> {
 
     fn compare_values(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Stored<'_>,
         ours: &Tensor,
-        said: &mut Said,
+        hashes: &mut Hashes,
     ) -> Result<Verdict, WorkerExit> {
         let mut hash = Hash::default();
         let mut verdict = Verdict::Equal;
@@ -127,71 +119,51 @@ impl<'a> Library<'a> {
                 verdict = compare("element", first, &theirs, &ours);
             }
         }
-        said.decoded = Some(hash.hex());
+        hashes.decoded = Some(hash.hex());
         Ok(verdict)
     }
 
     /// The values of some rows, as the library reads them.
     fn values(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Stored<'_>,
         first: usize,
         rows: usize,
     ) -> Result<Vec<f32>, WorkerExit> {
-        let kind = asked.format.type_id() as i32;
-        let count = rows * asked.shape.cols;
-        let bytes = asked.rows(first, rows).to_vec();
-        if asked.format.is_i2_s() {
-            let scale = asked.scale();
-            let codes = self
-                .ask(Call::Codes { kind, count }, Vec::new(), bytes)?
-                .bytes;
-            let value = |code: u8| (f32::from(code) - 1.0) * scale;
-            return Ok(codes.into_iter().map(value).collect());
+        let question = Question::decode(asked.format, asked.rows(first, rows));
+        let answer = self.computer.compute(&question)?;
+        if !asked.format.is_i2_s() {
+            return Ok(answer.values);
         }
-        let call = Call::Decode {
-            kind,
-            count,
-            bytes: bytes.len(),
-        };
-        Ok(self.ask(call, Vec::new(), bytes)?.values)
+        let scale = asked.scale();
+        let value = |code: u8| (f32::from(code) - 1.0) * scale;
+        Ok(answer.bytes.into_iter().map(value).collect())
     }
 
     fn compare_product(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Stored<'_>,
         ours: &Tensor,
         engine: Engine,
-        said: &mut Said,
+        hashes: &mut Hashes,
     ) -> Result<Verdict, WorkerExit> {
         let cols = asked.shape.cols;
         let form = Activations::of(asked.format);
-        let call = Call::Activation {
-            kind: form.kind(),
-            count: cols,
-        };
-        let row = match form.is_float() {
-            true => Answer {
-                bytes: activations(cols)
-                    .iter()
-                    .flat_map(|x| x.to_le_bytes())
-                    .collect(),
+        let row = if form.is_float() {
+            let bytes = activations(cols).into_iter().flat_map(f32::to_le_bytes);
+            Answer {
+                bytes: bytes.collect(),
                 ..Answer::default()
-            },
-            false => self.ask(call, activations(cols), Vec::new())?,
+            }
+        } else {
+            let question = Question::activation(form, &activations(cols));
+            self.computer.compute(&question)?
         };
         let mut theirs = Vec::with_capacity(asked.shape.rows);
         for rows in ours.portions() {
             let weights = asked.rows(rows.start, rows.len());
-            let call = Call::Dot {
-                kind: asked.format.type_id() as i32,
-                columns: cols,
-                rows: rows.len(),
-                weights: weights.len(),
-                activations: row.bytes.len(),
-            };
-            let bytes = [weights, &row.bytes].concat();
-            theirs.extend(self.ask(call, Vec::new(), bytes)?.values);
+            let question = Question::dot(asked.format, cols, weights, &row.bytes);
+            theirs.extend(self.computer.compute(&question)?.values);
         }
         if asked.format.is_i2_s() {
             let (scale, sum) = (asked.scale(), row.sum.unwrap_or(0));
@@ -201,22 +173,22 @@ impl<'a> Library<'a> {
         }
         let mut hash = Hash::default();
         hash.add(&theirs);
-        said.product = Some(hash.hex());
+        hashes.product = Some(hash.hex());
         Ok(compare("output", 0, &theirs, &ours.product(engine)))
     }
 
-    fn compare_encoded(&mut self, asked: &Asked<'_>, ours: &Tensor) -> Result<Verdict, WorkerExit> {
+    fn compare_encoded(
+        &mut self,
+        asked: &Stored<'_>,
+        ours: &Tensor,
+    ) -> Result<Verdict, WorkerExit> {
         let Shape { rows, cols } = asked.shape;
         if rows * cols > ENCODED_AT_ONCE {
             let why = format!("{} elements are too many at once", rows * cols);
-            return Ok(Verdict::NotAsked(why));
+            return Ok(Verdict::NotCompared(why));
         }
-        let call = Call::Encode {
-            kind: asked.format.type_id() as i32,
-            columns: cols,
-            rows,
-        };
-        let theirs = self.ask(call, ours.decode(0..rows), Vec::new())?.bytes;
+        let question = Question::encode(asked.format, cols, &ours.decode(0..rows));
+        let theirs = self.computer.compute(&question)?.bytes;
         // What follows the scale has no meaning.
         let meaningful = rows * cols / 4 + 4;
         let pairs = theirs.iter().zip(asked.bytes).take(meaningful);
@@ -229,31 +201,18 @@ impl<'a> Library<'a> {
             )),
         })
     }
-
-    fn ask(&mut self, call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Result<Answer, WorkerExit> {
-        let question = Question {
-            call,
-            values,
-            bytes,
-        };
-        self.computer.compute(&question)
-    }
 }
 
 /// The bytes of a tensor, and what they are.
-struct Asked<'a> {
+struct Stored<'a> {
     bytes: &'a [u8],
     format: Format,
     shape: Shape,
 }
 
-impl Asked<'_> {
+impl Stored<'_> {
     fn rows(&self, first: usize, rows: usize) -> &[u8] {
-        let cols = self.shape.cols;
-        let stride = match self.format.is_i2_s() {
-            true => cols / 4,
-            false => self.format.bytes(Shape { rows: 1, cols }),
-        };
+        let stride = self.format.row_bytes(self.shape.cols);
         &self.bytes[first * stride..][..rows * stride]
     }
 

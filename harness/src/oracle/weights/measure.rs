@@ -84,8 +84,7 @@ impl Tensor {
     pub fn product(&self, engine: Engine) -> Vec<f32> {
         let Shape { rows, cols } = self.shape;
         let arithmetic = arithmetic(engine.profile, engine.kernel);
-        let rounded = vec![[0; 2]; cols];
-        let mut multiplier = Multiplier::new(arithmetic, NonZeroUsize::MIN, rounded);
+        let mut multiplier = Multiplier::new(arithmetic, NonZeroUsize::MIN);
         let mut out = vec![0.0; rows];
         multiplier.multiply(&self.matrix, &activations(cols), &mut out);
         out

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::library::Said;
+use super::library;
 use super::{Finding, Tensor, Verdict};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
@@ -96,7 +96,7 @@ impl Record {
         profile: &str,
         (file, sha256): (&str, &str),
         tensor: &str,
-        said: Said,
+        said: library::Hashes,
     ) -> Result<(), Failure> {
         let Some(decoded) = said.decoded else {
             return Ok(());
@@ -125,6 +125,17 @@ impl Record {
 }
 
 impl Model {
+    /// Holds a live library to what it said of a tensor once: it cannot decline that now.
+    pub fn hold(&self, library: &str, finding: &mut Finding) {
+        let Some(recorded) = self.tensors.get(&finding.tensor) else {
+            return;
+        };
+        if recorded.products.contains_key(library) {
+            finding.decoded.declared();
+            finding.product.declared();
+        }
+    }
+
     /// Compares a tensor with what `library` said of it; `decoded` and `product` are hashes of
     /// what the engine says.
     pub fn compare(
@@ -134,16 +145,10 @@ impl Model {
         decoded: &str,
         product: Option<&str>,
     ) -> Finding {
-        let mut finding = Finding {
-            tensor: tensor.name.clone(),
-            encoding: tensor.encoding().into(),
-            elements: tensor.shape.rows * tensor.shape.cols,
-            decoded: match tensor.format() {
-                Some(_) => Verdict::Different("the record does not have it".into()),
-                None => Verdict::NotAsked(format!("no library knows {}", tensor.encoding())),
-            },
-            product: Verdict::None,
-            encoded: Verdict::None,
+        let mut finding = Finding::new(tensor);
+        finding.decoded = match tensor.format() {
+            Some(_) => Verdict::Different("the record does not have it".into()),
+            None => Verdict::Declined(format!("no library knows {}", tensor.encoding())),
         };
         let Some(theirs) = self.tensors.get(&tensor.name) else {
             return finding;

@@ -60,10 +60,10 @@ impl Activations {
     /// The type's number in every library that has it.
     pub fn kind(self) -> i32 {
         match self {
-            Activations::F32 => 0,
-            Activations::F16 => 1,
-            Activations::Bf16 => 30,
-            Activations::Q8_0 => 8,
+            Activations::F32 => Format::F32.kind(),
+            Activations::F16 => Format::F16.kind(),
+            Activations::Bf16 => Format::Bf16.kind(),
+            Activations::Q8_0 => Format::Q8_0.kind(),
             Activations::Q8K => 15,
             Activations::I8S => 37,
         }

@@ -1,8 +1,10 @@
-//! The engine as one who answers: the functions a forward pass is made of, one at a time.
+//! The engine as a backend: the functions a forward pass is made of, one at a time.
 #![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s, i2_s_p128};
-use engine::kernels::{BlockOrder, Kernel, whole_blocks};
+use engine::kernels::Kernel;
+use engine::kernels::activation::RowScale;
+use engine::kernels::gemm::{Inputs, Stored, outputs};
 use engine::numerics::dense::Rows;
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 
@@ -28,14 +30,18 @@ impl Ours {
     }
 
     fn dot(&self, format: Format, columns: usize, weights: &[u8], row: &[u8]) -> Vec<f32> {
-        let stride = format_bytes(format, columns);
-        let rows = || weights.chunks_exact(stride);
+        let stride = format.row_bytes(columns);
         let mut out = vec![0.0; weights.len() / stride];
         let halves = Rows {
             elements: weights.as_chunks::<2>().0,
             stride: columns,
         };
-        let order = self.arithmetic.block_order();
+        let (q8_0, q8_k, int8);
+        let mut inputs = Inputs {
+            tokens: 1,
+            scales: &[RowScale { scale: 1.0, sum: 0 }],
+            ..Inputs::default()
+        };
         match format {
             Format::F32 => {
                 let singles = Rows {
@@ -45,71 +51,53 @@ impl Ours {
                 let row = row.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
                 let row: Vec<f32> = row.collect();
                 self.arithmetic.dot_f32(singles, &row, 1, &mut out);
+                return out;
             }
-            Format::F16 => self
-                .arithmetic
-                .dot_f16(halves, row.as_chunks().0, 1, &mut out),
-            Format::Bf16 => self
-                .arithmetic
-                .dot_bf16(halves, row.as_chunks().0, &mut out),
+            Format::F16 => {
+                let row = row.as_chunks().0;
+                self.arithmetic.dot_f16(halves, row, 1, &mut out);
+                return out;
+            }
+            Format::Bf16 => {
+                let row = row.as_chunks().0;
+                self.arithmetic.dot_bf16(halves, row, &mut out);
+                return out;
+            }
             Format::Q8_0 => {
-                let row = read_q8_0(row);
-                let dot = |weights| match order {
-                    BlockOrder::EightLanes => self.kernel.q8_0_dot(weights, &row),
-                    BlockOrder::WholeBlocks => whole_blocks::q8_0_dot(weights, &row, 1),
-                };
-                out = rows().map(dot).collect();
+                q8_0 = read_q8_0(row);
+                inputs.q8_0 = &q8_0;
             }
             Format::Q6K | Format::Tq1_0 | Format::Tq2_0 => {
-                let row = read_q8_k(row);
-                let dot = |weights| match (format, order) {
-                    (Format::Q6K, BlockOrder::EightLanes) => self.kernel.q6_k_dot(weights, &row),
-                    (Format::Q6K, _) => whole_blocks::q6_k_dot(weights, &row),
-                    (Format::Tq1_0, BlockOrder::EightLanes) => self.kernel.tq1_0_dot(weights, &row),
-                    (Format::Tq1_0, _) => whole_blocks::tq1_0_dot(weights, &row),
-                    (_, BlockOrder::EightLanes) => self.kernel.tq2_0_dot(weights, &row),
-                    _ => whole_blocks::tq2_0_dot(weights, &row),
-                };
-                out = rows().map(dot).collect();
+                q8_k = read_q8_k(row);
+                inputs.q8_k = &q8_k;
             }
             Format::I2sP128 | Format::I2sP64 | Format::I2sP4r => {
-                let row: Vec<i8> = row.iter().map(|byte| byte.cast_signed()).collect();
-                let dot = |weights| self.kernel.ternary_dot(weights, &row) as f32;
-                out = rows().map(dot).collect();
+                int8 = row.iter().map(|b| b.cast_signed()).collect::<Vec<i8>>();
+                inputs.int8 = &int8;
             }
         }
-        out
-    }
-}
-
-/// Bytes of one stored row without what follows the last one.
-pub fn format_bytes(format: Format, columns: usize) -> usize {
-    match format.is_i2_s() {
-        true => columns / 4,
-        false => format.bytes(Shape {
-            rows: 1,
+        let shape = Shape {
+            rows: out.len(),
             cols: columns,
-        }),
-    }
-}
-
-/// The format that number stands for in a library that knows I2_S as `P128`.
-pub fn format_of(kind: i32) -> Option<Format> {
-    match u32::try_from(kind).ok()? {
-        36 => Some(Format::I2sP128),
-        id => Format::of_type(id),
+        };
+        // The scale of one makes an I2_S output of the integer sum itself.
+        let weights = Stored::from_vec(shape, weights.to_vec(), vec![1.0]);
+        let order = self.arithmetic.block_order();
+        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
+        let gemm = stored.gemm(order, self.kernel).expect("no plain floats");
+        outputs(gemm, &weights, &inputs)
     }
 }
 
 impl Computer for Ours {
     /// Everything the engine has, as a library would say it.
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
-        let format = format_of(kind);
+        let format = Format::of_kind(kind);
         let activations = Activations::of_kind(kind);
-        let name = format.map(Format::name).or(activations.map(|a| a.name()));
-        let name = name.map(|name| name.trim_end_matches("-p128").to_owned());
+        let name = format.map(Format::type_name);
+        let name = name.or(activations.map(Activations::name));
         Ok(name.map(|name| TypeFacts {
-            name,
+            name: name.to_owned(),
             block: activations.map_or(1, |a| a.block().0),
             block_bytes: activations.map_or(1, |a| a.block().1),
             partner: format.map(|f| Activations::of(f).kind()),
@@ -127,9 +115,10 @@ impl Computer for Ours {
             bytes,
         } = question;
         let known = |kind| {
-            let nobody = || WorkerExit::Refused(format!("the engine has no type {kind}"));
-            format_of(kind).ok_or_else(nobody)
+            let refused = || WorkerExit::Refused(format!("the engine has no type {kind}"));
+            Format::of_kind(kind).ok_or_else(refused)
         };
+        let shape = |rows, cols| Shape { rows, cols };
         let mut answer = Answer::default();
         match *call {
             Call::Describe { .. } => {}
@@ -138,28 +127,20 @@ impl Computer for Ours {
                 columns,
                 rows,
             } => {
-                let cols = columns;
-                answer.bytes = known(kind)?.encode(values, Shape { rows, cols });
+                answer.bytes = known(kind)?.encode(values, shape(rows, columns));
             }
             Call::Decode { kind, count, .. } => {
-                let shape = Shape {
-                    rows: 1,
-                    cols: count,
-                };
-                answer.values = known(kind)?.decode(bytes, shape);
+                answer.values = known(kind)?.decode(bytes, shape(1, count));
             }
             Call::Codes { count, .. } => {
-                let shape = Shape {
-                    rows: 1,
-                    cols: count,
-                };
-                let code = |col| i2_s::code(bytes, shape, 0, col, i2_s_p128::place);
+                let row = shape(1, count);
+                let code = |col| i2_s::code(bytes, row, 0, col, i2_s_p128::place);
                 answer.bytes = (0..count).map(code).collect();
             }
             Call::Activation { kind, .. } => {
-                let nobody =
+                let refused =
                     || WorkerExit::Refused(format!("the engine has no activations {kind}"));
-                let form = Activations::of_kind(kind).ok_or_else(nobody)?;
+                let form = Activations::of_kind(kind).ok_or_else(refused)?;
                 answer = form.quantise(values, self.arithmetic);
             }
             Call::Dot {

@@ -8,9 +8,8 @@ use engine::numerics::{Profile, arithmetic};
 use super::inputs::{self, CHOSEN};
 use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
-use crate::reference::isolation::{Call, WorkerExit};
+use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::format_bytes;
 use crate::runner::kernels::question::{Computer, Question};
 
 /// What is done.
@@ -100,7 +99,7 @@ impl Family {
         let (kind, name) = match self.kernel {
             Kernel::Activation(form) => (form.kind(), form.name()),
             Kernel::Encode(format) | Kernel::Decode(format) | Kernel::Dot(format) => {
-                (format.type_id() as i32, stem(format))
+                (format.kind(), format.type_name())
             }
         };
         let lacks = |what: &str| Ok(Some(format!("it has no {what} {name}")));
@@ -139,21 +138,14 @@ impl Family {
         let dice = &mut self.dice(seed, case);
         match self.kernel {
             Kernel::Encode(format) => {
-                let (columns, rows) = match format.is_i2_s() && dice.once_in(4) {
+                let (columns, rows) = if format.is_i2_s() && dice.once_in(4) {
                     // Blocks of 128 that do not end with the rows.
-                    true => dice.pick(&[(64, 2), (64, 6), (32, 8), (192, 2), (1, 128), (384, 3)]),
-                    false => matrix(dice, format),
+                    dice.pick(&[(64, 2), (64, 6), (32, 8), (192, 2), (1, 128), (384, 3)])
+                } else {
+                    matrix(dice, format)
                 };
                 let values = self.values(dice, case, columns * rows);
-                ask(
-                    Call::Encode {
-                        kind: format.type_id() as i32,
-                        columns,
-                        rows,
-                    },
-                    values,
-                    Vec::new(),
-                )
+                Question::encode(format, columns, &values)
             }
             Kernel::Decode(format) => {
                 let (cols, rows) = matrix(dice, format);
@@ -162,23 +154,11 @@ impl Family {
                     Format::F16 | Format::Bf16 => halves(dice, case, 4096),
                     _ => inputs::stored(dice, format, shape, case < self.chosen()),
                 };
-                let kind = format.type_id() as i32;
-                let count = bytes.len() / format_bytes(format, format.block()) * format.block();
-                let call = match format.is_i2_s() {
-                    true => Call::Codes { kind, count },
-                    false => Call::Decode {
-                        kind,
-                        count,
-                        bytes: bytes.len(),
-                    },
-                };
-                ask(call, Vec::new(), bytes)
+                Question::decode(format, &bytes)
             }
             Kernel::Activation(form) => {
                 let count = inputs::length(dice, form, form.block().0);
-                let values = self.values(dice, case, count);
-                let kind = form.kind();
-                ask(Call::Activation { kind, count }, values, Vec::new())
+                Question::activation(form, &self.values(dice, case, count))
             }
             Kernel::Dot(format) => self.product(dice, case, format),
         }
@@ -187,31 +167,23 @@ impl Family {
     fn product(self, dice: &mut SplitMix64, case: usize, format: Format) -> Question {
         let form = Activations::of(format);
         let edge = case < self.chosen() && case.is_multiple_of(2);
-        let cols = match edge && format.is_i2_s() {
+        let cols = if edge && format.is_i2_s() {
             // Long enough for 16-bit sums to wrap.
-            true => ELEMENTS * dice.pick(&[1, 2, 3]),
-            false => inputs::length(dice, form, format.block()),
+            ELEMENTS * dice.pick(&[1, 2, 3])
+        } else {
+            inputs::length(dice, form, format.block())
         };
         let rows = (2 * ELEMENTS / cols).clamp(2, 16);
-        let mut bytes = inputs::stored(dice, format, Shape { rows, cols }, edge);
-        let weights = bytes.len();
+        let weights = inputs::stored(dice, format, Shape { rows, cols }, edge);
         let activations = match form {
             Activations::I8S => inputs::int8(dice, case / 2, cols),
             _ => {
                 let row = self.values(dice, case / 2, cols);
-                form.quantise(&row, arithmetic(Profile::default(), Scalar))
-                    .bytes
+                let arithmetic = arithmetic(Profile::default(), Scalar);
+                form.quantise(&row, arithmetic).bytes
             }
         };
-        bytes.extend(&activations);
-        let call = Call::Dot {
-            kind: format.type_id() as i32,
-            columns: cols,
-            rows,
-            weights,
-            activations: activations.len(),
-        };
-        ask(call, Vec::new(), bytes)
+        Question::dot(format, cols, &weights, &activations)
     }
 
     /// The chosen row of that number, a random one after the last.
@@ -256,27 +228,13 @@ fn matrix(dice: &mut SplitMix64, format: Format) -> (usize, usize) {
     (columns, rows)
 }
 
-fn ask(call: Call, values: Vec<f32>, bytes: Vec<u8>) -> Question {
-    Question {
-        call,
-        values,
-        bytes,
-    }
-}
-
-/// The name of the type: packings of one type share it.
-fn stem(format: Format) -> &'static str {
-    match format.is_i2_s() {
-        true => "i2_s",
-        false => format.name(),
-    }
-}
-
 /// Sixteen-bit patterns: all there are over sixteen questions, then any.
 fn halves(dice: &mut SplitMix64, case: usize, count: usize) -> Vec<u8> {
-    let pattern = |i: usize| match case < 16 {
-        true => (case * count + i) as u16,
-        false => dice.bits() as u16,
+    let pattern = |i: usize| {
+        if case < 16 {
+            return (case * count + i) as u16;
+        }
+        dice.bits() as u16
     };
     (0..count).map(pattern).flat_map(u16::to_le_bytes).collect()
 }

@@ -6,7 +6,6 @@ use engine::flavor::Shape;
 use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
 use crate::runner::kernels::activations::Activations;
-use crate::runner::kernels::engine::format_bytes;
 
 /// Fills a row.
 type Fill = fn(&mut SplitMix64, &mut [f32]);
@@ -178,11 +177,13 @@ pub fn int8(dice: &mut SplitMix64, case: usize, count: usize) -> Vec<u8> {
 /// Stored rows: at the edges of the format, or any bytes it allows with a scale that is a number.
 pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -> Vec<u8> {
     let Shape { rows, cols } = shape;
-    let length = rows * format_bytes(format, cols);
+    let length = rows * format.row_bytes(cols);
     let wild = dice.bits() as u8;
-    let byte = |dice: &mut SplitMix64| match edge {
-        true => dice.pick(&[0x00, 0xff, 0x80, 0x7f, 0xaa, 0x55, wild]),
-        false => dice.bits() as u8,
+    let byte = |dice: &mut SplitMix64| {
+        if edge {
+            return dice.pick(&[0x00, 0xff, 0x80, 0x7f, 0xaa, 0x55, wild]);
+        }
+        dice.bits() as u8
     };
     if format.is_i2_s() {
         let fill = dice.pick(&[0b10_10_10_10, 0, 0b01_01_01_01, 0xff]);
@@ -193,9 +194,10 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
     let scale_at = match format {
         Format::F32 | Format::F16 | Format::Bf16 => {
             let mut values = vec![0.0; rows * cols];
-            match edge {
-                true => CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values),
-                false => random(dice, &mut values),
+            if edge {
+                CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values);
+            } else {
+                random(dice, &mut values);
             }
             return format.encode(&values, shape);
         }
@@ -205,11 +207,12 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
         _ => 64,
     };
     let mut bytes: Vec<u8> = (0..length).map(|_| byte(dice)).collect();
-    let block = format_bytes(format, format.block());
+    let block = format.row_bytes(format.block());
     for block in bytes.chunks_exact_mut(block) {
-        let scale = match edge {
-            true => dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00]),
-            false => (dice.below(2) << 15 | dice.below(0x7c00)) as u16,
+        let scale = if edge {
+            dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00])
+        } else {
+            (dice.below(2) << 15 | dice.below(0x7c00)) as u16
         };
         block[scale_at..scale_at + 2].copy_from_slice(&scale.to_le_bytes());
     }

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use super::activations::Activations;
+use crate::file::document::Format;
 use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
 
 /// A call and what it reads.
@@ -16,6 +18,81 @@ pub struct Question {
     pub bytes: Vec<u8>,
 }
 
+impl Question {
+    /// What are these rows of values as a file stores them?
+    pub fn encode(format: Format, columns: usize, values: &[f32]) -> Self {
+        let (kind, rows) = (format.kind(), values.len() / columns);
+        Self::of_values(
+            Call::Encode {
+                kind,
+                columns,
+                rows,
+            },
+            values,
+        )
+    }
+
+    /// What are these values as dot products take them?
+    pub fn activation(form: Activations, values: &[f32]) -> Self {
+        let (kind, count) = (form.kind(), values.len());
+        Self::of_values(Call::Activation { kind, count }, values)
+    }
+
+    /// Which values are these stored blocks? Of two-bit weights, which codes.
+    pub fn decode(format: Format, bytes: &[u8]) -> Self {
+        let (kind, block) = (format.kind(), format.block());
+        let count = bytes.len() / format.row_bytes(block) * block;
+        let call = if format.is_i2_s() {
+            Call::Codes { kind, count }
+        } else {
+            let bytes = bytes.len();
+            Call::Decode { kind, count, bytes }
+        };
+        Self::of_bytes(call, bytes.to_vec())
+    }
+
+    /// What are the products of these stored rows with one row of activations?
+    pub fn dot(format: Format, columns: usize, weights: &[u8], activations: &[u8]) -> Self {
+        let call = Call::Dot {
+            kind: format.kind(),
+            columns,
+            rows: weights.len() / format.row_bytes(columns),
+            weights: weights.len(),
+            activations: activations.len(),
+        };
+        Self::of_bytes(call, [weights, activations].concat())
+    }
+
+    fn of_values(call: Call, values: &[f32]) -> Self {
+        let (values, bytes) = (values.to_vec(), Vec::new());
+        Question {
+            call,
+            values,
+            bytes,
+        }
+    }
+
+    fn of_bytes(call: Call, bytes: Vec<u8>) -> Self {
+        let values = Vec::new();
+        Question {
+            call,
+            values,
+            bytes,
+        }
+    }
+
+    /// The format of the rows it is about.
+    pub fn format(&self) -> Option<Format> {
+        match self.call {
+            Call::Encode { kind, .. }
+            | Call::Decode { kind, .. }
+            | Call::Codes { kind, .. }
+            | Call::Dot { kind, .. } => Format::of_kind(kind),
+            Call::Activation { .. } | Call::Describe { .. } => None,
+        }
+    }
+}
+
 /// What a kernel computed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
@@ -27,7 +104,7 @@ pub struct Answer {
     pub sum: Option<i32>,
 }
 
-/// Whoever answers.
+/// A backend that answers questions about kernels.
 pub trait Computer {
     /// What it can do with a type; nothing if it does not know it.
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit>;

@@ -59,7 +59,7 @@ fn the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty
     for (depth, modules) in [(Depth::Block, 11), (Depth::Op, 83)] {
         let found = attributed(&reference, &bench, Way::new(own, depth));
         assert_eq!((found.rows.len(), found.controls), (modules, modules));
-        assert!(found.rows.iter().all(|row| row.effect.is_nothing()));
+        assert!(found.rows.iter().all(|row| row.effect.is_identical()));
         assert_eq!((found.sum, found.named), (Some(0.0), None));
     }
     let other = attributed(
@@ -93,7 +93,7 @@ fn the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty
         let found = attributed(&reference, &bench, way);
         assert_eq!(found.named.as_ref().expect(fault).module, module);
         assert_eq!(
-            (found.exit(), found.additivity),
+            (found.outcome().exit(), found.additivity),
             (Exit::Diverges, Some(1.0)),
             "{fault}"
         );

@@ -48,14 +48,14 @@ fn every_planted_fault_is_named_by_its_module_and_nothing_else_differs() {
             let found = benches[recording].attributed(way);
             let named = found.named.as_ref().expect(fault);
             assert_eq!(
-                (&*named.module, found.exit()),
+                (&*named.module, found.outcome().exit()),
                 (module, Exit::Diverges),
                 "{fault}"
             );
             let differing: Vec<_> = found
                 .rows
                 .iter()
-                .filter(|r| !r.error.is_nothing())
+                .filter(|r| !r.error.is_identical())
                 .collect();
             assert_eq!(differing.len(), 1, "{fault}: the others see sound inputs");
             let row = differing[0];
@@ -71,7 +71,7 @@ fn every_planted_fault_is_named_by_its_module_and_nothing_else_differs() {
                 "{fault}: it is all there is between the sides"
             );
             assert_eq!(found.additivity, (!absorbed).then_some(1.0), "{fault}");
-            assert!(render(&found, Rows::All).contains(&format!("NAMED {module}: ")));
+            assert!(render(&found, Rows::All, None).contains(&format!("NAMED {module}: ")));
         }
     }
 }
@@ -98,12 +98,15 @@ fn in_the_same_arithmetic_nobody_is_named_and_every_number_is_exactly_zero() {
         assert_eq!(found.controls, modules, "{recording}");
         let nothing = |row: &harness::oracle::attribute::Row| {
             let zero = row.effect.kl_mean == Some(0.0) && row.effect.kl_max == Some(0.0);
-            zero && row.error.is_nothing() && row.effect.is_nothing() && row.rank.is_none()
+            zero && row.error.is_identical() && row.effect.is_identical() && row.rank.is_none()
         };
         assert!(found.rows.iter().all(nothing), "{recording}");
         assert_eq!((found.sum, found.full.kl_mean), (Some(0.0), Some(0.0)));
-        assert_eq!((&found.named, found.exit()), (&None, Exit::Agrees));
-        assert!(render(&found, Rows::All).ends_with("every module is the same, 0 bits\n"));
+        assert_eq!(
+            (&found.named, found.outcome().exit()),
+            (&None, Exit::Agrees)
+        );
+        assert!(render(&found, Rows::All, None).ends_with("every module is the same, 0 bits\n"));
     }
 }
 

@@ -130,3 +130,49 @@ fn an_impossible_random_shape_is_bad_input_that_says_what_is_possible() {
     let unknown = Harness::new("fixtures random --seed 1 --arch gpt").run();
     assert!(unknown.exits(2).stderr.contains("bitnet-b1.58"));
 }
+
+#[test]
+fn what_cannot_be_read_is_named_and_hides_no_damage() {
+    let folder = copy();
+    folder.file("qk256/checksums.txt", b"no list\n");
+    let damaged = folder.file("edges/edges.gguf", b"GGUF");
+    let json = folder.path().join("found.json");
+    let run = verify(folder.path()).run().exits(1).json();
+    let problem = |path: &str| run["problems"][path]["problem"].clone();
+    assert_eq!(problem("qk256/checksums.txt"), "unreadable");
+    assert_eq!(problem("edges/edges.gguf"), "changed");
+    let asked = || Harness::new("fixtures verify --fixtures").arg(folder.path());
+    let text = asked().args("--json").arg(&json).run().exits(1).stdout;
+    assert!(text.contains("line 1 is not"), "{text}");
+    assert!(
+        std::fs::read_to_string(&json)
+            .expect("written")
+            .contains("unreadable")
+    );
+    let refused = asked().args("--json").arg(&damaged).run().exits(2).stderr;
+    assert!(
+        refused.contains("is the same file as --fixtures"),
+        "{refused}"
+    );
+    assert_eq!(std::fs::read(&damaged).expect("still there"), b"GGUF");
+}
+
+#[test]
+fn a_random_model_replaces_one_of_its_own_kind_and_nothing_else() {
+    let folder = Folder::new();
+    let model = folder.path().join("model.gguf");
+    let random = |seed: &str| Harness::new("fixtures random --seed").args(seed).args("-o");
+    for seed in ["7", "7", "8"] {
+        random(seed).arg(&model).run().exits(0);
+    }
+    let json = random("9").arg(&model).args("--json").arg(&model).run();
+    let said = json.exits(2).stderr;
+    assert!(said.contains("is the same file as --output"), "{said}");
+    let trained = std::fs::read(fixture("moby-tiny/moby-tiny-b158.gguf")).expect("committed");
+    for bytes in [&trained[..], b"notes"] {
+        let input = folder.file("input", bytes);
+        let said = random("7").arg(&input).run().exits(2).stderr;
+        assert!(said.contains("this command did not make"), "{said}");
+        assert!(std::fs::read(&input).expect("still there") == bytes);
+    }
+}

@@ -83,9 +83,14 @@ fn layers_are_searched_and_bundles_replayed() {
     assert_eq!(located["rung"], "other-order");
     assert_eq!(located["coverage"]["compared"], 112);
 
+    // The folder that --bundle named, as in the help, and the bundle itself below it.
     let bundle = folder.path().join("bitnet-ishmael/dec2024-bitnet-neon");
-    let replayed = Harness::new("trace --replay").arg(&bundle).run().exits(0);
-    assert!(replayed.stdout.contains("in the bundle: every bit equal"));
+    for place in [folder.path(), &bundle] {
+        let replayed = Harness::new("trace --replay").arg(place).run().exits(0);
+        assert!(replayed.stdout.contains("in the bundle: every bit equal"));
+    }
+    let replayed = Harness::new("trace --json --replay").arg(&bundle);
+    assert_eq!(replayed.run().exits(0).json()["ours"]["differing"], 0);
     let other = fixture("moby-tiny/moby-tiny-b158.gguf");
     // Another model proves nothing.
     Harness::new("trace --model")
@@ -129,4 +134,26 @@ fn what_nobody_recorded_needs_a_live_reference() {
         other.stdout.contains("result_output|MUL_MAT#1"),
         "it differs in the last portion"
     );
+}
+
+#[test]
+fn several_bundles_are_listed_and_none_is_told() {
+    let folder = Folder::new();
+    let two = "trace --profile ggml-avx512 --recording dec2024-bitnet-neon --bundle";
+    Harness::new(two).arg(folder.path()).run().exits(0);
+    let two = "trace --profile ggml-avx512 --recording mar2026-b158-avx2 --bundle";
+    Harness::new(two).arg(folder.path()).run().exits(0);
+    let replay = || Harness::new("trace --replay");
+    let which = replay().arg(folder.path()).run().exits(2);
+    for words in [
+        "has 2 bundles; choose one",
+        "harness trace --replay '",
+        "b158-ishmael/mar2026-b158-avx2'",
+        "bitnet-ishmael/dec2024-bitnet-neon'",
+    ] {
+        assert!(which.stderr.contains(words), "{}", which.stderr);
+    }
+    let empty = Folder::new();
+    let none = replay().arg(empty.path()).run().exits(2);
+    assert!(none.stderr.contains("in CASE/RECORDING below it"));
 }

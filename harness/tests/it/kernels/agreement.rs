@@ -3,7 +3,8 @@
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use harness::oracle::kernels::{Outcome, Row, Scope, examine, table};
+use harness::judge::outcome::Outcome;
+use harness::oracle::kernels::{Ending, Row, Scope, examine, outcome, table};
 use harness::reference::isolation::{Call, Death, Kind, TypeFacts, WorkerExit};
 use harness::runner::kernels::engine::Ours;
 use harness::runner::kernels::family::Family;
@@ -54,16 +55,16 @@ fn the_engine_agrees_with_itself_on_every_kernel_with_all_instructions() {
         };
         let mut other = Ours::new(Profile::GgmlAvx512, kernel);
         for row in examine(&mut other, &mut sound(), &scope, &mut || ()) {
-            assert_eq!(row.outcome, Outcome::Agrees, "{row:?}");
+            assert_eq!(row.outcome(), Outcome::Ok, "{row:?}");
             assert!(row.cases >= 20 && row.values > 200, "{row:?}");
-            assert_eq!(row.equal + row.excused(), row.values, "{row:?}");
+            let excused = row.excused.total();
+            assert_eq!(row.equal as u64 + excused, row.values as u64, "{row:?}");
             // Only the bits of a NaN that arithmetic made may depend on the instructions.
-            let names = || row.excused.keys();
-            assert!(names().all(|name| *name == "nan-bits"), "{row:?}");
             assert!(
-                row.kernel.ends_with("-dot") || row.excused() == 0,
+                row.excused.names().all(|name| name == "nan-bits"),
                 "{row:?}"
             );
+            assert!(row.kernel.ends_with("-dot") || excused == 0, "{row:?}");
         }
     }
 }
@@ -80,16 +81,11 @@ fn every_kernel_has_a_fault_and_every_fault_is_caught() {
         let ours = sound();
         let mut faulty = Faulty { ours, damage };
         let rows = examine(&mut sound(), &mut faulty, &scope(kernel), &mut || ());
-        let Row {
-            outcome,
-            first: Some(first),
-            ..
-        } = &rows[0]
-        else {
+        let Some(first) = &rows[0].first else {
             missed.push((kernel, fault));
             continue;
         };
-        assert_eq!(*outcome, Outcome::Differs);
+        assert_eq!(rows[0].outcome(), Outcome::Divergence);
         let (shrunk, place) = (&first.shrunk_to, &first.difference.place);
         println!("{kernel:<17}{fault:<28}{shrunk}: {place}");
     }
@@ -134,7 +130,7 @@ fn a_wrong_answer_is_not_excused_by_the_wrap_of_another() {
     };
     // Wrapping the whole sum instead of each lane is not what the reference does.
     let rows = examine(&mut theirs, &mut sound(), &scope("i2_s-dot"), &mut || ());
-    assert_eq!(rows[0].outcome, Outcome::Differs);
+    assert_eq!(rows[0].outcome(), Outcome::Divergence);
 }
 
 #[test]
@@ -146,7 +142,7 @@ fn a_reference_that_packs_as_another_processor_does_is_told_by_name() {
     let rows = examine(&mut theirs, &mut sound(), &scope("i2_s-encode"), &mut || ());
     let first = rows[0].first.as_ref().expect("another packing differs");
     assert_eq!(first.packing, Some("i2_s-p64"));
-    let text = table::render(&rows, |kernel, case| format!("{kernel} {case}"));
+    let text = table::render(&rows, "harness kernels", None);
     assert!(text.contains("packs as i2_s-p64"), "{text}");
 }
 
@@ -162,18 +158,22 @@ impl Computer for Mortal {
         if !matches!(question.call, Call::Encode { .. }) {
             return self.0.compute(question);
         }
-        Err(WorkerExit::Died(Box::new(Death {
-            kind: Kind::Crashed,
-            phase: question.call.to_string(),
-            signal: Some(6),
-            exit_code: None,
-            complaint: None,
-            assertion: Some("GGML_ASSERT(n % 2 == 0)".into()),
-            last_words: String::new(),
-            memory_seen: 0,
-            milliseconds: 1,
-        })))
+        Err(death(question))
     }
+}
+
+fn death(question: &Question) -> WorkerExit {
+    WorkerExit::Died(Box::new(Death {
+        kind: Kind::Crashed,
+        phase: question.call.to_string(),
+        signal: Some(6),
+        exit_code: None,
+        complaint: None,
+        assertion: Some("GGML_ASSERT(n % 2 == 0)".into()),
+        last_words: String::new(),
+        memory_seen: 0,
+        milliseconds: 1,
+    }))
 }
 
 #[test]
@@ -186,14 +186,15 @@ fn a_death_costs_one_kernel() {
         ..scope("f16-dot")
     };
     let rows = examine(&mut Mortal(sound()), &mut sound(), &scope, &mut || ());
-    let Outcome::Died(why) = &rows[0].outcome else {
+    let Ending::Died(why) = &rows[0].ending else {
         panic!("{:?}", rows[0]);
     };
     assert!(
         why.contains("while encoding") && why.contains("GGML_ASSERT"),
         "{why}"
     );
-    assert_eq!(rows[1].outcome, Outcome::Agrees);
+    assert_eq!(rows[1].outcome(), Outcome::Ok);
+    assert_eq!(outcome(&rows), Outcome::ReferenceDied);
 }
 
 #[test]
@@ -203,5 +204,101 @@ fn a_panic_of_the_engine_is_not_blamed_on_the_reference() {
         damage: |_, _| panic!("planted"),
     };
     let rows = examine(&mut sound(), &mut faulty, &scope("f16-decode"), &mut || ());
-    assert!(matches!(&rows[0].outcome, Outcome::EngineDied(why) if why.contains("planted")));
+    assert!(matches!(&rows[0].ending, Ending::EngineDied(why) if why.contains("planted")));
+    assert_eq!(rows[0].outcome(), Outcome::EngineDied);
+}
+
+/// Wrong until it has been asked so often, then dead.
+struct WrongThenDead(Ours, usize);
+
+impl Computer for WrongThenDead {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
+        self.0.describe(kind)
+    }
+
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
+        if self.1 == 0 {
+            return Err(death(question));
+        }
+        self.1 -= 1;
+        let mut answer = self.0.compute(question)?;
+        answer.sum = answer.sum.map(|sum| sum + 1);
+        Ok(answer)
+    }
+}
+
+#[test]
+fn a_difference_is_kept_whenever_the_reference_dies_afterwards() {
+    let whole = {
+        let mut wrong = WrongThenDead(sound(), usize::MAX);
+        examine(
+            &mut wrong,
+            &mut sound(),
+            &scope("i8_s-activation"),
+            &mut || (),
+        )
+    };
+    let smallest = &whole[0].first.as_ref().expect("it differs").shrunk_to;
+    // It dies of the first smaller question, while shrinking, and of the second case.
+    for answered in [1, 2, 3, 20] {
+        let mut wrong = WrongThenDead(sound(), answered);
+        let rows = examine(
+            &mut wrong,
+            &mut sound(),
+            &scope("i8_s-activation"),
+            &mut || (),
+        );
+        let row = &rows[0];
+        assert!(matches!(row.ending, Ending::Died(_)), "{row:?}");
+        assert_eq!(row.outcome(), Outcome::Divergence, "after {answered}");
+        let first = row.first.as_ref().expect("what was found is kept");
+        assert_eq!(first.shrunk_to == first.asked, answered == 1, "{first:?}");
+        assert_eq!(&first.shrunk_to == smallest, answered == 20, "{first:?}");
+        let text = table::render(&rows, "harness kernels", None);
+        assert!(text.contains("DIFFERS; LOST: "), "{text}");
+        assert!(
+            text.contains("differs in case 0") && text.contains("GGML_ASSERT"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn of_every_two_rows_the_worse_counts_and_a_divergence_is_never_hidden() {
+    let row = |ending: Ending, differ| Row {
+        cases: 1,
+        judged: true,
+        ending,
+        differ,
+        ..Row::default()
+    };
+    let why = || String::from("why");
+    let rows = [
+        (row(Ending::Complete, 0), Outcome::Ok),
+        (row(Ending::NotThere(why()), 0), Outcome::Ok),
+        (row(Ending::Refused(why()), 0), Outcome::Incomplete),
+        (row(Ending::Died(why()), 0), Outcome::ReferenceDied),
+        (row(Ending::EngineDied(why()), 0), Outcome::EngineDied),
+        (row(Ending::Complete, 1), Outcome::Divergence),
+        (row(Ending::Refused(why()), 1), Outcome::Divergence),
+        (row(Ending::Died(why()), 1), Outcome::Divergence),
+        (row(Ending::EngineDied(why()), 1), Outcome::Divergence),
+    ];
+    for (one, expected) in &rows {
+        assert_eq!(one.outcome(), *expected);
+        for (other, also) in &rows {
+            assert_eq!(outcome([one, other]), *expected.max(also));
+        }
+    }
+    let measured = Row {
+        judged: false,
+        ..row(Ending::Complete, 1)
+    };
+    assert_eq!(measured.outcome(), Outcome::Ok);
+    let unasked = Row {
+        cases: 0,
+        ..row(Ending::NotThere(why()), 0)
+    };
+    assert_eq!(outcome([&unasked]), Outcome::Incomplete);
+    assert_eq!(outcome([]), Outcome::Incomplete);
 }

@@ -8,8 +8,11 @@ use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use harness::file::document::Format;
 use harness::oracle::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
+use harness::reference::isolation::{TypeFacts, WorkerExit};
 use harness::runner::kernels::engine::Ours;
+use harness::runner::kernels::question::{Answer, Computer, Question};
 
 use crate::program::ends::harness;
 
@@ -95,7 +98,7 @@ fn against_a_library(gguf: &Gguf, names: &str) -> Vec<Finding> {
 }
 
 fn differing(findings: &[Finding]) -> Vec<&Finding> {
-    let differs = |f: &&Finding| f.verdicts().iter().any(|verdict| verdict.differs());
+    let differs = |f: &&Finding| f.parts().iter().any(|(_, verdict)| verdict.differs());
     findings.iter().filter(differs).collect()
 }
 
@@ -144,6 +147,52 @@ fn a_tensor_that_is_missing_from_the_record_is_no_agreement() {
     assert!(finding.decoded.differs());
 }
 
+/// A library that has no two-bit weights any more.
+struct WithoutI2s(Ours);
+
+impl Computer for WithoutI2s {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
+        if kind == Format::I2sP128.kind() {
+            return Ok(None);
+        }
+        self.0.describe(kind)
+    }
+
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
+        self.0.compute(question)
+    }
+}
+
+#[test]
+fn what_a_library_never_had_is_declined_and_what_it_once_answered_is_missing() {
+    let sound = parse(model());
+    let info = sound.tensors.get(TENSOR).expect("a layer");
+    let tensor = Tensor::of(&sound, info, Kernel::best()).expect("known");
+    let mut computer = WithoutI2s(Ours::new(engine().profile, Kernel::Scalar));
+    let mut library = Library::new(&mut computer);
+    let compared = library.compare((&sound, info), &tensor, engine());
+    let declined = compared.expect("it answers").0;
+    for (part, verdict) in declined.parts() {
+        assert!(
+            matches!(verdict, Verdict::Declined(_)),
+            "{part}: {verdict:?}"
+        );
+    }
+    let (_, record) = Record::read(&fixtures()).expect("committed");
+    let recorded = &record.models[MODEL];
+    let mut stranger = declined.clone();
+    recorded.hold("a library that was never asked", &mut stranger);
+    assert_eq!(stranger, declined);
+    let mut missing = declined.clone();
+    recorded.hold("bitnet", &mut missing);
+    for verdict in [&missing.decoded, &missing.product] {
+        let Verdict::NotCompared(why) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert!(why.contains("now it has no type i2_s"), "{why}");
+    }
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -153,11 +202,21 @@ fn without_a_reference_the_fixtures_are_judged_by_the_record() {
     let output = harness(&["weights"]);
     let said = said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    let line = format!(
-        "{MODEL} with the record of bitnet-portable (ggml-avx2): 46 tensors; equal are 46 decoded, \
-         29 products, 0 encoded again; 0 differ"
+    let line = |line: &&str| line.starts_with(MODEL) && line.contains("of bitnet-portable");
+    let row = said
+        .lines()
+        .find(line)
+        .expect("a row for each model and library");
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    // Tensors, values, products, bytes, differ, declined, not compared.
+    assert_eq!(
+        cells[cells.len() - 7..],
+        ["46", "46", "29", "0", "0", "0", "0"]
     );
-    assert!(said.contains(&line), "{said}");
+    assert!(
+        said.contains("12 declined, 0 not compared, 0 not reached"),
+        "{said}"
+    );
     assert!(said.contains("no library knows qk256"), "{said}");
 }
 

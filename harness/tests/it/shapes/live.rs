@@ -23,7 +23,7 @@ fn shapes_agree_with_a_reference_and_another_order_of_operations_does_not() {
     let said = assert_ends(
         &swapped,
         1,
-        &["smallest that differs", "first node ", "status: differs"],
+        &["smallest that differs", "first node ", "status: divergence"],
     );
     let quoted = |flag: &str| {
         let after = said.split_once(&format!("{flag} '")).expect("printed").1;
@@ -72,7 +72,7 @@ fn the_relations_hold_on_a_reference_and_a_model_it_declines_is_named() {
         "unknown model architecture: 'bitnet-b1.58'",
     ];
     let said = assert_ends(&run, 0, &words);
-    assert_eq!(said.matches("status: holds").count(), 3, "{said}");
+    assert_eq!(said.matches("status: ok").count(), 3, "{said}");
 }
 
 /// A model file about which most relations say something, gone when it is dropped.

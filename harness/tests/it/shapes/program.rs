@@ -14,7 +14,7 @@ fn the_program_says_rust_only_and_refuses_what_is_no_shape() {
     let reports: serde_json::Value = serde_json::from_slice(&written).expect("JSON");
     assert_eq!(reports[0]["mode"], "rust-only");
     assert_eq!(reports[0]["trials"][1]["number"], 10);
-    assert_eq!(reports[0]["status"], "agrees");
+    assert_eq!(reports[0]["status"], "rust_only");
     let way = "feed=1*129";
     for (arguments, words) in [
         (

@@ -30,9 +30,12 @@ fn the_engine_agrees_with_its_own_arithmetic_in_every_bit_of_every_node() {
             (located.coverage.compared, located.differing()),
             (nodes, [0, 0])
         );
-        assert_eq!((&located.blamed, located.exit()), (&None, Exit::Agrees));
+        assert_eq!(
+            (&located.blamed, located.outcome().exit()),
+            (&None, Exit::Agrees)
+        );
         assert_eq!(located.flips(), [0, 0]);
-        assert!(render(&located, Rows::Differing).ends_with("all bits agree\n"));
+        assert!(render(&located, Rows::Differing, None).ends_with("all bits agree\n"));
     }
 }
 
@@ -50,7 +53,7 @@ fn another_arithmetic_differs_inside_attention_and_the_logits_and_every_flip_is_
         assert_eq!(located.differing()[1], local, "{recording}");
         assert_eq!(located.flips(), [flips, flips], "{recording}");
         // Integer products, norms and sums do not depend on the instruction set.
-        let alone = located.nodes.iter().filter(|n| !n.local.is_nothing());
+        let alone = located.nodes.iter().filter(|n| !n.local.is_identical());
         let vectors = ["kq", "ffn_silu", "result_output"];
         for node in alone {
             let known = vectors.iter().any(|name| node.key.starts_with(name));
@@ -73,7 +76,10 @@ fn one_bit_in_any_kind_of_node_is_found_there_and_nowhere_else() {
                 values[middle] = f32::from_bits(values[middle].to_bits() ^ 1);
             }));
             let blame = located.blamed.as_ref().expect(key);
-            assert_eq!((&blame.key, located.exit()), (key, Exit::Diverges));
+            assert_eq!(
+                (&blame.key, located.outcome().exit()),
+                (key, Exit::Diverges)
+            );
             assert_eq!(
                 located.differing()[1],
                 1,
@@ -120,9 +126,9 @@ fn what_comes_after_a_fault_inherits_it_and_what_comes_before_does_not() {
             .expect("there");
         let (before, from) = located.nodes.split_at(at);
         let (fault, after) = from.split_first().expect("the fault itself");
-        assert!(before.iter().all(|n| n.total.is_nothing()), "{key}");
+        assert!(before.iter().all(|n| n.total.is_identical()), "{key}");
         assert!(fault.local.nmse.expect("finite") > 0.06, "{key}");
-        assert!(after.iter().all(|n| n.local.is_nothing()), "{key}");
+        assert!(after.iter().all(|n| n.local.is_identical()), "{key}");
         let inherits = |key: &str| {
             let node = after.iter().find(|n| n.key == key).expect("there");
             assert_eq!(
@@ -242,7 +248,7 @@ fn a_missing_node_is_incomplete_and_a_repeated_one_refused() {
     let gone = traced.theirs.trace.remove(40);
     let located = traced.located(Profile::GgmlAvx512);
     assert_eq!(
-        (located.blamed.as_ref(), located.exit()),
+        (located.blamed.as_ref(), located.outcome().exit()),
         (None, Exit::Incomplete)
     );
     assert_eq!(located.coverage.to_string(), "115/116");
@@ -303,7 +309,7 @@ fn the_table_describes_every_node_of_every_architecture() {
         "{names:?}"
     );
     for name in names {
-        let mut rows = anatomy::PARTS.iter();
+        let mut rows = anatomy::parts();
         assert!(rows.any(|part| part.name == name), "{name}");
     }
 }
@@ -316,7 +322,10 @@ fn anybody_who_shows_nodes_is_a_reference_also_of_a_single_token() {
     traced.theirs.trace = free.nodes.iter().map(Shown::traced).collect();
     traced.theirs.identity.profile = "ggml-avx2".into();
     let same = traced.located(Profile::GgmlAvx2);
-    assert_eq!((same.differing(), same.exit()), ([0, 0], Exit::Agrees));
+    assert_eq!(
+        (same.differing(), same.outcome().exit()),
+        ([0, 0], Exit::Agrees)
+    );
     assert!(same.unjudged.is_empty(), "{:?}", same.unjudged);
     assert_eq!(traced.located(Profile::GgmlAvx512).blamed, None);
     // Where every kind of value is rounded, the roundings are looked at.

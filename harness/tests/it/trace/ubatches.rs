@@ -37,7 +37,7 @@ fn every_ubatch_has_keys_of_its_own_and_agrees_with_its_own_arithmetic() {
         let found = locate(&traced.theirs, traced.nodes, &mut again).expect("comparable");
         let located = found.located;
         assert_eq!(
-            (located.differing(), located.exit()),
+            (located.differing(), located.outcome().exit()),
             ([0, 0], Exit::Agrees)
         );
         assert_eq!(located.coverage.compared, nodes.len());
@@ -67,12 +67,12 @@ fn a_fault_of_one_ubatch_is_found_in_that_one() {
         nodes.find(|n| n.key == key).expect("compared")
     };
     assert!(
-        node("kqv-2|MUL_MAT#0").total.is_nothing(),
+        node("kqv-2|MUL_MAT#0").total.is_identical(),
         "computed before"
     );
     let later = node("kqv-2|MUL_MAT#2");
     assert!(
-        later.local.is_nothing() && later.inherited.differing > 0,
+        later.local.is_identical() && later.inherited.differing > 0,
         "through the cache"
     );
 

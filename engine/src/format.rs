@@ -1,0 +1,148 @@
+//! The table of weight formats: for each its name, the type numbers it goes by, its blocks, how a
+//! row is decoded and what multiplies it.
+//!
+//! A format more is a file more and a row more. Which instructions multiply it is chosen here,
+//! once, when a matrix is opened.
+#![forbid(unsafe_code)]
+
+mod codes;
+mod floats;
+mod i2_s;
+mod q6_k;
+mod q8_0;
+mod trits;
+
+use crate::encoding::float::Float;
+use crate::flavor::{Flavor, Shape};
+use crate::kernels::gemm::{Gemm, Stored};
+use crate::kernels::{BlockOrder, Kernel};
+
+/// How the elements of a matrix are written.
+pub struct Format {
+    /// Stable name: what receipts carry, and kernels after their instruction set.
+    pub name: &'static str,
+    /// The type numbers of tensors written so.
+    pub types: &'static [u32],
+    /// Elements stored together; a row is a whole number of them, unless `flavor` says
+    /// otherwise.
+    pub block: usize,
+    /// Bytes they take.
+    pub block_bytes: usize,
+    /// The ternary packing it is, where the bytes decide that and not the type number.
+    pub flavor: Option<Flavor>,
+    /// Writes one row as floats.
+    pub decode_row: fn(weights: &Stored, row: usize, out: &mut [f32]),
+    /// What multiplies it.
+    pub product: Product,
+}
+
+/// What multiplies a format.
+pub enum Product {
+    /// Plain floats, multiplied in the order of the numeric profile.
+    Floats(Float),
+    /// Kernels of its own.
+    Kernels {
+        /// The one for an order of sums and an instruction set.
+        choose: fn(BlockOrder, Kernel) -> &'static dyn Gemm,
+        /// Brings a tensor into the layout all kernels read, where files have another.
+        arrange: fn(Stored) -> Stored,
+    },
+}
+
+/// Every format, in the order they are listed to people.
+pub static FORMATS: [&Format; 13] = [
+    &floats::F32,
+    &floats::F16,
+    &floats::BF16,
+    &q8_0::FORMAT,
+    &q6_k::FORMAT,
+    &i2_s::P128,
+    &i2_s::P64,
+    &i2_s::P4R,
+    &codes::QK256,
+    &codes::BITNET32_F16,
+    &codes::SPLIT32,
+    &trits::TQ1_0,
+    &trits::TQ2_0,
+];
+
+impl Format {
+    /// The format of that name.
+    pub fn named(name: &str) -> Option<&'static Format> {
+        FORMATS.into_iter().find(|format| format.name == name)
+    }
+
+    /// The formats a type number stands for: several where the bytes decide.
+    pub fn of_type(number: u32) -> impl Iterator<Item = &'static Format> {
+        let stands = move |format: &&Format| format.types.contains(&number);
+        FORMATS.into_iter().filter(stands)
+    }
+
+    /// The format of a packing.
+    pub fn of_flavor(flavor: Flavor) -> &'static Format {
+        let mut all = FORMATS.into_iter();
+        all.find(|format| format.flavor == Some(flavor))
+            .expect("every packing has its row")
+    }
+
+    /// What multiplies it in an order of sums with an instruction set; `None` for plain floats,
+    /// which the numeric profile multiplies.
+    pub fn gemm(&self, order: BlockOrder, kernel: Kernel) -> Option<&'static dyn Gemm> {
+        match self.product {
+            Product::Floats(_) => None,
+            Product::Kernels { choose, .. } => Some(choose(order, kernel)),
+        }
+    }
+
+    /// Bytes a matrix of that shape takes; `None` where it cannot be written so, or cannot be
+    /// counted.
+    pub fn bytes_needed(&self, shape: Shape) -> Option<u64> {
+        match self.flavor {
+            Some(flavor) => flavor.bytes_needed(shape),
+            None => shape
+                .row_blocks(self.block)
+                .filter(|_| shape.cols.is_multiple_of(self.block))?
+                .checked_mul(self.block_bytes as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::TypeId;
+
+    #[test]
+    fn names_and_packings_are_found_again() {
+        for format in FORMATS {
+            assert!(std::ptr::eq(
+                Format::named(format.name).expect("named"),
+                format
+            ));
+            if let Some(flavor) = format.flavor {
+                assert_eq!(format.name, flavor.name());
+            }
+        }
+        assert!(
+            Flavor::ALL
+                .iter()
+                .all(|&f| Format::of_flavor(f).flavor == Some(f))
+        );
+    }
+
+    #[test]
+    fn blocks_are_those_of_the_type_numbers() {
+        let mut compared = 0;
+        for format in FORMATS {
+            for &number in format.types {
+                if let TypeId::Known(known) = TypeId::of(number) {
+                    let theirs = (known.block_elements, known.block_bytes);
+                    assert_eq!((format.block as u64, format.block_bytes as u64), theirs);
+                    assert_eq!(format.name, known.name.to_lowercase());
+                    compared += 1;
+                }
+            }
+        }
+        assert_eq!(compared, 7);
+    }
+}

@@ -1,0 +1,105 @@
+//! The three packings of I2_S. All kernels read one layout: P128 with every row a whole number of
+//! blocks, which is how rows of whole blocks lie in published files.
+#![forbid(unsafe_code)]
+
+use super::{Format, Product};
+use crate::flavor::{Flavor, Shape, i2_s, i2_s_p4r, i2_s_p64, i2_s_p128};
+use crate::gguf::tensor_type::id;
+use crate::kernels::gemm::{Gemm, Stored};
+use crate::kernels::{BlockOrder, Kernel, scalar};
+
+pub static P128: Format = Format {
+    name: "i2_s-p128",
+    types: &[id::I2_S, id::I2_S_OR_I32],
+    block: i2_s_p128::BLOCK,
+    block_bytes: i2_s_p128::BLOCK_BYTES,
+    flavor: Some(Flavor::I2sP128),
+    decode_row,
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| {
+            if stored.shape.cols.is_multiple_of(i2_s_p128::BLOCK) {
+                with_scale(stored)
+            } else {
+                rearrange(stored, i2_s_p128::place)
+            }
+        },
+    },
+};
+
+pub static P64: Format = Format {
+    name: "i2_s-p64",
+    types: &[id::I2_S, id::I2_S_OR_I32],
+    block: i2_s_p64::BLOCK,
+    block_bytes: i2_s_p64::BLOCK_BYTES,
+    flavor: Some(Flavor::I2sP64),
+    decode_row,
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| rearrange(stored, i2_s_p64::place),
+    },
+};
+
+pub static P4R: Format = Format {
+    name: "i2_s-p4r",
+    types: &[id::I2_S, id::I2_S_OR_I32],
+    block: i2_s_p4r::ROWS,
+    block_bytes: 1,
+    flavor: Some(Flavor::I2sP4r),
+    decode_row,
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| rearrange(stored, i2_s_p4r::place),
+    },
+};
+
+/// Integer sums are exact, so the order does not matter.
+fn choose(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
+    match kernel {
+        Kernel::Scalar => &scalar::I2_S,
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(avx2) => avx2.i2_s(),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512Vnni(vnni) => vnni.i2_s(),
+    }
+}
+
+/// Decodes what was arranged.
+fn decode_row(weights: &Stored, row: usize, out: &mut [f32]) {
+    let padded = padded(weights.shape);
+    for (col, out) in out.iter_mut().enumerate() {
+        let code = i2_s::code(&weights.bytes, padded, row, col, i2_s_p128::place);
+        *out = i2_s::value_of(code, weights.scales[0]);
+    }
+}
+
+fn padded(shape: Shape) -> Shape {
+    Shape {
+        cols: shape.cols.next_multiple_of(i2_s_p128::BLOCK),
+        ..shape
+    }
+}
+
+/// The rows where they lie; the scale is behind them.
+fn with_scale(stored: Stored) -> Stored {
+    let codes = (stored.shape.rows * stored.shape.cols / 4) as u64;
+    Stored {
+        scales: vec![i2_s::scale(&stored.bytes, stored.shape)],
+        bytes: stored.bytes.part(0..codes).expect("the codes come first"),
+        ..stored
+    }
+}
+
+/// Any packing as P128 with rows padded to whole blocks. Padding meets zero activations.
+fn rearrange(stored: Stored, packing: i2_s::Packing) -> Stored {
+    let (shape, padded) = (stored.shape, padded(stored.shape));
+    let mut codes = vec![0u8; padded.rows * padded.cols / 4];
+    for row in 0..shape.rows {
+        for col in 0..shape.cols {
+            let place = i2_s_p128::place(padded, row, col);
+            codes[place.byte] |= i2_s::code(&stored.bytes, shape, row, col, packing) << place.shift;
+        }
+    }
+    let scale = i2_s::scale(&stored.bytes, shape);
+    Stored::from_vec(shape, codes, vec![scale])
+}

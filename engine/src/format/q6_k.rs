@@ -1,0 +1,44 @@
+//! Q6_K, which heads and embeddings use.
+#![forbid(unsafe_code)]
+
+use super::{Format, Product};
+use crate::encoding::q6_k;
+use crate::gguf::tensor_type::id;
+use crate::kernels::gemm::{Gemm, RowByRow};
+use crate::kernels::q8_k::Q8K;
+use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
+
+pub static FORMAT: Format = Format {
+    name: "q6_k",
+    types: &[id::Q6_K],
+    block: q6_k::BLOCK,
+    block_bytes: q6_k::BLOCK_BYTES,
+    flavor: None,
+    decode_row: |weights, row, out| {
+        let stride = out.len() / q6_k::BLOCK * q6_k::BLOCK_BYTES;
+        q6_k::decode(&weights.bytes[row * stride..(row + 1) * stride], out);
+    },
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| stored,
+    },
+};
+
+static LANES: RowByRow<Q8K> = RowByRow {
+    name: "scalar-q6_k",
+    dot: |row, activations, _| scalar::q6_k_dot(row, activations),
+};
+
+static WHOLE: RowByRow<Q8K> = RowByRow {
+    name: "scalar-q6_k-whole_blocks",
+    dot: |row, activations, _| whole_blocks::q6_k_dot(row, activations),
+};
+
+fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
+    match (order, kernel.avx2()) {
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Some(avx2)) => avx2.q6_k(),
+        (BlockOrder::EightLanes, _) => &LANES,
+        (BlockOrder::WholeBlocks, _) => &WHOLE,
+    }
+}

@@ -1,0 +1,45 @@
+//! Q8_0, which heads and embeddings use.
+#![forbid(unsafe_code)]
+
+use super::{Format, Product};
+use crate::encoding::q8_0;
+use crate::gguf::tensor_type::id;
+use crate::kernels::gemm::{Gemm, RowByRow};
+use crate::kernels::q8_0::Q8Block;
+use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
+
+pub static FORMAT: Format = Format {
+    name: "q8_0",
+    types: &[id::Q8_0],
+    block: q8_0::BLOCK,
+    block_bytes: q8_0::BLOCK_BYTES,
+    flavor: None,
+    decode_row: |weights, row, out| {
+        let stride = out.len() / q8_0::BLOCK * q8_0::BLOCK_BYTES;
+        q8_0::decode(&weights.bytes[row * stride..(row + 1) * stride], out);
+    },
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| stored,
+    },
+};
+
+static LANES: RowByRow<Q8Block> = RowByRow {
+    name: "scalar-q8_0",
+    dot: |row, activations, _| scalar::q8_0_dot(row, activations),
+};
+
+static WHOLE: RowByRow<Q8Block> = RowByRow {
+    name: "scalar-q8_0-whole_blocks",
+    dot: whole_blocks::q8_0_dot,
+};
+
+/// x86 builds compute single tokens and batches in different functions, but in the same order.
+fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
+    match (order, kernel.avx2()) {
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Some(avx2)) => avx2.q8_0(),
+        (BlockOrder::EightLanes, _) => &LANES,
+        (BlockOrder::WholeBlocks, _) => &WHOLE,
+    }
+}

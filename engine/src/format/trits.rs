@@ -1,0 +1,77 @@
+//! TQ1_0 and TQ2_0: ternary weights in blocks of 256 with a scale each.
+#![forbid(unsafe_code)]
+
+use super::{Format, Product};
+use crate::flavor::{Flavor, tq1_0, tq2_0};
+use crate::gguf::tensor_type::id;
+use crate::kernels::gemm::{Gemm, RowByRow, Stored};
+use crate::kernels::q8_k::Q8K;
+use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
+
+pub static TQ1_0: Format = Format {
+    name: "tq1_0",
+    types: &[id::TQ1_0],
+    block: tq1_0::BLOCK,
+    block_bytes: tq1_0::BLOCK_BYTES,
+    flavor: Some(Flavor::Tq1_0),
+    decode_row: |weights, row, out| decode(Flavor::Tq1_0, weights, row, out),
+    product: Product::Kernels {
+        choose: choose_tq1_0,
+        arrange: |stored| stored,
+    },
+};
+
+pub static TQ2_0: Format = Format {
+    name: "tq2_0",
+    types: &[id::TQ2_0],
+    block: tq2_0::BLOCK,
+    block_bytes: tq2_0::BLOCK_BYTES,
+    flavor: Some(Flavor::Tq2_0),
+    decode_row: |weights, row, out| decode(Flavor::Tq2_0, weights, row, out),
+    product: Product::Kernels {
+        choose: choose_tq2_0,
+        arrange: |stored| stored,
+    },
+};
+
+static TQ1_0_LANES: RowByRow<Q8K> = RowByRow {
+    name: "scalar-tq1_0",
+    dot: |row, activations, _| scalar::tq1_0_dot(row, activations),
+};
+
+static TQ1_0_WHOLE: RowByRow<Q8K> = RowByRow {
+    name: "scalar-tq1_0-whole_blocks",
+    dot: |row, activations, _| whole_blocks::tq1_0_dot(row, activations),
+};
+
+static TQ2_0_LANES: RowByRow<Q8K> = RowByRow {
+    name: "scalar-tq2_0",
+    dot: |row, activations, _| scalar::tq2_0_dot(row, activations),
+};
+
+static TQ2_0_WHOLE: RowByRow<Q8K> = RowByRow {
+    name: "scalar-tq2_0-whole_blocks",
+    dot: |row, activations, _| whole_blocks::tq2_0_dot(row, activations),
+};
+
+fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
+    match (order, kernel.avx2()) {
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Some(avx2)) => avx2.tq1_0(),
+        (BlockOrder::EightLanes, _) => &TQ1_0_LANES,
+        (BlockOrder::WholeBlocks, _) => &TQ1_0_WHOLE,
+    }
+}
+
+fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
+    match (order, kernel.avx2()) {
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Some(avx2)) => avx2.tq2_0(),
+        (BlockOrder::EightLanes, _) => &TQ2_0_LANES,
+        (BlockOrder::WholeBlocks, _) => &TQ2_0_WHOLE,
+    }
+}
+
+fn decode(flavor: Flavor, weights: &Stored, row: usize, out: &mut [f32]) {
+    flavor.decode_row(&weights.bytes, &weights.scales, weights.shape, row, out);
+}

@@ -1,0 +1,192 @@
+//! What attention multiplies for many tokens at once, in the order of 16 lanes: short rows are
+//! widened once for all tokens, and sixteen results are added up together.
+
+use std::arch::x86_64::*;
+
+use crate::numerics::dense::{Grid, Rows};
+use crate::numerics::half::Half;
+
+/// Lanes of the only order this is: every sum by halving.
+pub const LANES: usize = 16;
+/// Elements a step of a dot product takes: four accumulators.
+const STEP: usize = 4 * LANES;
+/// Rows widened at a time.
+const ROWS: usize = 32;
+/// The longest rows, in steps.
+const MOST_STEPS: usize = 4;
+
+/// Whether [`dots`] is made for rows of that length and so many tokens.
+pub fn suits(len: usize, tokens: usize) -> bool {
+    tokens >= 4 && len.is_multiple_of(STEP) && (1..=MOST_STEPS).contains(&(len / STEP))
+}
+
+/// Dot products of short rows with many tokens.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+pub fn dots(rows: Rows<Half>, xs: Rows<Half>, len: usize, grid: Grid) {
+    match len / STEP {
+        1 => dots_of::<1>(rows, xs, grid),
+        2 => dots_of::<2>(rows, xs, grid),
+        3 => dots_of::<3>(rows, xs, grid),
+        _ => dots_of::<4>(rows, xs, grid),
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+fn dots_of<const S: usize>(rows: Rows<Half>, xs: Rows<Half>, mut grid: Grid) {
+    let len = S * STEP;
+    let mut widened = [[[[0f32; LANES]; 4]; MOST_STEPS]; ROWS];
+    for first in (0..grid.rows).step_by(ROWS) {
+        let last = grid.rows.min(first + ROWS);
+        for (row, widened) in (first..last).zip(&mut widened) {
+            let halves = rows.row(row, len).as_chunks::<LANES>().0;
+            let vectors = widened.as_flattened_mut().iter_mut();
+            for (vector, halves) in vectors.zip(halves) {
+                store(vector, widen(halves));
+            }
+        }
+        for token in 0..grid.tokens {
+            let x: &[[Half; LANES]] = xs.row(token, len).as_chunks().0;
+            let x: [[__m512; 4]; S] =
+                std::array::from_fn(|s| std::array::from_fn(|v| widen(&x[4 * s + v])));
+            let outs = &mut grid.token(token)[first..last];
+            for (sixteen, out) in widened
+                .as_chunks::<LANES>()
+                .0
+                .iter()
+                .zip(outs.chunks_mut(LANES))
+            {
+                let mut sums = [_mm512_setzero_ps(); LANES];
+                for (r, row) in sixteen.iter().enumerate().take(out.len()) {
+                    let mut accumulators = [_mm512_setzero_ps(); 4];
+                    for (x, row) in x.iter().zip(row) {
+                        for ((sum, x), row) in accumulators.iter_mut().zip(x).zip(row) {
+                            *sum = _mm512_fmadd_ps(load(row), *x, *sum);
+                        }
+                    }
+                    let [a, b, c, d] = accumulators;
+                    sums[place_of(r)] = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
+                }
+                let mut all = [0f32; LANES];
+                store(&mut all, add_up(sums));
+                out.copy_from_slice(&all[..out.len()]);
+            }
+        }
+    }
+}
+
+/// Tiles of long rows with many tokens.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+pub fn tiles(rows: Rows<Half>, xs: Rows<f32>, len: usize, mut grid: Grid) {
+    const SIDE: usize = 4;
+    for token in (0..grid.tokens).step_by(SIDE) {
+        let tokens = SIDE.min(grid.tokens - token);
+        // Rows and tokens beyond the last are the last one again.
+        let xs: [&[[f32; LANES]]; SIDE] =
+            std::array::from_fn(|t| xs.row(token + t.min(tokens - 1), len).as_chunks().0);
+        for first in (0..grid.rows).step_by(SIDE) {
+            let last = grid.rows.min(first + SIDE);
+            let row = |r: usize| rows.row((first + r).min(last - 1), len).as_chunks().0;
+            let rows: [&[[Half; LANES]]; SIDE] = std::array::from_fn(row);
+            let mut sums = [[_mm512_setzero_ps(); SIDE]; SIDE];
+            for at in 0..len / LANES {
+                let rows = rows.map(|row| widen(&row[at]));
+                for (sums, x) in sums.iter_mut().zip(xs) {
+                    let x = load(&x[at]);
+                    for (sum, row) in sums.iter_mut().zip(rows) {
+                        *sum = _mm512_fmadd_ps(row, x, *sum);
+                    }
+                }
+            }
+            let mut placed = [_mm512_setzero_ps(); LANES];
+            for (i, sum) in sums.as_flattened().iter().enumerate() {
+                placed[place_of(i)] = *sum;
+            }
+            let mut all = [[0f32; SIDE]; SIDE];
+            let flat = all.as_flattened_mut().as_chunks_mut().0;
+            store(&mut flat[0], add_up(placed));
+            for (t, all) in all.iter().take(tokens).enumerate() {
+                let out = &mut grid.token(token + t)[first..last];
+                out.copy_from_slice(&all[..last - first]);
+            }
+        }
+    }
+}
+
+/// Where among the operands of [`add_up`] the one is whose sum comes out at `index`.
+const fn place_of(index: usize) -> usize {
+    4 * (index % 4) + index / 4
+}
+
+/// Halves the lanes of sixteen vectors until one is left of each: the tree of 16 lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_up(v: [__m512; LANES]) -> __m512 {
+    let eight: [__m512; 8] = std::array::from_fn(|i| {
+        let (a, b) = (v[2 * i], v[2 * i + 1]);
+        let low = _mm512_shuffle_f32x4::<0x44>(a, b);
+        _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xee>(a, b))
+    });
+    let four: [__m512; 4] = std::array::from_fn(|i| {
+        let (a, b) = (eight[2 * i], eight[2 * i + 1]);
+        let low = _mm512_shuffle_f32x4::<0x88>(a, b);
+        _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xdd>(a, b))
+    });
+    let two: [__m512; 2] = std::array::from_fn(|i| {
+        let (a, b) = (four[2 * i], four[2 * i + 1]);
+        let low = _mm512_shuffle_ps::<0x44>(a, b);
+        _mm512_add_ps(low, _mm512_shuffle_ps::<0xee>(a, b))
+    });
+    let low = _mm512_shuffle_ps::<0x88>(two[0], two[1]);
+    _mm512_add_ps(low, _mm512_shuffle_ps::<0xdd>(two[0], two[1]))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn widen(halves: &[Half; LANES]) -> __m512 {
+    // SAFETY: the reference vouches for 32 readable bytes, and the load asks for no alignment.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(halves.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(values: &[f32; LANES]) -> __m512 {
+    // SAFETY: the reference vouches for 16 readable floats, and the load asks for no alignment.
+    unsafe { _mm512_loadu_ps(values.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(values: &mut [f32; LANES], vector: __m512) {
+    // SAFETY: the reference vouches for 16 floats, and the store asks for no alignment.
+    unsafe { _mm512_storeu_ps(values.as_mut_ptr(), vector) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numerics::lanes::halve;
+
+    #[test]
+    fn sixteen_sums_are_those_of_the_tree_one_by_one() {
+        if !is_x86_feature_detected!("avx512f") {
+            return println!("this machine has no AVX-512");
+        }
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 1e5 - 80.0
+        };
+        let values: [[f32; LANES]; LANES] =
+            std::array::from_fn(|_| std::array::from_fn(|_| next()));
+        let mut out = [0f32; LANES];
+        // SAFETY: the instructions are there.
+        unsafe {
+            let mut placed = [_mm512_setzero_ps(); LANES];
+            for (i, values) in values.iter().enumerate() {
+                placed[place_of(i)] = load(values);
+            }
+            store(&mut out, add_up(placed));
+        }
+        assert_eq!(out.map(f32::to_bits), values.map(|v| halve(v).to_bits()));
+    }
+}

@@ -1,0 +1,231 @@
+//! What `trace` and `attribute` found, one case and one reference at a time. What was found stays
+//! found: whoever dies or refuses later costs one entry, and a divergence is never hidden by it.
+#![forbid(unsafe_code)]
+
+use engine::session::EvalError;
+use serde::Serialize;
+
+use crate::case::observation::Identity;
+use crate::command::finish::finish;
+use crate::command::flags::Json;
+use crate::exit::{Exit, Failure};
+use crate::io::output;
+use crate::judge::outcome::Outcome;
+use crate::runner::RunError;
+
+/// One case against one reference.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry<F> {
+    /// The case.
+    pub case: String,
+    /// The reference; none if it did not come to asking one.
+    pub reference: Option<Identity>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Why nothing was found, if nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The reference, or the case, takes no part: that counts only where nothing else was found.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub declined: bool,
+    /// What was found.
+    #[serde(flatten)]
+    pub found: Option<F>,
+}
+
+/// What one comparison found: its part of the JSON, its text, what it came to.
+pub struct Finding<F> {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// For a person.
+    pub text: String,
+    /// For a program.
+    pub found: F,
+}
+
+/// Why there is no finding.
+#[derive(Debug)]
+pub enum NoFinding {
+    /// The reference or the case takes no part. What the command ends with if nobody does.
+    Declined(Outcome, String),
+    /// Something went wrong.
+    Failed(Failure),
+}
+
+impl NoFinding {
+    /// A reference that takes no part in a case, which is its right.
+    pub fn declined(why: impl Into<String>) -> Self {
+        NoFinding::Declined(Outcome::ReferenceMissing, why.into())
+    }
+}
+
+impl From<Failure> for NoFinding {
+    fn from(failure: Failure) -> Self {
+        NoFinding::Failed(failure)
+    }
+}
+
+impl From<EvalError> for NoFinding {
+    fn from(error: EvalError) -> Self {
+        NoFinding::Failed(error.into())
+    }
+}
+
+impl From<RunError> for NoFinding {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Declined(why) => NoFinding::declined(why),
+            error => NoFinding::Failed(to_failure(error)),
+        }
+    }
+}
+
+/// The answers so far.
+pub struct Answers<'j, F> {
+    entries: Vec<Entry<F>>,
+    json: &'j Json,
+    /// What keeping and printing them came to.
+    own: Outcome,
+}
+
+impl<'j, F: Serialize> Answers<'j, F> {
+    /// None yet; they are printed one by one unless JSON takes standard output.
+    pub fn new(json: &'j Json) -> Self {
+        Answers {
+            entries: Vec::new(),
+            json,
+            own: Outcome::Ok,
+        }
+    }
+
+    /// One more.
+    pub fn add(
+        &mut self,
+        case: &str,
+        reference: Option<Identity>,
+        result: Result<Finding<F>, NoFinding>,
+    ) {
+        let mut entry = Entry {
+            case: case.to_owned(),
+            reference,
+            outcome: Outcome::Ok,
+            why: None,
+            declined: matches!(result, Err(NoFinding::Declined(..))),
+            found: None,
+        };
+        let text = match result {
+            Ok(finding) => {
+                entry.outcome = finding.outcome;
+                entry.found = Some(finding.found);
+                format!("{case}: {}\n", finding.text)
+            }
+            Err(nothing) => {
+                let (outcome, why) = match nothing {
+                    NoFinding::Declined(outcome, why) => (outcome, why),
+                    NoFinding::Failed(failure) => (outcome_of(failure.exit), failure.message),
+                };
+                let who = entry.reference.as_ref();
+                let who = who.map_or_else(|| "engine".to_owned(), Identity::to_string);
+                let word = if entry.declined {
+                    "skipped"
+                } else {
+                    outcome.name()
+                };
+                let text = format!("{case}: {who}: {word}: {why}\n");
+                (entry.outcome, entry.why) = (outcome, Some(why));
+                text
+            }
+        };
+        self.entries.push(entry);
+        self.print(&text);
+    }
+
+    /// A full disk must not lose what was found: it is told once, and the rest goes on.
+    fn print(&mut self, text: &str) {
+        if self.json.takes_stdout() || self.own == Outcome::Environment {
+            return;
+        }
+        if let Err(failure) = output::put(text.as_bytes()) {
+            eprintln!("error: {failure}");
+            self.own = Outcome::Environment;
+        }
+    }
+
+    /// Everything so far.
+    pub fn entries(&self) -> &[Entry<F>] {
+        &self.entries
+    }
+
+    /// The worst of all that took part; nothing if none did.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let judged = self.entries.iter().filter(|entry| !entry.declined);
+        judged.map(|entry| entry.outcome).max()
+    }
+
+    /// The summary, the JSON, and what the command ends with.
+    pub fn end(self) -> Result<Exit, Failure> {
+        let Some(outcome) = self.outcome() else {
+            return Err(no_answer(&self.entries));
+        };
+        let skipped = self.entries.iter().filter(|entry| entry.declined).count();
+        let text = if skipped > 0 {
+            format!("skipped {skipped}: the lines above say why\n")
+        } else {
+            String::new()
+        };
+        finish(outcome.max(self.own), &text, &self.entries, self.json)
+    }
+}
+
+/// No reference had anything to show.
+fn no_answer<F>(entries: &[Entry<F>]) -> Failure {
+    let mut whys: Vec<&str> = entries.iter().filter_map(|e| e.why.as_deref()).collect();
+    whys.dedup();
+    let Some(worst) = entries.iter().map(|entry| entry.outcome).max() else {
+        return Failure {
+            exit: Exit::ReferenceMissing,
+            message: "no recording shows the nodes of that; a live reference shows any prompt's: \
+                      `scripts/reference.sh bitnet` builds one, --reference bitnet asks it"
+                .into(),
+        };
+    };
+    Failure {
+        exit: worst.exit(),
+        message: format!(
+            "skipped {}, and nothing else was asked for: {}",
+            entries.len(),
+            whys.join("; ")
+        ),
+    }
+}
+
+/// What a failure comes to, as part of a larger whole.
+pub fn outcome_of(exit: Exit) -> Outcome {
+    match exit {
+        Exit::Agrees => Outcome::Ok,
+        Exit::Diverges => Outcome::Divergence,
+        Exit::BadInput => Outcome::Refused,
+        Exit::ReferenceMissing => Outcome::ReferenceMissing,
+        Exit::Incomplete => Outcome::Incomplete,
+        Exit::ReferenceDied => Outcome::ReferenceDied,
+        Exit::EngineDied => Outcome::EngineDied,
+        Exit::StaleEntry => Outcome::StaleEntry,
+        Exit::Environment | Exit::HarnessFailed | Exit::Interrupted | Exit::Terminated => {
+            Outcome::Environment
+        }
+    }
+}
+
+/// What a reference's silence ends with.
+pub fn to_failure(error: RunError) -> Failure {
+    let exit = match error {
+        RunError::NoAnswer(_) | RunError::Declined(_) => Exit::ReferenceMissing,
+        RunError::Refused(_) => Exit::BadInput,
+        RunError::NotFinite(_) => Exit::Diverges,
+        RunError::Died(_) | RunError::Lost(_) => Exit::ReferenceDied,
+    };
+    Failure {
+        exit,
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,152 @@
+//! Which prompts `crossval` asks, on which models, and which it leaves out and why.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::Args;
+use crate::case::{self, Case};
+use crate::exit::Failure;
+use crate::file::provenance::Input;
+use crate::receipt::{LeftOut, ad_hoc_name};
+use crate::runner::Task;
+use crate::runner::engine::Engine;
+use crate::runner::suite::Suite;
+
+/// Continuation steps of a prompt that no fixture knows.
+const STEPS: usize = 16;
+/// Positions kept of a prompt that no fixture knows.
+const POSITIONS: usize = 32;
+
+/// What is run.
+#[derive(Default)]
+pub struct Selection {
+    /// Each case with the model file it runs on.
+    pub cases: Vec<(Case, PathBuf)>,
+    /// These files.
+    pub inputs: Vec<Input>,
+    /// What cannot be asked.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Args {
+    /// The model asked for, if it is not the fixtures' own.
+    fn model(&self) -> Option<PathBuf> {
+        let environment = || std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
+        let environment = || environment().filter(|_| self.case.is_empty());
+        let model = self.model.clone();
+        model.or_else(|| environment().map(PathBuf::from))
+    }
+
+    /// Whether the models are the fixtures' own.
+    pub fn is_of_fixtures(&self) -> bool {
+        self.model().is_none()
+    }
+}
+
+impl Selection {
+    /// What the flags ask for; `live` tells whether a reference computes in this run.
+    pub fn of(args: &Args, suite: &Suite, engine: &Engine, live: bool) -> Result<Self, Failure> {
+        match args.model() {
+            Some(model) => Self::of_model(args, suite, engine, live, &model),
+            None => Self::of_fixtures(args, suite),
+        }
+    }
+
+    fn of_fixtures(args: &Args, suite: &Suite) -> Result<Self, Failure> {
+        if args.prompt.is_some() {
+            let message = "--prompt needs --model (or CROSSVAL_GGUF): a prompt means nothing alone";
+            return Err(Failure::input(message));
+        }
+        let mut selection = Selection::default();
+        for case in case::select(suite.cases.clone(), &args.case)? {
+            let path = suite.folder.join(&case.model);
+            if selection.inputs.iter().all(|input| input.path != path) {
+                // One that cannot be read is the failure of its cases.
+                selection
+                    .inputs
+                    .extend(Input::read(&path).map(|(input, _)| input));
+            }
+            selection.cases.push((case, path));
+        }
+        Ok(selection)
+    }
+
+    fn of_model(
+        args: &Args,
+        suite: &Suite,
+        engine: &Engine,
+        live: bool,
+        model: &Path,
+    ) -> Result<Self, Failure> {
+        let (input, _) = Input::read(model)?;
+        let typed = args.prompt.as_ref();
+        let mut prompts: Vec<&String> = suite.cases.iter().map(|c| &c.prompt).collect();
+        prompts.sort();
+        prompts.dedup();
+        if let Some(prompt) = typed {
+            prompts = vec![prompt];
+        }
+        let known = |prompt: &str| suite.known(&input.sha256, prompt);
+        let any_known = prompts.iter().any(|prompt| known(prompt).is_some());
+        let mut selection = Selection::default();
+        for (number, prompt) in prompts.into_iter().enumerate() {
+            if let Some(case) = known(prompt) {
+                selection.cases.push((case.clone(), model.to_owned()));
+                continue;
+            }
+            if typed.is_none() && any_known && !live {
+                let why = "recorded for other models only; a live reference answers it".into();
+                selection.left_out.push(LeftOut::prompt(prompt, why));
+                continue;
+            }
+            match unrecorded(engine, number, prompt, &input)? {
+                Ok(case) => {
+                    let unrecorded = typed.is_none();
+                    let case = Case { unrecorded, ..case };
+                    selection.cases.push((case, model.to_owned()));
+                }
+                Err(why) if typed.is_some() => return Err(Failure::input(why)),
+                Err(why) => selection.left_out.push(LeftOut::prompt(prompt, why)),
+            }
+        }
+        selection.inputs.push(input);
+        Ok(selection)
+    }
+}
+
+/// A case nobody has recorded, which asks for as much as is reasonable; or why it cannot be asked.
+fn unrecorded(
+    engine: &Engine,
+    number: usize,
+    prompt: &str,
+    model: &Input,
+) -> Result<Result<Case, String>, Failure> {
+    let file = model.path.file_name().unwrap_or_default();
+    let name = ad_hoc_name(number);
+    let mut case = Case {
+        nodes: 0,
+        ..Case::of_prompt(&name, &file.to_string_lossy(), prompt, 0)
+    };
+    let task = Task { case: &case, model };
+    let ids = engine.tokenize(task).map_err(Failure::input)?;
+    let most = engine
+        .model(model)
+        .map_err(Failure::input)?
+        .config()
+        .context_length;
+    let Some(last) = ids.len().checked_sub(1) else {
+        return Ok(Err("it has no tokens".into()));
+    };
+    if ids.len() >= most {
+        let count = ids.len();
+        return Ok(Err(format!(
+            "it has {count} tokens, and the model was made for {most} positions"
+        )));
+    }
+    case.tokens = ids.len();
+    case.greedy_steps = STEPS.min(most - ids.len());
+    case.context = ids.len() + case.greedy_steps;
+    let count = ids.len().min(POSITIONS);
+    case.positions = (0..count).map(|i| i * last / (count - 1).max(1)).collect();
+    Ok(Ok(case))
+}

@@ -1,0 +1,368 @@
+//! What an examination comes to: plain data, claims without measured numbers, one outcome.
+#![forbid(unsafe_code)]
+
+use engine::Token;
+use engine::config::Architecture;
+use serde::Serialize;
+
+use super::Relation;
+use crate::case::coverage::Count;
+use crate::case::observation::{Identity, Lane};
+use crate::judge::outcome::Outcome;
+use crate::runner::RunError;
+
+/// What was fed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Prompt {
+    /// The text; none where the model has no vocabulary.
+    pub text: Option<String>,
+    /// Its ids, as many as the context takes twice.
+    pub tokens: Vec<Token>,
+}
+
+/// The first bit that moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// On which lane.
+    pub lane: Lane,
+    /// In which prompt.
+    pub prompt: usize,
+    /// At which of its positions.
+    pub position: usize,
+    /// Which logit.
+    pub token: usize,
+    /// Its bits without the edit.
+    pub expected: u32,
+    /// Its bits with it.
+    pub found: u32,
+}
+
+/// Whether a relation holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Verdict {
+    /// Every bit is where it was.
+    Holds,
+    /// At least one is not.
+    Broken {
+        /// The first.
+        first: Difference,
+    },
+    /// The relation says nothing about this model.
+    NotApplicable {
+        /// Why.
+        why: String,
+    },
+    /// It could not be computed.
+    Failed {
+        /// Why.
+        why: String,
+        /// How bad that is.
+        status: Outcome,
+    },
+}
+
+/// Whether the control showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// It did, on every lane.
+    Differs,
+    /// It did not on one lane at least: the relation beside it has tested nothing.
+    Vacuous,
+    /// There is none where the relation says nothing.
+    NotApplicable,
+}
+
+/// One relation about one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its stable name.
+    pub relation: &'static str,
+    /// What was done.
+    pub edit: &'static str,
+    /// What the control did.
+    pub control_edit: &'static str,
+    /// Whether it holds.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// What ended it after it was found to be broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
+    /// Whether the control showed.
+    pub control: Control,
+    /// Positions compared, over prompts, lanes and variants, and how many kept every bit.
+    pub positions: Count,
+    /// Positions of the control that changed.
+    pub control_changed: Count,
+}
+
+/// What was to be compared and what was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Coverage {
+    /// Relations that say something about the model.
+    pub relations: Count,
+    /// Relations that do not.
+    pub not_applicable: usize,
+    /// Controls, and those that showed.
+    pub controls: Count,
+    /// Positions, and those that kept every bit.
+    pub positions: Count,
+}
+
+/// Everything about one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Who computed.
+    pub computed_by: Identity,
+    /// The family of the model.
+    pub architecture: &'static str,
+    /// What was fed.
+    pub prompts: Vec<Prompt>,
+    /// Each relation.
+    pub relations: Vec<Row>,
+    /// All of it counted.
+    pub coverage: Coverage,
+    /// What it comes to.
+    pub status: Outcome,
+}
+
+/// What is asserted about one relation, the same on every machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    /// Its name.
+    pub relation: &'static str,
+    /// Whether it holds.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Whether the control showed.
+    pub control: Control,
+    /// Positions compared.
+    pub positions: usize,
+}
+
+impl Row {
+    /// A relation about which nothing is known yet.
+    pub fn new(relation: &Relation) -> Self {
+        let why = "no prompt was long enough".to_owned();
+        Row {
+            relation: relation.name,
+            edit: relation.edit,
+            control_edit: relation.control,
+            verdict: Verdict::NotApplicable { why },
+            ended_by: None,
+            control: Control::NotApplicable,
+            positions: Count::default(),
+            control_changed: Count::default(),
+        }
+    }
+
+    /// More positions were compared, each with the first difference in it.
+    pub(super) fn compare(&mut self, compared: Vec<Option<Difference>>) {
+        let first = compared.iter().flatten().next();
+        match (first, &self.verdict) {
+            (_, Verdict::Broken { .. }) => {}
+            (Some(first), _) => self.verdict = Verdict::Broken { first: *first },
+            (None, _) if compared.is_empty() => {}
+            (None, _) => self.verdict = Verdict::Holds,
+        }
+        self.positions += Count {
+            declared: compared.len(),
+            compared: compared.len() - compared.iter().flatten().count(),
+        };
+    }
+
+    /// The control was compared on one more lane: positions, and those that changed.
+    pub(super) fn control(&mut self, changed: Count) {
+        self.control_changed += changed;
+        self.control = if changed.compared == 0 || self.control == Control::Vacuous {
+            Control::Vacuous
+        } else {
+            Control::Differs
+        };
+    }
+
+    /// Nothing can be said, unless something already was.
+    pub(super) fn cannot(&mut self, because: String) {
+        if let Verdict::NotApplicable { why } = &mut self.verdict {
+            *why = because;
+        }
+    }
+
+    /// It could not be computed, or not to the end: what was found until then is kept.
+    pub(super) fn fail(&mut self, error: &RunError) {
+        let why = error.to_string();
+        if let Verdict::Broken { .. } = self.verdict {
+            self.ended_by = Some(why);
+            return;
+        }
+        let status = match error {
+            RunError::Died(_) => Outcome::EngineDied,
+            RunError::Lost(_) => Outcome::ReferenceDied,
+            // The model itself was finite: an edit that is not has moved every bit.
+            RunError::NotFinite(_) => Outcome::Divergence,
+            _ => Outcome::Incomplete,
+        };
+        self.verdict = Verdict::Failed { why, status };
+    }
+
+    /// What it comes to. A control that does not show is a failed check.
+    pub fn outcome(&self) -> Outcome {
+        let relation = match &self.verdict {
+            Verdict::Broken { .. } => Outcome::Divergence,
+            Verdict::Failed { status, .. } => *status,
+            Verdict::Holds | Verdict::NotApplicable { .. } => Outcome::Ok,
+        };
+        let vacuous = (self.control == Control::Vacuous).then_some(Outcome::Divergence);
+        Outcome::worst(relation, vacuous)
+    }
+}
+
+impl Report {
+    /// Counts, and says what it comes to: the worst of all relations.
+    pub fn conclude(
+        computed_by: Identity,
+        architecture: Architecture,
+        prompts: Vec<Prompt>,
+        relations: Vec<Row>,
+    ) -> Self {
+        let coverage = Coverage::of(&relations);
+        let floor = if coverage.relations.compared == 0 {
+            Outcome::Incomplete
+        } else {
+            Outcome::Ok
+        };
+        let status = Outcome::worst(floor, relations.iter().map(Row::outcome));
+        Report {
+            computed_by,
+            architecture: architecture.name(),
+            prompts,
+            relations,
+            coverage,
+            status,
+        }
+    }
+
+    /// What is asserted, without the numbers that were measured on the way.
+    pub fn claims(&self) -> Vec<Claim> {
+        let claim = |row: &Row| Claim {
+            relation: row.relation,
+            verdict: row.verdict.clone(),
+            control: row.control,
+            positions: row.positions.declared,
+        };
+        self.relations.iter().map(claim).collect()
+    }
+}
+
+impl Coverage {
+    /// Counts what was declared and what was compared.
+    fn of(rows: &[Row]) -> Self {
+        let mut coverage = Coverage::default();
+        let count = |there| Count {
+            declared: 1,
+            compared: usize::from(there),
+        };
+        for row in rows {
+            match &row.verdict {
+                Verdict::NotApplicable { .. } => coverage.not_applicable += 1,
+                verdict => {
+                    coverage.relations += count(!matches!(verdict, Verdict::Failed { .. }));
+                }
+            }
+            coverage.positions += row.positions;
+            if row.control != Control::NotApplicable {
+                coverage.controls += count(row.control == Control::Differs);
+            }
+        }
+        coverage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Difference = Difference {
+        lane: Lane::Prefill,
+        prompt: 0,
+        position: 0,
+        token: 0,
+        expected: 0,
+        found: 1,
+    };
+
+    fn count(compared: usize) -> Count {
+        let declared = 5;
+        Count { declared, compared }
+    }
+
+    /// A row for each way in which one can end, with what it comes to.
+    fn rows() -> Vec<(Row, Outcome)> {
+        let row = |fill: &dyn Fn(&mut Row)| {
+            let mut row = Row::new(&Relation::ALL[0]);
+            fill(&mut row);
+            row
+        };
+        let failed = |status| {
+            let why = "planted".to_owned();
+            let row = row(&|row| {
+                row.verdict = Verdict::Failed {
+                    why: why.clone(),
+                    status,
+                }
+            });
+            (row, status)
+        };
+        vec![
+            (row(&|_| ()), Outcome::Ok),
+            (row(&|row| row.compare(vec![None])), Outcome::Ok),
+            (
+                row(&|row| row.compare(vec![Some(FIRST)])),
+                Outcome::Divergence,
+            ),
+            (row(&|row| row.control(count(0))), Outcome::Divergence),
+            failed(Outcome::Incomplete),
+            failed(Outcome::ReferenceDied),
+            failed(Outcome::EngineDied),
+            failed(Outcome::Divergence),
+        ]
+    }
+
+    #[test]
+    fn a_report_comes_to_the_worst_of_every_pair_and_hides_no_divergence() {
+        let identity = Identity {
+            name: "any".into(),
+            profile: "any".into(),
+            fingerprint: "any".into(),
+        };
+        let report = |rows| {
+            Report::conclude(identity.clone(), Architecture::Bitnet, Vec::new(), rows).status
+        };
+        let (held, _) = rows().swap_remove(1);
+        for (one, first) in rows() {
+            assert_eq!(one.outcome(), first, "{one:?}");
+            for (other, second) in rows() {
+                let all = vec![held.clone(), one.clone(), other];
+                assert_eq!(report(all), first.max(second), "{one:?}");
+            }
+        }
+        assert_eq!(report(Vec::new()), Outcome::Incomplete);
+    }
+
+    #[test]
+    fn what_was_found_before_a_death_is_kept() {
+        for (mut row, before) in rows() {
+            let failed = matches!(row.verdict, Verdict::Failed { .. });
+            row.fail(&RunError::Died("planted".into()));
+            let kept = before == Outcome::Divergence && !failed;
+            let expected = if kept { before } else { Outcome::EngineDied };
+            assert_eq!(row.outcome(), expected, "{row:?}");
+        }
+        let mut row = Row::new(&Relation::ALL[0]);
+        for changed in [3, 0, 5] {
+            row.control(count(changed));
+        }
+        assert_eq!(row.control, Control::Vacuous, "one lane of three is enough");
+    }
+}

@@ -1,0 +1,160 @@
+//! What a comparison that does not agree needs in words: what, in which lane, where first, and the
+//! command that looks closer.
+#![forbid(unsafe_code)]
+
+use crate::case::observation::Lane;
+use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
+use crate::judge::tolerance::{Apart, Tolerance};
+use crate::judge::verdict::{Verdict, broken_by_lane, undecided};
+use crate::numbers::metrics;
+use crate::receipt::{CaseReceipt, Comparison, Receipt};
+
+/// One word for a lane alone, whatever became of its neighbour.
+pub fn lane_word(receipt: &Receipt, lane: &LaneFindings, comparison: &Comparison) -> &'static str {
+    let apart = comparison.apart();
+    if broken_by_lane(lane, apart).is_some() {
+        let known = matches!(comparison.verdict, Verdict::Known { .. });
+        return if known { "known" } else { "DIVERGE" };
+    }
+    if lane.positions.len() < comparison.coverage.positions.declared / Lane::ALL.len() {
+        return "INCOMPLETE";
+    }
+    if lane.is_bit_identical() {
+        return "bit-identical";
+    }
+    let open = apart.tier() == Tolerance::OtherWeights || undecided(lane, apart).is_some();
+    if open && !receipt.agrees(comparison) {
+        return Verdict::NotJudged.word();
+    }
+    apart.tier().name()
+}
+
+/// The lines below a comparison that is not simply agreement; none where it is.
+pub fn lines(
+    receipt: &Receipt,
+    case: &CaseReceipt,
+    comparison: &Comparison,
+    findings: Option<&Findings>,
+) -> Vec<String> {
+    let verdict = &comparison.verdict;
+    if receipt.agrees(comparison) || matches!(verdict, Verdict::Declined { .. }) {
+        return Vec::new();
+    }
+    let (name, with) = (&case.claims.case, &comparison.reference.name);
+    let mut lines = vec![format!("{name} with {with}: {verdict}")];
+    let Some(findings) = findings else {
+        return lines;
+    };
+    if *verdict == Verdict::NotJudged {
+        lines.push(format!("  {}", why_not_judged(comparison, findings)));
+        return lines;
+    }
+    if let Some(exceeded) = &comparison.exceeded {
+        let by = exceeded.bound.exceeded_by(findings);
+        let by = by.unwrap_or_else(|| comparison.coverage.shortfall());
+        lines.push(format!("  beyond its bound: {exceeded}; {by}"));
+    }
+    if let Some(first) = &findings.nodes.first_difference {
+        lines.push(format!(
+            "  first differing value of a node: {}",
+            shown(first)
+        ));
+    }
+    for lane in &findings.lanes {
+        let word = lane_word(receipt, lane, comparison);
+        lines.push(match &lane.first_difference {
+            None => format!("  {}: {word}", lane.lane.name()),
+            Some(first) => format!("  {}: {word}, first at {}", lane.lane.name(), shown(first)),
+        });
+    }
+    if !findings.nodes.missing.is_empty() {
+        let missing = findings.nodes.missing.join(", ");
+        lines.push(format!("  nodes without a counterpart: {missing}"));
+    }
+    if matches!(verdict, Verdict::Diverge { .. }) {
+        lines.push(format!("  next: {}", next(receipt, case, comparison)));
+    }
+    lines
+}
+
+fn why_not_judged(comparison: &Comparison, findings: &Findings) -> String {
+    let apart = comparison.apart();
+    let mut lanes = findings.lanes.iter();
+    let rule = lanes.find_map(|lane| Some((lane.lane, undecided(lane, apart)?)));
+    match (apart, rule) {
+        (Apart::Unknown, _) | (_, None) => format!(
+            "nobody measured how far {} and {} may be apart",
+            comparison.reference.profile, comparison.profile
+        ),
+        (_, Some((lane, rule))) => format!(
+            "{}: {rule}, which one document is too short to be judged by: ask more prompts",
+            lane.name()
+        ),
+    }
+}
+
+/// A difference with its place and both values.
+pub fn shown(difference: &ValueDifference) -> String {
+    let [theirs, ours] = difference
+        .bits
+        .map(|b| format!("{:e} (0x{b:08x})", f32::from_bits(b)));
+    let ValueDifference { place, index, .. } = difference;
+    let apart = metrics::ulps(difference.bits.map(f32::from_bits));
+    let apart = apart.map_or("not comparable".into(), |n| format!("{n} ulp"));
+    format!("{place} at {index}: {ours} instead of {theirs}, {apart}")
+}
+
+/// The command that finds the operation in which the two part.
+fn next(receipt: &Receipt, case: &CaseReceipt, comparison: &Comparison) -> String {
+    let claims = &case.claims;
+    let mut line = "harness trace".to_owned();
+    if is_ad_hoc(&claims.case) {
+        let mut inputs = receipt.circumstances.inputs.iter();
+        let model = inputs.find(|input| input.sha256 == claims.model.sha256);
+        let model = model.map_or(&claims.model.file, |input| &input.path);
+        line += &format!(
+            " --model {} --prompt {}",
+            quoted(model),
+            quoted(&claims.prompt)
+        );
+    } else {
+        line += &format!(" --case {}", claims.case);
+    }
+    let with = &comparison.reference.name;
+    if comparison.live {
+        line += &format!(" --reference {}", with.trim_end_matches("-iq2bn"));
+    } else if comparison.coverage.nodes.declared > 0 {
+        line += &format!(" --recording {with}");
+    } else {
+        line += " --reference bitnet";
+    }
+    line
+}
+
+/// The name of a prompt that no fixture has.
+pub fn ad_hoc_name(number: usize) -> String {
+    format!("ad-hoc-{number}")
+}
+
+fn is_ad_hoc(name: &str) -> bool {
+    name.starts_with("ad-hoc-")
+}
+
+/// As a shell takes it back.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_shell_takes_every_prompt_back() {
+        assert_eq!(super::quoted("a/b.gguf"), "a/b.gguf");
+        assert_eq!(super::quoted("it's"), r"'it'\''s'");
+        assert_eq!(super::quoted(""), "''");
+    }
+}

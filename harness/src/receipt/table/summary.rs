@@ -1,0 +1,130 @@
+//! The last lines: counts, coverage, what stood in for what, the status, what to do next.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use crate::judge::outcome::Outcome;
+use crate::judge::verdict::Verdict;
+use crate::receipt::{Comparison, Receipt};
+
+/// All of them, each with its line end.
+pub fn lines(receipt: &Receipt) -> String {
+    let mut lines = counts(receipt);
+    let coverage = receipt.coverage.named();
+    let coverage = coverage.map(|(name, count)| format!("{name} {count}"));
+    lines.push(format!("compared/declared: {}", coverage.join(", ")));
+    let left_out = receipt.circumstances.left_out.len();
+    if left_out > 0 {
+        lines.push(format!("left out: {left_out} case(s), each told above"));
+    }
+    if !receipt.parity.cpp_available {
+        lines.push(format!("rust-only: no live C++ ran, {}", stood_in(receipt)));
+    }
+    let unanswered = &receipt.circumstances.unanswered;
+    if !unanswered.is_empty() {
+        let names = unanswered.join(", ");
+        lines.push(format!(
+            "no case was answered by {names}: the lines above say why"
+        ));
+    }
+    lines.extend(next(receipt));
+    lines.push(format!("status: {}", receipt.parity.status));
+    lines.join("\n") + "\n"
+}
+
+fn counts(receipt: &Receipt) -> Vec<String> {
+    let all = || receipt.cases.iter().flat_map(|c| &c.claims.comparisons);
+    let count = |wanted: fn(&Comparison) -> bool| all().filter(|c| wanted(c)).count();
+    let agree = all().filter(|c| receipt.agrees(c)).count();
+    let identical = count(|c| c.verdict == Verdict::Agree && c.logits_bit_identical);
+    let diverge = count(|c| c.verdict.outcome() == Outcome::Divergence);
+    let known = count(|c| matches!(c.verdict, Verdict::Known { .. }));
+    let open = all().filter(|c| c.verdict == Verdict::NotJudged && !receipt.agrees(c));
+    let open = open.count();
+    let declined = count(|c| matches!(c.verdict, Verdict::Declined { .. }));
+    let other = all().count() - agree - diverge - known - open - declined;
+    let repetitions = || receipt.cases.iter().flat_map(|c| &c.claims.repetitions);
+    let repeated = repetitions().filter(|r| r.verdict == Verdict::Agree);
+    let [values, equal] = exact_logits(receipt);
+    let mut lines = vec![
+        format!(
+            "{} case(s), {} comparisons: {agree} agree ({identical} of them bit-identical, {} \
+             within a looser tier),",
+            receipt.cases.len() + receipt.failures.len(),
+            all().count(),
+            agree - identical,
+        ),
+        format!(
+            "  {diverge} diverge, {known} known, {open} not judged, {declined} declined, {other} \
+             not compared; {}/{} repetitions bit-identical",
+            repeated.count(),
+            repetitions().count(),
+        ),
+    ];
+    let mut ended: BTreeMap<Outcome, usize> = BTreeMap::new();
+    for failed in &receipt.failures {
+        *ended.entry(failed.status).or_default() += 1;
+    }
+    let ended = ended.into_iter().map(|(how, count)| {
+        format!("  {count} case(s) ended before any comparison: {how}, told above")
+    });
+    lines.extend(ended);
+    lines.push(format!(
+        "where every bit is demanded: bit-identical {equal}/{values} logits"
+    ));
+    lines
+}
+
+/// Logits of which every bit is demanded, and those that have them all.
+fn exact_logits(receipt: &Receipt) -> [usize; 2] {
+    let pairs = receipt.cases.iter().flat_map(|case| {
+        let pairs = case.claims.comparisons.iter().zip(&case.measured);
+        pairs.filter(|(comparison, _)| comparison.is_exact())
+    });
+    let found = pairs.filter_map(|(_, measured)| Some(measured.findings.as_ref()?.logits()));
+    found.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
+}
+
+/// What was there instead of a live reference: only what answered.
+fn stood_in(receipt: &Receipt) -> String {
+    let answered = |c: &&Comparison| !c.live && c.is_answered();
+    let answered = |case: &&crate::receipt::CaseReceipt| {
+        case.claims.comparisons.iter().filter(answered).count() > 0
+    };
+    match receipt.cases.iter().filter(answered).count() {
+        0 => "and no recording stood in for it: nothing was compared with a reference".into(),
+        n if n == receipt.cases.len() => "recordings of the reference stood in for it".into(),
+        n => format!(
+            "recordings of the reference stood in for it in {n} of {} cases",
+            receipt.cases.len()
+        ),
+    }
+}
+
+/// What brings the answers that are missing.
+fn next(receipt: &Receipt) -> Option<String> {
+    let asked = receipt.parity.cpp_available;
+    let left_out = receipt.circumstances.left_out.iter();
+    let mut names = left_out.flat_map(|left| &left.answered_by);
+    if let Some(name) = names
+        .next()
+        .filter(|_| receipt.coverage.cases.declared == 0)
+    {
+        let case = &receipt.circumstances.left_out[0].case;
+        return Some(format!(
+            "nobody who answers {case} was asked: --reference {name}"
+        ));
+    }
+    let alone = |c: &&crate::receipt::CaseReceipt| c.claims.coverage.references.compared == 0;
+    let case = receipt.cases.iter().find(alone).filter(|_| !asked)?;
+    // ik reads every architecture; bitnet does not know the one with a dot in its name.
+    let name = if case.claims.model.architecture == "bitnet-b1.58" {
+        "ik"
+    } else {
+        "bitnet"
+    };
+    Some(format!(
+        "next: scripts/reference.sh {name} builds a C++ reference that reads this model; then add \
+         --reference {name}"
+    ))
+}
