@@ -225,7 +225,7 @@ fn is_invisible_order(c: char) -> bool {
 
 /// Escaped, and without its middle where it is too long for a message.
 fn shown(text: &str) -> String {
-    const ENDS: usize = 120;
+    const ENDS: usize = 400;
     if text.len() <= 2 * ENDS {
         return escape(text);
     }
@@ -257,7 +257,7 @@ mod tests {
     fn a_string_as_long_as_the_file_leaves_a_readable_message() {
         let long = "é".repeat(1 << 20);
         let shown = Refusal::new(Code::UnknownArch, "f", "one of a, b", long).to_string();
-        assert!(shown.len() < 600, "{}", shown.len());
-        assert!(shown.contains("… 2096912 bytes …"), "{shown}");
+        assert!(shown.len() < 1000, "{}", shown.len());
+        assert!(shown.contains("… 2096352 bytes …"), "{shown}");
     }
 }

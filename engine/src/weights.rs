@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod binder;
+mod expected;
 
 use crate::config::{Architecture, Config};
 use crate::flavor::{Detection, Flavor};
@@ -14,6 +15,8 @@ use crate::matrix::Matrix;
 use crate::refusal::Refusal;
 
 use binder::Binder;
+
+pub use expected::{Expected, LINEAR, expected};
 
 /// A matrix with what the architecture lets follow it.
 pub struct Linear {
@@ -77,12 +80,11 @@ impl Weights {
         forced: Option<Flavor>,
         kernel: Kernel,
     ) -> Result<Self, Refusal> {
-        let mut binder = Binder::new(gguf, config.architecture, forced, kernel);
-        let (vocabulary, width) = (config.vocab_size, config.embedding_length);
-        let embedding = binder.matrix("token_embd.weight", vocabulary, width)?;
-        let output_norm = binder.vector("output_norm.weight", width)?;
+        let mut binder = Binder::new(gguf, config, forced, kernel);
+        let embedding = binder.matrix("token_embd.weight")?;
+        let output_norm = binder.vector("output_norm.weight")?;
         let output = match config.architecture {
-            Architecture::Llama => binder.optional_matrix("output.weight", vocabulary, width)?,
+            Architecture::Llama => binder.optional_matrix("output.weight")?,
             Architecture::Bitnet => {
                 binder.forbid(
                     "output.weight",
@@ -97,7 +99,7 @@ impl Weights {
         };
         let rope_factors = match config.architecture {
             Architecture::Bitnet => None,
-            _ => binder.optional_vector("rope_freqs.weight", config.rope_dimensions / 2)?,
+            _ => binder.optional_vector("rope_freqs.weight")?,
         };
         let blocks = (0..config.block_count)
             .map(|layer| block(&mut binder, config, layer))
@@ -132,29 +134,25 @@ impl Weights {
 }
 
 fn block(binder: &mut Binder, config: &Config, layer: usize) -> Result<Block, Refusal> {
-    let width = config.embedding_length;
-    let inner = config.feed_forward_length;
-    let heads = config.head_count * config.head_dim;
-    let kv_heads = config.head_count_kv * config.head_dim;
     let name = |part: &str| format!("blk.{layer}.{part}");
-    let sub_norm = |binder: &mut Binder, part: &str, len: usize| {
+    let sub_norm = |binder: &mut Binder, part: &str| {
         let present = config.has_sub_norms;
         present
-            .then(|| binder.vector(&format!("{}.weight", name(part)), len))
+            .then(|| binder.vector(&format!("{}.weight", name(part))))
             .transpose()
     };
     let block = Block {
-        attention_norm: binder.vector(&name("attn_norm.weight"), width)?,
-        query: binder.linear(&name("attn_q"), heads, width)?,
-        key: binder.linear(&name("attn_k"), kv_heads, width)?,
-        value: binder.linear(&name("attn_v"), kv_heads, width)?,
-        attention_sub_norm: sub_norm(binder, "attn_sub_norm", heads)?,
-        attention_output: binder.linear(&name("attn_output"), width, heads)?,
-        feed_forward_norm: binder.vector(&name("ffn_norm.weight"), width)?,
-        gate: binder.linear(&name("ffn_gate"), inner, width)?,
-        up: binder.linear(&name("ffn_up"), inner, width)?,
-        feed_forward_sub_norm: sub_norm(binder, "ffn_sub_norm", inner)?,
-        down: binder.linear(&name("ffn_down"), width, inner)?,
+        attention_norm: binder.vector(&name("attn_norm.weight"))?,
+        query: binder.linear(&name("attn_q"))?,
+        key: binder.linear(&name("attn_k"))?,
+        value: binder.linear(&name("attn_v"))?,
+        attention_sub_norm: sub_norm(binder, "attn_sub_norm")?,
+        attention_output: binder.linear(&name("attn_output"))?,
+        feed_forward_norm: binder.vector(&name("ffn_norm.weight"))?,
+        gate: binder.linear(&name("ffn_gate"))?,
+        up: binder.linear(&name("ffn_up"))?,
+        feed_forward_sub_norm: sub_norm(binder, "ffn_sub_norm")?,
+        down: binder.linear(&name("ffn_down"))?,
     };
     Ok(block)
 }

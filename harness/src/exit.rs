@@ -3,6 +3,10 @@
 
 use std::process::ExitCode;
 
+use engine::refusal::{Code, Refusal};
+use engine::session::EvalError;
+use serde_json::{Value, json};
+
 /// What the process ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -58,51 +62,66 @@ pub struct Failure {
     pub exit: Exit,
     /// One or more sentences for a person.
     pub message: String,
+    /// For programs: the same as the engine said it, where the engine did.
+    pub refusal: Option<Box<Refusal>>,
 }
 
 impl Failure {
+    /// A failure in words.
+    pub fn new(exit: Exit, message: impl ToString) -> Self {
+        Failure {
+            exit,
+            message: message.to_string(),
+            refusal: None,
+        }
+    }
+
     /// The command line or an input is wrong.
     pub fn input(message: impl ToString) -> Self {
-        Failure {
-            exit: Exit::BadInput,
-            message: message.to_string(),
-        }
+        Self::new(Exit::BadInput, message)
     }
 
     /// Reading, writing or the environment failed.
     pub fn environment(message: impl ToString) -> Self {
-        Failure {
-            exit: Exit::Environment,
-            message: message.to_string(),
+        Self::new(Exit::Environment, message)
+    }
+
+    /// As `--json` writes it.
+    pub fn to_json(&self) -> Value {
+        let mut error = json!({ "exit": self.exit as u8, "message": self.message });
+        if let Some(refusal) = &self.refusal {
+            error["refusal"] = json!({
+                "code": refusal.code.as_str(),
+                "field": refusal.field,
+                "offset": refusal.offset,
+                "expected": refusal.expected,
+                "found": refusal.found,
+                "hint": refusal.hint,
+            });
         }
+        json!({ "error": error })
     }
 }
 
-impl From<engine::refusal::Refusal> for Failure {
-    fn from(refusal: engine::refusal::Refusal) -> Self {
-        use engine::refusal::Code;
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
         let exit = match refusal.code {
             Code::Io | Code::OutOfMemory | Code::FileChanged => Exit::Environment,
             _ => Exit::BadInput,
         };
         Failure {
-            exit,
-            message: refusal.to_string(),
+            refusal: Some(Box::new(refusal.clone())),
+            ..Failure::new(exit, refusal)
         }
     }
 }
 
-impl From<engine::session::EvalError> for Failure {
-    fn from(error: engine::session::EvalError) -> Self {
-        use engine::session::EvalError;
-        let exit = match error {
-            EvalError::NotFinite { .. } => Exit::Diverges,
-            EvalError::OutOfMemory(_) => Exit::Environment,
-            _ => Exit::BadInput,
-        };
-        Failure {
-            exit,
-            message: error.to_string(),
+impl From<EvalError> for Failure {
+    fn from(error: EvalError) -> Self {
+        match error {
+            EvalError::OutOfMemory(refusal) => refusal.into(),
+            EvalError::NotFinite { .. } => Failure::new(Exit::Diverges, error),
+            _ => Failure::input(error),
         }
     }
 }

@@ -9,4 +9,5 @@ pub mod output;
 pub mod process;
 pub mod progress;
 pub mod safetensors;
+pub mod signals;
 pub mod table;

@@ -17,7 +17,7 @@ pub mod witnesses;
 use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Witness};
-pub use self::explanation::{ad_hoc_name, quoted};
+pub use self::explanation::ad_hoc_name;
 pub use self::pooled::Pooled;
 use crate::case::coverage::Coverage;
 use crate::case::{Case, Declared};

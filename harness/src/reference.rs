@@ -128,7 +128,7 @@ pub use self::scratch::Scratch;
 
 fn missing(message: String) -> Failure {
     let exit = Exit::ReferenceMissing;
-    Failure { exit, message }
+    Failure::new(exit, message)
 }
 
 /// Elsewhere no reference can be opened, so there is none.

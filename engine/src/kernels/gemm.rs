@@ -9,7 +9,6 @@ use super::q8_0::Q8Block;
 use super::q8_k::Q8K;
 use crate::bytes::{ByteRange, ModelBytes};
 use crate::flavor::Shape;
-use crate::numerics::half::Half;
 use crate::pool::{Band, Pool, Target};
 
 /// A matrix as kernels read it.
@@ -46,10 +45,10 @@ pub struct Inputs<'a> {
     pub tokens: usize,
     /// The values themselves, token after token.
     pub plain: &'a [f32],
-    /// The values as IEEE halves.
-    pub f16: &'a [Half],
-    /// The values as bfloat16.
-    pub bf16: &'a [Half],
+    /// The values as IEEE halves, little endian.
+    pub f16: &'a [[u8; 2]],
+    /// The values as bfloat16, little endian.
+    pub bf16: &'a [[u8; 2]],
     /// The values as int8, every token padded with zeros to whole blocks of
     /// [`BLOCK`](super::activation::BLOCK).
     pub int8: &'a [i8],

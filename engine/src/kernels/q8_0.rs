@@ -21,8 +21,8 @@ pub fn quantise(values: &[f32], out: &mut Vec<Q8Block>) {
     out.extend(blocks.iter().map(quantise_block));
 }
 
-/// One block of 32. Ties go to even here, unlike in the quantiser of the weights, and the integers come from the
-/// exact scale, not from the rounded one that is kept.
+/// One block of 32. Ties go to even here, unlike in the quantiser of the weights, and the integers
+/// come from the exact scale, not from the rounded one that is kept.
 #[inline(always)]
 pub fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
     let max = largest(block);

@@ -40,7 +40,7 @@ impl Rows<'_> {
 macro_rules! kernel {
     (
         $(#[$doc:meta])*
-        $module:ident: $name:literal, $features:literal, $lanes:literal, $float:ty,
+        $module:ident: $name:literal, $features:literal, $lanes:literal, $float:ty, $int:ty,
         $zero:ident, $set:ident, $multiply:ident, $add:ident, $pick:ident, $shift:ident,
         $load:ident, $load_words:ident, $store:ident, $transpose:ident
     ) => {
@@ -118,8 +118,7 @@ macro_rules! kernel {
                 let mut words = [[[0u32; $lanes]; V]; WORDS];
                 for block in 0..cols.div_ceil(BLOCK) {
                     for v in 0..V {
-                        let lane = |lane: usize| rows.block(row + v * $lanes + lane, block);
-                        $transpose(std::array::from_fn(lane), |w, vector| words[w][v] = vector);
+                        $transpose(rows, row + v * $lanes, block, &mut words, v);
                     }
                     let first = block * BLOCK;
                     let chunks = (first..cols.min(first + BLOCK)).step_by(CODES);
@@ -151,26 +150,56 @@ macro_rules! kernel {
             ) {
                 // SAFETY: the array has as many floats as the widest vector.
                 let values = unsafe { $load(VALUES.as_ptr()) };
-                // SAFETY: the arrays have a vector's words, and no alignment is asked for.
-                let mut codes = words.each_ref().map(|w| unsafe { $load_words(w.as_ptr().cast()) });
-                let count = xs[0].len();
-                for i in (0..CODES).take_while(|&i| i < count) {
-                    if T == 1 {
-                        // The four products of a column, of which the lowest two bits pick one.
-                        let products = $multiply(values, $set(xs[0][i]));
-                        for (sum, codes) in sums[0].iter_mut().zip(codes) {
-                            *sum = $add(*sum, $pick(products, codes));
-                        }
-                    } else {
-                        let weights = codes.map(|codes| $pick(values, codes));
-                        for (sums, x) in sums.iter_mut().zip(xs) {
-                            let x = $set(x[i]);
-                            for (sum, weight) in sums.iter_mut().zip(weights) {
-                                *sum = $add(*sum, $multiply(weight, x));
-                            }
+                // SAFETY: the array has a vector's words, and no alignment is asked for.
+                let first = unsafe { $load_words(words[0].as_ptr().cast()) };
+                // No closures here: what is not inlined would pass vectors through memory.
+                let (mut codes, mut weights) = ([first; V], [values; V]);
+                for (codes, words) in codes.iter_mut().zip(words) {
+                    // SAFETY: as above.
+                    *codes = unsafe { $load_words(words.as_ptr().cast()) };
+                }
+                if xs[0].len() == CODES {
+                    for i in 0..CODES {
+                        add_column(sums, &mut codes, &mut weights, xs, i);
+                    }
+                } else {
+                    for i in 0..xs[0].len() {
+                        add_column(sums, &mut codes, &mut weights, xs, i);
+                    }
+                }
+            }
+
+            /// Adds the column of the lowest codes, and takes them off.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn add_column<const V: usize, const T: usize>(
+                sums: &mut [[$float; V]; T],
+                codes: &mut [$int; V],
+                weights: &mut [$float; V],
+                xs: [&[f32]; T],
+                i: usize,
+            ) {
+                // SAFETY: the array has as many floats as the widest vector.
+                let values = unsafe { $load(VALUES.as_ptr()) };
+                if T == 1 {
+                    // The four products of a column, of which the lowest two bits pick one.
+                    let products = $multiply(values, $set(xs[0][i]));
+                    for (sum, codes) in sums[0].iter_mut().zip(&*codes) {
+                        *sum = $add(*sum, $pick(products, *codes));
+                    }
+                } else {
+                    for (weight, codes) in weights.iter_mut().zip(&*codes) {
+                        *weight = $pick(values, *codes);
+                    }
+                    for (sums, x) in sums.iter_mut().zip(xs) {
+                        let x = $set(x[i]);
+                        for (sum, weight) in sums.iter_mut().zip(&*weights) {
+                            *sum = $add(*sum, $multiply(*weight, x));
                         }
                     }
-                    codes = codes.map(|codes| $shift::<2>(codes));
+                }
+                for codes in codes {
+                    *codes = $shift::<2>(*codes);
                 }
             }
         }
@@ -179,7 +208,7 @@ macro_rules! kernel {
 
 kernel! {
     /// With AVX2: eight rows a vector.
-    avx2: "x86_64-avx2-qk256", "avx2", 8, __m256,
+    avx2: "x86_64-avx2-qk256", "avx2", 8, __m256, __m256i,
     _mm256_setzero_ps, _mm256_set1_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_permutevar_ps,
     _mm256_srli_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
     words_of_8
@@ -187,57 +216,71 @@ kernel! {
 
 kernel! {
     /// With AVX-512: sixteen rows a vector.
-    avx512: "x86_64-avx512vnni-qk256", "avx512f", 16, __m512,
+    avx512: "x86_64-avx512vnni-qk256", "avx512f", 16, __m512, __m512i,
     _mm512_setzero_ps, _mm512_set1_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_permutevar_ps,
     _mm512_srli_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps,
     words_of_16
 }
 
-/// The words of eight rows, the same word of all of them side by side.
+/// Words of many rows, the same word of all of them side by side: those of `V` vectors of rows.
+type Words<const LANES: usize, const V: usize> = [[[u32; LANES]; V]; WORDS];
+
+/// The words of the eight rows from `row` on, for vector `v`.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn words_of_8(rows: [&[u8; BLOCK_BYTES]; 8], mut take: impl FnMut(usize, [u32; 8])) {
-    let rows = rows.map(|row| row.as_chunks::<4>().0);
-    for w in 0..WORDS {
-        take(w, rows.map(|row| u32::from_le_bytes(row[w])));
+fn words_of_8<const V: usize>(
+    rows: &Rows,
+    row: usize,
+    block: usize,
+    words: &mut Words<8, V>,
+    v: usize,
+) {
+    for lane in 0..8 {
+        let own = rows.block(row + lane, block);
+        prefetch(own);
+        let own = own.as_chunks().0;
+        for (words, word) in words.iter_mut().zip(own) {
+            words[v][lane] = u32::from_le_bytes(*word);
+        }
     }
 }
 
-/// The words of sixteen rows, the same word of all of them side by side: a transposition in four
-/// steps, each of which doubles what lies together.
+/// The words of the sixteen rows from `row` on, for vector `v`: a transposition in four steps,
+/// each of which doubles what lies together.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn words_of_16(rows: [&[u8; BLOCK_BYTES]; 16], mut take: impl FnMut(usize, [u32; 16])) {
-    // SAFETY: the references vouch for 64 readable bytes; no alignment is asked for.
-    let rows = rows.map(|row| unsafe { _mm512_loadu_si512(row.as_ptr().cast()) });
-    let pairs: [__m512i; 16] = std::array::from_fn(|i| {
-        let (a, b) = (rows[i & !1], rows[i | 1]);
-        if i % 2 == 0 {
-            _mm512_unpacklo_epi32(a, b)
-        } else {
-            _mm512_unpackhi_epi32(a, b)
-        }
-    });
+fn words_of_16<const V: usize>(
+    rows: &Rows,
+    row: usize,
+    block: usize,
+    words: &mut Words<16, V>,
+    v: usize,
+) {
+    let zero = _mm512_setzero_si512();
+    let (mut ones, mut pairs, mut fours) = ([zero; 16], [zero; 16], [zero; 16]);
+    for (lane, one) in ones.iter_mut().enumerate() {
+        let own = rows.block(row + lane, block);
+        prefetch(own);
+        // SAFETY: the reference vouches for 64 readable bytes; no alignment is asked for.
+        *one = unsafe { _mm512_loadu_si512(own.as_ptr().cast()) };
+    }
+    for i in (0..16).step_by(2) {
+        pairs[i] = _mm512_unpacklo_epi32(ones[i], ones[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi32(ones[i], ones[i + 1]);
+    }
     // Of rows 4i to 4i + 3, vector 4i + c has column 4b + c in part b.
-    let fours: [__m512i; 16] = std::array::from_fn(|i| {
-        let first = i & !3 | (i & 2) >> 1;
-        let (a, b) = (pairs[first], pairs[first + 2]);
-        if i % 2 == 0 {
-            _mm512_unpacklo_epi64(a, b)
-        } else {
-            _mm512_unpackhi_epi64(a, b)
-        }
-    });
+    for i in (0..16).step_by(4) {
+        fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+        fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+        fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+        fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+    }
     for c in 0..4 {
         let (a, b, d, e) = (fours[c], fours[4 + c], fours[8 + c], fours[12 + c]);
-        let (low, high) = (
-            _mm512_shuffle_i32x4::<0x44>(a, b),
-            _mm512_shuffle_i32x4::<0xee>(a, b),
-        );
-        let (lower, higher) = (
-            _mm512_shuffle_i32x4::<0x44>(d, e),
-            _mm512_shuffle_i32x4::<0xee>(d, e),
-        );
+        let low = _mm512_shuffle_i32x4::<0x44>(a, b);
+        let high = _mm512_shuffle_i32x4::<0xee>(a, b);
+        let lower = _mm512_shuffle_i32x4::<0x44>(d, e);
+        let higher = _mm512_shuffle_i32x4::<0xee>(d, e);
         let columns = [
             _mm512_shuffle_i32x4::<0x88>(low, lower),
             _mm512_shuffle_i32x4::<0xdd>(low, lower),
@@ -245,10 +288,17 @@ fn words_of_16(rows: [&[u8; BLOCK_BYTES]; 16], mut take: impl FnMut(usize, [u32;
             _mm512_shuffle_i32x4::<0xdd>(high, higher),
         ];
         for (b, column) in columns.into_iter().enumerate() {
-            let mut words = [0u32; 16];
+            let own = &mut words[4 * b + c][v];
             // SAFETY: the array has room for a vector.
-            unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), column) };
-            take(4 * b + c, words);
+            unsafe { _mm512_storeu_si512(own.as_mut_ptr().cast(), column) };
         }
     }
+}
+
+/// Asks for the row's next block: too many rows are read at a time for the processor to see that.
+#[inline(always)]
+fn prefetch(block: &[u8; BLOCK_BYTES]) {
+    let ahead = block.as_ptr().wrapping_add(BLOCK_BYTES);
+    // SAFETY: every x86-64 has the instruction, and it reads nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
 }

@@ -1,10 +1,10 @@
 //! Takes tensors out of a file by name, one at a time, and remembers which were asked for.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::Linear;
-use crate::config::Architecture;
+use super::{Expected, Linear, expected};
+use crate::config::{Architecture, Config};
 use crate::flavor::{Detection, Flavor};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo, Warning};
@@ -15,6 +15,7 @@ use crate::refusal::{Code, Refusal};
 pub(super) struct Binder<'a> {
     gguf: &'a Gguf,
     architecture: Architecture,
+    expected: HashMap<String, Expected>,
     forced: Option<Flavor>,
     kernel: Kernel,
     asked: HashSet<String>,
@@ -23,15 +24,12 @@ pub(super) struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    pub fn new(
-        gguf: &'a Gguf,
-        architecture: Architecture,
-        forced: Option<Flavor>,
-        kernel: Kernel,
-    ) -> Self {
+    pub fn new(gguf: &'a Gguf, config: &Config, forced: Option<Flavor>, kernel: Kernel) -> Self {
+        let listed = expected(config).into_iter();
         Binder {
             gguf,
-            architecture,
+            architecture: config.architecture,
+            expected: listed.map(|e| (e.name.clone(), e)).collect(),
             forced,
             kernel,
             asked: HashSet::new(),
@@ -41,22 +39,17 @@ impl<'a> Binder<'a> {
     }
 
     /// A matrix that must be there.
-    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize) -> Result<Matrix, Refusal> {
-        let found = self.optional_matrix(name, rows, cols)?;
-        found.ok_or_else(|| missing(name, &[cols, rows]))
+    pub fn matrix(&mut self, name: &str) -> Result<Matrix, Refusal> {
+        let found = self.optional_matrix(name)?;
+        found.ok_or_else(|| missing(name, self.dims(name)))
     }
 
     /// A matrix that may be there.
-    pub fn optional_matrix(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Option<Matrix>, Refusal> {
+    pub fn optional_matrix(&mut self, name: &str) -> Result<Option<Matrix>, Refusal> {
         let Some(tensor) = self.find(name) else {
             return Ok(None);
         };
-        check_dims(tensor, &[cols, rows])?;
+        check_dims(tensor, self.dims(name))?;
         let (matrix, detection) =
             Matrix::with_evidence(self.gguf, tensor, self.forced, self.kernel)?;
         if let Some(detection) = detection {
@@ -67,17 +60,19 @@ impl<'a> Binder<'a> {
     }
 
     /// Single-precision values that must be there.
-    pub fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>, Refusal> {
-        let found = self.optional_vector(name, len)?;
-        found.ok_or_else(|| missing(name, &[len]))
+    pub fn vector(&mut self, name: &str) -> Result<Vec<f32>, Refusal> {
+        let found = self.optional_vector(name)?;
+        found.ok_or_else(|| missing(name, self.dims(name)))
     }
 
     /// Single-precision values that may be there.
-    pub fn optional_vector(&mut self, name: &str, len: usize) -> Result<Option<Vec<f32>>, Refusal> {
+    pub fn optional_vector(&mut self, name: &str) -> Result<Option<Vec<f32>>, Refusal> {
         let Some(tensor) = self.find(name) else {
             return Ok(None);
         };
-        check_dims(tensor, &[len])?;
+        let dims = self.dims(name);
+        check_dims(tensor, dims)?;
+        let len = dims[0];
         if tensor.type_id != id::F32 {
             let found = format!("type id {}", tensor.type_id);
             return Err(tensor.refuse(Code::DtypeMismatch, "type", "F32 (type id 0)", found));
@@ -92,8 +87,8 @@ impl<'a> Binder<'a> {
     }
 
     /// `stem.weight` with the `stem.scale` and `stem.bias` the architecture knows.
-    pub fn linear(&mut self, stem: &str, rows: usize, cols: usize) -> Result<Linear, Refusal> {
-        let matrix = self.matrix(&format!("{stem}.weight"), rows, cols)?;
+    pub fn linear(&mut self, stem: &str) -> Result<Linear, Refusal> {
+        let matrix = self.matrix(&format!("{stem}.weight"))?;
         let mut linear = Linear {
             matrix,
             scale: None,
@@ -102,7 +97,7 @@ impl<'a> Binder<'a> {
         let bias = format!("{stem}.bias");
         match self.architecture {
             Architecture::Bitnet => {
-                let scale = self.optional_vector(&format!("{stem}.scale"), 1)?;
+                let scale = self.optional_vector(&format!("{stem}.scale"))?;
                 linear.scale = scale.map(|values| values[0]);
             }
             Architecture::Bitnet25 | Architecture::BitnetB158 if stem.contains("ffn") => {
@@ -111,7 +106,7 @@ impl<'a> Binder<'a> {
                     "this architecture has no bias in its feed-forward part",
                 );
             }
-            _ => linear.bias = self.optional_vector(&bias, rows)?,
+            _ => linear.bias = self.optional_vector(&bias)?,
         }
         Ok(linear)
     }
@@ -149,6 +144,15 @@ impl<'a> Binder<'a> {
         let declared_at = |name: &str| self.gguf.tensors.get(name).map(|t| t.declared_at);
         self.detections.sort_by_key(|(name, _)| declared_at(name));
         (self.warnings, self.detections)
+    }
+
+    /// What the list says of a tensor that the architecture has.
+    fn dims(&self, name: &str) -> &[usize] {
+        &self
+            .expected
+            .get(name)
+            .expect("what is bound is in the list")
+            .dims
     }
 
     fn find(&mut self, name: &str) -> Option<&'a TensorInfo> {

@@ -146,7 +146,7 @@ impl<'j, F: Serialize> Answers<'j, F> {
             return;
         }
         if let Err(failure) = output::put(text.as_bytes()) {
-            eprintln!("error: {failure}");
+            output::tell(format!("error: {failure}"));
             self.own = Outcome::Environment;
         }
     }
@@ -182,21 +182,20 @@ fn no_answer<F>(entries: &[Entry<F>]) -> Failure {
     let mut whys: Vec<&str> = entries.iter().filter_map(|e| e.why.as_deref()).collect();
     whys.dedup();
     let Some(worst) = entries.iter().map(|entry| entry.outcome).max() else {
-        return Failure {
-            exit: Exit::ReferenceMissing,
-            message: "no recording shows the nodes of that; a live reference shows any prompt's: \
-                      `scripts/reference.sh bitnet` builds one, --reference bitnet asks it"
-                .into(),
-        };
+        return Failure::new(
+            Exit::ReferenceMissing,
+            "no recording shows the nodes of that; a live reference shows any prompt's: \
+                      `scripts/reference.sh bitnet` builds one, --reference bitnet asks it",
+        );
     };
-    Failure {
-        exit: worst.exit(),
-        message: format!(
+    Failure::new(
+        worst.exit(),
+        format!(
             "skipped {}, and nothing else was asked for: {}",
             entries.len(),
             whys.join("; ")
         ),
-    }
+    )
 }
 
 /// What a failure comes to, as part of a larger whole.
@@ -224,8 +223,5 @@ pub fn to_failure(error: RunError) -> Failure {
         RunError::NotFinite(_) => Exit::Diverges,
         RunError::Died(_) | RunError::Lost(_) => Exit::ReferenceDied,
     };
-    Failure {
-        exit,
-        message: error.to_string(),
-    }
+    Failure::new(exit, error.to_string())
 }

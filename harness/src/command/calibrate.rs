@@ -128,7 +128,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let (Some(file), Outcome::Ok) = (&record, outcome)
         && let Err(failure) = put_on_record(file, &report)
     {
-        eprintln!("error: {failure}");
+        crate::io::output::tell(format!("error: {failure}"));
         outcome = failure.exit.into();
     }
     finish(
@@ -225,7 +225,7 @@ fn put_on_record(file: &Path, report: &Report) -> Result<(), Failure> {
             missing.words()
         );
         let exit = Exit::Incomplete;
-        return Err(Failure { exit, message });
+        return Err(Failure::new(exit, message));
     }
     let floors: Vec<_> = report.floors.iter().map(|f| f.floor.clone()).collect();
     rewrite(file, |text| {

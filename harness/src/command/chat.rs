@@ -21,29 +21,29 @@ pub const FUEL: u64 = 1_000_000;
 pub const MAX_PROMPT: usize = 1 << 20;
 
 /// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Message<'a> {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Message {
     /// `system`, `user` or `assistant`.
-    pub role: &'a str,
+    pub role: String,
     /// What was said.
-    pub content: &'a str,
+    pub content: String,
 }
 
-/// The texts of the tokens a template may name.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SpecialTexts {
-    /// Beginning of text.
+/// What is rendered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Conversation {
+    /// The model's template.
+    pub template: String,
+    /// Turn after turn.
+    pub messages: Vec<Message>,
+    /// Text of the token that begins a text, for the template to name.
     pub bos: String,
-    /// End of text.
+    /// Text of the token that ends one.
     pub eos: String,
 }
 
 /// Renders the prompt that asks for the next turn of the assistant.
-pub fn render(
-    template: &str,
-    messages: &[Message<'_>],
-    special: &SpecialTexts,
-) -> Result<String, Failure> {
+pub fn render(conversation: &Conversation) -> Result<String, Failure> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_trim_blocks(true);
@@ -52,13 +52,14 @@ pub fn render(
     environment.add_function("raise_exception", |message: String| -> Result<(), Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
-    let template = environment.template_from_str(template).map_err(failure)?;
+    let template = environment.template_from_str(&conversation.template);
+    let template = template.map_err(failure)?;
     let mut prompt = Capped(Vec::new());
     let values = context! {
-        messages,
+        messages => &conversation.messages,
         add_generation_prompt => true,
-        bos_token => &special.bos,
-        eos_token => &special.eos,
+        bos_token => &conversation.bos,
+        eos_token => &conversation.eos,
     };
     template
         .render_captured_to(values, &mut prompt)
@@ -113,26 +114,24 @@ mod tests {
     use super::*;
     use crate::exit::Exit;
 
-    const TALK: [Message<'_>; 2] = [
-        Message {
-            role: "system",
-            content: " Be brief. ",
-        },
-        Message {
-            role: "user",
-            content: "Who are you?",
-        },
-    ];
-
-    fn special() -> SpecialTexts {
-        SpecialTexts {
+    fn rendered(template: &str) -> Result<String, Failure> {
+        let message = |role: &str, content: &str| Message {
+            role: role.into(),
+            content: content.into(),
+        };
+        render(&Conversation {
+            template: template.into(),
+            messages: vec![
+                message("system", " Be brief. "),
+                message("user", "Who are you?"),
+            ],
             bos: "<s>".into(),
             eos: "</s>".into(),
-        }
+        })
     }
 
     fn refused(template: &str) -> String {
-        let failure = render(template, &TALK, &special()).expect_err("must be refused");
+        let failure = rendered(template).expect_err("must be refused");
         assert_eq!(failure.exit, Exit::BadInput);
         failure.message
     }
@@ -145,7 +144,7 @@ mod tests {
             {% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}\
             {% if add_generation_prompt %}\
             {{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}";
-        insta::assert_snapshot!(render(template, &TALK, &special()).expect("renders"), @r"
+        insta::assert_snapshot!(rendered(template).expect("renders"), @r"
         <s><|start_header_id|>system<|end_header_id|>
 
         Be brief.<|eot_id|><|start_header_id|>user<|end_header_id|>
@@ -159,7 +158,7 @@ mod tests {
         let template = "{%- for m in messages -%}\n  {%- if m.role.startswith('sys') %}\
             {{- m.content.strip().split(' ')[0] ~ '|' }}\n  {%- else %}\
             {{- m['content'].upper().rstrip('?') + eos_token }}\n  {%- endif %}\n{%- endfor %}";
-        let prompt = render(template, &TALK, &special()).expect("renders");
+        let prompt = rendered(template).expect("renders");
         assert_eq!(prompt, "Be|WHO ARE YOU</s>");
     }
 

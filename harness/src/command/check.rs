@@ -4,12 +4,13 @@
 use engine::refusal::escape;
 use serde::Serialize;
 
-use crate::command::flags::{ModelFile, Strictness};
+use crate::command::finish::{Status, finish};
+use crate::command::flags::{Json, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::file::check::{self, Finding, Lint, Severity, Thoroughness};
+use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
-use crate::io::output;
 use crate::io::progress;
+use crate::judge::outcome::Outcome;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -38,9 +39,8 @@ pub struct Args {
     #[command(flatten)]
     strictness: Strictness,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct Report {
     model: String,
     model_sha256: String,
     strict_mode: bool,
-    status: &'static str,
+    status: Status,
     findings: Vec<Entry>,
 }
 
@@ -67,21 +67,16 @@ struct Entry {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     if args.list {
         let lints: Vec<Entry> = Lint::ALL.iter().map(|&lint| entry(lint, None)).collect();
-        match args.json {
-            true => output::json(&lints)?,
-            false => output::put(lints.iter().map(text).collect::<String>().as_bytes())?,
-        };
-        return Ok(Exit::Agrees);
+        let listed: String = lints.iter().map(text).collect();
+        return finish(Outcome::Ok, &listed, &lints, &args.json);
     }
     let model = args
         .model
         .ok_or_else(|| Failure::input("--model is missing (or --list)"))?;
+    args.json.beside([("--model", model.path.as_path())])?;
     let opened = Opened::read(&model.path)?;
     let bar = progress::bar(0, "looking at tensors");
-    let thoroughness = Thoroughness {
-        finite: args.check_finite,
-    };
-    let mut findings = check::examine(&opened.gguf, thoroughness, &mut |done, total| {
+    let mut findings = check::examine(&opened.gguf, args.check_finite, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -90,11 +85,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
     let strict_mode = args.strictness.strict;
-    let (status, exit) = match worst {
-        None | Some(Severity::Note) => ("ok", Exit::Agrees),
-        Some(Severity::Warning) if !strict_mode => ("warning", Exit::Agrees),
-        Some(_) => ("failed", Exit::Diverges),
-    };
+    let fails = strict_mode || worst == Some(Severity::Error);
+    let status = Status::of(worst >= Some(Severity::Warning), fails);
     let report = Report {
         model: opened.input.path.display().to_string(),
         model_sha256: opened.input.sha256,
@@ -105,11 +97,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             .map(|f| entry(f.lint, Some(f)))
             .collect(),
     };
-    match args.json {
-        true => output::json(&report)?,
-        false => output::put(render(&report).as_bytes())?,
-    };
-    Ok(exit)
+    finish(status.outcome(), &render(&report), &report, &args.json)
 }
 
 fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
@@ -136,7 +124,7 @@ fn render(report: &Report) -> String {
         count(Severity::Warning, "warning"),
         count(Severity::Note, "note"),
     ];
-    let (model, status) = (escape(&report.model), report.status);
+    let (model, status) = (escape(&report.model), report.status.name());
     out.push_str(&format!("{model}: {}: {status}\n", counts.join(", ")));
     out
 }

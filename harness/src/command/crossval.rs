@@ -4,8 +4,7 @@
 mod recordings;
 mod selection;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::flavor::Flavor;
@@ -20,11 +19,11 @@ use crate::command::flags::{self, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::{output, progress};
+use crate::io::{output, progress, signals};
 use crate::oracle::crossval::campaign::{Campaign, Live};
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
-use crate::receipt::{Receipt, junit, quoted, table};
+use crate::receipt::{Receipt, junit, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Subject;
@@ -150,7 +149,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         inputs,
         left_out,
     } = Selection::of(&args, &suite, &engine, !live.is_empty())?;
-    let mut roles = FileRoles::default();
+    let mut roles = FileRoles::default().continues(args.resume.as_deref());
     for input in &inputs {
         roles = roles.reads("--model", &input.path);
     }
@@ -170,6 +169,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     if let Some(earlier) = &args.resume {
         campaign = campaign.resuming(resume::open(earlier)?);
+    }
+    if let Some(Destination::Path(receipt)) = &args.json.to {
+        signals::resume_with(signals::again("--resume", receipt));
     }
     let bar = progress::bar(cases.len() as u64, "cases");
     let receipt = campaign.run(&cases, |receipt| {
@@ -208,31 +210,9 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
 /// be written now is complained about at the end, when it is written for the last time; what is no
 /// file is written only then.
 fn keep(json: &Json, receipt: &Receipt) {
-    if let Some(Destination::Path(path)) = &json.to
-        && path.metadata().map_or(true, |found| found.is_file())
-    {
+    if json.to.as_ref().is_some_and(Destination::keeps_one) {
         let _ = json.write(receipt);
     }
-}
-
-/// The command line that goes on where this one was ended, if it keeps a receipt.
-pub fn resume_line(json: &Json) -> Option<String> {
-    match &json.to {
-        Some(Destination::Path(receipt)) => Some(resuming(std::env::args_os(), receipt)),
-        _ => None,
-    }
-}
-
-fn resuming(words: impl Iterator<Item = OsString>, receipt: &Path) -> String {
-    let mut words: Vec<String> = words.map(|word| quoted(&word.to_string_lossy())).collect();
-    // A run that went on from another receipt has taken over what that one had.
-    let given = words.iter().position(|word| word == "--resume");
-    if let Some(at) = given {
-        words.drain(at..words.len().min(at + 2));
-    }
-    words.retain(|word| !word.starts_with("--resume="));
-    words.extend(["--resume".into(), quoted(&receipt.to_string_lossy())]);
-    words.join(" ")
 }
 
 /// What the engine finds odd about a model, once. Whether it opens at all is up to its cases.
@@ -271,24 +251,5 @@ fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
     match args.profile {
         Some(profile) => engine.with_profile(profile),
         None => engine,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_that_goes_on_is_the_one_that_was_typed_and_the_receipt_it_kept() {
-        let line = |typed: &str| {
-            let words = typed.split(' ').map(|word| word.replace('_', " ").into());
-            resuming(words, Path::new("r.json"))
-        };
-        let typed = "harness crossval --prompt a_b --json r.json";
-        let on = "harness crossval --prompt 'a b' --json r.json --resume r.json";
-        assert_eq!(line(typed), on);
-        for again in ["--resume old.json", "--resume=old.json"] {
-            assert_eq!(line(&format!("{typed} {again}")), on);
-        }
     }
 }

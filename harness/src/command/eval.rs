@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use engine::bytes::Storage;
@@ -11,14 +11,16 @@ use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 use serde::Serialize;
 
-use crate::command::flags::{Computing, ModelFile, Strictness};
+use crate::command::finish::finish;
+use crate::command::flags::{Computing, Json, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
+use crate::io::destination::Destination;
 use crate::io::npy;
-use crate::io::output;
 use crate::io::progress;
 use crate::io::safetensors::Trace;
+use crate::judge::outcome::Outcome;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -29,7 +31,7 @@ Examples:
 The logits are float32, C order, (positions, vocabulary). The keys of the trace are
 `name-layer|OPERATION#occurrence`, as in `attn_norm-0|MUL#0`. Where the prompt takes several
 ubatches every node is there once for each, with `@` and the ubatch's first position behind it.
-Neither file appears before both are whole and the model was seen unchanged.";
+Nothing is written before all of it is known and the model was seen unchanged.";
 
 /// Write the logits at every position of a prompt
 #[derive(clap::Args)]
@@ -55,9 +57,8 @@ pub struct Args {
     #[command(flatten)]
     strictness: Strictness,
 
-    /// Print what was computed, and how, as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -88,6 +89,11 @@ struct Summary {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    let to = |path: &PathBuf| Destination::Path(path.clone());
+    args.json
+        .beside([("--model", args.model.path.as_path())])?
+        .writes("--logits", Some(&to(&args.logits)))?
+        .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
     let (input, _) = Input::read(&args.model.path)?;
     waiting.finish_and_clear();
@@ -103,6 +109,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     npy::write_header(&mut logits, &[tokens.len(), vocab_size]).map_err(Failure::environment)?;
     let ubatch = args.computing.ubatch;
     compute(&mut session, &tokens, ubatch, trace.as_mut(), &mut logits)?;
+    input.still_holds()?;
     let summary = Summary {
         model: args.model.path.display().to_string(),
         model_sha256: input.sha256.clone(),
@@ -114,27 +121,28 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         nodes: trace.as_ref().map_or(0, Trace::len),
         tokens,
     };
-    let mut files = vec![logits];
-    if let (Some(path), Some(trace)) = (&args.trace, &trace) {
-        let mut file = Unfinished::create(path).map_err(Failure::environment)?;
-        trace
-            .write(&mut file, &about(&summary))
-            .map_err(Failure::environment)?;
-        files.push(file);
+    write(&args, logits, trace.as_ref(), &summary)
+        .map_err(Failure::environment)
+        .and_then(|()| finish(Outcome::Ok, &sentence(&summary), &summary, &args.json))
+}
+
+/// Both files are whole before one of them is in its place.
+fn write(
+    args: &Args,
+    mut logits: Unfinished,
+    trace: Option<&Trace>,
+    summary: &Summary,
+) -> io::Result<()> {
+    let mut traced = None;
+    if let (Some(path), Some(trace)) = (&args.trace, trace) {
+        let mut file = Unfinished::create(path)?;
+        trace.write(&mut file, &about(summary))?;
+        file.flush()?;
+        traced = Some(file);
     }
-    // Written and flushed first: what is renamed then is whole, and of a model that held still.
-    for file in &mut files {
-        file.flush().map_err(Failure::environment)?;
-    }
-    input.still_holds()?;
-    for file in files {
-        file.commit().map_err(Failure::environment)?;
-    }
-    match args.json {
-        true => output::json(&summary)?,
-        false => output::put(sentence(&summary).as_bytes())?,
-    };
-    Ok(Exit::Agrees)
+    logits.flush()?;
+    logits.commit()?;
+    traced.map_or(Ok(()), Unfinished::commit)
 }
 
 /// Feeds ubatch after ubatch, so that only one of them has its logits in memory.
@@ -173,10 +181,10 @@ impl Source {
                 None => return Err(Failure::input("the model has no vocabulary: use --tokens")),
             },
         };
-        match tokens.is_empty() {
-            true => Err(Failure::input("the prompt has no tokens")),
-            false => Ok(tokens),
+        if tokens.is_empty() {
+            return Err(Failure::input("the prompt has no tokens"));
         }
+        Ok(tokens)
     }
 }
 

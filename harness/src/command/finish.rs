@@ -24,10 +24,48 @@ pub fn finish(
     let written = json.write(result);
     let failed = [printed, written].into_iter().filter_map(Result::err);
     let worst = failed.fold(outcome, |worst, failure| {
-        eprintln!("error: {failure}");
+        output::tell(format!("error: {failure}"));
         worst.max(Outcome::Environment)
     });
     Ok(worst.exit())
+}
+
+/// What is said of one file: whether anything needs attention, and whether that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)] // the words that are printed
+pub enum Status {
+    Ok,
+    Warning,
+    Failed,
+}
+
+impl Status {
+    /// What needs attention is a warning, and fails in strict mode.
+    pub fn of(attention: bool, strict: bool) -> Self {
+        match (attention, strict) {
+            (false, _) => Status::Ok,
+            (true, false) => Status::Warning,
+            (true, true) => Status::Failed,
+        }
+    }
+
+    /// As printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Warning => "warning",
+            Status::Failed => "failed",
+        }
+    }
+
+    /// What the command comes to.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Status::Ok | Status::Warning => Outcome::Ok,
+            Status::Failed => Outcome::Divergence,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::ArgMatches;
 use engine::bytes::Storage;
 use engine::flavor::Flavor;
 use engine::gguf::Warning;
@@ -12,12 +11,11 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::escape;
 use engine::session::{OpenOptions, SessionOptions};
-use engine::tokenizer::Tokenizer;
 use engine::{Model, Session};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
-use crate::io::destination::Destination;
+use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 
 /// Which file.
@@ -73,7 +71,6 @@ impl Computing {
         let model = Model::open(path, &options)?;
         waiting.finish_and_clear();
         strictness.refuse(model.warnings())?;
-        strictness.refuse(model.tokenizer().into_iter().flat_map(Tokenizer::warnings))?;
         Ok(model)
     }
 
@@ -100,21 +97,45 @@ impl Computing {
 #[derive(clap::Args, Debug, Clone, Default)]
 pub struct Json {
     /// Write the result as JSON to FILE, or to standard output instead of text: `-` or no FILE
-    #[arg(long = "json", value_name = "FILE|-", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(
+        id = Json::ID,
+        long = "json",
+        value_name = "FILE|-",
+        num_args = 0..=1,
+        default_missing_value = "-"
+    )]
     pub to: Option<Destination>,
-
-    /// Whether it has been written: a refusal must not replace a result.
-    #[arg(skip)]
-    written: Arc<AtomicBool>,
 }
 
 impl Json {
+    const ID: &str = "json";
+
     /// As if it had been typed.
     pub fn to(destination: Destination) -> Self {
-        Json {
-            to: Some(destination),
-            ..Json::default()
+        let to = Some(destination);
+        Json { to }
+    }
+
+    /// What was typed behind the innermost command, whichever it is.
+    pub fn typed(mut matches: &ArgMatches) -> Self {
+        while let Some((_, inner)) = matches.subcommand() {
+            matches = inner;
         }
+        let to = matches.try_get_one(Self::ID).ok().flatten().cloned();
+        Json { to }
+    }
+
+    /// The files of a command that reads these and writes nothing but this, as far as it is
+    /// known already. Refused if one of them would be destroyed.
+    pub fn beside<'a>(
+        &self,
+        read: impl IntoIterator<Item = (&'a str, &'a Path)>,
+    ) -> Result<FileRoles, Failure> {
+        let read = read.into_iter();
+        let roles = read.fold(FileRoles::default(), |roles, (flag, path)| {
+            roles.reads(flag, path)
+        });
+        roles.writes("--json", self.to.as_ref())
     }
 
     /// Writes the result, if it was asked for.
@@ -123,18 +144,15 @@ impl Json {
             return Ok(());
         };
         let text = output::to_json(value)?;
-        to.write(text.as_bytes())?;
-        self.written.store(true, Ordering::Relaxed);
-        Ok(())
+        to.write(text.as_bytes())
     }
 
-    /// Writes why there is no result, unless there is one.
+    /// Writes why there is no result, unless there is one or it would destroy something.
     pub fn refuse(&self, failure: &Failure) -> Result<(), Failure> {
-        if self.written.load(Ordering::Relaxed) {
-            return Ok(());
+        match &self.to {
+            Some(to) if to.takes_a_refusal() => self.write(&failure.to_json()),
+            _ => Ok(()),
         }
-        let (exit, message) = (failure.exit as u8, &failure.message);
-        self.write(&serde_json::json!({ "error": { "exit": exit, "message": message } }))
     }
 
     /// Whether standard output is taken, so that text has no place there.
@@ -172,12 +190,10 @@ impl Strictness {
             let sentence = format!("{}: {}: {}", warning.name, warning.field, warning.detail);
             let sentence = escape(&sentence);
             if self.strict {
-                return Err(Failure {
-                    exit: Exit::Diverges,
-                    message: format!("{sentence} (strict mode lets no warning pass)"),
-                });
+                let message = format!("{sentence} (strict mode lets no warning pass)");
+                return Err(Failure::new(Exit::Diverges, message));
             }
-            eprintln!("warning: {sentence}");
+            output::tell(format!("warning: {sentence}"));
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use engine::tokenizer::Tokenizer;
 use engine::{Session, Token};
 use serde::Serialize;
 
-use crate::command::chat::{Message, SpecialTexts, apart};
-use crate::command::flags::{Computing, ModelFile, Strictness, switch};
+use crate::command::chat::{Conversation, Message, apart};
+use crate::command::flags::{Computing, Json, ModelFile, Strictness, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
@@ -61,9 +61,8 @@ pub struct Args {
     #[command(flatten)]
     strictness: Strictness,
 
-    /// Print one JSON object at the end instead of text as it comes
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// How the next token is chosen.
@@ -108,7 +107,7 @@ enum Stop {
     MaxTokens,
     /// No position is left.
     Context,
-    /// Nobody reads the text any more.
+    /// Standard output was closed.
     ReaderGone,
 }
 
@@ -124,6 +123,7 @@ struct Generated {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
+    args.json.beside([("--model", path.as_path())])?;
     let sampler = args.choosing.sampler()?;
     let model = args
         .computing
@@ -131,9 +131,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let tokenizer = model.tokenizer().ok_or_else(|| {
         Failure::input("the model has no vocabulary, so it can neither read nor write text")
     })?;
-    let prompt = match args.chat {
-        true => conversation(&args, tokenizer)?,
-        false => tokenizer.encode(&args.prompt, true, true),
+    let prompt = if args.chat {
+        conversation(&args, tokenizer)?
+    } else {
+        tokenizer.encode(&args.prompt, true, true)
     };
     if prompt.is_empty() {
         return Err(Failure::input("the prompt has no tokens"));
@@ -149,7 +150,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         sampler,
         stream: TextStream::default(),
         shown: String::new(),
-        silent: args.json,
+        silent: args.json.takes_stdout(),
     };
     let started = Instant::now();
     let first = writer.read(&prompt)?;
@@ -159,16 +160,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let wrote = started.elapsed();
     let text = writer.finish()?;
     model.stamp().still_holds(path)?;
-    eprintln!("{}", speeds(prompt.len(), read, tokens.len(), wrote, stop));
-    if args.json {
-        output::json(&Generated {
-            model: path.display().to_string(),
-            prompt_tokens: prompt,
-            tokens,
-            text,
-            stop,
-        })?;
-    }
+    output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
+    args.json.write(&Generated {
+        model: path.display().to_string(),
+        prompt_tokens: prompt,
+        tokens,
+        text,
+        stop,
+    })?;
     Ok(Exit::Agrees)
 }
 
@@ -190,21 +189,21 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
     let template = tokenizer
         .chat_template()
         .ok_or_else(|| Failure::input("the model brings no chat template: try without --chat"))?;
-    let message = |role, content| Message { role, content };
-    let system = args.system.as_deref().map(|text| message("system", text));
-    let user = message("user", &args.prompt);
-    let messages: Vec<_> = system.into_iter().chain([user]).collect();
+    let message = |role: &str, content: &String| Message {
+        role: role.into(),
+        content: content.clone(),
+    };
+    let system = args.system.iter().map(|text| message("system", text));
     let text = |token: Option<Token>| {
         let bytes = token.and_then(|token| tokenizer.token_text(token));
-        bytes
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-            .unwrap_or_default()
+        String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
     };
-    let special = SpecialTexts {
+    let rendered = apart::render(&Conversation {
+        template: template.into(),
+        messages: system.chain([message("user", &args.prompt)]).collect(),
         bos: text(tokenizer.bos()),
         eos: text(tokenizer.eos()),
-    };
-    let rendered = apart::render(template, &messages, &special)?;
+    })?;
     let mut tokens = tokenizer.encode(&rendered, false, true);
     if tokenizer.adds_bos() && tokens.first().copied() != tokenizer.bos() {
         tokens.splice(0..0, tokenizer.bos());
@@ -257,10 +256,10 @@ impl Writer<'_> {
 
     fn show(&mut self, text: &str) -> Result<Reader, Failure> {
         self.shown.push_str(text);
-        match self.silent || text.is_empty() {
-            true => Ok(Reader::Listening),
-            false => output::put(text.as_bytes()),
+        if self.silent || text.is_empty() {
+            return Ok(Reader::Listening);
         }
+        output::put(text.as_bytes())
     }
 
     /// Ends the line and returns all that was shown.
@@ -280,7 +279,7 @@ fn speeds(prompt: usize, read: Duration, written: usize, wrote: Duration, stop: 
         Stop::EndToken => "the model ended its text",
         Stop::MaxTokens => "as many as asked for",
         Stop::Context => "the context is full",
-        Stop::ReaderGone => "nobody reads on",
+        Stop::ReaderGone => "standard output was closed",
     };
     format!(
         "read {prompt} tokens at {:.1} tokens/s, wrote {written} at {:.1} tokens/s: {why}",

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use engine::flavor::Flavor;
 
-use crate::command::flags::{ModelFile, Strictness};
+use crate::command::finish::finish;
+use crate::command::flags::{Json, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
-use crate::io::output;
 
 use contents::Contents;
 use norms::Norms;
@@ -54,16 +54,17 @@ pub struct Args {
     ln_stats: bool,
 
     /// Judge the statistics: not at all, by what the file says it is, or by a policy file
+    /// [default: policy where there is one, else auto]
+    #[arg(long, value_name = "RULES", requires = "ln_stats")]
+    gate: Option<Gate>,
+
+    /// Policy file; judges the statistics
     #[arg(
         long,
-        value_name = "RULES",
-        requires = "ln_stats",
-        default_value = "auto"
+        value_name = "FILE",
+        required_if_eq("gate", "policy"),
+        requires = "ln_stats"
     )]
-    gate: Gate,
-
-    /// Policy file for `--gate policy`
-    #[arg(long, value_name = "FILE", required_if_eq("gate", "policy"))]
     policy: Option<PathBuf>,
 
     /// Which rules of the policy file [default: the only ones]
@@ -73,9 +74,8 @@ pub struct Args {
     #[command(flatten)]
     strictness: Strictness,
 
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +87,15 @@ enum Gate {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    let policy = args.policy.as_deref().map(|policy| ("--policy", policy));
+    let model = ("--model", args.model.path.as_path());
+    args.json.beside(policy.into_iter().chain([model]))?;
+    if let (Some(Gate::None | Gate::Auto), Some((_, policy))) = (args.gate, policy) {
+        let policy = policy.display();
+        return Err(Failure::input(format!(
+            "--policy {policy} would not be used: it goes with --gate policy, or without --gate"
+        )));
+    }
     let opened = Opened::read(&args.model.path)?;
     let mut contents = Contents::of(&opened, args.flavor, args.tensors);
     if args.ln_stats {
@@ -94,9 +103,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     opened.input.still_holds()?;
     contents.conclude(args.strictness.strict);
-    match args.json {
-        true => output::json(&contents)?,
-        false => output::put(text::render(&contents).as_bytes())?,
-    };
-    Ok(contents.status.exit())
+    let outcome = contents.status.outcome();
+    finish(outcome, &text::render(&contents), &contents, &args.json)
 }

@@ -288,7 +288,7 @@ mod tests {
                 skipped: Vec::new(),
                 status: Outcome::Incomplete,
             };
-            summary.skip(model, "bitnet".into(), &Failure { exit, message });
+            summary.skip(model, "bitnet".into(), &Failure::new(exit, message));
             summary
         };
         for first in Outcome::ALL.map(Outcome::exit) {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -142,7 +142,10 @@ fn read<const N: usize>(
         roles.reads("the receipt", path)
     });
     roles.writes("--json", json.to.as_ref())?;
-    let receipts: Vec<Receipt> = paths.iter().map(receipt).collect::<Result<_, _>>()?;
+    let receipts: Vec<Receipt> = paths
+        .iter()
+        .map(|path| receipt(path))
+        .collect::<Result<_, _>>()?;
     let given = receipts.len();
     let receipts = receipts.try_into();
     let receipts =
@@ -150,7 +153,7 @@ fn read<const N: usize>(
     Ok((receipts, json))
 }
 
-fn receipt(path: &PathBuf) -> Result<Receipt, Failure> {
+fn receipt(path: &Path) -> Result<Receipt, Failure> {
     let (_, bytes) = Input::read(path)?;
     serde_json::from_slice(&bytes).map_err(|e| {
         let path = path.display();

@@ -4,8 +4,12 @@
 use ffi::reference::{Asked, COMMAND, Cache, IfMissing, known, prepare};
 use serde_json::json;
 
+use crate::command::finish::finish;
+use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
+use crate::io::destination::Destination;
 use crate::io::output;
+use crate::judge::outcome::Outcome;
 use crate::reference;
 use crate::reference::isolation::Limits;
 
@@ -26,59 +30,69 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Action {
     /// Print the references this program can build, and whether they are built
-    List,
+    List(Json),
     /// Build one, with the tools clang, cmake and ninja; scripts/reference.sh installs them, too
     Build {
         /// bitnet, bitnet-portable, ik, llama, or the directory of a checkout
         name: String,
+
+        #[command(flatten)]
+        json: Json,
     },
     /// Open one in a process of its own and print who it is, as JSON
     Info {
         /// A name or a directory [default: what BITNET_CPP_DIR names]
         name: Option<String>,
+
+        #[command(flatten)]
+        json: Json,
     },
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
-        Action::List => list(),
-        Action::Build { name } => build(&name),
-        Action::Info { name } => info(name),
+        Action::List(json) => list(&json),
+        Action::Build { name, json } => build(&name, &json),
+        Action::Info { name, json } => info(name, json),
     }
 }
 
-fn list() -> Result<Exit, Failure> {
+fn list(json: &Json) -> Result<Exit, Failure> {
+    json.beside([])?;
     let cache = Cache::from_environment().map_err(Failure::environment)?;
-    let mut text = String::new();
+    let (mut text, mut rows) = (String::new(), Vec::new());
     for recipe in known() {
         let place = cache.reference(recipe.name, &recipe.key());
-        let place = match place.is_dir() {
-            true => place.display().to_string(),
-            false => "not built".into(),
-        };
-        text += &format!("{:16} {}\n{:16} {place}\n", recipe.name, recipe.summary, "");
+        let place = place.is_dir().then(|| place.display().to_string());
+        let shown = place.as_deref().unwrap_or("not built");
+        text += &format!("{:16} {}\n{:16} {shown}\n", recipe.name, recipe.summary, "");
+        rows.push(json!({ "name": recipe.name, "summary": recipe.summary, "built": place }));
     }
     text += &format!("\nThe usual way to build one and make it the one in use:\n  {COMMAND}\n");
-    output::put(text.as_bytes())?;
-    Ok(Exit::Agrees)
+    finish(Outcome::Ok, &text, &rows, json)
 }
 
-fn build(name: &str) -> Result<Exit, Failure> {
+fn build(name: &str, json: &Json) -> Result<Exit, Failure> {
+    json.beside([])?;
     let cache = Cache::from_environment().map_err(Failure::environment)?;
     let asked = Asked::parse(name).map_err(Failure::input)?;
     let prepared = prepare(&asked, &cache, IfMissing::Build, &mut |line| {
-        eprintln!("{line}")
+        output::tell(line)
     });
-    let prepared = prepared.map_err(Failure::environment)?;
-    output::put(format!("{}\n", prepared.tree.root.display()).as_bytes())?;
-    Ok(Exit::Agrees)
+    let root = prepared.map_err(Failure::environment)?.tree.root;
+    let root = root.display().to_string();
+    let result = json!({ "name": name, "built": root });
+    finish(Outcome::Ok, &format!("{root}\n"), &result, json)
 }
 
-fn info(name: Option<String>) -> Result<Exit, Failure> {
+/// Only JSON says all of it, so that is what is printed unless a file is to hold it.
+fn info(name: Option<String>, mut json: Json) -> Result<Exit, Failure> {
+    json.beside([])?;
+    json.to.get_or_insert(Destination::Stdout);
     let names: Vec<String> = name.into_iter().collect();
     let open = reference::open_some(&names, Limits::default())?;
     let facts = open[0].facts();
-    output::json(&json!({ "profile": facts.profile(), "reference": facts }))?;
-    Ok(Exit::Agrees)
+    let result = json!({ "profile": facts.profile(), "reference": facts });
+    finish(Outcome::Ok, "", &result, &json)
 }

@@ -12,9 +12,14 @@ use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
 use serde::Serialize;
 
-use crate::command::flags::{ModelFile, Strictness};
+use crate::command::finish::finish;
+use crate::command::flags::{Json, ModelFile, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
+use crate::judge::outcome::Outcome;
+
+/// Stands for standard input where a file is read.
+const STDIN: &str = "-";
 
 const EXAMPLE: &str = "\
 Examples:
@@ -45,15 +50,14 @@ pub struct Args {
     no_special: bool,
 
     /// Print one token a line, with the text it stands for
-    #[arg(long, conflicts_with_all = ["jsonl", "json"])]
+    #[arg(long, conflicts_with = "jsonl")]
     pieces: bool,
 
     #[command(flatten)]
     strictness: Strictness,
 
-    /// Print JSON
-    #[arg(long, conflicts_with = "jsonl")]
-    json: bool,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -68,7 +72,7 @@ struct Source {
     file: Option<PathBuf>,
 
     /// Many texts from standard input, a JSON string a line
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     jsonl: bool,
 }
 
@@ -82,6 +86,10 @@ struct Tokens {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
+    let text = args.source.file.as_deref().filter(|file| *file != STDIN);
+    let text = text.map(|file| ("--file", file));
+    args.json
+        .beside(text.into_iter().chain([("--model", path.as_path())]))?;
     let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
     let gguf = Gguf::parse(bytes)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
@@ -93,24 +101,24 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let encode = |text: &str| tokenizer.encode(text, special, special);
     if args.source.jsonl {
         each_line(io::stdin().lock(), encode)?;
-    } else {
-        let tokens = encode(&args.source.read()?);
-        let pieces = tokens.iter().map(|&token| piece(&tokenizer, token));
-        match (args.json, args.pieces) {
-            (true, _) => output::json(&Tokens {
-                pieces: pieces.collect(),
-                tokens,
-                special,
-            })?,
-            (false, true) => output::put(table(&tokens, pieces).as_bytes())?,
-            (false, false) => {
-                let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
-                output::put(format!("{}\n", ids.join(" ")).as_bytes())?
-            }
-        };
+        stamp.still_holds(path)?;
+        return Ok(Exit::Agrees);
     }
+    let tokens = encode(&args.source.read()?);
     stamp.still_holds(path)?;
-    Ok(Exit::Agrees)
+    let shown = if args.pieces {
+        table(&tokenizer, &tokens)
+    } else {
+        let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
+        format!("{}\n", ids.join(" "))
+    };
+    let piece = |&token: &Token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into();
+    let result = Tokens {
+        pieces: tokens.iter().map(piece).collect(),
+        tokens,
+        special,
+    };
+    finish(Outcome::Ok, &shown, &result, &args.json)
 }
 
 impl Source {
@@ -125,12 +133,11 @@ impl Source {
 
 fn read_text(path: &Path) -> Result<String, Failure> {
     let shown = escape(&path.display().to_string());
-    let bytes = match path.as_os_str() == "-" {
-        true => {
-            let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes).map(|_| bytes)
-        }
-        false => std::fs::read(path),
+    let bytes = if path.as_os_str() == STDIN {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
     };
     let bytes = bytes.map_err(|e| Failure::environment(format!("{shown}: {e}")))?;
     String::from_utf8(bytes).map_err(|e| {
@@ -159,15 +166,18 @@ fn each_line(lines: impl BufRead, encode: impl Fn(&str) -> Vec<Token>) -> Result
     Ok(())
 }
 
-/// What a token stands for; parts of characters show as replacement characters.
-fn piece(tokenizer: &Tokenizer, token: Token) -> String {
-    String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned()
-}
-
-fn table(tokens: &[Token], pieces: impl Iterator<Item = String>) -> String {
+/// One token a line, with its bytes: as text as far as they are text, else as `\x` and two digits.
+fn table(tokenizer: &Tokenizer, tokens: &[Token]) -> String {
     let mut text = String::new();
-    for (token, piece) in tokens.iter().zip(pieces) {
-        writeln!(text, "{token:>8}  \"{}\"", escape(&piece)).expect("memory");
+    for &token in tokens {
+        write!(text, "{token:>8}  \"").expect("memory");
+        for chunk in tokenizer.piece(token, true).utf8_chunks() {
+            text.push_str(&escape(chunk.valid()));
+            for byte in chunk.invalid() {
+                write!(text, "\\x{byte:02x}").expect("memory");
+            }
+        }
+        text.push_str("\"\n");
     }
     text
 }

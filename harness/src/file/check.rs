@@ -2,7 +2,6 @@
 //! sentence that says what follows from it, and what to do next.
 #![forbid(unsafe_code)]
 
-mod expected;
 mod hyper_parameters;
 mod packing;
 mod tensors;
@@ -41,22 +40,12 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// How much work to do.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Thoroughness {
-    /// Look for NaN and infinities in every float.
-    pub finite: bool,
-}
-
 /// A packed tensor and what it was found to be.
 type Packed<'a> = (&'a TensorInfo, Result<Detection, Refusal>);
 
-/// Examines a file. `progress` is told how many looks at a tensor were taken, and of how many.
-pub fn examine(
-    gguf: &Gguf,
-    thoroughness: Thoroughness,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Vec<Finding> {
+/// Examines a file, with `finite` every float of it for NaN and infinities. `progress` is told how
+/// many looks at a tensor were taken, and of how many.
+pub fn examine(gguf: &Gguf, finite: bool, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> {
     let mut findings = Findings::default();
     for warning in &gguf.warnings {
         let detail = format!("{}: {}", warning.name, warning.detail);
@@ -77,7 +66,7 @@ pub fn examine(
         tensors::examine(gguf, config, &packed, &mut findings);
     }
     packing::examine(gguf, &packed, &mut findings);
-    values::examine(gguf, thoroughness, &mut findings, &mut looked);
+    values::examine(gguf, finite, &mut findings, &mut looked);
     if let Err(refusal) = config
         && !findings.has(Lint::VocabSizeMismatch)
     {

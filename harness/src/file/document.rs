@@ -163,8 +163,8 @@ impl Document {
     /// Puts row `order[i]` in the place of row `i`. Whole rows move, so every format allows it.
     pub fn permute_rows(&mut self, name: &str, order: &[usize]) -> Result<(), Uneditable> {
         let tensor = self.find(name)?;
-        let format = tensor.format.filter(|format| format.has_rows_of_bytes());
-        let Some(format) = format else {
+        // A row of I2_S need not be a range of bytes of its own.
+        let Some(format) = tensor.format.filter(|format| !format.is_i2_s()) else {
             return self.edit(name, |grid| grid.permute_rows(order));
         };
         let shape = tensor.shape();

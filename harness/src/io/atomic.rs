@@ -1,78 +1,183 @@
 //! Files that appear whole or not at all: written beside their place, then renamed into it.
+//!
+//! Only a regular file is replaced. A link is followed to what it names; a device, a pipe, a
+//! socket or an open descriptor is written to, once everything there is to write is known.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Replaces `path` by `bytes`. A reader sees the old content or the new, never a part.
+use tempfile::TempPath;
+
+use crate::io::signals::Temporary;
+
+/// Links that may follow each other; Linux allows as many.
+const MAX_LINKS: usize = 40;
+
+/// Replaces the content of `path` by `bytes`. A reader sees the old content or the new, never a
+/// part.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = Unfinished::create(path)?;
-    file.write_all(bytes)
-        .and_then(|()| file.out.flush())
-        .map_err(|e| file.named(e))?;
+    file.write_all(bytes)?;
     file.commit()
 }
 
 /// A file that is not in its place yet. Dropped without [`Unfinished::commit`], it was never there.
 pub struct Unfinished {
     out: BufWriter<File>,
-    beside: PathBuf,
+    place: Place,
     path: PathBuf,
-    committed: bool,
+}
+
+/// Where the bytes go in the end.
+enum Place {
+    /// The file beside a regular file, and that file.
+    Instead(Temporary<TempPath>, PathBuf),
+    /// Something that only takes bytes.
+    Into(Box<dyn Write>),
 }
 
 impl Unfinished {
-    /// Begins a file beside `path`.
+    /// Begins a file for `path`.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-        let name = path
-            .file_name()
-            .ok_or_else(|| named(io::ErrorKind::InvalidFilename.into()))?;
-        let name = name.to_string_lossy();
-        let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        let file = File::create(&beside).map_err(named)?;
-        Ok(Unfinished {
+        let begun = begin(path).map_err(|e| named(path, e));
+        begun.map(|(file, place)| Unfinished {
             out: BufWriter::new(file),
-            beside,
+            place,
             path: path.to_owned(),
-            committed: false,
         })
     }
 
-    /// Puts the file in its place, safely on the disk.
-    pub fn commit(mut self) -> io::Result<()> {
-        let done = self
-            .out
-            .flush()
-            .and_then(|()| self.out.get_ref().sync_all())
-            .and_then(|()| fs::rename(&self.beside, &self.path));
-        self.committed = done.is_ok();
-        done.map_err(|e| self.named(e))
-    }
-
-    fn named(&self, error: io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+    /// Puts the content in its place, safely on the disk.
+    pub fn commit(self) -> io::Result<()> {
+        let path = self.path;
+        let done = self.out.into_inner().map_err(|e| e.into_error());
+        let done = done.and_then(|mut file| match self.place {
+            Place::Instead(beside, target) => {
+                file.sync_all()?;
+                beside.finish(|beside| beside.persist(target).map_err(|e| e.error))
+            }
+            Place::Into(mut target) => {
+                file.rewind()?;
+                io::copy(&mut file, &mut target)?;
+                target.flush()
+            }
+        });
+        done.map_err(|e| named(&path, e))
     }
 }
 
 impl Write for Unfinished {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
+        self.out.write(bytes).map_err(|e| named(&self.path, e))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.out.flush().map_err(|e| named(&self.path, e))
     }
 }
 
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.committed {
-            // Whatever went wrong was reported where it did; this is only to leave no rubbish.
-            let _ = fs::remove_file(&self.beside);
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn begin(path: &Path) -> io::Result<(File, Place)> {
+    let target = match target(path)? {
+        Target::File(target) => target,
+        Target::Stream(stream) => {
+            return Ok((tempfile::tempfile()?, Place::Into(open(&stream)?)));
+        }
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".harness-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666)); // less what the mask takes away
+    }
+    let mut file = None;
+    let beside = Temporary::make(|| {
+        let (opened, beside) = builder.tempfile_in(folder_of(&target))?.into_parts();
+        file = Some(opened);
+        Ok(beside)
+    })?;
+    let file = file.expect("made");
+    if let Ok(old) = fs::metadata(&target) {
+        file.set_permissions(old.permissions())?;
+    }
+    Ok((file, Place::Instead(beside, target)))
+}
+
+/// What a path stands for when something is written there.
+#[derive(Debug)]
+pub enum Target {
+    /// A regular file, or none yet: this path, with no link at its end.
+    File(PathBuf),
+    /// Something that takes bytes and keeps no file: a device, a pipe, a socket, a descriptor that
+    /// is open already.
+    Stream(PathBuf),
+}
+
+/// Follows links to what they name in the end.
+pub fn target(path: &Path) -> io::Result<Target> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let name = path.file_name().ok_or(ErrorKind::InvalidFilename)?;
+        let folder = folder_of(&path).canonicalize()?;
+        let next = folder.join(name);
+        if is_descriptors(&folder) {
+            return Ok(Target::Stream(next));
+        }
+        match fs::symlink_metadata(&next).map(|found| found.file_type()) {
+            Ok(kind) if kind.is_symlink() => path = folder.join(fs::read_link(&next)?),
+            Ok(kind) if kind.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+            Ok(kind) if kind.is_file() => return Ok(Target::File(next)),
+            Ok(_) => return Ok(Target::Stream(next)),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Target::File(next)),
+            Err(e) => return Err(e),
         }
     }
+    Err(io::Error::other("too many links, one behind the other"))
+}
+
+/// The folder a path lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Linux's folder of the open descriptors of a process: `/dev/fd` and `/dev/stdout` lead there.
+fn is_descriptors(folder: &Path) -> bool {
+    folder.starts_with("/proc") && folder.ends_with("fd")
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<Box<dyn Write>> {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileTypeExt;
+    if is_descriptors(folder_of(path)) {
+        let own = Path::new("/proc/self/fd").canonicalize()?;
+        // The descriptor itself, so that what is printed and what is written follow each other.
+        return Ok(Box::new(if path == own.join("1") {
+            File::from(io::stdout().as_fd().try_clone_to_owned()?)
+        } else if path == own.join("2") {
+            File::from(io::stderr().as_fd().try_clone_to_owned()?)
+        } else {
+            OpenOptions::new().append(true).open(path)?
+        }));
+    }
+    if fs::metadata(path)?.file_type().is_socket() {
+        return Ok(Box::new(std::os::unix::net::UnixStream::connect(path)?));
+    }
+    Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<Box<dyn Write>> {
+    Ok(Box::new(OpenOptions::new().write(true).open(path)?))
 }
 
 #[cfg(test)]
@@ -81,21 +186,50 @@ mod tests {
 
     #[test]
     fn a_failed_write_leaves_the_old_content_and_no_rubbish() {
-        let folder = std::env::temp_dir().join(format!("atomic-{}", std::process::id()));
-        std::fs::create_dir_all(folder.join("taken")).expect("temporary folder");
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let folder = folder.path();
+        fs::create_dir(folder.join("taken")).expect("temporary folder");
         let path = folder.join("receipt.json");
         write(&path, b"one").expect("first");
         write(&path, b"two").expect("replaced");
-        assert_eq!(std::fs::read(&path).expect("there"), b"two");
+        assert_eq!(fs::read(&path).expect("there"), b"two");
         assert!(write(&folder.join("taken"), b"a folder is in the way").is_err());
         let missing = write(&folder.join("missing/x"), b"no such folder").expect_err("no folder");
         assert!(missing.to_string().contains("missing/x"), "{missing}");
         let mut abandoned = Unfinished::create(&path).expect("begins");
         abandoned.write_all(b"three").expect("written beside");
         drop(abandoned);
-        assert_eq!(std::fs::read(&path).expect("there"), b"two");
-        let names = std::fs::read_dir(&folder).expect("listed").count();
+        assert_eq!(fs::read(&path).expect("there"), b"two");
+        let names = fs::read_dir(folder).expect("listed").count();
         assert_eq!(names, 2, "only the receipt and the folder in the way");
-        std::fs::remove_dir_all(&folder).expect("temporary folder");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_keeps_its_mode_and_a_new_one_has_the_usual_one() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        let (usual, new) = (folder.path().join("usual"), folder.path().join("new"));
+        fs::write(&usual, b"").expect("temporary file");
+        write(&new, b"").expect("new");
+        assert_eq!(mode(&new), mode(&usual));
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).expect("own file");
+        write(&new, b"again").expect("replaced");
+        assert_eq!(mode(&new), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_in_a_circle_lead_nowhere() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        std::os::unix::fs::symlink(&one, &two).expect("a link");
+        std::os::unix::fs::symlink(&two, &one).expect("a link");
+        let refused = write(&one, b"x").expect_err("a circle");
+        assert!(
+            refused.to_string().contains("one: too many links"),
+            "{refused}"
+        );
     }
 }

@@ -6,14 +6,16 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::exit::Failure;
-use crate::io::{atomic, output};
+use crate::io::atomic::{self, Target, folder_of};
+use crate::io::output;
 
 /// A path, or `-` for standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// `-`.
+    /// `-`, or what Linux calls it.
     Stdout,
     /// Anything else.
     Path(PathBuf),
@@ -24,7 +26,7 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text {
-            "-" => Destination::Stdout,
+            "-" | "/dev/stdout" => Destination::Stdout,
             path => Destination::Path(path.into()),
         })
     }
@@ -43,10 +45,53 @@ impl Destination {
     /// Writes all of it: a file appears whole or not at all.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
-            Destination::Stdout => output::put(bytes).map(drop),
-            Destination::Path(path) => atomic::write(path, bytes).map_err(Failure::environment),
+            Destination::Stdout => output::put(bytes).map(drop)?,
+            Destination::Path(path) => {
+                atomic::write(path, bytes).map_err(Failure::environment)?;
+            }
+        }
+        know(self, State::Written);
+        Ok(())
+    }
+
+    /// Whether it keeps one result, so that a later one may replace it. What is written into a
+    /// pipe or a device is written once.
+    pub fn keeps_one(&self) -> bool {
+        match self {
+            Destination::Stdout => false,
+            Destination::Path(path) => matches!(atomic::target(path), Ok(Target::File(_))),
         }
     }
+
+    /// Whether a refusal may be written here: not over a result, and not where nobody has found
+    /// out yet that it would destroy no input.
+    pub fn takes_a_refusal(&self) -> bool {
+        match states().iter().find(|(known, _)| known == self) {
+            Some((_, state)) => *state == State::Accepted,
+            None => *self == Destination::Stdout,
+        }
+    }
+}
+
+/// How far an output of this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It was found to destroy nothing.
+    Accepted,
+    /// The result is there.
+    Written,
+}
+
+static STATES: Mutex<Vec<(Destination, State)>> = Mutex::new(Vec::new());
+
+fn know(destination: &Destination, state: State) {
+    let mut states = states();
+    states.retain(|(known, _)| known != destination);
+    states.push((destination.clone(), state));
+}
+
+fn states() -> MutexGuard<'static, Vec<(Destination, State)>> {
+    STATES.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// The files that one call reads and writes, so that no output destroys an input or another
@@ -54,6 +99,7 @@ impl Destination {
 #[derive(Debug, Default)]
 pub struct FileRoles {
     known: Vec<(String, Identity)>,
+    continued: Option<Identity>,
 }
 
 /// What makes two paths the same file.
@@ -76,6 +122,13 @@ impl FileRoles {
         self
     }
 
+    /// `path` is read, and an output may take its place: the result of an earlier run, that this
+    /// one goes on with. No refusal replaces it.
+    pub fn continues(mut self, path: Option<&Path>) -> Self {
+        self.continued = path.and_then(identity);
+        self
+    }
+
     /// `destination` is written because of `flag`. Refused if it is a file that is read or written
     /// otherwise, or if nothing can be written there.
     pub fn writes(
@@ -94,6 +147,11 @@ impl FileRoles {
             }
         };
         let own = format!("{flag} {destination}");
+        let state = if found.is_some() && found == self.continued {
+            State::Written
+        } else {
+            State::Accepted
+        };
         if let Some(found) = found {
             if let Some((other, _)) = self.known.iter().find(|(_, known)| *known == found) {
                 return Err(Failure::input(format!(
@@ -102,6 +160,7 @@ impl FileRoles {
             }
             self.known.push((own, found));
         }
+        know(destination, state);
         Ok(self)
     }
 }
@@ -111,11 +170,10 @@ fn identity(path: &Path) -> Option<Identity> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Some(inode(&found, path)),
         Ok(_) => None,
-        Err(_) => {
-            let folder = folder_of(path);
-            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-            Some(Identity::NotYet(folder.join(path.file_name()?)))
-        }
+        Err(_) => match atomic::target(path) {
+            Ok(Target::File(target)) => Some(Identity::NotYet(target)),
+            _ => None,
+        },
     }
 }
 
@@ -130,89 +188,67 @@ fn inode(_: &fs::Metadata, path: &Path) -> Identity {
     Identity::NotYet(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or(Path::new("."))
-}
-
+/// Tries it: who learns at the end of a long run that its result cannot be written has lost it.
 fn can_hold_a_file(flag: &str, path: &Path) -> Result<(), Failure> {
-    let shown = path.display();
+    let shown = format!("{flag} {}", path.display());
     if path.is_dir() {
-        return Err(Failure::input(format!(
-            "{flag} {shown}: is a folder, not a file"
-        )));
+        return Err(Failure::input(format!("{shown}: is a folder, not a file")));
     }
     let folder = folder_of(path);
     if !folder.is_dir() {
-        let message = format!("{flag} {shown}: there is no folder {}", folder.display());
+        let message = format!("{shown}: there is no folder {}", folder.display());
         return Err(Failure::environment(message));
     }
-    Ok(())
+    match atomic::target(path) {
+        Ok(Target::File(_)) => atomic::Unfinished::create(path).map(drop),
+        Ok(Target::Stream(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(|e| Failure::environment(format!("{flag}: {e}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Exit;
 
     #[cfg(unix)]
     #[test]
     fn an_output_is_never_an_input_nor_another_output() {
-        let folder = std::env::temp_dir().join(format!("destination-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("temporary folder");
-        let model = folder.join("m.gguf");
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        let (model, link) = (path("m.gguf"), path("link"));
         fs::write(&model, b"weights").expect("temporary file");
-        let link = folder.join("link");
-        let _ = fs::remove_file(&link);
         std::os::unix::fs::symlink(&model, &link).expect("a link");
         let to = |path: &Path| Destination::Path(path.to_owned());
         let reading = || FileRoles::default().reads("--model", &model);
-        for same in [
-            &model,
-            &link,
-            &folder.join("../").join(&folder).join("m.gguf"),
-        ] {
-            let refused = reading()
-                .writes("--logits", Some(&to(same)))
-                .expect_err("the same");
-            assert_eq!(refused.exit, Exit::BadInput);
-            let told = refused.to_string();
+        let told = |roles: Result<FileRoles, Failure>| roles.expect_err("refused").to_string();
+        for same in [&model, &link] {
+            let told = told(reading().writes("--logits", Some(&to(same))));
             assert!(
                 told.contains("--logits") && told.contains("--model"),
                 "{told}"
             );
         }
-        let other = to(&folder.join("new"));
-        let roles = reading()
-            .writes("--logits", Some(&other))
-            .expect("another file");
-        assert!(
-            roles.writes("--trace", Some(&other)).is_err(),
-            "two outputs, one file"
-        );
+        let other = to(&path("new"));
+        let roles = reading().writes("--logits", Some(&other)).expect("another");
+        assert!(told(roles.writes("--trace", Some(&other))).contains("--logits"));
         let null = to(Path::new("/dev/null"));
         let roles = reading().writes("--logits", Some(&null)).expect("a device");
         assert!(
             roles.writes("--trace", Some(&null)).is_ok(),
-            "nothing is lost there"
+            "nothing is lost"
         );
         let stdout = Some(&Destination::Stdout);
         let roles = reading().writes("--json", stdout).expect("one");
-        assert!(
-            roles.writes("--junit", stdout).is_err(),
-            "two on standard output"
-        );
-        assert!(
-            reading().writes("--json", Some(&to(&folder))).is_err(),
-            "a folder"
-        );
-        let nowhere = to(&folder.join("missing/x"));
-        assert!(
-            reading().writes("--json", Some(&nowhere)).is_err(),
-            "no such folder"
-        );
-        fs::remove_dir_all(&folder).expect("temporary folder");
+        assert!(told(roles.writes("--junit", stdout)).contains("--json"));
+        assert!(told(reading().writes("--json", Some(&to(folder.path())))).contains("is a folder"));
+        let nowhere = to(&path("missing/x"));
+        assert!(told(reading().writes("--json", Some(&nowhere))).contains("there is no folder"));
+        let earlier = to(&model);
+        let going_on = FileRoles::default().continues(Some(&model));
+        assert!(going_on.writes("--json", Some(&earlier)).is_ok());
+        assert!(!earlier.takes_a_refusal(), "it holds what is gone on with");
+        assert!(!to(&link).takes_a_refusal(), "nobody asked about it");
+        assert!(other.takes_a_refusal());
     }
 }

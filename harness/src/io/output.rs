@@ -1,6 +1,8 @@
-//! Standard output whose reader may leave early: `harness inspect | head` is not an error.
+//! Standard output and standard error, whose reader may leave early: `harness inspect | head` is
+//! not an error. Nothing else of this crate prints.
 #![forbid(unsafe_code)]
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use engine::refusal::escape;
@@ -19,6 +21,20 @@ pub enum Reader {
 /// Writes and flushes, so that a reader at the other end of a pipe can answer at once.
 pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
     put_to(&mut io::stdout().lock(), bytes)
+}
+
+/// Writes a line on standard error. Where that fails, there is nobody who could be told.
+pub fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A word that a shell reads as just that word.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,=:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Writes a value as indented JSON with a line end.
@@ -45,9 +61,10 @@ fn inert(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for c in json.chars() {
         let plain = c == '\n' || escape(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8();
-        match plain {
-            true => text.push(c),
-            false => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+        if plain {
+            text.push(c);
+        } else {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
         }
     }
     text.push('\n');

@@ -1,7 +1,7 @@
 //! What this process asks of the kernel: words before it dies of a vanished page, and bounds on
 //! its own memory and time.
 //!
-//! The one file of the crate that needs `unsafe`, because both are calls into the C library.
+//! The one file of the crate that needs `unsafe`, because a signal handler is.
 
 use engine::bytes::Storage;
 
@@ -19,15 +19,18 @@ pub fn map_or_read() -> Storage {
 /// of processor time. Whether the kernel agreed.
 #[cfg(unix)]
 pub fn bound(bytes: u64, seconds: u64) -> bool {
-    let both = |most: u64| libc::rlimit {
-        rlim_cur: most as libc::rlim_t,
-        rlim_max: most as libc::rlim_t,
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let set = |resource, most: u64| {
+        // What somebody has bounded before can only be bounded further.
+        let least = Some(
+            getrlimit(resource)
+                .maximum
+                .map_or(most, |own| own.min(most)),
+        );
+        let (current, maximum) = (least, least);
+        setrlimit(resource, Rlimit { current, maximum }).is_ok()
     };
-    // SAFETY: the pointers are to two structures that live until the calls return.
-    unsafe {
-        libc::setrlimit(libc::RLIMIT_AS, &both(bytes)) == 0
-            && libc::setrlimit(libc::RLIMIT_CPU, &both(seconds)) == 0
-    }
+    set(Resource::As, bytes) && set(Resource::Cpu, seconds)
 }
 
 /// There is nobody to ask here.

@@ -220,13 +220,13 @@ fn unsteady(module: &Module, effect: &Effect) -> Failure {
         .kl_mean
         .map_or("no number".into(), |kl| format!("{kl:e}"));
     let (name, output, differing) = (&module.name, &module.output, effect.differing);
-    Failure {
-        exit: Exit::Incomplete,
-        message: format!(
+    Failure::new(
+        Exit::Incomplete,
+        format!(
             "UNSTEADY: {name}: its own values put back at {output} changed {differing} logits \
              (KL {kl}, which must be exactly 0): this run certifies nothing"
         ),
-    }
+    )
 }
 
 fn rank(rows: &mut [Row], sum: Option<f64>) {

@@ -120,13 +120,13 @@ impl Calibration {
         let found = compare(case, theirs, ours).map_err(Failure::input)?;
         if let Some(index) = found.tokens.first_difference {
             let (a, b) = (&theirs.identity.name, &ours.identity.name);
-            return Err(Failure {
-                exit: Exit::Diverges,
-                message: format!(
+            return Err(Failure::new(
+                Exit::Diverges,
+                format!(
                     "{a} and {b} read {} otherwise from token {index} on",
                     case.name
                 ),
-            });
+            ));
         }
         let profiles = [theirs, ours].map(|s| s.identity.profile.clone());
         for lane in found.lanes.into_iter().filter(|l| !l.positions.is_empty()) {
@@ -175,5 +175,5 @@ fn unanswered(witness: &str, document: &str, why: &RunError) -> Failure {
         _ => Exit::Incomplete,
     };
     let message = format!("{document}: {witness}: {why}");
-    Failure { exit, message }
+    Failure::new(exit, message)
 }

@@ -268,7 +268,7 @@ fn unexaminable(error: RunError) -> Failure {
         _ => Exit::BadInput,
     };
     let message = error.to_string();
-    Failure { exit, message }
+    Failure::new(exit, message)
 }
 
 /// Every relation about one model. `done` is called after each.

@@ -148,10 +148,7 @@ pub fn locate(
     declared: usize,
     passes: &mut Passes<'_>,
 ) -> Result<Evidence, Failure> {
-    let diverges = |message: String| Failure {
-        exit: Exit::Diverges,
-        message,
-    };
+    let diverges = |message: String| Failure::new(Exit::Diverges, message);
     if reference.tokens != passes.tokens() {
         let message = "the token ids differ, so the nodes answer different questions";
         return Err(diverges(format!("{}: {message}", reference.identity)));

@@ -339,7 +339,7 @@ impl Facts {
         Facts {
             logits_bit_identical: logits,
             nodes_bit_identical: (declared.nodes > 0)
-                .then(|| nodes.compared.len() >= declared.nodes && same_nodes),
+                .then_some(nodes.compared.len() >= declared.nodes && same_nodes),
             first_differing_node: nodes.first_difference.as_ref().map(|d| d.place.clone()),
             first_divergence_step: parting.map(|d| d.step),
             all_bits_equal: logits && same_nodes && parting.is_none() && greedy.text_equal,

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::case::observation::Lane;
+use crate::io::output::quoted;
 use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
 use crate::judge::tolerance::{Apart, Tolerance};
 use crate::judge::verdict::{Verdict, broken_by_lane, undecided};
@@ -140,21 +141,12 @@ fn is_ad_hoc(name: &str) -> bool {
     name.starts_with("ad-hoc-")
 }
 
-/// As a shell takes it back.
-pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     #[test]
     fn a_shell_takes_every_prompt_back() {
-        assert_eq!(super::quoted("a/b.gguf"), "a/b.gguf");
-        assert_eq!(super::quoted("it's"), r"'it'\''s'");
-        assert_eq!(super::quoted(""), "''");
+        assert_eq!(crate::io::output::quoted("a/b.gguf"), "a/b.gguf");
+        assert_eq!(crate::io::output::quoted("it's"), r"'it'\''s'");
+        assert_eq!(crate::io::output::quoted(""), "''");
     }
 }

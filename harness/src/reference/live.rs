@@ -141,7 +141,7 @@ fn asked(names: &[String]) -> Result<Vec<Asked>, Failure> {
 fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     let cache = Cache::from_environment().map_err(unavailable)?;
     let prepared = prepare(asked, &cache, IfMissing::Fail, &mut |line| {
-        eprintln!("{line}")
+        crate::io::output::tell(line)
     });
     let prepared = prepared.map_err(unavailable)?;
     let program = std::env::current_exe().map_err(Failure::environment)?;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::file::provenance;
+use crate::io::output;
+use crate::io::signals::Temporary;
 
 /// A model file that is gone when this is dropped.
 pub struct Scratch {
@@ -13,6 +15,7 @@ pub struct Scratch {
     pub path: PathBuf,
     /// SHA-256 of its bytes.
     pub sha256: String,
+    _known: Temporary<PathBuf>,
 }
 
 impl Scratch {
@@ -21,9 +24,12 @@ impl Scratch {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("harness-scratch-{}-{number}.gguf", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let known = Temporary::make(|| Ok(path.clone())).expect("a name cannot fail");
         Scratch {
-            path: std::env::temp_dir().join(name),
+            path,
             sha256: String::new(),
+            _known: known,
         }
     }
 
@@ -47,7 +53,7 @@ impl Drop for Scratch {
         match std::fs::remove_file(&self.path) {
             // What cannot be removed is the temporary folder's problem, but not a secret.
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                eprintln!("{} stays behind: {e}", self.path.display());
+                output::tell(format!("{} stays behind: {e}", self.path.display()));
             }
             _ => {}
         }

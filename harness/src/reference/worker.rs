@@ -54,7 +54,7 @@ impl Reference {
         let asked = Asked::Directory(place.to_owned());
         let cache = Cache::from_environment().map_err(refused)?;
         let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
-            eprintln!("{line}")
+            crate::io::output::tell(line)
         });
         let prepared = prepared.map_err(refused)?;
         channel.phase("loading the library")?;

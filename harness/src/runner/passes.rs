@@ -164,11 +164,8 @@ impl<'m> Passes<'m> {
         values: &Values<'_>,
         wanted: impl FnMut(Node) -> bool,
     ) -> Result<Pass, Failure> {
-        let pass = self.pass(values, wanted).map_err(|died| Failure {
-            exit: Exit::EngineDied,
-            message: format!("the engine {died}"),
-        })?;
-        Ok(pass?)
+        let died = |died| Failure::new(Exit::EngineDied, format!("the engine {died}"));
+        Ok(self.pass(values, wanted).map_err(died)??)
     }
 
     /// The same. A panic of the engine costs this pass and nothing that was found before.

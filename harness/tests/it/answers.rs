@@ -119,10 +119,10 @@ fn again<F>(result: &Result<Finding<F>, NoFinding>) -> Result<Finding<()>, NoFin
             found: (),
         }),
         Err(NoFinding::Declined(outcome, why)) => Err(NoFinding::Declined(*outcome, why.clone())),
-        Err(NoFinding::Failed(failure)) => Err(NoFinding::Failed(Failure {
-            exit: failure.exit,
-            message: failure.message.clone(),
-        })),
+        Err(NoFinding::Failed(failure)) => Err(NoFinding::Failed(Failure::new(
+            failure.exit,
+            failure.message.clone(),
+        ))),
     }
 }
 

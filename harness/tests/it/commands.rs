@@ -7,6 +7,6 @@ mod fixtures;
 mod generate;
 mod inspect;
 mod parity;
-mod tiny;
+pub mod tiny;
 mod tokenize;
 mod trace;

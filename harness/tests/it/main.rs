@@ -14,6 +14,7 @@ mod ladder;
 mod live;
 mod metamorphic;
 mod outcomes;
+mod outputs;
 mod power;
 mod program;
 mod qk256;

@@ -55,7 +55,7 @@ fn nothing_else_lies_at_the_top() {
 
 #[test]
 fn every_source_keeps_the_law() {
-    let rules = [shape, names, banned, unsafety, separation];
+    let rules = [shape, names, banned, printing, unsafety, separation];
     report(
         sources()
             .iter()
@@ -99,7 +99,7 @@ fn every_rule_fails_on_a_planted_fault() {
     let ignored = format!("//! A.\n{}{}]\n", BANNED[0].0, BANNED[0].1);
     let block = concat!("unsafe", " { f() }\n");
     type Rule = fn(&Source) -> Vec<String>;
-    let planted: [(Rule, &str, String); 10] = [
+    let planted: [(Rule, &str, String); 12] = [
         (shape, "engine/src/a.rs", "fn f() {}\n".into()),
         (
             shape,
@@ -111,6 +111,16 @@ fn every_rule_fails_on_a_planted_fault() {
         (names, "engine/src/utils.rs", "//! A.\n".into()),
         (names, "engine/src/gguf/mod.rs", "//! A.\n".into()),
         (banned, "engine/src/a.rs", ignored),
+        (
+            printing,
+            "harness/src/a.rs",
+            "//! A.\nfn f() { println!(); }\n".into(),
+        ),
+        (
+            printing,
+            "harness/src/io/b.rs",
+            "//! A.\nfn f() { eprint!(\"x\"); }\n".into(),
+        ),
         (
             unsafety,
             "engine/src/gguf.rs",

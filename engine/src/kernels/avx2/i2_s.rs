@@ -20,7 +20,7 @@ const BLOCKS_BETWEEN_WIDENINGS: usize = 8;
 /// Rows that share the loads of a token.
 const ROWS: usize = 4;
 /// Fewest tokens that are worth the unpacking of a panel.
-const PANELS_FROM: usize = 6;
+const PANELS_FROM: usize = 16;
 
 impl Gemm for I2s {
     fn name(&self) -> &'static str {
@@ -100,7 +100,10 @@ fn dots<const R: usize>(packed: [&[u8]; R], values: &[i8]) -> [i32; R] {
                 let ahead = ahead.wrapping_add(block * BLOCK_BYTES + AHEAD);
                 _mm_prefetch::<_MM_HINT_T1>(ahead);
             }
-            let mut codes = blocks.map(|row| load_codes(&row[block]));
+            let mut codes = [_mm256_setzero_si256(); R];
+            for (codes, row) in codes.iter_mut().zip(blocks) {
+                *codes = load_codes(&row[block]);
+            }
             // The last plane of a byte is its lowest.
             for plane in values[block].as_chunks::<BLOCK_BYTES>().0.iter().rev() {
                 let values = load_values(plane);
@@ -109,7 +112,9 @@ fn dots<const R: usize>(packed: [&[u8]; R], values: &[i8]) -> [i32; R] {
                     let products = _mm256_maddubs_epi16(digits, values);
                     *narrow = _mm256_add_epi16(*narrow, products);
                 }
-                codes = codes.map(|codes| _mm256_srli_epi16::<2>(codes));
+                for codes in &mut codes {
+                    *codes = _mm256_srli_epi16::<2>(*codes);
+                }
             }
         }
         for (wide, narrow) in wide.iter_mut().zip(narrow) {

@@ -77,7 +77,7 @@ impl Part<'_> {
             let first = group * BETWEEN_WIDENINGS;
             let mut narrow = [[_mm256_setzero_si256(); 2]; T];
             for (i, line) in lines.iter().enumerate() {
-                let codes = line.0.each_ref().map(|half| load_codes(half));
+                let codes = [load_codes(&line.0[0]), load_codes(&line.0[1])];
                 for (narrow, values) in narrow.iter_mut().zip(values) {
                     let four = values[first + i].map(i8::cast_unsigned);
                     let four = _mm256_set1_epi32(i32::from_le_bytes(four));

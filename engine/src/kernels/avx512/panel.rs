@@ -85,7 +85,7 @@ impl Part<'_> {
             &values[self.start / 4..][..self.lines.len()]
         });
         for (i, line) in self.lines.iter().enumerate() {
-            let lanes = line.0.each_ref().map(|half| load_64(half));
+            let lanes = [load_64(&line.0[0]), load_64(&line.0[1])];
             for (sums, values) in sums.iter_mut().zip(values) {
                 let four = _mm512_set1_epi32(i32::from_le_bytes(values[i].map(i8::cast_unsigned)));
                 for (sum, lanes) in sums.iter_mut().zip(lanes) {

@@ -46,8 +46,11 @@ fn dots_of<const S: usize>(rows: Rows<Half>, xs: Rows<Half>, mut grid: Grid) {
         }
         for token in 0..grid.tokens {
             let x: &[[Half; LANES]] = xs.row(token, len).as_chunks().0;
-            let x: [[__m512; 4]; S] =
-                std::array::from_fn(|s| std::array::from_fn(|v| widen(&x[4 * s + v])));
+            // No closures on vectors: what is not inlined would pass them through memory.
+            let mut widened_x = [[_mm512_setzero_ps(); 4]; S];
+            for (vector, x) in widened_x.as_flattened_mut().iter_mut().zip(x) {
+                *vector = widen(x);
+            }
             let outs = &mut grid.token(token)[first..last];
             for (sixteen, out) in widened
                 .as_chunks::<LANES>()
@@ -58,7 +61,7 @@ fn dots_of<const S: usize>(rows: Rows<Half>, xs: Rows<Half>, mut grid: Grid) {
                 let mut sums = [_mm512_setzero_ps(); LANES];
                 for (r, row) in sixteen.iter().enumerate().take(out.len()) {
                     let mut accumulators = [_mm512_setzero_ps(); 4];
-                    for (x, row) in x.iter().zip(row) {
+                    for (x, row) in widened_x.iter().zip(row) {
                         for ((sum, x), row) in accumulators.iter_mut().zip(x).zip(row) {
                             *sum = _mm512_fmadd_ps(load(row), *x, *sum);
                         }
@@ -89,10 +92,13 @@ pub fn tiles(rows: Rows<Half>, xs: Rows<f32>, len: usize, mut grid: Grid) {
             let rows: [&[[Half; LANES]]; SIDE] = std::array::from_fn(row);
             let mut sums = [[_mm512_setzero_ps(); SIDE]; SIDE];
             for at in 0..len / LANES {
-                let rows = rows.map(|row| widen(&row[at]));
+                let mut vectors = [_mm512_setzero_ps(); SIDE];
+                for (vector, row) in vectors.iter_mut().zip(rows) {
+                    *vector = widen(&row[at]);
+                }
                 for (sums, x) in sums.iter_mut().zip(xs) {
                     let x = load(&x[at]);
-                    for (sum, row) in sums.iter_mut().zip(rows) {
+                    for (sum, row) in sums.iter_mut().zip(vectors) {
                         *sum = _mm512_fmadd_ps(row, x, *sum);
                     }
                 }
@@ -121,21 +127,20 @@ const fn place_of(index: usize) -> usize {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn add_up(v: [__m512; LANES]) -> __m512 {
-    let eight: [__m512; 8] = std::array::from_fn(|i| {
-        let (a, b) = (v[2 * i], v[2 * i + 1]);
-        let low = _mm512_shuffle_f32x4::<0x44>(a, b);
-        _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xee>(a, b))
-    });
-    let four: [__m512; 4] = std::array::from_fn(|i| {
-        let (a, b) = (eight[2 * i], eight[2 * i + 1]);
-        let low = _mm512_shuffle_f32x4::<0x88>(a, b);
-        _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xdd>(a, b))
-    });
-    let two: [__m512; 2] = std::array::from_fn(|i| {
-        let (a, b) = (four[2 * i], four[2 * i + 1]);
-        let low = _mm512_shuffle_ps::<0x44>(a, b);
-        _mm512_add_ps(low, _mm512_shuffle_ps::<0xee>(a, b))
-    });
+    let zero = _mm512_setzero_ps();
+    let (mut eight, mut four, mut two) = ([zero; 8], [zero; 4], [zero; 2]);
+    for (sum, [a, b]) in eight.iter_mut().zip(v.as_chunks().0) {
+        let low = _mm512_shuffle_f32x4::<0x44>(*a, *b);
+        *sum = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xee>(*a, *b));
+    }
+    for (sum, [a, b]) in four.iter_mut().zip(eight.as_chunks().0) {
+        let low = _mm512_shuffle_f32x4::<0x88>(*a, *b);
+        *sum = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xdd>(*a, *b));
+    }
+    for (sum, [a, b]) in two.iter_mut().zip(four.as_chunks().0) {
+        let low = _mm512_shuffle_ps::<0x44>(*a, *b);
+        *sum = _mm512_add_ps(low, _mm512_shuffle_ps::<0xee>(*a, *b));
+    }
     let low = _mm512_shuffle_ps::<0x88>(two[0], two[1]);
     _mm512_add_ps(low, _mm512_shuffle_ps::<0xdd>(two[0], two[1]))
 }

@@ -57,10 +57,14 @@ fn sums<const V: usize, const T: usize>(
     let mut sums = [[[_mm256_setzero_ps(); V]; ROWS]; T];
     for at in (0..xs[0].len()).step_by(V) {
         for v in 0..V {
-            let rows = rows.map(|row| widen(&row[at + v]));
+            // No closure on vectors: what is not inlined would pass them through memory.
+            let mut vectors = [_mm256_setzero_ps(); ROWS];
+            for (vector, row) in vectors.iter_mut().zip(rows) {
+                *vector = widen(&row[at + v]);
+            }
             for (sums, x) in sums.iter_mut().zip(xs) {
                 let x = load(&x[at + v]);
-                for (sums, row) in sums.iter_mut().zip(rows) {
+                for (sums, row) in sums.iter_mut().zip(vectors) {
                     sums[v] = _mm256_fmadd_ps(row, x, sums[v]);
                 }
             }

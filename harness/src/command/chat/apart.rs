@@ -5,9 +5,7 @@
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use serde::{Deserialize, Serialize};
-
-use super::{MAX_PROMPT, Message, SpecialTexts};
+use super::{Conversation, MAX_PROMPT};
 use crate::exit::Failure;
 use crate::io::process;
 
@@ -18,26 +16,9 @@ const SECONDS: u64 = 2;
 /// The hidden command.
 pub const COMMAND: &str = "render-chat";
 
-#[derive(Serialize, Deserialize)]
-struct Request {
-    template: String,
-    messages: Vec<(String, String)>,
-    special: SpecialTexts,
-}
-
 /// As [`super::render`], but whatever the template does, this process survives it.
-pub fn render(
-    template: &str,
-    messages: &[Message<'_>],
-    special: &SpecialTexts,
-) -> Result<String, Failure> {
-    let turn = |m: &Message<'_>| (m.role.to_owned(), m.content.to_owned());
-    let request = Request {
-        template: template.to_owned(),
-        messages: messages.iter().map(turn).collect(),
-        special: special.clone(),
-    };
-    let answer = ask(&request)
+pub fn render(conversation: &Conversation) -> Result<String, Failure> {
+    let answer = ask(conversation)
         .map_err(|e| Failure::environment(format!("a process for the chat template: {e}")))?;
     match serde_json::from_slice::<Result<String, String>>(&answer) {
         Ok(Ok(prompt)) => Ok(prompt),
@@ -53,19 +34,12 @@ pub fn render(
 pub fn answer() -> Result<(), Failure> {
     // Where the kernel knows no such bounds, the count of instructions is the only one.
     process::bound(MEMORY, SECONDS);
-    let request: Request = serde_json::from_reader(io::stdin().lock()).map_err(Failure::input)?;
-    let turn = |(role, content)| Message { role, content };
-    let borrowed = request
-        .messages
-        .iter()
-        .map(|(r, c)| (r.as_str(), c.as_str()));
-    let messages: Vec<_> = borrowed.map(turn).collect();
-    let rendered = super::render(&request.template, &messages, &request.special);
-    let answer = rendered.map_err(|failure| failure.message);
+    let conversation = serde_json::from_reader(io::stdin().lock()).map_err(Failure::input)?;
+    let answer = super::render(&conversation).map_err(|failure| failure.message);
     serde_json::to_writer(io::stdout().lock(), &answer).map_err(Failure::environment)
 }
 
-fn ask(request: &Request) -> io::Result<Vec<u8>> {
+fn ask(conversation: &Conversation) -> io::Result<Vec<u8>> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(COMMAND)
         .stdin(Stdio::piped())
@@ -73,7 +47,7 @@ fn ask(request: &Request) -> io::Result<Vec<u8>> {
         // What a dying process says is worded better here.
         .stderr(Stdio::null())
         .spawn()?;
-    let answer = converse(&mut child, request);
+    let answer = converse(&mut child, conversation);
     if answer.is_err() {
         // It may have ended by itself, which is as good.
         let _ = child.kill();
@@ -82,10 +56,10 @@ fn ask(request: &Request) -> io::Result<Vec<u8>> {
     answer
 }
 
-fn converse(child: &mut Child, request: &Request) -> io::Result<Vec<u8>> {
+fn converse(child: &mut Child, conversation: &Conversation) -> io::Result<Vec<u8>> {
     // The whole request is read before a byte is answered, so neither side waits for the other.
     let mut stdin = child.stdin.take().expect("piped");
-    match stdin.write_all(&serde_json::to_vec(request)?) {
+    match stdin.write_all(&serde_json::to_vec(conversation)?) {
         // A process that is gone already answers with silence.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(e),
         _ => drop(stdin),

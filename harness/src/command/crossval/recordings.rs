@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Failure};
+use crate::io::output;
 use crate::oracle::crossval::campaign::Live;
 use crate::receipt::{LiveReference, Receipt};
 use crate::runner::recorded::manifest;
@@ -25,10 +26,10 @@ impl Recording {
     /// Has everything remembered that the references see.
     pub fn start(shelf: &Path, live: &mut Vec<Live>) -> Result<Self, Failure> {
         if live.is_empty() {
-            return Err(Failure {
-                exit: Exit::ReferenceMissing,
-                message: "--record needs a live reference: --reference, or BITNET_CPP_DIR".into(),
-            });
+            return Err(Failure::new(
+                Exit::ReferenceMissing,
+                "--record needs a live reference: --reference, or BITNET_CPP_DIR",
+            ));
         }
         let mut tapes = Vec::new();
         for reference in std::mem::take(live) {
@@ -50,7 +51,7 @@ impl Recording {
     pub fn write(&self, receipt: &Receipt) -> Result<(), Failure> {
         for tape in &self.tapes {
             for name in tape.write(&self.shelf, receipt)? {
-                eprintln!("recorded {}", self.shelf.join(name).display());
+                output::tell(format!("recorded {}", self.shelf.join(name).display()));
             }
         }
         Ok(())

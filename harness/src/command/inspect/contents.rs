@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::norms::Norms;
-use crate::exit::Exit;
+use crate::command::finish::Status;
 use crate::file::opened::{Opened, packings};
 
 /// Elements of an array that are shown.
@@ -100,25 +100,6 @@ pub struct Tensor {
     pub flavor: Option<&'static str>,
 }
 
-/// Whether anything needs attention, and whether that fails the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    Ok,
-    Warning,
-    Failed,
-}
-
-impl Status {
-    /// The exit code that goes with it.
-    pub fn exit(self) -> Exit {
-        match self {
-            Status::Ok | Status::Warning => Exit::Agrees,
-            Status::Failed => Exit::Diverges,
-        }
-    }
-}
-
 impl Contents {
     /// Gathers everything but the norms.
     pub fn of(opened: &Opened, forced: Option<Flavor>, tensors: bool) -> Self {
@@ -167,11 +148,7 @@ impl Contents {
         let suspicious = self.norms.as_ref().is_some_and(Norms::suspicious);
         let attention = suspicious || !self.undecided.is_empty() || !self.warnings.is_empty();
         self.strict_mode = strict;
-        self.status = match (attention, strict) {
-            (false, _) => Status::Ok,
-            (true, false) => Status::Warning,
-            (true, true) => Status::Failed,
-        };
+        self.status = Status::of(attention, strict);
     }
 }
 

@@ -35,13 +35,10 @@ pub struct Count {
 impl Norms {
     /// Measures and, unless the gate is `none`, judges.
     pub(super) fn of(gguf: &Gguf, args: &Args) -> Result<Self, Failure> {
-        let rules = match args.gate {
-            Gate::None => None,
-            Gate::Auto => Some(automatic(gguf)?),
-            Gate::Policy => {
-                let file = args.policy.as_deref().expect("clap requires it");
-                Some(Ruleset::from_policy(file, args.policy_key.as_deref())?)
-            }
+        let rules = match (args.gate, &args.policy) {
+            (Some(Gate::None), _) => None,
+            (_, None) => Some(automatic(gguf)?),
+            (_, Some(file)) => Some(Ruleset::from_policy(file, args.policy_key.as_deref())?),
         };
         let (statistics, packed_projections) = measure(gguf)?;
         let judge = |statistic| match &rules {

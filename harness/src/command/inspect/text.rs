@@ -1,53 +1,63 @@
 //! The contents of a file for a person at a terminal.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
-
 use engine::refusal::escape;
 use serde_json::Value;
 
-use super::contents::{Contents, Key, Packing, Status, Tensor};
+use super::contents::{Contents, Key, Packing, Tensor};
 use super::norms::Norms;
-
-const INFALLIBLE: &str = "writing to a string cannot fail";
+use crate::command::finish::Status;
+use crate::file::norm_gate::Judged;
+use crate::io::output;
+use crate::io::table::{Column, Table, number, words};
 
 /// Everything, in the order of the file. Text from the file is escaped.
 pub fn render(contents: &Contents) -> String {
-    let mut out = String::new();
-    head(&mut out, contents);
-    section(&mut out, "metadata", contents.metadata.iter().map(key));
-    let line = |(name, value): (&&str, &Value)| format!("{name:<22}{}", plain(value));
-    let values = contents.hyper_parameters.iter().flatten().map(line);
+    let mut out = head(contents);
+    let mut part = |title: &str, text: String| {
+        if !text.is_empty() {
+            out += &format!("\n{title}\n{text}");
+        }
+    };
+    let metadata = contents.metadata.iter().map(key);
+    part(
+        "metadata",
+        table(&[words("key"), words("type"), words("value")], metadata),
+    );
+    let values = contents.hyper_parameters.iter().flatten();
+    let values = values.map(|(name, value)| [(*name).to_owned(), plain(value)]);
     let refused = contents.hyper_parameters_refused.iter();
     let refused = refused.map(|why| format!("not a whole model: {why}"));
-    section(&mut out, "hyper-parameters", values.chain(refused));
-    section(&mut out, "packings", contents.packings.iter().map(packing));
-    let undecided = contents.undecided.values();
-    section(&mut out, "packings that cannot be told", undecided.cloned());
-    if let Some(tensors) = &contents.tensors {
-        section(&mut out, "tensors", tensors.iter().map(tensor));
-    }
-    if let Some(norms) = &contents.norms {
-        section(&mut out, "norms", norm_lines(norms));
-    }
-    section(
-        &mut out,
-        "warnings",
-        contents.warnings.iter().map(|w| escape(w)),
+    let values = table(&[words("name"), words("value")], values);
+    part("hyper-parameters", values + &lines(refused));
+    part("packings", lines(contents.packings.iter().map(packing)));
+    let undecided = contents.undecided.values().cloned();
+    part("packings that cannot be told", lines(undecided));
+    let columns = [
+        words("tensor"),
+        words("dims"),
+        words("type"),
+        number("bytes"),
+        number("at"),
+    ];
+    let tensors = contents.tensors.iter().flatten().map(tensor);
+    part("tensors", table(&columns, tensors));
+    part(
+        "norms",
+        contents.norms.as_ref().map(norms).unwrap_or_default(),
     );
-    let verdict = match contents.status {
-        Status::Ok => "ok",
-        Status::Warning => "warning: see above; --strict makes this a failure",
-        Status::Failed => "failed: strict mode lets no warning pass",
-    };
-    writeln!(out, "\n{verdict}").expect(INFALLIBLE);
-    out
+    let warnings = contents.warnings.iter().map(|warning| escape(warning));
+    part("warnings", lines(warnings));
+    out + match contents.status {
+        Status::Ok => "\nok\n",
+        Status::Warning => "\nwarning: see above; --strict makes this a failure\n",
+        Status::Failed => "\nfailed: strict mode lets no warning pass\n",
+    }
 }
 
-fn head(out: &mut String, contents: &Contents) {
+fn head(contents: &Contents) -> String {
     let gguf = &contents.gguf;
-    write!(
-        out,
+    format!(
         "file      {}, {} bytes\n\
          sha256    {}\n\
          gguf      version {}, {} keys, {} tensors, alignment {}, data from byte {}\n",
@@ -60,27 +70,27 @@ fn head(out: &mut String, contents: &Contents) {
         gguf.alignment,
         gguf.data_start,
     )
-    .expect(INFALLIBLE);
 }
 
-/// A title and its lines; nothing at all where there are none.
-fn section(out: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
-    let mut lines = lines.into_iter().peekable();
-    if lines.peek().is_some() {
-        writeln!(out, "\n{title}").expect(INFALLIBLE);
-    }
-    for line in lines {
-        writeln!(out, "  {line}").expect(INFALLIBLE);
-    }
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| format!("  {line}\n")).collect()
 }
 
-fn key(key: &Key) -> String {
-    let more = match key.shortened_from {
-        Some(len) => format!(" … ({len} in all)"),
-        None => String::new(),
-    };
-    let name = escape(&key.key);
-    format!("{name:<49} {:<14}{}{more}", key.kind, plain(&key.value))
+/// Rows as wide as the terminal allows, a little to the right; nothing where there are none.
+fn table<const N: usize>(columns: &[Column; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut table = Table::new(columns);
+    rows.for_each(|row| table.row(row));
+    if table.is_empty() {
+        return String::new();
+    }
+    let width = output::width().map(|width| width.saturating_sub(2));
+    lines(table.render(width).lines().map(str::to_owned))
+}
+
+fn key(key: &Key) -> [String; 3] {
+    let more = key.shortened_from.map(|len| format!(" … ({len} in all)"));
+    let value = plain(&key.value) + &more.unwrap_or_default();
+    [escape(&key.key), key.kind.clone(), value]
 }
 
 /// JSON on one line, which reads well enough, and nothing in it that a terminal obeys.
@@ -96,28 +106,18 @@ fn plain(value: &Value) -> String {
 }
 
 fn packing(packing: &Packing) -> String {
+    let plural = if packing.tensors == 1 { "" } else { "s" };
     let mut text = format!(
-        "{:<14}{} {}: {}",
-        packing.flavor,
-        packing.tensors,
-        if packing.tensors == 1 {
-            "tensor"
-        } else {
-            "tensors"
-        },
-        packing.reason
+        "{:<14}{} tensor{plural}: {}",
+        packing.flavor, packing.tensors, packing.reason
     );
     let example = escape(&packing.example);
     for evidence in &packing.evidence {
-        let needed = evidence.bytes_needed.map_or_else(
-            || "cannot hold the shape of".to_owned(),
-            |needed| {
-                format!(
-                    "needs {needed} of the {} bytes of",
-                    evidence.bytes_available
-                )
-            },
-        );
+        let available = evidence.bytes_available;
+        let needed = match evidence.bytes_needed {
+            None => "cannot hold the shape of".to_owned(),
+            Some(needed) => format!("needs {needed} of the {available} bytes of"),
+        };
         let mut facts = evidence.facts.clone();
         if evidence.roomy {
             facts.push("there is more room than it and alignment explain".into());
@@ -129,57 +129,58 @@ fn packing(packing: &Packing) -> String {
                 .map(|why| format!("excluded: {why}")),
         );
         let facts = escape(&facts.join("; "));
-        write!(
-            text,
-            "\n    {:<14}{needed} {example}: {facts}",
-            evidence.flavor
-        )
-        .expect(INFALLIBLE);
+        text += &format!("\n    {:<14}{needed} {example}: {facts}", evidence.flavor);
     }
     text
 }
 
-fn tensor(tensor: &Tensor) -> String {
+fn tensor(tensor: &Tensor) -> [String; 5] {
     let dims: Vec<_> = tensor.dims.iter().map(u64::to_string).collect();
-    let kind = match tensor.flavor {
-        Some(flavor) => format!("{} ({flavor})", tensor.type_id),
-        None => format!("{} ({})", tensor.type_id, tensor.kind),
-    };
-    format!(
-        "{:<36}{:<18}{kind:<20}{} bytes at {}",
+    let kind = tensor.flavor.unwrap_or(tensor.kind);
+    [
         escape(&tensor.name),
         dims.join(" x "),
-        tensor.bytes,
-        tensor.offset
-    )
+        format!("{} ({kind})", tensor.type_id),
+        tensor.bytes.to_string(),
+        tensor.offset.to_string(),
+    ]
 }
 
-fn norm_lines(norms: &Norms) -> Vec<String> {
-    let mut lines: Vec<String> = norms
-        .tensors
-        .iter()
-        .map(|judged| {
-            let s = &judged.statistic;
-            let verdict = match (judged.range, judged.suspicious) {
-                (None, _) => String::new(),
-                (Some(range), false) => format!("within {} .. {}", range.min, range.max),
-                (Some(range), true) => format!("SUSPICIOUS, not in {} .. {}", range.min, range.max),
+fn norms(norms: &Norms) -> String {
+    let columns = [
+        words("tensor"),
+        number("rms"),
+        number("mean"),
+        number("least"),
+        number("most"),
+        words("verdict"),
+    ];
+    let row = |judged: &Judged| {
+        let s = &judged.statistic;
+        let verdict = judged.range.map(|range| {
+            let word = if judged.suspicious {
+                "SUSPICIOUS, not in"
+            } else {
+                "within"
             };
-            format!(
-                "{:<36}rms {:<10.4}mean {:<10.4}{:>10.4} .. {:<10.4}{verdict}",
-                escape(&s.name),
-                s.rms,
-                s.mean,
-                s.min,
-                s.max
-            )
-        })
-        .collect();
+            format!("{word} {} .. {}", range.min, range.max)
+        });
+        let [rms, mean, least, most] =
+            [s.rms, s.mean, s.min, s.max].map(|value| format!("{value:.4}"));
+        [
+            escape(&s.name),
+            rms,
+            mean,
+            least,
+            most,
+            verdict.unwrap_or_default(),
+        ]
+    };
     let judged = match &norms.ruleset {
         Some(ruleset) => format!("judged by {}", escape(ruleset)),
         None => "not judged".into(),
     };
-    lines.push(format!(
+    let sum = format!(
         "{judged}: {} of {} norms and {} of {} plain projections suspicious; {} packed ones not \
          measured",
         norms.layernorm.suspicious,
@@ -187,6 +188,6 @@ fn norm_lines(norms: &Norms) -> Vec<String> {
         norms.projection.suspicious,
         norms.projection.total,
         norms.packed_projections
-    ));
-    lines
+    );
+    table(&columns, norms.tensors.iter().map(row)) + &lines([sum].into_iter())
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use engine::config::Config;
 use engine::gguf::Gguf;
+use engine::weights::{Expected, expected};
 
-use super::expected::{self, Expected};
 use super::{Findings, Lint, Packed};
 use crate::file::opened::is_packed;
 
@@ -16,7 +16,7 @@ pub(super) fn examine(
     packed: &[Packed<'_>],
     findings: &mut Findings,
 ) {
-    let expected = expected::tensors(config);
+    let expected = expected(config);
     for Expected {
         name,
         dims,
@@ -28,7 +28,7 @@ pub(super) fn examine(
                 let detail = format!("{} has one of {dims:?}", config.architecture.name());
                 findings.add(Lint::TensorMissing, name, detail);
             }
-            Some(tensor) if matrix(&tensor.dims) != matrix(dims) => {
+            Some(tensor) if !same(&tensor.dims, dims) => {
                 let detail = format!("{:?} where the keys say {dims:?}", tensor.dims);
                 findings.add(Lint::TensorShape, name, detail);
             }
@@ -58,8 +58,10 @@ pub(super) fn examine(
     }
 }
 
-/// Dimensions without the ones at the end, which readers add and drop as they like.
-fn matrix(dims: &[u64]) -> &[u64] {
-    let ones = dims.iter().rev().take_while(|&&dim| dim == 1).count();
-    &dims[..(dims.len() - ones).max(1)]
+/// Whether they are the same but for ones at the end, which readers add and drop as they like.
+fn same(found: &[u64], expected: &[usize]) -> bool {
+    (0..found.len().max(expected.len())).all(|i| {
+        let expected = expected.get(i).map_or(1, |&dim| dim as u64);
+        found.get(i).copied().unwrap_or(1) == expected
+    })
 }

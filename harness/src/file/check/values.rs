@@ -4,12 +4,13 @@
 use engine::gguf::{Gguf, TensorInfo};
 use engine::kernels::Kernel;
 use engine::matrix::Matrix;
+use engine::weights::LINEAR;
 
-use super::{Findings, Lint, Thoroughness};
+use super::{Findings, Lint};
 
 pub(super) fn examine(
     gguf: &Gguf,
-    thoroughness: Thoroughness,
+    finite: bool,
     findings: &mut Findings,
     looked: &mut dyn FnMut(),
 ) {
@@ -17,8 +18,8 @@ pub(super) fn examine(
     for tensor in gguf.tensors.iter() {
         let dense = matches!(tensor.type_id, 0 | 1 | 30);
         let must_be_ternary = ternary && dense && is_linear(&tensor.name);
-        if must_be_ternary || thoroughness.finite {
-            scan(gguf, tensor, must_be_ternary, thoroughness, findings);
+        if must_be_ternary || finite {
+            scan(gguf, tensor, must_be_ternary, finite, findings);
         }
         looked();
     }
@@ -30,20 +31,11 @@ fn is_ternary_architecture(gguf: &Gguf) -> bool {
 }
 
 fn is_linear(name: &str) -> bool {
-    let parts = [
-        "attn_q",
-        "attn_k",
-        "attn_v",
-        "attn_output",
-        "ffn_gate",
-        "ffn_up",
-        "ffn_down",
-    ];
     let block = name
         .strip_prefix("blk.")
         .and_then(|rest| rest.split_once('.'));
     let weight = block.and_then(|(_, part)| part.strip_suffix(".weight"));
-    weight.is_some_and(|part| parts.contains(&part))
+    weight.is_some_and(|part| LINEAR.contains(&part))
 }
 
 /// Walks the rows until everything there is to find was found.
@@ -51,7 +43,7 @@ fn scan(
     gguf: &Gguf,
     tensor: &TensorInfo,
     must_be_ternary: bool,
-    thoroughness: Thoroughness,
+    finite: bool,
     findings: &mut Findings,
 ) {
     // A tensor that cannot be read is the business of other lints.
@@ -73,7 +65,7 @@ fn scan(
             }
         }
         let ternary_done = third.is_some() || !must_be_ternary;
-        if ternary_done && (broken.is_some() || !thoroughness.finite) {
+        if ternary_done && (broken.is_some() || !finite) {
             break;
         }
     }
@@ -81,7 +73,7 @@ fn scan(
         let detail = format!("{magnitude} and, in row {row} column {column}, {value}");
         findings.add(Lint::WeightsNotTernary, &tensor.name, detail);
     }
-    if let Some((row, column, value)) = broken.filter(|_| thoroughness.finite) {
+    if let Some((row, column, value)) = broken.filter(|_| finite) {
         let detail = format!("{value} in row {row} column {column}");
         findings.add(Lint::DataNonfinite, &tensor.name, detail);
     }

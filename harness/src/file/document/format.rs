@@ -133,11 +133,6 @@ impl Format {
         }
     }
 
-    /// Whether each row is a range of bytes of its own.
-    pub fn has_rows_of_bytes(self) -> bool {
-        !self.is_i2_s()
-    }
-
     /// Bytes of a tensor of that shape, whose rows are whole blocks.
     pub fn bytes(self, shape: Shape) -> usize {
         let elements = shape.rows * shape.cols;

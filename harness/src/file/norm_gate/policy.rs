@@ -1,5 +1,5 @@
-//! Rulesets from a file. TOML, because patterns need no escaping in its `'literal'` strings and a
-//! reader of a rule wants to know why it is there, which takes comments.
+//! Rulesets as TOML, the built-in ones included, because patterns need no escaping in its
+//! `'literal'` strings and a reader of a rule wants to know why it is there, which takes comments.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -8,10 +8,11 @@ use std::path::Path;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use super::{Range, Ruleset, UNMATCHED};
+use super::{Range, Ruleset};
 use crate::exit::Failure;
 
 const VERSION: u32 = 1;
+const BUILT_IN: &str = include_str!("built_in.toml");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +47,11 @@ impl Ruleset {
             .map_err(|e| Failure::environment(format!("{shown}: {e}")))?;
         parse(&text, key).map_err(|e| Failure::input(format!("{shown}: {e}")))
     }
+
+    /// The built-in rules of that name.
+    pub(super) fn built_in(key: &str) -> Self {
+        parse(BUILT_IN, Some(key)).expect("the built-in rules are a constant")
+    }
 }
 
 fn parse(text: &str, key: Option<&str>) -> Result<Ruleset, String> {
@@ -54,14 +60,19 @@ fn parse(text: &str, key: Option<&str>) -> Result<Ruleset, String> {
         let found = policy.version;
         return Err(format!("version {found} where this build reads {VERSION}"));
     }
-    let keys = || policy.rules.keys().cloned().collect::<Vec<_>>().join(", ");
-    let (key, rules) = match key {
-        Some(key) => policy
-            .rules
-            .get_key_value(key)
-            .ok_or_else(|| format!("no rules for {key}; there are rules for {}", keys()))?,
-        None if policy.rules.len() == 1 => policy.rules.iter().next().expect("there is one"),
-        None => return Err(format!("--policy-key must choose one of {}", keys())),
+    let keys: Vec<&str> = policy.rules.keys().map(String::as_str).collect();
+    let (key, rules) = match (key, &keys[..]) {
+        (Some(key), _) => policy.rules.get_key_value(key).ok_or_else(|| {
+            format!(
+                "no rules for {key}; there are rules for {}",
+                keys.join(", ")
+            )
+        })?,
+        (None, [_]) => policy.rules.first_key_value().expect("there is one"),
+        (None, _) => {
+            let keys = keys.join(", ");
+            return Err(format!("--policy-key must choose one of {keys}"));
+        }
     };
     let projections = match (rules.proj_weight_rms_min, rules.proj_weight_rms_max) {
         (None, None) => None,
@@ -76,22 +87,22 @@ fn parse(text: &str, key: Option<&str>) -> Result<Ruleset, String> {
         Ok((regex, checked(pattern, rule.min, rule.max)?))
     };
     Ok(Ruleset {
-        name: rules.name.clone().unwrap_or_else(|| key.clone()),
+        name: rules.name.as_ref().unwrap_or(key).clone(),
         norms: rules
             .ln
             .iter()
             .map(compile)
             .collect::<Result<_, String>>()?,
-        unmatched: UNMATCHED,
         projections,
     })
 }
 
 /// A range that something can lie in.
 fn checked(of: &str, min: f64, max: f64) -> Result<Range, String> {
-    match 0.0 <= min && min <= max {
-        true => Ok(Range { min, max }),
-        false => Err(format!("{of}: nothing lies between {min} and {max}")),
+    if 0.0 <= min && min <= max {
+        Ok(Range { min, max })
+    } else {
+        Err(format!("{of}: nothing lies between {min} and {max}"))
     }
 }
 
@@ -115,7 +126,7 @@ mod tests {
         let mine = parse(TWO, Some("mine:f16")).expect("rules");
         assert_eq!(mine.name, "my model");
         assert_eq!(mine.norm_range("blk.0.attn_norm.weight").max, 0.2);
-        assert_eq!(mine.norm_range("blk.0.ffn_norm.weight"), UNMATCHED);
+        assert_eq!(mine.norm_range("blk.0.ffn_norm.weight").max, 2.0);
         assert_eq!(mine.projections, Some(Range { min: 0.0, max: 0.5 }));
         assert_eq!(parse(TWO, Some("other")).expect("rules").name, "other");
         let all = parse(TWO, None).expect_err("two");

@@ -5,6 +5,7 @@ use engine::gguf::{Gguf, TensorInfo};
 use engine::kernels::Kernel;
 use engine::matrix::Matrix;
 use engine::refusal::Refusal;
+use engine::weights::LINEAR;
 use serde::Serialize;
 
 /// Which rules a tensor falls under.
@@ -57,19 +58,10 @@ pub fn measure(gguf: &Gguf) -> Result<(Vec<Statistic>, usize), Refusal> {
 
 fn kind_of(tensor: &TensorInfo) -> Option<Kind> {
     let name = &tensor.name;
-    let linear = [
-        "attn_q",
-        "attn_k",
-        "attn_v",
-        "attn_output",
-        "ffn_gate",
-        "ffn_up",
-        "ffn_down",
-    ];
     let ends = |part: &str| name.ends_with(&format!("{part}.weight"));
     match tensor.dims.len() {
         1 if name.contains("norm") && name.ends_with(".weight") => Some(Kind::Norm),
-        2 if name.ends_with("proj.weight") || linear.into_iter().any(ends) => {
+        2 if name.ends_with("proj.weight") || LINEAR.into_iter().any(ends) => {
             Some(Kind::Projection)
         }
         _ => None,

@@ -30,25 +30,36 @@ impl Effect {
     pub fn between(vocab_size: usize, theirs: &[f32], ours: &[f32]) -> Self {
         let theirs = theirs.chunks_exact(vocab_size);
         let rows = theirs.zip(ours.chunks_exact(vocab_size));
-        let each: Vec<PositionFindings> = rows
+        // The same numbers are no distance apart, which need not be computed.
+        let same = |(t, o): (&f32, &f32)| t.to_bits() == o.to_bits() && t.is_finite();
+        let each: Vec<Option<PositionFindings>> = rows
             .enumerate()
-            .map(|(position, (theirs, ours))| compare_rows(position, theirs, ours))
+            .map(|(position, (theirs, ours))| {
+                let differs = !theirs.iter().zip(ours).all(same);
+                differs.then(|| compare_rows(position, theirs, ours))
+            })
             .collect();
-        let kl: Option<Vec<f64>> = each.iter().map(|p| p.kl).collect();
-        let nmse: Option<Vec<f64>> = each.iter().map(|p| p.distance.nmse).collect();
+        let none = Some(0.0);
+        let kl = each.iter().map(|p| p.as_ref().map_or(none, |p| p.kl));
+        let kl: Option<Vec<f64>> = kl.collect();
+        let nmse = each
+            .iter()
+            .map(|p| p.as_ref().map_or(none, |p| p.distance.nmse));
+        let nmse: Option<Vec<f64>> = nmse.collect();
         let largest = |values: &Vec<f64>| values.iter().copied().fold(0.0, f64::max);
         let positions = each.len();
         Effect {
             positions,
             differing: each
                 .iter()
+                .flatten()
                 .map(|p| p.distance.values - p.distance.bit_equal)
                 .sum(),
             kl_max: kl.as_ref().map(largest),
             kl_mean: kl.map(|kl| kl.iter().sum::<f64>() / positions.max(1) as f64),
             nmse_max: nmse.as_ref().map(largest),
             nmse_median: nmse.and_then(|nmse| metrics::median(&nmse)),
-            top1_flips: each.iter().filter(|p| !p.top1_equal).count(),
+            top1_flips: each.iter().flatten().filter(|p| !p.top1_equal).count(),
         }
     }
 

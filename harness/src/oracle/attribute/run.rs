@@ -135,12 +135,10 @@ fn lost(error: RunError) -> Failure {
         RunError::Died(_) => Exit::EngineDied,
         _ => Exit::BadInput,
     };
-    let message = if exit == Exit::EngineDied {
-        format!("the engine {error}")
-    } else {
-        error.to_string()
-    };
-    Failure { exit, message }
+    if exit == Exit::EngineDied {
+        return Failure::new(exit, format!("the engine {error}"));
+    }
+    Failure::new(exit, error)
 }
 
 /// The engine's passes follow one schedule, which is their own.
@@ -253,5 +251,5 @@ fn engines(passes: &mut Passes<'_>, theirs: &[TracedNode]) -> Result<Vec<TracedN
 
 fn incomplete(message: String) -> Failure {
     let exit = Exit::Incomplete;
-    Failure { exit, message }
+    Failure::new(exit, message)
 }

@@ -37,9 +37,11 @@ pub fn fresh(calibration: &Calibration, book: &Book) -> Result<Vec<Fresh>, Failu
 
 fn one(pair: &Pair, lanes: &[LaneFindings], book: &Book) -> Result<Fresh, Failure> {
     let (apart, profiles, path) = pair;
-    let broken = || Failure {
-        exit: Exit::Diverges,
-        message: format!("{} and {}: a value is no number", profiles[0], profiles[1]),
+    let broken = || {
+        Failure::new(
+            Exit::Diverges,
+            format!("{} and {}: a value is no number", profiles[0], profiles[1]),
+        )
     };
     let all = |part: fn(&LaneFindings) -> Option<Vec<f64>>| -> Result<Vec<Vec<f64>>, Failure> {
         let parts: Option<Vec<_>> = lanes.iter().map(part).collect();

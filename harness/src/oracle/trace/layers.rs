@@ -83,9 +83,11 @@ fn probe<'r>(
 ) -> Result<bool, Failure> {
     let wanted = |node: Node| node.name == "l_out" && node.place == Place::Layer(layer);
     let pass = passes.free_keeping(wanted)?;
-    let lacks = |who: &str| Failure {
-        exit: Exit::Incomplete,
-        message: format!("{who} does not show what leaves layer {layer}"),
+    let lacks = |who: &str| {
+        Failure::new(
+            Exit::Incomplete,
+            format!("{who} does not show what leaves layer {layer}"),
+        )
     };
     if pass.nodes.is_empty() {
         return Err(lacks("the engine"));

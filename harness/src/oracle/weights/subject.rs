@@ -210,8 +210,8 @@ fn lost(ended: WorkerExit) -> Lost {
 
 /// A reference is needed and there is none.
 pub fn no_reference(why: String) -> Failure {
-    Failure {
-        exit: Exit::ReferenceMissing,
-        message: format!("{why}; to get one, run: {COMMAND}"),
-    }
+    Failure::new(
+        Exit::ReferenceMissing,
+        format!("{why}; to get one, run: {COMMAND}"),
+    )
 }

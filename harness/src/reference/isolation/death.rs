@@ -105,12 +105,11 @@ impl fmt::Display for WorkerExit {
 
 impl From<WorkerExit> for Failure {
     fn from(exit: WorkerExit) -> Self {
-        let message = exit.to_string();
-        let exit = match exit {
+        let code = match exit {
             WorkerExit::Refused(_) => Exit::ReferenceMissing,
             WorkerExit::Died(_) => Exit::ReferenceDied,
         };
-        Failure { exit, message }
+        Failure::new(code, exit)
     }
 }
 

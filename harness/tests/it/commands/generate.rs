@@ -239,3 +239,44 @@ fn a_touched_model_is_noticed_at_the_end() {
     let (code, stderr) = meddle("", |_| {});
     assert_eq!(code, Some(0), "{stderr}");
 }
+
+#[test]
+fn a_warning_is_told_once_by_every_command_that_opens_a_model() {
+    let folder = Folder::new();
+    let mut tiny = Tiny::new();
+    tiny.unset("tokenizer.ggml.pre");
+    let model = folder.file("no-pre.gguf", &tiny.file());
+    let logits = folder.path().join("l.npy").display().to_string();
+    for words in [
+        "generate -n 1 --prompt ab",
+        "tokenize --text ab",
+        &format!("eval --prompt ab --logits {logits}"),
+    ] {
+        let answer = Harness::new(words)
+            .arg("--model")
+            .arg(&model)
+            .run()
+            .exits(0);
+        let told = answer.stderr.matches("PRETOKENIZER_MISSING").count();
+        assert_eq!(told, 1, "{words}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_packing_that_nothing_explains_is_refused_with_every_reason() {
+    let folder = Folder::new();
+    let mut tiny = Tiny::new();
+    let bytes = &mut tiny.tensor("blk.0.attn_q.weight").bytes;
+    bytes.fill(0xff);
+    bytes.extend([0xff; 35]);
+    let model = folder.file("odd.gguf", &tiny.file());
+    let generate = Harness::new("generate --prompt ab --model").arg(model);
+    let told = generate.run().exits(2).stderr;
+    assert!(
+        told.contains("FLAVOR_UNKNOWN") && !told.contains('…'),
+        "{told}"
+    );
+    for flavor in ["i2_s-p128", "bitnet32-f16", "split32", "qk256"] {
+        assert!(told.contains(flavor), "{flavor}: {told}");
+    }
+}

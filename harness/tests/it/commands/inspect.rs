@@ -192,3 +192,26 @@ fn what_is_no_model_is_bad_input_and_what_is_not_there_is_the_environment() {
         answer.stderr
     );
 }
+
+#[test]
+fn a_policy_that_is_given_is_used_or_refused_and_never_passed_over() {
+    let folder = Folder::new();
+    let moby = fixture("moby-tiny/moby-tiny-b158.gguf");
+    let strict = "version = 1\n[rules.strict]\nln = [ { pattern = 'norm', min = 3.0, max = 4.0 } ]";
+    let policy = folder.file("policy.toml", strict.as_bytes());
+    let judged = |flags: &str| inspect(&moby, flags).arg("--policy").arg(&policy).run();
+    let used = judged("--json --strict --ln-stats").exits(1).json();
+    assert_eq!(used["norms"]["ruleset"], "strict");
+    for gate in ["none", "auto"] {
+        let told = judged(&format!("--ln-stats --gate {gate}")).exits(2).stderr;
+        assert!(
+            told.contains("--policy") && told.contains("--gate"),
+            "{told}"
+        );
+    }
+    let told = judged("").exits(2).stderr;
+    assert!(told.contains("--ln-stats"), "{told}");
+    let missing = inspect(&moby, "--ln-stats --policy /nowhere/policy.toml");
+    let told = missing.run().exits(4).stderr;
+    assert!(told.contains("/nowhere/policy.toml"), "{told}");
+}

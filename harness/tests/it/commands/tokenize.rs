@@ -151,3 +151,17 @@ fn a_missing_pre_tokenizer_is_a_warning_and_in_strict_mode_a_failure() {
         .exits(2);
     assert!(answer.stderr.contains("no_vocab"), "{}", answer.stderr);
 }
+
+#[test]
+fn bytes_that_are_no_character_are_shown_as_bytes() {
+    let answer = tokenize("--no-special --pieces --text")
+        .arg("語\u{1}")
+        .run()
+        .exits(0);
+    let shown: String = answer
+        .stdout
+        .lines()
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    assert_eq!(shown, "\\xe8\\xaa\\x9e\\u{1}", "{}", answer.stdout);
+}

@@ -246,8 +246,8 @@ fn what_differs_is_kept_whenever_the_other_side_dies_afterwards() {
     impl Tokenizes for Failing<'_> {
         fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
             if self.0.asked == self.1 {
-                let (exit, message) = (Exit::ReferenceDied, "SIGKILL".into());
-                return Err(Failure { exit, message });
+                let (exit, message) = (Exit::ReferenceDied, "SIGKILL");
+                return Err(Failure::new(exit, message));
             }
             self.0.answer(questions)
         }

@@ -1,0 +1,193 @@
+//! SIGINT and SIGTERM: children are ended, what is half written is removed, the way to go on is
+//! told, and the exit code says which signal it was. What is finished was kept already.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::io::output::quoted;
+
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+/// What a signal finds.
+struct Unfinished {
+    temporary: Vec<PathBuf>,
+    resume: Option<String>,
+}
+
+static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished {
+    temporary: Vec::new(),
+    resume: None,
+});
+
+fn unfinished() -> MutexGuard<'static, Unfinished> {
+    // Each change is one step, so a panic elsewhere leaves it sound.
+    UNFINISHED.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// The command line that takes over what was finished, told when a signal ends the run.
+pub fn resume_with(line: impl Into<String>) {
+    unfinished().resume = Some(line.into());
+}
+
+/// This run's command line for a shell, with `flag value` instead of what it says about `flag`.
+pub fn again(flag: &str, value: &Path) -> String {
+    let typed = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    again_from(typed, flag, &value.to_string_lossy())
+}
+
+fn again_from(mut typed: impl Iterator<Item = String>, flag: &str, value: &str) -> String {
+    let mut words = Vec::new();
+    while let Some(word) = typed.next() {
+        if word == flag {
+            typed.next();
+        } else if word.split_once('=').is_none_or(|(name, _)| name != flag) {
+            words.push(quoted(&word));
+        }
+    }
+    words.extend([flag.to_owned(), quoted(value)]);
+    words.join(" ")
+}
+
+/// A file or folder that a signal removes, until this is dropped.
+pub struct Temporary<T: AsRef<Path>> {
+    held: Option<T>,
+    path: PathBuf,
+}
+
+impl<T: AsRef<Path>> Temporary<T> {
+    /// Makes it. No signal finds it made and not yet known.
+    pub fn make(make: impl FnOnce() -> io::Result<T>) -> io::Result<Self> {
+        let mut unfinished = unfinished();
+        let held = make()?;
+        let path = held.as_ref().to_owned();
+        unfinished.temporary.push(path.clone());
+        let held = Some(held);
+        Ok(Temporary { held, path })
+    }
+
+    /// What was made, still known to signals until `done` has put it where it belongs.
+    pub fn finish<R>(mut self, done: impl FnOnce(T) -> R) -> R {
+        done(self.held.take().expect("taken only here"))
+    }
+}
+
+impl<T: AsRef<Path>> Deref for Temporary<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.held.as_ref().expect("taken only by value")
+    }
+}
+
+impl<T: AsRef<Path>> DerefMut for Temporary<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.held.as_mut().expect("taken only by value")
+    }
+}
+
+impl<T: AsRef<Path>> Drop for Temporary<T> {
+    fn drop(&mut self) {
+        // Whoever holds it removes it first, so that it is known as long as it is there.
+        drop(self.held.take());
+        unfinished().temporary.retain(|path| *path != self.path);
+    }
+}
+
+/// From here on SIGINT and SIGTERM end the program as the table of exit codes says.
+#[cfg(unix)]
+pub fn watch() -> io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let wait = move || {
+        if let Some(signal) = signals.forever().next() {
+            end(signal);
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)?;
+    Ok(())
+}
+
+/// Elsewhere the system's own way to end a program stays.
+#[cfg(not(unix))]
+pub fn watch() -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn end(signal: i32) -> ! {
+    use crate::exit::Exit;
+    use crate::io::output::tell;
+    use signal_hook::consts::SIGINT;
+    // Never released: from here on nothing temporary is made and nothing is put in its place.
+    let unfinished = unfinished();
+    for process in descendants(getpid()) {
+        // It may have ended by itself.
+        let _ = kill_process(process, Signal::KILL);
+    }
+    for path in &unfinished.temporary {
+        // It may be gone already; there is no other way to go on anyway.
+        let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
+    }
+    let (word, exit) = if signal == SIGINT {
+        ("interrupted", Exit::Interrupted)
+    } else {
+        ("terminated", Exit::Terminated)
+    };
+    match &unfinished.resume {
+        Some(line) => tell(format!(
+            "\n{word}: what is finished is kept; to go on:\n  {line}"
+        )),
+        None => tell(format!("\n{word}")),
+    }
+    std::process::exit(exit as i32)
+}
+
+/// Everything that a process has started, and what that has started. Nothing where the system does
+/// not list processes as Linux does.
+#[cfg(unix)]
+fn descendants(of: Pid) -> Vec<Pid> {
+    let listed = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parent = |entry: std::fs::DirEntry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name before it is in brackets and may contain anything.
+        let (_, fields) = status.rsplit_once(") ")?;
+        let parent = fields.split(' ').nth(1)?.parse().ok()?;
+        Some((Pid::from_raw(process)?, Pid::from_raw(parent)?))
+    };
+    let parents: Vec<(Pid, Pid)> = listed.filter_map(parent).collect();
+    let mut found = vec![of];
+    let mut at = 0;
+    while let Some(&parent) = found.get(at) {
+        let children = parents.iter().filter(|(_, of)| *of == parent);
+        found.extend(children.map(|(child, _)| child));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_repeated_with_one_flag_exchanged() {
+        let again = |typed: &[&str]| {
+            let typed = typed.iter().map(|word| (*word).to_owned());
+            again_from(typed, "--resume", "new one.json")
+        };
+        let line = "harness crossval --prompt 'it'\\''s' --resume 'new one.json'";
+        assert_eq!(again(&["harness", "crossval", "--prompt", "it's"]), line);
+        let first = [
+            "harness", "crossval", "--resume", "old.json", "--prompt", "it's",
+        ];
+        assert_eq!(again(&first), line);
+        assert_eq!(again(&["h", "--resume=old"]), "h --resume 'new one.json'");
+    }
+}
