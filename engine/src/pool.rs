@@ -42,11 +42,6 @@ impl Pool {
         }
     }
 
-    /// How many processors this process may use.
-    pub fn processors() -> NonZeroUsize {
-        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-    }
-
     /// How many threads there are, the caller's among them.
     pub fn threads(&self) -> usize {
         self.shares.len()

@@ -304,6 +304,11 @@ fn the_median_of_all_documents_sees_what_no_single_one_shows() {
         "{broken:?}"
     );
     assert_eq!(receipt.pooled[1].broken, None, "the other way is as it was");
+    let text = harness::receipt::table::summary(&receipt);
+    assert!(
+        text.contains("1 lane(s) diverge over all documents"),
+        "{text}"
+    );
 
     let few = run(4, scaled);
     assert_eq!(few.parity.status, Outcome::Incomplete);

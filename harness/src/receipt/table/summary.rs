@@ -61,6 +61,13 @@ fn counts(receipt: &Receipt) -> Vec<String> {
             repetitions().count(),
         ),
     ];
+    let together = receipt.pooled.iter().filter(|lane| lane.broken.is_some());
+    match together.count() {
+        0 => {}
+        n => lines.push(format!(
+            "  {n} lane(s) diverge over all documents together, told above"
+        )),
+    }
     let mut ended: BTreeMap<Outcome, usize> = BTreeMap::new();
     for failed in &receipt.failures {
         *ended.entry(failed.status).or_default() += 1;
