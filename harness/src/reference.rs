@@ -1,6 +1,8 @@
 //! Live references: found, opened in a process of their own, and shown to be different libraries.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+pub mod client;
 pub mod isolation;
 #[cfg(unix)]
 mod live;
@@ -76,9 +78,10 @@ impl LiveReference {
     /// The order of its float operations. What it computes with is F32 where the file has I2_S and
     /// the library does not know that.
     pub fn profile(&self) -> String {
-        match self.hello.knows_i2_s {
-            true => self.arithmetic(),
-            false => format!("{}-wide", self.arithmetic()),
+        if self.hello.knows_i2_s {
+            self.arithmetic()
+        } else {
+            format!("{}-wide", self.arithmetic())
         }
     }
 
@@ -112,10 +115,10 @@ pub fn open(
     _: crate::reference::isolation::Limits,
 ) -> Result<Vec<Reference>, Failure> {
     let set = std::env::var_os("BITNET_CPP_DIR").is_some_and(|dir| !dir.is_empty());
-    match names.is_empty() && !set {
-        true => Ok(Vec::new()),
-        false => Err(missing("a live reference needs Unix".into())),
+    if names.is_empty() && !set {
+        return Ok(Vec::new());
     }
+    Err(missing("a live reference needs Unix".into()))
 }
 
 #[cfg(unix)]

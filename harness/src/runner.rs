@@ -1,11 +1,11 @@
-//! Whoever can say what a model computes: one trait, and the boundary no panic crosses.
+//! A build that computes, followed along a schedule: one trait, and the boundary no panic crosses.
 #![forbid(unsafe_code)]
 
 pub mod anatomy;
 pub mod engine;
 pub mod kernels;
-pub mod logits;
 mod multiplied;
+pub mod observe;
 pub mod passes;
 pub mod perturb;
 pub mod recorded;
@@ -14,15 +14,20 @@ pub mod recorder;
 pub mod reference;
 pub mod scripted;
 pub mod suite;
+pub mod watch;
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ::engine::Token;
+
+use self::watch::Watch;
 use crate::case::Case;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::{Identity, Observation, TracedNode};
+use crate::case::schedule::Schedule;
 use crate::file::provenance::Input;
-use crate::reference::isolation::Death;
+use crate::reference::isolation::{Death, WorkerExit};
 
 /// What a runner is asked to look at.
 #[derive(Clone, Copy)]
@@ -33,27 +38,93 @@ pub struct Task<'a> {
     pub model: &'a Input,
 }
 
-/// Something that observes cases.
+/// A model to compute with.
+#[derive(Clone, Copy)]
+pub enum ModelFile<'a> {
+    /// A file that was hashed.
+    Read(&'a Input),
+    /// The bytes of a file that exists nowhere else.
+    Made(&'a [u8]),
+}
+
+/// A build that computes, or what was kept of one: the engine, a reference, a recording, a script.
 pub trait Runner {
-    /// Who it is.
+    /// Which build it is.
     fn identity(&self) -> Identity;
 
     /// Whether it computes now, rather than repeating what was computed once.
-    fn is_live(&self) -> bool;
+    fn is_live(&self) -> bool {
+        true
+    }
 
     /// Whether its graph has the nodes that recordings have, under the same names.
     fn shows_nodes(&self) -> bool {
         true
     }
 
+    /// Tokens it should be fed at most where it computes on several threads.
+    fn most_on_threads(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Opens a model. What is asked of it until it is dropped is computed by the same process;
+    /// what only repeats whole cases has no answer.
+    fn open<'s>(&'s mut self, _model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {
+        let name = self.identity().name;
+        let message = format!("{name} knows whole cases and can follow no schedule");
+        Err(RunError::NoAnswer(message))
+    }
+
     /// Looks at one case.
-    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError>;
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        let identity = self.identity();
+        let mut opened = self.open(ModelFile::Read(task.model))?;
+        observe::observe(&mut *opened, identity, task.case, task.case.threads)
+    }
 
     /// The same runner, run other ways that must make no difference. One that differs from itself
     /// is no witness.
     fn controls(&self, _task: Task<'_>) -> Vec<Box<dyn Runner>> {
         Vec::new()
     }
+
+    /// Opens the file once and follows each schedule. One vector comes back for each: the rows of
+    /// logits it keeps, in order.
+    fn logits(&mut self, file: &[u8], schedules: &[Schedule]) -> Result<Vec<Vec<f32>>, RunError> {
+        let mut opened = self.open(ModelFile::Made(file))?;
+        let mut follow = |schedule| Ok(opened.follow(schedule, &Watch::default())?.rows);
+        schedules.iter().map(&mut follow).collect()
+    }
+
+    /// Every node that is computed on the way, in order.
+    fn nodes(&mut self, file: &[u8], schedule: &Schedule) -> Result<Vec<TracedNode>, RunError> {
+        let mut opened = self.open(ModelFile::Made(file))?;
+        Ok(opened.follow(schedule, &Watch::every())?.nodes)
+    }
+}
+
+/// A model that a runner has opened.
+pub trait Opened {
+    /// The ids of a text, special tokens added and recognised.
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError>;
+
+    /// The text of ids, special tokens shown.
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError>;
+
+    /// Follows a schedule from an empty cache. A node of `watch` is shown as it was computed, then
+    /// replaced; what follows computes on the replacement.
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError>;
+}
+
+/// What a schedule left behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Followed {
+    /// The rows of logits that it keeps.
+    pub rows: Vec<f32>,
+    /// Length of a row.
+    pub vocab_size: usize,
+    /// The nodes that were to be shown, in execution order.
+    pub nodes: Vec<TracedNode>,
 }
 
 /// The runner under examination: it can also say what it is made of.
@@ -109,6 +180,17 @@ pub enum RunError {
     /// It panicked.
     #[error("died: {0}")]
     Died(String),
+}
+
+impl From<WorkerExit> for RunError {
+    fn from(exit: WorkerExit) -> Self {
+        match exit {
+            WorkerExit::Refused(message) => {
+                RunError::Declined(format!("reference_refused: {message}"))
+            }
+            WorkerExit::Died(death) => RunError::Lost(death),
+        }
+    }
 }
 
 /// Runs `work`; a panic becomes [`RunError::Died`] with its message, so that one death costs one

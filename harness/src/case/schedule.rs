@@ -4,7 +4,11 @@
 mod text;
 
 use engine::Token;
+use engine::sampler::greedy;
+use engine::session::Wanted;
 use serde::{Deserialize, Serialize};
+
+use crate::case::observation::Lane;
 
 /// Some arithmetics compute fewer tokens than this in another order than more of them.
 pub const LEAST_PORTION: usize = 8;
@@ -19,6 +23,25 @@ pub struct Schedule {
     pub threads: usize,
     /// What happens, in order.
     pub steps: Vec<Step>,
+    /// Positions the cache holds; as many as are needed, if 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub context: usize,
+    /// The rows of logits that are handed out, ascending, of all that the steps keep; every one,
+    /// if none are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<usize>>,
+}
+
+/// What a schedule is followed on: a session of the engine or of a reference.
+pub trait Session {
+    /// Why a step cannot be taken.
+    type Error;
+
+    /// Feeds tokens after those that were fed before; hands out the wanted rows of logits.
+    fn feed(&mut self, tokens: &[Token], wanted: Wanted) -> Result<Vec<f32>, Self::Error>;
+
+    /// Forgets every position from this one on.
+    fn truncate(&mut self, length: usize) -> Result<(), Self::Error>;
 }
 
 /// One step of a schedule.
@@ -34,6 +57,8 @@ pub enum Step {
     Distract(Vec<Token>),
     /// Forgets every position from this one on.
     Truncate(usize),
+    /// Feeds so many times the token that is most likely next, and keeps the logits of each.
+    Greedy(usize),
 }
 
 impl Schedule {
@@ -43,15 +68,26 @@ impl Schedule {
             ubatch: 512,
             threads: 1,
             steps,
+            context: 0,
+            only: None,
         }
     }
 
-    /// Positions the cache must hold.
+    /// Positions the cache holds.
     pub fn context(&self) -> usize {
+        if self.context > 0 {
+            return self.context;
+        }
+        self.needed()
+    }
+
+    /// Positions that are used at once at most.
+    pub fn needed(&self) -> usize {
         let (mut used, mut most) = (0, 1);
         for step in &self.steps {
             match step {
                 Step::Truncate(len) => used = used.min(*len),
+                Step::Greedy(count) => used += count,
                 _ => used += step.tokens().len(),
             }
             most = most.max(used);
@@ -59,18 +95,92 @@ impl Schedule {
         most
     }
 
-    /// Rows of logits that are kept.
+    /// Rows of logits that are handed out.
     pub fn kept(&self) -> usize {
-        self.steps.iter().map(Step::kept).sum()
+        let all = self.steps.iter().map(Step::kept).sum();
+        let inside = |only: &Vec<usize>| only.iter().filter(|&&row| row < all).count();
+        self.only.as_ref().map_or(all, inside)
+    }
+
+    /// Takes the steps one by one on an empty session; hands out the rows of logits that are
+    /// kept. This is the only place where a schedule is followed, whoever computes.
+    pub fn follow<S: Session>(&self, session: &mut S) -> Result<Vec<f32>, S::Error> {
+        let mut kept = Kept {
+            only: self.only.as_deref(),
+            count: 0,
+            rows: Vec::new(),
+            last: Vec::new(),
+        };
+        for step in &self.steps {
+            let tokens = step.tokens();
+            match step {
+                Step::Truncate(length) => session.truncate(*length)?,
+                Step::Greedy(count) => {
+                    for _ in 0..*count {
+                        // Nobody has said anything yet: the rows that are missing show it.
+                        if kept.last.is_empty() {
+                            break;
+                        }
+                        let row = session.feed(&[greedy(&kept.last)], Wanted::Last)?;
+                        kept.take(row, 1);
+                    }
+                }
+                // A library refuses to compute nothing.
+                _ if tokens.is_empty() => {}
+                Step::Last(_) => kept.take(session.feed(tokens, Wanted::Last)?, 1),
+                Step::Feed(_) => kept.take(session.feed(tokens, Wanted::All)?, tokens.len()),
+                Step::Distract(_) => drop(session.feed(tokens, Wanted::All)?),
+            }
+        }
+        Ok(kept.rows)
     }
 }
 
+/// The rows of logits that were handed out so far.
+struct Kept<'a> {
+    only: Option<&'a [usize]>,
+    /// Rows that came by.
+    count: usize,
+    rows: Vec<f32>,
+    /// The last that came by.
+    last: Vec<f32>,
+}
+
+impl Kept<'_> {
+    fn take(&mut self, rows: Vec<f32>, count: usize) {
+        let width = rows.len() / count;
+        self.last = rows[rows.len() - width..].to_vec();
+        match self.only {
+            None => self.rows.extend(rows),
+            Some(only) => {
+                let wanted = only.iter().filter_map(|row| row.checked_sub(self.count));
+                for row in wanted.filter(|&row| row < count) {
+                    self.rows.extend(&rows[row * width..][..width]);
+                }
+            }
+        }
+        self.count += count;
+    }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl Step {
+    /// A prompt, fed as that lane has it.
+    pub fn of_lane(lane: Lane, tokens: &[Token]) -> Vec<Step> {
+        match lane {
+            Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
+            Lane::Decode => tokens.iter().map(|&t| Step::Feed(vec![t])).collect(),
+        }
+    }
+
     /// What is fed.
     pub fn tokens(&self) -> &[Token] {
         match self {
             Step::Feed(tokens) | Step::Last(tokens) | Step::Distract(tokens) => tokens,
-            Step::Truncate(_) => &[],
+            Step::Truncate(_) | Step::Greedy(_) => &[],
         }
     }
 
@@ -80,7 +190,7 @@ impl Step {
             Step::Feed(_) => Step::Feed(tokens),
             Step::Last(_) => Step::Last(tokens),
             Step::Distract(_) => Step::Distract(tokens),
-            Step::Truncate(len) => Step::Truncate(*len),
+            Step::Truncate(_) | Step::Greedy(_) => self.clone(),
         }
     }
 
@@ -89,6 +199,7 @@ impl Step {
         match self {
             Step::Feed(tokens) => tokens.len(),
             Step::Last(tokens) => tokens.len().min(1),
+            Step::Greedy(count) => *count,
             Step::Distract(_) | Step::Truncate(_) => 0,
         }
     }
@@ -112,6 +223,51 @@ mod tests {
         assert_eq!((schedule().context(), schedule().kept()), (14, 6));
     }
 
+    /// Logits in which the token after `t` is the likeliest, of a vocabulary of eight.
+    #[derive(Default)]
+    struct Counting(Vec<Token>);
+
+    impl Session for Counting {
+        type Error = ();
+
+        fn feed(&mut self, tokens: &[Token], wanted: Wanted) -> Result<Vec<f32>, ()> {
+            self.0.extend(tokens);
+            let shown = match wanted {
+                Wanted::All => tokens,
+                Wanted::Last => &tokens[tokens.len() - 1..],
+            };
+            let row = |t: Token| (0..8).map(move |i| f32::from(u8::from(i == t + 1)));
+            Ok(shown.iter().copied().flat_map(row).collect())
+        }
+
+        fn truncate(&mut self, length: usize) -> Result<(), ()> {
+            self.0.truncate(length);
+            Ok(())
+        }
+    }
+
+    fn chosen(schedule: &Schedule) -> Vec<Token> {
+        let rows = schedule.follow(&mut Counting::default()).expect("fed");
+        assert_eq!(rows.len(), 8 * schedule.kept());
+        rows.chunks(8).map(greedy).collect()
+    }
+
+    #[test]
+    fn a_schedule_hands_out_the_rows_it_keeps_and_goes_on_with_the_likeliest() {
+        assert_eq!(chosen(&schedule()), [2, 2, 2, 2, 2, 4]);
+        let mut way = Schedule::of(vec![Step::Last(vec![5, 1]), Step::Greedy(3)]);
+        assert_eq!(chosen(&way), [2, 3, 4, 5]);
+        assert_eq!(way.context(), 5);
+        way.steps.insert(0, Step::Feed(vec![0, 1, 2]));
+        way.only = Some(vec![1, 4, 6, 9]);
+        assert_eq!(chosen(&way), [2, 3, 5]);
+        let mut session = Counting::default();
+        schedule().follow(&mut session).expect("fed");
+        assert_eq!(session.0, [1, 1, 1, 1, 1, 3, 3, 3, 3]);
+        let nothing = Schedule::of(vec![Step::Feed(vec![]), Step::Greedy(2)]);
+        assert_eq!(nothing.follow(&mut Counting::default()), Ok(vec![]));
+    }
+
     #[test]
     fn a_schedule_reads_back_as_it_prints_and_as_json() {
         let words = schedule().to_string();
@@ -120,6 +276,9 @@ mod tests {
             "ubatch=512 threads=1 feed=1*5 distract=2*9 truncate=5 last=3*4"
         );
         assert_eq!(words.parse(), Ok(schedule()));
+        let words = "ubatch=2 threads=1 context=9 only=0.2 last=3 greedy=2";
+        let parsed = words.parse::<Schedule>().expect("words of its own");
+        assert_eq!(parsed.to_string(), words);
         let json = serde_json::to_string(&schedule()).expect("plain data");
         assert_eq!(
             serde_json::from_str::<Schedule>(&json).ok(),

@@ -7,13 +7,14 @@ use serde::Serialize;
 
 use super::answers::{Answers, Finding, NoFinding};
 use super::selection::{Question, Selection};
+use crate::case::observation::Lane;
+use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
-use crate::oracle::attribute::live::{Prefill, ReferenceRun};
 use crate::oracle::attribute::modules::Depth;
-use crate::oracle::attribute::run::{EngineRun, Run, Whose};
+use crate::oracle::attribute::run::{Run, Whose, shown};
 use crate::oracle::attribute::table::{self, Rows};
 use crate::oracle::attribute::{Attribution, Sides, attribute};
 use crate::oracle::power;
@@ -21,7 +22,8 @@ use crate::reference::Reference;
 use crate::reference::isolation::Limits;
 use crate::runner::engine::encode;
 use crate::runner::passes::Passes;
-use crate::runner::{Runner, Task, guarded};
+use crate::runner::reference::Observing;
+use crate::runner::{ModelFile, Runner, Task, guarded};
 
 const HELP: &str = "\
 Examples:
@@ -197,11 +199,7 @@ impl Args {
         let mut passes = self.passes(question, &theirs.tokens, profile)?;
         let trace = |_: &[String]| Ok(theirs.trace);
         let sides = Sides::new(theirs.identity, &mut passes, self.depth, trace)?;
-        let mut run = EngineRun {
-            passes: &mut passes,
-            sides: &sides,
-        };
-        self.swapped(&sides, &mut run)
+        self.swapped(&sides, &mut Run::of_engine(&mut passes, &sides))
     }
 
     /// Both runs of a reference that computes now; what one comes to does not touch the other.
@@ -230,33 +228,31 @@ impl Args {
         let tokens = encode(&question.model, case)?;
         let profile = self.selection.profile(&identity.profile);
         let mut passes = self.passes(question, &tokens, profile)?;
-        let prefill = Prefill {
-            model: &question.input,
-            tokens: &tokens,
-            context: case.context,
+        let prefill = Schedule {
             ubatch: case.ubatch,
             threads: self.threads,
+            context: case.context,
+            ..Schedule::of(Step::of_lane(Lane::Prefill, &tokens))
         };
-        let mut run = ReferenceRun::start(reference, prefill)?;
-        let sides = Sides::new(identity, &mut passes, self.depth, |keys| run.shown(keys))?;
-        let outputs = sides.modules.iter().map(|module| module.output.clone());
-        let mut run = run.with_outputs(outputs.collect());
+        let mut runner = Observing::unchanged(reference.clone());
+        let mut opened = runner.open(ModelFile::Read(&question.input))?;
+        let sides = Sides::new(identity, &mut passes, self.depth, |keys| {
+            shown(&mut *opened, &prefill, keys)
+        })?;
         if self.run != Some(Whose::Engine) {
+            let mut run = Run::of_reference(&mut *opened, prefill, &sides);
             add(self.swapped(&sides, &mut run));
         }
-        drop(run);
+        drop(opened);
         if self.run != Some(Whose::Reference) {
-            let mut run = EngineRun {
-                passes: &mut passes,
-                sides: &sides,
-            };
+            let mut run = Run::of_engine(&mut passes, &sides);
             add(self.swapped(&sides, &mut run));
         }
         Ok(())
     }
 
     /// Swaps every module.
-    pub fn swapped(&self, sides: &Sides, run: &mut dyn Run) -> Result<Finding<Found>, NoFinding> {
+    pub fn swapped(&self, sides: &Sides, run: &mut Run<'_>) -> Result<Finding<Found>, NoFinding> {
         let rows = if self.all || self.depth == Depth::Block {
             Rows::All
         } else {

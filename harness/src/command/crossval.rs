@@ -26,9 +26,9 @@ use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, junit, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::runner::Subject;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
-use crate::runner::{Subject, Task};
 
 const HELP: &str = "\
 Examples:
@@ -217,11 +217,10 @@ fn keep(json: &Json, receipt: &Receipt) {
 
 /// What the engine finds odd about a model, once. Whether it opens at all is up to its cases.
 fn warn(engine: &Engine, input: &Input, cases: &[(Case, PathBuf)]) -> Result<(), Failure> {
-    let Some((case, _)) = cases.iter().find(|(_, path)| *path == input.path) else {
+    if !cases.iter().any(|(_, path)| *path == input.path) {
         return Ok(());
-    };
-    let task = Task { case, model: input };
-    match engine.open(task) {
+    }
+    match engine.model(input) {
         Ok(model) => Strictness { strict: false }.refuse(model.warnings()),
         Err(_) => Ok(()),
     }

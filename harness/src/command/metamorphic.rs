@@ -23,8 +23,10 @@ use crate::numbers::split_mix::SplitMix64;
 use crate::oracle::metamorphic::{self, Prompt, Relation, Report};
 use crate::reference;
 use crate::reference::isolation::Limits;
-use crate::runner::logits::live::ReferenceSource;
-use crate::runner::logits::{EngineSource, LogitSource};
+use crate::runner::Runner;
+use crate::runner::engine::Engine;
+#[cfg(unix)]
+use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 
 const EXAMPLE: &str = "\
@@ -202,20 +204,19 @@ impl Summary {
 }
 
 /// The engine, then every live reference.
-fn sources(args: &Args) -> Result<Vec<Box<dyn LogitSource>>, Failure> {
+fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
     let limits = Limits {
         patience: Duration::from_secs(args.patience),
         // Threads of a reference spin while they wait.
         cpu_seconds: args.patience.saturating_mul(SPINNING).max(1),
         ..Limits::default()
     };
-    let mut sources: Vec<Box<dyn LogitSource>> = vec![Box::new(EngineSource {
-        kernel: args.kernel.unwrap_or_else(Kernel::best),
-        profile: args.profile,
-    })];
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let engine = Engine::new(kernel, 1).with_profile(args.profile);
+    let mut sources: Vec<Box<dyn Runner>> = vec![Box::new(engine)];
     for reference in reference::open(&args.reference, limits)? {
         #[cfg(unix)]
-        sources.push(Box::new(ReferenceSource(reference)));
+        sources.push(Box::new(Observing::unchanged(reference)));
         #[cfg(not(unix))]
         match reference {}
     }
@@ -232,7 +233,7 @@ fn fixtures() -> Result<Vec<PathBuf>, Failure> {
 fn examine(
     path: &Path,
     args: &Args,
-    source: &mut dyn LogitSource,
+    source: &mut dyn Runner,
     done: &mut dyn FnMut(),
 ) -> Result<Examined, Failure> {
     let (input, bytes) = Input::read(path)?;

@@ -18,8 +18,10 @@ use crate::judge::outcome::Outcome;
 use crate::oracle::shapes::{self, Mode, Pair, Plan, Report, ScheduleVariants, Trial};
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::logits::live::ReferenceSource;
-use crate::runner::logits::{EngineSource, LogitSource};
+use crate::runner::Runner;
+use crate::runner::engine::Engine;
+#[cfg(unix)]
+use crate::runner::reference::Observing;
 
 const HELP: &str = "\
 Examples:
@@ -100,7 +102,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let (mut theirs, plan, mode) = if rust_only {
         let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
         let profile = args.profile.unwrap_or_default();
-        let variants: Box<dyn LogitSource> = Box::new(ScheduleVariants::new(profile));
+        let variants: Box<dyn Runner> = Box::new(ScheduleVariants::new(profile));
         (
             vec![(variants, profile)],
             plan(&args, &all)?,
@@ -160,7 +162,7 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
 fn live(
     reference: Reference,
     forced: Option<Profile>,
-) -> Result<(Box<dyn LogitSource>, Profile), Failure> {
+) -> Result<(Box<dyn Runner>, Profile), Failure> {
     let facts = reference.facts();
     let (name, profile) = (&facts.name, facts.profile());
     let own = || {
@@ -172,16 +174,13 @@ fn live(
         })
     };
     let profile = forced.map_or_else(own, Ok)?;
-    let source = ReferenceSource(reference);
+    let source = Observing::unchanged(reference);
     Ok((Box::new(source), profile))
 }
 
 /// Elsewhere there is none.
 #[cfg(not(unix))]
-fn live(
-    reference: Reference,
-    _: Option<Profile>,
-) -> Result<(Box<dyn LogitSource>, Profile), Failure> {
+fn live(reference: Reference, _: Option<Profile>) -> Result<(Box<dyn Runner>, Profile), Failure> {
     match reference {}
 }
 
@@ -189,15 +188,13 @@ fn live(
 fn examine(
     args: &Args,
     plan: &Plan,
-    theirs: &mut dyn LogitSource,
+    theirs: &mut dyn Runner,
     mode: Mode,
     profile: Profile,
     reports: &mut Vec<Report>,
 ) {
-    let mut ours = EngineSource {
-        kernel: args.kernel.unwrap_or_else(Kernel::best),
-        profile,
-    };
+    let kernel = args.kernel.unwrap_or_else(Kernel::best);
+    let mut ours = Engine::new(kernel, 1).with_profile(profile);
     let mut pair = Pair {
         ours: &mut ours,
         theirs,

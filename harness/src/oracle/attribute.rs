@@ -13,8 +13,6 @@
 #![forbid(unsafe_code)]
 
 pub mod effect;
-#[cfg(unix)]
-pub mod live;
 pub mod modules;
 pub mod noise;
 pub mod run;
@@ -130,7 +128,7 @@ impl Attribution {
 /// Puts every module alone into `run`; `done` is called after each.
 pub fn attribute(
     sides: &Sides,
-    run: &mut dyn Run,
+    run: &mut Run<'_>,
     seed: u64,
     mut done: impl FnMut(),
 ) -> Result<Attribution, Failure> {
@@ -164,7 +162,7 @@ pub fn attribute(
 
 fn swap(
     sides: &Sides,
-    run: &mut dyn Run,
+    run: &mut Run<'_>,
     at: usize,
     random: &mut SplitMix64,
 ) -> Result<Row, Failure> {

@@ -19,11 +19,10 @@ use engine::gguf::Gguf;
 
 use crate::case::coverage::Count;
 use crate::case::observation::Lane;
-use crate::case::schedule::Schedule;
+use crate::case::schedule::{Schedule, Step};
 use crate::exit::{Exit, Failure};
 use crate::file::document::Document;
-use crate::runner::logits::LogitSource;
-use crate::runner::{RunError, guarded};
+use crate::runner::{RunError, Runner, guarded};
 
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
 pub use relation::Relation;
@@ -40,7 +39,7 @@ type Logits = Vec<Vec<Vec<f32>>>;
 
 /// A model and prompts, examined by one source of logits.
 pub struct Examination<'a> {
-    source: &'a mut dyn LogitSource,
+    source: &'a mut dyn Runner,
     document: Document,
     config: Config,
     prompts: Vec<Prompt>,
@@ -52,7 +51,7 @@ impl<'a> Examination<'a> {
     /// Computes what every relation is measured against. Prompts are cut to half the context,
     /// because some schedules go through them twice.
     pub fn begin(
-        source: &'a mut dyn LogitSource,
+        source: &'a mut dyn Runner,
         gguf: &Gguf,
         mut prompts: Vec<Prompt>,
     ) -> Result<Self, Failure> {
@@ -198,7 +197,7 @@ impl<'a> Examination<'a> {
             .collect();
         let schedules = Lane::ALL.into_iter().flat_map(|lane| {
             let prompts = prompts.iter();
-            prompts.map(move |tokens| Schedule::of(schedules::feed(tokens, lane)))
+            prompts.map(move |tokens| Schedule::of(Step::of_lane(lane, tokens)))
         });
         let schedules: Vec<Schedule> = schedules.collect();
         let mut found = self.follow(&rewrite.document.file(), &schedules)?;
@@ -274,7 +273,7 @@ fn unexaminable(error: RunError) -> Failure {
 
 /// Every relation about one model. `done` is called after each.
 pub fn examine(
-    source: &mut dyn LogitSource,
+    source: &mut dyn Runner,
     file: ModelBytes,
     prompts: Vec<Prompt>,
     done: &mut dyn FnMut(),

@@ -1,4 +1,4 @@
-//! A reference that can be asked: whoever names one gets it in a process of its own.
+//! A reference that can be asked: each one that is named runs in processes of its own.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -9,8 +9,8 @@ use std::rc::Rc;
 use ffi::reference::{Asked, COMMAND, Cache, IfMissing, prepare};
 
 use super::{LiveReference, missing};
-use crate::exit::{Exit, Failure};
-use crate::reference::isolation::{Ended, Hello, Limits, Worker};
+use crate::exit::Failure;
+use crate::reference::isolation::{Hello, Limits, Worker, WorkerExit};
 
 /// Words that this environment variable puts in front of every worker's command line: an emulator,
 /// where this program itself runs under one, or a checker such as valgrind.
@@ -29,7 +29,7 @@ pub struct Reference {
 
 impl Reference {
     /// A reference called `name`, asked who it is.
-    pub fn open(name: &str, limits: Limits, launch: Launch) -> Result<Self, Ended> {
+    pub fn open(name: &str, limits: Limits, launch: Launch) -> Result<Self, WorkerExit> {
         let (_, hello) = Worker::start(launch(), limits)?;
         let facts = LiveReference {
             name: name.to_owned(),
@@ -56,29 +56,19 @@ impl Reference {
         &self.facts.hello
     }
 
-    /// A new process with the library loaded, to be asked.
-    pub fn worker(&self) -> Result<Worker, Ended> {
-        self.start(self.limits)
-    }
-
-    /// A new process that may write a file of so many bytes.
-    pub fn writer(&self, bytes: u64) -> Result<Worker, Ended> {
-        self.start(Limits {
-            file_size: bytes,
+    /// A new process with the library loaded, which may write a file of so many bytes.
+    pub(super) fn worker(&self, file_size: u64) -> Result<Worker, WorkerExit> {
+        let limits = Limits {
+            file_size,
             ..self.limits
-        })
-    }
-
-    fn start(&self, limits: Limits) -> Result<Worker, Ended> {
+        };
         let (worker, hello) = Worker::start((self.launch)(), limits)?;
-        match hello == self.facts.hello {
-            true => Ok(worker),
-            false => {
-                let name = &self.facts.name;
-                let message = format!("{name} is no longer the library it was");
-                Err(Ended::Refused(message))
-            }
+        if hello != self.facts.hello {
+            let name = &self.facts.name;
+            let message = format!("{name} is no longer the library it was");
+            return Err(WorkerExit::Refused(message));
         }
+        Ok(worker)
     }
 }
 
@@ -109,12 +99,12 @@ fn wrapper() -> Vec<OsString> {
 /// The same where there must be one.
 pub fn open_some(names: &[String], limits: Limits) -> Result<Vec<Reference>, Failure> {
     let open = open(names, limits)?;
-    match open.is_empty() {
-        false => Ok(open),
-        true => Err(missing(format!(
+    if open.is_empty() {
+        return Err(missing(format!(
             "no reference is named; to get the usual one, run: {COMMAND}"
-        ))),
+        )));
     }
+    Ok(open)
 }
 
 /// Starts `program`, which is this one, as the worker of the reference at `place`.
@@ -157,14 +147,9 @@ fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let launch = launch(program, prepared.tree.root.clone());
     let name = prepared.name;
-    let mut reference = Reference::open(&name, limits, launch).map_err(|ended| {
-        Failure::new(
-            match ended {
-                Ended::Refused(_) => Exit::ReferenceMissing,
-                Ended::Died(_) => Exit::ReferenceDied,
-            },
-            format!("{name}: {ended}"),
-        )
+    let mut reference = Reference::open(&name, limits, launch).map_err(|exit| Failure {
+        message: format!("{name}: {exit}"),
+        ..exit.into()
     })?;
     let provenance = prepared.provenance;
     reference.facts.origin = provenance.origin;

@@ -3,14 +3,12 @@
 //! A phase is announced before every call that reaches foreign code. One file per kind of question.
 #![forbid(unsafe_code)]
 
+mod follow;
 mod kernels;
-mod logits;
-mod observe;
 mod requantize;
-mod swap;
 mod tokenize;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
@@ -20,7 +18,7 @@ use ffi::{Library, Model, ModelOptions, control_word};
 
 use crate::file::provenance::Input;
 use crate::reference::isolation::{
-    Answer, Channel, Hello, PROTOCOL, Request, Serve, Stop, TypeFacts,
+    Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop, TypeFacts,
 };
 
 /// The type of the fixtures' two-bit weights in the tree that invented it.
@@ -30,10 +28,23 @@ const I2_S: i32 = 36;
 pub struct Reference {
     library: Library,
     knows_i2_s: bool,
-    /// The vocabulary that was asked about last: there are many questions to one.
-    vocabulary: Option<tokenize::Vocabulary>,
-    /// The model of the last swap: many follow on the same one.
-    held: Option<swap::Held>,
+    /// The model that was asked about last: there are many questions to one.
+    held: Option<Held>,
+}
+
+/// A model, loaded.
+struct Held {
+    file: PathBuf,
+    sha256: String,
+    model: Model,
+    extent: Extent,
+}
+
+/// How much of a model file is read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Extent {
+    Vocabulary,
+    Whole,
 }
 
 impl Reference {
@@ -73,25 +84,50 @@ impl Reference {
         let reference = Reference {
             library,
             knows_i2_s,
-            vocabulary: None,
             held: None,
         };
         Ok((reference, hello))
     }
 
-    /// Loads a model file; its SHA-256 comes with it.
-    fn model(&self, file: &Path, channel: &mut Channel) -> Result<(Model, String), Stop> {
+    /// A model file, read unless it is the one that was asked about last.
+    fn hold(
+        &mut self,
+        file: &ModelFile,
+        extent: Extent,
+        channel: &mut Channel,
+    ) -> Result<&Held, Stop> {
+        let file = &file.path;
+        let at_hand = |held: &Held| held.file == *file && held.extent >= extent;
+        if !self.held.as_ref().is_some_and(at_hand) {
+            self.held = None; // only one is in memory
+            self.held = Some(self.load(file, extent, channel)?);
+        }
+        Ok(self.held.as_ref().expect("just loaded"))
+    }
+
+    fn load(&self, file: &Path, extent: Extent, channel: &mut Channel) -> Result<Held, Stop> {
         let (input, bytes) = Input::read(file).map_err(refused)?;
-        if !self.knows_i2_s && has_i2_s(bytes).map_err(refused)? {
+        if extent == Extent::Whole && !self.knows_i2_s && has_i2_s(bytes).map_err(refused)? {
             let message = "this library cannot multiply I2_S weights and would compute nonsense";
             return Err(Stop::Refused(message.into()));
         }
-        channel.phase("loading the model")?;
-        let options = ModelOptions::default();
+        channel.phase(match extent {
+            Extent::Vocabulary => "reading the vocabulary",
+            Extent::Whole => "loading the model",
+        })?;
+        let options = ModelOptions {
+            vocab_only: extent == Extent::Vocabulary,
+            ..ModelOptions::default()
+        };
         let model = self.library.model(file, &options).map_err(refused)?;
         // The library read the file again: it must still be the one that was hashed.
         input.still_holds().map_err(refused)?;
-        Ok((model, input.sha256))
+        Ok(Held {
+            file: file.to_owned(),
+            sha256: input.sha256,
+            model,
+            extent,
+        })
     }
 }
 
@@ -102,20 +138,15 @@ impl Serve for Reference {
         values: Vec<f32>,
         channel: &mut Channel,
     ) -> Result<Answer, Stop> {
-        match request {
-            Request::Observe {
-                case,
-                model,
-                threads,
-            } => {
-                let observed = self.observe(&case, &model, threads, channel)?;
-                Ok(Answer::Observed(observed))
+        let (held, done) = match request {
+            Request::Open { model } => {
+                let held = self.hold(&model, Extent::Whole, channel)?;
+                (Some(held), Done::Opened)
             }
             Request::Spell { model, questions } => {
-                let answers = self
-                    .vocabulary(&model, channel)?
-                    .spell(&questions, channel)?;
-                Ok(Answer::Spelled { answers })
+                let held = self.hold(&model, Extent::Vocabulary, channel)?;
+                let answers = held.spell(&questions, channel)?;
+                (Some(held), Done::Spelled { answers })
             }
             Request::Describe {
                 model,
@@ -123,9 +154,9 @@ impl Serve for Reference {
                 count,
                 in_full,
             } => {
-                let vocabulary = self.vocabulary(&model, channel)?;
-                let described = vocabulary.describe(first, count, in_full, channel)?;
-                Ok(Answer::Described(described))
+                let held = self.hold(&model, Extent::Vocabulary, channel)?;
+                let described = held.describe(first, count, in_full, channel)?;
+                (Some(held), Done::Described(described))
             }
             Request::Requantize {
                 from,
@@ -133,31 +164,29 @@ impl Serve for Reference {
                 file_type,
             } => {
                 self.requantize(&from, &to, file_type, channel)?;
-                Ok(Answer::Requantized)
+                (None, Done::Requantized)
             }
-            Request::Swap {
+            Request::Follow {
                 model,
-                tokens,
-                context,
-                ubatch,
-                threads,
+                schedule,
                 shown,
                 replaced,
             } => {
-                let options = observe::options([context, ubatch, threads], tokens.len())?;
-                let exchange = swap::Exchange::new(shown, replaced, values);
-                self.swap(&model, &tokens, &options, exchange, channel)
+                let exchange = follow::Exchange::new(shown, replaced, &values)?;
+                let held = self.hold(&model, Extent::Whole, channel)?;
+                held.follow(&schedule, exchange, channel)?;
+                let vocab_size = held.model.facts().n_vocab;
+                (Some(held), Done::Followed { vocab_size })
             }
-            Request::Nodes { model, schedule } => {
-                let model_sha256 = self.watch(&model, &schedule, channel)?;
-                Ok(Answer::Followed { model_sha256 })
+            Request::Kernel { call } => {
+                let computed = self.compute(call, values, channel)?;
+                (None, Done::Computed(computed))
             }
-            Request::Logits { model, schedules } => {
-                let model_sha256 = self.follow(&model, &schedules, channel)?;
-                Ok(Answer::Followed { model_sha256 })
-            }
-            Request::Kernel { call } => self.compute(call, values, channel).map(Answer::Computed),
-        }
+        };
+        Ok(Answer {
+            model_sha256: held.map(|held| held.sha256.clone()),
+            done,
+        })
     }
 }
 

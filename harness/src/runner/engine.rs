@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use engine::bytes::Storage;
@@ -10,18 +11,18 @@ use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::Refusal;
-use engine::sampler::greedy;
 use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
-use engine::transformer::probe::{Node, Probe};
+use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 
 use super::multiplied::multiplied_by;
+use super::observe::observe_tokens;
 use super::perturb::{Perturb, Plant, undisturbed};
-use super::{Facts, RunError, Runner, Subject, Task};
+use super::watch::{Watch, Watching};
+use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task};
 use crate::case::Case;
-use crate::case::observation::{
-    Greedy, Identity, Lane, Logits, Observation, Occurrences, TracedNode,
-};
+use crate::case::observation::{Identity, Observation};
+use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
 
 /// The engine with one kernel and one number of threads.
@@ -32,12 +33,12 @@ pub struct Engine {
     profile: Profile,
     /// Whether it can be asked for another arithmetic.
     follows: bool,
-    opened: Opened,
+    last: Last,
 }
 
 /// The model last looked at, and the hash that names it; shared by engines that differ only in
 /// what a model does not depend on.
-type Opened = Rc<RefCell<Option<(String, Rc<Model>)>>>;
+type Last = Rc<RefCell<Option<(String, Rc<Model>)>>>;
 
 impl Engine {
     /// An engine that has opened nothing yet.
@@ -48,7 +49,7 @@ impl Engine {
             flavor: None,
             profile: Profile::default(),
             follows: true,
-            opened: Opened::default(),
+            last: Last::default(),
         }
     }
 
@@ -70,29 +71,28 @@ impl Engine {
     pub fn on_threads(&self, threads: usize) -> Self {
         Engine {
             threads,
-            opened: Rc::clone(&self.opened),
+            last: Rc::clone(&self.last),
             ..*self
         }
     }
 
     /// The ids of the case's prompt, special tokens added and recognised.
     pub fn tokenize(&self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
-        encode(&*self.open(task)?, task.case)
+        encode(&*self.model(task.model)?, task.case)
     }
 
-    /// The model of the task, opened once as long as it stays the same.
-    pub fn open(&self, task: Task<'_>) -> Result<Rc<Model>, RunError> {
-        let sha256 = &task.model.sha256;
-        let mut opened = self.opened.borrow_mut();
-        match &*opened {
+    /// A model, opened once as long as it stays the same.
+    pub fn model(&self, input: &Input) -> Result<Rc<Model>, RunError> {
+        let sha256 = &input.sha256;
+        let mut last = self.last.borrow_mut();
+        match &*last {
             Some((name, model)) if name == sha256 => return Ok(Rc::clone(model)),
             // Forgotten before the next one is opened, so that only one is in memory.
-            _ => *opened = None,
+            _ => *last = None,
         }
-        let model = open(task.model, self.flavor, Some(self.kernel));
-        let model = model.map_err(|refusal| RunError::Refused(refusal.to_string()))?;
+        let model = open(input, self.flavor, Some(self.kernel)).map_err(refused)?;
         let model = Rc::new(model);
-        *opened = Some((sha256.clone(), Rc::clone(&model)));
+        *last = Some((sha256.clone(), Rc::clone(&model)));
         Ok(model)
     }
 }
@@ -104,14 +104,17 @@ pub fn open(
     flavor: Option<Flavor>,
     kernel: Option<Kernel>,
 ) -> Result<Model, Refusal> {
-    let options = OpenOptions {
+    let model = Model::open(&input.path, &options(flavor, kernel))?;
+    input.is_stamped(&model.stamp())?;
+    Ok(model)
+}
+
+fn options(flavor: Option<Flavor>, kernel: Option<Kernel>) -> OpenOptions {
+    OpenOptions {
         storage: Storage::Read,
         flavor,
         kernel,
-    };
-    let model = Model::open(&input.path, &options)?;
-    input.is_stamped(&model.stamp())?;
-    Ok(model)
+    }
 }
 
 impl Runner for Engine {
@@ -127,22 +130,93 @@ impl Runner for Engine {
         }
     }
 
-    fn is_live(&self) -> bool {
-        true
+    fn open<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {
+        let model = match model {
+            ModelFile::Read(input) => self.model(input)?,
+            ModelFile::Made(file) => {
+                let options = options(self.flavor, Some(self.kernel));
+                let model = Model::from_bytes(file.to_vec(), &options);
+                Rc::new(model.map_err(refused)?)
+            }
+        };
+        Ok(Box::new(Computing {
+            model,
+            profile: self.profile,
+            plant: &undisturbed,
+        }))
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        let identity = self.identity();
-        let model = self.open(task)?;
-        let model = &*model;
-        let case = task.case;
-        let tokens = encode(model, case)?;
-        let run = RunConfig {
-            identity,
-            threads: self.threads,
-            profile: self.profile,
-        };
-        observe(model, case, tokens, run, &undisturbed)
+        let (identity, threads) = (self.identity(), self.threads);
+        let mut opened = self.open(ModelFile::Read(task.model))?;
+        super::observe::observe(&mut *opened, identity, task.case, threads)
+    }
+}
+
+/// A model in the engine, and what disturbs its passes.
+struct Computing<'a, 'm, M> {
+    model: M,
+    profile: Profile,
+    plant: &'a Plant<'m>,
+}
+
+impl<M: Deref<Target = Model>> Opened for Computing<'_, '_, M> {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        tokenize(&self.model, text)
+    }
+
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        text(&self.model, tokens)
+    }
+
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let mut probe = Perturb::new((self.plant)(), Watching::new(watch));
+        let rows = follow(&self.model, self.profile, schedule, &mut probe);
+        let (rows, watching) = (rows.map_err(stopped)?, probe.probe);
+        if let Some(key) = watching.missing() {
+            let message = format!("the graph has no {key} that could be replaced");
+            return Err(RunError::Refused(message));
+        }
+        Ok(Followed {
+            rows,
+            vocab_size: self.model.config().vocab_size,
+            nodes: watching.nodes,
+        })
+    }
+}
+
+/// Follows a schedule in a session of its own; the rows of logits it keeps.
+pub fn follow(
+    model: &Model,
+    profile: Profile,
+    schedule: &Schedule,
+    probe: &mut dyn Probe,
+) -> Result<Vec<f32>, EvalError> {
+    let options = SessionOptions {
+        context: schedule.context(),
+        ubatch: schedule.ubatch,
+        threads: schedule.threads,
+        profile,
+    };
+    let session = Session::new(model, options).map_err(EvalError::OutOfMemory)?;
+    schedule.follow(&mut Probed { session, probe })
+}
+
+struct Probed<'a> {
+    session: Session<'a>,
+    probe: &'a mut dyn Probe,
+}
+
+impl schedule::Session for Probed<'_> {
+    type Error = EvalError;
+
+    fn feed(&mut self, tokens: &[Token], wanted: Wanted) -> Result<Vec<f32>, EvalError> {
+        self.session.feed(tokens, wanted, self.probe)
+    }
+
+    fn truncate(&mut self, length: usize) -> Result<(), EvalError> {
+        self.session.truncate(length);
+        Ok(())
     }
 }
 
@@ -180,33 +254,12 @@ pub fn observe<'m>(
     run: RunConfig,
     plant: &Plant<'m>,
 ) -> Result<Observation, RunError> {
-    let options = SessionOptions {
-        context: case.context,
-        ubatch: case.ubatch,
-        threads: run.threads,
+    let mut opened = Computing {
+        model,
         profile: run.profile,
+        plant,
     };
-    let mut pass = Pass {
-        vocab_size: model.config().vocab_size,
-        session: Session::new(model, options).map_err(|e| RunError::Refused(e.to_string()))?,
-        tokens: &tokens,
-        case,
-    };
-    let mut tracer = Perturb::new(plant(), Tracer::default());
-    let prefill = if case.nodes > 0 {
-        pass.prefill(&mut tracer)?
-    } else {
-        pass.prefill(&mut Perturb::new(plant(), ()))?
-    };
-    let decode = pass.decode(&mut Perturb::new(plant(), ()))?;
-    let greedy = pass.greedy(model, &mut Perturb::new(plant(), ()))?;
-    Ok(Observation {
-        identity: run.identity,
-        lanes: BTreeMap::from([(Lane::Prefill, prefill), (Lane::Decode, decode)]),
-        greedy,
-        trace: tracer.probe.nodes,
-        tokens,
-    })
+    observe_tokens(&mut opened, run.identity, case, tokens, run.threads)
 }
 
 impl Subject for Engine {
@@ -225,7 +278,7 @@ impl Subject for Engine {
 
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
-        let model = self.open(task)?;
+        let model = self.model(task.model)?;
         let flavors = model.detections().iter().map(|(_, d)| d.flavor);
         let flavors: BTreeSet<Flavor> = flavors.collect();
         let (format, flavor) = match flavors.first() {
@@ -245,93 +298,33 @@ impl Subject for Engine {
     }
 }
 
-/// One session, used for one lane after the other.
-struct Pass<'a> {
-    session: Session<'a>,
-    tokens: &'a [Token],
-    case: &'a Case,
-    vocab_size: usize,
-}
-
-impl Pass<'_> {
-    fn prefill(&mut self, probe: &mut dyn Probe) -> Result<Logits, RunError> {
-        self.session.truncate(0);
-        let all = self.session.feed(self.tokens, Wanted::All, probe);
-        let all = all.map_err(stopped)?;
-        let row = |position: usize| all.chunks_exact(self.vocab_size).nth(position);
-        Ok(self.rows(|position| row(position).map(<[f32]>::to_vec)))
-    }
-
-    fn decode(&mut self, probe: &mut dyn Probe) -> Result<Logits, RunError> {
-        self.session.truncate(0);
-        let mut kept = BTreeMap::new();
-        for (position, token) in self.tokens.iter().enumerate() {
-            let row = self.session.feed(&[*token], Wanted::Last, probe);
-            let row = row.map_err(stopped)?;
-            if self.case.positions.binary_search(&position).is_ok() {
-                kept.insert(position, row);
-            }
-        }
-        Ok(self.rows(|position| kept.remove(&position)))
-    }
-
-    fn greedy(&mut self, model: &Model, probe: &mut dyn Probe) -> Result<Greedy, RunError> {
-        self.session.truncate(0);
-        let mut found = Greedy::default();
-        let mut next = self.tokens.to_vec();
-        while found.tokens.len() < self.case.greedy_steps {
-            let row = self.session.feed(&next, Wanted::Last, probe);
-            let row = row.map_err(stopped)?;
-            next = vec![greedy(&row)];
-            found.tokens.extend(&next);
-            found.logits.push(row);
-        }
-        let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
-        found.text = tokenizer.decode(&found.tokens, true);
-        Ok(found)
-    }
-
-    /// The rows of the positions the case asks for, as far as they were computed.
-    fn rows(&self, mut row: impl FnMut(usize) -> Option<Vec<f32>>) -> Logits {
-        let asked = self.case.positions.iter();
-        let rows: Vec<_> = asked.filter_map(|&p| Some((p, row(p)?))).collect();
-        Logits {
-            positions: rows.iter().map(|(position, _)| *position).collect(),
-            values: rows.into_iter().flat_map(|(_, row)| row).collect(),
-            vocab_size: self.vocab_size,
-        }
-    }
-}
-
-/// Keeps a copy of every node.
-#[derive(Default)]
-pub struct Tracer {
-    occurrences: Occurrences,
-    /// In the order they were computed.
-    pub nodes: Vec<TracedNode>,
-}
-
-impl Probe for Tracer {
-    fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]) {
-        self.nodes.push(TracedNode {
-            key: self.occurrences.count(node).to_string(),
-            shape: shape.to_vec(),
-            values: values.to_vec(),
-        });
-    }
-}
-
 /// The ids of the case's prompt, special tokens added and recognised.
 pub fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
+    tokenize(model, &case.prompt)
+}
+
+/// The ids of a text, special tokens added and recognised.
+pub fn tokenize(model: &Model, text: &str) -> Result<Vec<Token>, RunError> {
     let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
-    Ok(tokenizer.encode(&case.prompt, true, true))
+    Ok(tokenizer.encode(text, true, true))
+}
+
+/// The text of ids, special tokens shown.
+pub fn text(model: &Model, tokens: &[Token]) -> Result<String, RunError> {
+    let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
+    Ok(tokenizer.decode(tokens, true))
 }
 
 fn no_vocabulary() -> RunError {
     RunError::Refused("the model has no vocabulary, so a prompt means nothing to it".into())
 }
 
-fn stopped(error: EvalError) -> RunError {
+fn refused(error: Refusal) -> RunError {
+    RunError::Refused(error.to_string())
+}
+
+/// Why a pass of the engine has no answer.
+pub fn stopped(error: EvalError) -> RunError {
     match error {
         EvalError::NotFinite { .. } => RunError::NotFinite(error.to_string()),
         _ => RunError::Refused(error.to_string()),

@@ -13,8 +13,8 @@ use engine::{Model, Session, Token};
 use crate::case::observation::{Occurrences, TracedNode};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance;
-use crate::runner::guarded;
 use crate::runner::perturb::{Moment, Perturb, Plant, undisturbed};
+use crate::runner::{RunError, guarded};
 
 /// A node as the engine showed it.
 #[derive(Debug, Clone, PartialEq)]
@@ -164,6 +164,24 @@ impl<'m> Passes<'m> {
         values: &Values<'_>,
         wanted: impl FnMut(Node) -> bool,
     ) -> Result<Pass, Failure> {
+        let died = |died| Failure::new(Exit::EngineDied, format!("the engine {died}"));
+        Ok(self.pass(values, wanted).map_err(died)??)
+    }
+
+    /// The same. A panic of the engine costs this pass and nothing that was found before.
+    pub fn pass(
+        &mut self,
+        values: &Values<'_>,
+        wanted: impl FnMut(Node) -> bool,
+    ) -> Result<Result<Pass, EvalError>, RunError> {
+        guarded(|| Ok(self.unguarded(values, wanted)))
+    }
+
+    fn unguarded(
+        &mut self,
+        values: &Values<'_>,
+        wanted: impl FnMut(Node) -> bool,
+    ) -> Result<Pass, EvalError> {
         let session = Session::new(self.model, self.options.clone());
         let mut session = session.map_err(EvalError::OutOfMemory)?;
         let keeper = Keeper {
@@ -173,15 +191,11 @@ impl<'m> Passes<'m> {
             nodes: Vec::new(),
         };
         let mut probe = Perturb::new((self.plant)(), keeper);
-        // A panic of the engine costs this pass and nothing that was found before.
-        let fed = guarded(|| Ok(session.feed(self.tokens, Wanted::All, &mut probe)));
-        let fed =
-            fed.map_err(|died| Failure::new(Exit::EngineDied, format!("the engine {died}")))?;
-        let logits = match fed {
+        let logits = match session.feed(self.tokens, Wanted::All, &mut probe) {
             Ok(logits) => Ok(logits),
             // The nodes tell more about a NaN than the refusal to hand out logits.
             Err(error @ EvalError::NotFinite { .. }) => Err(error.to_string()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         Ok(Pass {
             nodes: probe.probe.nodes,

@@ -1,15 +1,29 @@
-//! A C++ reference that computes now, in a process of its own for every case.
+//! A C++ reference that computes now, in a process of its own for every model that is opened.
 #![forbid(unsafe_code)]
 
 pub mod rewritten;
 
-use std::collections::BTreeMap;
+use engine::Token;
 
 use self::rewritten::Form;
-use super::{RunError, Runner, Task};
-use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
-use crate::reference::Reference;
-use crate::reference::isolation::{Answer, Ended, Observed, Reply, Request};
+use super::observe::observe;
+use super::watch::Watch;
+use super::{Followed, ModelFile, Opened, RunError, Runner, Task};
+use crate::case::observation::spelling::{Question, Raw, Said};
+use crate::case::observation::{Identity, Observation, TracedNode};
+use crate::case::schedule::Schedule;
+use crate::reference::client::Client;
+use crate::reference::isolation::{self, Done, Part, Request, WorkerExit};
+use crate::reference::{Reference, Scratch};
+
+/// Threads of these libraries spin while they wait for each other at every node: where more of
+/// them run than there are processors, a token takes a second. A few show as much as many.
+const MOST_ON_THREADS: usize = 6;
+
+/// The way in which special tokens are added to a text and recognised in it.
+const ADDED_AND_PARSED: usize = 3;
+/// The way in which ids become text piece by piece, special tokens shown.
+const SHOWN_IN_PIECES: usize = 1;
 
 /// A reference that looks at cases, in a process of its own for each.
 #[derive(Clone)]
@@ -27,10 +41,18 @@ impl Observing {
     pub fn new(reference: Reference) -> Self {
         let foreign = !reference.hello().knows_i2_s;
         Observing {
+            form: foreign.then_some(Form::Wide),
+            ..Self::unchanged(reference)
+        }
+    }
+
+    /// On the weights as they are, whatever the library makes of them.
+    pub fn unchanged(reference: Reference) -> Self {
+        Observing {
             name: reference.facts().name.clone(),
             reference,
             threads: None,
-            form: foreign.then_some(Form::Wide),
+            form: None,
         }
     }
 
@@ -59,20 +81,22 @@ impl Observing {
 impl Runner for Observing {
     fn identity(&self) -> Identity {
         let facts = self.reference.facts();
-        let form = self.form.map(|form| format!("-{}", form.name()));
         Identity {
             name: self.name.clone(),
-            profile: facts.arithmetic() + &form.unwrap_or_default(),
+            profile: match self.form {
+                Some(form) => format!("{}-{}", facts.arithmetic(), form.name()),
+                None => facts.profile(),
+            },
             fingerprint: facts.fingerprint(),
         }
     }
 
-    fn is_live(&self) -> bool {
-        true
-    }
-
     fn shows_nodes(&self) -> bool {
         self.form.is_none()
+    }
+
+    fn most_on_threads(&self) -> usize {
+        MOST_ON_THREADS
     }
 
     /// On one thread, always; on two as well, for one case of a fixture, because threads of these
@@ -81,9 +105,10 @@ impl Runner for Observing {
     fn controls(&self, task: Task<'_>) -> Vec<Box<dyn Runner>> {
         let case = task.case;
         let one_of_many = case.nodes == 0 && !case.is_ad_hoc();
-        let threads = match case.threads > 1 || one_of_many {
-            true => &[1][..],
-            false => &[1, 2],
+        let threads = if case.threads > 1 || one_of_many {
+            &[1][..]
+        } else {
+            &[1, 2]
         };
         let again = threads
             .iter()
@@ -91,112 +116,147 @@ impl Runner for Observing {
         again.collect()
     }
 
+    fn open<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {
+        Ok(Box::new(Open::start(self, model)?))
+    }
+
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let mut case = task.case.clone();
-        let rewritten = self.rewritten(task)?;
-        let (model, sha256) = match &rewritten {
-            None => (task.model.path.clone(), task.model.sha256.clone()),
-            Some(file) => {
-                case.nodes = 0;
-                (file.path.clone(), file.sha256.clone())
+        if !self.shows_nodes() {
+            case.nodes = 0;
+        }
+        let threads = self.threads.unwrap_or(case.threads);
+        let mut opened = Open::start(self, ModelFile::Read(task.model))?;
+        let mut seen = observe(&mut opened, self.identity(), &case, threads)?;
+        // How close a choice was is asked of the engine alone.
+        seen.greedy.logits.clear();
+        Ok(seen)
+    }
+}
+
+/// A model file in a process of the reference's, which keeps it loaded.
+struct Open {
+    client: Client,
+    file: isolation::ModelFile,
+    /// The file, if it was made for this reference.
+    _made: Option<Scratch>,
+}
+
+impl Open {
+    fn start(runner: &Observing, model: ModelFile<'_>) -> Result<Self, RunError> {
+        let made = match model {
+            ModelFile::Read(input) => runner.rewritten(input)?,
+            ModelFile::Made(bytes) => {
+                Some(Scratch::write(bytes).map_err(|e| RunError::Refused(e.to_string()))?)
             }
         };
-        let request = Request::Observe {
-            threads: self.threads.unwrap_or(case.threads),
-            case,
-            model,
+        let (path, sha256) = match (&made, model) {
+            (Some(made), _) => (made.path.clone(), made.sha256.clone()),
+            (None, ModelFile::Read(input)) => (input.path.clone(), input.sha256.clone()),
+            (None, ModelFile::Made(_)) => unreachable!("it was written to a file"),
         };
-        let mut seen = Seen::default();
-        let take = |reply, values| seen.take(reply, values, &sha256);
-        let answer = self.reference.worker()?.ask(&request, &[], take)?;
-        Ok(seen.observation(self.identity(), answer))
+        let mut open = Open {
+            client: Client::new(&runner.reference),
+            file: isolation::ModelFile { path, sha256 },
+            _made: made,
+        };
+        let model = open.file.clone();
+        let opened = |done| matches!(done, Done::Opened).then_some(());
+        open.client.ask(&Request::Open { model }, opened)?;
+        Ok(open)
     }
-}
 
-impl From<Ended> for RunError {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Refused(message) => RunError::Declined(format!("reference_refused: {message}")),
-            Ended::Died(death) => RunError::Lost(death),
+    /// What the library says to one question in one of its ways.
+    fn spell(&mut self, question: Question, way: usize) -> Result<Said, RunError> {
+        let request = Request::Spell {
+            model: self.file.clone(),
+            questions: vec![question],
+        };
+        let answers = self.client.ask(&request, |done| match done {
+            Done::Spelled { answers } => Some(answers),
+            _ => None,
+        })?;
+        match <[_; 1]>::try_from(answers) {
+            Ok([answer]) => Ok(answer[way].clone()),
+            Err(answers) => {
+                let complaint = format!("{} answers to one question", answers.len());
+                Err(self.client.reject(complaint).into())
+            }
+        }
+    }
+
+    /// A refusal, or an answer to another question.
+    fn unexpected(&mut self, said: Said) -> RunError {
+        match said {
+            Said::Refused(message) => WorkerExit::Refused(message).into(),
+            other => self.client.reject(format!("unexpected: {other:?}")).into(),
         }
     }
 }
 
-/// What has arrived of an answer.
-#[derive(Default)]
-struct Seen {
-    lanes: BTreeMap<Lane, (Vec<usize>, Vec<f32>)>,
-    trace: Vec<TracedNode>,
-}
-
-impl Seen {
-    /// Takes a reply if it makes sense at this point.
-    fn take(
-        &mut self,
-        reply: Reply,
-        values: Vec<f32>,
-        model: &str,
-    ) -> Result<Option<Observed>, String> {
-        match reply {
-            Reply::Logits { lane, positions } => {
-                if !positions.is_sorted_by(|a, b| a < b) {
-                    return Err(format!("positions {positions:?} of {}", lane.name()));
-                }
-                match self.lanes.insert(lane, (positions, values)) {
-                    None => Ok(None),
-                    Some(_) => Err(format!("{} came twice", lane.name())),
-                }
-            }
-            Reply::Node { key, shape } => {
-                self.trace.push(TracedNode::checked(key, shape, values)?);
-                Ok(None)
-            }
-            Reply::Answer(Answer::Observed(observed)) => {
-                self.is_whole(&observed, model).map(|()| Some(observed))
-            }
-            _ => Err(format!("{reply:?} is no part of an answer")),
+impl Opened for Open {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        let question = Question::Text(Raw(text.into()));
+        match self.spell(question, ADDED_AND_PARSED)? {
+            Said::Ids(ids) => Ok(ids),
+            other => Err(self.unexpected(other)),
         }
     }
 
-    fn is_whole(&self, answer: &Observed, model: &str) -> Result<(), String> {
-        let theirs = &answer.model_sha256;
-        if theirs != model {
-            return Err(format!(
-                "it answers for a model with sha256 {theirs}, not {model}"
-            ));
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        let question = Question::Ids(tokens.to_vec());
+        match self.spell(question, SHOWN_IN_PIECES)? {
+            Said::Bytes(Raw(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            other => Err(self.unexpected(other)),
         }
-        for lane in Lane::ALL {
-            let name = lane.name();
-            let (positions, values) = self.lanes.get(&lane).ok_or(format!("{name} is missing"))?;
-            let beyond = positions.last().is_some_and(|&p| p >= answer.tokens.len());
-            if beyond || positions.len() * answer.vocab_size != values.len() {
-                let (rows, count) = (positions.len(), values.len());
-                return Err(format!("{name} has {count} numbers in {rows} rows"));
-            }
-        }
-        Ok(())
     }
 
-    fn observation(self, identity: Identity, answer: Observed) -> Observation {
-        let lanes = self.lanes.into_iter().map(|(lane, (positions, values))| {
-            let vocab_size = answer.vocab_size;
-            let logits = Logits {
-                positions,
-                values,
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let replaced = watch.replaced.iter();
+        let request = Request::Follow {
+            model: self.file.clone(),
+            schedule: schedule.clone(),
+            shown: watch.shown.clone(),
+            replaced: replaced
+                .map(|(key, node)| ((*key).to_owned(), node.values.len()))
+                .collect(),
+        };
+        let values: Vec<&[f32]> = watch.replaced.values().map(|n| &n.values[..]).collect();
+        let (mut nodes, mut rows) = (Vec::new(), None);
+        let each = |part, values| {
+            match part {
+                Part::Node { key, shape } => nodes.push(TracedNode::checked(key, shape, values)?),
+                _ if rows.is_some() => return Err("its logits came twice".into()),
+                _ => rows = Some(values),
+            }
+            Ok(())
+        };
+        let last = |done| match done {
+            Done::Followed { vocab_size } => Some(vocab_size),
+            _ => None,
+        };
+        let vocab_size = self.client.stream(&request, &values.concat(), each, last)?;
+        let count = rows.as_ref().map_or(0, Vec::len);
+        let (kept, whole) = (schedule.kept(), schedule.kept().checked_mul(vocab_size));
+        let complaint = || format!("{count} logits, where {kept} rows of {vocab_size} were kept");
+        match rows.filter(|rows| Some(rows.len()) == whole) {
+            Some(rows) => Ok(Followed {
+                rows,
                 vocab_size,
-            };
-            (lane, logits)
-        });
-        Observation {
-            identity,
-            lanes: lanes.collect(),
-            tokens: answer.tokens,
-            greedy: Greedy {
-                tokens: answer.greedy,
-                text: answer.greedy_text,
-                logits: Vec::new(),
-            },
-            trace: self.trace,
+                nodes,
+            }),
+            None => Err(self.client.reject(complaint()).into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ways_are_those_that_recordings_were_made_in() {
+        assert_eq!(Question::switches(ADDED_AND_PARSED), (true, true));
+        assert_eq!(Question::switches(SHOWN_IN_PIECES), (true, false));
     }
 }

@@ -73,8 +73,9 @@ fn run(name: &str, tale: &'static str) -> Receipt {
             assert_eq!(
                 case.claims.status,
                 Outcome::Ok,
-                "{tale}: {}",
-                case.claims.case
+                "{tale}: {}: {}",
+                case.claims.case,
+                case.claims.comparisons.last().expect("asked").verdict
             );
             let live = case.claims.comparisons.last().expect("asked");
             assert!(live.live && live.logits_bit_identical, "{tale}");

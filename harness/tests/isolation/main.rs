@@ -2,6 +2,8 @@
 #![cfg(unix)]
 
 mod campaign;
+mod client;
 mod rogue;
 mod spelling;
+mod tale;
 mod workers;

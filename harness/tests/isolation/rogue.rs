@@ -1,20 +1,15 @@
 //! The rogues: this test program, started again to be a worker, with [`MISDEED`] set.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::case::Case;
-use harness::case::observation::Lane;
-use harness::file::provenance::Input;
 use harness::reference::isolation::{
-    Answer, Channel, Hello, Observed, PROTOCOL, Reply, Request, Serve, Stop, serve,
+    Answer, Channel, Done, Hello, PROTOCOL, Request, Serve, Stop, serve,
 };
-use harness::runner::suite::Suite;
-use harness::runner::{Runner, Task};
 
-use crate::spelling;
+use crate::tale::Teller;
+use crate::{client, spelling};
 
 /// Names what the worker does wrong.
 const MISDEED: &str = "HARNESS_TEST_MISDEED";
@@ -56,10 +51,19 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
         details: Default::default(),
         control_word: [0; 2],
     };
-    Ok((Rogue(misdeed), hello))
+    let rogue = match misdeed.strip_prefix("tell: ") {
+        Some(tale) => Rogue::Teller(Box::new(Teller::new(tale))),
+        None => Rogue::Misdeed(misdeed),
+    };
+    Ok((rogue, hello))
 }
 
-struct Rogue(String);
+enum Rogue {
+    /// Does one thing wrong, whatever it is asked.
+    Misdeed(String),
+    /// Repeats a recording, except for what a tale is about.
+    Teller(Box<Teller>),
+}
 
 impl Serve for Rogue {
     fn answer(
@@ -69,18 +73,17 @@ impl Serve for Rogue {
         channel: &mut Channel,
     ) -> Result<Answer, Stop> {
         channel.phase("decoding the prompt")?;
-        let (case, model, threads) = match request {
-            Request::Observe {
-                case,
-                model,
-                threads,
-            } => (case, model, threads),
-            other => return spelling::answer(&self.0, other),
+        let misdeed = match self {
+            Rogue::Teller(teller) => return teller.answer(request, channel),
+            Rogue::Misdeed(misdeed) => &misdeed[..],
         };
-        if let Some(tale) = self.0.strip_prefix("tell: ") {
-            return tell(tale, &case, &model, threads, channel);
+        if let Some(misdeed) = misdeed.strip_prefix("client: ") {
+            return client::answer(misdeed, request, channel);
         }
-        match &self.0[..] {
+        if !matches!(request, Request::Open { .. }) {
+            return spelling::answer(misdeed, request);
+        }
+        match misdeed {
             "abort" => {
                 eprintln!("/src/ggml.c:6057: GGML_ASSERT(k >= 8*QK_IQ1BN) failed");
                 eprintln!("a backtrace");
@@ -124,13 +127,10 @@ impl Serve for Rogue {
             }
             other => assert_eq!(other, "nothing"),
         }
-        Ok(Answer::Observed(Observed {
-            model_sha256: "0".repeat(64),
-            tokens: vec![1, 2],
-            vocab_size: 3,
-            greedy: Vec::new(),
-            greedy_text: String::new(),
-        }))
+        Ok(Answer {
+            model_sha256: Some("0".repeat(64)),
+            done: Done::Opened,
+        })
     }
 }
 
@@ -146,62 +146,4 @@ fn eat() -> ! {
     loop {
         eaten.push(std::hint::black_box(vec![1_u8; 16 << 20]));
     }
-}
-
-/// Repeats a recording, except for what the tale is about.
-fn tell(
-    tale: &str,
-    case: &Case,
-    model: &Path,
-    threads: usize,
-    channel: &mut Channel,
-) -> Result<Answer, Stop> {
-    let here = case.name == CASE;
-    match tale {
-        "death" if here => {
-            eprintln!("/src/ggml.c:6057: GGML_ASSERT(k >= 8*QK_IQ1BN) failed");
-            std::process::abort();
-        }
-        "no" => return Err(Stop::Refused("unknown model architecture: 'bitnet'".into())),
-        _ => {}
-    }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    let mut suite = Suite::open(&folder).expect("the committed fixtures are sound");
-    let (input, _) = Input::read(model).expect("a fixture");
-    let task = Task {
-        case,
-        model: &input,
-    };
-    let recording = suite
-        .recordings
-        .get_mut(RECORDING)
-        .expect("among the fixtures");
-    let mut seen = recording.observe(task).expect("recorded");
-    let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
-    match tale {
-        "lie" if here => prefill.values[700] += 10.0,
-        "moods" if case.nodes > 0 && threads == 2 => prefill.values[0] += 1e-7,
-        _ => {}
-    }
-    let vocab_size = prefill.vocab_size;
-    for (lane, logits) in seen.lanes {
-        let positions = logits.positions;
-        channel.say(&Reply::Logits { lane, positions }, &logits.values)?;
-    }
-    for node in seen.trace {
-        let (key, shape) = (node.key, node.shape);
-        channel.say(&Reply::Node { key, shape }, &node.values)?;
-    }
-    let another = "0".repeat(64);
-    Ok(Answer::Observed(Observed {
-        model_sha256: if tale == "another model" && here {
-            another
-        } else {
-            input.sha256
-        },
-        tokens: seen.tokens,
-        vocab_size,
-        greedy: seen.greedy.tokens,
-        greedy_text: seen.greedy.text,
-    }))
 }

@@ -11,42 +11,47 @@ use harness::file::provenance::Input;
 use harness::oracle::tokenizer::Tokenizes;
 use harness::oracle::tokenizer::reference::Asked;
 use harness::reference::Reference;
-use harness::reference::isolation::{self, Described, Ended, Kind, Request, Stop};
+use harness::reference::isolation::{Answer, Described, Done, Kind, Request, Stop, WorkerExit};
 
 use crate::rogue::launch;
 use crate::workers::limits;
 
 /// The rogue's side: it spells a text as the lengths of it, unless it misbehaves.
-pub fn answer(misdeed: &str, request: Request) -> Result<isolation::Answer, Stop> {
-    let (model, questions) = match request {
-        Request::Spell { model, questions } => (model, questions),
-        Request::Describe { model, .. } => {
-            let (input, _) = Input::read(&model).map_err(|e| Stop::Refused(e.to_string()))?;
-            return Ok(isolation::Answer::Described(describe(misdeed, &input)));
+pub fn answer(misdeed: &str, request: Request) -> Result<Answer, Stop> {
+    let model = request.model().expect("of a model").path.clone();
+    let (input, _) = Input::read(&model).map_err(|e| Stop::Refused(e.to_string()))?;
+    let mut model_sha256 = input.sha256;
+    let done = match request {
+        Request::Describe { .. } => {
+            if misdeed == "another model" {
+                model_sha256.replace_range(..1, "x");
+            }
+            Done::Described(description())
+        }
+        Request::Spell { questions, .. } => {
+            let deadly = |question: &Question| *question == text("deadly");
+            if misdeed == "dies of one" && questions.iter().any(deadly) {
+                std::process::abort();
+            }
+            let said = |question: &Question| {
+                std::array::from_fn(|_| Said::Ids(vec![question.len() as u32]))
+            };
+            let mut answers: Vec<_> = questions.iter().map(said).collect();
+            if misdeed == "forgets one" {
+                answers.pop();
+            }
+            Done::Spelled { answers }
         }
         other => return Err(Stop::Refused(format!("{other:?}"))),
     };
-    assert!(model.is_file());
-    let deadly = |question: &Question| *question == text("deadly");
-    if misdeed == "dies of one" && questions.iter().any(deadly) {
-        std::process::abort();
-    }
-    let said =
-        |question: &Question| std::array::from_fn(|_| Said::Ids(vec![question.len() as u32]));
-    let mut answers: Vec<_> = questions.iter().map(said).collect();
-    if misdeed == "forgets one" {
-        answers.pop();
-    }
-    Ok(isolation::Answer::Spelled { answers })
+    Ok(Answer {
+        model_sha256: Some(model_sha256),
+        done,
+    })
 }
 
-fn describe(misdeed: &str, model: &Input) -> Described {
-    let mut model_sha256 = model.sha256.clone();
-    if misdeed == "another model" {
-        model_sha256.replace_range(..1, "x");
-    }
+fn description() -> Described {
     Described {
-        model_sha256,
         facts: Facts {
             tokens: 1024,
             bos: None,
@@ -63,7 +68,7 @@ fn text(text: &str) -> Question {
     Question::Text(Raw(text.into()))
 }
 
-fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Asked<'_>, Ended>) -> T) -> T {
+fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Asked, WorkerExit>) -> T) -> T {
     let model = Path::new(env!("CARGO_MANIFEST_DIR"));
     let model = model.join("../fixtures/moby-tiny/moby-tiny-bitnet.gguf");
     let (input, bytes) = Input::read(&model).expect("a fixture");
@@ -108,7 +113,7 @@ fn answers_that_fit_no_question_are_garbage() {
         assert!(answers.iter().flatten().all(died), "{answers:?}");
     });
     with("another model", |asked| match asked {
-        Err(Ended::Died(death)) => assert_eq!(death.kind, Kind::Garbage, "{death}"),
+        Err(WorkerExit::Died(death)) => assert_eq!(death.kind, Kind::ProtocolError, "{death}"),
         other => panic!("{:?}", other.err()),
     });
 }

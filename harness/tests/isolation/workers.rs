@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use harness::reference::isolation::{
-    Answer, Death, Ended, Kind, Limits, Observed, Reply, Request, Worker,
+    Death, Done, Kind, Limits, ModelFile, Reply, Request, Worker, WorkerExit,
 };
 
 use crate::rogue::launch;
@@ -21,20 +21,14 @@ pub fn limits() -> Limits {
     }
 }
 
-fn ask(misdeed: &str, limits: Limits) -> Result<Observed, Ended> {
+fn ask(misdeed: &str, limits: Limits) -> Result<Done, WorkerExit> {
     let (mut worker, _) = Worker::start(launch(misdeed), limits)?;
-    let case = harness::case::parse(
-        br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
-        "ubatch": 9, "recordings": ["r"], "tokens": 1, "positions": [0], "nodes": 0,
-        "greedy_steps": 3}]}"#,
-    );
-    let request = Request::Observe {
-        case: case.expect("sound").remove(0),
-        model: "m".into(),
-        threads: 1,
+    let model = ModelFile {
+        path: "m".into(),
+        sha256: String::new(),
     };
-    worker.ask(&request, &[], |reply, _| match reply {
-        Reply::Answer(Answer::Observed(observed)) => Ok(Some(observed)),
+    worker.ask(&Request::Open { model }, &[], |reply, _| match reply {
+        Reply::Answer(answer) => Ok(Some(answer.done)),
         other => Err(format!("{other:?} was not expected")),
     })
 }
@@ -42,7 +36,7 @@ fn ask(misdeed: &str, limits: Limits) -> Result<Observed, Ended> {
 #[track_caller]
 fn death(misdeed: &str, limits: Limits) -> Death {
     match ask(misdeed, limits) {
-        Err(Ended::Died(death)) => *death,
+        Err(WorkerExit::Died(death)) => *death,
         other => panic!("{misdeed}: {other:?}"),
     }
 }
@@ -59,7 +53,7 @@ fn crash(misdeed: &str) -> Death {
 fn who_does_nothing_wrong_answers_and_noise_is_no_answer() {
     for harmless in ["nothing", "chatter"] {
         let answer = ask(harmless, limits()).expect(harmless);
-        assert_eq!(answer.tokens, [1, 2]);
+        assert_eq!(answer, Done::Opened);
     }
 }
 
@@ -145,13 +139,13 @@ fn words_outside_the_protocol_are_garbage() {
         ("closes", "closed its channel"),
     ] {
         let death = death(misdeed, limits());
-        assert_eq!(death.kind, Kind::Garbage, "{misdeed}: {death}");
+        assert_eq!(death.kind, Kind::ProtocolError, "{misdeed}: {death}");
         assert!(death.to_string().contains(complaint), "{misdeed}: {death}");
     }
     let death = death("old protocol", limits());
     assert_eq!(
         (death.kind, &death.phase[..]),
-        (Kind::Garbage, "opening the library")
+        (Kind::ProtocolError, "opening the library")
     );
 }
 
@@ -161,7 +155,10 @@ fn a_refusal_is_no_death() {
         ("refuse", "unknown model architecture: 'rogue'"),
         ("no hello", "there is no such library"),
     ] {
-        assert_eq!(ask(misdeed, limits()), Err(Ended::Refused(words.into())));
+        assert_eq!(
+            ask(misdeed, limits()),
+            Err(WorkerExit::Refused(words.into()))
+        );
     }
 }
 
@@ -185,7 +182,7 @@ fn what_a_worker_started_ends_with_it() {
 #[test]
 fn a_program_that_cannot_be_started_is_a_death_too() {
     let command = Command::new("/there/is/no/such/program");
-    let Err(Ended::Died(death)) = Worker::start(command, limits()) else {
+    let Err(WorkerExit::Died(death)) = Worker::start(command, limits()) else {
         panic!("it started");
     };
     assert_eq!((death.kind, &death.phase[..]), (Kind::Crashed, "starting"));

@@ -5,9 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use engine::Token;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
-use harness::case::observation::{Identity, Observation};
+use harness::case::observation::{Identity, Lane, Observation};
+use harness::case::schedule::{Schedule, Step};
 use harness::command::answers::{Answers, Finding, NoFinding};
 use harness::command::flags::Json;
 use harness::command::selection::{Question, Selection};
@@ -16,11 +18,13 @@ use harness::exit::{Exit, Failure};
 use harness::judge::outcome::Outcome;
 use harness::oracle::attribute::Sides;
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::run::{Run, Whose};
+use harness::oracle::attribute::run::Run;
+use harness::reference::isolation::{Death, Kind};
 use harness::runner::passes::Passes;
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
-use harness::runner::{RunError, Runner};
+use harness::runner::watch::Watch;
+use harness::runner::{Followed, Opened, RunError, Runner};
 use serde_json::{Value, json};
 
 use crate::program::{Folder, Harness, fixture};
@@ -136,26 +140,42 @@ fn attribute_folds_every_pair_of_outcomes() {
     every_pair(|reference| args.ask(&question, reference));
 }
 
-/// A run whose reference is gone from the third module on.
-struct Dying(Vec<f32>);
+/// A reference that is gone as soon as another module than these is replaced.
+struct Dying {
+    outputs: Vec<String>,
+    logits: Vec<f32>,
+    vocab_size: usize,
+}
 
-impl Run for Dying {
-    fn whose(&self) -> Whose {
-        Whose::Reference
+impl Opened for Dying {
+    fn tokenize(&mut self, _: &str) -> Result<Vec<Token>, RunError> {
+        unreachable!("the prompt is tokens already")
     }
 
-    fn alone(&mut self, _: usize) -> Result<Vec<f32>, Failure> {
-        Ok(self.0.clone())
+    fn text(&mut self, _: &[Token]) -> Result<String, RunError> {
+        unreachable!("nothing is continued")
     }
 
-    fn given(&mut self, module: usize, _: &[f32]) -> Result<Vec<f32>, Failure> {
-        let exit = Exit::ReferenceDied;
-        let message = "signal 11";
-        if module < 2 {
-            Ok(self.0.clone())
-        } else {
-            Err(Failure::new(exit, message))
+    fn follow(&mut self, _: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let known = |key: &&str| self.outputs.iter().any(|output| output == key);
+        if !watch.replaced.keys().all(known) {
+            return Err(RunError::Lost(Box::new(Death {
+                kind: Kind::Crashed,
+                phase: "planted".into(),
+                signal: Some(11),
+                exit_code: None,
+                complaint: None,
+                assertion: None,
+                last_words: String::new(),
+                memory_seen: 0,
+                milliseconds: 1,
+            })));
         }
+        Ok(Followed {
+            rows: self.logits.clone(),
+            vocab_size: self.vocab_size,
+            nodes: Vec::new(),
+        })
     }
 }
 
@@ -177,7 +197,16 @@ fn a_reference_that_dies_between_two_modules_costs_its_own_run_only() {
 
     let json = Json::to("-".parse().expect("infallible"));
     let mut answers = Answers::new(&json);
-    let died = args.swapped(&sides, &mut Dying(sides.logits[0].clone()));
+    let outputs = sides.modules[..2]
+        .iter()
+        .map(|module| module.output.clone());
+    let mut dying = Dying {
+        outputs: outputs.collect(),
+        logits: sides.logits[0].clone(),
+        vocab_size: sides.vocab_size,
+    };
+    let prefill = Schedule::of(Step::of_lane(Lane::Prefill, &theirs.tokens));
+    let died = args.swapped(&sides, &mut Run::of_reference(&mut dying, prefill, &sides));
     answers.add("case", Some(identity.clone()), died);
     assert_eq!(answers.outcome(), Some(Outcome::ReferenceDied));
     answers.add("case", Some(identity), args.ask(&question, &mut recorded));

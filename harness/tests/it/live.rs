@@ -5,10 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use harness::file::provenance::Input;
 use harness::reference::Reference;
-use harness::reference::isolation::{Ended, Kind, Limits, Reply, Request};
+use harness::reference::isolation::{Kind, Limits};
+use harness::runner::reference::Observing;
 use harness::runner::reference::rewritten::write_iq2_bn;
 use harness::runner::suite::Suite;
+use harness::runner::{RunError, Runner, Task};
 use serde_json::Value;
 
 use crate::program::built::built;
@@ -197,20 +200,17 @@ fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
         .cases
         .into_iter()
         .find(|case| case.name == "b158-white-whale");
-    let mut case = case.expect("listed");
-    case.nodes = 0;
+    let case = case.expect("listed");
     let narrow = PathBuf::from(folder.path("narrow.gguf"));
-    let request = Request::Observe {
-        model: narrow.clone(),
-        threads: 1,
-        case: case.clone(),
-    };
     let from = fixtures.join(&case.model);
-    let ended = write_iq2_bn(&ik, &from, &narrow, 4 << 20).and_then(|()| {
-        let last = |reply| matches!(reply, Reply::Answer(_)).then_some(());
-        ik.worker()?.ask(&request, &[], |reply, _| Ok(last(reply)))
-    });
-    let Err(Ended::Died(death)) = ended else {
+    write_iq2_bn(&ik, &from, &narrow, 4 << 20).expect("writing goes well");
+    let (model, _) = Input::read(&narrow).expect("written");
+    let task = Task {
+        case: &case,
+        model: &model,
+    };
+    let ended = Observing::unchanged(ik).observe(task);
+    let Err(RunError::Lost(death)) = ended else {
         panic!("{ended:?}");
     };
     assert_eq!(death.kind, Kind::Crashed, "{death}");

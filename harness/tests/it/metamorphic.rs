@@ -19,16 +19,17 @@ use harness::fixture::random::RandomShape;
 use harness::judge::outcome::Outcome;
 use harness::oracle::metamorphic::*;
 use harness::reference::isolation::{Death, Kind};
-use harness::runner::RunError;
-use harness::runner::logits::{EngineSource, LogitSource};
+use harness::runner::engine::Engine;
+use harness::runner::{RunError, Runner};
 
 const MODELS: [&str; 2] = ["moby-tiny-b158", "moby-tiny-bitnet"];
 
-fn engine() -> EngineSource {
-    EngineSource {
-        kernel: Kernel::best(),
-        profile: Profile::GgmlAvx512,
-    }
+fn engine() -> Engine {
+    in_profile(Profile::GgmlAvx512)
+}
+
+fn in_profile(profile: Profile) -> Engine {
+    Engine::new(Kernel::best(), 1).with_profile(profile)
 }
 
 fn root() -> PathBuf {
@@ -47,7 +48,7 @@ fn tokens(count: u32) -> Vec<Prompt> {
     }]
 }
 
-fn report(source: &mut dyn LogitSource, file: Vec<u8>, prompts: Vec<Prompt>) -> Report {
+fn report(source: &mut dyn Runner, file: Vec<u8>, prompts: Vec<Prompt>) -> Report {
     let bytes = ModelBytes::from_vec(file);
     examine(source, bytes, prompts, &mut || ()).expect("a sound model")
 }
@@ -70,11 +71,7 @@ fn every_relation_about_the_fixtures_makes_the_claims_that_were_reviewed() {
 #[test]
 fn every_order_of_float_operations_keeps_every_relation() {
     for profile in Profile::ALL {
-        let mut source = EngineSource {
-            profile,
-            ..engine()
-        };
-        let report = report(&mut source, small(), tokens(37));
+        let report = report(&mut in_profile(profile), small(), tokens(37));
         assert_eq!(report.status, Outcome::Ok, "{}", report.render(None));
         assert_eq!(report.coverage.relations.to_string(), "13/13");
         assert_eq!(report.computed_by.profile, profile.name());
@@ -240,7 +237,7 @@ fn a_wrong_order_of_columns_is_caught_and_an_edit_of_nothing_is_no_control() {
 /// Answers what `answer` makes of the engine's answer.
 struct Meddler<F>(F, usize);
 
-impl<F: FnMut(usize, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>> LogitSource for Meddler<F> {
+impl<F: FnMut(usize, Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>> Runner for Meddler<F> {
     fn identity(&self) -> Identity {
         engine().identity()
     }

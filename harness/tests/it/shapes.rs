@@ -17,26 +17,22 @@ use harness::fixture::random::RandomShape;
 use harness::judge::outcome::Outcome;
 use harness::oracle::shapes::*;
 use harness::reference::isolation::{Death, Kind};
-use harness::runner::RunError;
-use harness::runner::logits::EngineSource;
-use harness::runner::logits::LogitSource;
+use harness::runner::engine::Engine;
+use harness::runner::{RunError, Runner};
 
 const EVERYWHERE: [Architecture; 2] = [Architecture::Bitnet, Architecture::Llama];
 /// A number whose weights are F32, so that the order of operations shows.
 const FLOATS: u64 = 3;
 
-fn engine(profile: Profile) -> EngineSource {
-    EngineSource {
-        kernel: Kernel::best(),
-        profile,
-    }
+fn engine(profile: Profile) -> Engine {
+    Engine::new(Kernel::best(), 1).with_profile(profile)
 }
 
 fn plan(first: u64, count: u64) -> Plan {
     Plan::new(EVERYWHERE.to_vec(), first, count)
 }
 
-fn examined(plan: &Plan, ours: &mut dyn LogitSource, theirs: &mut dyn LogitSource) -> Report {
+fn examined(plan: &Plan, ours: &mut dyn Runner, theirs: &mut dyn Runner) -> Report {
     examine(&mut Pair { ours, theirs }, plan, Mode::Live, &mut |_| ())
 }
 
@@ -46,7 +42,7 @@ struct Meddler<E, A> {
     answer: A,
 }
 
-impl<E, A> LogitSource for Meddler<E, A>
+impl<E, A> Runner for Meddler<E, A>
 where
     E: FnMut(Vec<u8>) -> Vec<u8>,
     A: FnMut(Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, RunError>,

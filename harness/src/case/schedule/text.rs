@@ -4,23 +4,31 @@
 use std::fmt;
 use std::str::FromStr;
 
-use engine::Token;
-
 use super::{Schedule, Step};
 
 /// Nobody writes more tokens than this, and a repetition must not eat all memory.
 const MOST_TOKENS: usize = 1 << 20;
+/// What a word can be about.
+const KEYS: &str =
+    "there are ubatch, threads, context, only, feed, last, distract, truncate and greedy";
 
 impl fmt::Display for Schedule {
     /// `ubatch=512 threads=1 feed=1.2.3 feed=4*7`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ubatch={} threads={}", self.ubatch, self.threads)?;
+        if self.context > 0 {
+            write!(f, " context={}", self.context)?;
+        }
+        if let Some(only) = &self.only {
+            write!(f, " only={}", Run(only))?;
+        }
         for step in &self.steps {
             match step {
                 Step::Feed(tokens) => write!(f, " feed={}", Run(tokens))?,
                 Step::Last(tokens) => write!(f, " last={}", Run(tokens))?,
                 Step::Distract(tokens) => write!(f, " distract={}", Run(tokens))?,
                 Step::Truncate(len) => write!(f, " truncate={len}")?,
+                Step::Greedy(count) => write!(f, " greedy={count}")?,
             }
         }
         Ok(())
@@ -28,9 +36,9 @@ impl fmt::Display for Schedule {
 }
 
 /// Tokens, equal neighbours counted.
-struct Run<'a>(&'a [Token]);
+struct Run<'a, N>(&'a [N]);
 
-impl fmt::Display for Run<'_> {
+impl<N: fmt::Display + PartialEq> fmt::Display for Run<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, equal) in self.0.chunk_by(|a, b| a == b).enumerate() {
             let dot = if i == 0 { "" } else { "." };
@@ -57,6 +65,8 @@ impl FromStr for Schedule {
             match key {
                 "ubatch" => schedule.ubatch = positive(value).map_err(|e| wrong(&e))?,
                 "threads" => schedule.threads = positive(value).map_err(|e| wrong(&e))?,
+                "context" => schedule.context = positive(value).map_err(|e| wrong(&e))?,
+                "only" => schedule.only = Some(numbers(value).map_err(|e| wrong(&e))?),
                 _ => schedule
                     .steps
                     .push(step(key, value).map_err(|e| wrong(&e))?),
@@ -71,15 +81,16 @@ impl FromStr for Schedule {
 
 fn step(key: &str, value: &str) -> Result<Step, String> {
     Ok(match key {
-        "feed" => Step::Feed(tokens(value)?),
-        "last" => Step::Last(tokens(value)?),
-        "distract" => Step::Distract(tokens(value)?),
+        "feed" => Step::Feed(numbers(value)?),
+        "last" => Step::Last(numbers(value)?),
+        "distract" => Step::Distract(numbers(value)?),
         "truncate" => Step::Truncate(number(value)?),
-        _ => return Err("there are ubatch, threads, feed, last, distract and truncate".into()),
+        "greedy" => Step::Greedy(number(value)?),
+        _ => return Err(KEYS.into()),
     })
 }
 
-fn tokens(value: &str) -> Result<Vec<Token>, String> {
+fn numbers<N: FromStr + Clone>(value: &str) -> Result<Vec<N>, String> {
     let mut all = Vec::new();
     for part in value.split('.') {
         let (token, times) = part.split_once('*').unwrap_or((part, "1"));
@@ -87,7 +98,7 @@ fn tokens(value: &str) -> Result<Vec<Token>, String> {
         if all.len() + times > MOST_TOKENS {
             return Err(format!("more than {MOST_TOKENS} tokens"));
         }
-        all.extend(std::iter::repeat_n(number::<Token>(token)?, times));
+        all.extend(std::iter::repeat_n(number::<N>(token)?, times));
     }
     Ok(all)
 }

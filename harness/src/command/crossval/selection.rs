@@ -130,7 +130,7 @@ fn unrecorded(
     let task = Task { case: &case, model };
     let ids = engine.tokenize(task).map_err(Failure::input)?;
     let most = engine
-        .open(task)
+        .model(model)
         .map_err(Failure::input)?
         .config()
         .context_length;

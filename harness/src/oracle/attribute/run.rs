@@ -3,13 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::engine::Token;
+use ::engine::transformer::probe::Node;
 use serde::Serialize;
 
 use super::Sides;
 use super::modules::{Depth, modules};
-use crate::case::observation::{Identity, TracedNode};
+use crate::case::observation::{Identity, Lane, TracedNode};
+use crate::case::schedule::{Schedule, Step};
 use crate::exit::{Exit, Failure};
-use crate::runner::passes::{Pass, Passes, Values};
+use crate::reference::isolation::Shown;
+use crate::runner::passes::{self, Pass, Passes, Values};
+use crate::runner::watch::Watch;
+use crate::runner::{Followed, Opened, RunError, engine};
 
 /// Whose run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -22,45 +28,143 @@ pub enum Whose {
 }
 
 /// A run that can be left alone or be given a module's output.
-pub trait Run {
+pub struct Run<'a> {
+    whose: Whose,
+    opened: &'a mut dyn Opened,
+    prefill: Schedule,
+    outputs: &'a [TracedNode],
+    /// What the run computes with nothing in it replaced, once it was asked.
+    alone: Option<Vec<f32>>,
+}
+
+impl<'a> Run<'a> {
+    /// The reference's run, which computes everything before the module by itself.
+    pub fn of_reference(opened: &'a mut dyn Opened, prefill: Schedule, sides: &'a Sides) -> Self {
+        Run {
+            whose: Whose::Reference,
+            opened,
+            prefill,
+            outputs: &sides.theirs,
+            alone: None,
+        }
+    }
+
+    /// The engine's run, in which everything before the module is the reference's.
+    pub fn of_engine(passes: &'a mut Passes<'_>, sides: &'a Sides) -> Self {
+        let prefill = Step::of_lane(Lane::Prefill, passes.tokens());
+        Run {
+            whose: Whose::Engine,
+            prefill: Schedule::of(prefill),
+            opened: passes,
+            outputs: &sides.theirs,
+            alone: None,
+        }
+    }
+
     /// Whose.
-    fn whose(&self) -> Whose;
+    pub fn whose(&self) -> Whose {
+        self.whose
+    }
 
     /// Every position's logits where this module is the run's own.
-    fn alone(&mut self, module: usize) -> Result<Vec<f32>, Failure>;
+    pub fn alone(&mut self, module: usize) -> Result<Vec<f32>, Failure> {
+        let before = self.before(module);
+        if !before.is_empty() {
+            return self.logits(before);
+        }
+        if self.alone.is_none() {
+            self.alone = Some(self.logits(before)?);
+        }
+        Ok(self.alone.clone().expect("just computed"))
+    }
 
     /// The same where this module's output has those values.
-    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure>;
-}
-
-/// The engine's run, in which everything before the module is the reference's.
-pub struct EngineRun<'a, 'm> {
-    /// The passes.
-    pub passes: &'a mut Passes<'m>,
-    /// What the reference has.
-    pub sides: &'a Sides,
-}
-
-impl Run for EngineRun<'_, '_> {
-    fn whose(&self) -> Whose {
-        Whose::Engine
-    }
-
-    fn alone(&mut self, module: usize) -> Result<Vec<f32>, Failure> {
-        let before = fed(&self.sides.theirs[..module]);
-        let pass = self.passes.fed_keeping(&before, |_| false)?;
-        Ok(numbers(pass, self.sides.logits[1].len()))
-    }
-
-    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
+    pub fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
         let given = TracedNode {
             values: values.to_vec(),
-            ..self.sides.theirs[module].clone()
+            ..self.outputs[module].clone()
         };
-        let mut all = fed(&self.sides.theirs[..module]);
-        all.insert(&given.key, &given);
-        let pass = self.passes.fed_keeping(&all, |_| false)?;
-        Ok(numbers(pass, self.sides.logits[1].len()))
+        let mut replaced = self.before(module);
+        replaced.insert(&given.key, &given);
+        self.logits(replaced)
+    }
+
+    fn before(&self, module: usize) -> Values<'a> {
+        match self.whose {
+            Whose::Reference => Values::new(),
+            Whose::Engine => fed(&self.outputs[..module]),
+        }
+    }
+
+    /// The logits; where they are not finite, as many that are no numbers.
+    fn logits(&mut self, replaced: Values<'_>) -> Result<Vec<f32>, Failure> {
+        let watch = Watch {
+            replaced,
+            ..Watch::default()
+        };
+        match self.opened.follow(&self.prefill, &watch) {
+            Ok(followed) => Ok(followed.rows),
+            Err(RunError::NotFinite(_)) => {
+                let head = self.outputs.last();
+                Ok(vec![f32::NAN; head.map_or(0, |head| head.values.len())])
+            }
+            Err(error) => Err(lost(error)),
+        }
+    }
+}
+
+/// The nodes of these keys in a prefill, as far as there are any.
+pub fn shown(
+    opened: &mut dyn Opened,
+    prefill: &Schedule,
+    keys: &[String],
+) -> Result<Vec<TracedNode>, Failure> {
+    let watch = Watch {
+        shown: Shown::These(keys.to_vec()),
+        ..Watch::default()
+    };
+    let followed = opened.follow(prefill, &watch);
+    Ok(followed.map_err(lost)?.nodes)
+}
+
+/// It took part before, so its silence now is a gap.
+fn lost(error: RunError) -> Failure {
+    let exit = match error {
+        RunError::Declined(_) => Exit::Incomplete,
+        RunError::Lost(_) => Exit::ReferenceDied,
+        RunError::Died(_) => Exit::EngineDied,
+        _ => Exit::BadInput,
+    };
+    if exit == Exit::EngineDied {
+        return Failure::new(exit, format!("the engine {error}"));
+    }
+    Failure::new(exit, error)
+}
+
+/// The engine's passes follow one schedule, which is their own.
+impl Opened for Passes<'_> {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        engine::tokenize(self.model(), text)
+    }
+
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        engine::text(self.model(), tokens)
+    }
+
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        if schedule.steps != Step::of_lane(Lane::Prefill, self.tokens()) {
+            return Err(RunError::NoAnswer(
+                "these passes are of another prompt".into(),
+            ));
+        }
+        let wanted = |node: Node| watch.shown.has(&node.to_string());
+        let pass = self.pass(&watch.replaced, wanted)?;
+        let pass = pass.map_err(engine::stopped)?;
+        Ok(Followed {
+            rows: pass.logits.map_err(RunError::NotFinite)?,
+            vocab_size: self.model().config().vocab_size,
+            nodes: pass.nodes.iter().map(passes::Shown::traced).collect(),
+        })
     }
 }
 

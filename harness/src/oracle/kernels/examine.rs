@@ -10,7 +10,7 @@ use crate::file::document::Format;
 use crate::judge::excuse::{Applied, Excused, find};
 use crate::judge::outcome::Outcome;
 use crate::numbers::shrink::shrink;
-use crate::reference::isolation::{Call, Ended};
+use crate::reference::isolation::{Call, WorkerExit};
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Difference, Place, Question};
 use crate::runner::{RunError, guarded};
@@ -225,11 +225,11 @@ impl Row {
     }
 }
 
-impl From<Ended> for Ending {
-    fn from(ended: Ended) -> Self {
+impl From<WorkerExit> for Ending {
+    fn from(ended: WorkerExit) -> Self {
         match ended {
-            Ended::Refused(message) => Ending::Refused(message),
-            Ended::Died(death) => Ending::Died(death.to_string()),
+            WorkerExit::Refused(message) => Ending::Refused(message),
+            WorkerExit::Died(death) => Ending::Died(death.to_string()),
         }
     }
 }

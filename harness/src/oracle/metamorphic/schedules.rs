@@ -29,7 +29,7 @@ impl Variants {
 /// Two and three threads; the control replaces a token, so that threads which compute nothing
 /// are seen.
 pub(super) fn threads(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
-    let plain = Schedule::of(feed(tokens, lane));
+    let plain = Schedule::of(Step::of_lane(lane, tokens));
     let on = |threads| Schedule {
         threads,
         ..plain.clone()
@@ -41,7 +41,7 @@ pub(super) fn threads(tokens: &[Token], lane: Lane) -> Result<Variants, NotAppli
         same: vec![on(2), on(3)],
         control: Schedule {
             threads: 2,
-            ..Schedule::of(feed(&other, lane))
+            ..Schedule::of(Step::of_lane(lane, &other))
         },
         plain,
     })
@@ -54,7 +54,7 @@ pub(super) fn portions(tokens: &[Token], lane: Lane) -> Result<Variants, NotAppl
         return Err(NotApplicable("single tokens have no other portions".into()));
     }
     let portions = cut(tokens)?;
-    let plain = Schedule::of(feed(tokens, lane));
+    let plain = Schedule::of(Step::of_lane(lane, tokens));
     let whole = |size: &usize| matches!(tokens.len() % size, 0 | LEAST_PORTION..);
     let ubatch = (LEAST_PORTION..).find(whole);
     let ubatch = ubatch.expect("what leaves one portion over is among them");
@@ -83,7 +83,11 @@ pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Variants, NotAppl
     let (first, second) = tokens.split_at(half);
     let decoy: Vec<Token> = first.iter().rev().copied().collect();
     let with = |between: Vec<Step>| {
-        let parts = [feed(first, lane), between, feed(second, lane)];
+        let parts = [
+            Step::of_lane(lane, first),
+            between,
+            Step::of_lane(lane, second),
+        ];
         Schedule::of(parts.concat())
     };
     Ok(Variants {
@@ -99,23 +103,12 @@ pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Variants, NotAppl
 /// Everything forgotten and fed again; the control feeds it again without forgetting.
 pub(super) fn replay(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
     let once = Step::Distract(tokens.to_vec());
-    let after = |before: Vec<Step>| Schedule::of([before, feed(tokens, lane)].concat());
+    let after = |before: Vec<Step>| Schedule::of([before, Step::of_lane(lane, tokens)].concat());
     Ok(Variants {
         plain: after(Vec::new()),
         same: vec![after(vec![once.clone(), Step::Truncate(0)])],
         control: after(vec![once]),
     })
-}
-
-/// Tokens fed at once, or one by one.
-pub(super) fn feed(tokens: &[Token], lane: Lane) -> Vec<Step> {
-    match lane {
-        Lane::Prefill => vec![Step::Feed(tokens.to_vec())],
-        Lane::Decode => tokens
-            .iter()
-            .map(|&token| Step::Feed(vec![token]))
-            .collect(),
-    }
 }
 
 /// At least two portions.

@@ -10,15 +10,14 @@ use crate::case::observation::TracedNode;
 use crate::judge::outcome::Outcome;
 use crate::numbers::metrics::ulps;
 use crate::reference::isolation::Kind;
-use crate::runner::logits::LogitSource;
-use crate::runner::{RunError, guarded};
+use crate::runner::{RunError, Runner, guarded};
 
 /// Two sources of logits that must agree.
 pub struct Pair<'a> {
     /// Whose logits are examined.
-    pub ours: &'a mut dyn LogitSource,
+    pub ours: &'a mut dyn Runner,
     /// What they are held against.
-    pub theirs: &'a mut dyn LogitSource,
+    pub theirs: &'a mut dyn Runner,
 }
 
 /// What was compared and how much of it differs.
@@ -140,7 +139,7 @@ impl Pair<'_> {
         if steps.any(|step| step.tokens().len() > schedule.ubatch) {
             return None;
         }
-        let nodes = |source: &mut dyn LogitSource| guarded(|| source.nodes(&file, schedule)).ok();
+        let nodes = |source: &mut dyn Runner| guarded(|| source.nodes(&file, schedule)).ok();
         let theirs = nodes(self.theirs)?;
         first_difference(theirs, nodes(self.ours)?)
     }
@@ -169,11 +168,7 @@ fn first_difference(theirs: Vec<TracedNode>, ours: Vec<TracedNode>) -> Option<No
 }
 
 /// Asks, and takes no answer that is shorter than it has to be.
-fn ask(
-    source: &mut dyn LogitSource,
-    file: &[u8],
-    trial: &Trial,
-) -> Result<Vec<Vec<f32>>, RunError> {
+fn ask(source: &mut dyn Runner, file: &[u8], trial: &Trial) -> Result<Vec<Vec<f32>>, RunError> {
     let found = guarded(|| source.logits(file, &trial.schedules))?;
     let wanted = trial.schedules.iter().map(|s| s.kept() * trial.shape.vocab);
     if found.iter().map(Vec::len).eq(wanted) {

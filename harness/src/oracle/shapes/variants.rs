@@ -6,23 +6,21 @@ use engine::numerics::Profile;
 
 use crate::case::observation::Identity;
 use crate::case::schedule::{LEAST_PORTION, Schedule, Step};
-use crate::runner::RunError;
-use crate::runner::logits::{EngineSource, LogitSource};
+use crate::runner::engine::Engine;
+use crate::runner::{RunError, Runner};
 
 /// The scalar kernel, on three threads where one was asked for and on one elsewhere, prompts in
 /// two portions.
-#[derive(Debug, Clone, Copy)]
-pub struct ScheduleVariants(EngineSource);
+pub struct ScheduleVariants(Engine);
 
 impl ScheduleVariants {
     /// In that order of float operations.
     pub fn new(profile: Profile) -> Self {
-        let kernel = Kernel::Scalar;
-        ScheduleVariants(EngineSource { kernel, profile })
+        ScheduleVariants(Engine::new(Kernel::Scalar, 1).with_profile(profile))
     }
 }
 
-impl LogitSource for ScheduleVariants {
+impl Runner for ScheduleVariants {
     fn identity(&self) -> Identity {
         let identity = self.0.identity();
         Identity {
@@ -49,7 +47,7 @@ fn other(schedule: &Schedule) -> Schedule {
     };
     Schedule {
         threads: if schedule.threads == 1 { 3 } else { 1 },
-        ubatch: schedule.ubatch,
         steps: schedule.steps.iter().flat_map(portions).collect(),
+        ..schedule.clone()
     }
 }

@@ -1,48 +1,44 @@
 //! A live reference's tokenizer: asked in portions, and asked again where a question kills it.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
-
 use engine::gguf::Gguf;
 
 use super::{Tokenizes, marked};
 use crate::case::observation::spelling::{Answer, Entry, Facts, Question, Said};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::file::provenance::Input;
-use crate::reference::isolation::{self, Described, Ended, Reply, Request, Worker};
+use crate::reference::client::Client;
+use crate::reference::isolation::{Described, Done, ModelFile, Request, WorkerExit};
 use crate::reference::{Reference, Scratch};
 
 /// Bytes and ids asked about at once: the answers must fit a frame.
 const PORTION: usize = 100_000;
 
-/// Questions it may die of before nobody asks it any more.
+/// Questions it may die of before it is not asked any more.
 const DEATHS: usize = 16;
 
 /// A reference with the vocabulary of one model.
-pub struct Asked<'a> {
-    reference: &'a Reference,
-    model: PathBuf,
-    sha256: String,
+pub struct Asked {
+    client: Client,
+    model: ModelFile,
     /// Where the model is, if it was made for this reference.
     _made: Option<Scratch>,
-    /// The process that is asked. Dead or not started yet, there is none.
-    worker: Option<Worker>,
     deaths: usize,
     facts: Facts,
 }
 
-impl<'a> Asked<'a> {
+impl Asked {
     /// Opens the vocabulary; refused if the reference does not know it. A library that takes the
     /// type of the fixtures' weights for another one gets the file without its tensors.
-    pub fn open(reference: &'a Reference, model: &Input, gguf: &Gguf) -> Result<Self, Ended> {
+    pub fn open(reference: &Reference, model: &Input, gguf: &Gguf) -> Result<Self, WorkerExit> {
         let readable = reference.hello().knows_i2_s || gguf.tensors.is_empty();
         let made = (!readable).then(|| Scratch::write(&marked::without_tensors(gguf)));
         let made = made
             .transpose()
-            .map_err(|e| Ended::Refused(e.to_string()))?;
+            .map_err(|e| WorkerExit::Refused(e.to_string()))?;
         let (path, sha256) = match &made {
-            Some(made) => (&made.path, &made.sha256),
-            None => (&model.path, &model.sha256),
+            Some(made) => (made.path.clone(), made.sha256.clone()),
+            None => (model.path.clone(), model.sha256.clone()),
         };
         let nothing = Facts {
             tokens: 0,
@@ -52,11 +48,9 @@ impl<'a> Asked<'a> {
             add_eos: None,
         };
         let mut asked = Asked {
-            reference,
-            model: path.clone(),
-            sha256: sha256.clone(),
+            client: Client::new(reference),
+            model: ModelFile { path, sha256 },
             _made: made,
-            worker: None,
             deaths: 0,
             facts: nothing,
         };
@@ -64,62 +58,50 @@ impl<'a> Asked<'a> {
         Ok(asked)
     }
 
-    fn ask<T>(
+    fn describe(
         &mut self,
-        request: &Request,
-        take: impl FnOnce(isolation::Answer) -> Result<T, String>,
-    ) -> Result<T, Ended> {
-        let mut worker = match self.worker.take() {
-            Some(worker) => worker,
-            None => self.reference.worker()?,
-        };
-        let mut take = Some(take);
-        let taken = worker.ask(request, &[], |reply, _| match (reply, take.take()) {
-            (Reply::Answer(answer), Some(take)) => take(answer).map(Some),
-            (other, _) => Err(format!("{other:?} is no part of an answer")),
-        });
-        if !matches!(taken, Err(Ended::Died(_))) {
-            self.worker = Some(worker);
-        }
-        taken
-    }
-
-    fn describe(&mut self, first: usize, count: usize, in_full: bool) -> Result<Described, Ended> {
+        first: usize,
+        count: usize,
+        in_full: bool,
+    ) -> Result<Described, WorkerExit> {
         let request = Request::Describe {
             model: self.model.clone(),
             first: first as u32,
             count,
             in_full,
         };
-        let ours = self.sha256.clone();
-        self.ask(&request, |answer| match answer {
-            isolation::Answer::Described(described) if described.model_sha256 == ours => {
-                Ok(described)
-            }
-            isolation::Answer::Described(described) => {
-                let theirs = described.model_sha256;
-                Err(format!(
-                    "it answers for a model with sha256 {theirs}, not {ours}"
-                ))
-            }
-            other => Err(format!("{other:?} is no description")),
+        self.client.ask(&request, |done| match done {
+            Done::Described(described) => Some(described),
+            _ => None,
         })
     }
 
-    /// All answers, whatever becomes of whoever gives them: where the process dies the questions
+    /// All answers, whatever becomes of the process that gives them: where it dies the questions
     /// are halved until the one that kills it is alone.
-    fn spell(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Ended> {
+    fn spell(&mut self, questions: &[Question]) -> Result<Vec<Answer>, WorkerExit> {
         let request = Request::Spell {
             model: self.model.clone(),
             questions: questions.to_vec(),
         };
-        let died = match self.ask(&request, |answer| fitting(answer, questions)) {
-            Err(Ended::Died(death)) => death,
+        let answered = self.client.ask(&request, |done| match done {
+            Done::Spelled { answers } => Some(answers),
+            _ => None,
+        });
+        let fitting = answered.and_then(|answers| {
+            let complaint = format!("{} answers that fit no question", answers.len());
+            if fit(&answers, questions) {
+                Ok(answers)
+            } else {
+                Err(self.client.reject(complaint))
+            }
+        });
+        let died = match fitting {
+            Err(WorkerExit::Died(death)) => death,
             done => return done,
         };
         match questions {
-            [] => Err(Ended::Died(died)),
-            [_] if self.deaths == DEATHS => Err(Ended::Died(died)),
+            [] => Err(WorkerExit::Died(died)),
+            [_] if self.deaths == DEATHS => Err(WorkerExit::Died(died)),
             [_] => {
                 self.deaths += 1;
                 Ok(vec![std::array::from_fn(|_| Said::Died(died.to_string()))])
@@ -134,11 +116,11 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl Tokenizes for Asked<'_> {
+impl Tokenizes for Asked {
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(questions.len());
         for portion in portions(questions) {
-            answers.extend(self.spell(portion).map_err(|e| failure(&e))?);
+            answers.extend(self.spell(portion)?);
         }
         Ok(answers)
     }
@@ -148,31 +130,23 @@ impl Tokenizes for Asked<'_> {
     }
 
     fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure> {
-        let described = self.describe(first, count, false);
-        Ok(described.map_err(|e| failure(&e))?.sha256)
+        Ok(self.describe(first, count, false)?.sha256)
     }
 
     fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure> {
-        let described = self.describe(first, count, true);
-        Ok(described.map_err(|e| failure(&e))?.entries)
+        Ok(self.describe(first, count, true)?.entries)
     }
 }
 
-/// Answers of the right number and kind.
-fn fitting(answer: isolation::Answer, questions: &[Question]) -> Result<Vec<Answer>, String> {
-    let isolation::Answer::Spelled { answers } = answer else {
-        return Err(format!("{answer:?} spells nothing"));
-    };
+/// Whether answers are of the right number and kind.
+fn fit(answers: &[Answer], questions: &[Question]) -> bool {
     let fits = |(question, answer): (&Question, &Answer)| {
         answer.iter().all(|said| match (question, said) {
             (Question::Text(_), Said::Ids(_)) | (Question::Ids(_), Said::Bytes(_)) => true,
             (_, said) => matches!(said, Said::Refused(_)),
         })
     };
-    match questions.len() == answers.len() && questions.iter().zip(&answers).all(fits) {
-        true => Ok(answers),
-        false => Err(format!("{} answers that fit no question", answers.len())),
-    }
+    questions.len() == answers.len() && questions.iter().zip(answers).all(fits)
 }
 
 /// Neighbours whose lengths stay below [`PORTION`] together; a longer question is alone.
@@ -188,16 +162,6 @@ fn portions(mut questions: &[Question]) -> impl Iterator<Item = &[Question]> {
         questions = rest;
         (!portion.is_empty()).then_some(portion)
     })
-}
-
-fn failure(ended: &Ended) -> Failure {
-    Failure::new(
-        match ended {
-            Ended::Refused(_) => Exit::ReferenceMissing,
-            Ended::Died(_) => Exit::ReferenceDied,
-        },
-        ended.to_string(),
-    )
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
-use crate::reference::isolation::Ended;
+use crate::reference::isolation::WorkerExit;
 
 /// The vocabularies of llama.cpp's published suite that the engine knows the word rules of.
 const SUITE: [&str; 12] = [
@@ -120,7 +120,7 @@ impl Subject {
         let name = &reference.facts().name;
         let mut theirs = match Asked::open(reference, &opened.input, &opened.gguf) {
             Ok(theirs) => theirs,
-            Err(Ended::Refused(why)) => {
+            Err(WorkerExit::Refused(why)) => {
                 done(plan.questions);
                 let is_gap = match &self.expected {
                     Expected::All => true,
@@ -128,7 +128,7 @@ impl Subject {
                 };
                 return Ok(Ending::Skipped { why, is_gap });
             }
-            Err(Ended::Died(death)) => {
+            Err(WorkerExit::Died(death)) => {
                 return Ok(Ending::Lost(Lost::new(Outcome::ReferenceDied, death)));
             }
         };

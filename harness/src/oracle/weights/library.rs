@@ -13,7 +13,7 @@ use super::measure::{Engine, Tensor, activations};
 use super::{Finding, Verdict};
 use crate::file::document::Format;
 use crate::file::provenance::Hash;
-use crate::reference::isolation::Ended;
+use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Question};
@@ -47,7 +47,7 @@ impl<'a> Library<'a> {
         theirs: (&Gguf, &TensorInfo),
         ours: &Tensor,
         engine: Engine,
-    ) -> Result<(Finding, Hashes), Ended> {
+    ) -> Result<(Finding, Hashes), WorkerExit> {
         let mut hashes = Hashes::default();
         let mut finding = Finding::new(ours);
         let Some(format) = ours.format() else {
@@ -86,7 +86,7 @@ impl<'a> Library<'a> {
         format: Format,
         what: &str,
         shape: Shape,
-    ) -> Result<Option<String>, Ended> {
+    ) -> Result<Option<String>, WorkerExit> {
         if format == Format::F32 && what == "decode" {
             return Ok(None);
         }
@@ -107,7 +107,7 @@ impl<'a> Library<'a> {
         asked: &Stored<'_>,
         ours: &Tensor,
         hashes: &mut Hashes,
-    ) -> Result<Verdict, Ended> {
+    ) -> Result<Verdict, WorkerExit> {
         let mut hash = Hash::default();
         let mut verdict = Verdict::Equal;
         for rows in ours.portions() {
@@ -124,7 +124,12 @@ impl<'a> Library<'a> {
     }
 
     /// The values of some rows, as the library reads them.
-    fn values(&mut self, asked: &Stored<'_>, first: usize, rows: usize) -> Result<Vec<f32>, Ended> {
+    fn values(
+        &mut self,
+        asked: &Stored<'_>,
+        first: usize,
+        rows: usize,
+    ) -> Result<Vec<f32>, WorkerExit> {
         let question = Question::decode(asked.format, asked.rows(first, rows));
         let answer = self.computer.compute(&question)?;
         if !asked.format.is_i2_s() {
@@ -141,7 +146,7 @@ impl<'a> Library<'a> {
         ours: &Tensor,
         engine: Engine,
         hashes: &mut Hashes,
-    ) -> Result<Verdict, Ended> {
+    ) -> Result<Verdict, WorkerExit> {
         let cols = asked.shape.cols;
         let form = Activations::of(asked.format);
         let row = if form.is_float() {
@@ -172,7 +177,11 @@ impl<'a> Library<'a> {
         Ok(compare("output", 0, &theirs, &ours.product(engine)))
     }
 
-    fn compare_encoded(&mut self, asked: &Stored<'_>, ours: &Tensor) -> Result<Verdict, Ended> {
+    fn compare_encoded(
+        &mut self,
+        asked: &Stored<'_>,
+        ours: &Tensor,
+    ) -> Result<Verdict, WorkerExit> {
         let Shape { rows, cols } = asked.shape;
         if rows * cols > ENCODED_AT_ONCE {
             let why = format!("{} elements are too many at once", rows * cols);

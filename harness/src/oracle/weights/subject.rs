@@ -16,7 +16,7 @@ use crate::file::opened::Opened;
 use crate::io::progress;
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
-use crate::reference::isolation::Ended;
+use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::live::Theirs;
 
 /// A model that is compared.
@@ -200,10 +200,10 @@ impl Read<'_> {
     }
 }
 
-fn lost(ended: Ended) -> Lost {
+fn lost(ended: WorkerExit) -> Lost {
     let outcome = match ended {
-        Ended::Refused(_) => Outcome::Incomplete,
-        Ended::Died(_) => Outcome::ReferenceDied,
+        WorkerExit::Refused(_) => Outcome::Incomplete,
+        WorkerExit::Died(_) => Outcome::ReferenceDied,
     };
     Lost::new(outcome, ended)
 }

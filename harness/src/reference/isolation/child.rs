@@ -1,5 +1,5 @@
-//! The other side of the channel: starts a worker, waits no longer than it may, and finds out what
-//! became of it.
+//! The near side of the channel: starts a worker, waits no longer than it may, and finds out how it
+//! ended.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -11,42 +11,42 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::deadline::Patient;
-use super::death::{Death, Ended, Kind, assertion_in};
+use super::deadline::DeadlineReader;
+use super::death::{Death, Kind, WorkerExit, assertion_in};
 use super::frame::{self, Broken};
-use super::last_words::LastWords;
 use super::limits::Limits;
 use super::message::{Hello, PROTOCOL, Reply, Request};
+use super::stderr_tail::StderrTail;
 
 /// How long a worker whose channel is closed may take to end by itself, so that the signal that
 /// ended it is its own and not ours.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A worker, alive as far as anybody knows. Dropping it ends its whole session.
+/// A worker that has not been seen to end. Dropping it ends its whole session.
 pub struct Worker {
     child: Child,
     stream: UnixStream,
-    words: LastWords,
+    printed: StderrTail,
     phase: String,
     memory_seen: u64,
     began: Instant,
     limits: Limits,
-    /// How it ended, once it was laid to rest. Its number may be somebody else's from then on.
+    /// How it ended, once it was reaped. From then on its number may be another process's.
     status: Option<ExitStatus>,
 }
 
 impl Worker {
     /// Starts one and waits for its hello.
-    pub fn start(command: Command, limits: Limits) -> Result<(Self, Hello), Ended> {
-        let mut worker = Self::spawn(command, limits).map_err(stillborn)?;
+    pub fn start(command: Command, limits: Limits) -> Result<(Self, Hello), WorkerExit> {
+        let mut worker = Self::spawn(command, limits).map_err(spawn_failed)?;
         let until = Instant::now() + limits.patience;
         match worker.next(until)? {
             (Reply::Hello(hello), _) if hello.protocol == PROTOCOL => Ok((worker, hello)),
             (Reply::Hello(hello), _) => {
                 let theirs = hello.protocol;
-                Err(worker.garbage(format!("it speaks protocol {theirs}, not {PROTOCOL}")))
+                Err(worker.reject(format!("it speaks protocol {theirs}, not {PROTOCOL}")))
             }
-            (reply, _) => Err(worker.garbage(format!("it began with {reply:?}"))),
+            (reply, _) => Err(worker.reject(format!("it began with {reply:?}"))),
         }
     }
 
@@ -57,16 +57,16 @@ impl Worker {
         request: &Request,
         values: &[f32],
         mut take: impl FnMut(Reply, Vec<f32>) -> Result<Option<T>, String>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, WorkerExit> {
         let until = Instant::now() + self.limits.patience;
-        // Whoever does not read is found out when nothing comes back.
+        // A worker that does not read is found out when nothing comes back.
         let _ = frame::write(&mut self.stream, request, values);
         loop {
             let (reply, values) = self.next(until)?;
             match take(reply, values) {
                 Ok(None) => {}
                 Ok(Some(done)) => return Ok(done),
-                Err(complaint) => return Err(self.garbage(complaint)),
+                Err(complaint) => return Err(self.reject(complaint)),
             }
         }
     }
@@ -88,7 +88,7 @@ impl Worker {
         stream.set_write_timeout(Some(limits.patience.max(Duration::from_millis(1))))?;
         let mut worker = Worker {
             child,
-            words: LastWords::of(heard),
+            printed: StderrTail::of(heard),
             phase: "starting".into(),
             memory_seen: 0,
             began: Instant::now(),
@@ -103,36 +103,37 @@ impl Worker {
     }
 
     /// The next thing it says that is not a phase.
-    fn next(&mut self, until: Instant) -> Result<(Reply, Vec<f32>), Ended> {
+    fn next(&mut self, until: Instant) -> Result<(Reply, Vec<f32>), WorkerExit> {
         loop {
             let (pid, seen) = (self.child.id(), &mut self.memory_seen);
-            let mut glance = || *seen = (*seen).max(memory_of(pid).unwrap_or(0));
-            let mut patient = Patient {
+            let mut poll = || *seen = (*seen).max(memory_of(pid).unwrap_or(0));
+            let mut reader = DeadlineReader {
                 stream: &self.stream,
                 until,
-                glance: &mut glance,
+                poll: &mut poll,
             };
-            match frame::read(&mut patient) {
+            match frame::read(&mut reader) {
                 Ok((Reply::Phase { name }, _)) => self.phase = name,
-                Ok((Reply::Refused { message }, _)) => return Err(Ended::Refused(message)),
+                Ok((Reply::Refused { message }, _)) => return Err(WorkerExit::Refused(message)),
                 Ok(frame) => return Ok(frame),
-                Err(Broken::End) => return Err(self.bury(Kind::Crashed, None)),
-                Err(Broken::Garbage(what)) => return Err(self.garbage(what)),
+                Err(Broken::End) => return Err(self.reap(Kind::Crashed, None)),
+                Err(Broken::Malformed(what)) => return Err(self.reject(what)),
                 Err(Broken::Io(e)) if e.kind() == io::ErrorKind::TimedOut => {
                     let waited = format!("no answer within {:?}", self.limits.patience);
-                    return Err(self.bury(Kind::Timeout, Some(waited)));
+                    return Err(self.reap(Kind::Timeout, Some(waited)));
                 }
-                Err(Broken::Io(e)) => return Err(self.garbage(e.to_string())),
+                Err(Broken::Io(e)) => return Err(self.reject(e.to_string())),
             }
         }
     }
 
-    fn garbage(&mut self, complaint: String) -> Ended {
-        self.bury(Kind::Garbage, Some(complaint))
+    /// Ends it for saying what it must not say.
+    pub fn reject(&mut self, complaint: String) -> WorkerExit {
+        self.reap(Kind::ProtocolError, Some(complaint))
     }
 
-    /// Ends it, if it has not ended, and writes down what it died of.
-    fn bury(&mut self, kind: Kind, complaint: Option<String>) -> Ended {
+    /// Ends it, if it has not ended, and writes down what it died of. It cannot be asked again.
+    fn reap(&mut self, kind: Kind, complaint: Option<String>) -> WorkerExit {
         let by_itself = kind != Kind::Timeout && self.ends_by_itself();
         let status = self.end().filter(|_| by_itself);
         let signal = status.and_then(|status| status.signal());
@@ -144,15 +145,15 @@ impl Worker {
                 (Kind::Timeout, Some(used))
             }
             // Half a frame is what a crash leaves behind.
-            Kind::Garbage if by_itself && !well => (Kind::Crashed, None),
+            Kind::ProtocolError if by_itself && !well => (Kind::Crashed, None),
             Kind::Crashed if !by_itself => {
                 let complaint = "it closed its channel and went on".to_owned();
-                (Kind::Garbage, Some(complaint))
+                (Kind::ProtocolError, Some(complaint))
             }
             _ => (kind, complaint),
         };
-        let last_words = self.words.text();
-        Ended::Died(Box::new(Death {
+        let last_words = self.printed.text();
+        WorkerExit::Died(Box::new(Death {
             kind,
             phase: self.phase.clone(),
             signal,
@@ -165,8 +166,8 @@ impl Worker {
         }))
     }
 
-    /// Waits a little for its end, without laying it to rest: as long as it lies there, its number
-    /// stands for its session and for nobody else.
+    /// Waits a little for its end, without reaping it: as long as it is not reaped, its number
+    /// stands for its session and for no other process.
     fn ends_by_itself(&self) -> bool {
         let until = Instant::now() + GRACE;
         let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -181,11 +182,11 @@ impl Worker {
         }
     }
 
-    /// Ends the whole session and lays the worker to rest.
+    /// Ends the whole session and reaps the worker.
     fn end(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
-            // Both fail only where there is nobody left to end; a worker that has not yet founded
-            // its session is alone.
+            // Both fail only where no process is left; a worker that has not yet started its
+            // session is alone.
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
@@ -210,8 +211,8 @@ fn memory_of(process: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-fn stillborn(error: io::Error) -> Ended {
-    Ended::Died(Box::new(Death {
+fn spawn_failed(error: io::Error) -> WorkerExit {
+    WorkerExit::Died(Box::new(Death {
         kind: Kind::Crashed,
         phase: "starting".into(),
         signal: None,

@@ -20,9 +20,9 @@ pub fn take_channel() -> io::Result<UnixStream> {
     Ok(channel)
 }
 
-/// A session of its own, so that it can be ended with everything it started, and no life after
-/// the death of whoever started it.
-pub fn leave_home() -> io::Result<()> {
+/// A session of its own, so that it can be ended with everything it started, and an end together
+/// with the process that started it.
+pub fn start_new_session() -> io::Result<()> {
     setsid()?;
     #[cfg(target_os = "linux")]
     {

@@ -1,36 +1,36 @@
-//! Reading from somebody who may never say anything.
+//! Reading from a process that may never write.
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How often somebody silent is looked at.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often a silent process is polled.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A stream that is read until a moment and no longer, however slowly bytes drip from it.
-pub struct Patient<'a> {
+pub struct DeadlineReader<'a> {
     /// The stream.
     pub stream: &'a UnixStream,
     /// The moment.
     pub until: Instant,
-    /// Called at every glance.
-    pub glance: &'a mut dyn FnMut(),
+    /// Called at every poll.
+    pub poll: &'a mut dyn FnMut(),
 }
 
-impl Read for Patient<'_> {
+impl Read for DeadlineReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            (self.glance)();
+            (self.poll)();
             let left = self.until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
-            self.stream.set_read_timeout(Some(left.min(GLANCE)))?;
+            self.stream.set_read_timeout(Some(left.min(POLL)))?;
             match self.stream.read(bytes) {
                 Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {}
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // Somebody who dies with unread requests resets the connection: it is its end.
+                // A process that dies with unread requests resets the connection: that is its end.
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(0),
                 done => return done,
             }
@@ -52,17 +52,17 @@ mod tests {
             }
         });
         let began = Instant::now();
-        let mut glances = 0;
-        let mut patient = Patient {
+        let mut polls = 0;
+        let mut reader = DeadlineReader {
             stream: &ours,
             until: began + Duration::from_millis(100),
-            glance: &mut || glances += 1,
+            poll: &mut || polls += 1,
         };
-        let ended = patient
+        let ended = reader
             .read_exact(&mut [0; 1_000_000])
             .expect_err("too slow");
         assert_eq!(ended.kind(), ErrorKind::TimedOut);
-        assert!(began.elapsed() >= Duration::from_millis(100) && glances > 1);
+        assert!(began.elapsed() >= Duration::from_millis(100) && polls > 1);
         drop(ours);
         dripping.join().expect("ends with the stream");
     }

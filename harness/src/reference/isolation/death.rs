@@ -5,9 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{Exit, Failure};
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum WorkerExit {
     /// The worker lives and does not accept the request.
     Refused(String),
     /// The worker is no more.
@@ -26,7 +28,7 @@ pub enum Kind {
     Timeout,
     /// It was ended, because what it said was not in the protocol.
     #[serde(rename = "reference_garbage")]
-    Garbage,
+    ProtocolError,
 }
 
 /// The record of a death.
@@ -59,7 +61,7 @@ impl Kind {
         match self {
             Kind::Crashed => "reference_crashed",
             Kind::Timeout => "reference_timeout",
-            Kind::Garbage => "reference_garbage",
+            Kind::ProtocolError => "reference_garbage",
         }
     }
 }
@@ -92,12 +94,22 @@ impl fmt::Display for Death {
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for WorkerExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ended::Refused(message) => write!(f, "reference_refused: {message}"),
-            Ended::Died(death) => death.fmt(f),
+            WorkerExit::Refused(message) => write!(f, "reference_refused: {message}"),
+            WorkerExit::Died(death) => death.fmt(f),
         }
+    }
+}
+
+impl From<WorkerExit> for Failure {
+    fn from(exit: WorkerExit) -> Self {
+        let code = match exit {
+            WorkerExit::Refused(_) => Exit::ReferenceMissing,
+            WorkerExit::Died(_) => Exit::ReferenceDied,
+        };
+        Failure::new(code, exit)
     }
 }
 

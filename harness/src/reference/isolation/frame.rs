@@ -1,6 +1,6 @@
 //! Frames: a header in JSON and an array of numbers, each with its length in front.
 //!
-//! Whoever reads does not trust whoever writes: lengths have caps, memory grows with what has
+//! The reader does not trust the writer: lengths have caps, memory grows with what has
 //! really arrived, and a frame that ends early is told from a stream that ended.
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub enum Broken {
     /// Reading failed.
     Io(io::Error),
     /// The bytes are no frame.
-    Garbage(String),
+    Malformed(String),
 }
 
 /// Writes one frame.
@@ -55,15 +55,15 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<(T, Vec<f32>), 
     let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| start[at + i]));
     let (length, count) = (number(4), number(8));
     if start[..4] != MAGIC {
-        return Err(Broken::Garbage(format!("{start:02x?} begins no frame")));
+        return Err(Broken::Malformed(format!("{start:02x?} begins no frame")));
     }
     if length > HEADER_MAX || count > VALUES_MAX {
         let lengths = format!("a header of {length} bytes and {count} numbers is too long");
-        return Err(Broken::Garbage(lengths));
+        return Err(Broken::Malformed(lengths));
     }
     let header = growing(from, length as usize)?;
     let header = serde_json::from_slice(&header);
-    let header = header.map_err(|e| Broken::Garbage(format!("the header of a frame: {e}")))?;
+    let header = header.map_err(|e| Broken::Malformed(format!("the header of a frame: {e}")))?;
     let bytes = growing(from, 4 * count as usize)?;
     let (values, rest) = bytes.as_chunks::<4>();
     debug_assert!(rest.is_empty(), "a multiple of four was read");
@@ -85,7 +85,7 @@ fn growing(from: &mut impl Read, length: usize) -> Result<Vec<u8>, Broken> {
 
 fn exactly(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), Broken> {
     from.read_exact(bytes).map_err(|e| match e.kind() {
-        ErrorKind::UnexpectedEof => Broken::Garbage("the stream ended within a frame".into()),
+        ErrorKind::UnexpectedEof => Broken::Malformed("the stream ended within a frame".into()),
         _ => Broken::Io(e),
     })
 }
@@ -94,9 +94,9 @@ fn exactly(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), Broken> {
 mod tests {
     use super::*;
 
-    fn garbage(bytes: &[u8]) -> String {
+    fn malformed(bytes: &[u8]) -> String {
         match read::<String>(&mut &bytes[..]) {
-            Err(Broken::Garbage(what)) => what,
+            Err(Broken::Malformed(what)) => what,
             other => panic!("{other:?}"),
         }
     }
@@ -114,17 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_no_frame_is_garbage_with_a_reason() {
+    fn whatever_is_no_frame_is_malformed_with_a_reason() {
         let mut bytes = Vec::new();
         write(&mut bytes, &"header", &[1.0]).expect("memory takes all");
         for end in 1..bytes.len() {
-            assert!(garbage(&bytes[..end]).contains("within a frame"), "{end}");
+            assert!(malformed(&bytes[..end]).contains("within a frame"), "{end}");
         }
-        assert!(garbage(b"GGML_ASSERT: no").contains("begins no frame"));
+        assert!(malformed(b"GGML_ASSERT: no").contains("begins no frame"));
         let with = |at: usize, byte: u8| {
             let mut bytes = bytes.clone();
             bytes[at] = byte;
-            garbage(&bytes)
+            malformed(&bytes)
         };
         assert!(with(7, 0xff).contains("too long"), "length of the header");
         assert!(with(11, 0xff).contains("too long"), "length of the array");

@@ -8,39 +8,58 @@ use engine::Token;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use crate::case::Case;
-use crate::case::observation::Lane;
 use crate::case::observation::spelling::{self, Entry, Facts, Question};
 use crate::case::schedule::Schedule;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
-/// What the worker is asked.
+/// A model file as it is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes. It is not sent: the worker finds it out by itself, and what it found
+    /// must be this.
+    #[serde(skip)]
+    pub sha256: String,
+}
+
+/// Which nodes of a pass are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Shown {
+    /// None.
+    #[default]
+    Nothing,
+    /// All that recordings would hold.
+    Every,
+    /// Those of these keys; what the graph lacks is left out.
+    These(Vec<String>),
+}
+
+/// What the worker is asked. A model file stays loaded from one request to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Look at a case.
-    Observe {
-        /// The case.
-        case: Case,
+    /// Load a model.
+    Open {
         /// The model file.
-        model: PathBuf,
-        /// Threads to compute with.
-        threads: usize,
+        model: ModelFile,
     },
     /// Turn texts into ids and ids into bytes, each in four ways.
     Spell {
         /// The model file, of which the vocabulary is enough.
-        model: PathBuf,
+        model: ModelFile,
         /// The texts and the ids.
         questions: Vec<Question>,
     },
     /// Say what a vocabulary holds.
     Describe {
         /// The model file, of which the vocabulary is enough.
-        model: PathBuf,
+        model: ModelFile,
         /// The first token.
         first: Token,
         /// How many at most.
@@ -57,36 +76,17 @@ pub enum Request {
         /// What its matrices become, as the library at hand numbers it.
         file_type: i32,
     },
-    /// Compute one prefill, perhaps with a node's values replaced by the array beside the request.
-    Swap {
-        /// The model file; kept loaded from one such request to the next.
-        model: PathBuf,
-        /// The prompt.
-        tokens: Vec<Token>,
-        /// Positions the cache holds.
-        context: usize,
-        /// Tokens computed together at most.
-        ubatch: usize,
-        /// Threads to compute with.
-        threads: usize,
-        /// The nodes to send, by their keys; those that the graph lacks are left out.
-        shown: Vec<String>,
-        /// The node to replace, by its key.
-        replaced: Option<String>,
-    },
-    /// Follow schedules, each from an empty cache.
-    Logits {
+    /// Follow a schedule from an empty cache, perhaps with other values in some nodes: those of
+    /// the array beside the request.
+    Follow {
         /// The model file.
-        model: PathBuf,
-        /// What is fed.
-        schedules: Vec<Schedule>,
-    },
-    /// Follow one schedule and show every node on the way.
-    Nodes {
-        /// The model file.
-        model: PathBuf,
+        model: ModelFile,
         /// What is fed.
         schedule: Schedule,
+        /// The nodes to send.
+        shown: Shown,
+        /// The nodes to replace, by their keys, and how many values each gets.
+        replaced: Vec<(String, usize)>,
     },
     /// Run one kernel.
     Kernel {
@@ -106,14 +106,22 @@ pub enum Reply {
         /// In words.
         name: String,
     },
-    /// The array holds the rows of these positions.
-    Logits {
-        /// How they were computed.
-        lane: Lane,
-        /// Which positions, ascending.
-        positions: Vec<usize>,
+    /// A part of an answer, most of it in the array.
+    Part(Part),
+    /// The last of an answer.
+    Answer(Answer),
+    /// It does not accept the request.
+    Refused {
+        /// Why.
+        message: String,
     },
-    /// The array holds the rows that the next schedule keeps.
+}
+
+/// What comes before the last word of an answer, with an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Part {
+    /// The array holds the rows of logits that the schedule keeps.
     Rows,
     /// The array holds this node.
     Node {
@@ -129,13 +137,72 @@ pub enum Reply {
         /// How many bytes.
         bytes: usize,
     },
-    /// The last of an answer.
-    Answer(Answer),
-    /// It does not accept the request.
-    Refused {
-        /// Why.
-        message: String,
+}
+
+/// The last word of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Of the model file that was read, where the request names one.
+    pub model_sha256: Option<String>,
+    /// What is left to say once the arrays are through.
+    pub done: Done,
+}
+
+/// What was done, one kind per [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Done {
+    /// To [`Request::Open`].
+    Opened,
+    /// To [`Request::Spell`], in the order of the questions.
+    Spelled {
+        /// One for each question.
+        answers: Vec<spelling::Answer>,
     },
+    /// To [`Request::Describe`].
+    Described(Described),
+    /// To [`Request::Requantize`]: the file is there.
+    Requantized,
+    /// To [`Request::Follow`].
+    Followed {
+        /// Length of a row of logits.
+        vocab_size: usize,
+    },
+    /// To [`Request::Kernel`].
+    Computed(Computed),
+}
+
+impl Shown {
+    /// Whether that node is among them.
+    pub fn has(&self, key: &str) -> bool {
+        match self {
+            Shown::Nothing => false,
+            Shown::Every => true,
+            Shown::These(keys) => keys.iter().any(|other| other == key),
+        }
+    }
+}
+
+impl Request {
+    /// The model file that the answer must be about.
+    pub fn model(&self) -> Option<&ModelFile> {
+        match self {
+            Request::Open { model }
+            | Request::Spell { model, .. }
+            | Request::Describe { model, .. }
+            | Request::Follow { model, .. } => Some(model),
+            Request::Requantize { .. } | Request::Kernel { .. } => None,
+        }
+    }
+
+    /// Whether that may be a part of its answer.
+    pub fn takes(&self, part: &Part) -> bool {
+        match part {
+            Part::Rows | Part::Node { .. } => matches!(self, Request::Follow { .. }),
+            Part::Numbers { .. } => matches!(self, Request::Kernel { .. }),
+        }
+    }
 }
 
 /// Who answers.
@@ -158,65 +225,16 @@ pub struct Hello {
     pub control_word: [u64; 2],
 }
 
-/// What is left to say once the arrays are through, one kind per [`Request`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Answer {
-    /// To [`Request::Observe`].
-    Observed(Observed),
-    /// To [`Request::Spell`], in the order of the questions.
-    Spelled {
-        /// One for each question.
-        answers: Vec<spelling::Answer>,
-    },
-    /// To [`Request::Describe`].
-    Described(Described),
-    /// To [`Request::Requantize`]: the file is there.
-    Requantized,
-    /// To [`Request::Swap`].
-    Swapped {
-        /// Of the file that was loaded.
-        model_sha256: String,
-        /// Length of a row of logits.
-        vocab_size: usize,
-    },
-    /// To [`Request::Logits`] and [`Request::Nodes`].
-    Followed {
-        /// SHA-256 of the file that was loaded.
-        model_sha256: String,
-    },
-    /// To [`Request::Kernel`].
-    Computed(Computed),
-}
-
 /// A part of a vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Described {
-    /// Of the file that was loaded.
-    pub model_sha256: String,
     /// The vocabulary as a whole.
     pub facts: Facts,
     /// SHA-256 over the tokens asked for.
     pub sha256: String,
     /// The tokens, if they were asked for in full.
     pub entries: Vec<Entry>,
-}
-
-/// A case, looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Observed {
-    /// Of the file that was loaded.
-    pub model_sha256: String,
-    /// The prompt as ids.
-    pub tokens: Vec<Token>,
-    /// Length of a row of logits.
-    pub vocab_size: usize,
-    /// The greedy continuation.
-    pub greedy: Vec<Token>,
-    /// Its text.
-    pub greedy_text: String,
 }
 
 /// What a kernel said beside numbers.

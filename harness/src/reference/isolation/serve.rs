@@ -1,16 +1,16 @@
-//! The worker's side: confine yourself, say who you are, answer until nobody asks any more.
+//! The worker's side: confine yourself, say who you are, answer until the channel is closed.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use super::confinement::{confine, leave_home, take_channel};
+use super::confinement::{confine, start_new_session, take_channel};
 use super::frame::{self, Broken};
 use super::limits::{Limits, STACK};
-use super::message::{Answer, Hello, Reply, Request};
+use super::message::{Answer, Hello, Part, Reply, Request};
 use crate::exit::{Exit, Failure};
 
-/// The way to whoever asks.
+/// The way to the process that asks.
 pub struct Channel(UnixStream);
 
 /// Why a worker does not answer.
@@ -19,9 +19,9 @@ pub enum Stop {
     /// It does not accept what it was asked.
     #[error("{0}")]
     Refused(String),
-    /// Nobody listens any more.
+    /// The other side has closed the channel.
     #[error(transparent)]
-    Gone(#[from] io::Error),
+    PeerClosed(#[from] io::Error),
 }
 
 /// Something that answers requests.
@@ -43,6 +43,11 @@ impl Channel {
         self.say(&Reply::Phase { name }, &[])
     }
 
+    /// Sends a part of an answer, with an array beside it.
+    pub fn part(&mut self, part: Part, values: &[f32]) -> io::Result<()> {
+        self.say(&Reply::Part(part), values)
+    }
+
     /// Says something with an array beside it.
     pub fn say(&mut self, reply: &Reply, values: &[f32]) -> io::Result<()> {
         frame::write(&mut self.0, reply, values)
@@ -54,8 +59,8 @@ impl Channel {
     }
 }
 
-/// Runs a worker to its end. `start` brings to life whoever answers, after the confinement and on
-/// a thread with a large stack.
+/// Runs a worker to its end. `start` makes what answers, after the confinement and on a thread
+/// with a large stack.
 pub fn serve<S: Serve>(
     start: impl FnOnce(&mut Channel) -> Result<(S, Hello), Stop> + Send + 'static,
 ) -> Result<Exit, Failure> {
@@ -65,7 +70,7 @@ pub fn serve<S: Serve>(
         ))
     };
     let mut stream = take_channel().map_err(misplaced)?;
-    leave_home().map_err(Failure::environment)?;
+    start_new_session().map_err(Failure::environment)?;
     let (limits, _): (Limits, _) = match frame::read(&mut stream) {
         Ok(limits) => limits,
         Err(Broken::End) => return Ok(Exit::Agrees),
@@ -100,7 +105,7 @@ fn answer_all<S: Serve>(
             Ok(asked) => asked,
             Err(Broken::End) => return Ok(()),
             Err(Broken::Io(e)) => return Err(e),
-            Err(Broken::Garbage(what)) => return Err(io::Error::other(what)),
+            Err(Broken::Malformed(what)) => return Err(io::Error::other(what)),
         };
         match server.answer(request, values, &mut channel) {
             Ok(answer) => channel.say(&Reply::Answer(answer), &[])?,
@@ -112,6 +117,6 @@ fn answer_all<S: Serve>(
 fn refuse(channel: &mut Channel, stop: Stop) -> io::Result<()> {
     match stop {
         Stop::Refused(message) => channel.say(&Reply::Refused { message }, &[]),
-        Stop::Gone(e) => Err(e),
+        Stop::PeerClosed(e) => Err(e),
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Reference, refused};
-use crate::reference::isolation::{Call, Channel, Computed, Reply, Stop, TypeFacts, pack, parts};
+use crate::reference::isolation::{Call, Channel, Computed, Part, Stop, TypeFacts, pack, parts};
 
 /// The activations of two-bit weights, whose scale and sum lie beside them.
 const I8_S: i32 = 37;
@@ -66,7 +66,7 @@ impl Reference {
         }
         let (values, bytes) = (numbers.len(), stored.len());
         numbers.extend(pack(&stored));
-        channel.say(&Reply::Numbers { values, bytes }, &numbers)?;
+        channel.part(Part::Numbers { values, bytes }, &numbers)?;
         Ok(computed)
     }
 

@@ -1,51 +1,15 @@
 //! Texts into ids, ids into bytes, and what a vocabulary holds.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
-
 use engine::Token;
-use ffi::{Error, Model, ModelOptions, Status, Text};
+use ffi::{Error, Status, Text};
 
-use super::{Reference, refused};
+use super::{Held, refused};
 use crate::case::observation::spelling::{Answer, Entry, Facts, KIND_BITS, Question, Raw, Said};
-use crate::file::provenance::{self, Input};
+use crate::file::provenance;
 use crate::reference::isolation::{Channel, Described, Stop};
 
-/// A model file of which only the vocabulary was read.
-pub(super) struct Vocabulary {
-    file: PathBuf,
-    sha256: String,
-    model: Model,
-}
-
-impl Reference {
-    /// The vocabulary of a file, read unless it is the one that was asked about last.
-    pub(super) fn vocabulary(
-        &mut self,
-        file: &Path,
-        channel: &mut Channel,
-    ) -> Result<&Vocabulary, Stop> {
-        if self.vocabulary.as_ref().is_none_or(|v| v.file != file) {
-            let (input, _) = Input::read(file).map_err(refused)?;
-            channel.phase("reading the vocabulary")?;
-            let options = ModelOptions {
-                vocab_only: true,
-                ..ModelOptions::default()
-            };
-            let model = self.library.model(file, &options).map_err(refused)?;
-            // The library read the file again: it must still be the one that was hashed.
-            input.still_holds().map_err(refused)?;
-            self.vocabulary = Some(Vocabulary {
-                file: file.to_owned(),
-                sha256: input.sha256,
-                model,
-            });
-        }
-        Ok(self.vocabulary.as_ref().expect("read above"))
-    }
-}
-
-impl Vocabulary {
+impl Held {
     pub(super) fn spell(
         &self,
         questions: &[Question],
@@ -84,7 +48,6 @@ impl Vocabulary {
         let mut bytes = Vec::new();
         entries.iter().for_each(|entry| entry.write(&mut bytes));
         Ok(Described {
-            model_sha256: self.sha256.clone(),
             facts: Facts {
                 tokens: facts.n_vocab,
                 bos: facts.bos,

@@ -11,7 +11,7 @@ use engine::numerics::{Arithmetic, Profile, arithmetic};
 use super::activations::{Activations, read_q8_0, read_q8_k};
 use super::question::{Answer, Computer, Question};
 use crate::file::document::Format;
-use crate::reference::isolation::{Call, Ended, TypeFacts};
+use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
 
 /// The engine, in one arithmetic, on one set of instructions.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ impl Ours {
 
 impl Computer for Ours {
     /// Everything the engine has, as a library would say it.
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         let format = Format::of_kind(kind);
         let activations = Activations::of_kind(kind);
         let name = format.map(Format::type_name);
@@ -108,14 +108,14 @@ impl Computer for Ours {
         }))
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         let Question {
             call,
             values,
             bytes,
         } = question;
         let known = |kind| {
-            let refused = || Ended::Refused(format!("the engine has no type {kind}"));
+            let refused = || WorkerExit::Refused(format!("the engine has no type {kind}"));
             Format::of_kind(kind).ok_or_else(refused)
         };
         let shape = |rows, cols| Shape { rows, cols };
@@ -138,7 +138,8 @@ impl Computer for Ours {
                 answer.bytes = (0..count).map(code).collect();
             }
             Call::Activation { kind, .. } => {
-                let refused = || Ended::Refused(format!("the engine has no activations {kind}"));
+                let refused =
+                    || WorkerExit::Refused(format!("the engine has no activations {kind}"));
                 let form = Activations::of_kind(kind).ok_or_else(refused)?;
                 answer = form.quantise(values, self.arithmetic);
             }

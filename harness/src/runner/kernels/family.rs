@@ -8,7 +8,7 @@ use engine::numerics::{Profile, arithmetic};
 use super::inputs::{self, CHOSEN};
 use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
-use crate::reference::isolation::Ended;
+use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::question::{Computer, Question};
 
@@ -95,7 +95,7 @@ impl Family {
     }
 
     /// Why a library cannot be asked, if it cannot.
-    pub fn obstacle(self, library: &mut dyn Computer) -> Result<Option<String>, Ended> {
+    pub fn obstacle(self, library: &mut dyn Computer) -> Result<Option<String>, WorkerExit> {
         let (kind, name) = match self.kernel {
             Kernel::Activation(form) => (form.kind(), form.name()),
             Kernel::Encode(format) | Kernel::Decode(format) | Kernel::Dot(format) => {

@@ -1,61 +1,51 @@
-//! A reference as one who answers, through a worker that lives from question to question.
+//! A reference's kernels, asked one call after another.
 #![forbid(unsafe_code)]
 
 use super::question::{Answer, Computer, Question};
 use crate::reference::Reference;
+use crate::reference::client::Client;
 use crate::reference::isolation::{
-    Answer as LastWord, Call, Computed, Ended, Reply, Request, TypeFacts, Worker, pack, parts,
+    Call, Computed, Done, Part, Request, TypeFacts, WorkerExit, pack, parts,
 };
 
 /// A reference, and the process it answers from: a new one after each death.
-pub struct Theirs {
-    reference: Reference,
-    worker: Option<Worker>,
-}
+pub struct Theirs(Client);
 
 impl Theirs {
     /// Nothing is started before the first question.
     pub fn new(reference: &Reference) -> Self {
-        Theirs {
-            reference: reference.clone(),
-            worker: None,
-        }
+        Theirs(Client::new(reference))
     }
 
-    fn ask(&mut self, call: Call, array: &[f32]) -> Result<(Answer, Computed), Ended> {
-        if self.worker.is_none() {
-            self.worker = Some(self.reference.worker()?);
-        }
-        let worker = self.worker.as_mut().expect("one was started");
+    fn ask(&mut self, call: Call, array: &[f32]) -> Result<(Answer, Computed), WorkerExit> {
         let mut answer = Answer::default();
-        let take = |reply, array: Vec<f32>| match reply {
-            Reply::Numbers { values, bytes } => {
+        let each = |part, array: Vec<f32>| {
+            if let Part::Numbers { values, bytes } = part {
                 let count = array.len();
-                let (values, bytes) = parts(array, values, bytes)
-                    .ok_or_else(|| format!("{count} numbers are not what it says they are"))?;
-                (answer.values, answer.bytes) = (values, bytes);
-                Ok(None)
+                let numbers = parts(array, values, bytes);
+                let wrong = || format!("{count} numbers are not what it says they are");
+                (answer.values, answer.bytes) = numbers.ok_or_else(wrong)?;
             }
-            Reply::Answer(LastWord::Computed(computed)) => Ok(Some(computed)),
-            other => Err(format!("{other:?} is no part of an answer")),
+            Ok(())
         };
-        let result = worker.ask(&Request::Kernel { call }, array, take);
-        if matches!(result, Err(Ended::Died(_))) {
-            self.worker = None;
-        }
-        let computed = result?;
+        let last = |done| match done {
+            Done::Computed(computed) => Some(computed),
+            _ => None,
+        };
+        let request = Request::Kernel { call };
+        let computed = self.0.stream(&request, array, each, last)?;
         answer.sum = computed.sum;
         Ok((answer, computed))
     }
 }
 
 impl Computer for Theirs {
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         let (_, computed) = self.ask(Call::Describe { kind }, &[])?;
         Ok(computed.facts)
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         let values = question.values.iter().copied();
         let array: Vec<f32> = values.chain(pack(&question.bytes)).collect();
         self.ask(question.call, &array).map(|(answer, _)| answer)

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::activations::Activations;
 use crate::file::document::Format;
-use crate::reference::isolation::{Call, Ended, TypeFacts};
+use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
 
 /// A call and what it reads.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,10 +107,10 @@ pub struct Answer {
 /// A backend that answers questions about kernels.
 pub trait Computer {
     /// What it can do with a type; nothing if it does not know it.
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended>;
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit>;
 
     /// Computes.
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended>;
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit>;
 }
 
 /// A place in an answer.

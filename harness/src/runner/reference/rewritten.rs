@@ -8,9 +8,10 @@ use engine::gguf::Gguf;
 use super::Observing;
 use crate::file::document::{Document, Format};
 use crate::file::provenance::Input;
-use crate::reference::isolation::{Answer, Ended, Reply, Request};
+use crate::reference::client::Client;
+use crate::reference::isolation::{Done, Request, WorkerExit};
 use crate::reference::{Reference, Scratch};
-use crate::runner::{RunError, Task};
+use crate::runner::RunError;
 
 /// What the weights become. The values stay the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +39,12 @@ impl Form {
 }
 
 impl Observing {
-    /// The model of a task with its weights in another form; nothing if they stay as they are.
-    pub(super) fn rewritten(&self, task: Task<'_>) -> Result<Option<Scratch>, RunError> {
+    /// A model with its weights in another form; nothing if they stay as they are.
+    pub(super) fn rewritten(&self, model: &Input) -> Result<Option<Scratch>, RunError> {
         let Some(form) = self.form else {
             return Ok(None);
         };
-        let path = &task.model.path;
+        let path = &model.path;
         let (_, bytes) = Input::read(path).map_err(refused)?;
         let size = bytes.len() as u64;
         let gguf = Gguf::parse(bytes).map_err(refused)?;
@@ -69,17 +70,14 @@ pub fn write_iq2_bn(
     from: &Path,
     to: &Path,
     bytes: u64,
-) -> Result<(), Ended> {
+) -> Result<(), WorkerExit> {
     let request = Request::Requantize {
         from: from.to_owned(),
         to: to.to_owned(),
         file_type: IQ2_BN,
     };
-    let take = |reply, _| match reply {
-        Reply::Answer(Answer::Requantized) => Ok(Some(())),
-        other => Err(format!("{other:?} is no part of an answer")),
-    };
-    reference.writer(bytes)?.ask(&request, &[], take)
+    let written = |done| matches!(done, Done::Requantized).then_some(());
+    Client::writing(reference, bytes).ask(&request, written)
 }
 
 /// Whether the library can read the weights and multiply them as IQ2_BN.

@@ -3,14 +3,15 @@
 use engine::Model;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
-use harness::case::observation::{Observation, TracedNode};
+use harness::case::observation::{Lane, Observation};
+use harness::case::schedule::{Schedule, Step};
 use harness::exit::Failure;
 use harness::file::provenance::Input;
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::run::{EngineRun, Run, Whose};
+use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Attribution, Sides, attribute};
 use harness::oracle::power;
-use harness::runner::passes::{Passes, Values};
+use harness::runner::passes::Passes;
 
 use crate::program::recorded;
 
@@ -79,10 +80,7 @@ impl Bench {
     pub fn attributed(&self, way: Way) -> Attribution {
         let sides = self.sides(way).expect("comparable");
         let mut passes = self.passes(way);
-        let mut run = EngineRun {
-            passes: &mut passes,
-            sides: &sides,
-        };
+        let mut run = Run::of_engine(&mut passes, &sides);
         attribute(&sides, &mut run, SEED, || ()).expect("steady")
     }
 
@@ -90,37 +88,14 @@ impl Bench {
     pub fn in_reference(&self, way: Way) -> Attribution {
         let sides = self.sides(way).expect("comparable");
         let theirs = Profile::from_name(&self.theirs.identity.profile).expect("known");
-        let mut stand = StandIn {
-            passes: self.passes(Way::new(theirs, way.depth)),
-            sides: &sides,
-        };
-        attribute(&sides, &mut stand, SEED, || ()).expect("steady")
-    }
-}
-
-/// An engine in place of the reference: a module's output is replaced in its own run.
-pub struct StandIn<'a> {
-    pub passes: Passes<'a>,
-    pub sides: &'a Sides,
-}
-
-impl Run for StandIn<'_> {
-    fn whose(&self) -> Whose {
-        Whose::Reference
+        let mut passes = self.passes(Way::new(theirs, way.depth));
+        let prefill = self.prefill();
+        let mut run = Run::of_reference(&mut passes, prefill, &sides);
+        attribute(&sides, &mut run, SEED, || ()).expect("steady")
     }
 
-    fn alone(&mut self, _: usize) -> Result<Vec<f32>, Failure> {
-        let pass = self.passes.free_keeping(|_| false)?;
-        Ok(pass.logits.expect("finite"))
-    }
-
-    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
-        let node = TracedNode {
-            values: values.to_vec(),
-            ..self.sides.theirs[module].clone()
-        };
-        let given: Values<'_> = [(&*node.key, &node)].into_iter().collect();
-        let pass = self.passes.fed_keeping(&given, |_| false)?;
-        Ok(pass.logits.expect("finite"))
+    /// The prompt in one portion.
+    pub fn prefill(&self) -> Schedule {
+        Schedule::of(Step::of_lane(Lane::Prefill, &self.theirs.tokens))
     }
 }

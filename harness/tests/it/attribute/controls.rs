@@ -1,39 +1,50 @@
 //! What makes a run worth nothing, and what cannot be asked.
 
+use std::path::Path;
+
+use engine::Token;
+use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
-use harness::exit::{Exit, Failure};
+use harness::case::observation::TracedNode;
+use harness::case::schedule::Schedule;
+use harness::exit::Exit;
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::run::{EngineRun, Run, Whose};
+use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Sides, attribute};
+use harness::reference::isolation::Shown;
+use harness::runner::engine::Engine;
 use harness::runner::passes::Passes;
+use harness::runner::suite::Suite;
+use harness::runner::watch::Watch;
+use harness::runner::{Followed, ModelFile, Opened, RunError, Runner};
 
-use crate::attribute::bench::{B158, BITNET, Bench, SEED, StandIn, Way};
+use crate::attribute::bench::{B158, BITNET, Bench, SEED, Way};
 
 const WAY: Profile = Profile::GgmlAvx512;
 
-/// A run in which putting something back at one module moves one logit by one unit in the last
+/// A run in which putting something back at one node moves one logit by one unit in the last
 /// place.
 struct Moody<'a> {
-    inner: StandIn<'a>,
-    module: usize,
+    inner: Passes<'a>,
+    node: &'static str,
 }
 
-impl Run for Moody<'_> {
-    fn whose(&self) -> Whose {
-        Whose::Reference
+impl Opened for Moody<'_> {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        self.inner.tokenize(text)
     }
 
-    fn alone(&mut self, module: usize) -> Result<Vec<f32>, Failure> {
-        self.inner.alone(module)
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        self.inner.text(tokens)
     }
 
-    fn given(&mut self, module: usize, values: &[f32]) -> Result<Vec<f32>, Failure> {
-        let mut logits = self.inner.given(module, values)?;
-        if module == self.module {
-            logits[77] = f32::from_bits(logits[77].to_bits() + 1);
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let mut followed = self.inner.follow(schedule, watch)?;
+        if watch.replaced.contains_key(self.node) {
+            followed.rows[77] = f32::from_bits(followed.rows[77].to_bits() + 1);
         }
-        Ok(logits)
+        Ok(followed)
     }
 }
 
@@ -43,14 +54,12 @@ fn own_values_that_change_a_bit_certify_nothing() {
     let way = Way::new(WAY, Depth::Block);
     let sides = bench.sides(way).expect("comparable");
     let mut moody = Moody {
-        inner: StandIn {
-            passes: bench.passes(way),
-            sides: &sides,
-        },
-        module: 6,
+        inner: bench.passes(way),
+        node: "l_out-2|ADD#0",
     };
+    let mut run = Run::of_reference(&mut moody, bench.prefill(), &sides);
     let mut swapped = 0;
-    let failure = attribute(&sides, &mut moody, SEED, || swapped += 1).expect_err("unsteady");
+    let failure = attribute(&sides, &mut run, SEED, || swapped += 1).expect_err("unsteady");
     assert_eq!((failure.exit, swapped), (Exit::Incomplete, 6));
     for words in [
         "UNSTEADY",
@@ -60,6 +69,47 @@ fn own_values_that_change_a_bit_certify_nothing() {
     ] {
         assert!(failure.message.contains(words), "{failure}");
     }
+}
+
+#[test]
+fn the_engine_shows_and_replaces_what_it_is_told_to_and_a_recording_follows_nothing() {
+    let bench = Bench::open(BITNET);
+    let mut engine = Engine::new(Kernel::best(), 1);
+    let opened = engine.open(ModelFile::Read(&bench.input));
+    let mut opened = opened.expect("a fixture");
+    let (key, schedule) = ("l_out-2|ADD#0", bench.prefill());
+    let shown = Watch {
+        shown: Shown::These(vec![key.into(), "attic|MUL#0".into()]),
+        ..Watch::default()
+    };
+    let free = opened.follow(&schedule, &shown).expect("computes");
+    let mut node = match &free.nodes[..] {
+        [node] => node.clone(),
+        others => panic!("{} nodes", others.len()),
+    };
+    let mut replaced = |key: &str, node: &TracedNode| {
+        let replaced = [(key, node)].into_iter().collect();
+        let watch = Watch {
+            replaced,
+            ..Watch::default()
+        };
+        opened.follow(&schedule, &watch)
+    };
+    let same = replaced(key, &node).expect("it fits");
+    assert_eq!((same.rows, same.nodes.len()), (free.rows.clone(), 0));
+    let refused = replaced("attic|MUL#0", &node).expect_err("there is none");
+    assert!(refused.to_string().contains("no attic|MUL#0"), "{refused}");
+    node.values[0] += 1.0;
+    let other = replaced(key, &node).expect("it fits");
+    assert_ne!(other.rows, free.rows);
+
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let suite = Suite::open(&folder).expect("the committed fixtures are sound");
+    let silent = suite.recordings[BITNET]
+        .clone()
+        .logits(&[], &[schedule])
+        .expect_err("it computes nothing");
+    assert!(matches!(silent, RunError::NoAnswer(_)), "{silent}");
 }
 
 #[test]
@@ -81,10 +131,7 @@ fn an_engine_with_moods_is_unsteady_too() {
     let mut passes = bench
         .passes(Way::new(WAY, Depth::Block))
         .with_fault(Moods(0));
-    let mut run = EngineRun {
-        passes: &mut passes,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut passes, &sides);
     let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("unsteady");
     assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
 }
@@ -105,10 +152,7 @@ fn a_module_that_makes_no_numbers_is_named() {
     let trace = |_: &[String]| Ok(bench.theirs.trace.clone());
     let identity = bench.theirs.identity.clone();
     let sides = Sides::new(identity, &mut passes, Depth::Block, trace).expect("comparable");
-    let mut run = EngineRun {
-        passes: &mut passes,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut passes, &sides);
     let found = attribute(&sides, &mut run, SEED, || ()).expect("steady");
     let named = found.named.expect("a NaN");
     assert_eq!(named.module, "layer 2 feed-forward");
@@ -117,10 +161,7 @@ fn a_module_that_makes_no_numbers_is_named() {
 
     // A run of another engine than the sides were made of is no control of them.
     let mut sound = bench.passes(way);
-    let mut run = EngineRun {
-        passes: &mut sound,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut sound, &sides);
     let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("another engine");
     assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
 }

@@ -8,7 +8,7 @@ use engine::transformer::probe::{Node, Probe};
 use harness::case::observation::{Identity, TracedNode};
 use harness::fixture::random::RandomShape;
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::run::EngineRun;
+use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Attribution, Sides, attribute};
 use harness::runner::passes::{Passes, Shown};
 
@@ -58,10 +58,7 @@ fn attributed(model: &Model, trace: &[TracedNode], depth: Depth, spoiled: &str) 
     let mut faulty = passes(model).with_fault(Spoil(spoiled.into()));
     let sides = Sides::new(reference, &mut faulty, depth, |_| Ok(trace.to_vec()));
     let sides = sides.expect("comparable");
-    let mut run = EngineRun {
-        passes: &mut faulty,
-        sides: &sides,
-    };
+    let mut run = Run::of_engine(&mut faulty, &sides);
     attribute(&sides, &mut run, SEED, || ()).expect("steady")
 }
 

@@ -4,13 +4,16 @@ use std::process::Command;
 use std::rc::Rc;
 
 use engine::numerics::Profile;
+use harness::case::observation::TracedNode;
 use harness::exit::Exit;
-use harness::oracle::attribute::live::{Prefill, ReferenceRun};
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::run::Run;
+use harness::oracle::attribute::run::{Run, shown};
 use harness::oracle::attribute::{Attribution, Sides, attribute};
 use harness::reference::Reference;
-use harness::reference::isolation::{Ended, Limits, Reply, Request};
+use harness::reference::isolation::{Limits, Shown};
+use harness::runner::reference::Observing;
+use harness::runner::watch::Watch;
+use harness::runner::{ModelFile, RunError, Runner};
 
 use crate::attribute::bench::{BITNET, Bench, SEED, Way};
 use crate::program::built::built;
@@ -28,24 +31,17 @@ fn reference() -> Option<Reference> {
     Some(opened.expect("it is built"))
 }
 
-fn prefill(bench: &Bench) -> Prefill<'_> {
-    Prefill {
-        model: &bench.input,
-        tokens: &bench.theirs.tokens,
-        context: 512,
-        ubatch: 512,
-        threads: 1,
-    }
-}
-
 fn attributed(reference: &Reference, bench: &Bench, way: Way) -> Attribution {
-    let mut run = ReferenceRun::start(reference, prefill(bench)).expect("it takes part");
+    let mut runner = Observing::unchanged(reference.clone());
+    let opened = runner.open(ModelFile::Read(&bench.input));
+    let mut opened = opened.expect("it takes part");
     let identity = reference.facts().identity();
-    let mut passes = bench.passes(way);
-    let sides = Sides::new(identity, &mut passes, way.depth, |keys| run.shown(keys));
+    let (mut passes, prefill) = (bench.passes(way), bench.prefill());
+    let sides = Sides::new(identity, &mut passes, way.depth, |keys| {
+        shown(&mut *opened, &prefill, keys)
+    });
     let sides = sides.expect("comparable");
-    let outputs = sides.modules.iter().map(|module| module.output.clone());
-    let mut run = run.with_outputs(outputs.collect());
+    let mut run = Run::of_reference(&mut *opened, prefill, &sides);
     let found = attribute(&sides, &mut run, SEED, || ()).expect("steady");
     assert_eq!(
         run.alone(0).expect("kept"),
@@ -108,15 +104,20 @@ fn the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty
 fn what_cannot_be_replaced_is_refused_by_name() {
     let Some(reference) = reference() else { return };
     let bench = Bench::open(BITNET);
-    let mut worker = reference.worker().expect("it is built");
-    let request = |key: &str| Request::Swap {
-        model: bench.input.path.clone(),
-        tokens: bench.theirs.tokens.clone(),
-        context: 512,
-        ubatch: 512,
-        threads: 1,
-        shown: vec!["nobody|MUL#0".into()],
-        replaced: Some(key.into()),
+    let mut runner = Observing::unchanged(reference);
+    let opened = runner.open(ModelFile::Read(&bench.input));
+    let mut opened = opened.expect("it takes part");
+    let mut replaced = |key: &str, values: &[f32]| {
+        let node = TracedNode {
+            key: key.into(),
+            shape: vec![values.len()],
+            values: values.to_vec(),
+        };
+        let watch = Watch {
+            shown: Shown::These(vec!["nobody|MUL#0".into()]),
+            replaced: [(key, &node)].into_iter().collect(),
+        };
+        opened.follow(&bench.prefill(), &watch)
     };
     for (key, complaint) in [
         ("attic-0|MUL#0", "the graph has no attic-0|MUL#0"),
@@ -125,20 +126,13 @@ fn what_cannot_be_replaced_is_refused_by_name() {
             "l_out-1|ADD#0 has 2816 values, 3 were given",
         ),
     ] {
-        let refused = worker.ask(&request(key), &[1.0, 2.0, 3.0], |reply, _| match reply {
-            Reply::Answer(_) => Ok(Some(())),
-            _ => Ok(None),
-        });
-        let Err(Ended::Refused(message)) = refused else {
+        let refused = replaced(key, &[1.0, 2.0, 3.0]);
+        let Err(RunError::Declined(message)) = refused else {
             panic!("{key}: {refused:?}")
         };
         assert!(message.contains(complaint), "{message}");
     }
     // The same process still answers.
-    let mut logits = 0;
-    let sound = worker.ask(&request("l_out-1|ADD#0"), &[0.5; 2816], |reply, values| {
-        logits += values.len();
-        Ok(matches!(reply, Reply::Answer(_)).then_some(()))
-    });
-    assert_eq!((sound, logits), (Ok(()), 11 * 1024));
+    let sound = replaced("l_out-1|ADD#0", &[0.5; 2816]).expect("it fits");
+    assert_eq!((sound.rows.len(), sound.nodes.len()), (11 * 1024, 0));
 }

@@ -5,7 +5,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::judge::outcome::Outcome;
 use harness::oracle::kernels::{Ending, Row, Scope, examine, outcome, table};
-use harness::reference::isolation::{Call, Death, Ended, Kind, TypeFacts};
+use harness::reference::isolation::{Call, Death, Kind, TypeFacts, WorkerExit};
 use harness::runner::kernels::engine::Ours;
 use harness::runner::kernels::family::Family;
 use harness::runner::kernels::question::Answer;
@@ -21,11 +21,11 @@ struct Faulty {
 }
 
 impl Computer for Faulty {
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         self.ours.describe(kind)
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         let mut answer = self.ours.compute(question)?;
         (self.damage)(question, &mut answer);
         Ok(answer)
@@ -150,11 +150,11 @@ fn a_reference_that_packs_as_another_processor_does_is_told_by_name() {
 struct Mortal(Ours);
 
 impl Computer for Mortal {
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         self.0.describe(kind)
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         if !matches!(question.call, Call::Encode { .. }) {
             return self.0.compute(question);
         }
@@ -162,8 +162,8 @@ impl Computer for Mortal {
     }
 }
 
-fn death(question: &Question) -> Ended {
-    Ended::Died(Box::new(Death {
+fn death(question: &Question) -> WorkerExit {
+    WorkerExit::Died(Box::new(Death {
         kind: Kind::Crashed,
         phase: question.call.to_string(),
         signal: Some(6),
@@ -212,11 +212,11 @@ fn a_panic_of_the_engine_is_not_blamed_on_the_reference() {
 struct WrongThenDead(Ours, usize);
 
 impl Computer for WrongThenDead {
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         self.0.describe(kind)
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         if self.1 == 0 {
             return Err(death(question));
         }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::rc::Rc;
 
 use harness::reference::Reference;
-use harness::reference::isolation::{Call, Ended, Limits};
+use harness::reference::isolation::{Call, Limits, WorkerExit};
 use harness::runner::kernels::live::Theirs;
 use harness::runner::kernels::question::Computer;
 use harness::runner::kernels::question::Question;
@@ -137,7 +137,7 @@ fn a_library_that_aborts_is_asked_again_in_a_new_process() {
         bytes: Vec::new(),
     };
     match theirs.compute(&short) {
-        Err(Ended::Died(death)) => {
+        Err(WorkerExit::Died(death)) => {
             assert!(death.phase.starts_with("quantising"), "{death}");
             assert!(death.assertion.is_some(), "{death}");
         }

@@ -10,7 +10,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::file::document::Format;
 use harness::oracle::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
-use harness::reference::isolation::{Ended, TypeFacts};
+use harness::reference::isolation::{TypeFacts, WorkerExit};
 use harness::runner::kernels::engine::Ours;
 use harness::runner::kernels::question::{Answer, Computer, Question};
 
@@ -151,14 +151,14 @@ fn a_tensor_that_is_missing_from_the_record_is_no_agreement() {
 struct WithoutI2s(Ours);
 
 impl Computer for WithoutI2s {
-    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, Ended> {
+    fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         if kind == Format::I2sP128.kind() {
             return Ok(None);
         }
         self.0.describe(kind)
     }
 
-    fn compute(&mut self, question: &Question) -> Result<Answer, Ended> {
+    fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
         self.0.compute(question)
     }
 }

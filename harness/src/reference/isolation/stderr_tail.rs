@@ -14,12 +14,12 @@ const KEPT: usize = 64 << 10;
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Reads a pipe to its end, in a thread of its own.
-pub struct LastWords {
+pub struct StderrTail {
     kept: Arc<Mutex<VecDeque<u8>>>,
     reader: JoinHandle<()>,
 }
 
-impl LastWords {
+impl StderrTail {
     /// Starts reading.
     pub fn of(mut pipe: impl Read + Send + 'static) -> Self {
         let kept = Arc::new(Mutex::new(VecDeque::new()));
@@ -33,7 +33,7 @@ impl LastWords {
                 kept.drain(..excess);
             }
         });
-        LastWords { kept, reader }
+        StderrTail { kept, reader }
     }
 
     /// What was kept, once the process is dead.
@@ -54,8 +54,8 @@ mod tests {
     #[test]
     fn the_end_is_kept_however_much_comes() {
         let noise = std::io::repeat(b'.').take(10 * KEPT as u64);
-        let words = LastWords::of(noise.chain(&b"the end"[..]));
-        let text = words.text();
+        let tail = StderrTail::of(noise.chain(&b"the end"[..]));
+        let text = tail.text();
         assert_eq!(text.len(), KEPT);
         assert!(text.ends_with("..the end"));
     }

@@ -1,0 +1,100 @@
+//! The near end of a worker: the one place where a question is sent and a reply is believed.
+//!
+//! Nothing is started before the first question. A worker that died, or said what it must not
+//! say, is replaced before the next question; a refusal leaves it alive.
+#![forbid(unsafe_code)]
+
+use std::fmt::Debug;
+
+use super::Reference;
+use super::isolation::{Answer, Done, Part, Reply, Request, Worker, WorkerExit};
+
+/// A reference, and the process it answers from.
+pub struct Client {
+    reference: Reference,
+    /// Bytes of the longest file it may write.
+    file_size: u64,
+    /// Dead or not started yet, there is none.
+    worker: Option<Worker>,
+}
+
+impl Client {
+    /// Of a reference whose processes write no files.
+    pub fn new(reference: &Reference) -> Self {
+        Client::writing(reference, 0)
+    }
+
+    /// Of a reference whose processes may write a file of so many bytes.
+    pub fn writing(reference: &Reference, file_size: u64) -> Self {
+        Client {
+            reference: reference.clone(),
+            file_size,
+            worker: None,
+        }
+    }
+
+    /// Asks what is answered in one word; `last` takes it if it is of the right kind.
+    pub fn ask<T>(
+        &mut self,
+        request: &Request,
+        last: impl FnOnce(Done) -> Option<T>,
+    ) -> Result<T, WorkerExit> {
+        self.stream(request, &[], |part, _| Err(unexpected(&part)), last)
+    }
+
+    /// Asks, with an array beside the request. `each` is handed every part of the answer with its
+    /// array and complains about those that make no sense; `last` takes the last word.
+    pub fn stream<T>(
+        &mut self,
+        request: &Request,
+        values: &[f32],
+        mut each: impl FnMut(Part, Vec<f32>) -> Result<(), String>,
+        last: impl FnOnce(Done) -> Option<T>,
+    ) -> Result<T, WorkerExit> {
+        let mut worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => self.reference.worker(self.file_size)?,
+        };
+        let mut last = Some(last);
+        let result = worker.ask(request, values, |reply, values| match reply {
+            Reply::Part(part) if request.takes(&part) => each(part, values).map(|()| None),
+            Reply::Answer(answer) => {
+                is_about_the_model(request, &answer)?;
+                let words = unexpected(&answer.done);
+                let taken = last.take().and_then(|last| last(answer.done));
+                taken.map(Some).ok_or(words)
+            }
+            reply => Err(unexpected(&reply)),
+        });
+        if !matches!(result, Err(WorkerExit::Died(_))) {
+            self.worker = Some(worker);
+        }
+        result
+    }
+
+    /// Ends the process that gave an answer which fits no question, whatever it is asked next.
+    pub fn reject(&mut self, complaint: String) -> WorkerExit {
+        match self.worker.take() {
+            Some(mut worker) => worker.reject(complaint),
+            None => WorkerExit::Refused(complaint),
+        }
+    }
+}
+
+fn is_about_the_model(request: &Request, answer: &Answer) -> Result<(), String> {
+    let ours = request.model().map(|model| &model.sha256);
+    if answer.model_sha256.as_ref() == ours {
+        return Ok(());
+    }
+    let words = |hash: Option<&String>| hash.map_or("none", String::as_str).to_owned();
+    let (theirs, ours) = (words(answer.model_sha256.as_ref()), words(ours));
+    Err(format!(
+        "it answers for a model with sha256 {theirs}, not {ours}"
+    ))
+}
+
+fn unexpected(reply: &impl Debug) -> String {
+    let words = format!("{reply:?}");
+    let shown: String = words.chars().take(200).collect();
+    format!("unexpected reply: {shown}")
+}

@@ -1,0 +1,216 @@
+//! A schedule, followed: the rows of logits it keeps, the nodes on the way, and other values in
+//! some of them.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use engine::Token;
+use engine::session::Wanted;
+use ffi::{Node, Observe, SessionOptions, Step};
+
+use super::{Held, refused};
+use crate::case::observation::TracedNode;
+use crate::case::schedule::{self, Schedule, Session};
+use crate::reference::isolation::{Channel, Part, Shown, Stop};
+
+/// A context of the library's, and how many positions of it are filled.
+struct Feeding<'m> {
+    session: ffi::Session<'m>,
+    filled: usize,
+}
+
+impl Session for Feeding<'_> {
+    type Error = Stop;
+
+    fn feed(&mut self, tokens: &[Token], wanted: Wanted) -> Result<Vec<f32>, Stop> {
+        let wanted = match wanted {
+            Wanted::All => ffi::Wanted::All,
+            Wanted::Last => ffi::Wanted::Last,
+        };
+        let rows = self.session.decode(tokens, self.filled, wanted);
+        self.filled += tokens.len();
+        rows.map_err(refused)
+    }
+
+    fn truncate(&mut self, length: usize) -> Result<(), Stop> {
+        self.filled = self.filled.min(length);
+        self.session.truncate(length).map_err(refused)
+    }
+}
+
+impl Held {
+    /// Follows a schedule in a context of its own and sends what it yields. Where nodes are only
+    /// looked at, it is followed a second time with nobody looking, and that must change no bit.
+    pub(super) fn follow(
+        &self,
+        schedule: &Schedule,
+        mut exchange: Exchange,
+        channel: &mut Channel,
+    ) -> Result<(), Stop> {
+        let (options, words) = (options(schedule)?, in_words(schedule));
+        let mut rows = None;
+        if exchange.replaced.is_empty() {
+            channel.phase(words)?;
+            let session = self.model.session(&options).map_err(refused)?;
+            rows = Some(schedule.follow(&mut Feeding { session, filled: 0 })?);
+        }
+        if exchange.is_active() {
+            channel.phase(&format!("{words}, {}", exchange.in_words()))?;
+            let session = self.model.observed_session(&options, &mut exchange);
+            let session = session.map_err(refused)?;
+            let followed = schedule.follow(&mut Feeding { session, filled: 0 });
+            if let Some(complaint) = exchange.complaint() {
+                return Err(Stop::Refused(complaint));
+            }
+            let watched = followed?;
+            if rows.is_some_and(|rows| !same_bits(&rows, &watched)) {
+                let why =
+                    "observing the graph changed the logits, so the nodes are those of another run";
+                return Err(Stop::Refused(why.into()));
+            }
+            rows = Some(watched);
+        }
+        for TracedNode { key, shape, values } in exchange.seen {
+            channel.part(Part::Node { key, shape }, &values)?;
+        }
+        Ok(channel.part(Part::Rows, &rows.unwrap_or_default())?)
+    }
+}
+
+fn same_bits(one: &[f32], other: &[f32]) -> bool {
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    bits(one) == bits(other)
+}
+
+/// As a phase: what is being done when the library dies of it.
+fn in_words(schedule: &Schedule) -> &'static str {
+    let single = |step: &schedule::Step| matches!(step, schedule::Step::Feed(t) if t.len() == 1);
+    match &schedule.steps[..] {
+        [.., schedule::Step::Greedy(_)] => "greedy continuation",
+        [schedule::Step::Feed(_)] => "prefill of the prompt",
+        steps if steps.iter().all(single) => "decode of the prompt, token by token",
+        _ => "following a schedule",
+    }
+}
+
+fn options(schedule: &Schedule) -> Result<SessionOptions, Stop> {
+    let small = |n: usize| u32::try_from(n).map_err(|_| Stop::Refused(format!("{n} is too many")));
+    let (context, needed) = (schedule.context(), schedule.needed());
+    if needed > context {
+        let message = format!("{needed} tokens, the continuation included, exceed {context}");
+        return Err(Stop::Refused(message));
+    }
+    Ok(SessionOptions {
+        context: small(context)?,
+        batch: small(context)?,
+        ubatch: small(schedule.ubatch)?,
+        threads: small(schedule.threads)?,
+        flash_attention: false,
+    })
+}
+
+/// What is taken out of a pass, and what is put into it.
+pub(super) struct Exchange {
+    shown: Shown,
+    seen: Vec<TracedNode>,
+    replaced: BTreeMap<String, Replacement>,
+}
+
+struct Replacement {
+    values: Vec<f32>,
+    /// How often the node came by, and how long it was when it did not fit.
+    met: usize,
+    misfit: Option<usize>,
+}
+
+impl Exchange {
+    /// Takes the nodes of these keys, and gives those others values, one node's after another's.
+    pub(super) fn new(
+        shown: Shown,
+        replaced: Vec<(String, usize)>,
+        mut values: &[f32],
+    ) -> Result<Self, Stop> {
+        let mut all = BTreeMap::new();
+        for (key, count) in replaced {
+            let missing = || Stop::Refused(format!("there are fewer values than {key} gets"));
+            let (own, rest) = values.split_at_checked(count).ok_or_else(missing)?;
+            values = rest;
+            let replacement = Replacement {
+                values: own.to_vec(),
+                met: 0,
+                misfit: None,
+            };
+            all.insert(key, replacement);
+        }
+        Ok(Exchange {
+            shown,
+            seen: Vec::new(),
+            replaced: all,
+        })
+    }
+
+    fn is_active(&self) -> bool {
+        self.shown != Shown::Nothing || !self.replaced.is_empty()
+    }
+
+    fn in_words(&self) -> String {
+        match self.replaced.keys().next() {
+            Some(key) => format!("{key} replaced"),
+            None => "observed".into(),
+        }
+    }
+
+    /// Recordings hold dense floats under a name of their own, not under a running number. A
+    /// turned view lies densely only where there is a single token.
+    fn shows(&self, node: &Node<'_>) -> bool {
+        match &self.shown {
+            Shown::Nothing => false,
+            Shown::Every => {
+                let view = ["PERMUTE", "TRANSPOSE", "VIEW"].contains(&&*node.op);
+                !view && !node.name.starts_with("node_")
+            }
+            Shown::These(keys) => keys.contains(&node.key()),
+        }
+    }
+
+    /// What is wrong with a pass, if anything.
+    fn complaint(&self) -> Option<String> {
+        let mut all = self.replaced.iter();
+        all.find_map(|(key, one)| match (one.misfit, one.met) {
+            (Some(length), _) => {
+                let given = one.values.len();
+                Some(format!("{key} has {length} values, {given} were given"))
+            }
+            (None, 0) => Some(format!("the graph has no {key} that could be replaced")),
+            (None, _) => None,
+        })
+    }
+}
+
+impl Observe for Exchange {
+    fn wants(&mut self, node: &Node<'_>) -> bool {
+        let dense = node.contiguous && node.type_name == "f32";
+        dense && (self.shows(node) || self.replaced.contains_key(&node.key()))
+    }
+
+    fn sees(&mut self, node: &Node<'_>, values: &mut [f32]) -> Step {
+        let key = node.key();
+        if self.shows(node) {
+            self.seen.push(TracedNode {
+                key: key.clone(),
+                shape: node.shape(),
+                values: values.to_vec(),
+            });
+        }
+        let Some(replacement) = self.replaced.get_mut(&key) else {
+            return Step::Continue;
+        };
+        replacement.met += 1;
+        if values.len() != replacement.values.len() {
+            replacement.misfit = Some(values.len());
+            return Step::Stop;
+        }
+        values.copy_from_slice(&replacement.values);
+        Step::Replace
+    }
+}

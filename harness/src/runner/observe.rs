@@ -1,0 +1,178 @@
+//! A case, observed: its lanes, its nodes and its continuation are schedules that one opened model
+//! follows.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use engine::Token;
+use engine::sampler::greedy;
+
+use super::watch::Watch;
+use super::{Followed, Opened, RunError};
+use crate::case::Case;
+use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
+use crate::case::schedule::{Schedule, Step};
+
+/// What an opened model makes of a case, on so many threads.
+pub fn observe(
+    opened: &mut dyn Opened,
+    identity: Identity,
+    case: &Case,
+    threads: usize,
+) -> Result<Observation, RunError> {
+    let tokens = opened.tokenize(&case.prompt)?;
+    observe_tokens(opened, identity, case, tokens, threads)
+}
+
+/// The same where the prompt is these tokens.
+pub fn observe_tokens(
+    opened: &mut dyn Opened,
+    identity: Identity,
+    case: &Case,
+    tokens: Vec<Token>,
+    threads: usize,
+) -> Result<Observation, RunError> {
+    let inside = |p: &&usize| **p < tokens.len();
+    let positions: Vec<usize> = case.positions.iter().filter(inside).copied().collect();
+    let of = |steps| Schedule {
+        ubatch: case.ubatch,
+        threads,
+        context: case.context,
+        ..Schedule::of(steps)
+    };
+    let mut lane = |lane: Lane, watch: &Watch<'_>| {
+        let schedule = Schedule {
+            only: Some(positions.clone()),
+            ..of(Step::of_lane(lane, &tokens))
+        };
+        follow(opened, &schedule, watch)
+    };
+    let traced = if case.nodes > 0 {
+        Watch::every()
+    } else {
+        Watch::default()
+    };
+    let prefill = lane(Lane::Prefill, &traced)?;
+    let decode = lane(Lane::Decode, &Watch::default())?;
+    let greedy = continuation(opened, case.greedy_steps, &tokens, of)?;
+    let logits = |followed: Followed| Logits {
+        positions: positions.clone(),
+        values: followed.rows,
+        vocab_size: followed.vocab_size,
+    };
+    let trace = prefill.nodes.clone();
+    Ok(Observation {
+        identity,
+        lanes: BTreeMap::from([
+            (Lane::Prefill, logits(prefill)),
+            (Lane::Decode, logits(decode)),
+        ]),
+        greedy,
+        trace,
+        tokens,
+    })
+}
+
+/// As the recordings were made: a prefill that asks for its last position only, then one token at
+/// a time.
+fn continuation(
+    opened: &mut dyn Opened,
+    steps: usize,
+    tokens: &[Token],
+    of: impl Fn(Vec<Step>) -> Schedule,
+) -> Result<Greedy, RunError> {
+    let mut found = Greedy::default();
+    if let Some(after_the_first) = steps.checked_sub(1) {
+        let prompt = Step::Last(tokens.to_vec());
+        let schedule = of(vec![prompt, Step::Greedy(after_the_first)]);
+        let followed = follow(opened, &schedule, &Watch::default())?;
+        let rows = followed.rows.chunks_exact(followed.vocab_size.max(1));
+        found.logits = rows.map(<[f32]>::to_vec).collect();
+        found.tokens = found.logits.iter().map(|row| greedy(row)).collect();
+    }
+    found.text = opened.text(&found.tokens)?;
+    Ok(found)
+}
+
+/// Follows a schedule, and takes no answer that is shorter than it has to be.
+fn follow(
+    opened: &mut dyn Opened,
+    schedule: &Schedule,
+    watch: &Watch<'_>,
+) -> Result<Followed, RunError> {
+    let followed = opened.follow(schedule, watch)?;
+    let (kept, found) = (schedule.kept(), followed.rows.len());
+    if Some(found) != kept.checked_mul(followed.vocab_size) {
+        let message = format!("{found} logits came back where {kept} rows were asked for");
+        return Err(RunError::NoAnswer(message));
+    }
+    Ok(followed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every logit is 1; the row that `cut` says is missing.
+    struct Short {
+        cut: Option<usize>,
+        asked: usize,
+    }
+
+    impl Opened for Short {
+        fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+            Ok(text.bytes().map(Token::from).collect())
+        }
+
+        fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+            Ok(format!("{tokens:?}"))
+        }
+
+        fn follow(&mut self, schedule: &Schedule, _: &Watch<'_>) -> Result<Followed, RunError> {
+            let missing = usize::from(self.cut == Some(self.asked));
+            self.asked += 1;
+            assert_eq!((schedule.context, schedule.threads), (9, 3));
+            Ok(Followed {
+                rows: vec![1.0; 4 * (schedule.kept() - missing)],
+                vocab_size: 4,
+                nodes: Vec::new(),
+            })
+        }
+    }
+
+    fn observed(cut: Option<usize>) -> Result<Observation, RunError> {
+        let json = br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "pqr",
+            "context": 9, "ubatch": 9, "recordings": ["r"], "tokens": 3, "positions": [0, 2],
+            "nodes": 0, "greedy_steps": 3}]}"#;
+        let case = crate::case::parse(json).expect("sound").remove(0);
+        let identity = Identity {
+            name: "short".into(),
+            profile: String::new(),
+            fingerprint: String::new(),
+        };
+        observe(&mut Short { cut, asked: 0 }, identity, &case, 3)
+    }
+
+    #[test]
+    fn a_case_is_three_schedules_and_none_may_be_answered_in_part() {
+        let whole = observed(None).expect("whole");
+        assert_eq!(whole.tokens, [112, 113, 114]);
+        for lane in Lane::ALL {
+            let logits = &whole.lanes[&lane];
+            assert_eq!(
+                (&logits.positions[..], logits.values.len()),
+                (&[0, 2][..], 8)
+            );
+        }
+        let greedy = &whole.greedy;
+        assert_eq!(
+            (&greedy.tokens[..], greedy.logits.len()),
+            (&[0, 0, 0][..], 3)
+        );
+        assert_eq!(greedy.text, "[0, 0, 0]");
+        for cut in 0..3 {
+            let error = observed(Some(cut)).expect_err("a row is missing");
+            assert!(matches!(error, RunError::NoAnswer(_)), "{cut}: {error}");
+        }
+    }
+}
