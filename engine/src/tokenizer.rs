@@ -216,9 +216,10 @@ impl Tokenizer {
             let added = at == 0 && self.roles.add_space_prefix && piece.first() == Some(&b' ');
             bytes.extend_from_slice(&piece[usize::from(added)..]);
         }
-        match self.roles.clean_spaces {
-            true => detokenize::clean_spaces(&bytes),
-            false => bytes,
+        if self.roles.clean_spaces {
+            detokenize::clean_spaces(&bytes)
+        } else {
+            bytes
         }
     }
 

@@ -175,9 +175,10 @@ pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
             return wrong("prompt and continuation do not fit the context");
         }
     }
-    match file.cases.is_empty() {
-        true => Err(Failure::input("cases.json: there are no cases")),
-        false => Ok(file.cases),
+    if file.cases.is_empty() {
+        Err(Failure::input("cases.json: there are no cases"))
+    } else {
+        Ok(file.cases)
     }
 }
 

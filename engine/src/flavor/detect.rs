@@ -240,12 +240,13 @@ impl<'a> Case<'a> {
         // Any bytes can be QK256, so beyond an exact size there is no evidence of it.
         let roomy = possible().filter(|c| c.roomy && c.flavor != Flavor::Qk256);
         // A size that fits to the byte is better evidence than one that leaves room.
-        let (survivors, size) = match exact.is_empty() {
-            false => (exact, "its size fits exactly"),
-            true => (
+        let (survivors, size) = if !exact.is_empty() {
+            (exact, "its size fits exactly")
+        } else {
+            (
                 roomy.map(|c| c.flavor).collect(),
                 "it fits, with bytes to spare that nothing explains",
-            ),
+            )
         };
         let i2_s = survivors.iter().filter(|flavor| flavor.is_i2_s()).count();
         match survivors[..] {
@@ -290,9 +291,10 @@ impl<'a> Case<'a> {
         let least = of_right_shape.min_by_key(|c| c.bytes_needed);
         let needed = least.and_then(|c| Some((c.flavor, c.bytes_needed?)));
         if let Some((flavor, needed)) = needed.filter(|&(_, needed)| needed > available) {
-            let (code, until) = match self.is_followed() {
-                true => (Code::TensorOverlap, "the next tensor"),
-                false => (Code::DataPastEof, "the end of the file"),
+            let (code, until) = if self.is_followed() {
+                (Code::TensorOverlap, "the next tensor")
+            } else {
+                (Code::DataPastEof, "the end of the file")
             };
             let expected = format!("at least {needed} bytes, as {flavor} needs");
             let found = format!("{available} bytes to {until}");

@@ -19,9 +19,10 @@ pub const SLACK: u64 = 16 << 20;
 
 /// What no file of these tests may take. Other machines than this are emulated in our checks, at
 /// a tenth of their speed.
-pub const LIMIT: Duration = match cfg!(target_arch = "x86_64") {
-    true => Duration::from_secs(1),
-    false => Duration::from_secs(10),
+pub const LIMIT: Duration = if cfg!(target_arch = "x86_64") {
+    Duration::from_secs(1)
+} else {
+    Duration::from_secs(10)
 };
 
 /// Parses, and walks everything that was accepted. Panics with `what` if that panics or takes

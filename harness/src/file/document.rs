@@ -57,12 +57,11 @@ impl Document {
         let mut packed = packings(gguf, None);
         let mut tensors = Vec::new();
         for tensor in gguf.tensors.iter() {
-            let format = match is_packed(tensor) {
-                true => {
-                    let (_, detection) = packed.next().expect("one for every packed tensor");
-                    Format::of_flavor(detection?.flavor)
-                }
-                false => Format::of_type(tensor.type_id),
+            let format = if is_packed(tensor) {
+                let (_, detection) = packed.next().expect("one for every packed tensor");
+                Format::of_flavor(detection?.flavor)
+            } else {
+                Format::of_type(tensor.type_id)
             };
             tensors.push(Tensor {
                 name: tensor.name.clone(),

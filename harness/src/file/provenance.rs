@@ -36,14 +36,15 @@ impl Input {
 
     /// Whether a stamp taken by somebody else is that of the bytes that were hashed.
     pub fn is_stamped(&self, stamp: &FileStamp) -> Result<(), Refusal> {
-        match self.stamp == *stamp {
-            true => Ok(()),
-            false => Err(Refusal::new(
+        if self.stamp == *stamp {
+            Ok(())
+        } else {
+            Err(Refusal::new(
                 Code::FileChanged,
                 self.path.display().to_string(),
                 format!("{:?}", self.stamp),
                 format!("{stamp:?}"),
-            )),
+            ))
         }
     }
 
@@ -129,9 +130,10 @@ pub struct Machine {
 impl Machine {
     /// What can be asked without leaving the process.
     pub fn here() -> Self {
-        let build = match cfg!(debug_assertions) {
-            true => "debug",
-            false => "release",
+        let build = if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
         };
         let variables = [
             "CROSSVAL_GGUF",

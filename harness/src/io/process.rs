@@ -9,9 +9,10 @@ use engine::bytes::Storage;
 /// the kernel end us with SIGBUS, wherever we are. Nothing can be saved then, but it can be said:
 /// the file is mapped where the death can be explained, and read into memory elsewhere.
 pub fn map_or_read() -> Storage {
-    match explain_sigbus() {
-        true => Storage::Map,
-        false => Storage::Read,
+    if explain_sigbus() {
+        Storage::Map
+    } else {
+        Storage::Read
     }
 }
 

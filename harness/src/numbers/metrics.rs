@@ -94,15 +94,14 @@ pub fn divergence(theirs: &[f32], ours: &[f32]) -> Option<f64> {
     let first = apart().next()?;
     let beyond = p.iter().zip(apart()).map(|(p, d)| p.exp() * (d - first));
     let mean = first + beyond.sum::<f64>();
-    let kl = match apart().all(|d| (d - mean).abs() < NEAR) {
-        true => {
-            let terms = p.iter().zip(apart()).map(|(p, d)| {
-                let d = d - mean;
-                p.exp() * ((-d).exp_m1() + d)
-            });
-            terms.sum::<f64>().ln_1p()
-        }
-        false => p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum(),
+    let kl = if apart().all(|d| (d - mean).abs() < NEAR) {
+        let terms = p.iter().zip(apart()).map(|(p, d)| {
+            let d = d - mean;
+            p.exp() * ((-d).exp_m1() + d)
+        });
+        terms.sum::<f64>().ln_1p()
+    } else {
+        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
     };
     // The exact value is never negative; what rounding leaves below zero is zero.
     Some(kl.max(0.0))

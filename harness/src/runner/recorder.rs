@@ -176,9 +176,10 @@ fn name(reference: &Reference, seen: &[&Seen]) -> String {
     let stem = Path::new(model).file_stem().unwrap_or_default();
     let name = format!("{}-{}", reference.name, stem.to_string_lossy());
     let split = seen.iter().any(|s| s.observation.tokens.len() > *ubatch);
-    match split {
-        true => format!("{name}-ubatch-{ubatch}"),
-        false => name,
+    if split {
+        format!("{name}-ubatch-{ubatch}")
+    } else {
+        name
     }
 }
 
@@ -241,9 +242,10 @@ fn safetensors_of(arrays: &[Array<'_>]) -> Result<Vec<u8>, Failure> {
 /// Adds the files to the shelf's list, in order.
 fn list(shelf: &Path, name: &str, hashes: &BTreeMap<String, String>) -> Result<(), Failure> {
     let path = shelf.join("checksums.txt");
-    let mut listed = match path.is_file() {
-        true => provenance::checksums(&path)?,
-        false => BTreeMap::new(),
+    let mut listed = if path.is_file() {
+        provenance::checksums(&path)?
+    } else {
+        BTreeMap::new()
     };
     let own = hashes
         .iter()

@@ -32,13 +32,12 @@ impl Suite {
         let cases = case::parse(&bytes)?;
         let mut own_files = vec![cases_file];
         let list = folder.join(known_divergences::FILE);
-        let ledger = match list.is_file() {
-            true => {
-                let (input, bytes) = Input::read(&list)?;
-                own_files.push(input);
-                Ledger::parse(&String::from_utf8_lossy(&bytes))?
-            }
-            false => Ledger::default(),
+        let ledger = if list.is_file() {
+            let (input, bytes) = Input::read(&list)?;
+            own_files.push(input);
+            Ledger::parse(&String::from_utf8_lossy(&bytes))?
+        } else {
+            Ledger::default()
         };
         let shelf = folder.join("recordings");
         let checksums = provenance::checksums(&shelf.join("checksums.txt"))?;

@@ -225,9 +225,10 @@ fn one_flipped_bit_in_one_node_diverges_though_every_logit_is_the_same() {
 #[test]
 fn not_a_number_diverges_even_against_another_arithmetic() {
     for broken in [f32::NAN, f32::INFINITY] {
-        let receipt = match broken.is_nan() {
-            true => planted(|seen| prefill(seen)[17] = f32::NAN),
-            false => planted(|seen| prefill(seen)[17] = f32::INFINITY),
+        let receipt = if broken.is_nan() {
+            planted(|seen| prefill(seen)[17] = f32::NAN)
+        } else {
+            planted(|seen| prefill(seen)[17] = f32::INFINITY)
         };
         assert!(matches!(
             first(&receipt),

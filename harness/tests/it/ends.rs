@@ -101,11 +101,12 @@ fn a_dying_engine_costs_one_case_and_the_others_are_kept() {
 #[test]
 fn an_engine_that_computes_no_number_diverges() {
     let broken = subject("mar2026-b158-avx512", |task, _| {
-        match task.case.name == CASE {
-            true => Err(RunError::NotFinite(
+        if task.case.name == CASE {
+            Err(RunError::NotFinite(
                 "NOT_FINITE: NaN in node l_out-2".into(),
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     });
     let receipt = run(vec![broken], None);

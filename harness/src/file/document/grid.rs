@@ -91,12 +91,11 @@ impl Grid {
             return Ok(i2_s::encode_codes(&codes, self.scale, self.shape, packing));
         }
         let bytes = self.format.encode(&self.cells, self.shape);
-        match self.format.decode(&bytes, self.shape) == self.cells {
-            true => Ok(bytes),
-            false => {
-                let why = format!("{} cannot hold the edited values exactly", self.format);
-                Err(Uneditable::new(name, why))
-            }
+        if self.format.decode(&bytes, self.shape) == self.cells {
+            Ok(bytes)
+        } else {
+            let why = format!("{} cannot hold the edited values exactly", self.format);
+            Err(Uneditable::new(name, why))
         }
     }
 
@@ -148,9 +147,10 @@ impl Grid {
 
     /// Multiplies everything: the scale of the whole tensor where there is one, else each value.
     pub fn multiply(&mut self, factor: f32) {
-        match self.format.is_i2_s() {
-            true => self.scale *= factor,
-            false => self.cells.iter_mut().for_each(|cell| *cell *= factor),
+        if self.format.is_i2_s() {
+            self.scale *= factor
+        } else {
+            self.cells.iter_mut().for_each(|cell| *cell *= factor)
         }
     }
 
@@ -164,10 +164,7 @@ impl Format {
     /// What the length of a row must be a multiple of to be taken apart: I2_S does not care
     /// where rows start.
     fn row_unit(self) -> usize {
-        match self.is_i2_s() {
-            true => 1,
-            false => self.block(),
-        }
+        if self.is_i2_s() { 1 } else { self.block() }
     }
 }
 

@@ -24,9 +24,12 @@ const NAMES: [&str; 10] = [
 /// of them is NaN.
 pub fn ulps([a, b]: [f32; 2]) -> Option<u64> {
     // Negative numbers count downwards from zero, so that the order of bits is that of values.
-    let ordered = |v: f32| match v.is_sign_negative() {
-        true => -i64::from(v.to_bits() & 0x7fff_ffff),
-        false => i64::from(v.to_bits()),
+    let ordered = |v: f32| {
+        if v.is_sign_negative() {
+            -i64::from(v.to_bits() & 0x7fff_ffff)
+        } else {
+            i64::from(v.to_bits())
+        }
     };
     (!a.is_nan() && !b.is_nan()).then(|| ordered(a).abs_diff(ordered(b)))
 }

@@ -25,9 +25,12 @@ pub fn around(
             continue;
         }
         let direction: Vec<f64> = pairs()
-            .map(|(x, y)| match *x == 0.0 && *y == 0.0 {
-                true => 0.0,
-                false => normal(random),
+            .map(|(x, y)| {
+                if *x == 0.0 && *y == 0.0 {
+                    0.0
+                } else {
+                    normal(random)
+                }
             })
             .collect();
         let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();

@@ -237,13 +237,12 @@ fn engines(passes: &mut Passes<'_>, theirs: &[TracedNode]) -> Result<Vec<TracedN
         let ours = ours
             .remove(key)
             .ok_or_else(|| incomplete(format!("no {key} here")))?;
-        match theirs.is_shaped(&ours.shape) && theirs.values.len() == ours.values.len() {
-            true => Ok(ours),
-            false => {
-                let (theirs, ours) = (&theirs.shape, &ours.shape);
-                let message = format!("{key} has shape {theirs:?} there and {ours:?} here");
-                Err(incomplete(message))
-            }
+        if theirs.is_shaped(&ours.shape) && theirs.values.len() == ours.values.len() {
+            Ok(ours)
+        } else {
+            let (theirs, ours) = (&theirs.shape, &ours.shape);
+            let message = format!("{key} has shape {theirs:?} there and {ours:?} here");
+            Err(incomplete(message))
         }
     });
     pairs.collect()

@@ -57,10 +57,10 @@ fn document(model: &Model, name: &str, extent: Extent, number: usize) -> Result<
     };
     let mut session = Session::new(model, options)?;
     let mut tokens = Vec::new();
-    let mut next = match start.is_empty() {
-        // A model without a first token begins with a text of its own choice.
-        true => vec![sampler.sample(&vec![0.0; model.config().vocab_size])],
-        false => start,
+    let mut next = if start.is_empty() {
+        vec![sampler.sample(&vec![0.0; model.config().vocab_size])]
+    } else {
+        start
     };
     while tokens.len() < extent.length {
         let logits = session.feed(&next, Wanted::Last, &mut ())?;
