@@ -1,0 +1,196 @@
+//! Every example in every `--help`, typed into a shell as it stands there.
+//!
+//! An example ends with 0 unless a comment behind it says otherwise: `# exits 1`. It runs in a
+//! folder that holds what its words name: `model.gguf`, `chapter.txt`, receipts of two days.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::needs;
+
+/// Examples that take minutes: they run where `HARNESS_LONG_EXAMPLES=1` is set, as at night.
+const LONG: [&str; 6] = [
+    "harness calibrate --reference",
+    "harness power",
+    "harness shapes --reference",
+    "harness tokenizer --reference bitnet --reference llama",
+    "harness weights --reference bitnet --reference bitnet-portable --record",
+    "harness attribute --reference bitnet --profile ggml-avx2",
+];
+
+/// One example.
+#[derive(Debug, Clone)]
+struct Example {
+    line: String,
+    code: i32,
+}
+
+/// All of them, each a check of its own.
+pub fn trials() -> Vec<Trial> {
+    let words = commands();
+    assert!(
+        words.len() > 15,
+        "the list of commands was not found: {words:?}"
+    );
+    let examples: Vec<Example> = words.iter().flat_map(|word| examples(word)).collect();
+    assert!(
+        examples.len() > 40,
+        "only {} examples found",
+        examples.len()
+    );
+    examples.into_iter().map(trial).collect()
+}
+
+fn trial(example: Example) -> Trial {
+    let long = LONG.iter().any(|begin| example.line.starts_with(begin));
+    let asked = std::env::var_os("HARNESS_LONG_EXAMPLES").is_some_and(|set| set == "1");
+    let references = references(&example.line);
+    let references: Vec<&str> = references.iter().map(String::as_str).collect();
+    let name = format!("examples::{}", example.line);
+    let trial = needs(&references, name, move || Desk::new().run(&example));
+    if long && !asked {
+        return trial.with_kind("takes minutes").with_ignored_flag(true);
+    }
+    trial
+}
+
+/// What `harness --help` lists.
+fn commands() -> Vec<String> {
+    let help = help(&[]);
+    let list = help
+        .split("Commands:")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next());
+    let rows = list.unwrap_or_default().lines();
+    let words = rows.filter_map(|row| row.strip_prefix("  ")?.split_whitespace().next());
+    words
+        .filter(|word| *word != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+fn help(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(words)
+        .arg("--help")
+        .output()
+        .expect("the program starts");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The lines below `Examples:`; one that ends with a backslash goes on in the next.
+fn examples(word: &str) -> Vec<Example> {
+    let help = help(&[word]);
+    let block = help
+        .split("Examples:\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next());
+    let joined = block.unwrap_or_default().replace("\\\n", " ");
+    let lines = joined
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let example = |line: &str| {
+        let (line, comment) = line.split_once(" # exits ").unwrap_or((line, "0"));
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Example {
+            line: words.join(" "),
+            code: comment.trim().parse().expect("a number behind `# exits`"),
+        }
+    };
+    lines.map(example).collect()
+}
+
+/// The references a line names.
+fn references(line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let named = words.windows(2).filter(|pair| pair[0] == "--reference");
+    let mut named: Vec<String> = named.map(|pair| pair[1].to_owned()).collect();
+    if let ["harness", "reference", "build" | "info", name] = words[..] {
+        named.push(name.to_owned());
+    }
+    named
+}
+
+/// The folder one example is typed in, gone when it is dropped.
+struct Desk(PathBuf);
+
+/// What a line needs that another line makes.
+const FIRST: [(&str, &str); 4] = [
+    (
+        "--replay blamed/",
+        "harness trace --profile ggml-avx2 --recording mar2026-b158-avx512 \
+         --case b158-ishmael --bundle blamed/",
+    ),
+    ("receipt show receipt.json", RECEIPT),
+    ("receipt verify receipt.json", RECEIPT),
+    (
+        "receipt diff yesterday.json today.json",
+        "harness crossval --case b158-ishmael --json today.json && cp today.json yesterday.json",
+    ),
+];
+const RECEIPT: &str = "harness crossval --case b158-ishmael --json receipt.json";
+
+impl Desk {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("harness-examples-{}-{number}", std::process::id());
+        let desk = Desk(std::env::temp_dir().join(name));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        std::fs::create_dir_all(desk.0.join("fixtures")).expect("a temporary folder");
+        for (from, to) in [
+            ("fixtures/moby-tiny/moby-tiny-bitnet.gguf", "model.gguf"),
+            ("fixtures/moby-tiny/README.md", "chapter.txt"),
+            ("fixtures/weights.json", "fixtures/weights.json"),
+            ("README.md", "README.md"),
+        ] {
+            std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
+        }
+        desk
+    }
+
+    fn run(&self, example: &Example) -> Result<(), Failed> {
+        let needed = FIRST
+            .iter()
+            .filter(|(words, _)| example.line.contains(words));
+        for (_, line) in needed {
+            self.shell(line);
+        }
+        let output = self.shell(&example.line);
+        if output.status.code() == Some(example.code) {
+            return Ok(());
+        }
+        let said = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
+        Err(format!(
+            "{}, not {}: {}",
+            output.status,
+            example.code,
+            said.join("\n")
+        )
+        .into())
+    }
+
+    fn shell(&self, line: &str) -> Output {
+        let program = Path::new(env!("CARGO_BIN_EXE_harness"));
+        let folder = program.parent().expect("it lies in a folder");
+        let path = std::env::var("PATH").unwrap_or_default();
+        Command::new("sh")
+            .args(["-c", line])
+            .current_dir(&self.0)
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .env_remove("BITNET_CPP_DIR")
+            .output()
+            .expect("there is a shell")
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // A folder that cannot be removed is the temporary folder's problem, not the test's.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,49 @@
+//! What depends on what is installed here: real C++ references, and every example of every
+//! `--help`.
+//!
+//! A check whose reference is not built is listed and counted as ignored, with what it needs; with
+//! `HARNESS_REQUIRE_LIVE=1` it fails instead.
+#![cfg(unix)]
+#![forbid(unsafe_code)]
+
+mod examples;
+
+use std::process::ExitCode;
+
+use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = examples::trials();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The reference of that name, if it is built.
+pub fn built(name: &str) -> Result<Prepared, String> {
+    let cache = Cache::from_environment().map_err(|e| e.to_string())?;
+    let asked = Asked::parse(name).map_err(|e| e.to_string())?;
+    prepare(&asked, &cache, Missing::Refuse, &mut |_| ()).map_err(|e| e.to_string())
+}
+
+/// A check that needs those references.
+pub fn needs(
+    references: &[&str],
+    name: impl Into<String>,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let missing: Vec<&str> = references
+        .iter()
+        .copied()
+        .filter(|reference| built(reference).is_err())
+        .collect();
+    if missing.is_empty() {
+        return Trial::test(name, run);
+    }
+    let without = missing.join(" and ");
+    let required = std::env::var_os("HARNESS_REQUIRE_LIVE").is_some_and(|set| set == "1");
+    let why = format!("{without} is not built here: scripts/reference.sh {without}");
+    Trial::test(name, move || Err(why.into()))
+        .with_kind(format!("without {without}"))
+        .with_ignored_flag(!required)
+}
