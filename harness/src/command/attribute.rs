@@ -31,7 +31,7 @@ Examples:
   harness attribute --reference bitnet --case bitnet-ishmael
   harness attribute --reference bitnet --profile ggml-avx2 --depth op
   harness attribute --reference bitnet --model model.gguf --prompt 'Any text at all' --json a.json
-  harness attribute --plant gelu-for-silu@2
+  harness attribute --plant gelu-for-silu@2 # exits 1: the fault is found
 
 One module at a time is swapped; both its versions compute on the reference's own inputs, in a
 prefill that is one ubatch. Two runs answer: a live reference's, which is given the engine's module,

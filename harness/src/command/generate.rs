@@ -23,7 +23,7 @@ use stream::TextStream;
 const EXAMPLE: &str = "\
 Examples:
   harness generate --model model.gguf --prompt 'Call me Ishmael.'
-  harness generate --model model.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
+  harness generate --model instruct.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
   harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
 
 The same model, prompt, flags and seed give the same text, on any number of threads. The file is

@@ -20,7 +20,7 @@ use crate::runner::kernels::live::Theirs;
 
 const HELP: &str = "\
 Examples:
-  harness kernels
+  harness kernels # exits 3 unless BITNET_CPP_DIR names a reference
   harness kernels --reference bitnet --reference ik --json kernels.json
   harness kernels --reference bitnet --only i2_s-dot --seed 7 --case 61
 

@@ -5,6 +5,4 @@
 mod bench;
 mod controls;
 mod graphs;
-#[cfg(unix)]
-mod live;
 mod planted;

@@ -4,5 +4,4 @@
 
 mod agreement;
 mod faults;
-mod live;
 mod weights;

@@ -11,7 +11,6 @@ mod ends;
 mod kernels;
 mod known_divergences;
 mod ladder;
-mod live;
 mod metamorphic;
 mod outcomes;
 mod outputs;

@@ -2,8 +2,6 @@
 //! a difference, and what was covered. With a real reference as well, where one is built.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
-mod live;
 mod program;
 
 use engine::bytes::ModelBytes;

@@ -9,7 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use libtest_mimic::{Failed, Trial};
 
+use engine::bytes::ModelBytes;
+use engine::gguf::Gguf;
+use harness::file::document::Document;
+
 use crate::needs;
+use crate::program::fixture;
 
 /// Examples that take minutes: they run where `HARNESS_LONG_EXAMPLES=1` is set, as at night.
 const LONG: [&str; 6] = [
@@ -95,10 +100,13 @@ fn examples(word: &str) -> Vec<Example> {
         .filter(|line| !line.is_empty());
     let example = |line: &str| {
         let (line, comment) = line.split_once(" # exits ").unwrap_or((line, "0"));
+        let code = comment.split(|c: char| !c.is_ascii_digit()).next();
         let words: Vec<&str> = line.split_whitespace().collect();
         Example {
             line: words.join(" "),
-            code: comment.trim().parse().expect("a number behind `# exits`"),
+            code: code
+                .and_then(|code| code.parse().ok())
+                .expect("a number behind `# exits`"),
         }
     };
     lines.map(example).collect()
@@ -150,6 +158,7 @@ impl Desk {
         ] {
             std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
         }
+        std::fs::write(desk.0.join("instruct.gguf"), instruct()).expect("written");
         desk
     }
 
@@ -186,6 +195,16 @@ impl Desk {
             .output()
             .expect("there is a shell")
     }
+}
+
+/// The fixture with a chat template, which it was not trained on.
+fn instruct() -> Vec<u8> {
+    let model = std::fs::read(fixture("moby-tiny/moby-tiny-bitnet.gguf")).expect("a fixture");
+    let gguf = Gguf::parse(ModelBytes::from_vec(model)).expect("it is sound");
+    let mut document = Document::read(&gguf).expect("it can be edited");
+    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+    document.set("tokenizer.chat_template", template);
+    document.file()
 }
 
 impl Drop for Desk {

@@ -6,24 +6,57 @@
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
+mod attribute;
+#[path = "../it/attribute/bench.rs"]
+#[allow(dead_code)] // its other half is what the tests without a reference use
+mod bench;
+mod commands;
+mod crossval;
 mod examples;
+mod kernels;
+mod program;
+mod shapes;
+mod signals;
+mod tokenizer;
 
 use std::process::ExitCode;
 
-use ffi::reference::{Asked, Cache, Missing, Prepared, prepare};
+use ffi::reference::{Asked, Cache, IfMissing, Prepared, prepare};
 use libtest_mimic::{Arguments, Failed, Trial};
+
+/// A check that needs those references, named after the function that makes it.
+macro_rules! live {
+    ([$($reference:expr),*], $check:ident) => {{
+        let name = concat!(module_path!(), "::", stringify!($check));
+        let name = name.split_once("::").map_or(name, |(_, name)| name);
+        crate::needs(&[$($reference),*], name, || {
+            $check();
+            Ok(())
+        })
+    }};
+}
+pub(crate) use live;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = examples::trials();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials = [
+        attribute::trials(),
+        commands::trials(),
+        crossval::trials(),
+        kernels::trials(),
+        shapes::trials(),
+        signals::trials(),
+        tokenizer::trials(),
+        examples::trials(),
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 
 /// The reference of that name, if it is built.
 pub fn built(name: &str) -> Result<Prepared, String> {
     let cache = Cache::from_environment().map_err(|e| e.to_string())?;
     let asked = Asked::parse(name).map_err(|e| e.to_string())?;
-    prepare(&asked, &cache, Missing::Refuse, &mut |_| ()).map_err(|e| e.to_string())
+    prepare(&asked, &cache, IfMissing::Fail, &mut |_| ()).map_err(|e| e.to_string())
 }
 
 /// A check that needs those references.
@@ -32,11 +65,8 @@ pub fn needs(
     name: impl Into<String>,
     run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
-    let missing: Vec<&str> = references
-        .iter()
-        .copied()
-        .filter(|reference| built(reference).is_err())
-        .collect();
+    let missing = |reference: &&str| built(reference).is_err();
+    let missing: Vec<&str> = references.iter().copied().filter(missing).collect();
     if missing.is_empty() {
         return Trial::test(name, run);
     }

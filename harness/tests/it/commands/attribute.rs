@@ -1,6 +1,5 @@
 //! `harness attribute` as a user meets it.
 
-use crate::program::built::built;
 use crate::program::{Folder, Harness, fixture};
 
 #[test]
@@ -78,44 +77,6 @@ fn a_model_without_the_layer_of_a_fault_is_left_out_and_the_others_are_asked() {
     ] {
         assert!(example.stdout.contains(words), "{}", example.stdout);
     }
-}
-
-#[test]
-fn a_live_reference_answers_any_prompt_in_both_runs() {
-    if built("bitnet-portable").is_none() {
-        return;
-    }
-    let model = fixture("moby-tiny/moby-tiny-bitnet.gguf");
-    let harness = Harness::new("attribute --reference bitnet-portable --model").arg(model);
-    let found = harness.arg("--prompt").arg("Call me Ahab.").run().exits(0);
-    assert_eq!(
-        found
-            .stdout
-            .matches("no-swap controls 11/11 exactly 0")
-            .count(),
-        2
-    );
-    assert!(
-        found
-            .stdout
-            .contains("the engine's modules in the reference's run")
-    );
-
-    let split = "attribute --reference bitnet-portable --case bitnet-portions";
-    let split = Harness::new(split).run().exits(2);
-    assert!(
-        split.stdout.contains("takes 11 ubatches here"),
-        "{}",
-        split.stdout
-    );
-    let declines = "attribute --reference bitnet-portable --case b158-white-whale";
-    let declines = Harness::new(declines).run().exits(3);
-    assert!(
-        declines.stdout.contains("unknown model architecture"),
-        "{}",
-        declines.stdout
-    );
-    assert!(declines.stderr.contains("skipped 1"));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `harness trace` as a user meets it.
 
-use crate::program::built::built;
 use crate::program::{Folder, Harness, fixture};
 
 #[test]
@@ -114,26 +113,6 @@ fn what_nobody_recorded_needs_a_live_reference() {
     let other = Harness::new("trace --case bitnet-ishmael --ubatch 7");
     other.run().exits(3);
     Harness::new("trace --ubatch 0").run().exits(2);
-    if built("bitnet-portable").is_none() {
-        return;
-    }
-    let live = "--reference bitnet-portable";
-    let found = unknown(live).run().exits(0);
-    let sentence = "nodes 112/112: 112 with every bit equal";
-    assert!(found.stdout.contains(sentence), "{}", found.stdout);
-    assert!(found.stdout.starts_with("prompt: bitnet-portable"));
-    // A case whose nodes nobody recorded, and the same question in portions of 3 and 1 tokens.
-    let case = Harness::new("trace --case bitnet-white-whale").args(live);
-    assert!(case.run().exits(0).stdout.contains(sentence));
-    let case = Harness::new("trace --case bitnet-white-whale --ubatch 3").args(live);
-    let sentence = "nodes 224/224: 224 with every bit equal";
-    assert!(case.run().exits(0).stdout.contains(sentence));
-    let other = Harness::new("trace --case bitnet-white-whale --ubatch 3 --profile ggml-avx512");
-    let other = other.args(live).run().exits(0);
-    assert!(
-        other.stdout.contains("result_output|MUL_MAT#1"),
-        "it differs in the last portion"
-    );
 }
 
 #[test]

@@ -1,62 +1,11 @@
 //! SIGINT and SIGTERM in the middle of a run.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use super::model;
 use crate::program::Folder;
-use crate::program::built::built;
-
-const LONG: Duration = Duration::from_secs(120);
-
-/// Waits until something is so.
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < LONG, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Sends the signal and returns the exit code and what was told.
-fn ended_by(signal: &str, child: Child) -> (Option<i32>, String) {
-    let number = child.id().to_string();
-    let sent = Command::new("kill").args([signal, &number]).status();
-    assert!(sent.expect("starts").success());
-    let output = child.wait_with_output().expect("ends");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), told)
-}
-
-fn harness(words: &str, folder: &Folder) -> Command {
-    let mut harness = Command::new(env!("CARGO_BIN_EXE_harness"));
-    harness
-        .args(words.split_whitespace())
-        .env("TMPDIR", folder.path());
-    harness
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    harness
-}
-
-fn start(words: &str, folder: &Folder) -> Child {
-    harness(words, folder).spawn().expect("starts")
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("listed");
-    let name = |entry: std::io::Result<fs::DirEntry>| {
-        entry
-            .expect("listed")
-            .file_name()
-            .to_string_lossy()
-            .into_owned()
-    };
-    entries.map(name).collect()
-}
+use crate::program::processes::{ended_by, harness, names, start, until};
 
 #[test]
 fn a_file_that_is_not_whole_is_removed_and_the_exit_code_names_the_signal() {
@@ -120,65 +69,4 @@ fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
         kept,
         "what was finished was computed again"
     );
-}
-
-/// What `/proc` says of a process behind its name: its state and its parent first.
-fn stat(process: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, fields) = status.rsplit_once(") ")?;
-    Some(fields.to_owned())
-}
-
-/// The living processes whose parent is one of these, and those themselves.
-fn with_children(of: &[String]) -> Vec<String> {
-    let mut found = of.to_vec();
-    for process in names(Path::new("/proc")) {
-        let parent = stat(&process).and_then(|fields| Some(fields.split(' ').nth(1)?.to_owned()));
-        if parent.is_some_and(|parent| of.contains(&parent)) && !found.contains(&process) {
-            found.push(process);
-        }
-    }
-    found
-}
-
-#[test]
-fn neither_a_live_reference_nor_what_it_started_outlives_the_run() {
-    // It is asked about a rewritten model, which lies in the temporary folder.
-    if built("llama").is_none() {
-        return;
-    }
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
-        let folder = Folder::new();
-        let wrapper = folder.file("wrapper", b"sleep 1000 & exec \"$@\"\n");
-        let receipt = folder.path().join("receipt.json");
-        let words = format!("crossval --reference llama --json {}", receipt.display());
-        let mut harness = harness(&words, &folder);
-        harness.env(
-            "HARNESS_WORKER_WRAPPER",
-            format!("sh {}", wrapper.display()),
-        );
-        let child = harness.spawn().expect("starts");
-        let own = child.id().to_string();
-        let mut family = Vec::new();
-        until(
-            "a model is rewritten and a worker with a child runs",
-            || {
-                let rewritten = names(folder.path())
-                    .iter()
-                    .any(|name| name.ends_with(".gguf"));
-                family = with_children(&with_children(std::slice::from_ref(&own)));
-                rewritten && family.len() > 2
-            },
-        );
-        let (ended, told) = ended_by(signal, child);
-        assert_eq!(ended, Some(code), "{told}");
-        let alive = |process: &String| stat(process).is_some_and(|fields| !fields.starts_with('Z'));
-        until("all are gone", || !family.iter().any(alive));
-        let left = names(folder.path());
-        assert!(
-            left.iter()
-                .all(|name| ["wrapper", "receipt.json"].contains(&&name[..])),
-            "{left:?}"
-        );
-    }
 }

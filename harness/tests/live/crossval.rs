@@ -1,6 +1,4 @@
-//! The program with a real C++ reference. Without one that is built every test says so, aloud.
-#![cfg(unix)]
-#![forbid(unsafe_code)]
+//! The program with a real C++ reference.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,8 +12,49 @@ use harness::runner::suite::Suite;
 use harness::runner::{RunError, Runner, Task};
 use serde_json::Value;
 
-use crate::program::built::built;
+use libtest_mimic::Trial;
+
 use crate::program::ends::{assert_ends, harness};
+use crate::{built, live};
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        live!(
+            [PORTABLE],
+            the_receipt_proves_that_the_reference_ran_and_the_recording_of_it_is_readable
+        ),
+        live!(
+            ["ik"],
+            a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32
+        ),
+        live!(
+            ["ik"],
+            rows_wide_enough_are_asked_about_in_a_type_of_the_librarys_own
+        ),
+        live!(
+            ["ik"],
+            rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else
+        ),
+        live!(
+            [PORTABLE],
+            a_reference_has_the_floors_of_the_engine_in_its_arithmetic
+        ),
+        live!(
+            [PORTABLE],
+            the_same_library_twice_is_an_error_and_no_agreement
+        ),
+        live!([PORTABLE], a_reference_without_time_ends_with_its_own_code),
+        live!(
+            [PORTABLE],
+            a_reference_that_declines_every_case_was_not_there
+        ),
+        live!(
+            [],
+            a_name_nobody_knows_and_one_that_is_not_built_have_codes_of_their_own
+        ),
+    ]
+}
 
 /// It has the same bits on every x86 machine.
 const PORTABLE: &str = "bitnet-portable";
@@ -47,11 +86,7 @@ impl Drop for Folder {
     }
 }
 
-#[test]
 fn the_receipt_proves_that_the_reference_ran_and_the_recording_of_it_is_readable() {
-    if built(PORTABLE).is_none() {
-        return;
-    }
     let folder = Folder::new("receipt");
     let (json, shelf) = (folder.path("receipt.json"), folder.path("recordings"));
     let asked = ["--reference", "bitnet-portable", "--case", CASE];
@@ -102,11 +137,7 @@ fn fixtures_with(folder: &Folder, shelf: &Path) -> String {
     folder.0.to_str().expect("plain path").to_owned()
 }
 
-#[test]
 fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
-    if built("ik").is_none() {
-        return;
-    }
     let folder = Folder::new("ik");
     let json = folder.path("receipt.json");
     let asked = [
@@ -138,11 +169,7 @@ fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {
     assert!((1e-7..1e-3).contains(&nmse), "{nmse}");
 }
 
-#[test]
 fn rows_wide_enough_are_asked_about_in_a_type_of_the_librarys_own() {
-    if built("ik").is_none() {
-        return;
-    }
     let folder = Folder::new("iq2bn");
     let json = folder.path("receipt.json");
     let cases = ["--case", "wide-ahab", "--case", "b158-white-whale"];
@@ -185,11 +212,8 @@ fn rows_wide_enough_are_asked_about_in_a_type_of_the_librarys_own() {
     );
 }
 
-#[test]
 fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
-    let Some(prepared) = built("ik") else {
-        return;
-    };
+    let prepared = built("ik").expect("it was asked for");
     let program = PathBuf::from(env!("CARGO_BIN_EXE_harness"));
     let launch = harness::reference::launch(program, prepared.tree.root);
     let ik = Reference::open("ik", Limits::default(), launch).expect("it says hello");
@@ -228,11 +252,7 @@ fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
     );
 }
 
-#[test]
 fn a_reference_has_the_floors_of_the_engine_in_its_arithmetic() {
-    if built(PORTABLE).is_none() {
-        return;
-    }
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))
         .args(["calibrate", "--reference", "bitnet-portable"])
         .args(["--documents", "2", "--length", "12"])
@@ -244,31 +264,20 @@ fn a_reference_has_the_floors_of_the_engine_in_its_arithmetic() {
     assert_ends(&output.expect("the program starts"), 0, &told);
 }
 
-#[test]
 fn the_same_library_twice_is_an_error_and_no_agreement() {
-    let Some(prepared) = built(PORTABLE) else {
-        return;
-    };
+    let prepared = built(PORTABLE).expect("it was asked for");
     let same = prepared.tree.root.to_str().expect("plain path");
     let asked = ["--reference", "bitnet-portable", "--reference", same];
     let output = crossval(&[&asked[..], &["--case", CASE]].concat());
     assert_ends(&output, 2, &["are the same library"]);
 }
 
-#[test]
 fn a_reference_without_time_ends_with_its_own_code() {
-    if built(PORTABLE).is_none() {
-        return;
-    }
     let output = crossval(&["--reference", "bitnet-portable", "--patience", "0"]);
     assert_ends(&output, 6, &["reference_timeout"]);
 }
 
-#[test]
 fn a_reference_that_declines_every_case_was_not_there() {
-    if built(PORTABLE).is_none() {
-        return;
-    }
     let asked = [
         "--reference",
         "bitnet-portable",
@@ -286,7 +295,6 @@ fn a_reference_that_declines_every_case_was_not_there() {
     );
 }
 
-#[test]
 fn a_name_nobody_knows_and_one_that_is_not_built_have_codes_of_their_own() {
     assert_ends(
         &crossval(&["--reference", "no-such-thing"]),

@@ -1,22 +1,42 @@
-//! The program against a real reference. Without one that is built every test says so, aloud.
-#![forbid(unsafe_code)]
+//! The program against a real reference.
 
 use std::path::PathBuf;
 use std::process::Output;
 
-use crate::program::built::built;
+use libtest_mimic::Trial;
+
+use crate::live;
 use crate::program::ends::{assert_ends, harness};
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        live!(
+            ["bitnet-portable"],
+            shapes_agree_with_a_reference_and_another_order_of_operations_does_not
+        ),
+        live!(
+            ["bitnet-portable"],
+            a_reference_that_declines_or_has_no_time_is_counted_and_named
+        ),
+        live!(
+            ["ik"],
+            a_reference_without_an_arithmetic_of_ours_has_no_bits_to_compare
+        ),
+        live!(
+            ["bitnet-portable"],
+            the_relations_hold_on_a_reference_and_a_model_it_declines_is_named
+        ),
+        live!(["ik"], a_reference_that_takes_no_model_was_not_there),
+    ]
+}
 
 fn shapes(arguments: &[&str]) -> Output {
     let portable = ["shapes", "--reference", "bitnet-portable"];
     harness(&[&portable[..], arguments].concat())
 }
 
-#[test]
 fn shapes_agree_with_a_reference_and_another_order_of_operations_does_not() {
-    if built("bitnet-portable").is_none() {
-        return;
-    }
     let agreed = shapes(&["--first", "2", "--count", "4"]);
     assert_ends(&agreed, 0, &["(live)", "shapes 4/4 compared, 0 differ"]);
     let swapped = shapes(&["--first", "3", "--count", "1", "--profile", "ggml-avx512"]);
@@ -36,11 +56,7 @@ fn shapes_agree_with_a_reference_and_another_order_of_operations_does_not() {
     assert_ends(&shapes(&swapped), 1, &[&schedule]);
 }
 
-#[test]
 fn a_reference_that_declines_or_has_no_time_is_counted_and_named() {
-    if built("bitnet-portable").is_none() {
-        return;
-    }
     let declined = shapes(&["--count", "1", "--arch", "bitnet-b1.58"]);
     let words = ["DECLINED", "unknown model architecture", "1 declined"];
     assert_ends(&declined, 5, &words);
@@ -49,19 +65,12 @@ fn a_reference_that_declines_or_has_no_time_is_counted_and_named() {
     assert_ends(&late, 6, &["reference_timeout"]);
 }
 
-#[test]
 fn a_reference_without_an_arithmetic_of_ours_has_no_bits_to_compare() {
-    if built("ik").is_some() {
-        let run = harness(&["shapes", "--reference", "ik", "--count", "1"]);
-        assert_ends(&run, 2, &["ik computes in ik-", "no bits to compare"]);
-    }
+    let run = harness(&["shapes", "--reference", "ik", "--count", "1"]);
+    assert_ends(&run, 2, &["ik computes in ik-", "no bits to compare"]);
 }
 
-#[test]
 fn the_relations_hold_on_a_reference_and_a_model_it_declines_is_named() {
-    if built("bitnet-portable").is_none() {
-        return;
-    }
     let [bitnet, b158] = ["bitnet", "bitnet-b1.58"].map(small);
     let models = ["--model", bitnet.path(), "--model", b158.path()];
     let asked = ["metamorphic", "--reference", "bitnet-portable", "--prompt"];
@@ -113,10 +122,7 @@ impl Drop for Small {
     }
 }
 
-#[test]
 fn a_reference_that_takes_no_model_was_not_there() {
-    if built("ik").is_some() {
-        let run = harness(&["metamorphic", "--reference", "ik", "--prompt", "Call me"]);
-        assert_ends(&run, 3, &["SKIPPED", "no model was taken by ik"]);
-    }
+    let run = harness(&["metamorphic", "--reference", "ik", "--prompt", "Call me"]);
+    assert_ends(&run, 3, &["SKIPPED", "no model was taken by ik"]);
 }

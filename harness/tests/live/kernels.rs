@@ -1,5 +1,4 @@
-//! Kernels of real C++ references. Without one that is built every test says so, aloud.
-#![forbid(unsafe_code)]
+//! Kernels of real C++ references.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,8 +11,33 @@ use harness::runner::kernels::question::Computer;
 use harness::runner::kernels::question::Question;
 use serde_json::Value;
 
-use crate::program::built::built;
+use libtest_mimic::Trial;
+
 use crate::program::ends::{assert_ends, harness};
+use crate::{built, live};
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        live!(
+            ["bitnet-portable"],
+            every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse
+        ),
+        live!(
+            ["llama"],
+            a_library_of_another_arithmetic_is_judged_by_its_decoders_alone
+        ),
+        live!(
+            ["bitnet-portable"],
+            the_weights_of_the_fixtures_are_what_the_reference_reads
+        ),
+        live!(
+            ["ik"],
+            a_library_that_aborts_is_asked_again_in_a_new_process
+        ),
+        live!([], without_a_reference_there_is_nothing_to_ask),
+    ]
+}
 
 /// A file that is gone when it is dropped.
 struct Scratch(PathBuf);
@@ -40,11 +64,7 @@ impl Drop for Scratch {
     }
 }
 
-#[test]
 fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse() {
-    if built("bitnet-portable").is_none() {
-        return;
-    }
     let file = Scratch::new("portable");
     let asked = ["kernels", "--reference", "bitnet-portable", "--cases", "10"];
     let output = harness(&[&asked[..], &["--json", file.path()]].concat());
@@ -82,11 +102,7 @@ fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse()
     assert_ends(&output, 0, &[because]);
 }
 
-#[test]
 fn a_library_of_another_arithmetic_is_judged_by_its_decoders_alone() {
-    if built("llama").is_none() {
-        return;
-    }
     let asked = ["kernels", "--reference", "llama", "--cases", "5"];
     let only = ["q6_k-dot", "q6_k-decode", "i2_s-dot"];
     let only = only.iter().flat_map(|name| ["--only", name]);
@@ -97,11 +113,7 @@ fn a_library_of_another_arithmetic_is_judged_by_its_decoders_alone() {
     assert_ends(&harness(&nothing), 5, &["1 not asked"]);
 }
 
-#[test]
 fn the_weights_of_the_fixtures_are_what_the_reference_reads() {
-    if built("bitnet-portable").is_none() {
-        return;
-    }
     let model = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../fixtures/moby-tiny/moby-tiny-bitnet.gguf"
@@ -112,11 +124,8 @@ fn the_weights_of_the_fixtures_are_what_the_reference_reads() {
     assert_ends(&output, 0, &[counts]);
 }
 
-#[test]
 fn a_library_that_aborts_is_asked_again_in_a_new_process() {
-    let Some(prepared) = built("ik") else {
-        return;
-    };
+    let prepared = built("ik").expect("it was asked for");
     let place = prepared.tree.root.clone();
     let launch = Rc::new(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
@@ -155,7 +164,6 @@ fn a_library_that_aborts_is_asked_again_in_a_new_process() {
     assert_eq!(answer.bytes, [0x00, 0x3c].repeat(64));
 }
 
-#[test]
 fn without_a_reference_there_is_nothing_to_ask() {
     assert_ends(&harness(&["kernels"]), 3, &["scripts/reference.sh"]);
     let unknown = harness(&["kernels", "--only", "q9-dot"]);

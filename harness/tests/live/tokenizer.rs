@@ -1,13 +1,25 @@
-//! The program with a real C++ reference. Without one that is built every test says so, aloud.
-#![forbid(unsafe_code)]
+//! The program with a real C++ reference.
 
 use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
 
-use crate::program::built::built;
+use libtest_mimic::Trial;
+
+use crate::live;
 use crate::program::ends::{assert_ends, harness};
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        live!([REFERENCE], the_engine_says_what_the_reference_says),
+        live!([REFERENCE], single_questions_are_asked_alone),
+        live!([REFERENCE], a_vocabulary_nobody_knows_is_no_agreement),
+        live!(["llama"], a_library_that_misreads_the_weights_is_given_none),
+        live!([], without_a_reference_there_is_no_verdict),
+    ]
+}
 
 const REFERENCE: &str = "bitnet-portable";
 
@@ -20,11 +32,7 @@ fn tokenizer(arguments: &[&str]) -> Output {
     harness(&[&["tokenizer"][..], arguments].concat())
 }
 
-#[test]
 fn the_engine_says_what_the_reference_says() {
-    if built(REFERENCE).is_none() {
-        return;
-    }
     let json = std::env::temp_dir().join(format!("tokenizer-{}.json", std::process::id()));
     let model = fixture("moby-tiny-bitnet.gguf");
     let path = json.to_str().expect("plain path");
@@ -45,11 +53,7 @@ fn the_engine_says_what_the_reference_says() {
     assert_eq!(summary["references"][0]["name"], REFERENCE);
 }
 
-#[test]
 fn single_questions_are_asked_alone() {
-    if built(REFERENCE).is_none() {
-        return;
-    }
     let model = fixture("moby-tiny-bitnet.gguf");
     let asked = ["--reference", REFERENCE, "--model", &model];
     let questions = ["--text", "it\\x27s\\n\\u{1f40b}", "--ids", "1022,34,392"];
@@ -64,11 +68,7 @@ fn single_questions_are_asked_alone() {
     );
 }
 
-#[test]
 fn a_vocabulary_nobody_knows_is_no_agreement() {
-    if built(REFERENCE).is_none() {
-        return;
-    }
     let (known, unknown) = (
         fixture("moby-tiny-bitnet.gguf"),
         fixture("moby-tiny-b158.gguf"),
@@ -91,17 +91,12 @@ fn a_vocabulary_nobody_knows_is_no_agreement() {
     assert_ends(&output, 5, &["1 skipped", "0 differ"]);
 }
 
-#[test]
 fn a_library_that_misreads_the_weights_is_given_none() {
-    if built("llama").is_none() {
-        return;
-    }
     let model = fixture("moby-tiny-bitnet.gguf");
     let output = tokenizer(&["--reference", "llama", "--model", &model, "--strings", "50"]);
     assert_ends(&output, 0, &["1 comparisons", "0 differ; 0 skipped"]);
 }
 
-#[test]
 fn without_a_reference_there_is_no_verdict() {
     assert_ends(&tokenizer(&[]), 3, &["scripts/reference.sh bitnet"]);
     assert_ends(&tokenizer(&["--text", "\\q"]), 2, &["is none of"]);

@@ -1,4 +1,4 @@
-//! Swaps in the run of a real C++ reference. Without one that is built every test says so, aloud.
+//! Swaps in the run of a real C++ reference.
 
 use std::process::Command;
 use std::rc::Rc;
@@ -15,20 +15,38 @@ use harness::runner::reference::Observing;
 use harness::runner::watch::Watch;
 use harness::runner::{ModelFile, RunError, Runner};
 
-use crate::attribute::bench::{BITNET, Bench, SEED, Way};
-use crate::program::built::built;
+use libtest_mimic::Trial;
 
-/// The portable reference, which has the same bits on every x86 machine; nothing if it is not
-/// built.
-fn reference() -> Option<Reference> {
-    let place = built("bitnet-portable")?.tree.root;
+use crate::bench::{BITNET, Bench, SEED, Way};
+use crate::{built, live};
+
+/// All of them.
+pub fn trials() -> Vec<Trial> {
+    vec![
+        live!(
+            ["bitnet-portable"],
+            the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty
+        ),
+        live!(
+            ["bitnet-portable"],
+            what_cannot_be_replaced_is_refused_by_name
+        ),
+    ]
+}
+
+/// The portable reference, which has the same bits on every x86 machine.
+fn reference() -> Reference {
+    let place = built("bitnet-portable")
+        .expect("it was asked for")
+        .tree
+        .root;
     let launch = Rc::new(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command.args(["worker", "--place"]).arg(&place);
         command
     });
     let opened = Reference::open("bitnet-portable", Limits::default(), launch);
-    Some(opened.expect("it is built"))
+    opened.expect("it is built")
 }
 
 fn attributed(reference: &Reference, bench: &Bench, way: Way) -> Attribution {
@@ -51,9 +69,8 @@ fn attributed(reference: &Reference, bench: &Bench, way: Way) -> Attribution {
     found
 }
 
-#[test]
 fn the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty() {
-    let Some(reference) = reference() else { return };
+    let reference = reference();
     let bench = Bench::open(BITNET);
     let own = Profile::from_name(&reference.facts().profile()).expect("known");
     for (depth, modules) in [(Depth::Block, 11), (Depth::Op, 83)] {
@@ -100,9 +117,8 @@ fn the_engines_modules_change_nothing_in_the_references_run_unless_one_is_faulty
     }
 }
 
-#[test]
 fn what_cannot_be_replaced_is_refused_by_name() {
-    let Some(reference) = reference() else { return };
+    let reference = reference();
     let bench = Bench::open(BITNET);
     let mut runner = Observing::unchanged(reference);
     let opened = runner.open(ModelFile::Read(&bench.input));
