@@ -1,6 +1,6 @@
 //! A pass allocates nothing once it has been through its sizes, on any thread.
 
-#[path = "../model/random.rs"]
+#[path = "../it/model/random.rs"]
 #[allow(dead_code)] // it makes more than is needed here
 mod random;
 

@@ -3,14 +3,7 @@
 mod base;
 mod builder;
 mod case;
-mod corpus_a;
-mod corpus_b;
-mod corpus_c;
-mod corpus_d;
-mod corpus_f;
-mod corpus_g;
-mod corpus_i;
-mod corpus_t;
+mod corpus;
 mod heap;
 mod paths;
 mod promises;
@@ -27,14 +20,14 @@ use stages::{Scratch, Verdict};
 
 fn corpus(base: Base) -> Vec<Case> {
     let letters = [
-        corpus_a::cases,
-        corpus_b::cases,
-        corpus_c::cases,
-        corpus_d::cases,
-        corpus_t::cases,
-        corpus_f::cases,
-        corpus_g::cases,
-        corpus_i::cases,
+        corpus::counts::cases,
+        corpus::strings::cases,
+        corpus::values::cases,
+        corpus::alignment::cases,
+        corpus::tensors::cases,
+        corpus::hyper_parameters::cases,
+        corpus::vocabularies::cases,
+        corpus::binding::cases,
     ];
     letters.into_iter().flat_map(|cases| cases(base)).collect()
 }
@@ -229,7 +222,7 @@ fn a_wrong_answer_is_noticed() {
 #[test]
 fn poisoned_weights_are_an_error_and_never_a_logit() {
     for base in Base::ALL {
-        let cases = corpus_i::cases(base);
+        let cases = corpus::binding::cases(base);
         let poisoned: Vec<_> = cases
             .iter()
             .filter(|case| case.stage == Stage::Finite)

@@ -5,7 +5,7 @@ use engine::refusal::Code;
 use crate::base::{Base, VOCAB};
 use crate::builder::{Built, Draft, Raw, array, bool, i32, raw, text, u32, u32s, u64};
 use crate::case::{Case, Stage};
-use crate::corpus_b::too_long;
+use crate::corpus::strings::too_long;
 
 const EXTRA: &str = "metadata.\"zz.extra\"";
 

@@ -4,8 +4,8 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::{EvalError, Model, OpenOptions, Session, SessionOptions, Wanted};
 
-use crate::random::{self, Format, Recipe};
-use crate::{first_difference, made, moby, options, prefill, session, tokens};
+use crate::model::random::{self, Format, Recipe};
+use crate::model::{first_difference, made, moby, options, prefill, session, tokens};
 
 const MOST: usize = 64;
 
@@ -112,7 +112,7 @@ fn every_kernel_gives_the_same_bits_in_every_profile() {
                 let model = Model::from_bytes(file.clone(), &options).expect("a valid model");
                 let options = SessionOptions {
                     profile,
-                    ..crate::options()
+                    ..crate::model::options()
                 };
                 let mut session = Session::new(&model, options).expect("enough memory");
                 let mut logits = Vec::new();

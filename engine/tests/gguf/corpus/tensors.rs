@@ -5,7 +5,7 @@ use engine::refusal::Code;
 use crate::base::{Base, F32, ones};
 use crate::builder::{Built, Draft, Tensor};
 use crate::case::Case;
-use crate::corpus_b::too_long;
+use crate::corpus::strings::too_long;
 
 /// The last tensor, F32 in both base files.
 const LAST: &str = "output_norm.weight";

@@ -8,7 +8,7 @@ use engine::gguf::{Gguf, writer::Writer};
 use engine::kernels::Kernel;
 use engine::matrix::Matrix;
 
-use crate::input::Weights;
+use crate::kernels::input::Weights;
 
 /// One way to write a matrix.
 pub struct Packing {

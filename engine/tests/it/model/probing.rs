@@ -3,8 +3,8 @@
 use engine::session::{EvalError, Model, OpenOptions, Wanted};
 use engine::transformer::probe::{Node, Probe};
 
-use crate::random::{Format, Recipe, file, tensors};
-use crate::{first_difference, made, moby, prefill, session, tokens};
+use crate::model::random::{Format, Recipe, file, tensors};
+use crate::model::{first_difference, made, moby, prefill, session, tokens};
 
 /// Notes what it is shown.
 #[derive(Default)]
@@ -131,7 +131,7 @@ fn a_failed_feed_leaves_the_session_as_it_was() {
     let (before, after) = tokens.split_at(12);
     let mut session = session(&model);
     session.feed(before, Wanted::All, &mut ()).expect("finite");
-    let mut expected = crate::session(&model);
+    let mut expected = crate::model::session(&model);
     expected.feed(before, Wanted::All, &mut ()).expect("finite");
 
     let mut probe = Set("Kcur-1|ROPE#0", f32::NAN);

@@ -3,8 +3,8 @@
 use engine::refusal::{Code, Refusal};
 use engine::session::{Model, OpenOptions};
 
-use crate::made;
-use crate::random::{Format, Recipe, Tensor, file, tensors, vector};
+use crate::model::made;
+use crate::model::random::{Format, Recipe, Tensor, file, tensors, vector};
 
 /// Opens the model after its tensors were tampered with.
 fn opened(recipe: &Recipe, tamper: impl Fn(&mut Vec<Tensor>)) -> Result<Model, Refusal> {

@@ -4,8 +4,8 @@ use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
 use engine::kernels::{activation, q8_0 as blocks_of_32, q8_k as blocks_of_256};
 
-use crate::input::Weights;
-use crate::packing::Packing;
+use crate::kernels::input::Weights;
+use crate::kernels::packing::Packing;
 
 /// The product as the packing's own definition has it.
 pub fn product(
