@@ -112,7 +112,7 @@ pub fn forward(
         step.norm(v.hidden, &block.attention_norm, "attn_norm", v.normed);
         project(config, block, labels, rope, &mut v, &mut step);
         cache.store(layer, v.key, v.value);
-        step.nodes.pass_over(7); // the cache written and read: views, a transposition, two copies
+        step.nodes.skip(7); // the cache written and read: views, a transposition, two copies
         let lookup = Lookup::new(layer, v.query, cache);
         attention.attend(lookup, labels.gathered, v.gathered, &mut step);
         let sub_norm = block.attention_sub_norm.as_deref();

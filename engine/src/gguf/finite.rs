@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_examined_is_counted() {
-        let examined = check(36, &[128], vec![0xff; 64]).expect("nobody knows where to look");
+        let examined = check(36, &[128], vec![0xff; 64]).expect("it has no floats to look at");
         assert_eq!(
             (examined.finite, examined.passed_over),
             (0, vec!["t".to_string()])

@@ -127,12 +127,12 @@ impl Attention {
         });
         nodes.see("kq_soft_max_ext", "SOFT_MAX", &shape, weights);
 
-        nodes.pass_over(1); // the view of the values
+        nodes.skip(1); // the view of the values
         self.gather(lookup, work, pool);
         let gathered = &mut self.gathered[..tokens * row];
         nodes.see("kqv", "MUL_MAT", &[self.heads, tokens, self.dim], gathered);
 
-        nodes.pass_over(1); // the heads side by side, still a view
+        nodes.skip(1); // the heads side by side, still a view
         for (h, head) in gathered.chunks_exact(tokens * self.dim).enumerate() {
             for (t, values) in head.chunks_exact(self.dim).enumerate() {
                 out[t * row + h * self.dim..][..self.dim].copy_from_slice(values);

@@ -81,7 +81,7 @@ impl<'p> Nodes<'p> {
     }
 
     /// Counts values nobody is shown: views, and copies in half precision.
-    pub fn pass_over(&mut self, values: usize) {
+    pub fn skip(&mut self, values: usize) {
         self.count += values;
     }
 

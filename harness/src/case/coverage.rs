@@ -20,7 +20,7 @@ pub struct Count {
 
 impl Count {
     /// Nothing was asked for and nothing was done; such counts are left out of receipts.
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Count::default()
     }
 
@@ -48,25 +48,25 @@ impl fmt::Display for Count {
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// Cases that came to an end.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub cases: Count,
     /// References that answered.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub references: Count,
     /// Ways the engine computed: kernels and thread counts.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub kernels: Count,
     /// Token ids of prompts.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub tokens: Count,
     /// Positions whose logits were compared, over both lanes.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub positions: Count,
     /// Traced nodes.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub nodes: Count,
     /// Steps of greedy continuations.
-    #[serde(default, skip_serializing_if = "Count::is_nothing")]
+    #[serde(default, skip_serializing_if = "Count::is_empty")]
     pub greedy_steps: Count,
 }
 

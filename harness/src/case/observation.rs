@@ -1,7 +1,7 @@
 //! What a runner saw: plain data, and the only thing that crosses from running to comparing.
 #![forbid(unsafe_code)]
 
-pub mod spelling;
+pub mod tokenization;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -54,7 +54,7 @@ pub enum Step {
     /// only the others need is not computed, and a single row is computed in an order of its own.
     Last(Vec<Token>),
     /// Feeds tokens and forgets their logits, but not what they leave in the cache.
-    Distract(Vec<Token>),
+    FeedAndDiscard(Vec<Token>),
     /// Forgets every position from this one on.
     Truncate(usize),
     /// Feeds so many times the token that is most likely next, and keeps the logits of each.
@@ -129,7 +129,7 @@ impl Schedule {
                 _ if tokens.is_empty() => {}
                 Step::Last(_) => kept.take(session.feed(tokens, Wanted::Last)?, 1),
                 Step::Feed(_) => kept.take(session.feed(tokens, Wanted::All)?, tokens.len()),
-                Step::Distract(_) => drop(session.feed(tokens, Wanted::All)?),
+                Step::FeedAndDiscard(_) => drop(session.feed(tokens, Wanted::All)?),
             }
         }
         Ok(kept.rows)
@@ -179,7 +179,7 @@ impl Step {
     /// What is fed.
     pub fn tokens(&self) -> &[Token] {
         match self {
-            Step::Feed(tokens) | Step::Last(tokens) | Step::Distract(tokens) => tokens,
+            Step::Feed(tokens) | Step::Last(tokens) | Step::FeedAndDiscard(tokens) => tokens,
             Step::Truncate(_) | Step::Greedy(_) => &[],
         }
     }
@@ -189,7 +189,7 @@ impl Step {
         match self {
             Step::Feed(_) => Step::Feed(tokens),
             Step::Last(_) => Step::Last(tokens),
-            Step::Distract(_) => Step::Distract(tokens),
+            Step::FeedAndDiscard(_) => Step::FeedAndDiscard(tokens),
             Step::Truncate(_) | Step::Greedy(_) => self.clone(),
         }
     }
@@ -200,7 +200,7 @@ impl Step {
             Step::Feed(tokens) => tokens.len(),
             Step::Last(tokens) => tokens.len().min(1),
             Step::Greedy(count) => *count,
-            Step::Distract(_) | Step::Truncate(_) => 0,
+            Step::FeedAndDiscard(_) | Step::Truncate(_) => 0,
         }
     }
 }
@@ -212,7 +212,7 @@ mod tests {
     fn schedule() -> Schedule {
         Schedule::of(vec![
             Step::Feed(vec![1; 5]),
-            Step::Distract(vec![2; 9]),
+            Step::FeedAndDiscard(vec![2; 9]),
             Step::Truncate(5),
             Step::Last(vec![3; 4]),
         ])

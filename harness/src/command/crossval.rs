@@ -45,9 +45,9 @@ own arithmetic. What died, hung, declined or said nonsense is in the table and o
 One that cannot multiply I2_S is asked about the same weights as F32. Where their rows are wide
 enough ik is asked once more, as ik-iq2bn, about weights it wrote in a type of its own.
 
-Prompts that nobody can answer here, or that do not fit the model's context, are left out and
-counted. A prompt that was typed must be answered: without a reference that answers it the run is
-incomplete (5).
+Prompts that no selected reference or recording answers, or that do not fit the model's context,
+are left out and counted. A prompt that was typed must be answered: without a reference that answers
+it the run is incomplete (5).
 
 Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
 as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and

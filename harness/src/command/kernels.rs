@@ -14,9 +14,9 @@ use crate::io::{output, progress};
 use crate::oracle::kernels::{self, Examined, Report, Scope, table};
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::kernels::engine::Ours;
+use crate::runner::kernels::engine::EngineKernels;
 use crate::runner::kernels::family::Family;
-use crate::runner::kernels::live::Theirs;
+use crate::runner::kernels::live::ReferenceKernels;
 
 const HELP: &str = "\
 Examples:
@@ -24,8 +24,8 @@ Examples:
   harness kernels --reference bitnet --reference ik --json kernels.json
   harness kernels --reference bitnet --only i2_s-dot --seed 7 --case 61
 
-Exit code 0 where every bit is equal or excused by name; 1 where one is not, whoever died beside
-it; 6 where the reference died.";
+Exit code 0 where every bit is equal or excused by name; 1 where one is not, even if
+the reference died later; 6 where the reference died.";
 
 /// Ask single kernels of a C++ reference and of the engine the same questions
 #[derive(clap::Args)]
@@ -102,8 +102,8 @@ fn examine(
 ) -> Examined {
     let bar = progress::bar(scope.families.len() as u64, &reference.facts().name);
     let began = Instant::now();
-    let mut theirs = Theirs::new(reference);
-    let mut ours = Ours::new(profile, kernel);
+    let mut theirs = ReferenceKernels::new(reference);
+    let mut ours = EngineKernels::new(profile, kernel);
     let kernels = kernels::examine(&mut theirs, &mut ours, &scope, &mut || bar.inc(1));
     Examined {
         reference: reference.facts().clone(),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::finish::finish;
-use crate::case::observation::spelling::{Question, Raw};
+use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
@@ -53,8 +53,8 @@ pub struct Args {
     seed: u64,
 
     /// Ask about this text only; may be given several times
-    #[arg(long, value_name = "ESCAPED", value_parser = str::parse::<Raw>)]
-    text: Vec<Raw>,
+    #[arg(long, value_name = "ESCAPED", value_parser = str::parse::<EscapedBytes>)]
+    text: Vec<EscapedBytes>,
 
     /// Ask about these ids only; may be given several times
     #[arg(long, value_name = "ID,...", value_parser = ids)]

@@ -113,7 +113,7 @@ mod tests {
             ("output_norm.weight", 1.10, [false, false, false]),
             ("l.0.input_layernorm.weight", 0.40, [false, false, true]),
             ("model.final_norm.weight", 0.40, [true, true, true]),
-            ("a_gain_nobody_has_a_rule_for", 0.40, [true, true, true]),
+            ("a_gain_without_a_rule", 0.40, [true, true, true]),
             ("blk.0.attn_norm.weight", f64::NAN, [true, true, true]),
         ] {
             assert_eq!(suspicious(name, Kind::Norm, rms), expected, "{name} {rms}");

@@ -251,7 +251,7 @@ mod tests {
         let going_on = FileRoles::default().continues(Some(&model));
         assert!(going_on.writes("--json", Some(&earlier)).is_ok());
         assert!(!earlier.takes_a_refusal(), "it holds what is gone on with");
-        assert!(!to(&link).takes_a_refusal(), "nobody asked about it");
+        assert!(!to(&link).takes_a_refusal(), "it was never checked");
         assert!(!other.takes_a_refusal(), "two outputs were to be there");
         assert!(to(Path::new("/dev/null")).takes_a_refusal());
     }

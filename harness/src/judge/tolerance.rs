@@ -2,14 +2,14 @@
 //! `tolerances.toml`, and nowhere else.
 #![forbid(unsafe_code)]
 
-mod apart;
+mod arithmetic_gap;
 pub mod book;
 pub mod local;
 pub mod table;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::apart::Apart;
+pub use self::arithmetic_gap::ArithmeticGap;
 pub use self::book::{Book, Floor, Gates, Measured, Tier, book};
 
 /// How equal two observations have to be.

@@ -12,7 +12,7 @@ use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindin
 use crate::judge::documents::{Documents, above};
 use crate::judge::known_divergences::Bound;
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::{Apart, Gates, Tolerance, book};
+use crate::judge::tolerance::{ArithmeticGap, Gates, Tolerance, book};
 use crate::numbers::metrics::Distance;
 use crate::numbers::statistics::{Spread, Tail};
 
@@ -123,7 +123,7 @@ pub enum Divergence {
 }
 
 /// Judges findings by what sets the two sides apart.
-pub fn judge(findings: &Findings, coverage: &Coverage, apart: Apart) -> Verdict {
+pub fn judge(findings: &Findings, coverage: &Coverage, apart: ArithmeticGap) -> Verdict {
     if let Some(first) = first_divergence(findings, apart) {
         return Verdict::Diverge { first };
     }
@@ -140,7 +140,7 @@ pub fn judge(findings: &Findings, coverage: &Coverage, apart: Apart) -> Verdict 
 
 /// The rule for several documents that one alone breaks: too far apart to be called agreement, and
 /// too short a text to be called a divergence.
-pub fn undecided(lane: &LaneFindings, apart: Apart) -> Option<String> {
+pub fn undecided(lane: &LaneFindings, apart: ArithmeticGap) -> Option<String> {
     let gates = book().gates(apart, lane.lane)?;
     Documents::of(&[lane])?.median_rule(&gates)
 }
@@ -228,7 +228,7 @@ impl fmt::Display for Divergence {
 }
 
 /// The first breach, in the order of the pass: ids, nodes, prefill, decode, continuation.
-fn first_divergence(findings: &Findings, apart: Apart) -> Option<Divergence> {
+fn first_divergence(findings: &Findings, apart: ArithmeticGap) -> Option<Divergence> {
     if let Some(index) = findings.tokens.first_difference {
         return Some(Divergence::Tokens { index });
     }
@@ -244,13 +244,13 @@ fn first_divergence(findings: &Findings, apart: Apart) -> Option<Divergence> {
 
 /// Between two arithmetics the nodes of a free run say nothing alone: each has inherited what those
 /// before it made of their inputs. `trace` judges them one operation at a time.
-fn broken_by_node(distance: &Distance, apart: Apart) -> Option<String> {
+fn broken_by_node(distance: &Distance, apart: ArithmeticGap) -> Option<String> {
     let bits = apart.tier() == Tolerance::Exact && !distance.is_bit_identical();
     not_finite(distance).or_else(|| bits.then(|| "bits differ".into()))
 }
 
 /// The first breach in one lane, whatever the others are.
-pub fn broken_by_lane(lane: &LaneFindings, apart: Apart) -> Option<Divergence> {
+pub fn broken_by_lane(lane: &LaneFindings, apart: ArithmeticGap) -> Option<Divergence> {
     let gates = book().gates(apart, lane.lane);
     let position = lane.positions.iter().find_map(|p| {
         let exact = apart.tier() == Tolerance::Exact && !p.distance.is_bit_identical();
@@ -300,7 +300,7 @@ fn broken_by_tail(lane: &LaneFindings, gates: &Gates) -> Option<String> {
     .or_else(|| above(&format!("KLD, {name},"), tail(lane.kl()), gates.kld_tail))
 }
 
-fn broken_by_greedy(findings: &Findings, apart: Apart) -> Option<Divergence> {
+fn broken_by_greedy(findings: &Findings, apart: ArithmeticGap) -> Option<Divergence> {
     let greedy = &findings.greedy;
     let Some(parting) = &greedy.first_divergence else {
         let silent = greedy.steps == 0 || greedy.text_equal;

@@ -18,7 +18,7 @@ use crate::case::observation::{Identity, Lane, Observation};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::judge::compare::{LaneFindings, compare};
-use crate::judge::tolerance::Apart;
+use crate::judge::tolerance::ArithmeticGap;
 use crate::runner::{RunError, Runner, Task, guarded};
 
 pub use report::Report;
@@ -39,7 +39,7 @@ pub struct Calibration {
 }
 
 /// Two lanes: what sets them apart, their profiles, and the way both took.
-pub type Pair = (Apart, [String; 2], Lane);
+pub type Pair = (ArithmeticGap, [String; 2], Lane);
 
 /// A witness beside the first of its arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -95,14 +95,14 @@ impl Calibration {
             first(BASE).ok_or_else(|| Failure::input(format!("no lane is computed in {BASE}")))?;
         let [prefill, mut decode] = Lane::ALL.map(|lane| lane_only(&seen[base], lane));
         decode.identity.name.push_str(", decode");
-        self.keep(case, Apart::Path, &prefill, &decode)?;
+        self.keep(case, ArithmeticGap::Path, &prefill, &decode)?;
         for (i, theirs) in seen.iter().enumerate() {
             let profile = &theirs.identity.profile;
             match first(profile) {
                 Some(first) if first != i => self.equal(&seen[first], theirs),
                 _ if i == base => {}
                 _ => {
-                    let apart = Apart::profiles(profile, BASE);
+                    let apart = ArithmeticGap::profiles(profile, BASE);
                     self.keep(case, apart, theirs, &seen[base])?;
                 }
             }
@@ -113,7 +113,7 @@ impl Calibration {
     fn keep(
         &mut self,
         case: &Case,
-        apart: Apart,
+        apart: ArithmeticGap,
         theirs: &Observation,
         ours: &Observation,
     ) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Whether two tokenizers say the same: questions made up from a seed, answers compared, and what
 //! differs made small.
 //!
-//! Both sides are a [`Tokenizes`]; the comparison cannot tell which is which.
+//! Both sides are a [`TokenizerUnderTest`]; the comparison cannot tell which is which.
 #![forbid(unsafe_code)]
 
 pub mod corpus;
@@ -21,7 +21,9 @@ pub mod table;
 
 use serde::Serialize;
 
-use crate::case::observation::spelling::{Answer, Entry, Facts, Question, Raw, Said, WAYS};
+use crate::case::observation::tokenization::{
+    Answer, Entry, EscapedBytes, Facts, Question, TokenizerReply, WAYS,
+};
 use crate::exit::Failure;
 use crate::judge::excuse::{Applied, Excused, find};
 use crate::numbers::shrink::shrink;
@@ -31,7 +33,7 @@ use excuse::{Mismatch, Place};
 const BUDGET: usize = 4096;
 
 /// A tokenizer under test: turns texts into ids and ids into bytes.
-pub trait Tokenizes {
+pub trait TokenizerUnderTest {
     /// The answers, one for each question.
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure>;
 
@@ -80,9 +82,9 @@ pub struct Finding {
     /// Length of the question it was found with, in bytes or ids.
     pub found_in: usize,
     /// What the one side says to it.
-    pub ours: Said,
+    pub ours: TokenizerReply,
     /// What the other side says.
-    pub theirs: Said,
+    pub theirs: TokenizerReply,
 }
 
 /// Differences that are made small; the others are counted.
@@ -91,9 +93,9 @@ const SHRUNK: usize = 8;
 /// Both sides of a comparison.
 pub struct Pair<'a> {
     /// The one side.
-    pub ours: &'a mut dyn Tokenizes,
+    pub ours: &'a mut dyn TokenizerUnderTest,
     /// The other side.
-    pub theirs: &'a mut dyn Tokenizes,
+    pub theirs: &'a mut dyn TokenizerUnderTest,
     /// Which generation of the library's interface the other side has.
     pub api: &'a str,
 }
@@ -134,7 +136,7 @@ impl Pair<'_> {
                     }
                     Comparison::Different => {
                         tally.different += 1;
-                        tally.died += u64::from(matches!(answers.1[way], Said::Died(_)));
+                        tally.died += u64::from(matches!(answers.1[way], TokenizerReply::Died(_)));
                         // The other ways of a question mostly fail for the same reason.
                         if !shrunk && tally.findings.len() < SHRUNK {
                             self.note(question, way, answers, tally)?;
@@ -155,11 +157,11 @@ impl Pair<'_> {
     ) -> Comparison {
         let (ours, theirs) = (&ours[way], &theirs[way]);
         match (ours, theirs) {
-            (Said::Ids(_) | Said::Bytes(_), _) if ours == theirs => {
+            (TokenizerReply::Ids(_) | TokenizerReply::Bytes(_), _) if ours == theirs => {
                 return Comparison::Equal(ours.len());
             }
             // Each says in its own words why.
-            (Said::Refused(_), Said::Refused(_)) => return Comparison::Refused,
+            (TokenizerReply::Refused(_), TokenizerReply::Refused(_)) => return Comparison::Refused,
             _ => {}
         }
         let mismatch = Mismatch {
@@ -196,7 +198,7 @@ impl Pair<'_> {
             })
         };
         let (small, ours, theirs) = match theirs[way] {
-            Said::Died(_) => start,
+            TokenizerReply::Died(_) => start,
             _ => {
                 shrink(
                     start,
@@ -227,7 +229,7 @@ impl Pair<'_> {
         &mut self,
         question: Question,
         way: usize,
-    ) -> Result<Option<(Question, Said, Said)>, Failure> {
+    ) -> Result<Option<(Question, TokenizerReply, TokenizerReply)>, Failure> {
         let one = std::slice::from_ref(&question);
         let (ours, theirs) = (self.ours.answer(one)?, self.theirs.answer(one)?);
         let found = self.way(&question, way, (&ours[0], &theirs[0]));
@@ -251,8 +253,11 @@ impl Finding {
             pairs.take_while(|(a, b)| a == b).count()
         }
         match (&self.ours, &self.theirs) {
-            (Said::Ids(ours), Said::Ids(theirs)) => Some(first(ours, theirs)),
-            (Said::Bytes(Raw(ours)), Said::Bytes(Raw(theirs))) => Some(first(ours, theirs)),
+            (TokenizerReply::Ids(ours), TokenizerReply::Ids(theirs)) => Some(first(ours, theirs)),
+            (
+                TokenizerReply::Bytes(EscapedBytes(ours)),
+                TokenizerReply::Bytes(EscapedBytes(theirs)),
+            ) => Some(first(ours, theirs)),
             _ => None,
         }
     }

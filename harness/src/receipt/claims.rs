@@ -12,7 +12,7 @@ use crate::case::observation::Identity;
 use crate::judge::compare::{Findings, NodeDistance};
 use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::{Apart, Tolerance};
+use crate::judge::tolerance::{ArithmeticGap, Tolerance};
 use crate::judge::verdict::{Verdict, judge};
 
 /// Which side did what.
@@ -187,7 +187,7 @@ impl Comparison {
         reference: Identity,
         live: bool,
         profile: &str,
-        apart: Apart,
+        apart: ArithmeticGap,
         declared: Declared,
         findings: Result<&Findings, Verdict>,
     ) -> Self {
@@ -219,7 +219,7 @@ impl Comparison {
         comparison.coverage = findings.coverage(declared);
         // Equal bits are equal, whatever sets the two apart.
         let equal = facts.all_bits_equal && comparison.coverage.is_complete();
-        let apart = if equal { Apart::Nothing } else { apart };
+        let apart = if equal { ArithmeticGap::Nothing } else { apart };
         comparison.tolerance = apart.tier();
         comparison.verdict = judge(findings, &comparison.coverage, apart);
         comparison.logits_bit_identical = facts.logits_bit_identical;
@@ -248,8 +248,8 @@ impl Comparison {
     }
 
     /// What sets the two apart, by their arithmetics.
-    pub fn apart(&self) -> Apart {
-        Apart::profiles(&self.reference.profile, &self.profile)
+    pub fn apart(&self) -> ArithmeticGap {
+        ArithmeticGap::profiles(&self.reference.profile, &self.profile)
     }
 
     /// Whether every bit is demanded.

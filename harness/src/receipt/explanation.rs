@@ -5,7 +5,7 @@
 use crate::case::observation::Lane;
 use crate::io::output::quoted;
 use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
-use crate::judge::tolerance::{Apart, Tolerance};
+use crate::judge::tolerance::{ArithmeticGap, Tolerance};
 use crate::judge::verdict::{Verdict, broken_by_lane, undecided};
 use crate::numbers::metrics;
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
@@ -83,8 +83,8 @@ fn why_not_judged(comparison: &Comparison, findings: &Findings) -> String {
     let mut lanes = findings.lanes.iter();
     let rule = lanes.find_map(|lane| Some((lane.lane, undecided(lane, apart)?)));
     match (apart, rule) {
-        (Apart::Unknown, _) | (_, None) => format!(
-            "nobody measured how far {} and {} may be apart",
+        (ArithmeticGap::Unknown, _) | (_, None) => format!(
+            "no tolerance is on record between {} and {}",
             comparison.reference.profile, comparison.profile
         ),
         (_, Some((lane, rule))) => format!(

@@ -10,7 +10,7 @@ use crate::case::observation::Lane;
 use crate::judge::compare::LaneFindings;
 use crate::judge::documents::Documents;
 pub use crate::judge::documents::broken_rule;
-use crate::judge::tolerance::{Apart, Tolerance, book};
+use crate::judge::tolerance::{ArithmeticGap, Tolerance, book};
 use crate::judge::verdict::Verdict;
 use crate::numbers::statistics::Tail;
 
@@ -91,7 +91,7 @@ fn pool_lane(
 ) -> Option<Pooled> {
     let together = Documents::of(documents)?;
     let longest = documents.iter().map(|d| d.positions.len()).max()?;
-    let apart = Apart::profiles(profiles[0], profiles[1]);
+    let apart = ArithmeticGap::profiles(profiles[0], profiles[1]);
     let mut pooled = Pooled {
         reference: reference.to_owned(),
         profiles: profiles.map(str::to_owned),

@@ -10,7 +10,7 @@ use crate::case::Case;
 use crate::file::provenance::Input;
 use crate::judge::compare::Findings;
 use crate::judge::known_divergences::{Bound, Exceeded};
-use crate::judge::tolerance::Apart;
+use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::receipt::diff::differences;
 use crate::runner::engine::Engine;
@@ -236,7 +236,7 @@ fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
         ));
     }
     let of = |c: &Comparison| c.apart();
-    let exact = |_: &Comparison| Apart::Nothing;
+    let exact = |_: &Comparison| ArithmeticGap::Nothing;
     let comparisons = claims.comparisons.iter_mut().map(|c| (of(c), c));
     let repetitions = claims.repetitions.iter_mut().map(|c| (exact(c), c));
     let controls = claims.controls.iter_mut().map(|c| (exact(c), c));
@@ -278,7 +278,11 @@ fn entry(comparison: &Comparison) -> Option<(String, Bound)> {
     }
 }
 
-fn again(comparison: &mut Comparison, measured: &Measured, apart: Apart) -> Result<(), String> {
+fn again(
+    comparison: &mut Comparison,
+    measured: &Measured,
+    apart: ArithmeticGap,
+) -> Result<(), String> {
     let with = &comparison.reference.name;
     if measured.with != *with {
         return Err(format!(

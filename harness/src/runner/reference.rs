@@ -9,7 +9,7 @@ use self::rewritten::Form;
 use super::observe::observe;
 use super::watch::Watch;
 use super::{Followed, ModelFile, Opened, RunError, Runner, Task};
-use crate::case::observation::spelling::{Question, Raw, Said};
+use crate::case::observation::tokenization::{EscapedBytes, Question, TokenizerReply};
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::Schedule;
 use crate::reference::client::Client;
@@ -167,7 +167,7 @@ impl Open {
     }
 
     /// What the library says to one question in one of its ways.
-    fn spell(&mut self, question: Question, way: usize) -> Result<Said, RunError> {
+    fn spell(&mut self, question: Question, way: usize) -> Result<TokenizerReply, RunError> {
         let request = Request::Spell {
             model: self.file.clone(),
             questions: vec![question],
@@ -186,9 +186,9 @@ impl Open {
     }
 
     /// A refusal, or an answer to another question.
-    fn unexpected(&mut self, said: Said) -> RunError {
+    fn unexpected(&mut self, said: TokenizerReply) -> RunError {
         match said {
-            Said::Refused(message) => WorkerExit::Refused(message).into(),
+            TokenizerReply::Refused(message) => WorkerExit::Refused(message).into(),
             other => self.client.reject(format!("unexpected: {other:?}")).into(),
         }
     }
@@ -196,9 +196,9 @@ impl Open {
 
 impl Opened for Open {
     fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
-        let question = Question::Text(Raw(text.into()));
+        let question = Question::Text(EscapedBytes(text.into()));
         match self.spell(question, ADDED_AND_PARSED)? {
-            Said::Ids(ids) => Ok(ids),
+            TokenizerReply::Ids(ids) => Ok(ids),
             other => Err(self.unexpected(other)),
         }
     }
@@ -206,7 +206,9 @@ impl Opened for Open {
     fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
         let question = Question::Ids(tokens.to_vec());
         match self.spell(question, SHOWN_IN_PIECES)? {
-            Said::Bytes(Raw(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            TokenizerReply::Bytes(EscapedBytes(bytes)) => {
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            }
             other => Err(self.unexpected(other)),
         }
     }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 use engine::gguf::Gguf;
-use harness::case::observation::spelling::{Facts, Question, Raw, Said};
+use harness::case::observation::tokenization::{EscapedBytes, Facts, Question, TokenizerReply};
 use harness::exit::Exit;
 use harness::file::provenance::Input;
-use harness::oracle::tokenizer::Tokenizes;
+use harness::oracle::tokenizer::TokenizerUnderTest;
 use harness::oracle::tokenizer::reference::Asked;
 use harness::reference::Reference;
 use harness::reference::isolation::{Answer, Described, Done, Kind, Request, Stop, WorkerExit};
@@ -34,7 +34,7 @@ pub fn answer(misdeed: &str, request: Request) -> Result<Answer, Stop> {
                 std::process::abort();
             }
             let said = |question: &Question| {
-                std::array::from_fn(|_| Said::Ids(vec![question.len() as u32]))
+                std::array::from_fn(|_| TokenizerReply::Ids(vec![question.len() as u32]))
             };
             let mut answers: Vec<_> = questions.iter().map(said).collect();
             if misdeed == "forgets one" {
@@ -65,7 +65,7 @@ fn description() -> Described {
 }
 
 fn text(text: &str) -> Question {
-    Question::Text(Raw(text.into()))
+    Question::Text(EscapedBytes(text.into()))
 }
 
 fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Asked, WorkerExit>) -> T) -> T {
@@ -87,8 +87,10 @@ fn one_deadly_question_costs_its_own_answer_and_no_other() {
         assert_eq!(answers.len(), questions.len());
         for (question, answer) in questions.iter().zip(&answers) {
             match (question == &questions[6], &answer[0]) {
-                (true, Said::Died(how)) => assert!(how.contains("SIGABRT"), "{how}"),
-                (false, said) => assert_eq!(*said, Said::Ids(vec![question.len() as u32])),
+                (true, TokenizerReply::Died(how)) => assert!(how.contains("SIGABRT"), "{how}"),
+                (false, said) => {
+                    assert_eq!(*said, TokenizerReply::Ids(vec![question.len() as u32]))
+                }
                 (true, said) => panic!("{said:?}"),
             }
         }
@@ -109,7 +111,11 @@ fn answers_that_fit_no_question_are_garbage() {
     with("forgets one", |asked| {
         let answers = asked.expect("opens").answer(&[text("a")]);
         let answers = answers.expect("alone it costs its answer");
-        let died = |said: &Said| matches!(said, Said::Died(how) if how.contains("fit no question"));
+        let lost = |how: &String| how.contains("fit no question");
+        let died = |reply: &TokenizerReply| match reply {
+            TokenizerReply::Died(how) => lost(how),
+            _ => false,
+        };
         assert!(answers.iter().flatten().all(died), "{answers:?}");
     });
     with("another model", |asked| match asked {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use engine::Token;
 use harness::case::Case;
-use harness::case::observation::spelling::{Question, Raw, Said};
+use harness::case::observation::tokenization::{EscapedBytes, Question, TokenizerReply};
 use harness::case::observation::{Lane, Observation};
 use harness::case::schedule::{Schedule, Step};
 use harness::file::provenance::Input;
@@ -39,11 +39,13 @@ impl Teller {
             Request::Open { .. } => Done::Opened,
             Request::Spell { questions, .. } => {
                 let said = match &questions[..] {
-                    [Question::Text(Raw(prompt))] => {
+                    [Question::Text(EscapedBytes(prompt))] => {
                         self.remember(prompt, &input);
-                        Said::Ids(self.seen().tokens.clone())
+                        TokenizerReply::Ids(self.seen().tokens.clone())
                     }
-                    _ => Said::Bytes(Raw(self.seen().greedy.text.clone().into())),
+                    _ => {
+                        TokenizerReply::Bytes(EscapedBytes(self.seen().greedy.text.clone().into()))
+                    }
                 };
                 let answers = vec![std::array::from_fn(|_| said.clone())];
                 Done::Spelled { answers }

@@ -12,7 +12,7 @@ use harness::case::Case;
 use harness::case::observation::{Lane, Observation};
 use harness::file::provenance::Input;
 use harness::judge::outcome::Outcome;
-use harness::judge::tolerance::{Apart, book};
+use harness::judge::tolerance::{ArithmeticGap, book};
 use harness::oracle::calibrate::documents::{self, Extent};
 use harness::oracle::calibrate::{Report, floors, measure};
 use harness::runner::engine::Engine;
@@ -83,16 +83,20 @@ fn one_bit_in_one_document_is_noticed_within_an_arithmetic() {
         .collect();
     let [prefill, decode] = Lane::ALL;
     let expected = [
-        (Apart::Order, prefill),
-        (Apart::Order, decode),
-        (Apart::Path, prefill),
+        (ArithmeticGap::Order, prefill),
+        (ArithmeticGap::Order, decode),
+        (ArithmeticGap::Path, prefill),
     ];
     assert_eq!(kinds, expected);
     for one in &fresh {
         assert_eq!(one.exceeds, None);
         assert!(one.floor.nmse_mean > 0.0 && one.nmse_interval.is_some());
     }
-    let missing = [Apart::Halves, Apart::Ik, Apart::Llama];
+    let missing = [
+        ArithmeticGap::Halves,
+        ArithmeticGap::Ik,
+        ArithmeticGap::Llama,
+    ];
     assert_eq!(floors::unmeasured(&fresh), missing);
 }
 
@@ -140,8 +144,10 @@ fn a_death_ends_it_and_hides_nothing_of_what_was_measured_before() {
 
 #[test]
 fn a_floor_beyond_its_gate_is_told_with_both_numbers() {
-    let gates = book().gates(Apart::Order, Lane::Prefill).expect("measured");
-    let on_record = |f: &&harness::judge::tolerance::Floor| f.apart == Apart::Order;
+    let gates = book()
+        .gates(ArithmeticGap::Order, Lane::Prefill)
+        .expect("measured");
+    let on_record = |f: &&harness::judge::tolerance::Floor| f.apart == ArithmeticGap::Order;
     let mut floor = book()
         .floor
         .iter()

@@ -188,7 +188,7 @@ fn the_program_says_that_no_live_reference_ran() {
 
 #[test]
 fn a_case_that_only_a_live_reference_answers_is_no_success_without_one() {
-    let words = ["nobody who answers wide-ahab was asked: --reference ik"];
+    let words = ["no reference that answers wide-ahab was selected: add --reference ik"];
     assert_ends(&crossval(&["--case", "wide-ahab"]), 3, &words);
     let output = crossval(&["--case", "wide-ahab", "--case", "b158-white-whale"]);
     assert_ends(

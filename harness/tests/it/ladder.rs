@@ -11,7 +11,7 @@ use harness::file::provenance::Input;
 use harness::judge::compare::compare;
 use harness::judge::outcome::Outcome;
 use harness::judge::tolerance::book::{Book, TEXT};
-use harness::judge::tolerance::{Apart, Tolerance, book, table};
+use harness::judge::tolerance::{ArithmeticGap, Tolerance, book, table};
 use harness::judge::verdict::{Divergence, Verdict, judge};
 use harness::oracle::crossval::campaign::Campaign;
 use harness::receipt::Receipt;
@@ -45,12 +45,12 @@ fn the_readme_shows_the_numbers_that_decide() {
 #[test]
 fn every_kind_of_lane_has_a_floor_with_its_circumstances() {
     let book = book();
-    for apart in Apart::MEASURED {
+    for apart in ArithmeticGap::MEASURED {
         for lane in Lane::ALL {
             assert!(book.gates(apart, lane).is_some(), "{apart:?} {lane:?}");
         }
     }
-    for apart in [Apart::Nothing, Apart::Unknown] {
+    for apart in [ArithmeticGap::Nothing, ArithmeticGap::Unknown] {
         assert_eq!(book.gates(apart, Lane::Prefill), None);
     }
     let measured = &book.measured;
@@ -64,7 +64,8 @@ fn every_kind_of_lane_has_a_floor_with_its_circumstances() {
 fn a_gate_is_the_larger_of_the_constant_and_so_many_floors() {
     let order = |text: &str| {
         let book = Book::parse(text).expect("still a ladder");
-        book.gates(Apart::Order, Lane::Prefill).expect("measured")
+        book.gates(ArithmeticGap::Order, Lane::Prefill)
+            .expect("measured")
     };
     let (head, _) = TEXT.split_once("[[floor]]").expect("floors");
     // Every kind of lane needs a floor; here all have the same.
@@ -162,7 +163,11 @@ fn judged(edit: impl FnOnce(&mut Observation)) -> Verdict {
     let (theirs, mut ours) = (look(THEIRS), look(OURS));
     edit(&mut ours);
     let found = compare(&case, &theirs, &ours).expect("two witnesses");
-    judge(&found, &found.coverage(case.declared()), Apart::Order)
+    judge(
+        &found,
+        &found.coverage(case.declared()),
+        ArithmeticGap::Order,
+    )
 }
 
 fn prefill(seen: &mut Observation) -> &mut Vec<f32> {
@@ -239,7 +244,7 @@ fn a_continuation_may_part_in_a_tie_only() {
         })
     };
     let tie = book()
-        .gates(Apart::Order, Lane::Decode)
+        .gates(ArithmeticGap::Order, Lane::Decode)
         .expect("measured")
         .tie as f32;
     assert_forgiven(&parting(Some(0.9 * tie)));

@@ -46,14 +46,14 @@ fn between(suite: &mut Suite, theirs: &str, ours: &str) -> Vec<Result<Findings, 
     shared.into_iter().map(findings).collect()
 }
 
-struct Apart {
+struct ArithmeticGap {
     /// Mean over prompts and lanes, so that a long prompt weighs no more than a short one.
     bit_equal: f64,
     nmse_median: f64,
     nmse_max: f64,
 }
 
-fn apart(findings: &[Findings]) -> Apart {
+fn apart(findings: &[Findings]) -> ArithmeticGap {
     let lanes: Vec<_> = findings.iter().flat_map(|f| &f.lanes).collect();
     let share = |lane: &&LaneFindings| {
         let sum = |part: fn(&Distance) -> usize| -> usize {
@@ -63,7 +63,7 @@ fn apart(findings: &[Findings]) -> Apart {
     };
     let nmse = lanes.iter().flat_map(|l| l.nmse().expect("finite"));
     let nmse: Vec<f64> = nmse.collect();
-    Apart {
+    ArithmeticGap {
         bit_equal: lanes.iter().map(share).sum::<f64>() / lanes.len() as f64,
         nmse_median: median(&nmse).expect("positions"),
         nmse_max: nmse.iter().copied().fold(0.0, f64::max),
@@ -151,13 +151,13 @@ fn another_arithmetic_is_within_its_own_tier_and_never_equal() {
         } else {
             Verdict::Agree
         };
-        let found = judge(&findings, &coverage, tolerance::Apart::Order);
+        let found = judge(&findings, &coverage, tolerance::ArithmeticGap::Order);
         assert_eq!(found, alone, "{}", case.name);
         assert_eq!(
-            judge(&findings, &coverage, tolerance::Apart::Unknown),
+            judge(&findings, &coverage, tolerance::ArithmeticGap::Unknown),
             Verdict::NotJudged
         );
-        let exact = judge(&findings, &coverage, tolerance::Apart::Nothing);
+        let exact = judge(&findings, &coverage, tolerance::ArithmeticGap::Nothing);
         assert!(matches!(exact, Verdict::Diverge { .. }), "{exact}");
     }
 }

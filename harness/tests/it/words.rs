@@ -119,7 +119,7 @@ fn equal_bits_agree_whatever_the_arithmetic_is_called() {
     let text = text(&other);
     assert!(row(&text, &[CASE, "prefill"]).contains("bit-identical"));
     assert!(row(&text, &[CASE, "decode"]).contains("not judged"));
-    assert!(text.contains("nobody measured how far"), "{text}");
+    assert!(text.contains("no tolerance is on record between"), "{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use harness::reference::Reference;
 use harness::reference::isolation::{Call, Limits, WorkerExit};
-use harness::runner::kernels::live::Theirs;
+use harness::runner::kernels::live::ReferenceKernels;
 use harness::runner::kernels::question::Computer;
 use harness::runner::kernels::question::Question;
 use serde_json::Value;
@@ -133,7 +133,7 @@ fn a_library_that_aborts_is_asked_again_in_a_new_process() {
         command
     });
     let reference = Reference::open("ik", Limits::default(), launch).expect("it is built");
-    let mut theirs = Theirs::new(&reference);
+    let mut theirs = ReferenceKernels::new(&reference);
     // What its two-bit rows meet is made of at least 512 values, which it asserts.
     const IQ2_BN: i32 = 135;
     let facts = theirs.describe(IQ2_BN).expect("it answers");

@@ -26,7 +26,7 @@ impl fmt::Display for Schedule {
             match step {
                 Step::Feed(tokens) => write!(f, " feed={}", Run(tokens))?,
                 Step::Last(tokens) => write!(f, " last={}", Run(tokens))?,
-                Step::Distract(tokens) => write!(f, " distract={}", Run(tokens))?,
+                Step::FeedAndDiscard(tokens) => write!(f, " distract={}", Run(tokens))?,
                 Step::Truncate(len) => write!(f, " truncate={len}")?,
                 Step::Greedy(count) => write!(f, " greedy={count}")?,
             }
@@ -83,7 +83,7 @@ fn step(key: &str, value: &str) -> Result<Step, String> {
     Ok(match key {
         "feed" => Step::Feed(numbers(value)?),
         "last" => Step::Last(numbers(value)?),
-        "distract" => Step::Distract(numbers(value)?),
+        "distract" => Step::FeedAndDiscard(numbers(value)?),
         "truncate" => Step::Truncate(number(value)?),
         "greedy" => Step::Greedy(number(value)?),
         _ => return Err(KEYS.into()),

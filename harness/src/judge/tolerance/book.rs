@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Apart, Tolerance};
+use super::{ArithmeticGap, Tolerance};
 use crate::case::observation::Lane;
 use crate::exit::Failure;
 use crate::numbers::statistics::{Intervals, Tail};
@@ -123,7 +123,7 @@ pub struct Measured {
 #[serde(deny_unknown_fields)]
 pub struct Floor {
     /// What sets the two apart.
-    pub apart: Apart,
+    pub apart: ArithmeticGap,
     /// Their profiles, the one that plays the reference first.
     pub profiles: [String; 2],
     /// The way both took; the reference's where they differ in that.
@@ -211,7 +211,7 @@ impl Book {
 
     /// What has no floor would pass whatever its distance.
     fn without_floor(&self) -> Option<String> {
-        let kinds = Apart::MEASURED.into_iter();
+        let kinds = ArithmeticGap::MEASURED.into_iter();
         let mut lanes = kinds.flat_map(|apart| Lane::ALL.map(|lane| (apart, lane)));
         let (apart, lane) = lanes.find(|(a, lane)| self.gates(*a, *lane).is_none())?;
         Some(format!("{}, {} has no floor", apart.words(), lane.name()))
@@ -225,10 +225,10 @@ impl Book {
 
     /// What two lanes set apart by this may not exceed on one path; none where distances do not
     /// decide.
-    pub fn gates(&self, apart: Apart, path: Lane) -> Option<Gates> {
+    pub fn gates(&self, apart: ArithmeticGap, path: Lane) -> Option<Gates> {
         let constant = self.tier(apart.tier()).constant?;
         // Two ways beside each other have one floor, whichever is the reference.
-        let both = apart == Apart::Path;
+        let both = apart == ArithmeticGap::Path;
         let on_path = |f: &&Floor| f.apart == apart && (f.path == path || both);
         let floors: Vec<&Floor> = self.floor.iter().filter(on_path).collect();
         if floors.is_empty() {
@@ -272,7 +272,7 @@ impl Floor {
     pub fn label(&self) -> String {
         let [theirs, ours] = &self.profiles;
         match self.apart {
-            Apart::Path => format!("prefill against decode, {ours}"),
+            ArithmeticGap::Path => format!("prefill against decode, {ours}"),
             _ => format!("{theirs} against {ours}, {}", self.path.name()),
         }
     }
@@ -288,8 +288,8 @@ impl Floor {
         ];
         let [theirs, ours] = &self.profiles;
         let fits = match self.apart {
-            Apart::Path => theirs == ours,
-            apart => apart == Apart::profiles(theirs, ours) && apart.tier().is_measured(),
+            ArithmeticGap::Path => theirs == ours,
+            apart => apart == ArithmeticGap::profiles(theirs, ours) && apart.tier().is_measured(),
         };
         let sound = distances.iter().all(|d| *d >= 0.0 && d.is_finite());
         fits && sound && self.flips <= self.positions && self.positions > 0

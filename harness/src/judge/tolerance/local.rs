@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Apart, book};
+use super::{ArithmeticGap, book};
 
 /// How equal one operation's two results have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,9 +20,9 @@ pub enum Rung {
 impl Rung {
     /// Which one applies between two arithmetics.
     pub fn between(theirs: &str, ours: &str) -> Self {
-        match Apart::profiles(theirs, ours) {
-            Apart::Nothing => Rung::Bits,
-            Apart::Halves => Rung::HalfSums,
+        match ArithmeticGap::profiles(theirs, ours) {
+            ArithmeticGap::Nothing => Rung::Bits,
+            ArithmeticGap::Halves => Rung::HalfSums,
             _ => Rung::OtherOrder,
         }
     }

@@ -1,7 +1,7 @@
 //! The ladder as the table in README.md, made of `tolerances.toml` alone.
 #![forbid(unsafe_code)]
 
-use super::{Apart, Book, Floor, Gates, Tolerance};
+use super::{ArithmeticGap, Book, Floor, Gates, Tolerance};
 use crate::case::observation::Lane;
 
 /// The line before the table.
@@ -55,19 +55,21 @@ fn rows(book: &Book, tier: Tolerance) -> Vec<(String, String)> {
         };
         return vec![(book.tier(tier).applies.clone(), demand.into())];
     }
-    let kinds = Apart::MEASURED.into_iter().filter(|a| a.tier() == tier);
+    let kinds = ArithmeticGap::MEASURED
+        .into_iter()
+        .filter(|a| a.tier() == tier);
     let paths = kinds.flat_map(|a| Lane::ALL.map(|lane| (a, lane)));
     // Two ways beside each other have one gate.
-    let paths = paths.filter(|(a, lane)| *a != Apart::Path || *lane == Lane::Prefill);
+    let paths = paths.filter(|(a, lane)| *a != ArithmeticGap::Path || *lane == Lane::Prefill);
     let gates = paths.filter_map(|(a, lane)| Some((a, lane, book.gates(a, lane)?)));
     gates
         .map(|(apart, lane, gates)| (label(apart, lane), cells(&gates)))
         .collect()
 }
 
-fn label(apart: Apart, lane: Lane) -> String {
+fn label(apart: ArithmeticGap, lane: Lane) -> String {
     match apart {
-        Apart::Path => "prefill against decode".into(),
+        ArithmeticGap::Path => "prefill against decode".into(),
         _ => format!("{}, {}", apart.words(), lane.name()),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Calibration, Pair};
 use crate::exit::{Exit, Failure};
 use crate::judge::compare::LaneFindings;
-use crate::judge::tolerance::{Apart, Book, Floor, Gates};
+use crate::judge::tolerance::{ArithmeticGap, Book, Floor, Gates};
 use crate::numbers::metrics::median;
 use crate::numbers::statistics::{Spread, Tail};
 
@@ -98,9 +98,9 @@ pub fn exceeded(floor: &Floor, gates: &Gates) -> Option<String> {
 }
 
 /// The kinds of lanes that were not measured.
-pub fn unmeasured(fresh: &[Fresh]) -> Vec<Apart> {
-    let measured = |apart: &Apart| fresh.iter().any(|f| f.floor.apart == *apart);
-    let all = Apart::MEASURED.into_iter();
+pub fn unmeasured(fresh: &[Fresh]) -> Vec<ArithmeticGap> {
+    let measured = |apart: &ArithmeticGap| fresh.iter().any(|f| f.floor.apart == *apart);
+    let all = ArithmeticGap::MEASURED.into_iter();
     all.filter(|apart| !measured(apart)).collect()
 }
 

@@ -10,7 +10,7 @@ use super::{Calibration, Equal};
 use crate::exit::Failure;
 use crate::io::table::{Table, number, words};
 use crate::judge::outcome::{Lost, Outcome};
-use crate::judge::tolerance::{Apart, Book, Measured};
+use crate::judge::tolerance::{ArithmeticGap, Book, Measured};
 
 /// Everything that was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,7 +22,7 @@ pub struct Report {
     /// Lanes of one arithmetic.
     pub equal: Vec<Equal>,
     /// The kinds of lanes that were not measured.
-    pub unmeasured: Vec<Apart>,
+    pub unmeasured: Vec<ArithmeticGap>,
     /// What ended it before the last text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<Lost>,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::case::observation::{Identity, Observation};
 use crate::case::{Case, Declared};
 use crate::judge::compare::{Findings, Incomparable, compare};
-use crate::judge::tolerance::Apart;
+use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::receipt::Comparison;
 use crate::reference::isolation::{Death, Kind};
@@ -108,7 +108,7 @@ pub fn same_bits(case: &Case, first: &Observation, again: &Observation, live: bo
     conclude(
         who,
         profile,
-        Apart::Nothing,
+        ArithmeticGap::Nothing,
         declared,
         compared(case, first, again),
     )
@@ -127,7 +127,7 @@ pub fn compared(
 pub fn conclude(
     (reference, live): (&Identity, bool),
     profile: &str,
-    apart: Apart,
+    apart: ArithmeticGap,
     declared: Declared,
     found: Result<Findings, Verdict>,
 ) -> Concluded {

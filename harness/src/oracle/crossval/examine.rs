@@ -8,7 +8,7 @@ use crate::case::observation::{Identity, Observation};
 use crate::case::{Case, Declared};
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::Apart;
+use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::{
     Answer, Concluded, EngineAnswers, compared, conclude, declared, expected, same_bits,
@@ -143,7 +143,7 @@ fn with_reference(
     let seen = theirs.seen.as_ref().map_err(Clone::clone);
     let found = seen.and_then(|seen| compared(case, seen, ours));
     let profile = &ours.identity.profile;
-    let apart = Apart::profiles(&identity.profile, profile);
+    let apart = ArithmeticGap::profiles(&identity.profile, profile);
     let mut with = conclude(who, profile, apart, declared, found);
     let entry = known.about(&case.name, &identity.name);
     if let (Some(entry), Some(found)) = (entry, &with.findings) {
@@ -162,7 +162,7 @@ fn engine_failed(
         how: of_engine(&error),
         message: error.to_string(),
     };
-    conclude(who, profile, Apart::Nothing, declared, Err(failed))
+    conclude(who, profile, ArithmeticGap::Nothing, declared, Err(failed))
 }
 
 /// The numbers, in the order of the comparisons.
@@ -192,7 +192,7 @@ impl Kept {
                     continue;
                 }
                 let (who, found) = ((&other.identity, other.live), compared(case, a, b));
-                let with = conclude(who, profile, Apart::Nothing, case.declared(), found);
+                let with = conclude(who, profile, ArithmeticGap::Nothing, case.declared(), found);
                 witnesses.push(Witness {
                     name: one.identity.name.clone(),
                     with: self.keep(with, None),

@@ -93,16 +93,16 @@ pub(super) fn rollback(tokens: &[Token], lane: Lane) -> Result<Variants, NotAppl
     Ok(Variants {
         plain: with(Vec::new()),
         same: vec![with(vec![
-            Step::Distract(decoy.clone()),
+            Step::FeedAndDiscard(decoy.clone()),
             Step::Truncate(half),
         ])],
-        control: with(vec![Step::Distract(decoy)]),
+        control: with(vec![Step::FeedAndDiscard(decoy)]),
     })
 }
 
 /// Everything forgotten and fed again; the control feeds it again without forgetting.
 pub(super) fn replay(tokens: &[Token], lane: Lane) -> Result<Variants, NotApplicable> {
-    let once = Step::Distract(tokens.to_vec());
+    let once = Step::FeedAndDiscard(tokens.to_vec());
     let after = |before: Vec<Step>| Schedule::of([before, Step::of_lane(lane, tokens)].concat());
     Ok(Variants {
         plain: after(Vec::new()),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::case::Case;
 use crate::case::observation::{Lane, Logits, Observation};
 use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings, compare};
-use crate::judge::tolerance::{Apart, book};
+use crate::judge::tolerance::{ArithmeticGap, book};
 use crate::judge::verdict::{Verdict, judge};
 use crate::numbers::metrics::{self, Distance};
 use crate::numbers::statistics::mean;
@@ -59,7 +59,7 @@ const fn gate(name: &'static str, passes: fn(&Seen<'_>) -> Option<bool>) -> Gate
 }
 
 /// What the lanes of the looser tiers are set apart by; each tier is a gate, too.
-const LOOSER: [Apart; 3] = [Apart::Order, Apart::Path, Apart::Ik];
+const LOOSER: [ArithmeticGap; 3] = [ArithmeticGap::Order, ArithmeticGap::Path, ArithmeticGap::Ik];
 
 /// Every gate, the usual ones first.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -202,7 +202,11 @@ impl Effect {
 /// What the comparison of `crossval` says where every bit is demanded.
 pub fn strict_verdict(case: &Case, found: &Result<Findings, Incomparable>) -> Verdict {
     match found {
-        Ok(found) => judge(found, &found.coverage(case.declared()), Apart::Nothing),
+        Ok(found) => judge(
+            found,
+            &found.coverage(case.declared()),
+            ArithmeticGap::Nothing,
+        ),
         Err(why) => Verdict::Incomparable { why: why.clone() },
     }
 }
@@ -223,7 +227,7 @@ fn seen_by_gates(
         trace: Vec::new(),
         ..ours.clone()
     };
-    ours.identity.name.push_str(", whoever that is");
+    ours.identity.name.push_str(", renamed");
     let length = |lane: &Lane| theirs.lanes.get(lane).map(|logits| logits.vocab_size);
     ours.lanes
         .retain(|lane, logits| length(lane) == Some(logits.vocab_size));
@@ -261,7 +265,7 @@ fn ulp_max(lane: Lane, theirs: &Observation, ours: &Observation) -> Option<u64> 
 }
 
 /// Whether a looser tier lets it pass, the rules for all documents together included.
-fn is_within(case: &Case, found: &Findings, apart: Apart) -> bool {
+fn is_within(case: &Case, found: &Findings, apart: ArithmeticGap) -> bool {
     let coverage = found.coverage(case.declared());
     let breaks = found.lanes.iter().any(|lane| {
         let gates = book().gates(apart, lane.lane);
@@ -287,7 +291,7 @@ mod tests {
         let named = |name: &str| name.to_owned();
         Observation {
             identity: Identity {
-                name: named("somebody"),
+                name: named("a name"),
                 profile: named("some"),
                 fingerprint: named("none"),
             },

@@ -4,7 +4,7 @@
 use engine::Token;
 use engine::tokenizer::{TokenKind, Tokenizer};
 
-use crate::case::observation::spelling::{Question, Raw};
+use crate::case::observation::tokenization::{EscapedBytes, Question};
 
 /// Lengths of the runs: around the powers of two that tables have, and one that is long.
 const RUNS: [usize; 9] = [2, 3, 4, 7, 16, 33, 127, 512, 2048];
@@ -98,7 +98,7 @@ pub fn questions(tokenizer: &Tokenizer, prompts: &[String]) -> Vec<Question> {
     }
     let mut questions: Vec<Question> = texts
         .into_iter()
-        .map(|text| Question::Text(Raw(text)))
+        .map(|text| Question::Text(EscapedBytes(text)))
         .collect();
     questions.extend(lists(tokenizer));
     questions

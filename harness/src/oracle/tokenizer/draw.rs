@@ -5,7 +5,7 @@ use engine::Token;
 use engine::tokenizer::Tokenizer;
 
 use super::corpus;
-use crate::case::observation::spelling::{Question, Raw};
+use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::numbers::split_mix::SplitMix64;
 
 /// Every so many questions is a list of ids.
@@ -61,7 +61,7 @@ impl<'a> Questions<'a> {
     /// For one vocabulary, from the questions that were written down.
     pub fn new(tokenizer: &'a Tokenizer, corpus: &[Question], seed: u64) -> Self {
         let text = |question: &Question| match question {
-            Question::Text(Raw(text)) if text.len() < 200 => {
+            Question::Text(EscapedBytes(text)) if text.len() < 200 => {
                 std::str::from_utf8(text).ok().map(|_| text.clone())
             }
             _ => None,
@@ -90,7 +90,7 @@ impl<'a> Questions<'a> {
             9 | 10 => run(&mut dice),
             _ => words(&mut dice),
         };
-        Question::Text(Raw(text))
+        Question::Text(EscapedBytes(text))
     }
 
     fn list(&self, dice: &mut SplitMix64) -> Vec<Token> {
@@ -237,7 +237,7 @@ mod tests {
             assert!(question.len() < 4000, "{question:?}");
             match &question {
                 Question::Ids(_) => lists += 1,
-                Question::Text(Raw(text)) => match std::str::from_utf8(text) {
+                Question::Text(EscapedBytes(text)) => match std::str::from_utf8(text) {
                     Ok(text) => {
                         valid += 1;
                         marked += i32::from(text.contains("<|begin|>"));

@@ -4,15 +4,17 @@
 use engine::Token;
 use engine::tokenizer::{TokenKind, Tokenizer};
 
-use super::Tokenizes;
-use crate::case::observation::spelling::{Answer, Entry, Facts, Question, Raw, Said};
+use super::TokenizerUnderTest;
+use crate::case::observation::tokenization::{
+    Answer, Entry, EscapedBytes, Facts, Question, TokenizerReply,
+};
 use crate::exit::Failure;
 use crate::file::provenance;
 
 /// The tokenizer of one model.
 pub struct Engine<'a>(pub &'a Tokenizer);
 
-impl Tokenizes for Engine<'_> {
+impl TokenizerUnderTest for Engine<'_> {
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
         let answer = |question: &Question| std::array::from_fn(|way| self.said(question, way));
         Ok(questions.iter().map(answer).collect())
@@ -44,35 +46,35 @@ impl Tokenizes for Engine<'_> {
 }
 
 impl Engine<'_> {
-    fn said(&self, question: &Question, way: usize) -> Said {
+    fn said(&self, question: &Question, way: usize) -> TokenizerReply {
         match (question, Question::switches(way)) {
             (Question::Text(text), (add, parse)) => match std::str::from_utf8(&text.0) {
-                Ok(text) => Said::Ids(self.0.encode(text, add, parse)),
+                Ok(text) => TokenizerReply::Ids(self.0.encode(text, add, parse)),
                 Err(e) => {
                     let at = e.valid_up_to();
-                    Said::Refused(format!("INVALID_UTF8: byte {at} begins no character"))
+                    TokenizerReply::Refused(format!("INVALID_UTF8: byte {at} begins no character"))
                 }
             },
             (Question::Ids(ids), (shown, true)) => {
-                Said::Bytes(Raw(self.0.decode_bytes(ids, shown)))
+                TokenizerReply::Bytes(EscapedBytes(self.0.decode_bytes(ids, shown)))
             }
             (Question::Ids(ids), (shown, false)) => {
                 let pieces = ids
                     .iter()
                     .flat_map(|&id| self.0.piece(id, shown).into_owned());
-                Said::Bytes(Raw(pieces.collect()))
+                TokenizerReply::Bytes(EscapedBytes(pieces.collect()))
             }
         }
     }
 
     fn entry(&self, token: Token) -> Entry {
         Entry {
-            text: Raw(self.0.token_text(token).unwrap_or_default().to_vec()),
+            text: EscapedBytes(self.0.token_text(token).unwrap_or_default().to_vec()),
             kind: self.0.kind(token).map_or(0, attributes),
             score: self.0.score(token).unwrap_or(0.0).to_bits(),
             ends: self.0.is_end(token),
-            hidden: Raw(self.0.piece(token, false).into_owned()),
-            shown: Raw(self.0.piece(token, true).into_owned()),
+            hidden: EscapedBytes(self.0.piece(token, false).into_owned()),
+            shown: EscapedBytes(self.0.piece(token, true).into_owned()),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Pair;
 use super::excuse::{Mismatch, Part, Place, known};
-use crate::case::observation::spelling::{Entry, Facts};
+use crate::case::observation::tokenization::{Entry, Facts};
 use crate::exit::Failure;
 use crate::judge::excuse::{Applied, Excused, find};
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::draw::Questions;
 use super::entries::{self, Entries};
-use super::{Pair, Tally, Tokenizes, corpus};
-use crate::case::observation::spelling::{Answer, Question};
+use super::{Pair, Tally, TokenizerUnderTest, corpus};
+use crate::case::observation::tokenization::{Answer, Question};
 use crate::exit::Failure;
 use crate::judge::outcome::{Lost, Outcome};
 
@@ -56,7 +56,7 @@ pub fn examine(
 
 /// A side that says something else when it is asked again, in another order, proves nothing.
 fn unsteady(
-    side: &mut dyn Tokenizes,
+    side: &mut dyn TokenizerUnderTest,
     questions: &[Question],
     first: &[Answer],
 ) -> Result<Option<Question>, Failure> {

@@ -4,7 +4,7 @@
 //! things, and one of them broke one.
 #![forbid(unsafe_code)]
 
-use crate::case::observation::spelling::{Entry, Question, Raw, Said};
+use crate::case::observation::tokenization::{Entry, EscapedBytes, Question, TokenizerReply};
 use crate::judge::excuse::Excuse;
 
 /// A difference, and which generation of the library's interface shows it.
@@ -24,9 +24,9 @@ pub enum Place<'a> {
         /// The question.
         question: &'a Question,
         /// The engine's answer.
-        ours: &'a Said,
+        ours: &'a TokenizerReply,
         /// The reference's answer.
-        theirs: &'a Said,
+        theirs: &'a TokenizerReply,
     },
     /// One part of a token of the vocabulary.
     Token {
@@ -101,9 +101,9 @@ fn is_newer(api: &str) -> bool {
 
 fn no_utf8(mismatch: &Mismatch<'_>) -> Option<String> {
     let Place::Answer {
-        question: Question::Text(Raw(bytes)),
-        ours: Said::Refused(why),
-        theirs: Said::Ids(_),
+        question: Question::Text(EscapedBytes(bytes)),
+        ours: TokenizerReply::Refused(why),
+        theirs: TokenizerReply::Ids(_),
     } = mismatch.place
     else {
         return None;
@@ -140,9 +140,9 @@ fn control_beside_kind(mismatch: &Mismatch<'_>) -> Option<String> {
 
 fn capital_contraction(mismatch: &Mismatch<'_>) -> Option<String> {
     let Place::Answer {
-        question: Question::Text(Raw(bytes)),
-        ours: Said::Ids(_),
-        theirs: Said::Ids(_),
+        question: Question::Text(EscapedBytes(bytes)),
+        ours: TokenizerReply::Ids(_),
+        theirs: TokenizerReply::Ids(_),
     } = mismatch.place
     else {
         return None;
@@ -173,8 +173,13 @@ mod tests {
     const LLAMA: &str = "llama.cpp with llama_vocab and llama_memory";
     const IK: &str = "ik_llama.cpp, between the generations";
 
-    fn excused(api: &str, text: &[u8], ours: Said, theirs: Said) -> Vec<&'static str> {
-        let question = Question::Text(Raw(text.to_vec()));
+    fn excused(
+        api: &str,
+        text: &[u8],
+        ours: TokenizerReply,
+        theirs: TokenizerReply,
+    ) -> Vec<&'static str> {
+        let question = Question::Text(EscapedBytes(text.to_vec()));
         let place = Place::Answer {
             question: &question,
             ours: &ours,
@@ -186,12 +191,20 @@ mod tests {
 
     #[test]
     fn an_excuse_is_for_its_own_difference_and_no_other() {
-        let ids = |id| Said::Ids(vec![id]);
-        let refused = || Said::Refused("why".into());
+        let ids = |id| TokenizerReply::Ids(vec![id]);
+        let refused = || TokenizerReply::Refused("why".into());
         assert_eq!(excused(BITNET, b"\xff", refused(), ids(1)), ["no-utf8"]);
         assert!(excused(BITNET, b"\xff", ids(1), ids(2)).is_empty());
         assert!(excused(BITNET, b"a", refused(), ids(1)).is_empty());
-        assert!(excused(BITNET, b"\xff", refused(), Said::Died("how".into())).is_empty());
+        assert!(
+            excused(
+                BITNET,
+                b"\xff",
+                refused(),
+                TokenizerReply::Died("how".into())
+            )
+            .is_empty()
+        );
         for text in ["it'S", "'Ll", "a'rE", "''D"] {
             let text = text.as_bytes();
             assert_eq!(
@@ -211,12 +224,12 @@ mod tests {
     #[test]
     fn a_token_is_excused_in_the_part_that_is_known() {
         let entry = |text: &str, kind, ends| Entry {
-            text: Raw(text.into()),
+            text: EscapedBytes(text.into()),
             kind,
             score: 0,
             ends,
-            hidden: Raw::default(),
-            shown: Raw::default(),
+            hidden: EscapedBytes::default(),
+            shown: EscapedBytes::default(),
         };
         let excused = |api, part, ours: &Entry, theirs: &Entry| {
             let place = Place::Token { part, ours, theirs };

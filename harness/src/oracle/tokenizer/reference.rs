@@ -3,8 +3,8 @@
 
 use engine::gguf::Gguf;
 
-use super::{Tokenizes, marked};
-use crate::case::observation::spelling::{Answer, Entry, Facts, Question, Said};
+use super::{TokenizerUnderTest, marked};
+use crate::case::observation::tokenization::{Answer, Entry, Facts, Question, TokenizerReply};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::reference::client::Client;
@@ -104,7 +104,9 @@ impl Asked {
             [_] if self.deaths == DEATHS => Err(WorkerExit::Died(died)),
             [_] => {
                 self.deaths += 1;
-                Ok(vec![std::array::from_fn(|_| Said::Died(died.to_string()))])
+                Ok(vec![std::array::from_fn(|_| {
+                    TokenizerReply::Died(died.to_string())
+                })])
             }
             _ => {
                 let (left, right) = questions.split_at(questions.len() / 2);
@@ -116,7 +118,7 @@ impl Asked {
     }
 }
 
-impl Tokenizes for Asked {
+impl TokenizerUnderTest for Asked {
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(questions.len());
         for portion in portions(questions) {
@@ -142,8 +144,9 @@ impl Tokenizes for Asked {
 fn fit(answers: &[Answer], questions: &[Question]) -> bool {
     let fits = |(question, answer): (&Question, &Answer)| {
         answer.iter().all(|said| match (question, said) {
-            (Question::Text(_), Said::Ids(_)) | (Question::Ids(_), Said::Bytes(_)) => true,
-            (_, said) => matches!(said, Said::Refused(_)),
+            (Question::Text(_), TokenizerReply::Ids(_))
+            | (Question::Ids(_), TokenizerReply::Bytes(_)) => true,
+            (_, said) => matches!(said, TokenizerReply::Refused(_)),
         })
     };
     questions.len() == answers.len() && questions.iter().zip(answers).all(fits)

@@ -2,7 +2,7 @@
 //! simpler ones.
 #![forbid(unsafe_code)]
 
-use crate::case::observation::spelling::{Question, Raw};
+use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::numbers::shrink::spans;
 
 /// What a character is tried to become, the simplest first.
@@ -12,16 +12,16 @@ const SIMPLE: [char; 7] = ['a', ' ', '0', '.', '\n', 'é', '語'];
 pub fn candidates(question: &Question) -> Box<dyn Iterator<Item = Question>> {
     match question {
         Question::Ids(ids) => Box::new(smaller(ids.clone(), |_| Vec::new()).map(Question::Ids)),
-        Question::Text(Raw(bytes)) => match std::str::from_utf8(bytes) {
+        Question::Text(EscapedBytes(bytes)) => match std::str::from_utf8(bytes) {
             Ok(text) => {
                 let texts = smaller(text.chars().collect(), simpler);
                 let joined = |text: Vec<char>| text.into_iter().collect::<String>().into_bytes();
-                Box::new(texts.map(move |text| Question::Text(Raw(joined(text)))))
+                Box::new(texts.map(move |text| Question::Text(EscapedBytes(joined(text)))))
             }
             Err(_) => {
                 let simpler = |byte: &u8| Vec::from_iter((*byte != b'a').then_some(b'a'));
                 let texts = smaller(bytes.clone(), simpler);
-                Box::new(texts.map(|bytes| Question::Text(Raw(bytes))))
+                Box::new(texts.map(|bytes| Question::Text(EscapedBytes(bytes))))
             }
         },
     }
@@ -79,12 +79,12 @@ mod tests {
     }
 
     fn text(text: impl AsRef<[u8]>) -> Question {
-        Question::Text(Raw(text.as_ref().to_vec()))
+        Question::Text(EscapedBytes(text.as_ref().to_vec()))
     }
 
     fn bytes(question: &Question) -> &[u8] {
         match question {
-            Question::Text(Raw(bytes)) => bytes,
+            Question::Text(EscapedBytes(bytes)) => bytes,
             Question::Ids(_) => panic!("{question:?} is no text"),
         }
     }

@@ -7,7 +7,7 @@ use engine::refusal::escape;
 use super::Finding;
 use super::examine::Report;
 use super::row::{Ending, Row, Summary, strangers};
-use crate::case::observation::spelling::{Raw, Said};
+use crate::case::observation::tokenization::{EscapedBytes, TokenizerReply};
 use crate::io::table::{Table, number, words};
 use crate::judge::excuse::Excused;
 
@@ -131,15 +131,17 @@ fn finding(found: &Finding, command: &str) -> String {
 }
 
 /// An answer, from a little before the place that matters.
-fn answer(said: &Said, place: usize) -> String {
+fn answer(said: &TokenizerReply, place: usize) -> String {
     let length = said.len();
     let start = place.saturating_sub(SHOWN / 2).min(length);
     let end = length.min(start + SHOWN);
     let shown = match said {
-        Said::Ids(ids) => format!("{:?}", &ids[start..end]),
-        Said::Bytes(Raw(bytes)) => format!("'{}'", Raw(bytes[start..end].to_vec())),
-        Said::Refused(why) => return format!("refused: {}", escape(why)),
-        Said::Died(how) => return format!("died: {}", escape(how)),
+        TokenizerReply::Ids(ids) => format!("{:?}", &ids[start..end]),
+        TokenizerReply::Bytes(EscapedBytes(bytes)) => {
+            format!("'{}'", EscapedBytes(bytes[start..end].to_vec()))
+        }
+        TokenizerReply::Refused(why) => return format!("refused: {}", escape(why)),
+        TokenizerReply::Died(how) => return format!("died: {}", escape(how)),
     };
     let before = if start > 0 { "… " } else { "" };
     let behind = if end < length { " …" } else { "" };

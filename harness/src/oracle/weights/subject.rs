@@ -17,7 +17,7 @@ use crate::io::progress;
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
 use crate::reference::isolation::WorkerExit;
-use crate::runner::kernels::live::Theirs;
+use crate::runner::kernels::live::ReferenceKernels;
 
 /// A model that is compared.
 pub struct Subject {
@@ -154,7 +154,7 @@ impl Read<'_> {
     ) -> Result<(), Lost> {
         let (facts, sha256) = (reference.facts(), &self.opened.input.sha256[..]);
         let recorded = recorded.and_then(|record| record.model(sha256));
-        let mut theirs = Theirs::new(reference);
+        let mut theirs = ReferenceKernels::new(reference);
         for info in self.tensors(&facts.name) {
             let gguf = &self.opened.gguf;
             let tensor = Tensor::of(gguf, info, self.subject.kernel).map_err(Failure::from)?;

@@ -119,7 +119,7 @@ fn next(receipt: &Receipt) -> Option<String> {
     {
         let case = &receipt.circumstances.left_out[0].case;
         return Some(format!(
-            "nobody who answers {case} was asked: --reference {name}"
+            "no reference that answers {case} was selected: add --reference {name}"
         ));
     }
     let alone = |c: &&crate::receipt::CaseReceipt| c.claims.coverage.references.compared == 0;

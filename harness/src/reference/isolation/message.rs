@@ -8,7 +8,7 @@ use engine::Token;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use crate::case::observation::spelling::{self, Entry, Facts, Question};
+use crate::case::observation::tokenization::{self, Entry, Facts, Question};
 use crate::case::schedule::Schedule;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
@@ -158,7 +158,7 @@ pub enum Done {
     /// To [`Request::Spell`], in the order of the questions.
     Spelled {
         /// One for each question.
-        answers: Vec<spelling::Answer>,
+        answers: Vec<tokenization::Answer>,
     },
     /// To [`Request::Describe`].
     Described(Described),

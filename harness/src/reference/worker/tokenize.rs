@@ -5,7 +5,9 @@ use engine::Token;
 use ffi::{Error, Status, Text};
 
 use super::{Held, refused};
-use crate::case::observation::spelling::{Answer, Entry, Facts, KIND_BITS, Question, Raw, Said};
+use crate::case::observation::tokenization::{
+    Answer, Entry, EscapedBytes, Facts, KIND_BITS, Question, TokenizerReply,
+};
 use crate::file::provenance;
 use crate::reference::isolation::{Channel, Described, Stop};
 
@@ -21,13 +23,14 @@ impl Held {
 
     fn answer(&self, question: &Question) -> Answer {
         std::array::from_fn(|way| match (question, Question::switches(way)) {
-            (Question::Text(text), (add, parse)) => {
-                said(self.model.tokenize(&text.0, add, parse), Said::Ids)
-            }
+            (Question::Text(text), (add, parse)) => said(
+                self.model.tokenize(&text.0, add, parse),
+                TokenizerReply::Ids,
+            ),
             (Question::Ids(ids), (shown, cleaned)) => {
                 let how = if cleaned { Text::Cleaned } else { Text::Pieces };
                 said(self.model.detokenize(ids, shown, how), |bytes| {
-                    Said::Bytes(Raw(bytes))
+                    TokenizerReply::Bytes(EscapedBytes(bytes))
                 })
             }
         })
@@ -64,25 +67,28 @@ impl Held {
         let facts = self.model.token(token)?;
         let piece = |shown| self.model.detokenize(&[token], shown, Text::Pieces);
         Ok(Entry {
-            text: Raw(facts.text),
+            text: EscapedBytes(facts.text),
             kind: facts.attributes & KIND_BITS,
             score: (facts.score + 0.0).to_bits(),
             ends: facts.is_end_of_generation,
-            hidden: Raw(piece(false)?),
-            shown: Raw(piece(true)?),
+            hidden: EscapedBytes(piece(false)?),
+            shown: EscapedBytes(piece(true)?),
         })
     }
 }
 
 /// What the library does with one question, exceptions included: the next one is another matter.
-fn said<T>(answered: Result<T, Error>, as_answer: impl FnOnce(T) -> Said) -> Said {
+fn said<T>(
+    answered: Result<T, Error>,
+    as_answer: impl FnOnce(T) -> TokenizerReply,
+) -> TokenizerReply {
     match answered {
         Ok(answer) => as_answer(answer),
         Err(Error::Refused {
             status: Status::Exception,
             message,
             ..
-        }) => Said::Refused(message),
-        Err(error) => Said::Refused(error.to_string()),
+        }) => TokenizerReply::Refused(message),
+        Err(error) => TokenizerReply::Refused(error.to_string()),
     }
 }

@@ -15,15 +15,15 @@ use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
 
 /// The engine, in one arithmetic, on one set of instructions.
 #[derive(Clone, Copy)]
-pub struct Ours {
+pub struct EngineKernels {
     kernel: Kernel,
     arithmetic: &'static dyn Arithmetic,
 }
 
-impl Ours {
+impl EngineKernels {
     /// In that arithmetic, with those instructions.
     pub fn new(profile: Profile, kernel: Kernel) -> Self {
-        Ours {
+        EngineKernels {
             kernel,
             arithmetic: arithmetic(profile, kernel),
         }
@@ -89,7 +89,7 @@ impl Ours {
     }
 }
 
-impl Computer for Ours {
+impl Computer for EngineKernels {
     /// Everything the engine has, as a library would say it.
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         let format = Format::of_kind(kind);

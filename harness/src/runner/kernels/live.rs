@@ -9,12 +9,12 @@ use crate::reference::isolation::{
 };
 
 /// A reference, and the process it answers from: a new one after each death.
-pub struct Theirs(Client);
+pub struct ReferenceKernels(Client);
 
-impl Theirs {
+impl ReferenceKernels {
     /// Nothing is started before the first question.
     pub fn new(reference: &Reference) -> Self {
-        Theirs(Client::new(reference))
+        ReferenceKernels(Client::new(reference))
     }
 
     fn ask(&mut self, call: Call, array: &[f32]) -> Result<(Answer, Computed), WorkerExit> {
@@ -39,7 +39,7 @@ impl Theirs {
     }
 }
 
-impl Computer for Theirs {
+impl Computer for ReferenceKernels {
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
         let (_, computed) = self.ask(Call::Describe { kind }, &[])?;
         Ok(computed.facts)

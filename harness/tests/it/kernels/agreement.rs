@@ -6,7 +6,7 @@ use engine::numerics::Profile;
 use harness::judge::outcome::Outcome;
 use harness::oracle::kernels::{Ending, Row, Scope, examine, outcome, table};
 use harness::reference::isolation::{Call, Death, Kind, TypeFacts, WorkerExit};
-use harness::runner::kernels::engine::Ours;
+use harness::runner::kernels::engine::EngineKernels;
 use harness::runner::kernels::family::Family;
 use harness::runner::kernels::question::Answer;
 use harness::runner::kernels::question::Computer;
@@ -16,7 +16,7 @@ use crate::kernels::faults::{Damage, FAULTS, as_p64, sum_forgotten};
 
 /// The engine, damaged.
 struct Faulty {
-    ours: Ours,
+    ours: EngineKernels,
     damage: Damage,
 }
 
@@ -32,8 +32,8 @@ impl Computer for Faulty {
     }
 }
 
-fn sound() -> Ours {
-    Ours::new(Profile::GgmlAvx512, Kernel::best())
+fn sound() -> EngineKernels {
+    EngineKernels::new(Profile::GgmlAvx512, Kernel::best())
 }
 
 fn scope(family: &str) -> Scope {
@@ -53,7 +53,7 @@ fn the_engine_agrees_with_itself_on_every_kernel_with_all_instructions() {
             families: Family::ALL.to_vec(),
             ..scope("i2_s-dot")
         };
-        let mut other = Ours::new(Profile::GgmlAvx512, kernel);
+        let mut other = EngineKernels::new(Profile::GgmlAvx512, kernel);
         for row in examine(&mut other, &mut sound(), &scope, &mut || ()) {
             assert_eq!(row.outcome(), Outcome::Ok, "{row:?}");
             assert!(row.cases >= 20 && row.values > 200, "{row:?}");
@@ -147,7 +147,7 @@ fn a_reference_that_packs_as_another_processor_does_is_told_by_name() {
 }
 
 /// Answers until it is asked to encode, and dies of that.
-struct Mortal(Ours);
+struct Mortal(EngineKernels);
 
 impl Computer for Mortal {
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
@@ -209,7 +209,7 @@ fn a_panic_of_the_engine_is_not_blamed_on_the_reference() {
 }
 
 /// Wrong until it has been asked so often, then dead.
-struct WrongThenDead(Ours, usize);
+struct WrongThenDead(EngineKernels, usize);
 
 impl Computer for WrongThenDead {
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {

@@ -5,7 +5,7 @@ use engine::flavor::{Shape, i2_s, i2_s_p64, i2_s_p128};
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::reference::isolation::Call;
-use harness::runner::kernels::engine::Ours;
+use harness::runner::kernels::engine::EngineKernels;
 use harness::runner::kernels::question::Answer;
 use harness::runner::kernels::question::Computer;
 use harness::runner::kernels::question::Question;
@@ -104,12 +104,12 @@ fn saturating(_: &Question, answer: &mut Answer) {
 
 /// The products of another order of the same operations.
 fn other_profile(question: &Question, answer: &mut Answer) {
-    let mut other = Ours::new(Profile::GgmlAvx2, Kernel::Scalar);
+    let mut other = EngineKernels::new(Profile::GgmlAvx2, Kernel::Scalar);
     *answer = other.compute(question).expect("the engine answers");
 }
 
 fn whole_blocks(question: &Question, answer: &mut Answer) {
-    let mut other = Ours::new(Profile::GgmlNeon, Kernel::Scalar);
+    let mut other = EngineKernels::new(Profile::GgmlNeon, Kernel::Scalar);
     *answer = other.compute(question).expect("the engine answers");
 }
 

@@ -11,7 +11,7 @@ use engine::numerics::Profile;
 use harness::file::document::Format;
 use harness::oracle::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
 use harness::reference::isolation::{TypeFacts, WorkerExit};
-use harness::runner::kernels::engine::Ours;
+use harness::runner::kernels::engine::EngineKernels;
 use harness::runner::kernels::question::{Answer, Computer, Question};
 
 use crate::program::ends::harness;
@@ -83,7 +83,7 @@ fn against_the_record(gguf: &Gguf, names: &str) -> Vec<Finding> {
 /// The same against a library that reads the sound file: the engine's own kernels, one by one.
 fn against_a_library(gguf: &Gguf, names: &str) -> Vec<Finding> {
     let sound = parse(model());
-    let mut computer = Ours::new(engine().profile, Kernel::Scalar);
+    let mut computer = EngineKernels::new(engine().profile, Kernel::Scalar);
     let mut library = Library::new(&mut computer);
     let pairs = sound.tensors.iter().zip(gguf.tensors.iter());
     let compare = |(theirs, info)| {
@@ -148,7 +148,7 @@ fn a_tensor_that_is_missing_from_the_record_is_no_agreement() {
 }
 
 /// A library that has no two-bit weights any more.
-struct WithoutI2s(Ours);
+struct WithoutI2s(EngineKernels);
 
 impl Computer for WithoutI2s {
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
@@ -168,7 +168,7 @@ fn what_a_library_never_had_is_declined_and_what_it_once_answered_is_missing() {
     let sound = parse(model());
     let info = sound.tensors.get(TENSOR).expect("a layer");
     let tensor = Tensor::of(&sound, info, Kernel::best()).expect("known");
-    let mut computer = WithoutI2s(Ours::new(engine().profile, Kernel::Scalar));
+    let mut computer = WithoutI2s(EngineKernels::new(engine().profile, Kernel::Scalar));
     let mut library = Library::new(&mut computer);
     let compared = library.compare((&sound, info), &tensor, engine());
     let declined = compared.expect("it answers").0;

@@ -187,6 +187,31 @@ pub fn printing(source: &Source) -> Vec<String> {
     found.map(fault).collect()
 }
 
+/// Words for nobody in particular, which say less in a message than the name of what is meant.
+const VAGUE: [&str; 4] = ["nobody", "somebody", "whoever", "anybody"];
+
+/// Messages, names and help that use them; comments may.
+pub fn vague(source: &Source) -> Vec<String> {
+    if !source.path.contains("/src/") {
+        return Vec::new();
+    }
+    let words = |line: &str| -> Vec<String> {
+        let words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        words
+            .flat_map(|word| word.split('_'))
+            .map(str::to_lowercase)
+            .collect()
+    };
+    let mut faults = Vec::new();
+    for (number, line) in source.code() {
+        let code = line.split(" // ").next().unwrap_or(line);
+        for word in words(code).iter().filter(|word| VAGUE.contains(&&word[..])) {
+            faults.push(format!("{}:{number}: `{word}` names nothing", source.path));
+        }
+    }
+    faults
+}
+
 pub fn unsafety(source: &Source) -> Vec<String> {
     if source.path == GENERATED {
         return Vec::new();

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 use engine::tokenizer::Tokenizer;
-use harness::case::observation::spelling::{Answer, Entry, Facts, Question, Raw, Said};
+use harness::case::observation::tokenization::{
+    Answer, Entry, EscapedBytes, Facts, Question, TokenizerReply,
+};
 use harness::exit::{Exit, Failure};
 use harness::judge::outcome::Outcome;
 use harness::oracle::tokenizer::engine::Engine;
 use harness::oracle::tokenizer::examine::{Plan, Report, examine};
-use harness::oracle::tokenizer::{Finding, Pair, Tokenizes};
+use harness::oracle::tokenizer::{Finding, Pair, TokenizerUnderTest};
 
 use crate::tokenizer::vocabulary::Vocabulary;
 
@@ -29,7 +31,7 @@ impl<'a> Tampered<'a> {
     }
 }
 
-impl Tokenizes for Tampered<'_> {
+impl TokenizerUnderTest for Tampered<'_> {
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
         self.asked += 1;
         let mut answers = self.honest.answer(questions)?;
@@ -51,7 +53,11 @@ impl Tokenizes for Tampered<'_> {
     }
 }
 
-fn compared(ours: &mut dyn Tokenizes, theirs: &mut dyn Tokenizes, of: &Tokenizer) -> Report {
+fn compared(
+    ours: &mut dyn TokenizerUnderTest,
+    theirs: &mut dyn TokenizerUnderTest,
+    of: &Tokenizer,
+) -> Report {
     let plan = Plan {
         questions: 150,
         seed: 1,
@@ -95,7 +101,7 @@ fn assert_caught(report: &Report, smallest: &[Question]) {
 }
 
 fn text(text: &str) -> Question {
-    Question::Text(Raw(text.into()))
+    Question::Text(EscapedBytes(text.into()))
 }
 
 #[test]
@@ -131,7 +137,7 @@ fn a_merge_missing_in_the_middle() {
 fn the_begin_of_the_text_doubled() {
     let report = with_answers(|_, answer| {
         for way in [1, 3] {
-            if let Said::Ids(ids) = &mut answer[way] {
+            if let TokenizerReply::Ids(ids) = &mut answer[way] {
                 ids.extend_from_within(..1);
                 ids.rotate_right(1);
             }
@@ -161,7 +167,7 @@ fn special_tokens_left_unparsed() {
 fn a_byte_of_the_text_dropped_on_the_way_back() {
     let report = with_answers(|_, answer| {
         for said in answer {
-            if let Said::Bytes(Raw(bytes)) = said
+            if let TokenizerReply::Bytes(EscapedBytes(bytes)) = said
                 && bytes.len() > 2
             {
                 bytes.remove(1);
@@ -190,7 +196,7 @@ fn a_token_of_another_kind() {
 fn text_refused_by_one_side_only() {
     let report = with_answers(|question, answer| {
         if matches!(question, Question::Text(text) if text.0.contains(&b'\0')) {
-            *answer = std::array::from_fn(|_| Said::Refused("a NUL".into()));
+            *answer = std::array::from_fn(|_| TokenizerReply::Refused("a NUL".into()));
         }
     });
     assert_caught(&report, &[text("\0")]);
@@ -201,7 +207,7 @@ fn who_dies_or_changes_its_mind_is_no_witness() {
     let right = Vocabulary::default().tokenizer();
     let mut mortal = Tampered::new(&right, |question, answer| {
         if matches!(question, Question::Text(text) if text.0.contains(&b'Z')) {
-            *answer = std::array::from_fn(|_| Said::Died("SIGSEGV".into()));
+            *answer = std::array::from_fn(|_| TokenizerReply::Died("SIGSEGV".into()));
         }
     });
     let report = compared(&mut Engine(&right), &mut mortal, &right);
@@ -214,11 +220,11 @@ fn who_dies_or_changes_its_mind_is_no_witness() {
     assert!(found.argument.contains('Z'));
 
     struct Fickle<'a>(Tampered<'a>);
-    impl Tokenizes for Fickle<'_> {
+    impl TokenizerUnderTest for Fickle<'_> {
         fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
             let mut answers = self.0.answer(questions)?;
             if self.0.asked == 2 {
-                answers[7] = std::array::from_fn(|_| Said::Ids(vec![1]));
+                answers[7] = std::array::from_fn(|_| TokenizerReply::Ids(vec![1]));
             }
             Ok(answers)
         }
@@ -243,7 +249,7 @@ fn who_dies_or_changes_its_mind_is_no_witness() {
 fn what_differs_is_kept_whenever_the_other_side_dies_afterwards() {
     /// Wrong about every Z, and gone for good once it was asked so often.
     struct Failing<'a>(Tampered<'a>, usize);
-    impl Tokenizes for Failing<'_> {
+    impl TokenizerUnderTest for Failing<'_> {
         fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
             if self.0.asked == self.1 {
                 let (exit, message) = (Exit::ReferenceDied, "SIGKILL");
@@ -265,7 +271,7 @@ fn what_differs_is_kept_whenever_the_other_side_dies_afterwards() {
     let after = |answered| {
         let tampered = Tampered::new(&right, |question, answer| {
             if matches!(question, Question::Text(text) if text.0.contains(&b'Z')) {
-                *answer = std::array::from_fn(|_| Said::Ids(vec![1]));
+                *answer = std::array::from_fn(|_| TokenizerReply::Ids(vec![1]));
             }
         });
         compared(

@@ -8,17 +8,17 @@ use engine::Token;
 use serde::{Deserialize, Serialize};
 
 /// Bytes that need not be UTF-8. On the wire each is the character of the same number; for people
-/// they are ASCII with escapes, which [`Raw::from_str`] reads back.
+/// they are ASCII with escapes, which [`EscapedBytes::from_str`] reads back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Raw(pub Vec<u8>);
+pub struct EscapedBytes(pub Vec<u8>);
 
 /// One question. It is answered in four ways, see [`Question::way`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Which ids is this text?
-    Text(Raw),
+    Text(EscapedBytes),
     /// Which bytes are these ids?
     Ids(Vec<Token>),
 }
@@ -27,16 +27,16 @@ pub enum Question {
 pub const WAYS: usize = 4;
 
 /// The answer to a question, one for each way.
-pub type Answer = [Said; WAYS];
+pub type Answer = [TokenizerReply; WAYS];
 
 /// What was said in one way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Said {
+pub enum TokenizerReply {
     /// The ids of a text.
     Ids(Vec<Token>),
     /// The bytes of ids.
-    Bytes(Raw),
+    Bytes(EscapedBytes),
     /// That it cannot be answered, and why.
     Refused(String),
     /// Nothing: the question was the death of whoever was asked.
@@ -64,7 +64,7 @@ pub struct Facts {
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// As the vocabulary spells it.
-    pub text: Raw,
+    pub text: EscapedBytes,
     /// What it is for: the six lowest bits of the library's attributes. What the others do shows
     /// in the ids of texts.
     pub kind: u32,
@@ -73,9 +73,9 @@ pub struct Entry {
     /// Whether generation ends here.
     pub ends: bool,
     /// The bytes it stands for, marks hidden.
-    pub hidden: Raw,
+    pub hidden: EscapedBytes,
     /// The bytes it stands for, marks shown.
-    pub shown: Raw,
+    pub shown: EscapedBytes,
 }
 
 /// The bits of the library's attributes that [`Entry::kind`] holds.
@@ -122,13 +122,13 @@ impl Question {
     }
 }
 
-impl Said {
+impl TokenizerReply {
     /// How many ids or bytes.
     pub fn len(&self) -> usize {
         match self {
-            Said::Ids(ids) => ids.len(),
-            Said::Bytes(bytes) => bytes.0.len(),
-            Said::Refused(_) | Said::Died(_) => 0,
+            TokenizerReply::Ids(ids) => ids.len(),
+            TokenizerReply::Bytes(bytes) => bytes.0.len(),
+            TokenizerReply::Refused(_) | TokenizerReply::Died(_) => 0,
         }
     }
 
@@ -152,22 +152,25 @@ impl Entry {
     }
 }
 
-impl From<Raw> for String {
-    fn from(raw: Raw) -> Self {
+impl From<EscapedBytes> for String {
+    fn from(raw: EscapedBytes) -> Self {
         raw.0.into_iter().map(char::from).collect()
     }
 }
 
-impl TryFrom<String> for Raw {
+impl TryFrom<String> for EscapedBytes {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         let byte = |c: char| u8::try_from(c).map_err(|_| format!("{c:?} stands for no byte"));
-        text.chars().map(byte).collect::<Result<_, _>>().map(Raw)
+        text.chars()
+            .map(byte)
+            .collect::<Result<_, _>>()
+            .map(EscapedBytes)
     }
 }
 
-impl fmt::Display for Raw {
+impl fmt::Display for EscapedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
@@ -189,7 +192,7 @@ impl fmt::Display for Raw {
     }
 }
 
-impl FromStr for Raw {
+impl FromStr for EscapedBytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -204,7 +207,7 @@ impl FromStr for Raw {
             rest = &rest[at + 1 + len..];
         }
         bytes.extend_from_slice(rest.as_bytes());
-        Ok(Raw(bytes))
+        Ok(EscapedBytes(bytes))
     }
 }
 
@@ -234,7 +237,7 @@ mod tests {
     fn every_byte_string_survives_paper_and_wire() {
         let all: Vec<u8> = (0..=255).chain("é語🐋\\x41\n'".bytes()).collect();
         for bytes in [&all[..], b"", b"\xe2\x82", b"\xff\\n", b"it's \\u{41}"] {
-            let raw = Raw(bytes.to_vec());
+            let raw = EscapedBytes(bytes.to_vec());
             let shown = raw.to_string();
             assert!(
                 shown
@@ -243,9 +246,12 @@ mod tests {
             );
             assert_eq!(shown.parse(), Ok(raw.clone()), "{shown}");
             let json = serde_json::to_string(&raw).expect("JSON");
-            assert_eq!(serde_json::from_str::<Raw>(&json).expect("bytes"), raw);
+            assert_eq!(
+                serde_json::from_str::<EscapedBytes>(&json).expect("bytes"),
+                raw
+            );
         }
-        assert!(serde_json::from_str::<Raw>("\"語\"").is_err());
+        assert!(serde_json::from_str::<EscapedBytes>("\"語\"").is_err());
     }
 
     #[test]
@@ -260,7 +266,7 @@ mod tests {
             "\\u{}",
             "\\xé",
         ] {
-            let refused = wrong.parse::<Raw>().expect_err(wrong);
+            let refused = wrong.parse::<EscapedBytes>().expect_err(wrong);
             assert!(refused.contains("is none of"), "{refused}");
         }
     }

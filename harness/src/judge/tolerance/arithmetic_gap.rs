@@ -9,7 +9,7 @@ use crate::case::observation::Lane;
 /// What sets two lanes apart. Each kind that is judged by distances has floors of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Apart {
+pub enum ArithmeticGap {
     /// Nothing.
     Nothing,
     /// The order in which single-precision sums are made.
@@ -36,62 +36,67 @@ enum Family {
     Unknown,
 }
 
-impl Apart {
+impl ArithmeticGap {
     /// All that are judged by distances.
-    pub const MEASURED: [Apart; 5] = [
-        Apart::Order,
-        Apart::Path,
-        Apart::Halves,
-        Apart::Ik,
-        Apart::Llama,
+    pub const MEASURED: [ArithmeticGap; 5] = [
+        ArithmeticGap::Order,
+        ArithmeticGap::Path,
+        ArithmeticGap::Halves,
+        ArithmeticGap::Ik,
+        ArithmeticGap::Llama,
     ];
 
     /// What sets apart the same way through two profiles.
     pub fn profiles(theirs: &str, ours: &str) -> Self {
         if theirs == ours {
-            return Apart::Nothing;
+            return ArithmeticGap::Nothing;
         }
         use Family::{Halves, Ik, Llama, Singles};
         match [Family::of(theirs), Family::of(ours)] {
-            [Singles, Singles] => Apart::Order,
-            [Halves, Singles] | [Singles, Halves] => Apart::Halves,
-            [Ik, Singles] | [Singles, Ik] => Apart::Ik,
-            [Llama, Singles] | [Singles, Llama] => Apart::Llama,
-            _ => Apart::Unknown,
+            [Singles, Singles] => ArithmeticGap::Order,
+            [Halves, Singles] | [Singles, Halves] => ArithmeticGap::Halves,
+            [Ik, Singles] | [Singles, Ik] => ArithmeticGap::Ik,
+            [Llama, Singles] | [Singles, Llama] => ArithmeticGap::Llama,
+            _ => ArithmeticGap::Unknown,
         }
     }
 
     /// What sets apart two lanes, each a profile and a way through it. Two differences at once are
     /// more than any floor was measured for.
     pub fn lanes(theirs: (&str, Lane), ours: (&str, Lane)) -> Self {
-        match (Apart::profiles(theirs.0, ours.0), theirs.1 == ours.1) {
+        match (
+            ArithmeticGap::profiles(theirs.0, ours.0),
+            theirs.1 == ours.1,
+        ) {
             (apart, true) => apart,
-            (Apart::Nothing, false) => Apart::Path,
-            (_, false) => Apart::Unknown,
+            (ArithmeticGap::Nothing, false) => ArithmeticGap::Path,
+            (_, false) => ArithmeticGap::Unknown,
         }
     }
 
     /// The tier of such a difference.
     pub fn tier(self) -> Tolerance {
         match self {
-            Apart::Nothing => Tolerance::Exact,
-            Apart::Order => Tolerance::OtherOrder,
-            Apart::Path => Tolerance::OtherPath,
-            Apart::Halves | Apart::Ik | Apart::Llama => Tolerance::OtherActivations,
-            Apart::Unknown => Tolerance::OtherWeights,
+            ArithmeticGap::Nothing => Tolerance::Exact,
+            ArithmeticGap::Order => Tolerance::OtherOrder,
+            ArithmeticGap::Path => Tolerance::OtherPath,
+            ArithmeticGap::Halves | ArithmeticGap::Ik | ArithmeticGap::Llama => {
+                Tolerance::OtherActivations
+            }
+            ArithmeticGap::Unknown => Tolerance::OtherWeights,
         }
     }
 
     /// In words.
     pub fn words(self) -> &'static str {
         match self {
-            Apart::Nothing => "nothing",
-            Apart::Order => "another order of sums",
-            Apart::Path => "prefill against decode",
-            Apart::Halves => "sums in half precision",
-            Apart::Ik => "ik on weights of another form",
-            Apart::Llama => "llama on F32 weights",
-            Apart::Unknown => "unknown",
+            ArithmeticGap::Nothing => "nothing",
+            ArithmeticGap::Order => "another order of sums",
+            ArithmeticGap::Path => "prefill against decode",
+            ArithmeticGap::Halves => "sums in half precision",
+            ArithmeticGap::Ik => "ik on weights of another form",
+            ArithmeticGap::Llama => "llama on F32 weights",
+            ArithmeticGap::Unknown => "unknown",
         }
     }
 }
@@ -147,14 +152,14 @@ mod tests {
             ("", "ggml-avx512", OtherWeights),
         ] {
             for (a, b) in [(theirs, ours), (ours, theirs)] {
-                assert_eq!(Apart::profiles(a, b).tier(), tier, "{a} and {b}");
+                assert_eq!(ArithmeticGap::profiles(a, b).tier(), tier, "{a} and {b}");
             }
         }
     }
 
     #[test]
     fn the_path_counts_too() {
-        let tier = |a, b| Apart::lanes(a, b).tier();
+        let tier = |a, b| ArithmeticGap::lanes(a, b).tier();
         let [prefill, decode] = Lane::ALL;
         let (avx2, avx512) = ("ggml-avx2", "ggml-avx512");
         assert_eq!(tier((avx2, decode), (avx2, decode)), Tolerance::Exact);
