@@ -4,7 +4,6 @@
 pub mod anatomy;
 pub mod engine;
 pub mod kernels;
-mod multiplied;
 pub mod observe;
 pub mod passes;
 pub mod perturb;

@@ -15,7 +15,6 @@ use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 
-use super::multiplied::multiplied_by;
 use super::observe::observe_tokens;
 use super::perturb::{Perturb, Plant, undisturbed};
 use super::watch::{Watch, Watching};
@@ -287,9 +286,11 @@ impl Subject for Engine {
             Some(Flavor::Qk256) => ("I2S_QK256", join(&flavors)),
             Some(_) => ("ternary", join(&flavors)),
         };
+        let kernels = model.kernels(self.profile).into_iter();
+        let multiplied_by = kernels.map(|(format, kernel)| (format.to_owned(), kernel));
         Ok(Facts {
             kernel,
-            multiplied_by: multiplied_by(&model, self.profile),
+            multiplied_by: multiplied_by.collect(),
             forced: self.flavor.is_some(),
             architecture: model.config().architecture.name().into(),
             format: format.into(),

@@ -3,10 +3,14 @@
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use engine::Model;
 use engine::flavor::{Shape, qk256};
+use engine::numerics::Profile;
+use engine::session::OpenOptions;
 
 use super::tiny::{I2_S, Tiny};
 use crate::program::{Answer, Folder, Harness, fixture};
@@ -68,7 +72,7 @@ fn every_committed_model_passes_the_smoke_test_and_its_receipt_is_kept() {
 }
 
 #[test]
-fn weights_without_a_fast_product_pass_and_the_receipt_names_the_kernel_that_multiplied_them() {
+fn the_receipt_names_the_kernel_that_multiplied_each_format() {
     let folder = Folder::new();
     let model = folder.file("qk256.gguf", &quantised_like_nobody());
     let answer = smoke(&[&model], &folder).exits(0);
@@ -80,10 +84,12 @@ fn weights_without_a_fast_product_pass_and_the_receipt_names_the_kernel_that_mul
     let receipt = std::fs::read(folder.path().join("qk256.json")).expect("kept");
     let receipt: serde_json::Value = serde_json::from_slice(&receipt).expect("JSON");
     let engine = &receipt["cases"][0]["claims"]["engine"];
-    assert_eq!(
-        engine["multiplied_by"],
-        serde_json::json!({ "qk256": "scalar" })
-    );
+    let options = OpenOptions::default();
+    let opened = Model::from_bytes(quantised_like_nobody(), &options).expect("a model");
+    let kernels = opened.kernels(Profile::default()).into_iter();
+    let kernels: BTreeMap<_, _> = kernels.collect();
+    assert!(kernels["qk256"].ends_with("-qk256"), "{kernels:?}");
+    assert_eq!(engine["multiplied_by"], serde_json::json!(kernels));
 }
 
 #[test]
