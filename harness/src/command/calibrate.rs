@@ -33,7 +33,8 @@ const HELP: &str = "\
 Examples:
   harness calibrate
   harness calibrate --reference bitnet --reference bitnet-portable --reference ik --reference llama
-  harness calibrate --reference bitnet --reference ik --reference llama --write
+  harness calibrate --reference bitnet --reference ik --reference llama \\
+      --write --tolerances tolerances.toml
   harness calibrate --table README.md
 
 The model writes the texts itself, from a seed. Each is read by the engine in every arithmetic it

@@ -28,8 +28,10 @@ Examples:
   harness shapes --count 12
   harness shapes --reference bitnet --reference bitnet-portable --json shapes.json
   harness shapes --reference bitnet --first 117 --count 84
-  harness shapes --reference bitnet --profile ggml-avx2
-  harness shapes --reference bitnet --shape 'seed=7000 layers=1 ...' --schedule 'feed=1.2.3'
+  harness shapes --reference bitnet --profile ggml-avx2 # exits 1: another order of sums shows
+  harness shapes --reference bitnet --schedule 'feed=1.2.3' \\
+      --shape \"seed=7000 layers=1 head_dim=32 kv_heads=2 group=2 width=128 inner=128 vocab=259 \\
+               context=128 weights=i2_s-p128 embedding=f16\"
 
 Each number is a random model: prefilled in portions of 512, 7 and 1 tokens, decoded one by one, on
 one thread and on a few trials two or three, with prompts up to the context. Every bit of every
