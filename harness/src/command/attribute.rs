@@ -149,7 +149,10 @@ impl Args {
     /// refused; a model without the nodes or the layer of the fault never does.
     fn takes_part(&self, question: &Question) -> Result<(), NoFinding> {
         if !self.selection.is_named() && question.case.tokens > question.case.ubatch {
-            return Err(NoFinding::declined("it takes several ubatches"));
+            return Err(NoFinding::declined(
+                Outcome::ReferenceMissing,
+                "it takes several ubatches",
+            ));
         }
         let Some(Planted { fault, layer }) = &self.plant else {
             return Ok(());
@@ -157,7 +160,7 @@ impl Args {
         let layers = question.model.config().block_count;
         if let Some(layer) = layer.filter(|&layer| layer >= layers) {
             let why = format!("there is no layer {layer}, the model has {layers} layers");
-            return Err(NoFinding::Declined(Outcome::Refused, why));
+            return Err(NoFinding::declined(Outcome::Refused, why));
         }
         let found = power::of_values(fault).expect("looked up when it was parsed");
         if found
@@ -165,7 +168,7 @@ impl Args {
             .is_none()
         {
             let why = format!("{fault} is a fault of models with other nodes");
-            return Err(NoFinding::declined(why));
+            return Err(NoFinding::declined(Outcome::ReferenceMissing, why));
         }
         Ok(())
     }
@@ -194,7 +197,8 @@ impl Args {
         reference: &mut dyn Runner,
     ) -> Result<Finding<Found>, NoFinding> {
         let (case, model) = (&question.case, &question.input);
-        let theirs = guarded(|| reference.observe(Task { case, model }))?;
+        let theirs = guarded(|| reference.observe(Task { case, model }));
+        let theirs = theirs.map_err(NoFinding::unanswered)?;
         let profile = self.selection.profile(&theirs.identity.profile);
         let mut passes = self.passes(question, &theirs.tokens, profile)?;
         let trace = |_: &[String]| Ok(theirs.trace);
@@ -221,7 +225,7 @@ impl Args {
     ) -> Result<(), NoFinding> {
         if !reference.hello().knows_i2_s {
             let why = "its graph computes without the rounding to eight bits: other modules";
-            return Err(NoFinding::declined(why));
+            return Err(NoFinding::declined(Outcome::ReferenceMissing, why));
         }
         let identity = reference.facts().identity();
         let case = &question.live();

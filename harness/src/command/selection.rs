@@ -10,7 +10,6 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::{self, Case};
-use crate::command::answers::to_failure;
 use crate::command::flags::{self, Json};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
@@ -163,7 +162,7 @@ impl Selection {
         drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
         let model = open(&input, self.flavor, self.kernel)?;
         if case.tokens == 0 {
-            let tokens = encode(&model, &case).map_err(to_failure)?.len();
+            let tokens = encode(&model, &case)?.len();
             case = Case::of_prompt(&case.name, &case.model, &case.prompt, tokens);
         }
         Ok(Question { case, input, model })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::answers::{Answers, Finding, NoFinding, outcome_of};
+use super::answers::{Answers, Finding, NoFinding};
 use super::finish::finish;
 use super::selection::{Question, Selection};
 use crate::case::Case;
@@ -140,7 +140,8 @@ impl Args {
         reference: &mut dyn Runner,
     ) -> Result<Finding<Found>, NoFinding> {
         let model = &question.input;
-        let theirs = guarded(|| reference.observe(Task { case, model }))?;
+        let theirs = guarded(|| reference.observe(Task { case, model }));
+        let theirs = theirs.map_err(NoFinding::unanswered)?;
         let profile = self.selection.profile(&theirs.identity.profile);
         let mut passes = Passes::new(&question.model, &theirs.tokens, profile, case.ubatch)?;
         if self.layer_search {
@@ -165,7 +166,7 @@ impl Args {
                 Ok(None) => "no operation differs on its own, so there is no bundle\n".into(),
                 // What was located stays located.
                 Err(failure) => {
-                    outcome = outcome.max(outcome_of(failure.exit));
+                    outcome = outcome.max(failure.exit.into());
                     format!("NOT BUNDLED: {failure}\n")
                 }
             });

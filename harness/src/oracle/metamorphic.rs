@@ -20,7 +20,7 @@ use engine::gguf::Gguf;
 use crate::case::coverage::Count;
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::runner::{RunError, Runner, guarded};
 
@@ -71,7 +71,7 @@ impl<'a> Examination<'a> {
             prompts,
             known: Logits::new(),
         };
-        examination.known = examination.rewritten(&unedited).map_err(unexaminable)?;
+        examination.known = examination.rewritten(&unedited)?;
         Ok(examination)
     }
 
@@ -256,19 +256,6 @@ fn changes(compared: &[Option<Difference>]) -> Count {
         declared: compared.len(),
         compared: compared.iter().flatten().count(),
     }
-}
-
-/// Why a source cannot be examined on a model at all.
-fn unexaminable(error: RunError) -> Failure {
-    let exit = match error {
-        // It does not take part, which is no fault of the model.
-        RunError::Declined(_) => Exit::ReferenceMissing,
-        RunError::Lost(_) => Exit::ReferenceDied,
-        RunError::Died(_) => Exit::EngineDied,
-        _ => Exit::BadInput,
-    };
-    let message = error.to_string();
-    Failure::new(exit, message)
 }
 
 /// Every relation about one model. `done` is called after each.

@@ -28,9 +28,13 @@ use engine::numerics::Profile;
 use engine::tokenizer::Tokenizer;
 use engine::{Model, Token};
 
-use crate::case::observation::Observation;
+use crate::case::Case;
+use crate::case::observation::{Identity, Observation};
 use crate::file::document::{Document, Uneditable};
-use crate::runner::perturb::{Disturbance, Moment, Plant};
+use crate::runner::RunError;
+use crate::runner::engine::Computing;
+use crate::runner::observe::observe_tokens;
+use crate::runner::watch::{Moment, Plant};
 use pass::{Act, Change, NodeView, PassState};
 
 pub use trial::{Bench, Trial};
@@ -116,29 +120,24 @@ impl Fault {
         layer: Option<usize>,
         model: &'m Model,
         profile: Profile,
-    ) -> Option<Box<Plant<'m>>> {
+    ) -> Option<Plant<'m>> {
         let own = match model.config().architecture {
             Architecture::Bitnet => BITNET,
             Architecture::BitnetB158 => B158,
             Architecture::Bitnet25 | Architecture::Llama => return None,
         };
-        let acts = matches!(self.injection, Injection::Values(_)) && self.model == own;
-        acts.then(|| {
-            let plant = move || self.disturbance(layer, model, profile);
-            Box::new(plant) as Box<Plant<'m>>
-        })
+        let Injection::Values(acts) = &self.injection else {
+            return None;
+        };
+        (self.model == own).then(|| planted(acts, layer, model, profile))
     }
 
-    /// What it does to one pass: nothing if it is planted elsewhere.
-    fn disturbance<'m>(
-        &'m self,
-        layer: Option<usize>,
-        model: &'m Model,
-        profile: Profile,
-    ) -> Disturbance<'m> {
+    /// A model that computes with it; soundly, if it is planted elsewhere than in values.
+    fn engine<'m>(&'m self, model: &'m Model, profile: Profile) -> Computing<'m, &'m Model> {
+        let engine = Computing::new(model, profile);
         match &self.injection {
-            Injection::Values(acts) => PassState::new(model, profile).disturbed_by(acts, layer),
-            _ => crate::runner::perturb::undisturbed(),
+            Injection::Values(acts) => engine.with(planted(acts, None, model, profile)),
+            _ => engine,
         }
     }
 
@@ -154,6 +153,31 @@ impl Fault {
         }
         self
     }
+}
+
+fn planted<'m>(
+    acts: &'m [Act],
+    layer: Option<usize>,
+    model: &'m Model,
+    profile: Profile,
+) -> Plant<'m> {
+    Box::new(move || PassState::new(model, profile).disturbed_by(acts, layer))
+}
+
+/// What an engine computes of a case, under a name that no receipt has.
+fn observed(
+    engine: &mut Computing<'_, &Model>,
+    name: String,
+    case: &Case,
+    tokens: Vec<Token>,
+    threads: usize,
+) -> Result<Observation, RunError> {
+    let identity = Identity {
+        name,
+        profile: engine.profile().name().into(),
+        fingerprint: "planted".into(),
+    };
+    observe_tokens(engine, identity, case, tokens, threads)
 }
 
 fn located(name: &'static str, expected: &'static str, injection: Injection) -> Fault {

@@ -6,7 +6,7 @@ use engine::numerics::half::{Half, round_bf16, round_f16, widen_bf16, widen_f16}
 
 use super::pass::{Act, Change, NodeView, PassState};
 use super::{Fault, act, each, made, read};
-use crate::runner::perturb::Moment;
+use crate::runner::watch::Moment;
 
 const SOFTMAX: &str = "kq_soft_max_ext-0|SOFT_MAX#0";
 const SCORES: &str = "kq-0|MUL_MAT#0";

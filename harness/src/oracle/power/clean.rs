@@ -13,7 +13,7 @@ use engine::numerics::Profile;
 
 use super::gate::strict_verdict;
 use super::parallel::parallel_map;
-use super::{Fault, Injection};
+use super::{Fault, Injection, observed};
 use crate::case::Case;
 use crate::case::observation::Observation;
 use crate::exit::Failure;
@@ -21,8 +21,7 @@ use crate::file::provenance::Input;
 use crate::judge::compare::compare;
 use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::engine::{RunConfig, encode, observe, open as open_model};
-use crate::runner::perturb::undisturbed;
+use crate::runner::engine::{Computing, encode, open as open_model};
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Task};
 
@@ -215,12 +214,11 @@ fn verdict(
         Some(name) => {
             let mut recorded = suite.recordings[name].clone();
             let model = input;
-            let seen = recorded.observe(Task { case: &case, model });
-            seen.map_err(Failure::input)?
+            recorded.observe(Task { case: &case, model })?
         }
         None => {
             case.prompt = run.prompt.clone();
-            let tokens = encode(model, &case).map_err(Failure::input)?.len();
+            let tokens = encode(model, &case)?.len();
             case = Case {
                 ubatch: run.ubatch,
                 recordings: Vec::new(),
@@ -253,20 +251,18 @@ fn computed(
     model: &Model,
     fault: Option<&Fault>,
 ) -> Result<Observation, Failure> {
-    let tokens = encode(model, case).map_err(Failure::input)?;
+    let tokens = encode(model, case)?;
     let (kernel, threads) = (run.kernel.name(), run.threads);
-    let name = format!("engine {kernel} on {threads} threads");
-    let config = RunConfig::new(name, "clean", threads, run.profile);
-    let seen = match fault {
-        None => observe(model, case, tokens, config, &undisturbed),
+    let mut engine = match fault {
+        None => Computing::new(model, run.profile),
         Some(fault) if matches!(fault.injection, Injection::Values(_)) => {
-            let plant = || fault.disturbance(None, model, run.profile);
-            observe(model, case, tokens, config, &plant)
+            fault.engine(model, run.profile)
         }
         Some(fault) => {
             let message = format!("{} does not act on values", fault.name);
             return Err(Failure::input(message));
         }
     };
-    seen.map_err(Failure::input)
+    let name = format!("engine {kernel} on {threads} threads");
+    Ok(observed(&mut engine, name, case, tokens, threads)?)
 }

@@ -106,22 +106,22 @@ impl Effect {
     /// Nothing was looked at yet, so nothing was seen.
     pub fn unseen() -> Self {
         Effect {
-            passes: names().collect(),
-            ..Effect::none_left()
-        }
-    }
-
-    /// Of a fault that left no logits: there is nothing to let pass.
-    pub fn none_left() -> Self {
-        Effect {
             cosine_last: None,
             kl_max: None,
             nmse_max: None,
             ulp_max: None,
             logits: 0,
             bit_equal: 0,
-            passes: Vec::new(),
+            passes: names().collect(),
             first_node: None,
+        }
+    }
+
+    /// Of a fault that left no logits: there is nothing to let pass.
+    pub fn none_left() -> Self {
+        Effect {
+            passes: Vec::new(),
+            ..Effect::unseen()
         }
     }
 
@@ -139,43 +139,38 @@ impl Effect {
             let [theirs, ours] = [theirs, ours].map(|seen| seen.lanes.contains_key(&lane.lane));
             theirs && ours
         };
-        let lanes: Vec<Seen<'_>> = seen
-            .lanes
-            .iter()
-            .filter(both)
-            .map(|lane| Seen {
-                lane,
-                whole: lane.positions.len() == theirs.lanes[&lane.lane].positions.len(),
-                cosine_last: cosine_last(lane, theirs, ours),
-                greedy_equal: greedy_equal(theirs, ours),
-            })
-            .collect();
-        let rows = || {
-            let whole = lanes.iter().filter(|seen| seen.whole);
-            whole.flat_map(|seen| &seen.lane.positions)
+        let lanes = seen.lanes.iter().filter(both);
+        let mut effect = lanes
+            .map(|lane| Effect::of_lane(lane, theirs, ours))
+            .fold(Effect::unseen(), Effect::and);
+        let lets_pass = |apart| found.is_some_and(|found| is_within(case, found, apart));
+        for tier in LOOSER.into_iter().filter(|&apart| !lets_pass(apart)) {
+            effect.passes.retain(|name| *name != tier.tier().name());
+        }
+        effect
+    }
+
+    fn of_lane(lane: &LaneFindings, theirs: &Observation, ours: &Observation) -> Self {
+        let seen = Seen {
+            lane,
+            whole: lane.positions.len() == theirs.lanes[&lane.lane].positions.len(),
+            cosine_last: cosine_last(lane, theirs, ours),
+            greedy_equal: greedy_equal(theirs, ours),
         };
+        let rows = || lane.positions.iter().filter(|_| seen.whole);
         let largest =
             |value: fn(&PositionFindings) -> Option<f64>| rows().filter_map(value).reduce(f64::max);
-        let lets_pass = |gate: &&Gate| lanes.iter().all(|s| (gate.passes)(s) == Some(true));
-        let usual = GATES.iter().filter(lets_pass).map(|gate| gate.name);
-        let tiers = LOOSER
-            .into_iter()
-            .filter(|&apart| found.is_some_and(|found| is_within(case, found, apart)));
-        let last = lanes.iter().filter_map(|seen| seen.cosine_last);
+        let refused = |gate: &&Gate| (gate.passes)(&seen) != Some(true);
+        let refused: Vec<_> = GATES.iter().filter(refused).map(|gate| gate.name).collect();
+        let ulps = seen.whole.then(|| ulp_max(lane.lane, theirs, ours));
         Effect {
-            cosine_last: last.reduce(f64::min),
+            cosine_last: seen.cosine_last,
             kl_max: largest(|p| p.kl),
             nmse_max: largest(nmse),
-            ulp_max: lanes
-                .iter()
-                .filter(|seen| seen.whole)
-                .filter_map(|seen| ulp_max(seen.lane.lane, theirs, ours))
-                .max(),
+            ulp_max: ulps.flatten(),
             logits: rows().map(|p| p.distance.values).sum(),
             bit_equal: rows().map(|p| p.distance.bit_equal).sum(),
-            passes: usual
-                .chain(tiers.map(|apart| apart.tier().name()))
-                .collect(),
+            passes: names().filter(|name| !refused.contains(name)).collect(),
             first_node: None,
         }
     }

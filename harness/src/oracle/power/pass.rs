@@ -11,7 +11,7 @@ use engine::gguf::Gguf;
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 use engine::transformer::probe::{Node, Place};
 
-use crate::runner::perturb::{Disturbance, Moment};
+use crate::runner::watch::{Disturbance, Moment};
 
 /// A node as a fault meets it.
 pub struct NodeView<'a> {

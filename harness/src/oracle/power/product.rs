@@ -8,7 +8,7 @@ use engine::kernels::activation::nearest_int;
 
 use super::pass::{Act, Change, NodeView, PassState};
 use super::{EDGES, Fault, act, made};
-use crate::runner::perturb::Moment;
+use crate::runner::watch::Moment;
 
 /// The first query projection.
 const FIRST: &str = "Qcur|MUL_MAT";

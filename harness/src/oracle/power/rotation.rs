@@ -7,7 +7,7 @@ use engine::numerics::libm;
 
 use super::pass::{Act, Change, NodeView, PassState};
 use super::{Fault, act, made};
-use crate::runner::perturb::Moment;
+use crate::runner::watch::Moment;
 
 const ROTATED: &str = "Qcur-0|ROPE#0";
 const EMBEDDED: &str = "inp_embd|GET_ROWS#0";

@@ -4,7 +4,6 @@
 //! operations run, too, but nothing of theirs reaches it.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +20,8 @@ use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
 use crate::runner::anatomy;
-use crate::runner::passes::{Passes, Shown};
+use crate::runner::passes::Passes;
+use crate::runner::watch::by_key;
 
 const SCHEMA: u32 = 1;
 const MANIFEST: &str = "bundle.json";
@@ -167,7 +167,7 @@ pub fn write(
         put(folder, &format!("input-{i}.npy"), theirs(input)?)?;
     }
     put(folder, THEIRS, theirs(key)?)?;
-    put(folder, OURS, &nodes[at].traced())?;
+    put(folder, OURS, &nodes[at])?;
     let manifest = Manifest {
         schema: SCHEMA,
         node: key.clone(),
@@ -177,8 +177,8 @@ pub fn write(
         model: fs::canonicalize(&model.path).map_err(Failure::environment)?,
         model_sha256: model.sha256.clone(),
         reference: reference.identity.clone(),
-        profile: passes.profile().name().into(),
-        kernel: passes.model().kernel().name().into(),
+        profile: passes.engine.profile().name().into(),
+        kernel: passes.engine.model().kernel().name().into(),
         command: command(folder),
     };
     let json = serde_json::to_vec_pretty(&manifest).map_err(Failure::environment)?;
@@ -218,8 +218,7 @@ impl Bundle {
     /// Repeats the operation. `passes` are over the bundle's tokens.
     pub fn replay(&self, passes: &mut Passes<'_>) -> Result<Replay, Failure> {
         let node = &self.manifest.node;
-        let fed: BTreeMap<_, _> = self.inputs.iter().map(|n| (&*n.key, n)).collect();
-        let pass = passes.fed(&fed)?;
+        let pass = passes.fed(by_key(&self.inputs))?;
         let find = |key: &str| pass.nodes.iter().find(|n| n.key == key);
         let lacks = |key: &str| {
             Failure::input(format!(
@@ -231,10 +230,14 @@ impl Bundle {
         if let Some(stranger) = self.inputs.iter().find(|input| !shaped(input)) {
             return Err(lacks(&stranger.key));
         }
-        let fits = |n: &&Shown| [&self.theirs, &self.ours].map(Vec::len) == [n.values.len(); 2];
+        let fits =
+            |n: &&TracedNode| [&self.theirs, &self.ours].map(Vec::len) == [n.values.len(); 2];
         let now = find(node).filter(fits).ok_or_else(|| lacks(node))?;
         let theirs = Gap::between(&self.theirs, &now.values);
-        let rung = Rung::between(&self.manifest.reference.profile, passes.profile().name());
+        let rung = Rung::between(
+            &self.manifest.reference.profile,
+            passes.engine.profile().name(),
+        );
         Ok(Replay {
             node: node.clone(),
             acceptable: acceptable(&theirs, rung),

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use engine::Token;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
+use engine::{Model, Token};
 use harness::case::observation::TracedNode;
 use harness::case::schedule::Schedule;
 use harness::exit::Exit;
@@ -13,20 +13,21 @@ use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Sides, attribute};
 use harness::reference::isolation::Shown;
-use harness::runner::engine::Engine;
+use harness::runner::engine::{Computing, Engine};
 use harness::runner::passes::Passes;
 use harness::runner::suite::Suite;
 use harness::runner::watch::Watch;
 use harness::runner::{Followed, ModelFile, Opened, RunError, Runner};
 
 use crate::attribute::bench::{B158, BITNET, Bench, SEED, Way};
+use crate::program::recorded::planted;
 
 const WAY: Profile = Profile::GgmlAvx512;
 
 /// A run in which putting something back at one node moves one logit by one unit in the last
 /// place.
 struct Moody<'a> {
-    inner: Passes<'a>,
+    inner: Computing<'a, &'a Model>,
     node: &'static str,
 }
 
@@ -54,7 +55,7 @@ fn own_values_that_change_a_bit_certify_nothing() {
     let way = Way::new(WAY, Depth::Block);
     let sides = bench.sides(way).expect("comparable");
     let mut moody = Moody {
-        inner: bench.passes(way),
+        inner: bench.passes(way).engine,
         node: "l_out-2|ADD#0",
     };
     let mut run = Run::of_reference(&mut moody, bench.prefill(), &sides);
@@ -130,7 +131,7 @@ fn an_engine_with_moods_is_unsteady_too() {
         .expect("comparable");
     let mut passes = bench
         .passes(Way::new(WAY, Depth::Block))
-        .with_fault(Moods(0));
+        .with(planted(Moods(0)));
     let mut run = Run::of_engine(&mut passes, &sides);
     let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("unsteady");
     assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
@@ -148,7 +149,7 @@ fn a_module_that_makes_no_numbers_is_named() {
     }
     let bench = Bench::open(BITNET);
     let way = Way::new(WAY, Depth::Block);
-    let mut passes = bench.passes(way).with_fault(Broken);
+    let mut passes = bench.passes(way).with(planted(Broken));
     let trace = |_: &[String]| Ok(bench.theirs.trace.clone());
     let identity = bench.theirs.identity.clone();
     let sides = Sides::new(identity, &mut passes, Depth::Block, trace).expect("comparable");
