@@ -137,6 +137,11 @@ impl<'j, F: Serialize> Answers<'j, F> {
         self.print(&format!("{case}: {text}\n"));
     }
 
+    /// What is needed to ask about a case at all; without it the case has an entry that says why.
+    pub fn needs<T>(&mut self, case: &str, needed: Result<T, NoFinding>) -> Option<T> {
+        needed.map_err(|why| self.add(case, None, Err(why))).ok()
+    }
+
     /// A full disk must not lose what was found: it is told once, and the rest goes on.
     fn print(&mut self, text: &str) {
         if self.json.takes_stdout() || self.own == Outcome::Environment {
@@ -179,18 +184,11 @@ fn no_answer<F>(entries: &[Entry<F>]) -> Failure {
     let mut whys: Vec<&str> = entries.iter().filter_map(|e| e.why.as_deref()).collect();
     whys.dedup();
     let Some(worst) = entries.iter().map(|entry| entry.outcome).max() else {
-        return Failure::new(
-            Exit::ReferenceMissing,
-            "no recording shows the nodes of that; a live reference shows any prompt's: \
-                      `scripts/reference.sh bitnet` builds one, --reference bitnet asks it",
-        );
+        let message = "no recording shows the nodes of that; a live reference shows any prompt's: \
+                       `scripts/reference.sh bitnet` builds one, --reference bitnet asks it";
+        return Failure::new(Exit::ReferenceMissing, message);
     };
-    Failure::new(
-        worst.exit(),
-        format!(
-            "skipped {}, and nothing else was asked for: {}",
-            entries.len(),
-            whys.join("; ")
-        ),
-    )
+    let (count, whys) = (entries.len(), whys.join("; "));
+    let message = format!("skipped {count}, and nothing else was asked for: {whys}");
+    Failure::new(worst.exit(), message)
 }

@@ -26,16 +26,15 @@ use crate::runner::{RunError, Runner, guarded};
 
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
 pub use relation::Relation;
-pub use report::{Claim, Control, Coverage, Difference, Prompt, Report, Row, Verdict};
-pub use schedules::Variants;
+pub use report::{Control, Coverage, Difference, Prompt, Report, Row, Verdict};
 
 use relation::By;
 
 /// The version of the JSON this build writes.
 pub const SCHEMA: u32 = 1;
 
-/// What a file computes: the rows of logits of every prompt, lane by lane.
-type Logits = Vec<Vec<Vec<f32>>>;
+/// What a file computes: the rows of logits of every prompt, first in prefill, then in decode.
+type Logits = Vec<Vec<f32>>;
 
 /// A model and prompts, examined by one source of logits.
 pub struct Examination<'a> {
@@ -142,11 +141,12 @@ impl<'a> Examination<'a> {
         found: &Logits,
         mut show: impl FnMut(usize, Vec<Option<Difference>>),
     ) {
-        for (number, lane) in Lane::ALL.into_iter().enumerate() {
-            let pairs = expected[number].iter().zip(&found[number]);
-            for (prompt, (expected, found)) in pairs.enumerate() {
-                show(number, self.compare((lane, prompt), expected, found));
-            }
+        for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
+            let (lane, prompt) = (i / self.prompts.len(), i % self.prompts.len());
+            show(
+                lane,
+                self.compare((Lane::ALL[lane], prompt), expected, found),
+            );
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a> Examination<'a> {
                         continue;
                     }
                 };
-                let found = self.follow(&file, &variants.all())?;
+                let found = self.follow(&file, &variants)?;
                 let [plain, same @ .., control] = &found[..] else {
                     return Err(RunError::NoAnswer("fewer schedules than asked for".into()));
                 };
@@ -209,8 +209,7 @@ impl<'a> Examination<'a> {
                 moved.for_each(|(&old, logit)| row[old] = logit);
             }
         }
-        let decode = found.split_off(prompts.len());
-        Ok(vec![found, decode])
+        Ok(found)
     }
 
     /// Asks the source, and does not let it answer with less than it was asked for.

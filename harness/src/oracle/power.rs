@@ -27,6 +27,7 @@ use engine::flavor::Flavor;
 use engine::numerics::Profile;
 use engine::tokenizer::Tokenizer;
 use engine::{Model, Token};
+use serde::Serialize;
 
 use crate::case::Case;
 use crate::case::observation::{Identity, Observation};
@@ -35,7 +36,7 @@ use crate::runner::RunError;
 use crate::runner::engine::Computing;
 use crate::runner::observe::observe_tokens;
 use crate::runner::watch::{Moment, Plant};
-use pass::{Act, Change, NodeView, PassState};
+use pass::{Act, Change, PassState};
 
 pub use trial::{Bench, Trial};
 
@@ -48,13 +49,16 @@ const EDGES: &str = "edges";
 const SCALE_BYTES: usize = engine::flavor::i2_s::TRAILER_BYTES as usize;
 
 /// One fault.
+#[derive(Serialize)]
 pub struct Fault {
     /// Unique, in lower case with dashes.
     pub name: &'static str,
     /// The first node it changes, if it is a fault of numbers.
     pub expected_node: Option<&'static str>,
     /// Which model it is planted in.
+    #[serde(skip)]
     model: &'static str,
+    #[serde(skip)]
     injection: Injection,
 }
 
@@ -212,11 +216,8 @@ fn made(
     on: &'static str,
     change: impl Change,
 ) -> Fault {
-    located(
-        name,
-        expected,
-        Injection::Values(vec![act(Moment::Made, on, change)]),
-    )
+    let acts = vec![act(Moment::Made, on, change)];
+    located(name, expected, Injection::Values(acts))
 }
 
 /// A fault of the operation that reads the nodes `on`; `expected` is the first to differ.
@@ -226,16 +227,13 @@ fn read(
     on: &'static str,
     change: impl Change,
 ) -> Fault {
-    located(
-        name,
-        expected,
-        Injection::Values(vec![act(Moment::Read, on, change)]),
-    )
+    let acts = vec![act(Moment::Read, on, change)];
+    located(name, expected, Injection::Values(acts))
 }
 
 /// A change of every value alone.
 fn each(change: impl Fn(f32) -> f32 + Send + Sync + 'static) -> impl Change {
-    move |_: &PassState<'_>, node: NodeView<'_>| {
-        node.values.iter_mut().for_each(|x| *x = change(*x));
+    move |_: &PassState<'_>, values: &mut [f32]| {
+        values.iter_mut().for_each(|x| *x = change(*x));
     }
 }

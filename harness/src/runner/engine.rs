@@ -17,7 +17,6 @@ use engine::{Model, Session, Token};
 
 use super::watch::{Plant, Watch, Watching};
 use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task, guarded};
-use crate::case::Case;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
@@ -75,7 +74,7 @@ impl Engine {
 
     /// The ids of the case's prompt, special tokens added and recognised.
     pub fn tokenize(&self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
-        encode(&*self.model(task.model)?, task.case)
+        tokenize(&*self.model(task.model)?, &task.case.prompt)
     }
 
     /// A model, opened once as long as it stays the same.
@@ -305,11 +304,6 @@ impl Subject for Engine {
             flavor,
         })
     }
-}
-
-/// The ids of the case's prompt, special tokens added and recognised.
-pub fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
-    tokenize(model, &case.prompt)
 }
 
 /// The ids of a text, special tokens added and recognised.

@@ -36,12 +36,6 @@ impl<'m> Passes<'m> {
         })
     }
 
-    /// On so many threads.
-    pub fn on_threads(mut self, threads: usize) -> Self {
-        self.prefill.threads = threads;
-        self
-    }
-
     /// With a fault that begins anew in every pass.
     pub fn with(mut self, plant: Plant<'m>) -> Self {
         self.engine = self.engine.with(plant);

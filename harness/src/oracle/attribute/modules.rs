@@ -92,35 +92,4 @@ mod tests {
         let refused = modules(&[attic], Depth::Op, |_| true).expect_err("unknown");
         assert!(refused.contains("attic-0|MUL#0"), "{refused}");
     }
-
-    #[test]
-    fn what_the_reference_does_not_show_is_joined_to_what_follows() {
-        let nodes = [
-            "inp_embd|GET_ROWS#0",
-            "norm-0|RMS_NORM#0",
-            "attn_norm-0|MUL#0",
-            "Qcur-0|MUL_MAT#0",
-            "Qcur-0|ROPE#0",
-        ];
-        let nodes = nodes.map(str::to_owned);
-        let of = |depth, hidden: &'static str| {
-            let found = modules(&nodes, depth, move |key| !key.starts_with(hidden));
-            let join = |m: Module| format!("{} -> {}", m.name, m.output);
-            found.map(|all| all.into_iter().map(join).collect::<Vec<_>>())
-        };
-        let all = of(Depth::Op, "nothing").expect("shown");
-        assert_eq!(all.len(), 4);
-        assert_eq!(all[1], "layer 0 attention norm -> attn_norm-0|MUL#0");
-        let joined = of(Depth::Op, "attn_norm").expect("shown");
-        assert_eq!(
-            joined[1],
-            "layer 0 attention norm + layer 0 query product -> Qcur-0|MUL_MAT#0"
-        );
-        assert_eq!(of(Depth::Block, "nothing").expect("shown").len(), 2);
-        assert!(
-            of(Depth::Block, "Qcur")
-                .expect_err("hidden")
-                .contains("layer 0 attention")
-        );
-    }
 }

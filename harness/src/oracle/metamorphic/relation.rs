@@ -31,7 +31,7 @@ pub(super) enum By {
     Threads(VariantsOf),
 }
 
-pub(super) type VariantsOf = fn(&[Token], Lane) -> Result<Variants, NotApplicable>;
+pub(super) type VariantsOf = fn(&[Token], Lane) -> Variants;
 
 impl Relation {
     /// All of them, in the order they are reported.

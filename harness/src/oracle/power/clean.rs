@@ -21,7 +21,7 @@ use crate::file::provenance::Input;
 use crate::judge::compare::compare;
 use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::engine::{Computing, encode, open as open_model};
+use crate::runner::engine::{Computing, open as open_model, tokenize};
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Task};
 
@@ -87,15 +87,8 @@ pub fn plan(suite: &Suite, count: usize) -> Vec<Run> {
     let mut order = dice.order(recorded.len()).into_iter();
     let (mut runs, mut known) = (Vec::new(), BTreeSet::new());
     while runs.len() < count {
-        let next = if runs.len() % 2 == 0 {
-            order.next()
-        } else {
-            None
-        };
-        let run = match next {
-            Some(at) => recorded[at].clone(),
-            None => drawn(suite, &mut dice),
-        };
+        let next = (runs.len() % 2 == 0).then(|| order.next()).flatten();
+        let run = next.map_or_else(|| drawn(suite, &mut dice), |at| recorded[at].clone());
         if known.insert(run.essence(suite)) {
             runs.push(run);
         }
@@ -174,7 +167,12 @@ pub fn alarms(
         let case = &suite.cases[runs[run].case];
         let model = &models[&(case.model.clone(), runs[run].kernel.name())];
         let best = &models[&(case.model.clone(), Kernel::best().name())];
-        let verdict = verdict(suite, &runs[run], [model, best], planted(run))?;
+        let fault = planted(run);
+        let elsewhere = fault.filter(|f| !matches!(f.injection, Injection::Values(_)));
+        if let Some(Fault { name, .. }) = elsewhere {
+            return Err(Failure::input(format!("{name} does not act on values")));
+        }
+        let verdict = verdict(suite, &runs[run], [model, best], fault)?;
         done();
         let what = format!("{}, {}: {verdict}", case.name, runs[run]);
         Ok((verdict != Verdict::Agree).then_some(Alarm { run, what }))
@@ -218,7 +216,7 @@ fn verdict(
         }
         None => {
             case.prompt = run.prompt.clone();
-            let tokens = encode(model, &case)?.len();
+            let tokens = tokenize(model, &case.prompt)?.len();
             case = Case {
                 ubatch: run.ubatch,
                 recordings: Vec::new(),
@@ -251,18 +249,10 @@ fn computed(
     model: &Model,
     fault: Option<&Fault>,
 ) -> Result<Observation, Failure> {
-    let tokens = encode(model, case)?;
+    let tokens = tokenize(model, &case.prompt)?;
     let (kernel, threads) = (run.kernel.name(), run.threads);
-    let mut engine = match fault {
-        None => Computing::new(model, run.profile),
-        Some(fault) if matches!(fault.injection, Injection::Values(_)) => {
-            fault.engine(model, run.profile)
-        }
-        Some(fault) => {
-            let message = format!("{} does not act on values", fault.name);
-            return Err(Failure::input(message));
-        }
-    };
+    let sound = Computing::new(model, run.profile);
+    let mut engine = fault.map_or(sound, |fault| fault.engine(model, run.profile));
     let name = format!("engine {kernel} on {threads} threads");
     Ok(observed(&mut engine, name, case, tokens, threads)?)
 }

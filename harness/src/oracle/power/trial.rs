@@ -23,7 +23,8 @@ use crate::file::provenance::Input;
 use crate::judge::compare::{Incomparable, compare};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};
-use crate::runner::engine::{Computing, encode};
+use crate::numbers::metrics::same_bits;
+use crate::runner::engine::{Computing, tokenize};
 use crate::runner::suite::Suite;
 use crate::runner::watch::{Watch, by_key};
 use crate::runner::{RunError, Runner, Task};
@@ -228,7 +229,7 @@ impl Bench {
     ) -> Result<Observation, RunError> {
         let model = &target.model;
         let name = format!("engine with {}", fault.name);
-        let mut tokens = encode(model, case)?;
+        let mut tokens = tokenize(model, &case.prompt)?;
         if let Injection::Ids(edit) = fault.injection {
             let tokenizer = model.tokenizer().expect("it has just encoded");
             edit(tokenizer, &case.prompt, &mut tokens);
@@ -277,10 +278,9 @@ fn first_node(
     let ours = nodes(fault.engine(&target.model, PROFILE))?.nodes;
     let sound = nodes(Computing::new(&target.model, PROFILE))?.nodes;
     let theirs = by_key(theirs.unwrap_or(&sound));
-    let bits = |node: &TracedNode| node.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let differs = |node: &TracedNode| {
         let known = theirs.get(&*node.key);
-        known.is_some_and(|known| bits(known) != bits(node))
+        known.is_some_and(|known| !same_bits(&known.values, &node.values))
     };
     let first = ours.iter().position(differs);
     Ok(first.map(|at| ours[at % (ours.len() / count)].key.clone()))

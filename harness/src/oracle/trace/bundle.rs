@@ -95,39 +95,34 @@ pub fn find(folder: &Path) -> Result<PathBuf, Failure> {
     if folder.join(MANIFEST).is_file() || !folder.is_dir() {
         return Ok(folder.to_owned()); // reading it says what is wrong
     }
-    let mut found = below(folder, 2)?;
+    let mut found = Vec::new();
+    for case in folders(folder)? {
+        found.extend(folders(&case)?);
+        found.push(case);
+    }
+    found.retain(|folder| folder.join(MANIFEST).is_file());
     found.sort();
+    let place = folder.display();
     match &found[..] {
         [only] => Ok(only.clone()),
         [] => Err(Failure::input(format!(
-            "{}: there is no {MANIFEST}, neither there nor in CASE/RECORDING below it",
-            folder.display()
+            "{place}: there is no {MANIFEST}, neither there nor in CASE/RECORDING below it"
         ))),
         several => {
-            let commands = several.iter().map(|one| command(one));
-            Err(Failure::input(format!(
-                "{} has {} bundles; choose one:\n  {}",
-                folder.display(),
-                several.len(),
-                commands.collect::<Vec<_>>().join("\n  ")
-            )))
+            let commands: Vec<_> = several.iter().map(|one| command(one)).collect();
+            let (count, commands) = (several.len(), commands.join("\n  "));
+            let message = format!("{place} has {count} bundles; choose one:\n  {commands}");
+            Err(Failure::input(message))
         }
     }
 }
 
-/// The folders with a manifest, at most so many levels below.
-fn below(folder: &Path, levels: usize) -> Result<Vec<PathBuf>, Failure> {
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |e| Failure::environment(format!("{}: {e}", folder.display()));
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.join(MANIFEST).is_file() {
-            found.push(path);
-        } else if levels > 1 && path.is_dir() {
-            found.extend(below(&path, levels - 1)?);
-        }
-    }
-    Ok(found)
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable));
+    let folders = paths.filter(|path| path.as_ref().map_or(true, |path| path.is_dir()));
+    folders.collect()
 }
 
 /// Repeats the operation of that bundle.

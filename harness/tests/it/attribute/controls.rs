@@ -8,7 +8,9 @@ use engine::transformer::probe::{Node, Probe};
 use engine::{Model, Token};
 use harness::case::observation::TracedNode;
 use harness::case::schedule::Schedule;
+use harness::command::answers::NoFinding;
 use harness::exit::Exit;
+use harness::judge::outcome::Outcome;
 use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Sides, attribute};
@@ -196,4 +198,19 @@ fn what_is_missing_or_split_is_refused_or_joined() {
     let failure = Sides::new(identity, &mut split, Depth::Op, |_| Ok(Vec::new()));
     let failure = failure.err().expect("several ubatches");
     assert_eq!(failure.exit, Exit::BadInput, "{failure}");
+}
+
+#[test]
+fn an_engine_without_memory_is_a_failure_of_the_environment_and_of_no_input() {
+    let bench = Bench::open(BITNET);
+    let way = Way::new(WAY, Depth::Block);
+    let sides = bench.sides(way).expect("comparable");
+    let mut passes = bench.passes(way);
+    passes.prefill.context = 1 << 56;
+    let mut run = Run::of_engine(&mut passes, &sides);
+    let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("a cache of petabytes");
+    assert_eq!(failure.exit, Exit::Environment, "{failure}");
+    let outcome = NoFinding::from(failure).lost.outcome;
+    assert_eq!(outcome, Outcome::Environment);
+    assert_eq!(passes.free().err().map(|f| f.exit), Some(Exit::Environment));
 }
