@@ -27,8 +27,8 @@ pub struct Module {
     pub output: String,
 }
 
-/// The modules of a pass with nodes of these keys. A module whose output `is_shown` does not know is one
-/// with the next: nobody can say what it makes alone.
+/// The modules of a pass with nodes of these keys. A module whose output `is_shown` does not know
+/// is one with the next: nobody can say what it makes alone.
 pub fn modules(
     keys: &[String],
     depth: Depth,
