@@ -20,7 +20,7 @@ use engine::gguf::Gguf;
 use crate::case::coverage::Count;
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::file::document::Document;
 use crate::runner::{RunError, Runner, guarded};
 
@@ -70,7 +70,11 @@ impl<'a> Examination<'a> {
             prompts,
             known: Logits::new(),
         };
-        examination.known = examination.rewritten(&unedited)?;
+        let known = examination.rewritten(&unedited);
+        examination.known = known.map_err(|error| match error {
+            RunError::NoAnswer(why) => Failure::new(Exit::Incomplete, why),
+            error => error.into(),
+        })?;
         Ok(examination)
     }
 

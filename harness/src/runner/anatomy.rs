@@ -130,11 +130,8 @@ const fn product(
     does: &'static str,
 ) -> Part {
     Part {
-        name,
-        op: "MUL_MAT",
-        does,
-        reads,
         weight: Some(weight),
+        ..part(name, "MUL_MAT", reads, does)
     }
 }
 

@@ -121,7 +121,7 @@ pub fn shown(
 /// It took part before, so its silence now is a gap.
 fn lost(error: RunError) -> Failure {
     match error {
-        RunError::Declined(why) => incomplete(why),
+        RunError::Declined(why) | RunError::NoAnswer(why) => incomplete(why),
         error => error.into(),
     }
 }

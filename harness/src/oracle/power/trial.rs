@@ -203,7 +203,7 @@ impl Bench {
                 let noticed = ("engine: NOT_FINITE".to_owned(), first);
                 (Effect::none_left(), Some(noticed))
             }
-            Err(error) => return Err(Failure::input(error)),
+            Err(error) => return Err(error.into()),
         };
         trial.effect = trial.effect.clone().and(effect);
         let (false, Some((by, mut first))) = (trial.caught, noticed) else {
@@ -255,8 +255,7 @@ impl Bench {
     fn recorded(&self, case: &Case, model: &Input) -> Result<Observation, Failure> {
         let name = self.recording(case).expect("other cases are left out");
         let mut recording = self.suite.recordings[name].clone();
-        let seen = recording.observe(Task { case, model });
-        seen.map_err(Failure::input)
+        Ok(recording.observe(Task { case, model })?)
     }
 }
 
