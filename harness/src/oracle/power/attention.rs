@@ -29,7 +29,7 @@ pub fn faults() -> Vec<Fault> {
         // h / 2. They change places before each product and back behind it.
         made("kv-heads-interleaved", SCORES, "kq", |_, values| swap_planes(values))
             .and(act(Moment::Made, "kqv", |_, values| swap_planes(values)))
-            .and(act(Moment::Read, "Qcur|ROPE", |s, values| swap_columns(s, values)))
+            .and(act(Moment::Read, "Qcur|ROPE", swap_columns))
             .and(act(Moment::Read, "kq_soft_max_ext", |_, values| swap_planes(values))),
         made("query-heads-swapped", "Qcur-0|MUL_MAT#0", "Qcur|MUL_MAT", |s, values| {
             swap_columns(s, values);
