@@ -7,6 +7,7 @@
 
 use crate::Token;
 use crate::refusal::{Code, Refusal};
+use crate::transformer::likeliest::likelier;
 
 /// How to choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,10 +102,7 @@ impl Sampler {
 
     /// The `top_k` candidates, most likely first, lower tokens first among equals.
     fn rank(&mut self, logits: &[f32]) {
-        let order = |a: &Candidate, b: &Candidate| {
-            let by_logit = b.logit.total_cmp(&a.logit);
-            by_logit.then(a.token.cmp(&b.token))
-        };
+        let order = |a: &Candidate, b: &Candidate| likelier((a.token, a.logit), (b.token, b.logit));
         let all = logits.iter().zip(0..).map(|(&logit, token)| Candidate {
             token,
             logit,
