@@ -7,11 +7,13 @@ use crate::kernels::Kernel;
 
 /// Sums that are kept side by side.
 const LANES: usize = 32;
-/// Elements after which sums of 32 bits go to 64: `PORTION / LANES · 127 · LARGEST` < 2³¹.
+/// Elements after which sums of 32 bits go to 64.
 const PORTION: usize = 2048;
+/// The fewest 32-bit sums that a portion is spread over: those of a 256-bit vector.
+const FEWEST: usize = 8;
 /// The largest int16 that may be fed in.
 pub const LARGEST: i16 = 32_639;
-const _: () = assert!((PORTION / LANES) as i64 * 127 * LARGEST as i64 <= i32::MAX as i64);
+const _: () = assert!((PORTION / FEWEST) as i64 * 127 * LARGEST as i64 <= i32::MAX as i64);
 
 /// What a coarse copy of a row lacks.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -24,71 +26,119 @@ pub struct Coarse {
     pub lost: f64,
 }
 
-/// Compiles a function again for the instructions of a kernel.
-macro_rules! compiled {
-    ($(#[$doc:meta])* $name:ident = $shared:ident($($arg:ident: $ty:ty),*) $(-> $out:ty)?) => {
-        $(#[$doc])*
-        pub fn $name(kernel: Kernel, $($arg: $ty),*) $(-> $out)? {
-            match kernel {
-                Kernel::Scalar => $shared($($arg),*),
-                #[cfg(target_arch = "x86_64")]
-                Kernel::Avx2(_) => {
-                    #[target_feature(enable = "avx2,fma,f16c")]
-                    fn compiled($($arg: $ty),*) $(-> $out)? {
-                        $shared($($arg),*)
-                    }
-                    // SAFETY: the value proves that this CPU has AVX2, FMA and F16C.
-                    unsafe { compiled($($arg),*) }
-                }
-                #[cfg(target_arch = "x86_64")]
-                Kernel::Avx512Vnni(_) => {
-                    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-                    fn compiled($($arg: $ty),*) $(-> $out)? {
-                        $shared($($arg),*)
-                    }
-                    // SAFETY: the value proves that this CPU has AVX-512.
-                    unsafe { compiled($($arg),*) }
-                }
-            }
-        }
-    };
-}
-
-compiled! {
-    /// `out[r]` = row r · x, for rows that lie one after the other.
-    dots = shared_dots(rows: &[i8], x: &[i16], out: &mut [i64])
-}
-
-compiled! {
-    /// Writes a row of halves as int8; `values` is as long and may hold anything.
-    copy = shared_copy(row: &[[u8; 2]], values: &mut [f32], codes: &mut [i8]) -> Coarse
-}
-
-#[inline(always)]
-fn shared_dots(rows: &[i8], x: &[i16], out: &mut [i64]) {
+/// `out[r]` = row r · x, for rows that lie one after the other.
+pub fn dots(kernel: Kernel, rows: &[i8], x: &[i16], out: &mut [i64]) {
     assert_eq!(rows.len(), x.len() * out.len(), "whole rows");
     debug_assert!(x.iter().all(|&x| (-LARGEST..=LARGEST).contains(&x)));
     for (row, out) in rows.chunks_exact(x.len().max(1)).zip(out) {
         let portions = row.chunks(PORTION).zip(x.chunks(PORTION));
-        *out = portions.map(|(row, x)| portion(row, x)).sum();
+        *out = portions.map(|(row, x)| portion(kernel, row, x)).sum();
     }
 }
 
-#[inline(always)]
-fn portion(row: &[i8], x: &[i16]) -> i64 {
-    let mut sums = [0_i32; LANES];
-    let (rows, row_rest) = row.as_chunks::<LANES>();
-    let (xs, x_rest) = x.as_chunks::<LANES>();
-    for (row, x) in rows.iter().zip(xs) {
-        for l in 0..LANES {
-            sums[l] += i32::from(row[l]) * i32::from(x[l]);
+fn portion(kernel: Kernel, row: &[i8], x: &[i16]) -> i64 {
+    match kernel {
+        Kernel::Scalar => rest(row, x),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the value proves that this CPU has AVX2.
+        Kernel::Avx2(_) => unsafe { x86::avx2(row, x) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the value proves that this CPU has AVX-512 F and BW.
+        Kernel::Avx512Vnni(_) => unsafe { x86::avx512(row, x) },
+    }
+}
+
+/// What fills no vector.
+fn rest(row: &[i8], x: &[i16]) -> i64 {
+    let pairs = row.iter().zip(x);
+    let pairs = pairs.map(|(&a, &b)| i64::from(i32::from(a) * i32::from(b)));
+    pairs.sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::rest;
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(row: &[i8], x: &[i16]) -> i64 {
+        let ((rows, row), (xs, x)) = (row.as_chunks::<32>(), x.as_chunks::<32>());
+        let mut sums = [_mm256_setzero_si256(); 2];
+        for (row, x) in rows.iter().zip(xs) {
+            for (half, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: both arrays have 32 elements, of which these are the lower or the upper
+                // 16, and the loads ask for no alignment.
+                let (row, x) = unsafe {
+                    (
+                        _mm_loadu_si128(row.as_ptr().add(16 * half).cast()),
+                        _mm256_loadu_si256(x.as_ptr().add(16 * half).cast()),
+                    )
+                };
+                let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(row), x);
+                *sum = _mm256_add_epi32(*sum, products);
+            }
+        }
+        let lanes = sums.map(|sum| {
+            let mut lanes = [0_i32; 8];
+            // SAFETY: the array has room for a vector, and the store asks for no alignment.
+            unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum) };
+            lanes.map(i64::from).iter().sum::<i64>()
+        });
+        lanes.iter().sum::<i64>() + rest(row, x)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn avx512(row: &[i8], x: &[i16]) -> i64 {
+        let ((rows, row), (xs, x)) = (row.as_chunks::<64>(), x.as_chunks::<64>());
+        let mut sums = [_mm512_setzero_si512(); 2];
+        for (row, x) in rows.iter().zip(xs) {
+            for (half, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: both arrays have 64 elements, of which these are the lower or the upper
+                // 32, and the loads ask for no alignment.
+                let (row, x) = unsafe {
+                    (
+                        _mm256_loadu_si256(row.as_ptr().add(32 * half).cast()),
+                        _mm512_loadu_si512(x.as_ptr().add(32 * half).cast()),
+                    )
+                };
+                let products = _mm512_madd_epi16(_mm512_cvtepi8_epi16(row), x);
+                *sum = _mm512_add_epi32(*sum, products);
+            }
+        }
+        let mut lanes = [[0_i32; 16]; 2];
+        for (lanes, sum) in lanes.iter_mut().zip(sums) {
+            // SAFETY: the array has room for a vector, and the store asks for no alignment.
+            unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sum) };
+        }
+        let lanes = lanes.as_flattened().iter();
+        lanes.map(|&lane| i64::from(lane)).sum::<i64>() + rest(row, x)
+    }
+}
+
+/// Writes a row of halves as int8; `values` is as long and may hold anything.
+pub fn copy(kernel: Kernel, row: &[[u8; 2]], values: &mut [f32], codes: &mut [i8]) -> Coarse {
+    match kernel {
+        Kernel::Scalar => shared_copy(row, values, codes),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(_) => {
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn compiled(row: &[[u8; 2]], values: &mut [f32], codes: &mut [i8]) -> Coarse {
+                shared_copy(row, values, codes)
+            }
+            // SAFETY: the value proves that this CPU has AVX2, FMA and F16C.
+            unsafe { compiled(row, values, codes) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512Vnni(_) => {
+            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+            fn compiled(row: &[[u8; 2]], values: &mut [f32], codes: &mut [i8]) -> Coarse {
+                shared_copy(row, values, codes)
+            }
+            // SAFETY: the value proves that this CPU has AVX-512.
+            unsafe { compiled(row, values, codes) }
         }
     }
-    let rest = row_rest.iter().zip(x_rest);
-    let rest = rest
-        .map(|(&a, &b)| i64::from(a) * i64::from(b))
-        .sum::<i64>();
-    sums.iter().map(|&sum| i64::from(sum)).sum::<i64>() + rest
 }
 
 #[inline(always)]

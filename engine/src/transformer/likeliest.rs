@@ -108,23 +108,23 @@ impl Screen {
         };
         let rounded = Rounded::of(&x)?;
         let pool = multiplier.pool_for(self.codes.len());
-        let mut sums = vec![0; self.rows.len()];
-        pool.over_parts(&mut sums, AT_ONCE, |part, sums| {
-            let first = part * AT_ONCE * self.cols;
-            let codes = &self.codes[first..first + sums.len() * self.cols];
-            dots(self.kernel, codes, &rounded.codes, sums);
+        let mut bounds = vec![[0.0; 2]; self.rows.len()];
+        let parts = bounds.len().div_ceil(AT_ONCE);
+        // Rows behind the last whole part make a part of their own.
+        bounds.resize(parts * AT_ONCE, [f64::NEG_INFINITY; 2]);
+        pool.over_parts(&mut bounds, AT_ONCE, |part, bounds| {
+            let rows = &self.rows[part * AT_ONCE..];
+            let rows = &rows[..rows.len().min(AT_ONCE)];
+            let codes = &self.codes[part * AT_ONCE * self.cols..][..rows.len() * self.cols];
+            let mut sums = [0; AT_ONCE];
+            dots(self.kernel, codes, &rounded.codes, &mut sums[..rows.len()]);
+            for ((bounds, row), sum) in bounds.iter_mut().zip(rows).zip(sums) {
+                *bounds = rounded.bounds(row, sum, self.cols);
+            }
         });
-        // What is left behind the last whole part.
-        let whole = sums.len() / AT_ONCE * AT_ONCE;
-        dots(
-            self.kernel,
-            &self.codes[whole * self.cols..],
-            &rounded.codes,
-            &mut sums[whole..],
-        );
-        let bounds = |r: usize| rounded.bounds(&self.rows[r], sums[r], self.cols);
-        let floor = kth_largest((0..sums.len()).map(|r| bounds(r)[0]), k)?;
-        let left = (0..sums.len()).filter(|&r| bounds(r)[1] >= floor);
+        bounds.truncate(self.rows.len());
+        let floor = kth_largest(bounds.iter().map(|bounds| bounds[0]), k)?;
+        let left = (0..bounds.len()).filter(|&r| bounds[r][1] >= floor);
         let left: Vec<usize> = left.collect();
         if left.len() > k + self.rows.len() / 8 {
             return None;

@@ -19,6 +19,7 @@ use crate::reference::client::Client;
 use crate::reference::isolation::{Cost, Done, ModelFile, Request, WorkerExit};
 use crate::reference::{LiveReference, Reference, Scratch};
 use crate::runner::reference::rewritten::write_iq2_bn;
+use crate::runner::worker::api;
 
 /// A build and the file it computes.
 pub struct Lane {
@@ -26,6 +27,8 @@ pub struct Lane {
     pub name: String,
     /// What it was compiled for, in its own words.
     pub compiled_for: String,
+    /// Whether it is another engine.
+    pub is_reference: bool,
     /// Whether its logits must be the engine's, bit for bit: the same file, the same arithmetic.
     pub computes_same_bits: bool,
     /// Whether it says of each row only which token is the likeliest, and how likely.
@@ -125,6 +128,7 @@ impl Lane {
         Lane {
             name,
             compiled_for: reference.hello().system_info.clone(),
+            is_reference: reference.hello().api != api(),
             computes_same_bits: false,
             likeliest: false,
             kernel,

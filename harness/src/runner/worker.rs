@@ -21,6 +21,11 @@ use crate::reference::isolation::{
     Answer, Channel, Cost, Done, Hello, ModelFile, PROTOCOL, Part, Request, Serve, Stop,
 };
 
+/// What the engine calls itself on the channel.
+pub fn api() -> String {
+    format!("engine {}", env!("CARGO_PKG_VERSION"))
+}
+
 /// How the engine computes.
 #[derive(Debug, Clone, Copy)]
 pub struct Computing {
@@ -58,7 +63,7 @@ impl EngineWorker {
         let word = ffi::control_word();
         let hello = Hello {
             protocol: PROTOCOL,
-            api: format!("engine {}", env!("CARGO_PKG_VERSION")),
+            api: api(),
             system_info: format!("{kernel}, {profile}"),
             sha256: Vec::new(),
             knows_i2_s: true,
