@@ -7,11 +7,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::command::chat::apart;
 use crate::command::flags::Json;
 use crate::command::{
     calibrate, check, crossval, eval, fixtures, generate, inspect, kernels, metamorphic, power,
-    receipt, reference, render_chat, shapes, tokenize, tokenizer, trace, weights,
+    receipt, reference, shapes, tokenize, tokenizer, trace, weights,
 };
 use crate::exit::{self, Exit, Failure};
 use crate::io::{output, signals};
@@ -49,19 +48,22 @@ enum Command {
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
 /// word is taken for one of these.
+#[cfg(unix)]
 #[derive(Parser)]
 enum Internal {
-    #[cfg(unix)]
     Worker(crate::command::worker::Args),
-    #[command(name = apart::COMMAND)]
+    #[command(name = crate::command::chat::apart::COMMAND)]
     RenderChat,
 }
 
 /// Parses, runs, and turns what happened into an exit code. Errors are told once, here.
 pub fn run() -> ExitCode {
-    let word = std::env::args_os().nth(1).unwrap_or_default();
-    if Internal::command().find_subcommand(word).is_some() {
-        return ended(guarded(|| answer(Internal::parse())), &Json::default());
+    #[cfg(unix)]
+    {
+        let word = std::env::args_os().nth(1).unwrap_or_default();
+        if Internal::command().find_subcommand(word).is_some() {
+            return ended(guarded(|| serve(Internal::parse())), &Json::default());
+        }
     }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
@@ -132,11 +134,11 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     }
 }
 
-fn answer(command: Internal) -> Result<Exit, Failure> {
+#[cfg(unix)]
+fn serve(command: Internal) -> Result<Exit, Failure> {
     match command {
-        #[cfg(unix)]
         Internal::Worker(args) => crate::command::worker::run(args),
-        Internal::RenderChat => render_chat::run(),
+        Internal::RenderChat => crate::command::chat::apart::answer(),
     }
 }
 
@@ -157,6 +159,7 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Cli::command().debug_assert();
+        #[cfg(unix)]
         Internal::command().debug_assert();
     }
 }

@@ -11,12 +11,13 @@ use engine::tokenizer::Tokenizer;
 use engine::{Session, Token};
 use serde::Serialize;
 
-use crate::command::chat::{Conversation, Message, apart};
+use crate::command::chat::apart;
 use crate::command::flags::{Computing, Json, ModelFile, Strictness, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
 use crate::io::progress;
+use crate::reference::isolation::{Conversation, Message};
 
 use stream::TextStream;
 
@@ -198,7 +199,7 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
         let bytes = token.and_then(|token| tokenizer.token_text(token));
         String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
     };
-    let rendered = apart::render(&Conversation {
+    let rendered = apart::render(Conversation {
         template: template.into(),
         messages: system.chain([message("user", &args.prompt)]).collect(),
         bos: text(tokenizer.bos()),

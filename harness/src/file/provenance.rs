@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
+use crate::io::floats;
 
 /// A file that was read, what it was, and how to tell that it still is.
 #[derive(Clone)]
@@ -73,9 +74,7 @@ pub struct Hash(Sha256);
 impl Hash {
     /// Adds a portion.
     pub fn add(&mut self, values: &[f32]) {
-        let mut bytes = Vec::with_capacity(4 * values.len());
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        self.0.update(&bytes);
+        self.0.update(floats::to_bytes(values));
     }
 
     /// Lower-case hex.

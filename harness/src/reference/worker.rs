@@ -132,12 +132,7 @@ impl Reference {
 }
 
 impl Serve for Reference {
-    fn answer(
-        &mut self,
-        request: Request,
-        values: Vec<f32>,
-        channel: &mut Channel,
-    ) -> Result<Answer, Stop> {
+    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
         let (held, done) = match request {
             Request::Open { model } => {
                 let held = self.hold(&model, Extent::Whole, channel)?;
@@ -172,15 +167,23 @@ impl Serve for Reference {
                 shown,
                 replaced,
             } => {
-                let exchange = follow::Exchange::new(shown, replaced, &values)?;
+                let exchange = follow::Exchange::new(shown, replaced);
                 let held = self.hold(&model, Extent::Whole, channel)?;
                 held.follow(&schedule, exchange, channel)?;
                 let vocab_size = held.model.facts().n_vocab;
                 (Some(held), Done::Followed { vocab_size })
             }
-            Request::Kernel { call } => {
-                let computed = self.compute(call, values, channel)?;
+            Request::Kernel {
+                call,
+                values,
+                bytes,
+            } => {
+                let computed = self.compute(call, &values, &bytes, channel)?;
                 (None, Done::Computed(computed))
+            }
+            Request::Render(_) => {
+                let message = "a reference renders no chat templates";
+                return Err(Stop::Refused(message.into()));
             }
         };
         Ok(Answer {

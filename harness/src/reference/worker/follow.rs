@@ -70,10 +70,10 @@ impl Held {
             }
             rows = Some(watched);
         }
-        for TracedNode { key, shape, values } in exchange.seen {
-            channel.part(Part::Node { key, shape }, &values)?;
+        for node in exchange.seen {
+            channel.part(Part::Node(node))?;
         }
-        Ok(channel.part(Part::Rows, &rows.unwrap_or_default())?)
+        Ok(channel.part(Part::Rows(rows.unwrap_or_default()))?)
     }
 }
 
@@ -124,29 +124,24 @@ struct Replacement {
 }
 
 impl Exchange {
-    /// Takes the nodes of these keys, and gives those others values, one node's after another's.
-    pub(super) fn new(
-        shown: Shown,
-        replaced: Vec<(String, usize)>,
-        mut values: &[f32],
-    ) -> Result<Self, Stop> {
-        let mut all = BTreeMap::new();
-        for (key, count) in replaced {
-            let missing = || Stop::Refused(format!("there are fewer values than {key} gets"));
-            let (own, rest) = values.split_at_checked(count).ok_or_else(missing)?;
-            values = rest;
-            let replacement = Replacement {
-                values: own.to_vec(),
-                met: 0,
-                misfit: None,
-            };
-            all.insert(key, replacement);
-        }
-        Ok(Exchange {
+    /// Takes the nodes that are to be shown, and gives those others values.
+    pub(super) fn new(shown: Shown, replaced: Vec<TracedNode>) -> Self {
+        let replacement = |TracedNode { key, values, .. }: TracedNode| {
+            let (met, misfit) = (0, None);
+            (
+                key,
+                Replacement {
+                    values,
+                    met,
+                    misfit,
+                },
+            )
+        };
+        Exchange {
             shown,
             seen: Vec::new(),
-            replaced: all,
-        })
+            replaced: replaced.into_iter().map(replacement).collect(),
+        }
     }
 
     fn is_active(&self) -> bool {

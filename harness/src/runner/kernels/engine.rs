@@ -129,7 +129,7 @@ impl Computer for EngineKernels {
             } => {
                 answer.bytes = known(kind)?.encode(values, shape(rows, columns));
             }
-            Call::Decode { kind, count, .. } => {
+            Call::Decode { kind, count } => {
                 answer.values = known(kind)?.decode(bytes, shape(1, count));
             }
             Call::Codes { count, .. } => {

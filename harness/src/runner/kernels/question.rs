@@ -45,8 +45,7 @@ impl Question {
         let call = if format.is_i2_s() {
             Call::Codes { kind, count }
         } else {
-            let bytes = bytes.len();
-            Call::Decode { kind, count, bytes }
+            Call::Decode { kind, count }
         };
         Self::of_bytes(call, bytes.to_vec())
     }
