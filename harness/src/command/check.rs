@@ -1,11 +1,13 @@
 //! `harness check`: a compatibility lint for model files.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
+
 use engine::refusal::escape;
 use serde::Serialize;
 
 use crate::command::finish::{Status, finish};
-use crate::command::flags::{Json, ModelFile, Strictness};
+use crate::command::flags::{Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
@@ -25,15 +27,16 @@ warnings in strict mode; 2 where the file cannot be read at all.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    #[command(flatten)]
-    model: Option<ModelFile>,
+    /// The model, a GGUF file
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    model: Option<PathBuf>,
 
     /// Look at every float of the file for NaN and infinities
     #[arg(long)]
     check_finite: bool,
 
     /// List what is looked for, instead of looking
-    #[arg(long, conflicts_with = "path")]
+    #[arg(long, conflicts_with = "model")]
     list: bool,
 
     #[command(flatten)]
@@ -65,16 +68,14 @@ struct Entry {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    if args.list {
+    let Some(model) = args.model else {
+        // Only a list can do without.
         let lints: Vec<Entry> = Lint::ALL.iter().map(|&lint| entry(lint, None)).collect();
         let listed: String = lints.iter().map(text).collect();
         return finish(Outcome::Ok, &listed, &lints, &args.json);
-    }
-    let model = args
-        .model
-        .ok_or_else(|| Failure::input("--model is missing (or --list)"))?;
-    args.json.beside([("--model", model.path.as_path())])?;
-    let opened = Opened::read(&model.path)?;
+    };
+    args.json.beside([("--model", model.as_path())])?;
+    let opened = Opened::read(&model)?;
     let bar = progress::bar(0, "looking at tensors");
     let mut findings = check::examine(&opened.gguf, args.check_finite, &mut |done, total| {
         bar.set_length(total);

@@ -12,7 +12,7 @@ use engine::{Model, Session, Token};
 use serde::Serialize;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Computing, Json, ModelFile, Strictness};
+use crate::command::flags::{Computing, ModelFile};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
@@ -53,12 +53,6 @@ pub struct Args {
 
     #[command(flatten)]
     computing: Computing,
-
-    #[command(flatten)]
-    strictness: Strictness,
-
-    #[command(flatten)]
-    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -90,16 +84,14 @@ struct Summary {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let to = |path: &PathBuf| Destination::Path(path.clone());
-    args.json
-        .beside([("--model", args.model.path.as_path())])?
+    args.model
+        .roles()?
         .writes("--logits", Some(&to(&args.logits)))?
         .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
     let (input, _) = Input::read(&args.model.path)?;
     waiting.finish_and_clear();
-    let model = args
-        .computing
-        .open(&args.model.path, Storage::Read, args.strictness)?;
+    let model = args.computing.open(&args.model, Storage::Read)?;
     input.is_stamped(&model.stamp())?;
     let tokens = args.source.tokens(&model)?;
     let mut session = args.computing.session(&model, tokens.len())?;
@@ -121,9 +113,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         nodes: trace.as_ref().map_or(0, Trace::len),
         tokens,
     };
-    write(&args, logits, trace.as_ref(), &summary)
-        .map_err(Failure::environment)
-        .and_then(|()| finish(Outcome::Ok, &sentence(&summary), &summary, &args.json))
+    write(&args, logits, trace.as_ref(), &summary).map_err(Failure::environment)?;
+    finish(Outcome::Ok, &sentence(&summary), &summary, &args.model.json)
 }
 
 /// Both files are whole before one of them is in its place.

@@ -12,7 +12,7 @@ use engine::{Session, Token};
 use serde::Serialize;
 
 use crate::command::chat::apart;
-use crate::command::flags::{Computing, Json, ModelFile, Strictness, switch};
+use crate::command::flags::{Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
@@ -58,12 +58,6 @@ pub struct Args {
 
     #[command(flatten)]
     computing: Computing,
-
-    #[command(flatten)]
-    strictness: Strictness,
-
-    #[command(flatten)]
-    json: Json,
 }
 
 /// How the next token is chosen.
@@ -124,11 +118,9 @@ struct Generated {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
-    args.json.beside([("--model", path.as_path())])?;
+    args.model.roles()?;
     let sampler = args.choosing.sampler()?;
-    let model = args
-        .computing
-        .open(path, process::map_or_read(), args.strictness)?;
+    let model = args.computing.open(&args.model, process::map_or_read())?;
     let tokenizer = model.tokenizer().ok_or_else(|| {
         Failure::input("the model has no vocabulary, so it can neither read nor write text")
     })?;
@@ -151,7 +143,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         sampler,
         stream: TextStream::default(),
         shown: String::new(),
-        silent: args.json.takes_stdout(),
+        silent: args.model.json.takes_stdout(),
     };
     let started = Instant::now();
     let first = writer.read(&prompt)?;
@@ -162,7 +154,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = writer.finish()?;
     model.stamp().still_holds(path)?;
     output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
-    args.json.write(&Generated {
+    args.model.json.write(&Generated {
         model: path.display().to_string(),
         prompt_tokens: prompt,
         tokens,

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::bytes::{FileStamp, ModelBytes, Storage};
+use engine::encoding::float::Float;
 use engine::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
-use crate::io::floats;
 
 /// A file that was read, what it was, and how to tell that it still is.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ pub struct Hash(Sha256);
 impl Hash {
     /// Adds a portion.
     pub fn add(&mut self, values: &[f32]) {
-        self.0.update(floats::to_bytes(values));
+        self.0.update(Float::F32.encode(values));
     }
 
     /// Lower-case hex.
