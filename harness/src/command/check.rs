@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use engine::refusal::escape;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::command::finish::{Status, finish};
 use crate::command::flags::{Json, Strictness};
@@ -46,15 +47,6 @@ pub struct Args {
     json: Json,
 }
 
-#[derive(Serialize)]
-struct Report {
-    model: String,
-    model_sha256: String,
-    strict_mode: bool,
-    status: Status,
-    findings: Vec<Entry>,
-}
-
 /// A lint and, where there is one, what it found.
 #[derive(Serialize)]
 struct Entry {
@@ -88,17 +80,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let strict_mode = args.strictness.strict;
     let fails = strict_mode || worst == Some(Severity::Error);
     let status = Status::of(worst >= Some(Severity::Warning), fails);
-    let report = Report {
-        model: opened.input.path.display().to_string(),
-        model_sha256: opened.input.sha256,
-        strict_mode,
-        status,
-        findings: findings
-            .into_iter()
-            .map(|f| entry(f.lint, Some(f)))
-            .collect(),
-    };
-    finish(status.outcome(), &render(&report), &report, &args.json)
+    let findings = findings.into_iter().map(|f| entry(f.lint, Some(f)));
+    let findings: Vec<Entry> = findings.collect();
+    let shown = opened.input.path.display().to_string();
+    let text = render(&escape(&shown), &findings, status);
+    let report = json!({
+        "model": shown,
+        "model_sha256": opened.input.sha256,
+        "strict_mode": strict_mode,
+        "status": status,
+        "findings": findings,
+    });
+    finish(status.outcome(), &text, &report, &args.json)
 }
 
 fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
@@ -111,32 +104,26 @@ fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     }
 }
 
-fn render(report: &Report) -> String {
-    let mut out: String = report.findings.iter().map(text).collect();
-    let count = |severity, name| {
-        let of_it = report.findings.iter().filter(|f| f.severity == severity);
-        match of_it.count() {
+fn render(model: &str, findings: &[Entry], status: Status) -> String {
+    let mut out: String = findings.iter().map(text).collect();
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let name = severity.name();
+        match findings.iter().filter(|f| f.severity == severity).count() {
             1 => format!("1 {name}"),
             n => format!("{n} {name}s"),
         }
-    };
-    let counts = [
-        count(Severity::Error, "error"),
-        count(Severity::Warning, "warning"),
-        count(Severity::Note, "note"),
-    ];
-    let (model, status) = (escape(&report.model), report.status.name());
-    out.push_str(&format!("{model}: {}: {status}\n", counts.join(", ")));
+    });
+    out.push_str(&format!(
+        "{model}: {}: {}\n",
+        counts.join(", "),
+        status.name()
+    ));
     out
 }
 
 fn text(entry: &Entry) -> String {
     const SHOWN: usize = 3;
-    let severity = match entry.severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
+    let severity = entry.severity.name();
     let mut out = format!("{severity}[{}]: {}\n", entry.name, entry.means);
     if let Some(finding) = &entry.finding {
         let shown = finding.subjects.iter().take(SHOWN).map(|s| escape(s));

@@ -10,6 +10,7 @@ use engine::session::{EvalError, Wanted};
 use engine::tokenizer::Tokenizer;
 use engine::{Session, Token};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::command::chat::apart;
 use crate::command::flags::{Computing, ModelFile, switch};
@@ -106,15 +107,6 @@ enum Stop {
     ReaderGone,
 }
 
-#[derive(Serialize)]
-struct Generated {
-    model: String,
-    prompt_tokens: Vec<Token>,
-    tokens: Vec<Token>,
-    text: String,
-    stop: Stop,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
@@ -154,13 +146,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = writer.finish()?;
     model.stamp().still_holds(path)?;
     output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
-    args.model.json.write(&Generated {
-        model: path.display().to_string(),
-        prompt_tokens: prompt,
-        tokens,
-        text,
-        stop,
-    })?;
+    args.model.json.write(&json!({
+        "model": path.display().to_string(),
+        "prompt_tokens": prompt,
+        "tokens": tokens,
+        "text": text,
+        "stop": stop,
+    }))?;
     Ok(Exit::Agrees)
 }
 

@@ -10,7 +10,7 @@ use engine::bytes::{ModelBytes, Storage};
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::command::finish::finish;
 use crate::command::flags::ModelFile;
@@ -70,13 +70,6 @@ struct Source {
     jsonl: bool,
 }
 
-#[derive(Serialize)]
-struct Tokens {
-    tokens: Vec<Token>,
-    pieces: Vec<String>,
-    special: bool,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
@@ -105,12 +98,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
         format!("{}\n", ids.join(" "))
     };
-    let piece = |&token: &Token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into();
-    let result = Tokens {
-        pieces: tokens.iter().map(piece).collect(),
-        tokens,
-        special,
-    };
+    let piece = |&token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned();
+    let pieces: Vec<String> = tokens.iter().map(piece).collect();
+    let result = json!({ "tokens": tokens, "pieces": pieces, "special": special });
     finish(Outcome::Ok, &shown, &result, json)
 }
 

@@ -50,7 +50,7 @@ impl Destination {
                 atomic::write(path, bytes).map_err(Failure::environment)?;
             }
         }
-        know(self, State::Written);
+        remember(self, false);
         Ok(())
     }
 
@@ -66,34 +66,23 @@ impl Destination {
     /// Whether a refusal may be written here: not over a result, and not where nobody has found
     /// out yet that it would destroy no input.
     pub fn takes_a_refusal(&self) -> bool {
-        match states().iter().find(|(known, _)| known == self) {
-            Some((_, state)) => *state == State::Accepted,
-            None => *self == Destination::Stdout,
-        }
+        let outputs = outputs();
+        let known = outputs.iter().find(|(known, _)| known == self);
+        known.map_or(*self == Destination::Stdout, |(_, free)| *free)
     }
 }
 
-/// How far an output of this process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// It was found to destroy nothing.
-    Accepted,
-    /// The result is there.
-    Written,
-    /// It would destroy an input or another output.
-    Taken,
+/// The outputs of this process, and whether each is known to destroy nothing and has no result yet.
+static OUTPUTS: Mutex<Vec<(Destination, bool)>> = Mutex::new(Vec::new());
+
+fn outputs() -> MutexGuard<'static, Vec<(Destination, bool)>> {
+    OUTPUTS.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-static STATES: Mutex<Vec<(Destination, State)>> = Mutex::new(Vec::new());
-
-fn know(destination: &Destination, state: State) {
-    let mut states = states();
-    states.retain(|(known, _)| known != destination);
-    states.push((destination.clone(), state));
-}
-
-fn states() -> MutexGuard<'static, Vec<(Destination, State)>> {
-    STATES.lock().unwrap_or_else(|e| e.into_inner())
+fn remember(destination: &Destination, free: bool) {
+    let mut outputs = outputs();
+    outputs.retain(|(known, _)| known != destination);
+    outputs.push((destination.clone(), free));
 }
 
 /// The files that one call reads and writes, so that no output destroys an input or another
@@ -149,21 +138,18 @@ impl FileRoles {
             }
         };
         let own = format!("{flag} {destination}");
-        let state = if found.is_some() && found == self.continued {
-            State::Written
-        } else {
-            State::Accepted
-        };
-        if let Some(found) = found {
-            if let Some((other, _)) = self.known.iter().find(|(_, known)| *known == found) {
-                know(destination, State::Taken);
-                return Err(Failure::input(format!(
-                    "{own} is the same file as {other}: give one of them another path"
-                )));
-            }
-            self.known.push((own, found));
+        let taken = self
+            .known
+            .iter()
+            .find(|(_, known)| found.as_ref() == Some(known));
+        let holds_a_result = found.is_some() && found == self.continued;
+        remember(destination, taken.is_none() && !holds_a_result);
+        if let Some((other, _)) = taken {
+            return Err(Failure::input(format!(
+                "{own} is the same file as {other}: give one of them another path"
+            )));
         }
-        know(destination, state);
+        self.known.extend(found.map(|found| (own, found)));
         Ok(self)
     }
 }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -81,20 +80,6 @@ impl<T: AsRef<Path>> Temporary<T> {
     /// What was made, still known to signals until `done` has put it where it belongs.
     pub fn finish<R>(mut self, done: impl FnOnce(T) -> R) -> R {
         done(self.held.take().expect("taken only here"))
-    }
-}
-
-impl<T: AsRef<Path>> Deref for Temporary<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.held.as_ref().expect("taken only by value")
-    }
-}
-
-impl<T: AsRef<Path>> DerefMut for Temporary<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.held.as_mut().expect("taken only by value")
     }
 }
 

@@ -35,7 +35,7 @@ pub use self::death::{Death, Kind, WorkerExit};
 pub use self::limits::Limits;
 pub use self::message::{
     Answer, Computed, Conversation, Described, Done, Hello, Message, ModelFile, PROTOCOL, Part,
-    Reply, Request, Shown, TypeFacts,
+    Reply, Request, Shown,
 };
 #[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};

@@ -5,7 +5,6 @@
 
 mod follow;
 mod kernels;
-mod requantize;
 mod tokenize;
 
 use std::path::{Path, PathBuf};
@@ -14,11 +13,11 @@ use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::{Code, Refusal};
 use ffi::reference::{Asked, Cache, IfMissing, prepare};
-use ffi::{Library, Model, ModelOptions, control_word};
+use ffi::{Library, Model, ModelOptions, RequantizeOptions, control_word};
 
 use crate::file::provenance::Input;
 use crate::reference::isolation::{
-    Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop, TypeFacts,
+    Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop,
 };
 
 /// The type of the fixtures' two-bit weights in the tree that invented it.
@@ -89,20 +88,19 @@ impl Reference {
         Ok((reference, hello))
     }
 
-    /// A model file, read unless it is the one that was asked about last.
+    /// Reads a model file, unless it is the one that was asked about last.
     fn hold(
         &mut self,
         file: &ModelFile,
         extent: Extent,
         channel: &mut Channel,
-    ) -> Result<&Held, Stop> {
-        let file = &file.path;
-        let at_hand = |held: &Held| held.file == *file && held.extent >= extent;
+    ) -> Result<(), Stop> {
+        let at_hand = |held: &Held| held.file == file.path && held.extent >= extent;
         if !self.held.as_ref().is_some_and(at_hand) {
             self.held = None; // only one is in memory
-            self.held = Some(self.load(file, extent, channel)?);
+            self.held = Some(self.load(&file.path, extent, channel)?);
         }
-        Ok(self.held.as_ref().expect("just loaded"))
+        Ok(())
     }
 
     fn load(&self, file: &Path, extent: Extent, channel: &mut Channel) -> Result<Held, Stop> {
@@ -133,78 +131,72 @@ impl Reference {
 
 impl Serve for Reference {
     fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
-        let (held, done) = match request {
-            Request::Open { model } => {
-                let held = self.hold(&model, Extent::Whole, channel)?;
-                (Some(held), Done::Opened)
-            }
-            Request::Spell { model, questions } => {
-                let held = self.hold(&model, Extent::Vocabulary, channel)?;
-                let answers = held.spell(&questions, channel)?;
-                (Some(held), Done::Spelled { answers })
+        let extent = match &request {
+            Request::Open { .. } | Request::Follow { .. } => Extent::Whole,
+            _ => Extent::Vocabulary,
+        };
+        if let Some(model) = request.model() {
+            self.hold(model, extent, channel)?;
+        }
+        let held = || self.held.as_ref().expect("the request names a model");
+        let model_sha256 = request.model().map(|_| held().sha256.clone());
+        let done = match request {
+            Request::Open { .. } => Done::Opened,
+            Request::Spell { questions, .. } => {
+                let answers = held().spell(&questions, channel)?;
+                Done::Spelled { answers }
             }
             Request::Describe {
-                model,
                 first,
                 count,
                 in_full,
-            } => {
-                let held = self.hold(&model, Extent::Vocabulary, channel)?;
-                let described = held.describe(first, count, in_full, channel)?;
-                (Some(held), Done::Described(described))
-            }
+                ..
+            } => Done::Described(held().describe(first, count, in_full, channel)?),
             Request::Requantize {
                 from,
                 to,
                 file_type,
             } => {
-                self.requantize(&from, &to, file_type, channel)?;
-                (None, Done::Requantized)
+                channel.phase("writing the weights anew")?;
+                let options = RequantizeOptions {
+                    file_type,
+                    threads: 1,
+                    allow_requantize: true,
+                    pure: false,
+                    only_copy: false,
+                    quantize_output: true,
+                };
+                let written = self.library.requantize(&from, &to, &options);
+                written.map_err(refused)?;
+                Done::Requantized
             }
             Request::Follow {
-                model,
                 schedule,
                 shown,
                 replaced,
+                ..
             } => {
                 let exchange = follow::Exchange::new(shown, replaced);
-                let held = self.hold(&model, Extent::Whole, channel)?;
-                held.follow(&schedule, exchange, channel)?;
-                let vocab_size = held.model.facts().n_vocab;
-                (Some(held), Done::Followed { vocab_size })
+                held().follow(&schedule, exchange, channel)?;
+                let vocab_size = held().model.facts().n_vocab;
+                Done::Followed { vocab_size }
+            }
+            Request::Type { kind } => {
+                channel.phase(&format!("describing type {kind}"))?;
+                // A number that means nothing here is an answer, not a failure.
+                Done::Type(self.library.kernels().describe(kind).ok())
             }
             Request::Kernel {
                 call,
                 values,
                 bytes,
-            } => {
-                let computed = self.compute(call, &values, &bytes, channel)?;
-                (None, Done::Computed(computed))
-            }
+            } => Done::Computed(self.compute(call, &values, &bytes, channel)?),
             Request::Render(_) => {
                 let message = "a reference renders no chat templates";
                 return Err(Stop::Refused(message.into()));
             }
         };
-        Ok(Answer {
-            model_sha256: held.map(|held| held.sha256.clone()),
-            done,
-        })
-    }
-}
-
-impl From<ffi::TypeFacts> for TypeFacts {
-    fn from(facts: ffi::TypeFacts) -> Self {
-        TypeFacts {
-            name: facts.name,
-            block: facts.block_size,
-            block_bytes: facts.block_bytes,
-            partner: facts.dot_partner,
-            encodes: facts.can_quantize,
-            decodes: facts.can_dequantize,
-            quantises: facts.can_quantize_activation,
-            multiplies: facts.can_dot,
-        }
+        Ok(Answer { model_sha256, done })
     }
 }
 

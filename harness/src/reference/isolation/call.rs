@@ -9,11 +9,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Call {
-    /// What the library can do with a type.
-    Describe {
-        /// The type's number in the library.
-        kind: i32,
-    },
     /// Rows of values as a file stores them. Reads values, gives bytes.
     Encode {
         /// The type's number.
@@ -66,7 +61,6 @@ pub enum Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Call::Describe { kind } => write!(f, "describing type {kind}"),
             Call::Encode {
                 kind,
                 columns,

@@ -211,14 +211,8 @@ fn memory_of(process: u32) -> Option<u64> {
 
 fn spawn_failed(error: io::Error) -> WorkerExit {
     WorkerExit::Died(Box::new(Death {
-        kind: Kind::Crashed,
         phase: "starting".into(),
-        signal: None,
-        exit_code: None,
         complaint: Some(error.to_string()),
-        assertion: None,
-        last_words: String::new(),
-        memory_seen: 0,
-        milliseconds: 0,
+        ..Death::default()
     }))
 }

@@ -17,10 +17,11 @@ pub enum WorkerExit {
 }
 
 /// What it died of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::enum_variant_names)] // the names are those of receipts
 pub enum Kind {
     /// It ended by itself: a signal, or an exit without an answer.
+    #[default]
     #[serde(rename = "reference_crashed")]
     Crashed,
     /// It was ended, because it took too long.
@@ -32,7 +33,7 @@ pub enum Kind {
 }
 
 /// The record of a death.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Death {
     /// What it died of.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine::Token;
+use ffi::TypeFacts;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -88,6 +89,11 @@ pub enum Request {
         shown: Shown,
         /// What some nodes are replaced with.
         replaced: Vec<TracedNode>,
+    },
+    /// Say what the library can do with a type.
+    Type {
+        /// The type's number in the library.
+        kind: i32,
     },
     /// Run one kernel.
     Kernel {
@@ -190,6 +196,8 @@ pub enum Done {
         /// Length of a row of logits.
         vocab_size: usize,
     },
+    /// To [`Request::Type`]: nothing if the number stands for none.
+    Type(Option<TypeFacts>),
     /// To [`Request::Kernel`].
     Computed(Computed),
     /// To [`Request::Render`].
@@ -218,7 +226,7 @@ impl Request {
             | Request::Spell { model, .. }
             | Request::Describe { model, .. }
             | Request::Follow { model, .. } => Some(model),
-            Request::Requantize { .. } | Request::Kernel { .. } | Request::Render(_) => None,
+            _ => None,
         }
     }
 }
@@ -265,30 +273,6 @@ pub struct Computed {
     /// Bytes: stored rows, quantised activations, codes.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
-    /// To [`Call::Describe`], if the number stands for a type.
-    pub facts: Option<TypeFacts>,
-    /// To [`Call::Activation`]: the sum of the integers, where the bytes do not hold it.
+    /// The sum of quantised activations, where the bytes do not hold it.
     pub sum: Option<i32>,
-}
-
-/// What a library can do with a type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TypeFacts {
-    /// The library's name for it.
-    pub name: String,
-    /// Elements of a block.
-    pub block: usize,
-    /// Bytes of a block.
-    pub block_bytes: usize,
-    /// The type of a dot product's second operand.
-    pub partner: Option<i32>,
-    /// [`Call::Encode`] works.
-    pub encodes: bool,
-    /// [`Call::Decode`] works.
-    pub decodes: bool,
-    /// [`Call::Activation`] works.
-    pub quantises: bool,
-    /// [`Call::Dot`] works.
-    pub multiplies: bool,
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Reference, refused};
-use crate::reference::isolation::{Call, Channel, Computed, Stop, TypeFacts};
+use crate::reference::isolation::{Call, Channel, Computed, Stop};
 
 /// The activations of two-bit weights, whose scale and sum lie beside them.
 const I8_S: i32 = 37;
@@ -26,10 +26,6 @@ impl Reference {
         let mut computed = Computed::default();
         let kernels = self.library.kernels();
         match call {
-            Call::Describe { kind } => {
-                // A number that means nothing here is an answer, not a failure.
-                computed.facts = kernels.describe(kind).ok().map(TypeFacts::from);
-            }
             Call::Encode { kind, columns, .. } => {
                 computed.bytes = kernels.quantize(kind, values, columns).map_err(refused)?;
             }
