@@ -38,6 +38,7 @@ macro_rules! commands {
 commands! {
     Crossval crossval
     Eval eval
+    #[cfg(unix)] Bench bench
     Trace trace
     #[cfg(unix)] Attribute attribute
     Tokenize tokenize

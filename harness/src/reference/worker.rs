@@ -8,6 +8,7 @@ mod kernels;
 mod tokenize;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
@@ -37,6 +38,8 @@ struct Held {
     sha256: String,
     model: Model,
     extent: Extent,
+    /// How long it took to load.
+    load: Duration,
 }
 
 /// How much of a model file is read.
@@ -103,6 +106,19 @@ impl Reference {
         Ok(())
     }
 
+    fn requantize(&self, from: &Path, to: &Path, file_type: i32) -> Result<(), Stop> {
+        let options = RequantizeOptions {
+            file_type,
+            threads: 1,
+            allow_requantize: true,
+            pure: false,
+            only_copy: false,
+            quantize_output: true,
+        };
+        let written = self.library.requantize(from, to, &options);
+        written.map_err(refused)
+    }
+
     fn load(&self, file: &Path, extent: Extent, channel: &mut Channel) -> Result<Held, Stop> {
         let (input, bytes) = Input::read(file).map_err(refused)?;
         if extent == Extent::Whole && !self.knows_i2_s && has_i2_s(bytes).map_err(refused)? {
@@ -117,7 +133,9 @@ impl Reference {
             vocab_only: extent == Extent::Vocabulary,
             ..ModelOptions::default()
         };
+        let began = Instant::now();
         let model = self.library.model(file, &options).map_err(refused)?;
+        let load = began.elapsed();
         // The library read the file again: it must still be the one that was hashed.
         input.still_holds().map_err(refused)?;
         Ok(Held {
@@ -125,6 +143,7 @@ impl Reference {
             sha256: input.sha256,
             model,
             extent,
+            load,
         })
     }
 }
@@ -132,7 +151,7 @@ impl Reference {
 impl Serve for Reference {
     fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
         let extent = match &request {
-            Request::Open { .. } | Request::Follow { .. } => Extent::Whole,
+            Request::Open { .. } | Request::Follow { .. } | Request::Time { .. } => Extent::Whole,
             _ => Extent::Vocabulary,
         };
         if let Some(model) = request.model() {
@@ -158,16 +177,7 @@ impl Serve for Reference {
                 file_type,
             } => {
                 channel.phase("writing the weights anew")?;
-                let options = RequantizeOptions {
-                    file_type,
-                    threads: 1,
-                    allow_requantize: true,
-                    pure: false,
-                    only_copy: false,
-                    quantize_output: true,
-                };
-                let written = self.library.requantize(&from, &to, &options);
-                written.map_err(refused)?;
+                self.requantize(&from, &to, file_type)?;
                 Done::Requantized
             }
             Request::Follow {
@@ -180,6 +190,11 @@ impl Serve for Reference {
                 held().follow(&schedule, exchange, channel)?;
                 let vocab_size = held().model.facts().n_vocab;
                 Done::Followed { vocab_size }
+            }
+            Request::Time { schedule, .. } => {
+                let cost = held().time(&schedule, channel)?;
+                let vocab_size = held().model.facts().n_vocab;
+                Done::Timed { vocab_size, cost }
             }
             Request::Type { kind } => {
                 channel.phase(&format!("describing type {kind}"))?;

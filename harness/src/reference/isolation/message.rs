@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::Token;
 use ffi::TypeFacts;
@@ -16,7 +17,7 @@ use crate::io::floats;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// A model file as it is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,13 @@ pub enum Request {
     Type {
         /// The type's number in the library.
         kind: i32,
+    },
+    /// Follow a schedule from an empty cache with a clock in hand and nothing watched.
+    Time {
+        /// The model file.
+        model: ModelFile,
+        /// What is fed.
+        schedule: Schedule,
     },
     /// Run one kernel.
     Kernel {
@@ -198,6 +206,13 @@ pub enum Done {
     },
     /// To [`Request::Type`]: nothing if the number stands for none.
     Type(Option<TypeFacts>),
+    /// To [`Request::Time`].
+    Timed {
+        /// Length of a row of logits.
+        vocab_size: usize,
+        /// What it cost.
+        cost: Cost,
+    },
     /// To [`Request::Kernel`].
     Computed(Computed),
     /// To [`Request::Render`].
@@ -205,6 +220,20 @@ pub enum Done {
         /// The prompt.
         prompt: String,
     },
+}
+
+/// What following a schedule cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Loading the model, whenever that was, without hashing the file.
+    pub load: Duration,
+    /// Before the first tokens: a context with its buffers and its threads.
+    pub begin: Duration,
+    /// Each portion of tokens, in order.
+    pub feeds: Vec<Duration>,
+    /// Bytes in memory at the end, pages of mapped files included; 0 where nothing counts them.
+    pub resident: u64,
 }
 
 impl Shown {
@@ -225,7 +254,8 @@ impl Request {
             Request::Open { model }
             | Request::Spell { model, .. }
             | Request::Describe { model, .. }
-            | Request::Follow { model, .. } => Some(model),
+            | Request::Follow { model, .. }
+            | Request::Time { model, .. } => Some(model),
             _ => None,
         }
     }
