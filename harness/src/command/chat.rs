@@ -6,10 +6,10 @@
 #![forbid(unsafe_code)]
 
 #[cfg(unix)]
-pub mod apart;
+pub mod isolated;
 /// Elsewhere the count of instructions is the only bound.
 #[cfg(not(unix))]
-pub mod apart {
+pub mod isolated {
     /// As [`super::render`].
     pub fn render(conversation: super::Conversation) -> Result<String, super::Failure> {
         super::render(&conversation)

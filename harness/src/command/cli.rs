@@ -63,7 +63,7 @@ commands! {
 #[derive(Parser)]
 enum Internal {
     Worker(crate::command::worker::Args),
-    #[command(name = crate::command::chat::apart::COMMAND)]
+    #[command(name = crate::command::chat::isolated::COMMAND)]
     RenderChat,
 }
 
@@ -78,7 +78,7 @@ pub fn run() -> ExitCode {
     }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(usage) => return told(&usage),
+        Err(usage) => return report_usage(&usage),
     };
     let json = Json::typed(&matches);
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|usage| usage.exit());
@@ -91,13 +91,13 @@ pub fn run() -> ExitCode {
 
 /// Help on standard output, or what is wrong with the command line on standard error and, where
 /// that was typed, as JSON.
-fn told(usage: &clap::Error) -> ExitCode {
+fn report_usage(usage: &clap::Error) -> ExitCode {
     let printed = usage.print();
     if usage.use_stderr() {
         let text = usage.to_string();
         let failure = Failure::input(text.trim_start_matches("error: ").trim_end());
         let words: Vec<String> = signals::typed().collect();
-        let written = Json::in_words(&words).and_then(|json| json.refuse(&failure));
+        let written = Json::from_words(&words).and_then(|json| json.refuse(&failure));
         return written.map_or_else(
             |also| ended(Err(also), &Json::default()),
             |()| failure.exit.into(),
@@ -120,7 +120,7 @@ fn remove_scratch() {
 }
 
 fn ended(result: Result<Exit, Failure>, json: &Json) -> ExitCode {
-    signals::go_on();
+    signals::wait_if_ending();
     let failure = match result {
         Ok(exit) => return exit.into(),
         Err(failure) => failure,
@@ -145,7 +145,7 @@ fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure
 fn serve(command: Internal) -> Result<Exit, Failure> {
     match command {
         Internal::Worker(args) => crate::command::worker::run(args),
-        Internal::RenderChat => crate::command::chat::apart::answer(),
+        Internal::RenderChat => crate::command::chat::isolated::answer(),
     }
 }
 

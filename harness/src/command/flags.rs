@@ -138,7 +138,7 @@ impl Json {
 
     /// What was typed in a command line that cannot be taken apart, unless it may be the name of
     /// something that is read.
-    pub fn in_words(words: &[String]) -> Result<Self, Failure> {
+    pub fn from_words(words: &[String]) -> Result<Self, Failure> {
         let own = |word: &String| word.split('=').next() == Some("--json");
         let Some(at) = words.iter().rposition(own) else {
             return Ok(Json::default());

@@ -12,7 +12,7 @@ use engine::{Session, Token};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::command::chat::apart;
+use crate::command::chat::isolated;
 use crate::command::flags::{Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
@@ -183,7 +183,7 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
         let bytes = token.and_then(|token| tokenizer.token_text(token));
         String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
     };
-    let rendered = apart::render(Conversation {
+    let rendered = isolated::render(Conversation {
         template: template.into(),
         messages: system.chain([message("user", &args.prompt)]).collect(),
         bos: text(tokenizer.bos()),

@@ -32,8 +32,8 @@ pub fn resume_with(line: impl Into<String>) {
     unfinished().resume = Some(line.into());
 }
 
-/// Returns unless a signal is ending this program. Then what its children died of is no result.
-pub fn go_on() {
+/// Returns unless a signal is ending this program: then what its children died of is no result.
+pub fn wait_if_ending() {
     drop(unfinished());
 }
 

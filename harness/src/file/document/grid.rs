@@ -168,7 +168,7 @@ mod tests {
     const SHAPE: Shape = Shape { rows: 4, cols: 256 };
 
     fn document(format: Format, values: &[f32]) -> Document {
-        let mut document = Document::new();
+        let mut document = Document::default();
         document.push("m", format, SHAPE, values);
         document
     }

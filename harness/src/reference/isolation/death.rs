@@ -143,22 +143,4 @@ mod tests {
         );
         assert_eq!(assertion_in("all is well"), None);
     }
-
-    #[test]
-    fn a_death_is_one_line_with_its_cause() {
-        let death = Death {
-            kind: Kind::Crashed,
-            phase: "loading the model".into(),
-            signal: Some(6),
-            exit_code: None,
-            complaint: None,
-            assertion: Some("x.c:7: GGML_ASSERT(b) failed".into()),
-            last_words: "…".into(),
-            memory_seen: 7,
-            milliseconds: 100,
-        };
-        let line =
-            "reference_crashed while loading the model, SIGABRT: x.c:7: GGML_ASSERT(b) failed";
-        assert_eq!(death.to_string(), line);
-    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use engine::Token;
+use engine::encoding::float::Float;
 use engine::session::Wanted;
 use ffi::{Node, Observe, SessionOptions, Step};
 
@@ -65,7 +66,8 @@ impl Held {
                 return Err(Stop::Refused(complaint));
             }
             let watched = followed?;
-            if rows.is_some_and(|rows| !same_bits(&rows, &watched)) {
+            let bits = |rows: &[f32]| Float::F32.encode(rows);
+            if rows.is_some_and(|rows| bits(&rows) != bits(&watched)) {
                 let why =
                     "observing the graph changed the logits, so the nodes are those of another run";
                 return Err(Stop::Refused(why.into()));
@@ -77,9 +79,7 @@ impl Held {
         }
         Ok(channel.part(Part::Rows(rows.unwrap_or_default()))?)
     }
-}
 
-impl Held {
     /// Follows a schedule in a context of its own, sends the rows it keeps, and says what it cost.
     pub(super) fn time(&self, schedule: &Schedule, channel: &mut Channel) -> Result<Cost, Stop> {
         let options = options(schedule)?;
@@ -97,11 +97,6 @@ impl Held {
             resident: resident(std::process::id(), Resident::Now).unwrap_or(0),
         })
     }
-}
-
-fn same_bits(one: &[f32], other: &[f32]) -> bool {
-    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    bits(one) == bits(other)
 }
 
 /// As a phase: what is being done when the library dies of it.
