@@ -1,6 +1,7 @@
 //! What was timed and what it comes to: what `--json` writes.
 #![forbid(unsafe_code)]
 
+use engine::sampler::greedy;
 use serde::Serialize;
 
 use super::Test;
@@ -169,6 +170,26 @@ impl Logits {
                 values,
                 nmse: distance.nmse,
                 bits: same_bits,
+            },
+        }
+    }
+
+    /// Tokens with their logits beside all of the engine's logits: each must be the likeliest.
+    pub fn likeliest(theirs: &[f32], ours: &[f32], vocabulary: usize) -> Self {
+        let rows = theirs.chunks(2).zip(ours.chunks(vocabulary));
+        let right = |(pair, row): &(&[f32], &[f32])| {
+            let token = greedy(row);
+            let bits = row[token as usize].to_bits();
+            pair[0] == token as f32 && pair[1].to_bits() == bits
+        };
+        let values = rows.len();
+        match values - rows.filter(right).count() {
+            0 => Logits::Equal { values },
+            differing => Logits::Different {
+                differing,
+                values,
+                nmse: None,
+                bits: true,
             },
         }
     }

@@ -191,6 +191,13 @@ impl Serve for Reference {
                 let vocab_size = held().model.facts().n_vocab;
                 Done::Followed { vocab_size }
             }
+            Request::Time {
+                likeliest: true, ..
+            }
+            | Request::Render(_) => {
+                let message = "a reference computes all logits and renders no chat templates";
+                return Err(Stop::Refused(message.into()));
+            }
             Request::Time { schedule, .. } => {
                 let cost = held().time(&schedule, channel)?;
                 let vocab_size = held().model.facts().n_vocab;
@@ -206,10 +213,6 @@ impl Serve for Reference {
                 values,
                 bytes,
             } => Done::Computed(self.compute(call, &values, &bytes, channel)?),
-            Request::Render(_) => {
-                let message = "a reference renders no chat templates";
-                return Err(Stop::Refused(message.into()));
-            }
         };
         Ok(Answer { model_sha256, done })
     }
