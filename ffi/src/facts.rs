@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// What a loaded library says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -147,7 +149,8 @@ impl Wanted<'_> {
 }
 
 /// What a library can do with a tensor type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TypeFacts {
     /// The library's name for it.
     pub name: String,

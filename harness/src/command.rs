@@ -22,7 +22,6 @@ pub mod metamorphic;
 pub mod power;
 pub mod receipt;
 pub mod reference;
-pub mod render_chat;
 pub mod selection;
 pub mod shapes;
 pub mod tokenize;

@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod destination;
+pub mod floats;
 pub mod npy;
 pub mod output;
 #[allow(unsafe_code)]

@@ -82,8 +82,25 @@ impl Cache {
     pub fn scratch(&self) -> Result<TempDir, Error> {
         let parent = self.root.join("scratch");
         create_dir(&parent)?;
-        TempDir::new_in(&parent).map_err(|e| Error::io(&parent, e))
+        let scratch = tempfile::Builder::new().prefix(&own()).tempdir_in(&parent);
+        scratch.map_err(|e| Error::io(&parent, e))
     }
+
+    /// Removes every such directory of this process, for those who end it without dropping them.
+    pub fn remove_scratch(&self) {
+        let all = std::fs::read_dir(self.root.join("scratch"));
+        for entry in all.into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&own()) {
+                // What cannot be removed stays behind; there is no other way to go on anyway.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+}
+
+/// How the names of this process's scratch directories begin.
+fn own() -> String {
+    format!("{}-", std::process::id())
 }
 
 /// Moves a directory to its final place in one step. If another process was faster, its result

@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::file::provenance;
 use crate::io::process::map_or_read;
 use crate::reference::client::Client;
-use crate::reference::isolation::{Cost, Done, ModelFile, Request, WorkerExit};
+use crate::reference::isolation::{Cost, Done, ModelFile, Part, Request, WorkerExit};
 use crate::reference::{LiveReference, Reference, Scratch};
 use crate::runner::reference::rewritten::write_iq2_bn;
 use crate::runner::worker::api;
@@ -176,15 +176,18 @@ impl Lane {
             likeliest: self.likeliest,
         };
         let mut rows = Vec::new();
-        let each = |_, values| {
-            rows = values;
-            Ok(())
+        let each = |part| match part {
+            Part::Rows(values) => {
+                rows = values;
+                Ok(())
+            }
+            Part::Node(node) => Err(format!("node {}, and none was asked for", node.key)),
         };
         let last = |done| match done {
             Done::Timed { vocab_size, cost } => Some((vocab_size, cost)),
             _ => None,
         };
-        let (vocab_size, cost) = self.client.stream(&request, &[], each, last)?;
+        let (vocab_size, cost) = self.client.stream(&request, each, last)?;
         let width = if self.likeliest { 2 } else { self.vocabulary };
         let (found, wanted) = (rows.len(), width * schedule.kept());
         let portions = schedule.steps.len();

@@ -10,6 +10,8 @@ use engine::Token;
 use engine::transformer::probe::Node;
 use serde::{Deserialize, Serialize};
 
+use crate::io::floats;
+
 /// Who computed, precisely enough that two observations with the same identity are one witness.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
@@ -74,27 +76,29 @@ impl Logits {
 }
 
 /// One named intermediate value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TracedNode {
     /// `name-layer|OP#occurrence`.
     pub key: String,
     /// Outermost first.
     pub shape: Vec<usize>,
     /// Row-major.
+    #[serde(with = "floats")]
     pub values: Vec<f32>,
 }
 
 impl TracedNode {
     /// A node that came from somewhere else: as many values as its shape says.
-    pub fn checked(key: String, shape: Vec<usize>, values: Vec<f32>) -> Result<Self, String> {
+    pub fn checked(self) -> Result<Self, String> {
+        let (key, shape, count) = (&self.key, &self.shape, self.values.len());
         let size = shape
             .iter()
             .try_fold(1, |size: usize, n| size.checked_mul(*n));
-        if size != Some(values.len()) {
-            let count = values.len();
+        if size != Some(count) {
             return Err(format!("node {key} of shape {shape:?} has {count} values"));
         }
-        Ok(TracedNode { key, shape, values })
+        Ok(self)
     }
 
     /// Whether that is its shape, leading ones aside: the reference does not know of them.

@@ -5,42 +5,29 @@
 //! the same conversation always gives the same prompt.
 #![forbid(unsafe_code)]
 
-pub mod apart;
+#[cfg(unix)]
+pub mod isolated;
+/// Elsewhere the count of instructions is the only bound.
+#[cfg(not(unix))]
+pub mod isolated {
+    /// As [`super::render`].
+    pub fn render(conversation: super::Conversation) -> Result<String, super::Failure> {
+        super::render(&conversation)
+    }
+}
 
-use std::io;
+use std::io::Cursor;
 
 use minijinja::{Environment, Error, ErrorKind, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
-use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
+use crate::reference::isolation::Conversation;
 
 /// Instructions a template may execute. Real ones need a few hundred.
 pub const FUEL: u64 = 1_000_000;
 /// Bytes a template may produce.
 pub const MAX_PROMPT: usize = 1 << 20;
-
-/// One turn of a conversation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user` or `assistant`.
-    pub role: String,
-    /// What was said.
-    pub content: String,
-}
-
-/// What is rendered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Conversation {
-    /// The model's template.
-    pub template: String,
-    /// Turn after turn.
-    pub messages: Vec<Message>,
-    /// Text of the token that begins a text, for the template to name.
-    pub bos: String,
-    /// Text of the token that ends one.
-    pub eos: String,
-}
 
 /// Renders the prompt that asks for the next turn of the assistant.
 pub fn render(conversation: &Conversation) -> Result<String, Failure> {
@@ -54,7 +41,8 @@ pub fn render(conversation: &Conversation) -> Result<String, Failure> {
     });
     let template = environment.template_from_str(&conversation.template);
     let template = template.map_err(failure)?;
-    let mut prompt = Capped(Vec::new());
+    let mut bytes = vec![0; MAX_PROMPT];
+    let mut prompt = Cursor::new(&mut bytes[..]); // a slice does not grow
     let values = context! {
         messages => &conversation.messages,
         add_generation_prompt => true,
@@ -64,24 +52,9 @@ pub fn render(conversation: &Conversation) -> Result<String, Failure> {
     template
         .render_captured_to(values, &mut prompt)
         .map_err(failure)?;
-    String::from_utf8(prompt.0).map_err(Failure::input)
-}
-
-/// Keeps what a template writes, up to [`MAX_PROMPT`].
-struct Capped(Vec<u8>);
-
-impl io::Write for Capped {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_PROMPT {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let length = prompt.position() as usize;
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(Failure::input)
 }
 
 /// The innermost error says what happened; those around it only say in which block.
@@ -113,6 +86,7 @@ fn failure(error: Error) -> Failure {
 mod tests {
     use super::*;
     use crate::exit::Exit;
+    use crate::reference::isolation::Message;
 
     fn rendered(template: &str) -> Result<String, Failure> {
         let message = |role: &str, content: &str| Message {

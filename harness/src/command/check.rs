@@ -1,11 +1,14 @@
 //! `harness check`: a compatibility lint for model files.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
+
 use engine::refusal::escape;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::command::finish::{Status, finish};
-use crate::command::flags::{Json, ModelFile, Strictness};
+use crate::command::flags::{Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
@@ -25,15 +28,16 @@ warnings in strict mode; 2 where the file cannot be read at all.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    #[command(flatten)]
-    model: Option<ModelFile>,
+    /// The model, a GGUF file
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    model: Option<PathBuf>,
 
     /// Look at every float of the file for NaN and infinities
     #[arg(long)]
     check_finite: bool,
 
     /// List what is looked for, instead of looking
-    #[arg(long, conflicts_with = "path")]
+    #[arg(long, conflicts_with = "model")]
     list: bool,
 
     #[command(flatten)]
@@ -41,15 +45,6 @@ pub struct Args {
 
     #[command(flatten)]
     json: Json,
-}
-
-#[derive(Serialize)]
-struct Report {
-    model: String,
-    model_sha256: String,
-    strict_mode: bool,
-    status: Status,
-    findings: Vec<Entry>,
 }
 
 /// A lint and, where there is one, what it found.
@@ -65,16 +60,14 @@ struct Entry {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    if args.list {
+    let Some(model) = args.model else {
+        // Only a list can do without.
         let lints: Vec<Entry> = Lint::ALL.iter().map(|&lint| entry(lint, None)).collect();
         let listed: String = lints.iter().map(text).collect();
         return finish(Outcome::Ok, &listed, &lints, &args.json);
-    }
-    let model = args
-        .model
-        .ok_or_else(|| Failure::input("--model is missing (or --list)"))?;
-    args.json.beside([("--model", model.path.as_path())])?;
-    let opened = Opened::read(&model.path)?;
+    };
+    args.json.beside([("--model", model.as_path())])?;
+    let opened = Opened::read(&model)?;
     let bar = progress::bar(0, "looking at tensors");
     let mut findings = check::examine(&opened.gguf, args.check_finite, &mut |done, total| {
         bar.set_length(total);
@@ -87,17 +80,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let strict_mode = args.strictness.strict;
     let fails = strict_mode || worst == Some(Severity::Error);
     let status = Status::of(worst >= Some(Severity::Warning), fails);
-    let report = Report {
-        model: opened.input.path.display().to_string(),
-        model_sha256: opened.input.sha256,
-        strict_mode,
-        status,
-        findings: findings
-            .into_iter()
-            .map(|f| entry(f.lint, Some(f)))
-            .collect(),
-    };
-    finish(status.outcome(), &render(&report), &report, &args.json)
+    let findings = findings.into_iter().map(|f| entry(f.lint, Some(f)));
+    let findings: Vec<Entry> = findings.collect();
+    let shown = opened.input.path.display().to_string();
+    let text = render(&escape(&shown), &findings, status);
+    let report = json!({
+        "model": shown,
+        "model_sha256": opened.input.sha256,
+        "strict_mode": strict_mode,
+        "status": status,
+        "findings": findings,
+    });
+    finish(status.outcome(), &text, &report, &args.json)
 }
 
 fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
@@ -110,32 +104,26 @@ fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     }
 }
 
-fn render(report: &Report) -> String {
-    let mut out: String = report.findings.iter().map(text).collect();
-    let count = |severity, name| {
-        let of_it = report.findings.iter().filter(|f| f.severity == severity);
-        match of_it.count() {
+fn render(model: &str, findings: &[Entry], status: Status) -> String {
+    let mut out: String = findings.iter().map(text).collect();
+    let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
+        let name = severity.name();
+        match findings.iter().filter(|f| f.severity == severity).count() {
             1 => format!("1 {name}"),
             n => format!("{n} {name}s"),
         }
-    };
-    let counts = [
-        count(Severity::Error, "error"),
-        count(Severity::Warning, "warning"),
-        count(Severity::Note, "note"),
-    ];
-    let (model, status) = (escape(&report.model), report.status.name());
-    out.push_str(&format!("{model}: {}: {status}\n", counts.join(", ")));
+    });
+    out.push_str(&format!(
+        "{model}: {}: {}\n",
+        counts.join(", "),
+        status.name()
+    ));
     out
 }
 
 fn text(entry: &Entry) -> String {
     const SHOWN: usize = 3;
-    let severity = match entry.severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
+    let severity = entry.severity.name();
     let mut out = format!("{severity}[{}]: {}\n", entry.name, entry.means);
     if let Some(finding) = &entry.finding {
         let shown = finding.subjects.iter().take(SHOWN).map(|s| escape(s));

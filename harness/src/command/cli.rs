@@ -7,12 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::command::chat::apart;
 use crate::command::flags::Json;
-use crate::command::{
-    calibrate, check, crossval, eval, fixtures, generate, inspect, kernels, metamorphic, power,
-    receipt, reference, render_chat, shapes, tokenize, tokenizer, trace, weights,
-};
 use crate::exit::{self, Exit, Failure};
 use crate::io::{output, signals};
 
@@ -24,72 +19,108 @@ struct Cli {
     command: Command,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    Crossval(crossval::Args),
-    Eval(eval::Args),
-    #[cfg(unix)]
-    Bench(crate::command::bench::Args),
-    Trace(trace::Args),
-    #[cfg(unix)]
-    Attribute(crate::command::attribute::Args),
-    Tokenize(tokenize::Args),
-    Tokenizer(tokenizer::Args),
-    Generate(generate::Args),
-    Inspect(inspect::Args),
-    Calibrate(calibrate::Args),
-    Check(check::Args),
-    Kernels(kernels::Args),
-    Weights(weights::Args),
-    Metamorphic(metamorphic::Args),
-    Shapes(shapes::Args),
-    Fixtures(fixtures::Args),
-    Power(power::Args),
-    Receipt(receipt::Args),
-    Reference(reference::Args),
+/// The words, each with the file of that name.
+macro_rules! commands {
+    ($($(#[$condition:meta])? $word:ident $file:ident)*) => {
+        #[derive(Subcommand)]
+        enum Command {
+            $($(#[$condition])? $word(crate::command::$file::Args),)*
+        }
+
+        fn dispatch(command: Command) -> Result<Exit, Failure> {
+            match command {
+                $($(#[$condition])? Command::$word(args) => crate::command::$file::run(args),)*
+            }
+        }
+    };
+}
+
+commands! {
+    Crossval crossval
+    Eval eval
+    #[cfg(unix)] Bench bench
+    Trace trace
+    #[cfg(unix)] Attribute attribute
+    Tokenize tokenize
+    Tokenizer tokenizer
+    Generate generate
+    Inspect inspect
+    Calibrate calibrate
+    Check check
+    Kernels kernels
+    Weights weights
+    Metamorphic metamorphic
+    Shapes shapes
+    Fixtures fixtures
+    Power power
+    Receipt receipt
+    Reference reference
 }
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
 /// word is taken for one of these.
+#[cfg(unix)]
 #[derive(Parser)]
 enum Internal {
-    #[cfg(unix)]
     Worker(crate::command::worker::Args),
-    #[command(name = apart::COMMAND)]
+    #[command(name = crate::command::chat::isolated::COMMAND)]
     RenderChat,
 }
 
 /// Parses, runs, and turns what happened into an exit code. Errors are told once, here.
 pub fn run() -> ExitCode {
-    let word = std::env::args_os().nth(1).unwrap_or_default();
-    if Internal::command().find_subcommand(word).is_some() {
-        return ended(guarded(|| answer(Internal::parse())), &Json::default());
+    #[cfg(unix)]
+    {
+        let word = std::env::args_os().nth(1).unwrap_or_default();
+        if Internal::command().find_subcommand(word).is_some() {
+            return ended(guarded(|| serve(Internal::parse())), &Json::default());
+        }
     }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(usage) => return told(&usage),
+        Err(usage) => return report_usage(&usage),
     };
     let json = Json::typed(&matches);
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|usage| usage.exit());
-    let result = signals::watch().map_err(Failure::environment);
+    let result = signals::watch(remove_scratch).map_err(Failure::environment);
     ended(
         result.and_then(|()| guarded(|| dispatch(command.command))),
         &json,
     )
 }
 
-/// Help on standard output, or what is wrong with the command line on standard error.
-fn told(usage: &clap::Error) -> ExitCode {
-    match usage.print() {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe && !usage.use_stderr() => {
+/// Help on standard output, or what is wrong with the command line on standard error and, where
+/// that was typed, as JSON.
+fn report_usage(usage: &clap::Error) -> ExitCode {
+    let printed = usage.print();
+    if usage.use_stderr() {
+        let text = usage.to_string();
+        let failure = Failure::input(text.trim_start_matches("error: ").trim_end());
+        let words: Vec<String> = signals::typed().collect();
+        let written = Json::from_words(&words).and_then(|json| json.refuse(&failure));
+        return written.map_or_else(
+            |also| ended(Err(also), &Json::default()),
+            |()| failure.exit.into(),
+        );
+    }
+    match printed {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
             let failure = Failure::environment(format!("standard output: {e}"));
             ended(Err(failure), &Json::default())
         }
-        _ => ExitCode::from(usage.exit_code() as u8),
+        _ => Exit::Agrees.into(),
+    }
+}
+
+/// What a reference is built in.
+fn remove_scratch() {
+    if let Ok(cache) = ffi::reference::Cache::from_environment() {
+        cache.remove_scratch();
     }
 }
 
 fn ended(result: Result<Exit, Failure>, json: &Json) -> ExitCode {
+    signals::wait_if_ending();
     let failure = match result {
         Ok(exit) => return exit.into(),
         Err(failure) => failure,
@@ -110,37 +141,11 @@ fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure
     })
 }
 
-fn dispatch(command: Command) -> Result<Exit, Failure> {
+#[cfg(unix)]
+fn serve(command: Internal) -> Result<Exit, Failure> {
     match command {
-        Command::Crossval(args) => crossval::run(args),
-        Command::Eval(args) => eval::run(args),
-        #[cfg(unix)]
-        Command::Bench(args) => crate::command::bench::run(args),
-        Command::Trace(args) => trace::run(args),
-        #[cfg(unix)]
-        Command::Attribute(args) => crate::command::attribute::run(args),
-        Command::Tokenize(args) => tokenize::run(args),
-        Command::Tokenizer(args) => tokenizer::run(args),
-        Command::Generate(args) => generate::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Calibrate(args) => calibrate::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Kernels(args) => kernels::run(args),
-        Command::Weights(args) => weights::run(args),
-        Command::Metamorphic(args) => metamorphic::run(args),
-        Command::Shapes(args) => shapes::run(args),
-        Command::Fixtures(args) => fixtures::run(args),
-        Command::Power(args) => power::run(args),
-        Command::Receipt(args) => receipt::run(args),
-        Command::Reference(args) => reference::run(args),
-    }
-}
-
-fn answer(command: Internal) -> Result<Exit, Failure> {
-    match command {
-        #[cfg(unix)]
         Internal::Worker(args) => crate::command::worker::run(args),
-        Internal::RenderChat => render_chat::run(),
+        Internal::RenderChat => crate::command::chat::isolated::answer(),
     }
 }
 
@@ -161,6 +166,7 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Cli::command().debug_assert();
+        #[cfg(unix)]
         Internal::command().debug_assert();
     }
 }

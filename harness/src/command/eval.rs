@@ -9,10 +9,10 @@ use engine::bytes::Storage;
 use engine::session::Wanted;
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
-use serde::Serialize;
+use serde_json::json;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Computing, Json, ModelFile, Strictness};
+use crate::command::flags::{Computing, ModelFile};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
@@ -53,12 +53,6 @@ pub struct Args {
 
     #[command(flatten)]
     computing: Computing,
-
-    #[command(flatten)]
-    strictness: Strictness,
-
-    #[command(flatten)]
-    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -73,33 +67,17 @@ struct Source {
     tokens: Vec<Token>,
 }
 
-/// What was computed, and how.
-#[derive(Serialize)]
-struct Summary {
-    model: String,
-    model_sha256: String,
-    tokens: Vec<Token>,
-    positions: usize,
-    vocab_size: usize,
-    kernel: &'static str,
-    profile: &'static str,
-    ubatch: usize,
-    nodes: usize,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let to = |path: &PathBuf| Destination::Path(path.clone());
-    args.json
-        .beside([("--model", args.model.path.as_path())])?
+    args.model
+        .roles()?
         .writes("--logits", Some(&to(&args.logits)))?
         .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
     let (input, _) = Input::read(&args.model.path)?;
     waiting.finish_and_clear();
-    let model = args
-        .computing
-        .open(&args.model.path, Storage::Read, args.strictness)?;
+    let model = args.computing.open(&args.model, Storage::Read)?;
     input.is_stamped(&model.stamp())?;
     let tokens = args.source.tokens(&model)?;
     let mut session = args.computing.session(&model, tokens.len())?;
@@ -110,36 +88,49 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let ubatch = args.computing.ubatch;
     compute(&mut session, &tokens, ubatch, trace.as_mut(), &mut logits)?;
     input.still_holds()?;
-    let summary = Summary {
-        model: args.model.path.display().to_string(),
-        model_sha256: input.sha256.clone(),
-        positions: tokens.len(),
-        vocab_size,
-        kernel: model.kernel().name(),
-        profile: args.computing.profile.name(),
-        ubatch,
-        nodes: trace.as_ref().map_or(0, Trace::len),
-        tokens,
-    };
-    write(&args, logits, trace.as_ref(), &summary)
-        .map_err(Failure::environment)
-        .and_then(|()| finish(Outcome::Ok, &sentence(&summary), &summary, &args.json))
+    let (kernel, profile) = (model.kernel().name(), args.computing.profile.name());
+    let (positions, nodes) = (tokens.len(), trace.as_ref().map_or(0, Trace::len));
+    let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
+    let about = BTreeMap::from([
+        ("model_sha256", input.sha256.clone()),
+        ("profile", profile.to_owned()),
+        ("kernel", kernel.to_owned()),
+        ("ubatch", ubatch.to_string()),
+        ("tokens", ids.join(",")),
+    ]);
+    let traced = args.trace.as_ref().zip(trace);
+    write(logits, traced, &about).map_err(Failure::environment)?;
+    let text = format!(
+        "{positions} positions × {vocab_size} logits, {nodes} nodes; kernel {kernel}, profile \
+         {profile}, ubatch {ubatch}\n"
+    );
+    let result = json!({
+        "model": args.model.path.display().to_string(),
+        "model_sha256": input.sha256,
+        "tokens": tokens,
+        "positions": positions,
+        "vocab_size": vocab_size,
+        "kernel": kernel,
+        "profile": profile,
+        "ubatch": ubatch,
+        "nodes": nodes,
+    });
+    finish(Outcome::Ok, &text, &result, &args.model.json)
 }
 
 /// Both files are whole before one of them is in its place.
 fn write(
-    args: &Args,
     mut logits: Unfinished,
-    trace: Option<&Trace>,
-    summary: &Summary,
+    traced: Option<(&PathBuf, Trace)>,
+    about: &BTreeMap<&str, String>,
 ) -> io::Result<()> {
-    let mut traced = None;
-    if let (Some(path), Some(trace)) = (&args.trace, trace) {
+    let begin = |(path, trace): (&PathBuf, Trace)| {
         let mut file = Unfinished::create(path)?;
-        trace.write(&mut file, &about(summary))?;
+        trace.write(&mut file, about)?;
         file.flush()?;
-        traced = Some(file);
-    }
+        Ok::<_, io::Error>(file)
+    };
+    let traced = traced.map(begin).transpose()?;
     logits.flush()?;
     logits.commit()?;
     traced.map_or(Ok(()), Unfinished::commit)
@@ -186,32 +177,4 @@ impl Source {
         }
         Ok(tokens)
     }
-}
-
-/// The metadata of the trace.
-fn about(summary: &Summary) -> BTreeMap<&'static str, String> {
-    let tokens: Vec<_> = summary.tokens.iter().map(Token::to_string).collect();
-    BTreeMap::from([
-        ("model_sha256", summary.model_sha256.clone()),
-        ("profile", summary.profile.to_owned()),
-        ("kernel", summary.kernel.to_owned()),
-        ("ubatch", summary.ubatch.to_string()),
-        ("tokens", tokens.join(",")),
-    ])
-}
-
-fn sentence(summary: &Summary) -> String {
-    let Summary {
-        positions,
-        vocab_size,
-        kernel,
-        profile,
-        ubatch,
-        nodes,
-        ..
-    } = summary;
-    format!(
-        "{positions} positions × {vocab_size} logits, {nodes} nodes; kernel {kernel}, profile \
-         {profile}, ubatch {ubatch}\n"
-    )
 }

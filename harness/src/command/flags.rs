@@ -18,12 +18,27 @@ use crate::exit::{Exit, Failure};
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 
-/// Which file.
+/// What every command about one model file takes.
 #[derive(clap::Args, Debug, Clone)]
 pub struct ModelFile {
     /// The model, a GGUF file
     #[arg(long = "model", value_name = "FILE")]
     pub path: PathBuf,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the flags say it
+    pub strictness: Strictness,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the flags say it
+    pub json: Json,
+}
+
+impl ModelFile {
+    /// The files of a command, as far as these flags name them.
+    pub fn roles(&self) -> Result<FileRoles, Failure> {
+        self.json.beside([("--model", self.path.as_path())])
+    }
 }
 
 /// How the engine computes.
@@ -56,21 +71,16 @@ pub struct Computing {
 
 impl Computing {
     /// Opens a model. Its warnings go to standard error or, in strict mode, fail.
-    pub fn open(
-        &self,
-        path: &Path,
-        storage: Storage,
-        strictness: Strictness,
-    ) -> Result<Model, Failure> {
+    pub fn open(&self, file: &ModelFile, storage: Storage) -> Result<Model, Failure> {
         let options = OpenOptions {
             storage,
             flavor: self.flavor,
             kernel: self.kernel,
         };
         let waiting = progress::spinner("loading the model");
-        let model = Model::open(path, &options)?;
+        let model = Model::open(&file.path, &options)?;
         waiting.finish_and_clear();
-        strictness.refuse(model.warnings())?;
+        file.strictness.refuse(model.warnings())?;
         Ok(model)
     }
 
@@ -102,7 +112,8 @@ pub struct Json {
         long = "json",
         value_name = "FILE|-",
         num_args = 0..=1,
-        default_missing_value = "-"
+        default_missing_value = "-",
+        display_order = 900
     )]
     pub to: Option<Destination>,
 }
@@ -123,6 +134,36 @@ impl Json {
         }
         let to = matches.try_get_one(Self::ID).ok().flatten().cloned();
         Json { to }
+    }
+
+    /// What was typed in a command line that cannot be taken apart, unless it may be the name of
+    /// something that is read.
+    pub fn from_words(words: &[String]) -> Result<Self, Failure> {
+        let own = |word: &String| word.split('=').next() == Some("--json");
+        let Some(at) = words.iter().rposition(own) else {
+            return Ok(Json::default());
+        };
+        let next = words.get(at + 1);
+        let next = next.filter(|next| *next == "-" || !next.starts_with('-'));
+        let typed = words[at].split_once('=').map(|(_, file)| file);
+        let file = typed.or(next.map(String::as_str)).unwrap_or("-");
+        let end = at + 1 + usize::from(typed.is_none() && next.is_some());
+        let ambiguous = words.get(1).is_some_and(|word| word == "receipt");
+        if ambiguous && Path::new(file).exists() {
+            return Ok(Json::default());
+        }
+        let model = std::env::var("CROSSVAL_GGUF").ok();
+        let others = words[1..at].iter().chain(&words[end..]).chain(&model);
+        let roles = others.fold(FileRoles::default(), |roles, word| {
+            let value = word.split_once('=').filter(|_| word.starts_with('-'));
+            roles.reads(
+                "",
+                Path::new(value.map_or(word.as_str(), |(_, value)| value)),
+            )
+        });
+        let Ok(json) = file.parse().map(Json::to);
+        roles.writes("--json", json.to.as_ref())?;
+        Ok(json)
     }
 
     /// The files of a command that reads these and writes nothing but this, as far as it is
@@ -174,6 +215,7 @@ pub struct Strictness {
         default_missing_value = "true",
         value_name = "BOOL",
         hide_default_value = true,
+        display_order = 899,
         value_parser = switch
     )]
     pub strict: bool,

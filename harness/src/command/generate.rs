@@ -11,13 +11,15 @@ use engine::tokenizer::Tokenizer;
 use engine::transformer::likeliest::{Ranked, of_all};
 use engine::{Session, Token};
 use serde::Serialize;
+use serde_json::json;
 
-use crate::command::chat::{Conversation, Message, apart};
-use crate::command::flags::{Computing, Json, ModelFile, Strictness, switch};
+use crate::command::chat::isolated;
+use crate::command::flags::{Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
 use crate::io::progress;
+use crate::reference::isolation::{Conversation, Message};
 
 use stream::TextStream;
 
@@ -58,12 +60,6 @@ pub struct Args {
 
     #[command(flatten)]
     computing: Computing,
-
-    #[command(flatten)]
-    strictness: Strictness,
-
-    #[command(flatten)]
-    json: Json,
 }
 
 /// How the next token is chosen.
@@ -112,23 +108,12 @@ enum Stop {
     ReaderGone,
 }
 
-#[derive(Serialize)]
-struct Generated {
-    model: String,
-    prompt_tokens: Vec<Token>,
-    tokens: Vec<Token>,
-    text: String,
-    stop: Stop,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
-    args.json.beside([("--model", path.as_path())])?;
+    args.model.roles()?;
     let sampler = args.choosing.sampler()?;
-    let model = args
-        .computing
-        .open(path, process::map_or_read(), args.strictness)?;
+    let model = args.computing.open(&args.model, process::map_or_read())?;
     let tokenizer = model.tokenizer().ok_or_else(|| {
         Failure::input("the model has no vocabulary, so it can neither read nor write text")
     })?;
@@ -151,7 +136,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         sampler,
         stream: TextStream::default(),
         shown: String::new(),
-        silent: args.json.takes_stdout(),
+        silent: args.model.json.takes_stdout(),
     };
     let started = Instant::now();
     let first = writer.read(&prompt, needed - prompt.len())?;
@@ -162,13 +147,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = writer.finish()?;
     model.stamp().still_holds(path)?;
     output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
-    args.json.write(&Generated {
-        model: path.display().to_string(),
-        prompt_tokens: prompt,
-        tokens,
-        text,
-        stop,
-    })?;
+    args.model.json.write(&json!({
+        "model": path.display().to_string(),
+        "prompt_tokens": prompt,
+        "tokens": tokens,
+        "text": text,
+        "stop": stop,
+    }))?;
     Ok(Exit::Agrees)
 }
 
@@ -199,7 +184,7 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
         let bytes = token.and_then(|token| tokenizer.token_text(token));
         String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
     };
-    let rendered = apart::render(&Conversation {
+    let rendered = isolated::render(Conversation {
         template: template.into(),
         messages: system.chain([message("user", &args.prompt)]).collect(),
         bos: text(tokenizer.bos()),

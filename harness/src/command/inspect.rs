@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use engine::flavor::Flavor;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Json, ModelFile, Strictness};
+use crate::command::flags::ModelFile;
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
 
@@ -70,12 +70,6 @@ pub struct Args {
     /// Which rules of the policy file [default: the only ones]
     #[arg(long, value_name = "KEY", requires = "policy")]
     policy_key: Option<String>,
-
-    #[command(flatten)]
-    strictness: Strictness,
-
-    #[command(flatten)]
-    json: Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -89,7 +83,7 @@ enum Gate {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let policy = args.policy.as_deref().map(|policy| ("--policy", policy));
     let model = ("--model", args.model.path.as_path());
-    args.json.beside(policy.into_iter().chain([model]))?;
+    args.model.json.beside(policy.into_iter().chain([model]))?;
     if let (Some(Gate::None | Gate::Auto), Some((_, policy))) = (args.gate, policy) {
         let policy = policy.display();
         return Err(Failure::input(format!(
@@ -102,7 +96,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         contents.norms = Some(Norms::of(&opened.gguf, &args)?);
     }
     opened.input.still_holds()?;
-    contents.conclude(args.strictness.strict);
+    contents.conclude(args.model.strictness.strict);
     let outcome = contents.status.outcome();
-    finish(outcome, &text::render(&contents), &contents, &args.json)
+    let text = text::render(&contents);
+    finish(outcome, &text, &contents, &args.model.json)
 }

@@ -104,7 +104,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
         Action::Diff { receipts, json } => {
             let ([left, right], json) = read::<2>(receipts, json)?;
-            let found = claims_apart(&left, &right);
+            let found = claim_differences(&left, &right);
             let text: String = found.iter().map(|d| format!("{d}\n")).collect();
             let text = if text.is_empty() {
                 "the claims are the same\n".to_owned()
@@ -162,7 +162,7 @@ fn receipt(path: &Path) -> Result<Receipt, Failure> {
 }
 
 /// Case by case, so that one more case does not shift all the others.
-fn claims_apart(left: &Receipt, right: &Receipt) -> Vec<Difference> {
+fn claim_differences(left: &Receipt, right: &Receipt) -> Vec<Difference> {
     let names =
         |r: &Receipt| -> Vec<String> { r.cases.iter().map(|c| c.claims.case.clone()).collect() };
     let all: BTreeSet<String> = names(left).into_iter().chain(names(right)).collect();

@@ -10,10 +10,10 @@ use engine::bytes::{ModelBytes, Storage};
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
-use serde::Serialize;
+use serde_json::json;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Json, ModelFile, Strictness};
+use crate::command::flags::ModelFile;
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::judge::outcome::Outcome;
@@ -52,12 +52,6 @@ pub struct Args {
     /// Print one token a line, with the text it stands for
     #[arg(long, conflicts_with = "jsonl")]
     pieces: bool,
-
-    #[command(flatten)]
-    strictness: Strictness,
-
-    #[command(flatten)]
-    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -76,27 +70,19 @@ struct Source {
     jsonl: bool,
 }
 
-#[derive(Serialize)]
-struct Tokens {
-    tokens: Vec<Token>,
-    pieces: Vec<String>,
-    special: bool,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = &args.model.path;
     let text = args.source.file.as_deref().filter(|file| *file != STDIN);
     let text = text.map(|file| ("--file", file));
-    args.json
-        .beside(text.into_iter().chain([("--model", path.as_path())]))?;
+    let (json, strictness) = (&args.model.json, args.model.strictness);
+    json.beside(text.into_iter().chain([("--model", path.as_path())]))?;
     let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
     let gguf = Gguf::parse(bytes)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
         Failure::input("the model says it has no vocabulary (no_vocab): only ids work with it")
     })?;
-    args.strictness.refuse(&gguf.warnings)?;
-    args.strictness.refuse(tokenizer.warnings())?;
+    strictness.refuse(gguf.warnings.iter().chain(tokenizer.warnings()))?;
     let special = !args.no_special;
     let encode = |text: &str| tokenizer.encode(text, special, special);
     if args.source.jsonl {
@@ -112,13 +98,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
         format!("{}\n", ids.join(" "))
     };
-    let piece = |&token: &Token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into();
-    let result = Tokens {
-        pieces: tokens.iter().map(piece).collect(),
-        tokens,
-        special,
-    };
-    finish(Outcome::Ok, &shown, &result, &args.json)
+    let piece = |&token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned();
+    let pieces: Vec<String> = tokens.iter().map(piece).collect();
+    let result = json!({ "tokens": tokens, "pieces": pieces, "special": special });
+    finish(Outcome::Ok, &shown, &result, json)
 }
 
 impl Source {

@@ -28,6 +28,17 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// As printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
 /// A lint that found something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {

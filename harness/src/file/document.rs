@@ -41,15 +41,6 @@ pub struct Tensor {
 }
 
 impl Document {
-    /// An empty one.
-    pub fn new() -> Self {
-        Document {
-            version: 3,
-            keys: Vec::new(),
-            tensors: Vec::new(),
-        }
-    }
-
     /// Everything a file holds. Packings of two-bit weights are decided from evidence.
     pub fn read(gguf: &Gguf) -> Result<Self, Refusal> {
         let keys = gguf.metadata.iter();
@@ -137,19 +128,22 @@ impl Document {
         Ok(&mut self.find(name)?.bytes)
     }
 
+    /// The tensors of two-bit weights under one scale.
+    fn two_bits(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        let tensors = self.tensors.iter_mut();
+        tensors.filter(|tensor| tensor.format.is_some_and(Format::is_i2_s))
+    }
+
     /// The bytes of every tensor of two-bit weights under one scale: codes, then the scale.
     pub fn packed(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
-        let two_bits = |tensor: &&mut Tensor| tensor.format.is_some_and(Format::is_i2_s);
-        let packed = self.tensors.iter_mut().filter(two_bits);
-        packed.map(|tensor| &mut tensor.bytes)
+        self.two_bits().map(|tensor| &mut tensor.bytes)
     }
 
     /// Writes every I2_S tensor as F32: the same values, for programs that do not know the type.
     /// Returns how many there were.
     pub fn widen(&mut self) -> Result<usize, Uneditable> {
-        let two_bits = |tensor: &&mut Tensor| tensor.format.is_some_and(Format::is_i2_s);
         let mut widened = 0;
-        for tensor in self.tensors.iter_mut().filter(two_bits) {
+        for tensor in self.two_bits() {
             let values = Grid::read(tensor)?.values();
             tensor.bytes = Format::F32.encode(&values, tensor.shape());
             tensor.type_id = Format::F32.type_id();
@@ -199,8 +193,13 @@ impl Document {
 }
 
 impl Default for Document {
+    /// An empty one.
     fn default() -> Self {
-        Self::new()
+        Document {
+            version: 3,
+            keys: Vec::new(),
+            tensors: Vec::new(),
+        }
     }
 }
 
@@ -284,7 +283,7 @@ mod tests {
 
     #[test]
     fn keys_and_alignment_survive() {
-        let mut document = Document::new();
+        let mut document = Document::default();
         document.set("general.alignment", 64_u32);
         document.set("a", 1_u32);
         document.set("a", 2_u32);

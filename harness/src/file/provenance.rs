@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use engine::bytes::{FileStamp, ModelBytes, Storage};
+use engine::encoding::float::Float;
 use engine::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -73,9 +74,7 @@ pub struct Hash(Sha256);
 impl Hash {
     /// Adds a portion.
     pub fn add(&mut self, values: &[f32]) {
-        let mut bytes = Vec::with_capacity(4 * values.len());
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        self.0.update(&bytes);
+        self.0.update(Float::F32.encode(values));
     }
 
     /// Lower-case hex.

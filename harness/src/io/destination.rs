@@ -50,7 +50,7 @@ impl Destination {
                 atomic::write(path, bytes).map_err(Failure::environment)?;
             }
         }
-        know(self, State::Written);
+        remember(self, false);
         Ok(())
     }
 
@@ -66,34 +66,23 @@ impl Destination {
     /// Whether a refusal may be written here: not over a result, and not where nobody has found
     /// out yet that it would destroy no input.
     pub fn takes_a_refusal(&self) -> bool {
-        match states().iter().find(|(known, _)| known == self) {
-            Some((_, state)) => *state == State::Accepted,
-            None => *self == Destination::Stdout,
-        }
+        let outputs = outputs();
+        let known = outputs.iter().find(|(known, _)| known == self);
+        known.map_or(*self == Destination::Stdout, |(_, free)| *free)
     }
 }
 
-/// How far an output of this process is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// It was found to destroy nothing.
-    Accepted,
-    /// The result is there.
-    Written,
-    /// It would destroy an input or another output.
-    Taken,
+/// The outputs of this process, and whether each is known to destroy nothing and has no result yet.
+static OUTPUTS: Mutex<Vec<(Destination, bool)>> = Mutex::new(Vec::new());
+
+fn outputs() -> MutexGuard<'static, Vec<(Destination, bool)>> {
+    OUTPUTS.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-static STATES: Mutex<Vec<(Destination, State)>> = Mutex::new(Vec::new());
-
-fn know(destination: &Destination, state: State) {
-    let mut states = states();
-    states.retain(|(known, _)| known != destination);
-    states.push((destination.clone(), state));
-}
-
-fn states() -> MutexGuard<'static, Vec<(Destination, State)>> {
-    STATES.lock().unwrap_or_else(|e| e.into_inner())
+fn remember(destination: &Destination, free: bool) {
+    let mut outputs = outputs();
+    outputs.retain(|(known, _)| known != destination);
+    outputs.push((destination.clone(), free));
 }
 
 /// The files that one call reads and writes, so that no output destroys an input or another
@@ -149,21 +138,18 @@ impl FileRoles {
             }
         };
         let own = format!("{flag} {destination}");
-        let state = if found.is_some() && found == self.continued {
-            State::Written
-        } else {
-            State::Accepted
-        };
-        if let Some(found) = found {
-            if let Some((other, _)) = self.known.iter().find(|(_, known)| *known == found) {
-                know(destination, State::Taken);
-                return Err(Failure::input(format!(
-                    "{own} is the same file as {other}: give one of them another path"
-                )));
-            }
-            self.known.push((own, found));
+        let taken = self
+            .known
+            .iter()
+            .find(|(_, known)| found.as_ref() == Some(known));
+        let holds_a_result = found.is_some() && found == self.continued;
+        remember(destination, taken.is_none() && !holds_a_result);
+        if let Some((other, _)) = taken {
+            return Err(Failure::input(format!(
+                "{own} is the same file as {other}: give one of them another path"
+            )));
         }
-        know(destination, state);
+        self.known.extend(found.map(|found| (own, found)));
         Ok(self)
     }
 }
@@ -214,45 +200,23 @@ fn can_hold_a_file(flag: &str, path: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
-    fn an_output_is_never_an_input_nor_another_output() {
+    fn a_refusal_replaces_neither_an_earlier_result_nor_an_unchecked_file() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let path = |name: &str| folder.path().join(name);
-        let (model, link) = (path("m.gguf"), path("link"));
-        fs::write(&model, b"weights").expect("temporary file");
-        std::os::unix::fs::symlink(&model, &link).expect("a link");
-        let to = |path: &Path| Destination::Path(path.to_owned());
-        let reading = || FileRoles::default().reads("--model", &model);
-        let told = |roles: Result<FileRoles, Failure>| roles.expect_err("refused").to_string();
-        for same in [&model, &link] {
-            let told = told(reading().writes("--logits", Some(&to(same))));
-            assert!(
-                told.contains("--logits") && told.contains("--model"),
-                "{told}"
-            );
-        }
-        let other = to(&path("new"));
-        let roles = reading().writes("--logits", Some(&other)).expect("another");
-        assert!(told(roles.writes("--trace", Some(&other))).contains("--logits"));
-        let null = to(Path::new("/dev/null"));
-        let roles = reading().writes("--logits", Some(&null)).expect("a device");
-        assert!(
-            roles.writes("--trace", Some(&null)).is_ok(),
-            "nothing is lost"
-        );
-        let stdout = Some(&Destination::Stdout);
-        let roles = reading().writes("--json", stdout).expect("one");
-        assert!(told(roles.writes("--junit", stdout)).contains("--json"));
-        assert!(told(reading().writes("--json", Some(&to(folder.path())))).contains("is a folder"));
-        let nowhere = to(&path("missing/x"));
-        assert!(told(reading().writes("--json", Some(&nowhere))).contains("there is no folder"));
-        let earlier = to(&model);
-        let going_on = FileRoles::default().continues(Some(&model));
-        assert!(going_on.writes("--json", Some(&earlier)).is_ok());
-        assert!(!earlier.takes_a_refusal(), "it holds what is gone on with");
-        assert!(!to(&link).takes_a_refusal(), "it was never checked");
-        assert!(!other.takes_a_refusal(), "two outputs were to be there");
-        assert!(to(Path::new("/dev/null")).takes_a_refusal());
+        let path = folder.path().join("r.json");
+        fs::write(&path, b"a result").expect("temporary file");
+        let to = Destination::Path(path.clone());
+        assert!(!to.takes_a_refusal(), "it was never checked");
+        let roles = FileRoles::default().continues(Some(&path));
+        assert!(roles.writes("--json", Some(&to)).is_ok());
+        assert!(!to.takes_a_refusal(), "it holds what is gone on with");
+        let roles = FileRoles::default().writes("--json", Some(&to));
+        assert!(to.takes_a_refusal());
+        assert!(roles.expect("one").writes("--junit", Some(&to)).is_err());
+        assert!(!to.takes_a_refusal(), "two outputs were to be there");
+        let null = Destination::Path("/dev/null".into());
+        let roles = FileRoles::default().writes("--logits", Some(&null));
+        let twice = roles.expect("a device").writes("--trace", Some(&null));
+        assert!(twice.is_ok(), "nothing is lost");
     }
 }

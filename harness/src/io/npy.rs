@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use engine::encoding::float::Float;
+
 const MAGIC: &[u8; 8] = b"\x93NUMPY\x01\x00";
 /// The values start at a multiple of this.
 const ALIGNMENT: usize = 64;
@@ -26,10 +28,7 @@ pub fn write_header(out: &mut dyn Write, shape: &[usize]) -> io::Result<()> {
 
 /// Writes values after the header. The caller sees to it that they fill the shape.
 pub fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
-    for value in values {
-        out.write_all(&value.to_le_bytes())?;
-    }
-    Ok(())
+    out.write_all(&Float::F32.encode(values))
 }
 
 /// Reads a file that [`write_header`] and [`write_values`] could have written: its shape and its
@@ -63,11 +62,9 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
             data.len()
         ));
     }
-    let (values, _) = data.as_chunks();
-    Ok((
-        shape,
-        values.iter().map(|v| f32::from_le_bytes(*v)).collect(),
-    ))
+    let mut values = vec![0.0; data.len() / 4];
+    Float::F32.decode(data, &mut values);
+    Ok((shape, values))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! What this process asks of the kernel: words before it dies of a vanished page, and bounds on
-//! its own memory and time.
+//! What this process asks of the kernel: a sentence before it dies of a vanished page.
 //!
 //! The one file of the crate that needs `unsafe`, because a signal handler is.
 
@@ -38,36 +37,12 @@ pub fn resident(process: u32, which: Resident) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// From here on this process dies rather than use more than `bytes` of address space or `seconds`
-/// of processor time. Whether the kernel agreed.
-#[cfg(unix)]
-pub fn bound(bytes: u64, seconds: u64) -> bool {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let set = |resource, most: u64| {
-        // What somebody has bounded before can only be bounded further.
-        let least = Some(
-            getrlimit(resource)
-                .maximum
-                .map_or(most, |own| own.min(most)),
-        );
-        let (current, maximum) = (least, least);
-        setrlimit(resource, Rlimit { current, maximum }).is_ok()
-    };
-    set(Resource::As, bytes) && set(Resource::Cpu, seconds)
-}
-
-/// There is nobody to ask here.
-#[cfg(not(unix))]
-pub fn bound(_bytes: u64, _seconds: u64) -> bool {
-    false
-}
-
-/// Registers the last words. Whether that worked.
+/// Registers the handler. Whether that worked.
 #[cfg(target_os = "linux")]
 fn explain_sigbus() -> bool {
-    let handler: extern "C" fn(libc::c_int) = last_words;
+    let handler: extern "C" fn(libc::c_int) = on_sigbus;
     // SAFETY: all-zero bytes are a valid `sigaction`: no flags, an empty mask, the default
-    // handler. `last_words` has the signature that the kernel calls without `SA_SIGINFO`, and it
+    // handler. `on_sigbus` has the signature that the kernel calls without `SA_SIGINFO`, and it
     // calls nothing but `write` and `_exit`, which POSIX allows in a signal handler.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -85,7 +60,7 @@ fn explain_sigbus() -> bool {
 }
 
 #[cfg(target_os = "linux")]
-extern "C" fn last_words(_signal: libc::c_int) {
+extern "C" fn on_sigbus(_signal: libc::c_int) {
     const WORDS: &[u8] = b"\nerror: FILE_CHANGED: a page of the model cannot be read any more: \
         the file was truncated while it was in use, or its disk failed; nothing computed from it \
         counts\n";

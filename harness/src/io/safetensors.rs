@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use engine::encoding::float::Float;
 use engine::transformer::probe::{Node, Probe};
 use serde_json::{Map, json};
 
@@ -59,10 +60,8 @@ impl Trace {
         header.resize(header.len().next_multiple_of(8), b' ');
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for value in self.nodes.iter().flat_map(|node| &node.values) {
-            out.write_all(&value.to_le_bytes())?;
-        }
-        Ok(())
+        let mut nodes = self.nodes.iter();
+        nodes.try_for_each(|node| out.write_all(&Float::F32.encode(&node.values)))
     }
 }
 

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -33,10 +32,19 @@ pub fn resume_with(line: impl Into<String>) {
     unfinished().resume = Some(line.into());
 }
 
+/// Returns unless a signal is ending this program: then what its children died of is no result.
+pub fn wait_if_ending() {
+    drop(unfinished());
+}
+
+/// The words of this run's command line.
+pub fn typed() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned())
+}
+
 /// This run's command line for a shell, with `flag value` instead of what it says about `flag`.
 pub fn again(flag: &str, value: &Path) -> String {
-    let typed = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    again_from(typed, flag, &value.to_string_lossy())
+    again_from(typed(), flag, &value.to_string_lossy())
 }
 
 fn again_from(mut typed: impl Iterator<Item = String>, flag: &str, value: &str) -> String {
@@ -75,20 +83,6 @@ impl<T: AsRef<Path>> Temporary<T> {
     }
 }
 
-impl<T: AsRef<Path>> Deref for Temporary<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.held.as_ref().expect("taken only by value")
-    }
-}
-
-impl<T: AsRef<Path>> DerefMut for Temporary<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.held.as_mut().expect("taken only by value")
-    }
-}
-
 impl<T: AsRef<Path>> Drop for Temporary<T> {
     fn drop(&mut self) {
         // Whoever holds it removes it first, so that it is known as long as it is there.
@@ -97,14 +91,15 @@ impl<T: AsRef<Path>> Drop for Temporary<T> {
     }
 }
 
-/// From here on SIGINT and SIGTERM end the program as the table of exit codes says.
+/// From here on SIGINT and SIGTERM end the program as the table of exit codes says; `clean` removes
+/// what is temporary and not known here.
 #[cfg(unix)]
-pub fn watch() -> io::Result<()> {
+pub fn watch(clean: fn()) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let wait = move || {
         if let Some(signal) = signals.forever().next() {
-            end(signal);
+            end(signal, clean);
         }
     };
     std::thread::Builder::new()
@@ -115,12 +110,12 @@ pub fn watch() -> io::Result<()> {
 
 /// Elsewhere the system's own way to end a program stays.
 #[cfg(not(unix))]
-pub fn watch() -> io::Result<()> {
+pub fn watch(_clean: fn()) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(unix)]
-fn end(signal: i32) -> ! {
+fn end(signal: i32, clean: fn()) -> ! {
     use crate::exit::Exit;
     use crate::io::output::tell;
     use signal_hook::consts::SIGINT;
@@ -134,17 +129,18 @@ fn end(signal: i32) -> ! {
         // It may be gone already; there is no other way to go on anyway.
         let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
     }
+    clean();
     let (word, exit) = if signal == SIGINT {
         ("interrupted", Exit::Interrupted)
     } else {
         ("terminated", Exit::Terminated)
     };
-    match &unfinished.resume {
-        Some(line) => tell(format!(
-            "\n{word}: what is finished is kept; to go on:\n  {line}"
-        )),
-        None => tell(format!("\n{word}")),
-    }
+    let words: Vec<String> = typed().map(|word| quoted(&word)).collect();
+    let next = match &unfinished.resume {
+        Some(line) => format!("what is finished is kept; to go on:\n  {line}"),
+        None => format!("to run it again:\n  {}", words.join(" ")),
+    };
+    tell(format!("\n{word}: {next}"));
     std::process::exit(exit as i32)
 }
 

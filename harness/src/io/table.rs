@@ -1,35 +1,29 @@
 //! Text in columns: as wide as its words need, and never wider than the terminal.
 #![forbid(unsafe_code)]
 
-use unicode_width::UnicodeWidthStr;
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
 
 /// Between two columns.
-const GAP: &str = "  ";
+const GAP: u16 = 2;
 /// What a column of words keeps when the terminal is too narrow for all of them.
-const LEAST: usize = 8;
+const LEAST: u16 = 8;
 
 /// One column.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     name: &'static str,
-    align: Align,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Align {
-    Left,
-    Right,
+    align: CellAlignment,
 }
 
 /// A column of words: begins at its left edge, and may be broken into several lines.
 pub const fn words(name: &'static str) -> Column {
-    let align = Align::Left;
+    let align = CellAlignment::Left;
     Column { name, align }
 }
 
 /// A column of numbers: ends at its right edge, and is never broken.
 pub const fn number(name: &'static str) -> Column {
-    let align = Align::Right;
+    let align = CellAlignment::Right;
     Column { name, align }
 }
 
@@ -51,9 +45,8 @@ impl Table {
 
     /// One more row. Cells left out at its end are empty.
     pub fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        let cells: Vec<String> = cells.into_iter().map(Into::into).collect();
         assert!(cells.len() <= self.columns.len(), "a column for every cell");
-        cells.resize(self.columns.len(), String::new());
         self.rows.push(cells);
     }
 
@@ -65,84 +58,28 @@ impl Table {
     /// Heading and rows, a line each; cells of words are broken where they would not fit into
     /// `width`. `None` is as wide as needed: a file or a pipe.
     pub fn render(&self, width: Option<usize>) -> String {
-        let widths = self.widths(width);
-        let heading: Vec<String> = self.columns.iter().map(|c| c.name.to_owned()).collect();
-        let mut text = String::new();
-        for row in std::iter::once(&heading).chain(&self.rows) {
-            let cells: Vec<Vec<String>> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| broken(cell, *width))
-                .collect();
-            let height = cells.iter().map(Vec::len).max().unwrap_or(0);
-            for line in 0..height {
-                self.line(&cells, &widths, line, &mut text);
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(self.columns.iter().map(|column| column.name));
+        table.add_rows(&self.rows);
+        if let Some(width) = width {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            // The gap behind the last column is cut off again.
+            table.set_width(u16::try_from(width).unwrap_or(u16::MAX).saturating_add(GAP));
+        }
+        let natural = table.column_max_content_widths();
+        for ((drawn, column), natural) in table.column_iter_mut().zip(&self.columns).zip(natural) {
+            drawn.set_padding((0, GAP)).set_cell_alignment(column.align);
+            if column.align == CellAlignment::Right {
+                drawn.set_constraint(ColumnConstraint::ContentWidth);
+            } else if natural >= LEAST {
+                let least = Width::Fixed(LEAST + GAP);
+                drawn.set_constraint(ColumnConstraint::LowerBoundary(least));
             }
         }
-        text
+        let lines = table.lines();
+        lines.map(|line| format!("{}\n", line.trim_end())).collect()
     }
-
-    fn line(&self, cells: &[Vec<String>], widths: &[usize], line: usize, text: &mut String) {
-        let start = text.len();
-        for ((column, cell), width) in self.columns.iter().zip(cells).zip(widths) {
-            let piece = cell.get(line).map_or("", String::as_str);
-            let blank = " ".repeat(width.saturating_sub(piece.width()));
-            if text.len() > start {
-                text.push_str(GAP);
-            }
-            match column.align {
-                Align::Left => text.extend([piece, &blank]),
-                Align::Right => text.extend([blank.as_str(), piece]),
-            }
-        }
-        text.truncate(start + text[start..].trim_end().len());
-        text.push('\n');
-    }
-
-    /// As wide as the widest cell; where that is too much, columns of words give way, the widest
-    /// first.
-    fn widths(&self, most: Option<usize>) -> Vec<usize> {
-        let natural = |(at, column): (usize, &Column)| {
-            let cells = self.rows.iter().map(|row| row[at].width());
-            cells.fold(column.name.width(), usize::max)
-        };
-        let mut widths: Vec<usize> = self.columns.iter().enumerate().map(natural).collect();
-        let gaps = GAP.len() * widths.len().saturating_sub(1);
-        let room = most.map_or(usize::MAX, |most| most.saturating_sub(gaps));
-        while widths.iter().sum::<usize>() > room {
-            let shrinkable = self.columns.iter().enumerate().filter(|(at, column)| {
-                let least = LEAST.max(column.name.width());
-                column.align == Align::Left && widths[*at] > least
-            });
-            let Some((at, _)) = shrinkable.max_by_key(|(at, _)| widths[*at]) else {
-                break; // numbers are not broken: the terminal has to wrap them
-            };
-            widths[at] -= 1;
-        }
-        widths
-    }
-}
-
-/// A cell in lines of at most `width`: broken at spaces, and inside a word only if it must be.
-fn broken(cell: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in cell.split(' ') {
-        let line = lines.last().expect("there is always one");
-        if !line.is_empty() && line.width() + 1 + word.width() > width {
-            lines.push(String::new());
-        } else if !line.is_empty() {
-            lines.last_mut().expect("there is always one").push(' ');
-        }
-        for c in word.chars() {
-            let line = lines.last_mut().expect("there is always one");
-            if line.width() >= width.max(1) {
-                lines.push(c.to_string());
-            } else {
-                line.push(c);
-            }
-        }
-    }
-    lines
 }
 
 /// A number as a cell: few digits, and a word where there is none.
@@ -156,6 +93,8 @@ pub fn scientific(value: Option<f64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
 
     fn sample() -> Table {

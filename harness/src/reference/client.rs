@@ -39,16 +39,15 @@ impl Client {
         request: &Request,
         last: impl FnOnce(Done) -> Option<T>,
     ) -> Result<T, WorkerExit> {
-        self.stream(request, &[], |part, _| Err(unexpected(&part)), last)
+        self.stream(request, |part| Err(unexpected(&part)), last)
     }
 
-    /// Asks, with an array beside the request. `each` is handed every part of the answer with its
-    /// array and complains about those that make no sense; `last` takes the last word.
+    /// Asks. `each` is handed every part of the answer and complains about those that make no
+    /// sense; `last` takes the last word.
     pub fn stream<T>(
         &mut self,
         request: &Request,
-        values: &[f32],
-        mut each: impl FnMut(Part, Vec<f32>) -> Result<(), String>,
+        mut each: impl FnMut(Part) -> Result<(), String>,
         last: impl FnOnce(Done) -> Option<T>,
     ) -> Result<T, WorkerExit> {
         let mut worker = match self.worker.take() {
@@ -56,8 +55,8 @@ impl Client {
             None => self.reference.worker(self.file_size)?,
         };
         let mut last = Some(last);
-        let result = worker.ask(request, values, |reply, values| match reply {
-            Reply::Part(part) if request.takes(&part) => each(part, values).map(|()| None),
+        let result = worker.ask(request, |reply| match reply {
+            Reply::Part(part) => each(part).map(|()| None),
             Reply::Answer(answer) => {
                 is_about_the_model(request, &answer)?;
                 let words = unexpected(&answer.done);

@@ -28,14 +28,14 @@ mod serve;
 #[cfg(unix)]
 mod stderr_tail;
 
-pub use self::call::{Call, pack, parts, unpack};
+pub use self::call::Call;
 #[cfg(unix)]
 pub use self::child::Worker;
 pub use self::death::{Death, Kind, WorkerExit};
 pub use self::limits::Limits;
 pub use self::message::{
-    Answer, Computed, Cost, Described, Done, Hello, ModelFile, PROTOCOL, Part, Reply, Request,
-    Shown, TypeFacts,
+    Answer, Computed, Conversation, Cost, Described, Done, Hello, Message, ModelFile, PROTOCOL,
+    Part, Reply, Request, Shown,
 };
 #[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};

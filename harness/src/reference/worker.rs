@@ -5,7 +5,6 @@
 
 mod follow;
 mod kernels;
-mod requantize;
 mod tokenize;
 
 use std::path::{Path, PathBuf};
@@ -15,11 +14,11 @@ use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::{Code, Refusal};
 use ffi::reference::{Asked, Cache, IfMissing, prepare};
-use ffi::{Library, Model, ModelOptions, control_word};
+use ffi::{Library, Model, ModelOptions, RequantizeOptions, control_word};
 
 use crate::file::provenance::Input;
 use crate::reference::isolation::{
-    Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop, TypeFacts,
+    Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop,
 };
 
 /// The type of the fixtures' two-bit weights in the tree that invented it.
@@ -92,20 +91,32 @@ impl Reference {
         Ok((reference, hello))
     }
 
-    /// A model file, read unless it is the one that was asked about last.
+    /// Reads a model file, unless it is the one that was asked about last.
     fn hold(
         &mut self,
         file: &ModelFile,
         extent: Extent,
         channel: &mut Channel,
-    ) -> Result<&Held, Stop> {
-        let file = &file.path;
-        let at_hand = |held: &Held| held.file == *file && held.extent >= extent;
+    ) -> Result<(), Stop> {
+        let at_hand = |held: &Held| held.file == file.path && held.extent >= extent;
         if !self.held.as_ref().is_some_and(at_hand) {
             self.held = None; // only one is in memory
-            self.held = Some(self.load(file, extent, channel)?);
+            self.held = Some(self.load(&file.path, extent, channel)?);
         }
-        Ok(self.held.as_ref().expect("just loaded"))
+        Ok(())
+    }
+
+    fn requantize(&self, from: &Path, to: &Path, file_type: i32) -> Result<(), Stop> {
+        let options = RequantizeOptions {
+            file_type,
+            threads: 1,
+            allow_requantize: true,
+            pure: false,
+            only_copy: false,
+            quantize_output: true,
+        };
+        let written = self.library.requantize(from, to, &options);
+        written.map_err(refused)
     }
 
     fn load(&self, file: &Path, extent: Extent, channel: &mut Channel) -> Result<Held, Stop> {
@@ -138,90 +149,72 @@ impl Reference {
 }
 
 impl Serve for Reference {
-    fn answer(
-        &mut self,
-        request: Request,
-        values: Vec<f32>,
-        channel: &mut Channel,
-    ) -> Result<Answer, Stop> {
-        let (held, done) = match request {
-            Request::Open { model } => {
-                let held = self.hold(&model, Extent::Whole, channel)?;
-                (Some(held), Done::Opened)
-            }
-            Request::Spell { model, questions } => {
-                let held = self.hold(&model, Extent::Vocabulary, channel)?;
-                let answers = held.spell(&questions, channel)?;
-                (Some(held), Done::Spelled { answers })
+    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
+        let extent = match &request {
+            Request::Open { .. } | Request::Follow { .. } | Request::Time { .. } => Extent::Whole,
+            _ => Extent::Vocabulary,
+        };
+        if let Some(model) = request.model() {
+            self.hold(model, extent, channel)?;
+        }
+        let held = || self.held.as_ref().expect("the request names a model");
+        let model_sha256 = request.model().map(|_| held().sha256.clone());
+        let done = match request {
+            Request::Open { .. } => Done::Opened,
+            Request::Spell { questions, .. } => {
+                let answers = held().spell(&questions, channel)?;
+                Done::Spelled { answers }
             }
             Request::Describe {
-                model,
                 first,
                 count,
                 in_full,
-            } => {
-                let held = self.hold(&model, Extent::Vocabulary, channel)?;
-                let described = held.describe(first, count, in_full, channel)?;
-                (Some(held), Done::Described(described))
-            }
+                ..
+            } => Done::Described(held().describe(first, count, in_full, channel)?),
             Request::Requantize {
                 from,
                 to,
                 file_type,
             } => {
-                self.requantize(&from, &to, file_type, channel)?;
-                (None, Done::Requantized)
+                channel.phase("writing the weights anew")?;
+                self.requantize(&from, &to, file_type)?;
+                Done::Requantized
             }
             Request::Follow {
-                model,
                 schedule,
                 shown,
                 replaced,
+                ..
             } => {
-                let exchange = follow::Exchange::new(shown, replaced, &values)?;
-                let held = self.hold(&model, Extent::Whole, channel)?;
-                held.follow(&schedule, exchange, channel)?;
-                let vocab_size = held.model.facts().n_vocab;
-                (Some(held), Done::Followed { vocab_size })
+                let exchange = follow::Exchange::new(shown, replaced);
+                held().follow(&schedule, exchange, channel)?;
+                let vocab_size = held().model.facts().n_vocab;
+                Done::Followed { vocab_size }
             }
             Request::Time {
                 likeliest: true, ..
-            } => {
-                let message = "a reference computes all logits";
+            }
+            | Request::Render(_) => {
+                let message = "a reference computes all logits and renders no chat templates";
                 return Err(Stop::Refused(message.into()));
             }
-            Request::Time {
-                model, schedule, ..
-            } => {
-                let held = self.hold(&model, Extent::Whole, channel)?;
-                let cost = held.time(&schedule, channel)?;
-                let vocab_size = held.model.facts().n_vocab;
-                (Some(held), Done::Timed { vocab_size, cost })
+            Request::Time { schedule, .. } => {
+                let cost = held().time(&schedule, channel)?;
+                let vocab_size = held().model.facts().n_vocab;
+                Done::Timed { vocab_size, cost }
             }
-            Request::Kernel { call } => {
-                let computed = self.compute(call, values, channel)?;
-                (None, Done::Computed(computed))
+            Request::Type { kind } => {
+                channel.phase(&format!("describing type {kind}"))?;
+                // A number that means nothing here is an answer, not a failure.
+                Done::Type(self.library.kernels().describe(kind).ok())
             }
+            Request::Kernel {
+                call,
+                values,
+                bytes,
+            } => Done::Computed(self.compute(call, &values, &bytes, channel)?),
         };
-        Ok(Answer {
-            model_sha256: held.map(|held| held.sha256.clone()),
-            done,
-        })
-    }
-}
-
-impl From<ffi::TypeFacts> for TypeFacts {
-    fn from(facts: ffi::TypeFacts) -> Self {
-        TypeFacts {
-            name: facts.name,
-            block: facts.block_size,
-            block_bytes: facts.block_bytes,
-            partner: facts.dot_partner,
-            encodes: facts.can_quantize,
-            decodes: facts.can_dequantize,
-            quantises: facts.can_quantize_activation,
-            multiplies: facts.can_dot,
-        }
+        Ok(Answer { model_sha256, done })
     }
 }
 

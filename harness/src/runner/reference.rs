@@ -10,7 +10,7 @@ use super::observe::observe;
 use super::watch::Watch;
 use super::{Followed, ModelFile, Opened, RunError, Runner, Task};
 use crate::case::observation::tokenization::{EscapedBytes, Question, TokenizerReply};
-use crate::case::observation::{Identity, Observation, TracedNode};
+use crate::case::observation::{Identity, Observation};
 use crate::case::schedule::Schedule;
 use crate::reference::client::Client;
 use crate::reference::isolation::{self, Done, Part, Request, WorkerExit};
@@ -214,22 +214,19 @@ impl Opened for Open {
     }
 
     fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
-        let replaced = watch.replaced.iter();
+        let replaced = watch.replaced.values();
         let request = Request::Follow {
             model: self.file.clone(),
             schedule: schedule.clone(),
             shown: watch.shown.clone(),
-            replaced: replaced
-                .map(|(key, node)| ((*key).to_owned(), node.values.len()))
-                .collect(),
+            replaced: replaced.map(|node| (*node).clone()).collect(),
         };
-        let values: Vec<&[f32]> = watch.replaced.values().map(|n| &n.values[..]).collect();
         let (mut nodes, mut rows) = (Vec::new(), None);
-        let each = |part, values| {
+        let each = |part| {
             match part {
-                Part::Node { key, shape } => nodes.push(TracedNode::checked(key, shape, values)?),
-                _ if rows.is_some() => return Err("its logits came twice".into()),
-                _ => rows = Some(values),
+                Part::Node(node) => nodes.push(node.checked()?),
+                Part::Rows(_) if rows.is_some() => return Err("its logits came twice".into()),
+                Part::Rows(values) => rows = Some(values),
             }
             Ok(())
         };
@@ -237,7 +234,7 @@ impl Opened for Open {
             Done::Followed { vocab_size } => Some(vocab_size),
             _ => None,
         };
-        let vocab_size = self.client.stream(&request, &values.concat(), each, last)?;
+        let vocab_size = self.client.stream(&request, each, last)?;
         let count = rows.as_ref().map_or(0, Vec::len);
         let (kept, whole) = (schedule.kept(), schedule.kept().checked_mul(vocab_size));
         let complaint = || format!("{count} logits, where {kept} rows of {vocab_size} were kept");

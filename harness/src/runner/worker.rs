@@ -133,7 +133,7 @@ impl Held {
             let probe = &mut ();
             timed(schedule, Probed { session, probe })?
         };
-        channel.part(Part::Rows, &rows)?;
+        channel.part(Part::Rows(rows))?;
         Ok(Cost {
             load: self.load,
             begin,
@@ -172,12 +172,7 @@ impl schedule::Session for Likeliest<'_> {
 }
 
 impl Serve for EngineWorker {
-    fn answer(
-        &mut self,
-        request: Request,
-        _: Vec<f32>,
-        channel: &mut Channel,
-    ) -> Result<Answer, Stop> {
+    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
         let Request::Time {
             model,
             schedule,

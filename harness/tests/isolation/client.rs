@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use harness::case::observation::TracedNode;
 use harness::case::schedule::{Schedule, Step};
 use harness::reference::Reference;
 use harness::reference::client::Client;
@@ -26,8 +27,11 @@ pub fn answer(misdeed: &str, request: Request, channel: &mut Channel) -> Result<
         if schedule.threads == UNLUCKY {
             return Err(Stop::Refused("no luck".into()));
         }
-        let (key, shape) = ("kq-0|MUL_MAT#0".into(), vec![1]);
-        channel.part(Part::Node { key, shape }, &[1.0])?;
+        channel.part(Part::Node(TracedNode {
+            key: "kq-0|MUL_MAT#0".into(),
+            shape: vec![1],
+            values: vec![1.0],
+        }))?;
         if schedule.threads == DEADLY {
             std::process::abort();
         }
@@ -39,29 +43,14 @@ pub fn answer(misdeed: &str, request: Request, channel: &mut Channel) -> Result<
         },
     };
     match misdeed {
-        "numbers" => {
-            let (values, bytes) = (1, 0);
-            channel.part(Part::Numbers { values, bytes }, &[1.0])?;
-        }
-        "greets again" => channel.say(&Reply::Hello(hello()), &[])?,
+        "rows" => channel.part(Part::Rows(vec![1.0]))?,
+        "greets again" => channel.say(&Reply::Hello(Hello::default()))?,
         "computes" => done = Done::Computed(Computed::default()),
         "another model" => model_sha256 = Some("another's".into()),
         "no model" => model_sha256 = None,
         other => assert_eq!(other, "nothing"),
     }
     Ok(Answer { model_sha256, done })
-}
-
-fn hello() -> Hello {
-    Hello {
-        protocol: 0,
-        api: String::new(),
-        system_info: String::new(),
-        sha256: Vec::new(),
-        knows_i2_s: false,
-        details: Default::default(),
-        control_word: [0; 2],
-    }
 }
 
 fn client(misdeed: &'static str) -> Client {
@@ -89,12 +78,12 @@ fn follow(client: &mut Client, threads: usize) -> (Result<usize, WorkerExit>, us
         replaced: Vec::new(),
     };
     let mut nodes = 0;
-    let each = |part, values: Vec<f32>| {
-        assert!(matches!(part, Part::Node { .. }) && values == [1.0]);
+    let each = |part| {
+        assert!(matches!(part, Part::Node(node) if node.values == [1.0]));
         nodes += 1;
         Ok(())
     };
-    let process = client.stream(&request, &[], each, |done| match done {
+    let process = client.stream(&request, each, |done| match done {
         Done::Followed { vocab_size } => Some(vocab_size),
         _ => None,
     });
@@ -136,15 +125,15 @@ fn after_a_death_within_an_answer_a_new_process_answers_the_next_question() {
 
 #[test]
 fn a_reply_that_is_not_to_the_question_ends_the_process() {
-    for misdeed in ["numbers", "greets again", "computes"] {
+    for misdeed in ["rows", "greets again", "computes"] {
         let death = died(open(&mut client(misdeed)));
         assert_eq!(death.kind, Kind::ProtocolError, "{misdeed}");
         let words = death.to_string();
         assert!(words.contains("unexpected reply: "), "{misdeed}: {words}");
     }
-    // What belongs to another kind of question is no part of this one.
-    let death = died(follow(&mut client("numbers"), 1).0);
-    assert!(death.to_string().contains("unexpected reply: Part(Numbers"));
+    // What belongs to another kind of question is no answer to this one.
+    let death = died(follow(&mut client("computes"), 1).0);
+    assert!(death.to_string().contains("unexpected reply: Computed"));
 }
 
 #[test]

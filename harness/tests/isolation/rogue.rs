@@ -66,12 +66,7 @@ enum Rogue {
 }
 
 impl Serve for Rogue {
-    fn answer(
-        &mut self,
-        request: Request,
-        _: Vec<f32>,
-        channel: &mut Channel,
-    ) -> Result<Answer, Stop> {
+    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop> {
         channel.phase("decoding the prompt")?;
         let misdeed = match self {
             Rogue::Teller(teller) => return teller.answer(request, channel),
@@ -109,9 +104,7 @@ impl Serve for Rogue {
                 .raw()
                 .write_all(b"llama_new_context_with_model: n_ctx = 512")?,
             "truncated" => {
-                channel
-                    .raw()
-                    .write_all(b"hrn1\x40\0\0\0\0\0\0\0{\"reply\":")?;
+                channel.raw().write_all(b"hrn2\x40\0\0\0\x81\xa6answer")?;
                 std::process::exit(0);
             }
             "closes" => {

@@ -121,10 +121,9 @@ impl Teller {
         };
         let trace = seen.trace.iter().filter(|_| *shown == Shown::Every);
         for node in trace {
-            let (key, shape) = (node.key.clone(), node.shape.clone());
-            channel.part(Part::Node { key, shape }, &node.values)?;
+            channel.part(Part::Node(node.clone()))?;
         }
-        channel.part(Part::Rows, &rows)?;
+        channel.part(Part::Rows(rows))?;
         Ok(Done::Followed { vocab_size })
     }
 }

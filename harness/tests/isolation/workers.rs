@@ -27,7 +27,7 @@ fn ask(misdeed: &str, limits: Limits) -> Result<Done, WorkerExit> {
         path: "m".into(),
         sha256: String::new(),
     };
-    worker.ask(&Request::Open { model }, &[], |reply, _| match reply {
+    worker.ask(&Request::Open { model }, |reply| match reply {
         Reply::Answer(answer) => Ok(Some(answer.done)),
         other => Err(format!("{other:?} was not expected")),
     })

@@ -138,7 +138,7 @@ fn a_library_that_aborts_is_asked_again_in_a_new_process() {
     const IQ2_BN: i32 = 135;
     let facts = theirs.describe(IQ2_BN).expect("it answers");
     let kind = facts
-        .and_then(|facts| facts.partner)
+        .and_then(|facts| facts.dot_partner)
         .expect("a type of its own");
     let short = Question {
         call: Call::Activation { kind, count: 64 },

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use engine::config::Config;
 use engine::flavor::{Candidate, Flavor};
 use engine::gguf::{Gguf, TypeId, Value};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::norms::Norms;
@@ -71,20 +71,8 @@ pub struct Packing {
     pub reason: String,
     /// The tensor whose evidence follows.
     pub example: String,
-    pub evidence: Vec<Evidence>,
-}
-
-/// One packing weighed against the bytes of the example.
-#[derive(Serialize)]
-pub struct Evidence {
-    pub flavor: &'static str,
-    /// `None` where the packing cannot hold the shape.
-    pub bytes_needed: Option<u64>,
-    pub bytes_available: u64,
-    /// Whether there are more bytes than it needs and alignment explains.
-    pub roomy: bool,
-    pub facts: Vec<String>,
-    pub excluded: Option<String>,
+    #[serde(serialize_with = "evidence")]
+    pub evidence: Vec<Candidate>,
 }
 
 /// One tensor.
@@ -177,22 +165,24 @@ fn packed(gguf: &Gguf, forced: Option<Flavor>) -> Packed {
             tensors: 0,
             reason: detection.reason,
             example: tensor.name.clone(),
-            evidence: detection.candidates.into_iter().map(evidence).collect(),
+            evidence: detection.candidates,
         });
         packing.tensors += 1;
     }
     (groups.into_values().collect(), undecided, flavors)
 }
 
-fn evidence(candidate: Candidate) -> Evidence {
-    Evidence {
-        flavor: candidate.flavor.name(),
-        bytes_needed: candidate.bytes_needed,
-        bytes_available: candidate.bytes_available,
-        roomy: candidate.roomy,
-        facts: candidate.facts,
-        excluded: candidate.excluded,
-    }
+fn evidence<S: Serializer>(candidates: &[Candidate], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(candidates.iter().map(|candidate| {
+        json!({
+            "flavor": candidate.flavor.name(),
+            "bytes_needed": candidate.bytes_needed,
+            "bytes_available": candidate.bytes_available,
+            "roomy": candidate.roomy,
+            "facts": candidate.facts,
+            "excluded": candidate.excluded,
+        })
+    }))
 }
 
 fn key(key: &str, value: Value<'_>) -> Key {

@@ -129,7 +129,10 @@ fn packing(packing: &Packing) -> String {
                 .map(|why| format!("excluded: {why}")),
         );
         let facts = escape(&facts.join("; "));
-        text += &format!("\n    {:<14}{needed} {example}: {facts}", evidence.flavor);
+        text += &format!(
+            "\n    {:<14}{needed} {example}: {facts}",
+            evidence.flavor.name()
+        );
     }
     text
 }

@@ -54,18 +54,16 @@ pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Finding
 
 fn contested(tensor: &TensorInfo, findings: &mut Findings) {
     let id = tensor.type_id;
-    let also = match id {
-        40..=42 => "bitnet.cpp's later forks use these ids for TL2 and others",
-        _ => "",
-    };
-    let readings = match TypeId::of(id) {
-        TypeId::Contested(readings) => readings,
-        TypeId::Known(known) if !also.is_empty() => known.name,
+    let detail = match (TypeId::of(id), id) {
+        (TypeId::Contested(readings), _) => {
+            format!("type id {id} is {readings}, depending on who reads")
+        }
+        (TypeId::Known(known), 40..=42) => format!(
+            "type id {id} is {} upstream; \
+             bitnet.cpp's later forks use these ids for TL2 and others",
+            known.name
+        ),
         _ => return,
-    };
-    let detail = match also {
-        "" => format!("type id {id} is {readings}, depending on who reads"),
-        also => format!("type id {id} is {readings} upstream; {also}"),
     };
     findings.add(Lint::TypeIdContested, &tensor.name, detail);
 }

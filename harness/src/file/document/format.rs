@@ -7,6 +7,7 @@ use std::str::FromStr;
 use engine::encoding::float::Float;
 use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
+use engine::format::Product;
 
 /// How the elements of a tensor are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,28 +43,30 @@ impl Format {
         Format::I2sP4r,
     ];
 
-    /// Stable name, the engine's own where it has one.
+    /// Stable name, the engine's own.
     pub fn name(self) -> &'static str {
-        match (self, self.float(), self.flavor()) {
-            (_, Some(float), _) => float.name(),
-            (_, _, Some(flavor)) => flavor.name(),
-            (Format::Q8_0, _, _) => "q8_0",
-            _ => "q6_k",
+        match self {
+            Format::F32 => "f32",
+            Format::F16 => "f16",
+            Format::Bf16 => "bf16",
+            Format::Q8_0 => "q8_0",
+            Format::Q6K => "q6_k",
+            Format::Tq1_0 => "tq1_0",
+            Format::Tq2_0 => "tq2_0",
+            Format::I2sP128 => "i2_s-p128",
+            Format::I2sP64 => "i2_s-p64",
+            Format::I2sP4r => "i2_s-p4r",
         }
+    }
+
+    /// Its row in the engine's table.
+    fn row(self) -> &'static engine::format::Format {
+        engine::format::Format::named(self.name()).expect("the engine's own name")
     }
 
     /// The type id files carry.
     pub fn type_id(self) -> u32 {
-        match self {
-            Format::F32 => 0,
-            Format::F16 => 1,
-            Format::Bf16 => 30,
-            Format::Q8_0 => 8,
-            Format::Q6K => 14,
-            Format::Tq1_0 => 34,
-            Format::Tq2_0 => 35,
-            Format::I2sP128 | Format::I2sP64 | Format::I2sP4r => 36,
-        }
+        self.row().types[0]
     }
 
     /// The number of its type in a library that knows I2_S as bitnet.cpp does.
@@ -101,14 +104,7 @@ impl Format {
 
     /// The engine's name for a packing of two-bit weights.
     pub fn flavor(self) -> Option<Flavor> {
-        match self {
-            Format::Tq1_0 => Some(Flavor::Tq1_0),
-            Format::Tq2_0 => Some(Flavor::Tq2_0),
-            Format::I2sP128 => Some(Flavor::I2sP128),
-            Format::I2sP64 => Some(Flavor::I2sP64),
-            Format::I2sP4r => Some(Flavor::I2sP4r),
-            _ => None,
-        }
+        self.row().flavor
     }
 
     /// Where the codes lie, for the packings of I2_S.
@@ -124,28 +120,19 @@ impl Format {
 
     /// Elements of a row that belong together.
     pub fn block(self) -> usize {
-        match self {
-            Format::F32 | Format::F16 | Format::Bf16 => 1,
-            Format::Q8_0 => q8_0::BLOCK,
-            Format::I2sP64 | Format::I2sP4r => 64,
-            Format::I2sP128 => 128,
-            Format::Q6K | Format::Tq1_0 | Format::Tq2_0 => 256,
+        if self == Format::I2sP4r {
+            return 64; // its blocks are columns of four rows
         }
+        self.row().block
     }
 
     /// Bytes of a tensor of that shape, whose rows are whole blocks.
     pub fn bytes(self, shape: Shape) -> usize {
         let elements = shape.rows * shape.cols;
-        let blocks = elements / self.block();
-        match self {
-            Format::F32 => 4 * elements,
-            Format::F16 | Format::Bf16 => 2 * elements,
-            Format::Q8_0 => blocks * q8_0::BLOCK_BYTES,
-            Format::Q6K => blocks * q6_k::BLOCK_BYTES,
-            Format::Tq1_0 => blocks * tq1_0::BLOCK_BYTES,
-            Format::Tq2_0 => blocks * tq2_0::BLOCK_BYTES,
-            _ => elements / 4 + i2_s::TRAILER_BYTES as usize,
+        if self.is_i2_s() {
+            return elements / 4 + i2_s::TRAILER_BYTES as usize;
         }
+        elements / self.block() * self.row().block_bytes
     }
 
     /// Bytes of one stored row, without what follows the last one.
@@ -188,11 +175,9 @@ impl Format {
     }
 
     fn float(self) -> Option<Float> {
-        match self {
-            Format::F32 => Some(Float::F32),
-            Format::F16 => Some(Float::F16),
-            Format::Bf16 => Some(Float::Bf16),
-            _ => None,
+        match self.row().product {
+            Product::Floats(float) => Some(float),
+            Product::Kernels { .. } => None,
         }
     }
 }

@@ -101,20 +101,12 @@ impl Grid {
 
     /// Changes the sign of the rows that are asked for.
     pub fn negate_rows(&mut self, wanted: impl Fn(usize) -> bool) {
-        let rows = self.cells.chunks_exact_mut(self.shape.cols).enumerate();
-        for (_, row) in rows.filter(|(index, _)| wanted(*index)) {
-            row.iter_mut().for_each(|cell| *cell = -*cell);
-        }
+        self.map(|row, _, cell| if wanted(row) { -cell } else { cell });
     }
 
     /// Changes the sign of the columns that are asked for.
     pub fn negate_cols(&mut self, wanted: impl Fn(usize) -> bool) {
-        for row in self.cells.chunks_exact_mut(self.shape.cols) {
-            let cells = row.iter_mut().enumerate();
-            for (_, cell) in cells.filter(|(index, _)| wanted(*index)) {
-                *cell = -*cell;
-            }
-        }
+        self.map(|_, col, cell| if wanted(col) { -cell } else { cell });
     }
 
     /// Puts row `order[i]` in the place of row `i`.
@@ -176,7 +168,7 @@ mod tests {
     const SHAPE: Shape = Shape { rows: 4, cols: 256 };
 
     fn document(format: Format, values: &[f32]) -> Document {
-        let mut document = Document::new();
+        let mut document = Document::default();
         document.push("m", format, SHAPE, values);
         document
     }

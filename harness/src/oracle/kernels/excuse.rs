@@ -261,11 +261,7 @@ mod tests {
         assert_eq!(excuse(&asked, &nan, &other, place), Some("nan-bits"));
         assert_eq!(excuse(&asked, &nan, &answer(1.0), place), None);
         assert_eq!(excuse(&asked, &answer(1.0), &nan, place), None);
-        let decoding = Call::Decode {
-            kind: 1,
-            count: 1,
-            bytes: 2,
-        };
+        let decoding = Call::Decode { kind: 1, count: 1 };
         let decoded = Question {
             call: decoding,
             ..asked

@@ -42,29 +42,27 @@ impl Worker {
         let mut worker = Self::spawn(command, limits).map_err(spawn_failed)?;
         let until = Instant::now() + limits.patience;
         match worker.next(until)? {
-            (Reply::Hello(hello), _) if hello.protocol == PROTOCOL => Ok((worker, hello)),
-            (Reply::Hello(hello), _) => {
+            Reply::Hello(hello) if hello.protocol == PROTOCOL => Ok((worker, hello)),
+            Reply::Hello(hello) => {
                 let theirs = hello.protocol;
                 Err(worker.reject(format!("it speaks protocol {theirs}, not {PROTOCOL}")))
             }
-            (reply, _) => Err(worker.reject(format!("it began with {reply:?}"))),
+            reply => Err(worker.reject(format!("it began with {reply:?}"))),
         }
     }
 
-    /// Asks, with an array beside the request. `take` is handed every reply until one of them is
-    /// the last; it complains about those it cannot accept.
+    /// Asks. `take` is handed every reply until one of them is the last; it complains about those
+    /// it cannot accept.
     pub fn ask<T>(
         &mut self,
         request: &Request,
-        values: &[f32],
-        mut take: impl FnMut(Reply, Vec<f32>) -> Result<Option<T>, String>,
+        mut take: impl FnMut(Reply) -> Result<Option<T>, String>,
     ) -> Result<T, WorkerExit> {
         let until = Instant::now() + self.limits.patience;
         // A worker that does not read is found out when nothing comes back.
-        let _ = frame::write(&mut self.stream, request, values);
+        let _ = frame::write(&mut self.stream, request);
         loop {
-            let (reply, values) = self.next(until)?;
-            match take(reply, values) {
+            match take(self.next(until)?) {
                 Ok(None) => {}
                 Ok(Some(done)) => return Ok(done),
                 Err(complaint) => return Err(self.reject(complaint)),
@@ -98,13 +96,13 @@ impl Worker {
             stream: stream.try_clone()?,
         };
         // A child that is dead already is found out when nothing comes back.
-        let _ = frame::write(&mut stream, &worker.limits, &[]);
+        let _ = frame::write(&mut stream, &worker.limits);
         worker.memory_seen = resident(worker.child.id(), Resident::Peak).unwrap_or(0);
         Ok(worker)
     }
 
     /// The next thing it says that is not a phase.
-    fn next(&mut self, until: Instant) -> Result<(Reply, Vec<f32>), WorkerExit> {
+    fn next(&mut self, until: Instant) -> Result<Reply, WorkerExit> {
         loop {
             let (pid, seen) = (self.child.id(), &mut self.memory_seen);
             let mut poll = || *seen = (*seen).max(resident(pid, Resident::Peak).unwrap_or(0));
@@ -114,9 +112,9 @@ impl Worker {
                 poll: &mut poll,
             };
             match frame::read(&mut reader) {
-                Ok((Reply::Phase { name }, _)) => self.phase = name,
-                Ok((Reply::Refused { message }, _)) => return Err(WorkerExit::Refused(message)),
-                Ok(frame) => return Ok(frame),
+                Ok(Reply::Phase { name }) => self.phase = name,
+                Ok(Reply::Refused { message }) => return Err(WorkerExit::Refused(message)),
+                Ok(reply) => return Ok(reply),
                 Err(Broken::End) => return Err(self.reap(Kind::Crashed, None)),
                 Err(Broken::Malformed(what)) => return Err(self.reject(what)),
                 Err(Broken::Io(e)) if e.kind() == io::ErrorKind::TimedOut => {
@@ -204,14 +202,8 @@ impl Drop for Worker {
 
 fn spawn_failed(error: io::Error) -> WorkerExit {
     WorkerExit::Died(Box::new(Death {
-        kind: Kind::Crashed,
         phase: "starting".into(),
-        signal: None,
-        exit_code: None,
         complaint: Some(error.to_string()),
-        assertion: None,
-        last_words: String::new(),
-        memory_seen: 0,
-        milliseconds: 0,
+        ..Death::default()
     }))
 }

@@ -1,4 +1,4 @@
-//! What is said over the channel. Numbers travel beside it, in the array of the same frame.
+//! What is said over the channel.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::Token;
+use ffi::TypeFacts;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use crate::case::observation::TracedNode;
 use crate::case::observation::tokenization::{self, Entry, Facts, Question};
 use crate::case::schedule::Schedule;
+use crate::io::floats;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// A model file as it is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +45,8 @@ pub enum Shown {
 }
 
 /// What the worker is asked. A model file stays loaded from one request to the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Load a model.
     Open {
@@ -77,8 +80,7 @@ pub enum Request {
         /// What its matrices become, as the library at hand numbers it.
         file_type: i32,
     },
-    /// Follow a schedule from an empty cache, perhaps with other values in some nodes: those of
-    /// the array beside the request.
+    /// Follow a schedule from an empty cache, perhaps with other values in some nodes.
     Follow {
         /// The model file.
         model: ModelFile,
@@ -86,8 +88,13 @@ pub enum Request {
         schedule: Schedule,
         /// The nodes to send.
         shown: Shown,
-        /// The nodes to replace, by their keys, and how many values each gets.
-        replaced: Vec<(String, usize)>,
+        /// What some nodes are replaced with.
+        replaced: Vec<TracedNode>,
+    },
+    /// Say what the library can do with a type.
+    Type {
+        /// The type's number in the library.
+        kind: i32,
     },
     /// Follow a schedule from an empty cache with a clock in hand and nothing watched.
     Time {
@@ -102,12 +109,44 @@ pub enum Request {
     Kernel {
         /// Which, and on how much.
         call: Call,
+        /// The values it reads.
+        #[serde(with = "floats")]
+        values: Vec<f32>,
+        /// The bytes it reads.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
     },
+    /// Render a chat template.
+    Render(Conversation),
+}
+
+/// A conversation, and the template that makes a prompt of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversation {
+    /// The model's template.
+    pub template: String,
+    /// Turn after turn.
+    pub messages: Vec<Message>,
+    /// Text of the token that begins a text, for the template to name.
+    pub bos: String,
+    /// Text of the token that ends one.
+    pub eos: String,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// What was said.
+    pub content: String,
 }
 
 /// What the worker says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Reply {
     /// It is there, and this is who it is.
     Hello(Hello),
@@ -116,7 +155,7 @@ pub enum Reply {
         /// In words.
         name: String,
     },
-    /// A part of an answer, most of it in the array.
+    /// A part of an answer.
     Part(Part),
     /// The last of an answer.
     Answer(Answer),
@@ -127,41 +166,29 @@ pub enum Reply {
     },
 }
 
-/// What comes before the last word of an answer, with an array.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "part", rename_all = "snake_case", deny_unknown_fields)]
+/// What comes before the last word of the answer to [`Request::Follow`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Part {
-    /// The array holds the rows of logits that the schedule keeps.
-    Rows,
-    /// The array holds this node.
-    Node {
-        /// `name|OP#occurrence`.
-        key: String,
-        /// Outermost first.
-        shape: Vec<usize>,
-    },
-    /// The array holds what a kernel computed: values, then bytes, four to a number.
-    Numbers {
-        /// How many values.
-        values: usize,
-        /// How many bytes.
-        bytes: usize,
-    },
+    /// The rows of logits that the schedule keeps.
+    Rows(#[serde(with = "floats")] Vec<f32>),
+    /// A node that is shown.
+    Node(TracedNode),
 }
 
 /// The last word of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
     /// Of the model file that was read, where the request names one.
     pub model_sha256: Option<String>,
-    /// What is left to say once the arrays are through.
+    /// What is left to say.
     pub done: Done,
 }
 
 /// What was done, one kind per [`Request`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "done", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Done {
     /// To [`Request::Open`].
     Opened,
@@ -179,6 +206,8 @@ pub enum Done {
         /// Length of a row of logits.
         vocab_size: usize,
     },
+    /// To [`Request::Type`]: nothing if the number stands for none.
+    Type(Option<TypeFacts>),
     /// To [`Request::Time`].
     Timed {
         /// Length of a row of logits.
@@ -188,6 +217,11 @@ pub enum Done {
     },
     /// To [`Request::Kernel`].
     Computed(Computed),
+    /// To [`Request::Render`].
+    Rendered {
+        /// The prompt.
+        prompt: String,
+    },
 }
 
 /// What following a schedule cost.
@@ -224,22 +258,13 @@ impl Request {
             | Request::Describe { model, .. }
             | Request::Follow { model, .. }
             | Request::Time { model, .. } => Some(model),
-            Request::Requantize { .. } | Request::Kernel { .. } => None,
-        }
-    }
-
-    /// Whether that may be a part of its answer.
-    pub fn takes(&self, part: &Part) -> bool {
-        match part {
-            Part::Rows => matches!(self, Request::Follow { .. } | Request::Time { .. }),
-            Part::Node { .. } => matches!(self, Request::Follow { .. }),
-            Part::Numbers { .. } => matches!(self, Request::Kernel { .. }),
+            _ => None,
         }
     }
 }
 
 /// Who answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// [`PROTOCOL`] of the worker.
@@ -270,34 +295,16 @@ pub struct Described {
     pub entries: Vec<Entry>,
 }
 
-/// What a kernel said beside numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a kernel computed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Computed {
-    /// To [`Call::Describe`], if the number stands for a type.
-    pub facts: Option<TypeFacts>,
-    /// To [`Call::Activation`]: the sum of the integers, where the bytes do not hold it.
+    /// Floats: decoded values, sums, the scale of a row.
+    #[serde(with = "floats")]
+    pub values: Vec<f32>,
+    /// Bytes: stored rows, quantised activations, codes.
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+    /// The sum of quantised activations, where the bytes do not hold it.
     pub sum: Option<i32>,
-}
-
-/// What a library can do with a type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TypeFacts {
-    /// The library's name for it.
-    pub name: String,
-    /// Elements of a block.
-    pub block: usize,
-    /// Bytes of a block.
-    pub block_bytes: usize,
-    /// The type of a dot product's second operand.
-    pub partner: Option<i32>,
-    /// [`Call::Encode`] works.
-    pub encodes: bool,
-    /// [`Call::Decode`] works.
-    pub decodes: bool,
-    /// [`Call::Activation`] works.
-    pub quantises: bool,
-    /// [`Call::Dot`] works.
-    pub multiplies: bool,
 }

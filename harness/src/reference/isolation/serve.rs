@@ -26,31 +26,25 @@ pub enum Stop {
 
 /// Something that answers requests.
 pub trait Serve {
-    /// Answers a request and the array that came beside it; arrays and phases go to the channel
-    /// meanwhile.
-    fn answer(
-        &mut self,
-        request: Request,
-        values: Vec<f32>,
-        channel: &mut Channel,
-    ) -> Result<Answer, Stop>;
+    /// Answers a request; parts and phases go to the channel meanwhile.
+    fn answer(&mut self, request: Request, channel: &mut Channel) -> Result<Answer, Stop>;
 }
 
 impl Channel {
     /// Says what comes next, before anything that may be the last act.
     pub fn phase(&mut self, name: &str) -> io::Result<()> {
         let name = name.to_owned();
-        self.say(&Reply::Phase { name }, &[])
+        self.say(&Reply::Phase { name })
     }
 
-    /// Sends a part of an answer, with an array beside it.
-    pub fn part(&mut self, part: Part, values: &[f32]) -> io::Result<()> {
-        self.say(&Reply::Part(part), values)
+    /// Sends a part of an answer.
+    pub fn part(&mut self, part: Part) -> io::Result<()> {
+        self.say(&Reply::Part(part))
     }
 
-    /// Says something with an array beside it.
-    pub fn say(&mut self, reply: &Reply, values: &[f32]) -> io::Result<()> {
-        frame::write(&mut self.0, reply, values)
+    /// Says something.
+    pub fn say(&mut self, reply: &Reply) -> io::Result<()> {
+        frame::write(&mut self.0, reply)
     }
 
     /// The socket itself, for those who mean to break the rules.
@@ -71,7 +65,7 @@ pub fn serve<S: Serve>(
     };
     let mut stream = take_channel().map_err(misplaced)?;
     start_new_session().map_err(Failure::environment)?;
-    let (limits, _): (Limits, _) = match frame::read(&mut stream) {
+    let limits: Limits = match frame::read(&mut stream) {
         Ok(limits) => limits,
         Err(Broken::End) => return Ok(Exit::Agrees),
         Err(broken) => return Err(Failure::environment(format!("{broken:?}"))),
@@ -95,20 +89,20 @@ fn answer_all<S: Serve>(
 ) -> io::Result<()> {
     let mut server = match start(&mut channel) {
         Ok((server, hello)) => {
-            channel.say(&Reply::Hello(hello), &[])?;
+            channel.say(&Reply::Hello(hello))?;
             server
         }
         Err(stop) => return refuse(&mut channel, stop),
     };
     loop {
-        let (request, values) = match frame::read(&mut channel.0) {
+        let request = match frame::read(&mut channel.0) {
             Ok(asked) => asked,
             Err(Broken::End) => return Ok(()),
             Err(Broken::Io(e)) => return Err(e),
             Err(Broken::Malformed(what)) => return Err(io::Error::other(what)),
         };
-        match server.answer(request, values, &mut channel) {
-            Ok(answer) => channel.say(&Reply::Answer(answer), &[])?,
+        match server.answer(request, &mut channel) {
+            Ok(answer) => channel.say(&Reply::Answer(answer))?,
             Err(stop) => refuse(&mut channel, stop)?,
         }
     }
@@ -116,7 +110,7 @@ fn answer_all<S: Serve>(
 
 fn refuse(channel: &mut Channel, stop: Stop) -> io::Result<()> {
     match stop {
-        Stop::Refused(message) => channel.say(&Reply::Refused { message }, &[]),
+        Stop::Refused(message) => channel.say(&Reply::Refused { message }),
         Stop::PeerClosed(e) => Err(e),
     }
 }

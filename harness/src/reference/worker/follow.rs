@@ -68,10 +68,28 @@ impl Held {
             let watched = followed?;
             rows = Some(unchanged(rows, watched)?);
         }
-        for TracedNode { key, shape, values } in exchange.seen {
-            channel.part(Part::Node { key, shape }, &values)?;
+        for node in exchange.seen {
+            channel.part(Part::Node(node))?;
         }
-        Ok(channel.part(Part::Rows, &rows.unwrap_or_default())?)
+        Ok(channel.part(Part::Rows(rows.unwrap_or_default()))?)
+    }
+
+    /// Follows a schedule in a context of its own, sends the rows it keeps, and says what it cost.
+    pub(super) fn time(&self, schedule: &Schedule, channel: &mut Channel) -> Result<Cost, Stop> {
+        let options = options(schedule)?;
+        channel.phase(in_words(schedule))?;
+        let began = Instant::now();
+        let session = self.model.session(&options).map_err(refused)?;
+        let begin = began.elapsed();
+        let mut timed = Timed::new(Feeding { session, filled: 0 });
+        let rows = schedule.follow(&mut timed)?;
+        channel.part(Part::Rows(rows))?;
+        Ok(Cost {
+            load: self.load,
+            begin,
+            feeds: timed.feeds,
+            resident: resident(std::process::id(), Resident::Now).unwrap_or(0),
+        })
     }
 }
 
@@ -82,26 +100,6 @@ fn unchanged(alone: Option<Vec<f32>>, watched: Vec<f32>) -> Result<Vec<f32>, Sto
         return Err(Stop::Refused(why.into()));
     }
     Ok(watched)
-}
-
-impl Held {
-    /// Follows a schedule in a context of its own, sends the rows it keeps, and says what it cost.
-    pub(super) fn time(&self, schedule: &Schedule, channel: &mut Channel) -> Result<Cost, Stop> {
-        let options = options(schedule)?;
-        channel.phase(in_words(schedule))?;
-        let began = Instant::now();
-        let session = self.model.session(&options).map_err(refused)?;
-        let begin = began.elapsed();
-        let mut timed = Timed::new(Feeding { session, filled: 0 });
-        let rows = schedule.follow(&mut timed)?;
-        channel.part(Part::Rows, &rows)?;
-        Ok(Cost {
-            load: self.load,
-            begin,
-            feeds: timed.feeds,
-            resident: resident(std::process::id(), Resident::Now).unwrap_or(0),
-        })
-    }
 }
 
 /// As a phase: what is being done when the library dies of it.
@@ -146,29 +144,24 @@ struct Replacement {
 }
 
 impl Exchange {
-    /// Takes the nodes of these keys, and gives those others values, one node's after another's.
-    pub(super) fn new(
-        shown: Shown,
-        replaced: Vec<(String, usize)>,
-        mut values: &[f32],
-    ) -> Result<Self, Stop> {
-        let mut all = BTreeMap::new();
-        for (key, count) in replaced {
-            let missing = || Stop::Refused(format!("there are fewer values than {key} gets"));
-            let (own, rest) = values.split_at_checked(count).ok_or_else(missing)?;
-            values = rest;
-            let replacement = Replacement {
-                values: own.to_vec(),
-                met: 0,
-                misfit: None,
-            };
-            all.insert(key, replacement);
-        }
-        Ok(Exchange {
+    /// Takes the nodes that are to be shown, and gives those others values.
+    pub(super) fn new(shown: Shown, replaced: Vec<TracedNode>) -> Self {
+        let replacement = |TracedNode { key, values, .. }: TracedNode| {
+            let (met, misfit) = (0, None);
+            (
+                key,
+                Replacement {
+                    values,
+                    met,
+                    misfit,
+                },
+            )
+        };
+        Exchange {
             shown,
             seen: Vec::new(),
-            replaced: all,
-        })
+            replaced: replaced.into_iter().map(replacement).collect(),
+        }
     }
 
     fn is_active(&self) -> bool {

@@ -1,8 +1,8 @@
-//! Single kernels: one call, answered with numbers and bytes.
+//! Single kernels: one call, answered with values and bytes.
 #![forbid(unsafe_code)]
 
 use super::{Reference, refused};
-use crate::reference::isolation::{Call, Channel, Computed, Part, Stop, TypeFacts, pack, parts};
+use crate::reference::isolation::{Call, Channel, Computed, Stop};
 
 /// The activations of two-bit weights, whose scale and sum lie beside them.
 const I8_S: i32 = 37;
@@ -14,38 +14,31 @@ const BLOCK_BYTES: usize = BLOCK / 4;
 const DIGITS: [u8; 4] = [1, 4, 16, 64];
 
 impl Reference {
-    /// Computes, sends the arrays, and leaves the rest to say.
+    /// Runs one kernel.
     pub(super) fn compute(
         &self,
         call: Call,
-        array: Vec<f32>,
+        values: &[f32],
+        bytes: &[u8],
         channel: &mut Channel,
     ) -> Result<Computed, Stop> {
-        let parts = call.reads().and_then(|(v, b)| parts(array, v, b));
-        let (values, bytes) = parts
-            .ok_or_else(|| Stop::Refused(format!("the array does not hold what {call} reads")))?;
         channel.phase(&call.to_string())?;
         let mut computed = Computed::default();
         let kernels = self.library.kernels();
-        let (mut numbers, mut stored) = (Vec::new(), Vec::new());
         match call {
-            Call::Describe { kind } => {
-                // A number that means nothing here is an answer, not a failure.
-                computed.facts = kernels.describe(kind).ok().map(TypeFacts::from);
-            }
             Call::Encode { kind, columns, .. } => {
-                stored = kernels.quantize(kind, &values, columns).map_err(refused)?;
+                computed.bytes = kernels.quantize(kind, values, columns).map_err(refused)?;
             }
-            Call::Decode { kind, count, .. } => {
-                numbers = kernels.dequantize(kind, &bytes, count).map_err(refused)?;
+            Call::Decode { kind, count } => {
+                computed.values = kernels.dequantize(kind, bytes, count).map_err(refused)?;
             }
-            Call::Codes { kind, .. } => stored = self.codes(kind, &bytes)?,
+            Call::Codes { kind, .. } => computed.bytes = self.codes(kind, bytes)?,
             Call::Activation { kind, .. } => {
-                let row = kernels.quantize_activation(kind, &values);
+                let row = kernels.quantize_activation(kind, values);
                 let row = row.map_err(refused)?;
-                stored = row.bytes;
+                computed.bytes = row.bytes;
                 if self.knows_i2_s && kind == I8_S {
-                    numbers.push(row.scale);
+                    computed.values.push(row.scale);
                     computed.sum = Some(row.sum);
                 }
             }
@@ -56,17 +49,15 @@ impl Reference {
                 weights,
                 ..
             } => {
-                let (weights, row) = bytes.split_at(weights);
+                let missing = || Stop::Refused(format!("fewer than {weights} bytes came"));
+                let (weights, row) = bytes.split_at_checked(weights).ok_or_else(missing)?;
                 let stride = weights.len() / rows.max(1);
                 for weights in weights.chunks_exact(stride.max(1)) {
                     let dot = kernels.dot(kind, columns, weights, row);
-                    numbers.push(dot.map_err(refused)?);
+                    computed.values.push(dot.map_err(refused)?);
                 }
             }
         }
-        let (values, bytes) = (numbers.len(), stored.len());
-        numbers.extend(pack(&stored));
-        channel.part(Part::Numbers { values, bytes }, &numbers)?;
         Ok(computed)
     }
 

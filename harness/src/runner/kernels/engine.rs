@@ -8,10 +8,12 @@ use engine::kernels::gemm::{Inputs, Stored, outputs};
 use engine::numerics::dense::Rows;
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 
+use ffi::TypeFacts;
+
 use super::activations::{Activations, read_q8_0, read_q8_k};
 use super::question::{Answer, Computer, Question};
 use crate::file::document::Format;
-use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
+use crate::reference::isolation::{Call, WorkerExit};
 
 /// The engine, in one arithmetic, on one set of instructions.
 #[derive(Clone, Copy)]
@@ -98,13 +100,13 @@ impl Computer for EngineKernels {
         let name = name.or(activations.map(Activations::name));
         Ok(name.map(|name| TypeFacts {
             name: name.to_owned(),
-            block: activations.map_or(1, |a| a.block().0),
+            block_size: activations.map_or(1, |a| a.block().0),
             block_bytes: activations.map_or(1, |a| a.block().1),
-            partner: format.map(|f| Activations::of(f).kind()),
-            encodes: format.is_some(),
-            decodes: format.is_some_and(|f| !f.is_i2_s()),
-            quantises: activations.is_some(),
-            multiplies: format.is_some(),
+            dot_partner: format.map(|f| Activations::of(f).kind()),
+            can_quantize: format.is_some(),
+            can_dequantize: format.is_some_and(|f| !f.is_i2_s()),
+            can_quantize_activation: activations.is_some(),
+            can_dot: format.is_some(),
         }))
     }
 
@@ -121,7 +123,6 @@ impl Computer for EngineKernels {
         let shape = |rows, cols| Shape { rows, cols };
         let mut answer = Answer::default();
         match *call {
-            Call::Describe { .. } => {}
             Call::Encode {
                 kind,
                 columns,
@@ -129,7 +130,7 @@ impl Computer for EngineKernels {
             } => {
                 answer.bytes = known(kind)?.encode(values, shape(rows, columns));
             }
-            Call::Decode { kind, count, .. } => {
+            Call::Decode { kind, count } => {
                 answer.values = known(kind)?.decode(bytes, shape(1, count));
             }
             Call::Codes { count, .. } => {

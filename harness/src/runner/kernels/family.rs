@@ -111,20 +111,22 @@ impl Family {
             return Ok(Some(format!("its type {kind} is {theirs}, not {name}")));
         }
         match self.kernel {
-            Kernel::Encode(_) if !facts.encodes => lacks("encoder of"),
-            Kernel::Decode(format) if !facts.decodes && !format.is_i2_s() => lacks("decoder of"),
-            Kernel::Activation(_) if !facts.quantises => lacks("activations of type"),
-            Kernel::Dot(_) | Kernel::Decode(_) if !facts.multiplies => lacks("dot product of"),
+            Kernel::Encode(_) if !facts.can_quantize => lacks("encoder of"),
+            Kernel::Decode(format) if !facts.can_dequantize && !format.is_i2_s() => {
+                lacks("decoder of")
+            }
+            Kernel::Activation(_) if !facts.can_quantize_activation => lacks("activations of type"),
+            Kernel::Dot(_) | Kernel::Decode(_) if !facts.can_dot => lacks("dot product of"),
             Kernel::Dot(format) => {
                 let form = Activations::of(format);
-                let partner = facts.partner.unwrap_or(-1);
+                let partner = facts.dot_partner.unwrap_or(-1);
                 let met = library.describe(partner)?;
-                let same = met.is_some_and(|m| (m.block, m.block_bytes) == form.block());
+                let same = met.is_some_and(|m| (m.block_size, m.block_bytes) == form.block());
                 let differs = || format!("its {name} meets type {partner}, not {}", form.name());
                 Ok((partner != form.kind() || !same).then(differs))
             }
-            Kernel::Activation(form) if (facts.block, facts.block_bytes) != form.block() => {
-                let (block, bytes) = (facts.block, facts.block_bytes);
+            Kernel::Activation(form) if (facts.block_size, facts.block_bytes) != form.block() => {
+                let (block, bytes) = (facts.block_size, facts.block_bytes);
                 Ok(Some(format!(
                     "its {name} has blocks of {block} in {bytes} bytes"
                 )))

@@ -1,11 +1,14 @@
 //! What is asked, what comes back, and whether two answers are the same bits.
 #![forbid(unsafe_code)]
 
+use ffi::TypeFacts;
 use serde::Serialize;
 
 use super::activations::Activations;
 use crate::file::document::Format;
-use crate::reference::isolation::{Call, TypeFacts, WorkerExit};
+use crate::reference::isolation::{Call, WorkerExit};
+
+pub use crate::reference::isolation::Computed as Answer;
 
 /// A call and what it reads.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +48,7 @@ impl Question {
         let call = if format.is_i2_s() {
             Call::Codes { kind, count }
         } else {
-            let bytes = bytes.len();
-            Call::Decode { kind, count, bytes }
+            Call::Decode { kind, count }
         };
         Self::of_bytes(call, bytes.to_vec())
     }
@@ -88,20 +90,9 @@ impl Question {
             | Call::Decode { kind, .. }
             | Call::Codes { kind, .. }
             | Call::Dot { kind, .. } => Format::of_kind(kind),
-            Call::Activation { .. } | Call::Describe { .. } => None,
+            Call::Activation { .. } => None,
         }
     }
-}
-
-/// What a kernel computed.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Answer {
-    /// Floats: decoded values, sums, the scale of a row.
-    pub values: Vec<f32>,
-    /// Bytes: stored rows, quantised activations, codes.
-    pub bytes: Vec<u8>,
-    /// The sum of quantised activations, where the bytes do not hold it.
-    pub sum: Option<i32>,
 }
 
 /// A backend that answers questions about kernels.

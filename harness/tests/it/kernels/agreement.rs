@@ -3,9 +3,10 @@
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use ffi::TypeFacts;
 use harness::judge::outcome::Outcome;
 use harness::oracle::kernels::{Ending, Row, Scope, examine, outcome, table};
-use harness::reference::isolation::{Call, Death, Kind, TypeFacts, WorkerExit};
+use harness::reference::isolation::{Call, Death, Kind, WorkerExit};
 use harness::runner::kernels::engine::EngineKernels;
 use harness::runner::kernels::family::Family;
 use harness::runner::kernels::question::Answer;

@@ -8,9 +8,10 @@ use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use ffi::TypeFacts;
 use harness::file::document::Format;
 use harness::oracle::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
-use harness::reference::isolation::{TypeFacts, WorkerExit};
+use harness::reference::isolation::WorkerExit;
 use harness::runner::kernels::engine::EngineKernels;
 use harness::runner::kernels::question::{Answer, Computer, Question};
 

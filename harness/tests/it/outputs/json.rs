@@ -97,6 +97,46 @@ fn a_failure_that_is_no_refusal_of_the_engine_has_no_code() {
 }
 
 #[test]
+fn a_command_line_that_is_no_good_is_told_as_json_too() {
+    let folder = Folder::new();
+    let path = folder.path().join("result.json");
+    let answer = Harness::new("check --json").run().exits(2);
+    let error = &answer.json()["error"];
+    assert_eq!(error["exit"], 2);
+    let message = error["message"].as_str().expect("a sentence");
+    assert_eq!(answer.stderr.trim_end(), format!("error: {message}"));
+    assert!(message.contains("--model"), "{message}");
+    for flag in ["--json=", "--json "] {
+        let words = format!("inspect {flag}{} --no-such-flag", path.display());
+        assert_eq!(Harness::new(&words).run().exits(2).stdout, "", "{words}");
+        let written = fs::read_to_string(&path).expect("written");
+        assert!(written.contains("--no-such-flag"), "{written}");
+    }
+    let help = Harness::new("check --json --help").run().exits(0).stdout;
+    assert!(
+        help.contains("Usage") && !help.contains("\"error\""),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_command_line_that_is_no_good_destroys_nothing_it_names() {
+    let folder = Folder::new();
+    let model = folder.file("m.gguf", b"a model");
+    let own = model.display();
+    for words in [
+        format!("inspect --no-such-flag --model {own} --json {own}"),
+        format!("inspect --model={own} --json={own} --no-such-flag"),
+        format!("receipt show --no-such-flag --json {own}"),
+        format!("crossval --no-such-flag --json {own}"),
+    ] {
+        let harness = Harness::new(&words).env("CROSSVAL_GGUF", &own.to_string());
+        harness.run().exits(2);
+        assert_eq!(fs::read(&model).expect("there"), b"a model", "{words}");
+    }
+}
+
+#[test]
 fn lists_and_references_have_json_too() {
     let lints = Harness::new("check --list --json -").run().exits(0).json();
     assert!(lints.as_array().is_some_and(|lints| lints.len() > 20));

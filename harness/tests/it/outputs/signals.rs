@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM in the middle of a run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::model;
@@ -28,8 +29,27 @@ fn a_file_that_is_not_whole_is_removed_and_the_exit_code_names_the_signal() {
         let (ended, told) = ended_by(signal, child);
         assert_eq!(ended, Some(code), "{told}");
         assert!(told.contains(word), "{told}");
+        assert!(told.trim_end().ends_with(&words), "to be repeated: {told}");
         assert_eq!(names(folder.path()), Vec::<String>::new(), "left behind");
     }
+}
+
+#[test]
+fn a_reference_that_is_half_built_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let cargo = folder.file("cargo", b"#!/bin/sh\nexec sleep 1000\n");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("own file");
+    let cache = folder.path().join("cache");
+    let mut harness = harness("reference build bitnet", &folder);
+    harness.env("HARNESS_CACHE", &cache).env("CARGO", &cargo);
+    let child = harness.spawn().expect("starts");
+    let scratch = cache.join("scratch");
+    until("something is begun", || {
+        scratch.is_dir() && !names(&scratch).is_empty()
+    });
+    let (ended, told) = ended_by("-INT", child);
+    assert_eq!(ended, Some(130), "{told}");
+    assert_eq!(names(&scratch), Vec::<String>::new(), "left behind");
 }
 
 #[test]

@@ -121,6 +121,17 @@ fn a_full_or_closed_standard_error_changes_no_result() {
 }
 
 #[test]
+fn what_is_no_command_for_people_answers_its_own_program_alone() {
+    let conversation = r#"{"template":"x","messages":[],"bos":"","eos":""}"#;
+    for words in ["render-chat", "worker --place /nowhere"] {
+        let answer = Harness::new(words).feed(conversation).exits(2);
+        let told = &answer.stderr;
+        assert!(told.contains("never by hand"), "{words}: {told}");
+        assert_eq!(answer.stdout, "", "{words}");
+    }
+}
+
+#[test]
 fn no_misspelled_word_is_taken_for_a_command_that_is_not_for_people() {
     for word in ["bench", "workers", "render-cat", "render"] {
         let answer = Harness::new(word).run().exits(2);
