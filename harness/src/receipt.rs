@@ -276,10 +276,15 @@ impl Receipt {
 }
 
 impl Circumstances {
-    /// Whether a reference that was asked for, or without which nothing can be asked, said nothing.
-    fn is_unanswered(&self, coverage: &Coverage) -> bool {
+    /// Whether a reference that was asked for, or without which nothing can be asked, said nothing,
+    /// or nothing was compared with any: to agree with nobody is not to agree.
+    fn is_unanswered(&self, coverage: &Coverage, cases: &[CaseReceipt]) -> bool {
         let all_left_out = coverage.cases.declared == 0 && !self.left_out.is_empty();
-        all_left_out || !self.unanswered.is_empty()
+        let alone = |case: &CaseReceipt| {
+            case.claims.unrecorded && case.claims.coverage.references.compared == 0
+        };
+        let all_alone = !cases.is_empty() && cases.iter().all(alone);
+        all_left_out || all_alone || !self.unanswered.is_empty()
     }
 }
 
@@ -304,7 +309,7 @@ fn parity(
         ),
         if_any(!circumstances.stale_entries.is_empty(), Outcome::StaleEntry),
         if_any(
-            circumstances.is_unanswered(coverage),
+            circumstances.is_unanswered(coverage, cases),
             Outcome::ReferenceMissing,
         ),
     ];

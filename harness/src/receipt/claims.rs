@@ -13,7 +13,7 @@ use crate::judge::compare::{Findings, NodeDistance};
 use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{ArithmeticGap, Tolerance};
-use crate::judge::verdict::{Verdict, judge};
+use crate::judge::verdict::{Verdict, first_undecided, judge};
 
 /// Which side did what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,13 +229,19 @@ impl Comparison {
         comparison
     }
 
-    /// Turns a divergence into a known one, if everything else is as it should be and it stays
-    /// within the bound of its entry; says that there is an entry if not.
+    /// Turns a divergence, or a distance that takes more than one document to judge, into a known
+    /// one, if everything else is as it should be and it stays within the bound of its entry; says
+    /// that there is an entry if not.
     pub fn excuse(&mut self, reason: &str, bound: Bound, findings: &Findings) {
-        let Verdict::Diverge { first } = &self.verdict else {
+        let first = match &self.verdict {
+            Verdict::Diverge { first } => Some(first.clone()),
+            Verdict::NotJudged => first_undecided(findings, self.apart()),
+            _ => None,
+        };
+        let Some(first) = first else {
             return;
         };
-        let (first, reason) = (first.clone(), reason.to_owned());
+        let reason = reason.to_owned();
         if self.coverage.is_complete() && bound.exceeded_by(findings).is_none() {
             self.verdict = Verdict::Known {
                 first,

@@ -144,7 +144,7 @@ impl Verification {
                     || foreign_graph(comparison, case),
             );
             if let Some((reason, bound)) = entry(comparison) {
-                let listed = suite.ledger.about(name, with);
+                let listed = suite.ledger.about(name, &claims.model.sha256, with);
                 self.note(
                     &format!("case {name} with {with}: the divergence is known"),
                     listed.is_some_and(|e| e.reason == reason && e.bound == bound),

@@ -207,22 +207,23 @@ impl Campaign {
         names.collect()
     }
 
-    /// The entries of the ledger whose case was compared with their reference, and agreed.
+    /// The entries of the ledger whose case or model was compared with their reference, and
+    /// agreed.
     fn stale_entries(&self) -> Vec<String> {
-        let all = || {
-            let cases = self.cases.iter().map(|c| &c.claims);
-            cases.flat_map(|claims| claims.comparisons.iter().map(move |c| (&claims.case, c)))
-        };
         let stale = |entry: &&Entry| {
-            all().any(|(case, c)| {
-                let settled = matches!(c.verdict, Verdict::Agree | Verdict::NotJudged);
-                *case == entry.case && c.reference.name == entry.reference && settled
-            })
+            let cases = self.cases.iter().map(|c| &c.claims);
+            let cases = cases.filter(|c| entry.covers(&c.case, &c.model.sha256));
+            let own = cases.flat_map(|claims| &claims.comparisons);
+            let own = own.filter(|c| c.reference.name == entry.reference);
+            let verdicts: Vec<&Verdict> = own.map(|c| &c.verdict).collect();
+            let differs =
+                |v: &&Verdict| matches!(v, Verdict::Known { .. } | Verdict::Diverge { .. });
+            let settled = |v: &&&Verdict| matches!(v, Verdict::Agree | Verdict::NotJudged);
+            let agree = verdicts.iter().filter(settled).count();
+            agree >= entry.stale_from() && !verdicts.iter().any(differs)
         };
         let entries = self.suite.ledger.entries.iter().filter(stale);
-        entries
-            .map(|entry| format!("{} with {}", entry.case, entry.reference))
-            .collect()
+        entries.map(Entry::to_string).collect()
     }
 
     fn receipt(&self) -> Receipt {

@@ -52,7 +52,7 @@ pub fn examine(
     let mut comparisons = Vec::new();
     for theirs in &answers {
         let ours = engine.like(task, &theirs.identity.profile);
-        let with = with_reference(task.case, theirs, ours, known);
+        let with = with_reference(task, theirs, ours, known);
         comparisons.push(kept.keep(with, theirs.death.clone()));
     }
     let ours = engine.own();
@@ -123,12 +123,13 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
 
 /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
 fn with_reference(
-    case: &Case,
+    task: Task<'_>,
     theirs: &Answer,
     ours: Result<&Observation, RunError>,
     known: &Ledger,
 ) -> Concluded {
     let Answer { identity, live, .. } = theirs;
+    let case = task.case;
     let who = (identity, *live);
     // Who may decline leaves no gap by doing so.
     let optional = !case.live.contains(&identity.name);
@@ -145,7 +146,7 @@ fn with_reference(
     let profile = &ours.identity.profile;
     let apart = ArithmeticGap::profiles(&identity.profile, profile);
     let mut with = conclude(who, profile, apart, declared, found);
-    let entry = known.about(&case.name, &identity.name);
+    let entry = known.about(&case.name, &task.model.sha256, &identity.name);
     if let (Some(entry), Some(found)) = (entry, &with.findings) {
         with.comparison.excuse(&entry.reason, entry.bound, found);
     }
