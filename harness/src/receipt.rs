@@ -277,7 +277,7 @@ impl Receipt {
 
 impl Circumstances {
     /// Whether a reference that was asked for, or without which nothing can be asked, said nothing,
-    /// or nothing was compared with any: to agree with nobody is not to agree.
+    /// or nothing was compared with any, and so nothing agrees.
     fn is_unanswered(&self, coverage: &Coverage, cases: &[CaseReceipt]) -> bool {
         let all_left_out = coverage.cases.declared == 0 && !self.left_out.is_empty();
         let alone = |case: &CaseReceipt| {

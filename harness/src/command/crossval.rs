@@ -47,8 +47,8 @@ enough ik is asked once more, as ik-iq2bn, about weights it wrote in a type of i
 
 Prompts that no selected reference or recording answers, or that do not fit the model's context,
 are left out and counted. A prompt that was typed must be answered: without a reference that answers
-it the run is incomplete (5). Where no prompt was compared with anybody the reference is missing
-(3): to agree with nobody is not to agree.
+it the run is incomplete (5). Where no prompt was compared with a reference or a recording, one
+is missing (3): without it there is no agreement.
 
 Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
 as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and
