@@ -136,10 +136,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let live = reference::open(&args.reference, limits)?;
     let mut live: Vec<Live> = live.into_iter().flat_map(Live::lanes).collect();
-    let recording = match &args.record {
-        Some(shelf) => Some(Recording::start(shelf, &mut live)?),
-        None => None,
-    };
+    let mut recording = None;
+    if let Some(shelf) = &args.record {
+        let (started, recorded) = Recording::start(shelf, live)?;
+        (recording, live) = (Some(started), recorded);
+    }
     let engine = engine(
         &args,
         args.kernel.unwrap_or_else(Kernel::best),

@@ -139,7 +139,7 @@ impl Verification {
             let with = &comparison.reference.name;
             self.note(
                 &format!("case {name} with {with}: as much was declared as the case declares"),
-                comparison.coverage.declared() == case.declared()
+                comparison.coverage.declared() == case.declared(true)
                     || comparison.is_declined() && !case.live.contains(with)
                     || foreign_graph(comparison, case),
             );
@@ -220,8 +220,8 @@ impl Verification {
 /// A live reference of another arithmetic may have a graph of its own, whose nodes have no
 /// counterpart; everything else is asked of it like of everybody.
 fn foreign_graph(comparison: &Comparison, case: &Case) -> bool {
-    let declared = case.declared_without_nodes();
-    comparison.live && !comparison.is_exact() && comparison.coverage.declared() == declared
+    let declared = comparison.coverage.declared();
+    comparison.live && !comparison.is_exact() && declared == case.declared(false)
 }
 
 /// Draws the conclusions of one case again from its findings, in place.

@@ -13,9 +13,9 @@ use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::expected;
 use crate::oracle::crossval::examine::examine;
-use crate::oracle::crossval::resume::{self, Plan};
+use crate::oracle::crossval::resume;
 use crate::receipt::{
-    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt,
+    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, comparisons,
 };
 #[cfg(unix)]
 use crate::reference::Reference;
@@ -151,7 +151,7 @@ impl Campaign {
         if !self.models.contains_key(model) {
             let (input, _) = Input::read(model).map_err(|e| {
                 let live = self.live.iter().map(|l| expected(&*l.runner, case));
-                let recorded = case.recordings.iter().map(|_| case.declared());
+                let recorded = case.recordings.iter().map(|_| case.declared(true));
                 let expected: Vec<_> = recorded.chain(live).collect();
                 Box::new(Failed::new(case, Outcome::Refused, e, &expected))
             })?;
@@ -172,27 +172,23 @@ impl Campaign {
         for subject in &mut self.subjects {
             subjects.push(subject.as_mut());
         }
+        let task = Task { case, model };
         if let Some(earlier) = &self.finished {
-            let plan = Plan {
-                case,
-                model,
-                subjects: &subjects.iter().map(|s| s.identity()).collect::<Vec<_>>(),
-                references: &references.iter().map(|r| r.identity()).collect::<Vec<_>>(),
-            };
-            if let Some(done) = resume::finished(earlier, &plan) {
+            let subjects: Vec<_> = subjects.iter().map(|s| s.identity()).collect();
+            let references: Vec<_> = references.iter().map(|r| r.identity()).collect();
+            if let Some(done) = resume::finished(earlier, task, &subjects, &references) {
                 return Ok(done.clone());
             }
         }
         let known = &self.suite.ledger;
-        examine(Task { case, model }, &mut subjects, &mut references, known)
+        examine(task, &mut subjects, &mut references, known)
     }
 
     /// The live references that answered in some case so far.
     fn answered(&self) -> Vec<LiveReference> {
-        let comparisons = || self.cases.iter().flat_map(|c| &c.claims.comparisons);
         let answers = |live: &&Live| {
             let identity = live.runner.identity();
-            comparisons().any(|c| c.reference == identity && c.is_answered())
+            comparisons(&self.cases).any(|c| c.reference == identity && c.is_answered())
         };
         let answered = self.live.iter().filter(answers);
         answered.map(|live| live.facts.clone()).collect()

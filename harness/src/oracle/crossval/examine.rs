@@ -3,15 +3,15 @@
 
 use std::time::Instant;
 
+use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
-use crate::case::{Case, Declared};
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::{
-    Answer, Concluded, EngineAnswers, compared, conclude, declared, expected, same_bits,
+    Answer, Concluded, EngineAnswers, compared, conclude, expected, same_bits,
 };
 use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
@@ -31,7 +31,7 @@ pub fn examine(
     known: &Ledger,
 ) -> Result<CaseReceipt, Box<Failed>> {
     let started = Instant::now();
-    let held: Vec<Declared> = references
+    let held: Vec<Coverage> = references
         .iter()
         .map(|r| expected(&**r, task.case))
         .collect();
@@ -62,7 +62,7 @@ pub fn examine(
             Ok(again) => same_bits(task.case, ours, &again, false),
             Err(error) => {
                 let who = (&other.identity(), false);
-                engine_failed(who, &ours.identity.profile, task.case.declared(), error)
+                engine_failed(who, &ours.identity.profile, task.case.declared(true), error)
             }
         };
         repetitions.push(kept.keep(same, None));
@@ -134,8 +134,8 @@ fn with_reference(
     // Who may decline leaves no gap by doing so.
     let optional = !case.live.contains(&identity.name);
     let declared = match &theirs.seen {
-        Err(Verdict::Declined { .. }) if optional => Declared::default(),
-        _ => declared(theirs.shows_nodes, case),
+        Err(Verdict::Declined { .. }) if optional => Coverage::default(),
+        _ => case.declared(theirs.shows_nodes),
     };
     let ours = match ours {
         Ok(ours) => ours,
@@ -156,7 +156,7 @@ fn with_reference(
 fn engine_failed(
     who: (&Identity, bool),
     profile: &str,
-    declared: Declared,
+    declared: Coverage,
     error: RunError,
 ) -> Concluded {
     let failed = Verdict::EngineFailed {
@@ -193,7 +193,13 @@ impl Kept {
                     continue;
                 }
                 let (who, found) = ((&other.identity, other.live), compared(case, a, b));
-                let with = conclude(who, profile, ArithmeticGap::Nothing, case.declared(), found);
+                let with = conclude(
+                    who,
+                    profile,
+                    ArithmeticGap::Nothing,
+                    case.declared(true),
+                    found,
+                );
                 witnesses.push(Witness {
                     name: one.identity.name.clone(),
                     with: self.keep(with, None),

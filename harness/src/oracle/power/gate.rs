@@ -204,7 +204,7 @@ pub fn strict_verdict(case: &Case, found: &Result<Findings, Incomparable>) -> Ve
     match found {
         Ok(found) => judge(
             found,
-            &found.coverage(case.declared()),
+            &found.coverage(case.declared(true)),
             ArithmeticGap::Nothing,
         ),
         Err(why) => Verdict::Incomparable { why: why.clone() },
@@ -266,7 +266,7 @@ fn ulp_max(lane: Lane, theirs: &Observation, ours: &Observation) -> Option<u64> 
 
 /// Whether a looser tier lets it pass, the rules for all documents together included.
 fn is_within(case: &Case, found: &Findings, apart: ArithmeticGap) -> bool {
-    let coverage = found.coverage(case.declared());
+    let coverage = found.coverage(case.declared(true));
     let breaks = found.lanes.iter().any(|lane| {
         let gates = book().gates(apart, lane.lane);
         gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())
