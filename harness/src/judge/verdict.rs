@@ -174,6 +174,15 @@ impl Verdict {
         }
     }
 
+    /// Whether it follows from findings: the others say why there are none.
+    pub fn has_numbers(&self) -> bool {
+        use Verdict::{Agree, Diverge, Incomplete, Known, NotJudged};
+        matches!(
+            self,
+            Agree | NotJudged | Diverge { .. } | Known { .. } | Incomplete { .. }
+        )
+    }
+
     /// One word for tables.
     pub fn word(&self) -> &'static str {
         match self {

@@ -295,16 +295,10 @@ fn again(
             return Err(format!("the numbers of {with} contradict each other"));
         }
         (Some(findings), _) => Ok(findings),
-        (
-            None,
-            v @ (Verdict::Incomparable { .. }
-            | Verdict::Declined { .. }
-            | Verdict::Unsteady { .. }
-            | Verdict::TimedOut { .. }
-            | Verdict::ReferenceDied { .. }
-            | Verdict::EngineFailed { .. }),
-        ) => Err(v.clone()),
-        (None, _) => return Err(format!("the verdict on {with} has no numbers")),
+        (None, verdict) if verdict.has_numbers() => {
+            return Err(format!("the verdict on {with} has no numbers"));
+        }
+        (None, verdict) => Err(verdict.clone()),
     };
     let known = entry(comparison);
     *comparison = Comparison::conclude(

@@ -10,7 +10,7 @@ use crate::case::observation::{Identity, Observation};
 use crate::judge::compare::{Findings, Incomparable, compare};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
-use crate::receipt::Comparison;
+use crate::receipt::{Comparison, Measured};
 use crate::reference::isolation::{Death, Kind};
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
 
@@ -38,8 +38,8 @@ pub struct Answer {
 pub struct Concluded {
     /// What is said about it.
     pub comparison: Comparison,
-    /// None if the two could not be compared.
-    pub findings: Option<Findings>,
+    /// What it follows from.
+    pub measured: Measured,
 }
 
 impl Answer {
@@ -135,10 +135,14 @@ pub fn conclude(
     let findings = found.as_ref().map_err(Clone::clone);
     let reference = reference.clone();
     let comparison = Comparison::conclude(reference, live, profile, apart, declared, findings);
-    let findings = found.ok();
+    let measured = Measured {
+        with: comparison.reference.name.clone(),
+        findings: found.ok(),
+        death: None,
+    };
     Concluded {
         comparison,
-        findings,
+        measured,
     }
 }
 

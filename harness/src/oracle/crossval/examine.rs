@@ -17,7 +17,6 @@ use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
     Witness,
 };
-use crate::reference::isolation::Death;
 use crate::runner::{Facts, RunError, Runner, Subject, Task, guarded};
 
 /// Examines the first of `subjects` against every reference, each in its own arithmetic as far as
@@ -53,7 +52,7 @@ pub fn examine(
     for theirs in &answers {
         let ours = engine.like(task, &theirs.identity.profile);
         let with = with_reference(task, theirs, ours, known);
-        comparisons.push(kept.keep(with, theirs.death.clone()));
+        comparisons.push(kept.keep(with));
     }
     let ours = engine.own();
     let mut repetitions = Vec::new();
@@ -65,12 +64,12 @@ pub fn examine(
                 engine_failed(who, &ours.identity.profile, task.case.declared(true), error)
             }
         };
-        repetitions.push(kept.keep(same, None));
+        repetitions.push(kept.keep(same));
     }
     let controls = answers
         .iter_mut()
         .flat_map(|a| std::mem::take(&mut a.controls));
-    let controls = controls.map(|control| kept.keep(control, None)).collect();
+    let controls = controls.map(|control| kept.keep(control)).collect();
     let witnesses = kept.among(task.case, &answers);
     let mut claims = claims(task, facts, ours);
     claims.comparisons = comparisons;
@@ -147,9 +146,10 @@ fn with_reference(
     let apart = ArithmeticGap::profiles(&identity.profile, profile);
     let mut with = conclude(who, profile, apart, declared, found);
     let entry = known.about(&case.name, &task.model.sha256, &identity.name);
-    if let (Some(entry), Some(found)) = (entry, &with.findings) {
+    if let (Some(entry), Some(found)) = (entry, &with.measured.findings) {
         with.comparison.excuse(&entry.reason, entry.bound, found);
     }
+    with.measured.death.clone_from(&theirs.death);
     with
 }
 
@@ -170,12 +170,8 @@ fn engine_failed(
 struct Kept(Vec<Measured>);
 
 impl Kept {
-    fn keep(&mut self, concluded: Concluded, death: Option<Death>) -> Comparison {
-        self.0.push(Measured {
-            with: concluded.comparison.reference.name.clone(),
-            findings: concluded.findings,
-            death,
-        });
+    fn keep(&mut self, concluded: Concluded) -> Comparison {
+        self.0.push(concluded.measured);
         concluded.comparison
     }
 
@@ -202,7 +198,7 @@ impl Kept {
                 );
                 witnesses.push(Witness {
                     name: one.identity.name.clone(),
-                    with: self.keep(with, None),
+                    with: self.keep(with),
                 });
             }
         }
