@@ -6,12 +6,12 @@
 # Runs crossval on MODEL and gates on four fields of the receipt, which is kept below
 # target/parity/, or below the folder that REPORTS names. With BITNET_CPP_DIR set the live C++
 # takes part; without it recordings stand in, and a model nobody recorded is compared with itself
-# only. TOKENIZER is accepted for old callers: the vocabulary inside the model is what is used.
+# only, which is said: crossval ends with 3 there. TOKENIZER is accepted for old callers: the vocabulary inside the model is what is used.
 # Exit 0 or 1.
 set -uo pipefail
 
 usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "$0"
+    sed -n '2,11s/^# \{0,1\}//p' "$0"
 }
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
     usage
@@ -61,7 +61,13 @@ expect() {
 expect validation compute rust
 expect validation tokenizer rust
 expect quant format "I2S_QK256 I2_S ternary dense"
-expect parity status "ok rust_only"
+if [ $crossval -eq 3 ] && [ -z "${BITNET_CPP_DIR:-}" ]; then
+    expect parity status reference_missing
+    echo "note: nobody recorded this model: the engine agrees with itself only, with no reference"
+    crossval=0
+else
+    expect parity status "ok rust_only"
+fi
 [ $crossval -eq 0 ] || { echo "${red}FAIL${plain} crossval ended with $crossval"; failed=1; }
 [ -s "$receipt" ] && echo "receipt: $receipt (harness receipt show $receipt --all)"
 exit $failed

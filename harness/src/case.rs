@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::Lane;
 use crate::exit::Failure;
 
@@ -57,19 +58,6 @@ pub struct Case {
     pub unrecorded: bool,
 }
 
-/// How much of everything a case asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Declared {
-    /// Ids of the prompt.
-    pub tokens: usize,
-    /// Positions, over both lanes.
-    pub positions: usize,
-    /// Traced nodes.
-    pub nodes: usize,
-    /// Steps of the continuation.
-    pub greedy_steps: usize,
-}
-
 impl Case {
     /// A prompt of so many tokens that no fixture knows: every position, and some trace.
     pub fn of_prompt(name: &str, model: &str, prompt: &str, tokens: usize) -> Self {
@@ -102,21 +90,16 @@ impl Case {
         self.is_ad_hoc() || !self.recordings.is_empty() || self.live.iter().any(known)
     }
 
-    /// The numbers its coverage is measured against.
-    pub fn declared(&self) -> Declared {
-        Declared {
-            tokens: self.tokens,
-            positions: self.positions.len() * Lane::ALL.len(),
-            nodes: self.nodes,
-            greedy_steps: self.greedy_steps,
-        }
-    }
-
-    /// The same for somebody whose graph has no node in common with ours.
-    pub fn declared_without_nodes(&self) -> Declared {
-        Declared {
-            nodes: 0,
-            ..self.declared()
+    /// What one reference is asked for, with nothing compared yet; `nodes` tells whether its graph
+    /// has nodes in common with ours.
+    pub fn declared(&self, nodes: bool) -> Coverage {
+        Coverage {
+            references: Count::of(1),
+            tokens: Count::of(self.tokens),
+            positions: Count::of(self.positions.len() * Lane::ALL.len()),
+            nodes: Count::of(if nodes { self.nodes } else { 0 }),
+            greedy_steps: Count::of(self.greedy_steps),
+            ..Coverage::default()
         }
     }
 }
@@ -164,9 +147,8 @@ pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
         if unique.len() != case.recordings.len() {
             return wrong("a recording is named twice");
         }
-        let in_order = case.positions.windows(2).all(|w| w[0] < w[1]);
-        if !in_order || case.positions.last().is_none_or(|&p| p >= case.tokens) {
-            return wrong("positions must ascend and lie inside the prompt");
+        if let Err(why) = inside(&case.positions, case.tokens) {
+            return wrong(why);
         }
         if [case.greedy_steps, case.ubatch, case.threads].contains(&0) {
             return wrong("greedy_steps, ubatch and threads must not be 0");
@@ -180,6 +162,15 @@ pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
     } else {
         Ok(file.cases)
     }
+}
+
+/// Whether positions ascend, and lie inside a prompt of so many tokens.
+pub fn inside(positions: &[usize], tokens: usize) -> Result<(), &'static str> {
+    let in_order = positions.windows(2).all(|w| w[0] < w[1]);
+    if !in_order || positions.last().is_none_or(|&p| p >= tokens) {
+        return Err("positions must ascend and lie inside the prompt");
+    }
+    Ok(())
 }
 
 /// The cases of those names, in the order of the file; all of them if none is named.

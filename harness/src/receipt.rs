@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Witness};
 pub use self::explanation::ad_hoc_name;
 pub use self::pooled::Pooled;
+use crate::case::Case;
 use crate::case::coverage::Coverage;
-use crate::case::{Case, Declared};
 use crate::file::provenance::{self, Machine};
 use crate::judge::compare::{Findings, GreedyFindings};
 use crate::judge::outcome::Outcome;
@@ -57,6 +57,33 @@ pub struct CaseReceipt {
     pub seconds: f64,
 }
 
+impl CaseReceipt {
+    /// Comparisons, repetitions and controls, each with its findings, where it has any.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Comparison, Option<&Findings>)> {
+        let claims = &self.claims;
+        let all = claims.comparisons.iter().chain(&claims.repetitions);
+        let all = all.chain(&claims.controls).zip(&self.measured);
+        all.map(|(comparison, measured)| (comparison, measured.findings.as_ref()))
+    }
+
+    /// Those with references.
+    pub fn compared(&self) -> impl Iterator<Item = (&Comparison, Option<&Findings>)> {
+        self.pairs().take(self.claims.comparisons.len())
+    }
+}
+
+/// The comparisons of cases with references.
+pub fn comparisons(cases: &[CaseReceipt]) -> impl Iterator<Item = &Comparison> {
+    cases.iter().flat_map(|case| &case.claims.comparisons)
+}
+
+/// What was found where every bit is demanded.
+fn exact(cases: &[CaseReceipt]) -> impl Iterator<Item = &Findings> {
+    let compared = cases.iter().flat_map(CaseReceipt::compared);
+    let exact = compared.filter(|(comparison, _)| comparison.is_exact());
+    exact.filter_map(|(_, findings)| findings)
+}
+
 /// A case that came to no claims.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,14 +105,11 @@ impl Failed {
         case: &Case,
         status: Outcome,
         message: impl ToString,
-        expected: &[Declared],
+        expected: &[Coverage],
     ) -> Self {
         let mut coverage = Coverage::default();
         coverage.cases.declared = 1;
-        let held = |declared: &&Declared| **declared != Declared::default();
-        for declared in expected.iter().filter(held) {
-            coverage += Coverage::asked(*declared);
-        }
+        expected.iter().for_each(|declared| coverage += *declared);
         Failed {
             case: case.name.clone(),
             status,
@@ -235,8 +259,8 @@ impl Receipt {
         let pooled = pooled::pool(&cases);
         let mut receipt = Receipt {
             schema_version: SCHEMA,
-            validation: Validation::common(cases.iter().map(|c| &c.claims.validation)),
-            quant: common_quant(&cases),
+            validation: Validation::common(&cases),
+            quant: Quant::common(&cases),
             parity: parity(&coverage, &cases, &failures, &pooled, &circumstances),
             coverage,
             cases,
@@ -276,10 +300,15 @@ impl Receipt {
 }
 
 impl Circumstances {
-    /// Whether a reference that was asked for, or without which nothing can be asked, said nothing.
-    fn is_unanswered(&self, coverage: &Coverage) -> bool {
+    /// Whether a reference that was asked for, or without which nothing can be asked, said nothing,
+    /// or nothing was compared with any, and so nothing agrees.
+    fn is_unanswered(&self, coverage: &Coverage, cases: &[CaseReceipt]) -> bool {
         let all_left_out = coverage.cases.declared == 0 && !self.left_out.is_empty();
-        all_left_out || !self.unanswered.is_empty()
+        let alone = |case: &CaseReceipt| {
+            case.claims.unrecorded && case.claims.coverage.references.compared == 0
+        };
+        let all_alone = !cases.is_empty() && cases.iter().all(alone);
+        all_left_out || all_alone || !self.unanswered.is_empty()
     }
 }
 
@@ -304,7 +333,7 @@ fn parity(
         ),
         if_any(!circumstances.stale_entries.is_empty(), Outcome::StaleEntry),
         if_any(
-            circumstances.is_unanswered(coverage),
+            circumstances.is_unanswered(coverage, cases),
             Outcome::ReferenceMissing,
         ),
     ];
@@ -312,11 +341,7 @@ fn parity(
     let ends = cases.iter().map(of_case);
     let ends = ends.chain(failures.iter().map(|f| f.status));
     let ends = ends.chain(of_run.into_iter().flatten());
-    let pairs = cases
-        .iter()
-        .flat_map(|c| c.claims.comparisons.iter().zip(&c.measured));
-    let exact = pairs.filter(|(comparison, _)| comparison.is_exact());
-    let exact: Vec<&Findings> = exact.filter_map(|(_, m)| m.findings.as_ref()).collect();
+    let exact: Vec<&Findings> = exact(cases).collect();
     let positions = exact
         .iter()
         .flat_map(|f| &f.lanes)
@@ -326,8 +351,7 @@ fn parity(
     let parting = |g: &GreedyFindings| g.first_divergence.as_ref().map(|d| d.step);
     let steps: usize = greedy().map(|g| g.steps).sum();
     let equal: usize = greedy().map(|g| parting(g).unwrap_or(g.steps)).sum();
-    let comparisons = || cases.iter().flat_map(|c| &c.claims.comparisons);
-    let cpp_available = comparisons().any(|c| c.live && c.is_answered());
+    let cpp_available = comparisons(cases).any(|c| c.live && c.is_answered());
     let status = match Outcome::worst(floor, ends) {
         // Some cases have recordings only; the run had more.
         Outcome::RustOnly if cpp_available => Outcome::Ok,
@@ -339,19 +363,5 @@ fn parity(
         cosine_similarity: cosines.into_iter().flatten().min_by(f64::total_cmp),
         exact_match_rate: (steps > 0).then(|| equal as f64 / steps as f64),
         first_divergence_step: greedy().filter_map(parting).min(),
-    }
-}
-
-fn common_quant(cases: &[CaseReceipt]) -> Quant {
-    let mut all = cases.iter().map(|c| &c.claims.quant);
-    let named = |name: &str| Quant {
-        format: name.into(),
-        flavor: name.into(),
-        forced: false,
-    };
-    match all.next() {
-        None => named("none"),
-        Some(first) if all.all(|quant| quant == first) => first.clone(),
-        Some(_) => named("mixed"),
     }
 }

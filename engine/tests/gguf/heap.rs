@@ -1,4 +1,5 @@
-//! Counts what a thread has on the heap, so that a promise about memory can be broken by a test.
+//! Counts what a thread has on the heap, and how often it asked for more, so that a promise about
+//! memory or about work can be broken by a test.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,6 +12,7 @@ struct Counting;
 thread_local! {
     static NOW: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static REQUESTS: Cell<u64> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
@@ -20,10 +22,11 @@ fn count(bytes: isize) {
 }
 
 // SAFETY: every call goes to the system's allocator unchanged; counting allocates nothing, as
-// both cells are constants without destructors.
+// all cells are constants without destructors.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
+        REQUESTS.set(REQUESTS.get() + 1);
         // SAFETY: the caller keeps the contract of `alloc`, which is passed on as it is.
         unsafe { System.alloc(layout) }
     }
@@ -41,6 +44,20 @@ pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
     PEAK.set(before);
     let result = work();
     (result, (PEAK.get() - before) as u64)
+}
+
+/// How often `work` asked for memory.
+pub fn requests_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = REQUESTS.get();
+    let result = work();
+    (result, REQUESTS.get() - before)
+}
+
+#[test]
+fn every_request_counts() {
+    let (kept, requests) = requests_of(|| [Box::new(1), Box::new(2)]);
+    assert_eq!((*kept[1], requests), (2, 2));
+    assert_eq!(requests_of(|| 1), (1, 0));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fmt;
 use engine::Token;
 use engine::transformer::probe::Node;
 use serde::{Deserialize, Serialize};
+use serde_variant::to_variant_name;
 
 use crate::io::floats;
 
@@ -48,10 +49,7 @@ impl Lane {
 
     /// As printed and as written in receipts.
     pub fn name(self) -> &'static str {
-        match self {
-            Lane::Prefill => "prefill",
-            Lane::Decode => "decode",
-        }
+        to_variant_name(&self).expect("a variant without fields")
     }
 }
 

@@ -47,7 +47,8 @@ enough ik is asked once more, as ik-iq2bn, about weights it wrote in a type of i
 
 Prompts that no selected reference or recording answers, or that do not fit the model's context,
 are left out and counted. A prompt that was typed must be answered: without a reference that answers
-it the run is incomplete (5).
+it the run is incomplete (5). Where no prompt was compared with a reference or a recording, one
+is missing (3): without it there is no agreement.
 
 Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
 as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and
@@ -135,10 +136,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let live = reference::open(&args.reference, limits)?;
     let mut live: Vec<Live> = live.into_iter().flat_map(Live::lanes).collect();
-    let recording = match &args.record {
-        Some(shelf) => Some(Recording::start(shelf, &mut live)?),
-        None => None,
-    };
+    let mut recording = None;
+    if let Some(shelf) = &args.record {
+        let (started, recorded) = Recording::start(shelf, live)?;
+        (recording, live) = (Some(started), recorded);
+    }
     let engine = engine(
         &args,
         args.kernel.unwrap_or_else(Kernel::best),

@@ -4,9 +4,9 @@
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Greedy, Lane, Observation, TracedNode};
-use crate::case::{Case, Declared};
 use crate::numbers::metrics::{self, Distance, UlpHistogram};
 
 /// Everything found between two observations of one case.
@@ -179,9 +179,10 @@ pub fn compare(
 
 impl Findings {
     /// What was compared of what was declared.
-    pub fn coverage(&self, declared: Declared) -> Coverage {
+    pub fn coverage(&self, declared: Coverage) -> Coverage {
         let [theirs, ours] = self.tokens.counts;
-        let mut coverage = Coverage::asked(declared);
+        let mut coverage = declared;
+        coverage.references.declared = 1;
         coverage.references.compared = 1;
         coverage.tokens.compared = theirs.min(ours);
         coverage.positions.compared = self.lanes.iter().map(|l| l.positions.len()).sum();

@@ -13,6 +13,7 @@ use crate::exit::Failure;
 use crate::io::table::scientific;
 use crate::judge::compare::Findings;
 use crate::judge::documents::above;
+use crate::judge::tolerance::book;
 
 /// The name of the list in the fixtures folder.
 pub const FILE: &str = "known_divergences.toml";
@@ -26,12 +27,17 @@ pub struct Ledger {
     pub entries: Vec<Entry>,
 }
 
-/// One known divergence.
+/// One known divergence, of a case or of every prompt on a model.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Name of the case.
-    pub case: String,
+    pub case: Option<String>,
+    /// The model, relative to the fixtures folder, where it is about no case.
+    pub model: Option<String>,
+    /// Of the model's bytes, as its recordings have it.
+    #[serde(skip)]
+    pub model_sha256: String,
     /// Name of the reference.
     pub reference: String,
     /// Why it is not a fault of the engine, for whoever reads the receipt.
@@ -61,24 +67,55 @@ impl Ledger {
         let ledger: Ledger = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
         let mut seen = BTreeSet::new();
         for entry in &ledger.entries {
-            let (case, reference) = (&entry.case, &entry.reference);
-            if !seen.insert((case, reference)) {
-                return Err(wrong(format!("{case} with {reference} is listed twice")));
+            if entry.case.is_some() == entry.model.is_some() {
+                return Err(wrong(format!("{entry} is about a case or about a model")));
+            }
+            if !seen.insert(entry.to_string()) {
+                return Err(wrong(format!("{entry} is listed twice")));
             }
             if entry.reason.trim().is_empty() {
-                return Err(wrong(format!("{case} with {reference} has no reason")));
+                return Err(wrong(format!("{entry} has no reason")));
             }
             if !(entry.bound.nmse >= 0.0 && entry.bound.nmse.is_finite()) {
-                return Err(wrong(format!("{case} with {reference} has no bound")));
+                return Err(wrong(format!("{entry} has no bound")));
             }
         }
         Ok(ledger)
     }
 
-    /// The entry about a case and a reference.
-    pub fn about(&self, case: &str, reference: &str) -> Option<&Entry> {
+    /// The entry about a reference and a case on the model with that hash.
+    pub fn about(&self, case: &str, model_sha256: &str, reference: &str) -> Option<&Entry> {
         let mut entries = self.entries.iter();
-        entries.find(|entry| entry.case == case && entry.reference == reference)
+        entries.find(|entry| entry.covers(case, model_sha256) && entry.reference == reference)
+    }
+}
+
+impl Entry {
+    /// Whether it is about that case, or about the model with that hash.
+    pub fn covers(&self, case: &str, model_sha256: &str) -> bool {
+        match &self.case {
+            Some(own) => own == case,
+            None => self.model_sha256 == model_sha256,
+        }
+    }
+
+    /// Comparisons without a divergence from which on it excuses nothing any more: a single
+    /// prompt does not show what is true of a model.
+    pub fn stale_from(&self) -> usize {
+        if self.case.is_some() {
+            1
+        } else {
+            book().pooled.documents
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    /// What it is about and whom: `bitnet-ishmael with ik`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = self.case.iter().chain(&self.model);
+        let about: Vec<&str> = about.map(String::as_str).collect();
+        write!(f, "{} with {}", about.join(" and "), self.reference)
     }
 }
 
@@ -158,7 +195,7 @@ mod tests {
     #[test]
     fn an_entry_without_reason_or_bound_or_twice_is_refused() {
         let ledger = Ledger::parse(SOUND).expect("as it is");
-        assert!(ledger.about("a", "ik").is_some() && ledger.about("b", "ik").is_none());
+        assert!(ledger.about("a", "", "ik").is_some() && ledger.about("b", "", "ik").is_none());
         assert_eq!(
             Ledger::parse("").expect("nothing is known"),
             Ledger::default()
@@ -170,5 +207,8 @@ mod tests {
         assert!(refusal(&SOUND.replace("1e-4", "-1.0")).contains("no bound"));
         assert!(refusal(&SOUND.replace("{ nmse = 1e-4 }", "{}")).contains("nmse"));
         assert!(refusal(&SOUND.replace("reason", "season")).contains("season"));
+        let both = SOUND.replace("case = ", "model = \"m\"\ncase = ");
+        assert!(refusal(&both).contains("a and m with ik is about a case or about a model"));
+        assert!(refusal(&SOUND.replace("case = \"a\"", "")).contains("about a case or"));
     }
 }

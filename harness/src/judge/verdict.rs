@@ -145,6 +145,14 @@ pub fn undecided(lane: &LaneFindings, apart: ArithmeticGap) -> Option<String> {
     Documents::of(&[lane])?.median_rule(&gates)
 }
 
+/// The first lane that one document is too short to decide, with its rule.
+pub fn first_undecided(findings: &Findings, apart: ArithmeticGap) -> Option<Divergence> {
+    findings.lanes.iter().find_map(|found| {
+        let (lane, rule) = (found.lane, undecided(found, apart)?);
+        Some(Divergence::Lane { lane, rule })
+    })
+}
+
 impl Verdict {
     /// How bad it is for its case; the mildest where it leaves the case as it is.
     pub fn outcome(&self) -> Outcome {
@@ -164,6 +172,15 @@ impl Verdict {
                 | Incomparable::Refused(_) => Outcome::Refused,
             },
         }
+    }
+
+    /// Whether it follows from findings: the others say why there are none.
+    pub fn has_numbers(&self) -> bool {
+        use Verdict::{Agree, Diverge, Incomplete, Known, NotJudged};
+        matches!(
+            self,
+            Agree | NotJudged | Diverge { .. } | Known { .. } | Incomplete { .. }
+        )
     }
 
     /// One word for tables.

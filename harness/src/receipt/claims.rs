@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
-use crate::case::Declared;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::Identity;
 use crate::judge::compare::{Findings, NodeDistance};
 use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{ArithmeticGap, Tolerance};
-use crate::judge::verdict::{Verdict, judge};
+use crate::judge::verdict::{Verdict, first_undecided, judge};
+use crate::receipt::CaseReceipt;
 
 /// Which side did what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,17 +45,16 @@ impl Validation {
         }
     }
 
-    /// That of all cases: `none` without a case, `mixed` where they differ.
-    pub fn common<'a>(mut all: impl Iterator<Item = &'a Validation>) -> Self {
-        let named = |name: &str| Validation {
+    fn named(name: &str) -> Self {
+        Validation {
             tokenizer: name.into(),
             compute: name.into(),
-        };
-        match all.next() {
-            None => named("none"),
-            Some(first) if all.all(|other| other == first) => first.clone(),
-            Some(_) => named("mixed"),
         }
+    }
+
+    /// That of all cases.
+    pub fn common(cases: &[CaseReceipt]) -> Self {
+        common(cases.iter().map(|c| &c.claims.validation), Self::named)
     }
 }
 
@@ -70,6 +69,30 @@ pub struct Quant {
     /// Whether the packing was given instead of found out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub forced: bool,
+}
+
+impl Quant {
+    /// That of all cases.
+    pub fn common(cases: &[CaseReceipt]) -> Self {
+        let named = |name: &str| Quant {
+            format: name.into(),
+            flavor: name.into(),
+            forced: false,
+        };
+        common(cases.iter().map(|c| &c.claims.quant), named)
+    }
+}
+
+/// What is the same in all cases: `none` without a case, `mixed` where they differ.
+fn common<'a, T: Clone + PartialEq + 'a>(
+    mut all: impl Iterator<Item = &'a T>,
+    named: impl Fn(&str) -> T,
+) -> T {
+    match all.next() {
+        None => named("none"),
+        Some(first) if all.all(|other| other == first) => first.clone(),
+        Some(_) => named("mixed"),
+    }
 }
 
 /// The model file.
@@ -188,7 +211,7 @@ impl Comparison {
         live: bool,
         profile: &str,
         apart: ArithmeticGap,
-        declared: Declared,
+        declared: Coverage,
         findings: Result<&Findings, Verdict>,
     ) -> Self {
         let mut comparison = Comparison {
@@ -201,41 +224,58 @@ impl Comparison {
             nodes_bit_identical: None,
             first_differing_node: None,
             first_divergence_step: None,
-            coverage: Coverage::asked(declared),
+            coverage: declared,
             exceeded: None,
         };
-        let findings = match findings {
-            Ok(findings) => findings,
+        match findings {
+            Ok(findings) => comparison.draw(findings, apart),
             Err(verdict) => {
                 // Nothing is missing where nothing could be expected.
-                if matches!(verdict, Verdict::Declined { .. }) && declared == Declared::default() {
-                    comparison.coverage = Coverage::default();
-                }
+                let expected = !matches!(verdict, Verdict::Declined { .. });
+                comparison.coverage.references.declared |= usize::from(expected);
                 comparison.verdict = verdict;
-                return comparison;
             }
-        };
-        let facts = Facts::of(findings, declared);
-        comparison.coverage = findings.coverage(declared);
-        // Equal bits are equal, whatever sets the two apart.
-        let equal = facts.all_bits_equal && comparison.coverage.is_complete();
-        let apart = if equal { ArithmeticGap::Nothing } else { apart };
-        comparison.tolerance = apart.tier();
-        comparison.verdict = judge(findings, &comparison.coverage, apart);
-        comparison.logits_bit_identical = facts.logits_bit_identical;
-        comparison.nodes_bit_identical = facts.nodes_bit_identical;
-        comparison.first_differing_node = facts.first_differing_node;
-        comparison.first_divergence_step = facts.first_divergence_step;
+        }
         comparison
     }
 
-    /// Turns a divergence into a known one, if everything else is as it should be and it stays
-    /// within the bound of its entry; says that there is an entry if not.
+    fn draw(&mut self, findings: &Findings, apart: ArithmeticGap) {
+        let Findings { nodes, greedy, .. } = findings;
+        self.coverage = findings.coverage(self.coverage);
+        let [values, equal] = findings.logits();
+        self.logits_bit_identical = values > 0 && values == equal;
+        let same_nodes = nodes.compared.iter().all(NodeDistance::is_bit_identical);
+        let traced = self.coverage.nodes.declared > 0;
+        self.nodes_bit_identical =
+            traced.then_some(self.coverage.nodes.is_complete() && same_nodes);
+        let first = nodes.first_difference.as_ref();
+        self.first_differing_node = first.map(|d| d.place.clone());
+        self.first_divergence_step = greedy.first_divergence.as_ref().map(|d| d.step);
+        let continued_alike = greedy.first_divergence.is_none() && greedy.text_equal;
+        // Equal bits are equal, whatever sets the two apart.
+        let equal = self.logits_bit_identical && same_nodes && continued_alike;
+        let apart = if equal && self.coverage.is_complete() {
+            ArithmeticGap::Nothing
+        } else {
+            apart
+        };
+        self.tolerance = apart.tier();
+        self.verdict = judge(findings, &self.coverage, apart);
+    }
+
+    /// Turns a divergence, or a distance that takes more than one document to judge, into a known
+    /// one, if everything else is as it should be and it stays within the bound of its entry; says
+    /// that there is an entry if not.
     pub fn excuse(&mut self, reason: &str, bound: Bound, findings: &Findings) {
-        let Verdict::Diverge { first } = &self.verdict else {
+        let first = match &self.verdict {
+            Verdict::Diverge { first } => Some(first.clone()),
+            Verdict::NotJudged => first_undecided(findings, self.apart()),
+            _ => None,
+        };
+        let Some(first) = first else {
             return;
         };
-        let (first, reason) = (first.clone(), reason.to_owned());
+        let reason = reason.to_owned();
         if self.coverage.is_complete() && bound.exceeded_by(findings).is_none() {
             self.verdict = Verdict::Known {
                 first,
@@ -318,33 +358,6 @@ impl Claims {
 fn is_decided(comparison: &Comparison, settled: impl Fn(&Comparison) -> bool) -> bool {
     let open = comparison.verdict == Verdict::NotJudged && comparison.apart().tier().is_measured();
     !open || settled(comparison)
-}
-
-/// What the findings say about bits.
-struct Facts {
-    logits_bit_identical: bool,
-    nodes_bit_identical: Option<bool>,
-    first_differing_node: Option<String>,
-    first_divergence_step: Option<usize>,
-    all_bits_equal: bool,
-}
-
-impl Facts {
-    fn of(findings: &Findings, declared: Declared) -> Self {
-        let Findings { nodes, greedy, .. } = findings;
-        let [values, equal] = findings.logits();
-        let logits = values > 0 && values == equal;
-        let same_nodes = nodes.compared.iter().all(NodeDistance::is_bit_identical);
-        let parting = greedy.first_divergence.as_ref();
-        Facts {
-            logits_bit_identical: logits,
-            nodes_bit_identical: (declared.nodes > 0)
-                .then_some(nodes.compared.len() >= declared.nodes && same_nodes),
-            first_differing_node: nodes.first_difference.as_ref().map(|d| d.place.clone()),
-            first_divergence_step: parting.map(|d| d.step),
-            all_bits_equal: logits && same_nodes && parting.is_none() && greedy.text_equal,
-        }
-    }
 }
 
 fn is_false(value: &bool) -> bool {

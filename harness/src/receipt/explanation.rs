@@ -13,8 +13,8 @@ use crate::receipt::{CaseReceipt, Comparison, Receipt};
 /// One word for a lane alone, whatever became of its neighbour.
 pub fn lane_word(receipt: &Receipt, lane: &LaneFindings, comparison: &Comparison) -> &'static str {
     let apart = comparison.apart();
+    let known = matches!(comparison.verdict, Verdict::Known { .. });
     if broken_by_lane(lane, apart).is_some() {
-        let known = matches!(comparison.verdict, Verdict::Known { .. });
         return if known { "known" } else { "DIVERGE" };
     }
     if lane.positions.len() < comparison.coverage.positions.declared / Lane::ALL.len() {
@@ -25,7 +25,8 @@ pub fn lane_word(receipt: &Receipt, lane: &LaneFindings, comparison: &Comparison
     }
     let open = apart.tier() == Tolerance::OtherWeights || undecided(lane, apart).is_some();
     if open && !receipt.agrees(comparison) {
-        return Verdict::NotJudged.word();
+        let word = Verdict::NotJudged.word();
+        return if known { "known" } else { word };
     }
     apart.tier().name()
 }
@@ -46,14 +47,14 @@ pub fn lines(
     let Some(findings) = findings else {
         return lines;
     };
-    if *verdict == Verdict::NotJudged {
-        lines.push(format!("  {}", why_not_judged(comparison, findings)));
-        return lines;
-    }
     if let Some(exceeded) = &comparison.exceeded {
         let by = exceeded.bound.exceeded_by(findings);
         let by = by.unwrap_or_else(|| comparison.coverage.shortfall());
         lines.push(format!("  beyond its bound: {exceeded}; {by}"));
+    }
+    if *verdict == Verdict::NotJudged {
+        lines.push(format!("  {}", why_not_judged(comparison, findings)));
+        return lines;
     }
     if let Some(first) = &findings.nodes.first_difference {
         lines.push(format!(

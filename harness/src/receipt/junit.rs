@@ -10,129 +10,125 @@ use crate::receipt::{CaseReceipt, Comparison, Receipt, explanation, table};
 
 /// The whole document. A run that does not end with 0 has a failure or an error in it.
 pub fn render(receipt: &Receipt) -> String {
+    let about = &receipt.circumstances;
     let mut suite = Suite::default();
     for case in &receipt.cases {
         suite.case(receipt, case);
     }
     for failed in &receipt.failures {
-        let end = Ending::Broken(format!("{}: {}", failed.status, failed.message));
-        suite.add(&failed.case, "engine", 0.0, &end, "");
+        let end = (BROKEN, format!("{}: {}", failed.status, failed.message));
+        suite.add((&failed.case, "engine"), 0.0, end, "");
     }
-    let about = &receipt.circumstances;
     for left in &about.left_out {
         suite.add(
-            &left.case,
-            "left out",
+            (&left.case, "left out"),
             0.0,
-            &Ending::Skipped(left.why.clone()),
+            (SKIPPED, left.why.clone()),
             "",
         );
     }
     for pooled in receipt.pooled.iter().filter(|pooled| pooled.judged) {
         let name = format!("{} {}", pooled.reference, pooled.lane.name());
-        let end = pooled.broken.clone().map_or(Ending::Passed, Ending::Failed);
-        suite.add("all documents", &name, 0.0, &end, "");
+        let broken = pooled.broken.clone().map(|rule| (FAILED, rule));
+        suite.add(
+            ("all documents", &name),
+            0.0,
+            broken.unwrap_or_default(),
+            "",
+        );
     }
     for path in &about.changed_inputs {
-        let end = Ending::Broken(format!("{path} changed while it was in use"));
-        suite.add("inputs", path, 0.0, &end, "");
+        let end = (BROKEN, format!("{path} changed while it was in use"));
+        suite.add(("inputs", path), 0.0, end, "");
     }
     let status = receipt.parity.status;
-    if status.exit() != Exit::Agrees && suite.failures + suite.errors == 0 {
+    if status.exit() != Exit::Agrees && suite.count(FAILED) + suite.count(BROKEN) == 0 {
         let why = format!("{status}: what was declared was not all compared and judged");
-        let body = table::summary(receipt);
-        suite.add("run", "status", 0.0, &Ending::Failed(why), &body);
+        suite.add(
+            ("run", "status"),
+            0.0,
+            (FAILED, why),
+            &table::summary(receipt),
+        );
     }
-    let Suite {
-        body,
-        tests,
-        failures,
-        errors,
-        skipped,
-    } = suite;
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <testsuites>\n<testsuite name=\"crossval\" tests=\"{tests}\" failures=\"{failures}\" \
-         errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\">\n\
+         <testsuites>\n<testsuite name=\"crossval\" tests=\"{}\" failures=\"{}\" \
+         errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">\n\
          <properties><property name=\"status\" value=\"{status}\"/></properties>\n\
-         {body}</testsuite>\n</testsuites>\n",
+         {}</testsuite>\n</testsuites>\n",
+        suite.ends.len(),
+        suite.count(FAILED),
+        suite.count(BROKEN),
+        suite.count(SKIPPED),
         about.seconds,
+        suite.body,
     )
 }
 
-enum Ending {
-    Passed,
-    Skipped(String),
-    Failed(String),
-    Broken(String),
-}
+/// How a test case ends: the element inside it, none if it passed, and why.
+type Ending = (&'static str, String);
 
-impl Ending {
-    fn of(comparison: &Comparison) -> Self {
-        let words = comparison.verdict.to_string();
-        match (&comparison.verdict, comparison.verdict.outcome()) {
-            (Verdict::Agree, _) => Ending::Passed,
-            (Verdict::NotJudged, _) => {
-                let profile = &comparison.reference.profile;
-                Ending::Skipped(format!("{words}: the arithmetic is {profile}"))
-            }
-            (Verdict::Unsteady { .. }, _) => Ending::Broken(words),
-            // Who was expected to answer leaves a gap by declining.
-            (Verdict::Declined { .. }, _) if !comparison.is_declined() => Ending::Failed(words),
-            (_, Outcome::Ok) => Ending::Skipped(words),
-            (Verdict::Incomplete { .. }, _) | (_, Outcome::Divergence) => Ending::Failed(words),
-            _ => Ending::Broken(words),
+const SKIPPED: &str = "skipped";
+const FAILED: &str = "failure";
+const BROKEN: &str = "error";
+
+fn ending(comparison: &Comparison) -> Ending {
+    let words = comparison.verdict.to_string();
+    match (&comparison.verdict, comparison.verdict.outcome()) {
+        (Verdict::Agree, _) => Ending::default(),
+        (Verdict::NotJudged, _) => {
+            let profile = &comparison.reference.profile;
+            (SKIPPED, format!("{words}: the arithmetic is {profile}"))
         }
+        (Verdict::Unsteady { .. }, _) => (BROKEN, words),
+        // Who was expected to answer leaves a gap by declining.
+        (Verdict::Declined { .. }, _) if !comparison.is_declined() => (FAILED, words),
+        (_, Outcome::Ok) => (SKIPPED, words),
+        (Verdict::Incomplete { .. }, _) | (_, Outcome::Divergence) => (FAILED, words),
+        _ => (BROKEN, words),
     }
 }
 
-/// The test cases so far.
+/// The test cases so far, and the element of each.
 #[derive(Default)]
 struct Suite {
     body: String,
-    tests: usize,
-    failures: usize,
-    errors: usize,
-    skipped: usize,
+    ends: Vec<&'static str>,
 }
 
 impl Suite {
+    fn count(&self, element: &str) -> usize {
+        self.ends.iter().filter(|end| **end == element).count()
+    }
+
     fn case(&mut self, receipt: &Receipt, case: &CaseReceipt) {
         let claims = &case.claims;
-        let comparisons = claims.comparisons.iter().chain(&claims.repetitions);
         let share = case.seconds / case.measured.len().max(1) as f64;
-        for (comparison, measured) in comparisons.zip(&case.measured) {
-            let name = &comparison.reference.name;
-            let lines = explanation::lines(receipt, case, comparison, measured.findings.as_ref());
-            let end = Ending::of(comparison);
-            self.add(&claims.case, name, share, &end, &lines.join("\n"));
+        let all = claims.comparisons.len() + claims.repetitions.len();
+        for (comparison, found) in case.pairs().take(all) {
+            let lines = explanation::lines(receipt, case, comparison, found).join("\n");
+            let name = (&claims.case[..], &comparison.reference.name[..]);
+            self.add(name, share, ending(comparison), &lines);
         }
         if claims.comparisons.is_empty() {
             let why = "there was no reference to compare with";
             let end = if claims.unrecorded {
-                Ending::Skipped(why.into())
+                (SKIPPED, why.into())
             } else {
-                Ending::Failed(format!("incomplete: {why}"))
+                (FAILED, format!("incomplete: {why}"))
             };
-            self.add(&claims.case, "coverage", 0.0, &end, "");
+            self.add((&claims.case, "coverage"), 0.0, end, "");
         }
     }
 
-    fn add(&mut self, class: &str, name: &str, seconds: f64, end: &Ending, body: &str) {
-        self.tests += 1;
-        let (element, why) = match end {
-            Ending::Passed => ("", ""),
-            Ending::Skipped(why) => ("skipped", &why[..]),
-            Ending::Failed(why) => ("failure", &why[..]),
-            Ending::Broken(why) => ("error", &why[..]),
-        };
-        self.skipped += usize::from(element == "skipped");
-        self.failures += usize::from(element == "failure");
-        self.errors += usize::from(element == "error");
-        let (class, name, why, body) = (escape(class), escape(name), escape(why), escape(body));
+    fn add(&mut self, name: (&str, &str), seconds: f64, (element, why): Ending, body: &str) {
+        self.ends.push(element);
+        let (class, name) = (escape(name.0), escape(name.1));
+        let (why, body) = (escape(&why), escape(body));
         let inside = match element {
             "" => String::new(),
-            "skipped" => format!("<skipped message=\"{why}\"/>"),
+            SKIPPED => format!("<skipped message=\"{why}\"/>"),
             _ => format!("<{element} message=\"{why}\">{body}</{element}>"),
         };
         let _ = writeln!(

@@ -59,9 +59,8 @@ pub struct Pooled {
 pub fn pool(cases: &[CaseReceipt]) -> Vec<Pooled> {
     let mut lanes: BTreeMap<(&str, [&str; 2], Lane), Vec<&LaneFindings>> = BTreeMap::new();
     for case in cases {
-        for (comparison, measured) in case.claims.comparisons.iter().zip(&case.measured) {
-            let findings = measured.findings.iter().filter(|_| counts(comparison));
-            for lane in findings.flat_map(|found| &found.lanes) {
+        for (comparison, found) in case.compared().filter(|(c, _)| counts(c)) {
+            for lane in found.iter().flat_map(|found| &found.lanes) {
                 let profiles = [&comparison.reference.profile[..], &comparison.profile[..]];
                 let key = (&comparison.reference.name[..], profiles, lane.lane);
                 lanes.entry(key).or_default().push(lane);

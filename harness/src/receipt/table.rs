@@ -64,13 +64,8 @@ fn append_table(text: &mut String, table: &crate::io::table::Table, width: Optio
 /// What the comparisons of a case need in words.
 fn notes(receipt: &Receipt, case: &CaseReceipt) -> Vec<String> {
     let claims = &case.claims;
-    let all = claims.comparisons.iter().chain(&claims.repetitions);
-    let all = all.chain(&claims.controls).zip(&case.measured);
-    let mut notes: Vec<String> = all
-        .flat_map(|(with, measured)| {
-            explanation::lines(receipt, case, with, measured.findings.as_ref())
-        })
-        .collect();
+    let lines = |(with, found)| explanation::lines(receipt, case, with, found);
+    let mut notes: Vec<String> = case.pairs().flat_map(lines).collect();
     if claims.comparisons.is_empty() {
         notes.push(format!(
             "{}: no recording knows this model and prompt; the engine was compared with itself \

@@ -139,12 +139,12 @@ impl Verification {
             let with = &comparison.reference.name;
             self.note(
                 &format!("case {name} with {with}: as much was declared as the case declares"),
-                comparison.coverage.declared() == case.declared()
+                comparison.coverage.declared() == case.declared(true)
                     || comparison.is_declined() && !case.live.contains(with)
                     || foreign_graph(comparison, case),
             );
             if let Some((reason, bound)) = entry(comparison) {
-                let listed = suite.ledger.about(name, with);
+                let listed = suite.ledger.about(name, &claims.model.sha256, with);
                 self.note(
                     &format!("case {name} with {with}: the divergence is known"),
                     listed.is_some_and(|e| e.reason == reason && e.bound == bound),
@@ -220,8 +220,8 @@ impl Verification {
 /// A live reference of another arithmetic may have a graph of its own, whose nodes have no
 /// counterpart; everything else is asked of it like of everybody.
 fn foreign_graph(comparison: &Comparison, case: &Case) -> bool {
-    let declared = case.declared_without_nodes();
-    comparison.live && !comparison.is_exact() && comparison.coverage.declared() == declared
+    let declared = comparison.coverage.declared();
+    comparison.live && !comparison.is_exact() && declared == case.declared(false)
 }
 
 /// Draws the conclusions of one case again from its findings, in place.
@@ -295,16 +295,10 @@ fn again(
             return Err(format!("the numbers of {with} contradict each other"));
         }
         (Some(findings), _) => Ok(findings),
-        (
-            None,
-            v @ (Verdict::Incomparable { .. }
-            | Verdict::Declined { .. }
-            | Verdict::Unsteady { .. }
-            | Verdict::TimedOut { .. }
-            | Verdict::ReferenceDied { .. }
-            | Verdict::EngineFailed { .. }),
-        ) => Err(v.clone()),
-        (None, _) => return Err(format!("the verdict on {with} has no numbers")),
+        (None, verdict) if verdict.has_numbers() => {
+            return Err(format!("the verdict on {with} has no numbers"));
+        }
+        (None, verdict) => Err(verdict.clone()),
     };
     let known = entry(comparison);
     *comparison = Comparison::conclude(

@@ -111,14 +111,8 @@ impl Recorded {
 
     /// The traced nodes are exactly the listed ones.
     fn check_trace(&self) -> Result<(), String> {
-        let traced = self.manifest.cases.iter().find(|c| c.is_traced());
-        let Some(case) = traced else {
-            return match self.trace.keys().next() {
-                Some(name) => Err(format!("node {name} belongs to no prompt")),
-                None => Ok(()),
-            };
-        };
-        let listed = || case.trace_order.iter().chain(&case.unnamed_nodes);
+        let cases = || self.manifest.cases.iter();
+        let listed = || cases().flat_map(|c| c.trace_order.iter().chain(&c.unnamed_nodes));
         if let Some(missing) = listed().find(|n| !self.trace.contains_key(*n)) {
             return Err(format!("node {missing} is listed but not there"));
         }

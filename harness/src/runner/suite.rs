@@ -56,7 +56,7 @@ impl Suite {
             Ok(((*name).clone(), recorded))
         };
         let recordings = asked.iter().map(open).collect::<Result<_, Failure>>()?;
-        let suite = Suite {
+        let mut suite = Suite {
             folder: folder.to_owned(),
             recordings,
             ledger,
@@ -64,6 +64,7 @@ impl Suite {
             cases,
         };
         suite.check()?;
+        suite.find_models_of_known_divergences()?;
         Ok(suite)
     }
 
@@ -99,11 +100,30 @@ impl Suite {
         self.own_files.iter().chain(recorded)
     }
 
+    /// What is known about a model holds for the bytes that were recorded, whatever their file is
+    /// called.
+    fn find_models_of_known_divergences(&mut self) -> Result<(), Failure> {
+        for entry in &mut self.ledger.entries {
+            let Some(model) = &entry.model else {
+                continue;
+            };
+            let manifests = self.recordings.values().map(Recorded::manifest);
+            let recorded = manifests.map(|m| &m.model).find(|m| m.file == *model);
+            let recorded = recorded.ok_or_else(|| {
+                let file = known_divergences::FILE;
+                Failure::input(format!("{file}: no recording is of a model {model:?}"))
+            })?;
+            entry.model_sha256.clone_from(&recorded.sha256);
+        }
+        Ok(())
+    }
+
     /// What a case and its recordings both say must be the same.
     fn check(&self) -> Result<(), Failure> {
         let known = |name: &String| self.cases.iter().any(|case| case.name == *name);
-        if let Some(entry) = self.ledger.entries.iter().find(|e| !known(&e.case)) {
-            let (file, case) = (known_divergences::FILE, &entry.case);
+        let mut cases = self.ledger.entries.iter().filter_map(|e| e.case.as_ref());
+        if let Some(case) = cases.find(|case| !known(case)) {
+            let file = known_divergences::FILE;
             return Err(Failure::input(format!("{file}: there is no case {case:?}")));
         }
         for case in &self.cases {

@@ -3,6 +3,8 @@
 
 mod campaign;
 mod client;
+#[path = "../live/program.rs"]
+mod program;
 mod rogue;
 mod spelling;
 mod tale;

@@ -3,12 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::reference::isolation::{
     Death, Done, Kind, Limits, ModelFile, Reply, Request, Worker, WorkerExit,
 };
 
+use crate::program::processes::until;
 use crate::rogue::launch;
 
 /// Limits that nobody reaches by being slow, only by being a rogue.
@@ -86,10 +87,10 @@ fn a_panic_and_an_exit_without_an_answer_are_crashes() {
     assert_eq!(crash("exit").exit_code, Some(17));
 }
 
+/// The rogue would answer after ten minutes, so it was not waited for.
 #[test]
 fn silence_is_a_timeout_within_its_limit() {
     let patience = Duration::from_secs(2);
-    let began = Instant::now();
     let death = death(
         "sleep",
         Limits {
@@ -99,7 +100,7 @@ fn silence_is_a_timeout_within_its_limit() {
     );
     assert_eq!(death.kind, Kind::Timeout, "{death}");
     assert_eq!(death.phase, "decoding the prompt");
-    assert!(began.elapsed() >= patience && began.elapsed() < Duration::from_secs(30));
+    assert!(u128::from(death.milliseconds) >= patience.as_millis());
 }
 
 #[test]
@@ -172,11 +173,7 @@ fn what_a_worker_started_ends_with_it() {
         .find_map(|line| line.strip_prefix("child "));
     let status = format!("/proc/{}/stat", child.expect("said"));
     let gone = || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
-    let until = Instant::now() + Duration::from_secs(10);
-    while !gone() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(gone(), "the worker's own child outlived it");
+    until("the worker's own child ends with it", gone);
 }
 
 #[test]

@@ -19,7 +19,6 @@ use harness::judge::outcome::Outcome;
 use harness::oracle::attribute::Sides;
 use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
-use harness::reference::isolation::{Death, Kind};
 use harness::runner::passes::Passes;
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
@@ -28,6 +27,7 @@ use harness::runner::{Followed, Opened, RunError, Runner};
 use serde_json::{Value, json};
 
 use crate::program::recorded::planted;
+use crate::program::silence::{self, Silence};
 use crate::program::{Folder, Harness, fixture};
 
 const RECORDING: &str = "mar2026-b158-avx512";
@@ -51,13 +51,13 @@ type Edit = fn(&mut Observation) -> Result<(), RunError>;
 #[rustfmt::skip] // a table: a line a row
 const WAYS: [(&str, Option<Outcome>, Edit); 9] = [
     ("agrees", Some(Outcome::Ok), |_| Ok(())),
-    ("declines", None, |_| Err(RunError::Declined("not mine".into()))),
+    ("declines", None, |_| Err(Silence::Declines.planted())),
     ("shows too little", Some(Outcome::Incomplete), |seen| { seen.trace.pop(); Ok(()) }),
-    ("does not know it", Some(Outcome::ReferenceMissing), |_| Err(RunError::NoAnswer("?".into()))),
-    ("dies", Some(Outcome::ReferenceDied), |_| Err(RunError::Died("gone".into()))),
-    ("panics", Some(Outcome::ReferenceDied), |_| panic!("planted")),
-    ("refuses", Some(Outcome::Refused), |_| Err(RunError::Refused("another model".into()))),
-    ("has a NaN", Some(Outcome::Divergence), |_| Err(RunError::NotFinite("NaN".into()))),
+    ("does not know it", Some(Outcome::ReferenceMissing), |_| Err(Silence::KnowsNothing.planted())),
+    ("dies", Some(Outcome::ReferenceDied), |_| Err(Silence::Dies.planted())),
+    ("panics", Some(Outcome::ReferenceDied), |_| Err(Silence::Panics.planted())),
+    ("refuses", Some(Outcome::Refused), |_| Err(Silence::Refuses.planted())),
+    ("has a NaN", Some(Outcome::Divergence), |_| Err(Silence::ComputesNoNumber.planted())),
     ("diverges", Some(Outcome::Divergence), other_logits),
 ];
 
@@ -89,26 +89,24 @@ fn every_pair<F>(mut ask: impl FnMut(&mut dyn Runner) -> Result<Finding<F>, NoFi
         let mut reference = scripted(name, edit);
         (name, expected, reference.identity(), ask(&mut reference))
     });
-    for one in &asked {
-        for other in &asked {
-            let mut answers = Answers::new(&json);
-            for (_, _, identity, found) in [one, other] {
-                answers.add("case", Some(identity.clone()), again(found));
-            }
-            let names = format!("{}, {}", one.0, other.0);
-            assert_eq!(answers.entries().len(), 2, "{names}: both are kept");
-            for (entry, expected) in answers.entries().iter().zip([one.1, other.1]) {
-                assert_eq!(entry.declined, expected.is_none(), "{names}");
-                assert_eq!(entry.why.is_some(), entry.found.is_none(), "{names}");
-            }
-            let worst = one.1.into_iter().chain(other.1).max();
-            assert_eq!(answers.outcome(), worst, "{names}");
-            if [one.1, other.1].contains(&Some(Outcome::Divergence)) {
-                let exit = answers.outcome().map(Outcome::exit);
-                assert_eq!(exit, Some(Exit::Diverges), "{names}: not hidden");
-            }
+    silence::every_pair(&asked, |one, other| {
+        let mut answers = Answers::new(&json);
+        for (_, _, identity, found) in [one, other] {
+            answers.add("case", Some(identity.clone()), again(found));
         }
-    }
+        let names = format!("{}, {}", one.0, other.0);
+        assert_eq!(answers.entries().len(), 2, "{names}: both are kept");
+        for (entry, expected) in answers.entries().iter().zip([one.1, other.1]) {
+            assert_eq!(entry.declined, expected.is_none(), "{names}");
+            assert_eq!(entry.why.is_some(), entry.found.is_none(), "{names}");
+        }
+        let worst = one.1.into_iter().chain(other.1).max();
+        assert_eq!(answers.outcome(), worst, "{names}");
+        if [one.1, other.1].contains(&Some(Outcome::Divergence)) {
+            let exit = answers.outcome().map(Outcome::exit);
+            assert_eq!(exit, Some(Exit::Diverges), "{names}: not hidden");
+        }
+    });
 }
 
 /// The same answer once more.
@@ -156,17 +154,7 @@ impl Opened for Dying {
     fn follow(&mut self, _: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
         let known = |key: &&str| self.outputs.iter().any(|output| output == key);
         if !watch.replaced.keys().all(known) {
-            return Err(RunError::Lost(Box::new(Death {
-                kind: Kind::Crashed,
-                phase: "planted".into(),
-                signal: Some(11),
-                exit_code: None,
-                complaint: None,
-                assertion: None,
-                last_words: String::new(),
-                memory_seen: 0,
-                milliseconds: 1,
-            })));
+            return Err(Silence::Dies.planted());
         }
         Ok(Followed {
             rows: self.logits.clone(),

@@ -17,9 +17,12 @@ use harness::runner::suite::Suite;
 const CASE: &str = "bitnet-white-whale";
 const REFERENCE: &str = "dec2024-bitnet-avx512";
 
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
 fn suite(entry: &str) -> Suite {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    let mut suite = Suite::open(&folder).expect("the committed fixtures are sound");
+    let mut suite = Suite::open(&fixtures()).expect("the committed fixtures are sound");
     let about = format!("[[divergence]]\ncase = {CASE:?}\nreference = {REFERENCE:?}\n{entry}\n");
     suite.ledger = Ledger::parse(&about).expect("a sound entry");
     // Recordings of other arithmetics are judged by distances, which the nudge exceeds as well.
@@ -143,6 +146,96 @@ fn an_entry_that_excuses_nothing_fails_where_it_was_looked_at() {
         Exit::Agrees,
         "another case says nothing about it"
     );
+}
+
+/// Some prompts on one model against its recording in another order of sums, with an entry about
+/// the model or none; our prefill is scaled.
+fn of_model(entry: bool, cases: usize, scale: f32) -> Receipt {
+    compared_with_avx2("mar2026-b158-avx512", entry, cases, scale)
+}
+
+fn compared_with_avx2(ours: &str, entry: bool, cases: usize, scale: f32) -> Receipt {
+    const MODEL: &str = "moby-tiny/moby-tiny-b158.gguf";
+    const THEIRS: &str = "mar2026-b158-avx2";
+    let mut suite = suite("reason = \"a tie\"\nbound = { nmse = 0.0 }");
+    let recorded = &suite.recordings[THEIRS];
+    let sha256 = recorded.manifest().model.sha256.clone();
+    let about = format!("[[divergence]]\nmodel = {MODEL:?}\nreference = {THEIRS:?}\n");
+    let reason = "reason = \"another scale\"\nbound = { nmse = 1e-4 }\n";
+    suite.ledger = Ledger::parse(&format!("{about}{reason}")).expect("sound");
+    suite.ledger.entries[0].model_sha256 = sha256;
+    if !entry {
+        suite.ledger = Ledger::default();
+    }
+    let source = suite.recordings[ours].clone();
+    let subject = Scripted::new("subject", source, move |_, seen| {
+        let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
+        prefill.values.iter_mut().for_each(|v| *v *= scale);
+        Ok(())
+    });
+    let own = suite.cases.iter().filter(|c| c.model == MODEL).take(cases);
+    let only = |case: &Case| Case {
+        recordings: vec![THEIRS.into()],
+        ..case.clone()
+    };
+    let cases: Vec<(Case, PathBuf)> = own
+        .map(|case| (only(case), suite.folder.join(&case.model)))
+        .collect();
+    let campaign = Campaign::new(suite.clone(), vec![Box::new(subject)], 1);
+    let receipt = campaign.run(&cases, |_| Ok(())).expect("no output");
+    assert_eq!(verify(&receipt, None).refuted, [""; 0]);
+    receipt
+}
+
+#[test]
+fn what_is_known_of_a_model_covers_every_prompt_on_it_within_its_bound() {
+    // Too little for one document to be judged by, and too much for all of them together.
+    let scaled = 1.0001;
+    assert_eq!(exit(&of_model(false, 5, scaled)), Exit::Diverges);
+    assert_eq!(exit(&of_model(false, 4, scaled)), Exit::Incomplete);
+    for cases in [4, 5] {
+        let receipt = of_model(true, cases, scaled);
+        assert_eq!(exit(&receipt), Exit::Agrees);
+        for case in &receipt.cases {
+            let verdict = &case.claims.comparisons[0].verdict;
+            assert!(matches!(verdict, Verdict::Known { .. }), "{verdict}");
+            assert!(verdict.to_string().contains("prefill: median NMSE above"));
+        }
+    }
+    // A real fault goes beyond the bound, one at a time and all together.
+    let wrong = of_model(true, 5, 1.3);
+    assert_eq!(exit(&wrong), Exit::Diverges);
+    let first = &wrong.cases[0].claims.comparisons[0];
+    assert!(first.exceeded.is_some(), "{}", first.verdict);
+}
+
+#[test]
+fn what_is_known_of_a_model_is_stale_when_enough_prompts_agree() {
+    // The same bits in every prompt: nothing is left to be known.
+    let same = |cases| exit(&compared_with_avx2("mar2026-b158-avx2", true, cases, 1.0));
+    assert_eq!(same(4), Exit::Agrees, "too few to be sure");
+    assert_eq!(same(5), Exit::StaleEntry);
+}
+
+#[test]
+fn the_model_of_an_entry_must_be_one_that_was_recorded() {
+    let suite = Suite::open(&fixtures()).expect("the committed fixtures are sound");
+    let ledger = &suite.ledger.entries;
+    let llama = &suite.recordings["bitnet-random-llama"].manifest().model;
+    assert_eq!(ledger[0].model_sha256, llama.sha256);
+    assert!(
+        suite
+            .ledger
+            .about("ad-hoc-3", &llama.sha256, "ik")
+            .is_some()
+    );
+    assert!(
+        suite
+            .ledger
+            .about("ad-hoc-3", &llama.sha256, "llama")
+            .is_none()
+    );
+    assert!(suite.ledger.about("ad-hoc-3", "other", "ik").is_none());
 }
 
 #[test]

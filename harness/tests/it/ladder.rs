@@ -165,7 +165,7 @@ fn judged(edit: impl FnOnce(&mut Observation)) -> Verdict {
     let found = compare(&case, &theirs, &ours).expect("two witnesses");
     judge(
         &found,
-        &found.coverage(case.declared()),
+        &found.coverage(case.declared(true)),
         ArithmeticGap::Order,
     )
 }

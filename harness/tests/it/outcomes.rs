@@ -25,6 +25,8 @@ use harness::runner::{Runner, Subject, Task};
 use actors::End::{self, *};
 use actors::{Engine, Reference};
 
+use crate::program::silence::every_pair;
+
 const RECORDING: &str = "mar2026-b158-avx512";
 const CASES: [&str; 2] = ["b158-white-whale", "b158-ishmael"];
 
@@ -123,20 +125,18 @@ fn diverges(receipt: &CaseReceipt, reference: &str) -> bool {
 
 #[test]
 fn in_one_case_the_worse_of_two_references_decides_and_a_divergence_is_kept() {
-    for one in OF_REFERENCES {
-        for other in OF_REFERENCES {
-            let receipt = examined(&[("one", one), ("other", other)], Agrees);
-            let claims = &receipt.claims;
-            let status = claims.status;
-            assert_eq!(status, expected(&[one, other]), "{one:?} {other:?}");
-            assert_eq!(claims.comparisons.len(), 2, "{one:?} {other:?}");
-            assert_eq!(diverges(&receipt, "one"), one == Diverges);
-            assert_eq!(diverges(&receipt, "other"), other == Diverges);
-            if [one, other].contains(&Diverges) {
-                assert_eq!(status.exit(), Exit::Diverges, "{one:?} {other:?}");
-            }
+    every_pair(&OF_REFERENCES, |&one, &other| {
+        let receipt = examined(&[("one", one), ("other", other)], Agrees);
+        let claims = &receipt.claims;
+        let status = claims.status;
+        assert_eq!(status, expected(&[one, other]), "{one:?} {other:?}");
+        assert_eq!(claims.comparisons.len(), 2, "{one:?} {other:?}");
+        assert_eq!(diverges(&receipt, "one"), one == Diverges);
+        assert_eq!(diverges(&receipt, "other"), other == Diverges);
+        if [one, other].contains(&Diverges) {
+            assert_eq!(status.exit(), Exit::Diverges, "{one:?} {other:?}");
         }
-    }
+    });
 }
 
 #[test]
@@ -204,26 +204,24 @@ fn assert_agrees_with_junit(receipt: &Receipt) {
 fn in_two_cases_the_worse_one_decides() {
     let mut all: Vec<(End, End)> = OF_REFERENCES.map(|end| (end, Agrees)).to_vec();
     all.extend(OF_ENGINE.map(|end| (Agrees, end)));
-    for one in &all {
-        for other in &all {
-            let receipt = run([*one, *other]);
-            let worst = [one, other].map(|(theirs, ours)| {
-                if *ours == Agrees {
-                    expected(&[*theirs])
-                } else {
-                    ours.outcome()
-                }
-            });
-            let worst = worst[0].max(worst[1]);
-            let status = receipt.parity.status;
-            assert_eq!(status, worst, "{one:?} {other:?}");
-            let diverges = |(theirs, _): &(End, End)| *theirs == Diverges;
-            if diverges(one) || diverges(other) {
-                assert_eq!(status.exit(), Exit::Diverges, "{one:?} {other:?}");
+    every_pair(&all, |one, other| {
+        let receipt = run([*one, *other]);
+        let worst = [one, other].map(|(theirs, ours)| {
+            if *ours == Agrees {
+                expected(&[*theirs])
+            } else {
+                ours.outcome()
             }
-            of_the_whole_run(&receipt);
+        });
+        let worst = worst[0].max(worst[1]);
+        let status = receipt.parity.status;
+        assert_eq!(status, worst, "{one:?} {other:?}");
+        let diverges = |(theirs, _): &(End, End)| *theirs == Diverges;
+        if diverges(one) || diverges(other) {
+            assert_eq!(status.exit(), Exit::Diverges, "{one:?} {other:?}");
         }
-    }
+        of_the_whole_run(&receipt);
+    });
 }
 
 /// The same cases in a run that something befell.

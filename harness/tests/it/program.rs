@@ -4,5 +4,6 @@ pub mod ends;
 pub mod processes;
 pub mod recorded;
 pub mod run;
+pub mod silence;
 
 pub use run::*;

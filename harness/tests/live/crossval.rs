@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use engine::gguf::Gguf;
+use harness::file::document::Document;
 use harness::file::provenance::Input;
 use harness::reference::Reference;
 use harness::reference::isolation::{Kind, Limits};
@@ -35,6 +37,10 @@ pub fn trials() -> Vec<Trial> {
         live!(
             ["ik"],
             rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else
+        ),
+        live!(
+            ["ik"],
+            what_is_known_of_factors_that_ik_leaves_out_is_gone_with_the_factors
         ),
         live!(
             [PORTABLE],
@@ -135,6 +141,28 @@ fn fixtures_with(folder: &Folder, shelf: &Path) -> String {
     std::fs::copy(own.join(model), folder.path(model)).expect("a fixture");
     assert!(shelf.starts_with(&folder.0));
     folder.0.to_str().expect("plain path").to_owned()
+}
+
+/// The reason that `known_divergences.toml` gives: without the tensor all prompts are within the
+/// gates, and nothing has to be known.
+fn what_is_known_of_factors_that_ik_leaves_out_is_gone_with_the_factors() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/random/random-llama.gguf");
+    let reason = "leaves rope_freqs.weight out";
+    let words = [" 1 known", reason, "status: ok"];
+    let known = crossval(&["--reference", "ik", "--case", "llama-tabs-and-unicode"]);
+    assert_ends(&known, 0, &words);
+
+    let (_, bytes) = Input::read(&own).expect("a fixture");
+    let gguf = Gguf::parse(bytes).expect("a model");
+    let mut document = Document::read(&gguf).expect("editable");
+    document.retain(|name| name != "rope_freqs.weight");
+    let folder = Folder::new("factors");
+    let without = folder.path("without.gguf");
+    std::fs::write(&without, document.file()).expect("temporary file");
+    let words = ["8 agree", " 0 known, 0 not judged", "status: ok"];
+    let said = crossval(&["--reference", "ik", "--model", &without]);
+    let said = assert_ends(&said, 0, &words);
+    assert!(!said.contains(reason), "{said}");
 }
 
 fn a_library_without_two_bit_weights_is_asked_about_the_same_values_as_f32() {

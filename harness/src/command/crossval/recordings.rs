@@ -10,47 +10,41 @@ use crate::receipt::{LiveReference, Receipt};
 use crate::runner::recorded::manifest;
 use crate::runner::recorder::{Memory, Recorder};
 
-/// A shelf and what is to be put on it.
+/// A shelf, and what each reference says, kept to be put on it.
 pub struct Recording {
     shelf: PathBuf,
-    tapes: Vec<Tape>,
-}
-
-/// What one reference says, kept to be written.
-struct Tape {
-    facts: LiveReference,
-    memory: Memory,
+    tapes: Vec<(LiveReference, Memory)>,
 }
 
 impl Recording {
     /// Has everything remembered that the references see.
-    pub fn start(shelf: &Path, live: &mut Vec<Live>) -> Result<Self, Failure> {
+    pub fn start(shelf: &Path, live: Vec<Live>) -> Result<(Self, Vec<Live>), Failure> {
         if live.is_empty() {
             return Err(Failure::new(
                 Exit::ReferenceMissing,
                 "--record needs a live reference: --reference, or BITNET_CPP_DIR",
             ));
         }
-        let mut tapes = Vec::new();
-        for reference in std::mem::take(live) {
+        let taped = live.into_iter().map(|Live { runner, facts }| {
             let memory = Memory::default();
-            tapes.push(Tape {
-                facts: reference.facts.clone(),
-                memory: memory.clone(),
-            });
-            live.push(Live {
-                runner: Box::new(Recorder::new(reference.runner, memory)),
-                facts: reference.facts,
-            });
-        }
+            let runner = Box::new(Recorder::new(runner, memory.clone()));
+            let tape = (facts.clone(), memory);
+            (tape, Live { runner, facts })
+        });
+        let (tapes, live) = taped.unzip();
         let shelf = shelf.to_owned();
-        Ok(Recording { shelf, tapes })
+        Ok((Recording { shelf, tapes }, live))
     }
 
     /// Writes the cases in which each reference agreed with itself.
     pub fn write(&self, receipt: &Receipt) -> Result<(), Failure> {
-        for tape in &self.tapes {
-            for name in tape.write(&self.shelf, receipt)? {
+        for (facts, memory) in &self.tapes {
+            let answered = |case: &str| {
+                let cases = receipt.cases.iter().filter(|c| c.claims.case == case);
+                let mut comparisons = cases.flat_map(|c| &c.claims.comparisons);
+                comparisons.any(|c| c.reference.name == facts.name && c.is_answered())
+            };
+            for name in memory.write(&self.shelf, &described(facts), answered)? {
                 output::tell(format!("recorded {}", self.shelf.join(name).display()));
             }
         }
@@ -58,24 +52,15 @@ impl Recording {
     }
 }
 
-impl Tape {
-    fn write(&self, shelf: &Path, receipt: &Receipt) -> Result<Vec<String>, Failure> {
-        let LiveReference { name, hello, .. } = &self.facts;
-        let unknown = || "unknown".to_owned();
-        let commit = self.facts.commit.as_ref().map(|c| format!(" at {c}"));
-        let reference = manifest::Reference {
-            name: name.clone(),
-            version: format!("{}{}", self.facts.origin, commit.unwrap_or_default()),
-            compiler: self.facts.compiler.clone().unwrap_or_else(unknown),
-            flags: self.facts.flags.clone().unwrap_or_else(unknown),
-            isa: hello.system_info.clone(),
-            executed_by: "native".into(),
-        };
-        let answered = |case: &str| {
-            let cases = receipt.cases.iter().filter(|c| c.claims.case == case);
-            let mut comparisons = cases.flat_map(|c| &c.claims.comparisons);
-            comparisons.any(|c| c.reference.name == *name && c.is_answered())
-        };
-        self.memory.write(shelf, &reference, answered)
+fn described(facts: &LiveReference) -> manifest::Reference {
+    let or_unknown = |known: &Option<String>| known.clone().unwrap_or_else(|| "unknown".into());
+    let commit = facts.commit.as_ref().map(|c| format!(" at {c}"));
+    manifest::Reference {
+        name: facts.name.clone(),
+        version: format!("{}{}", facts.origin, commit.unwrap_or_default()),
+        compiler: or_unknown(&facts.compiler),
+        flags: or_unknown(&facts.flags),
+        isa: facts.hello.system_info.clone(),
+        executed_by: "native".into(),
     }
 }

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tolerance;
-use crate::case::observation::Lane;
 
 /// What sets two lanes apart. Each kind that is judged by distances has floors of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,19 +57,6 @@ impl ArithmeticGap {
             [Ik, Singles] | [Singles, Ik] => ArithmeticGap::Ik,
             [Llama, Singles] | [Singles, Llama] => ArithmeticGap::Llama,
             _ => ArithmeticGap::Unknown,
-        }
-    }
-
-    /// What sets apart two lanes, each a profile and a way through it. Two differences at once are
-    /// more than any floor was measured for.
-    pub fn lanes(theirs: (&str, Lane), ours: (&str, Lane)) -> Self {
-        match (
-            ArithmeticGap::profiles(theirs.0, ours.0),
-            theirs.1 == ours.1,
-        ) {
-            (apart, true) => apart,
-            (ArithmeticGap::Nothing, false) => ArithmeticGap::Path,
-            (_, false) => ArithmeticGap::Unknown,
         }
     }
 
@@ -155,22 +141,5 @@ mod tests {
                 assert_eq!(ArithmeticGap::profiles(a, b).tier(), tier, "{a} and {b}");
             }
         }
-    }
-
-    #[test]
-    fn the_path_counts_too() {
-        let tier = |a, b| ArithmeticGap::lanes(a, b).tier();
-        let [prefill, decode] = Lane::ALL;
-        let (avx2, avx512) = ("ggml-avx2", "ggml-avx512");
-        assert_eq!(tier((avx2, decode), (avx2, decode)), Tolerance::Exact);
-        assert_eq!(tier((avx2, prefill), (avx2, decode)), Tolerance::OtherPath);
-        assert_eq!(
-            tier((avx2, decode), (avx512, decode)),
-            Tolerance::OtherOrder
-        );
-        assert_eq!(
-            tier((avx2, prefill), (avx512, decode)),
-            Tolerance::OtherWeights
-        );
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use serde::Serialize;
+use serde_variant::to_variant_name;
 
 use super::{ArithmeticGap, book};
 
@@ -29,11 +30,7 @@ impl Rung {
 
     /// As in tables.
     pub fn name(self) -> &'static str {
-        match self {
-            Rung::Bits => "bits",
-            Rung::OtherOrder => "other-order",
-            Rung::HalfSums => "half-sums",
-        }
+        to_variant_name(&self).expect("a variant without fields")
     }
 
     /// The largest difference of any element, in units of the node's root mean square.

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::case::Case;
+use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
-use crate::case::{Case, Declared};
 use crate::judge::compare::{Findings, Incomparable, compare};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
-use crate::receipt::Comparison;
+use crate::receipt::{Comparison, Measured};
 use crate::reference::isolation::{Death, Kind};
 use crate::runner::{RunError, Runner, Subject, Task, guarded};
 
@@ -37,8 +38,8 @@ pub struct Answer {
 pub struct Concluded {
     /// What is said about it.
     pub comparison: Comparison,
-    /// None if the two could not be compared.
-    pub findings: Option<Findings>,
+    /// What it follows from.
+    pub measured: Measured,
 }
 
 impl Answer {
@@ -101,8 +102,8 @@ fn unrepeated(identity: &Identity, error: &RunError) -> Verdict {
 
 /// The same program run another way: every bit, and every node it shows, whoever else shows it.
 pub fn same_bits(case: &Case, first: &Observation, again: &Observation, live: bool) -> Concluded {
-    let mut declared = case.declared();
-    declared.nodes = first.trace.len();
+    let mut declared = case.declared(true);
+    declared.nodes.declared = first.trace.len();
     let who = (&again.identity, live);
     let profile = &first.identity.profile;
     conclude(
@@ -128,36 +129,31 @@ pub fn conclude(
     (reference, live): (&Identity, bool),
     profile: &str,
     apart: ArithmeticGap,
-    declared: Declared,
+    declared: Coverage,
     found: Result<Findings, Verdict>,
 ) -> Concluded {
     let findings = found.as_ref().map_err(Clone::clone);
     let reference = reference.clone();
     let comparison = Comparison::conclude(reference, live, profile, apart, declared, findings);
-    let findings = found.ok();
+    let measured = Measured {
+        with: comparison.reference.name.clone(),
+        findings: found.ok(),
+        death: None,
+    };
     Concluded {
         comparison,
-        findings,
+        measured,
     }
 }
 
 /// What a reference is held to: no nodes where it shows none of ours, and nothing at all where
 /// nobody promised that it answers.
-pub fn expected(reference: &dyn Runner, case: &Case) -> Declared {
+pub fn expected(reference: &dyn Runner, case: &Case) -> Coverage {
     let promised = !reference.is_live() || case.live.contains(&reference.identity().name);
     if promised {
-        declared(reference.shows_nodes(), case)
+        case.declared(reference.shows_nodes())
     } else {
-        Declared::default()
-    }
-}
-
-/// What a reference that takes part is held to.
-pub fn declared(shows_nodes: bool, case: &Case) -> Declared {
-    if shows_nodes {
-        case.declared()
-    } else {
-        case.declared_without_nodes()
+        Coverage::default()
     }
 }
 

@@ -13,9 +13,9 @@ use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::expected;
 use crate::oracle::crossval::examine::examine;
-use crate::oracle::crossval::resume::{self, Plan};
+use crate::oracle::crossval::resume;
 use crate::receipt::{
-    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt,
+    CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, comparisons,
 };
 #[cfg(unix)]
 use crate::reference::Reference;
@@ -151,7 +151,7 @@ impl Campaign {
         if !self.models.contains_key(model) {
             let (input, _) = Input::read(model).map_err(|e| {
                 let live = self.live.iter().map(|l| expected(&*l.runner, case));
-                let recorded = case.recordings.iter().map(|_| case.declared());
+                let recorded = case.recordings.iter().map(|_| case.declared(true));
                 let expected: Vec<_> = recorded.chain(live).collect();
                 Box::new(Failed::new(case, Outcome::Refused, e, &expected))
             })?;
@@ -172,27 +172,23 @@ impl Campaign {
         for subject in &mut self.subjects {
             subjects.push(subject.as_mut());
         }
+        let task = Task { case, model };
         if let Some(earlier) = &self.finished {
-            let plan = Plan {
-                case,
-                model,
-                subjects: &subjects.iter().map(|s| s.identity()).collect::<Vec<_>>(),
-                references: &references.iter().map(|r| r.identity()).collect::<Vec<_>>(),
-            };
-            if let Some(done) = resume::finished(earlier, &plan) {
+            let subjects: Vec<_> = subjects.iter().map(|s| s.identity()).collect();
+            let references: Vec<_> = references.iter().map(|r| r.identity()).collect();
+            if let Some(done) = resume::finished(earlier, task, &subjects, &references) {
                 return Ok(done.clone());
             }
         }
         let known = &self.suite.ledger;
-        examine(Task { case, model }, &mut subjects, &mut references, known)
+        examine(task, &mut subjects, &mut references, known)
     }
 
     /// The live references that answered in some case so far.
     fn answered(&self) -> Vec<LiveReference> {
-        let comparisons = || self.cases.iter().flat_map(|c| &c.claims.comparisons);
         let answers = |live: &&Live| {
             let identity = live.runner.identity();
-            comparisons().any(|c| c.reference == identity && c.is_answered())
+            comparisons(&self.cases).any(|c| c.reference == identity && c.is_answered())
         };
         let answered = self.live.iter().filter(answers);
         answered.map(|live| live.facts.clone()).collect()
@@ -207,22 +203,23 @@ impl Campaign {
         names.collect()
     }
 
-    /// The entries of the ledger whose case was compared with their reference, and agreed.
+    /// The entries of the ledger whose case or model was compared with their reference, and
+    /// agreed.
     fn stale_entries(&self) -> Vec<String> {
-        let all = || {
-            let cases = self.cases.iter().map(|c| &c.claims);
-            cases.flat_map(|claims| claims.comparisons.iter().map(move |c| (&claims.case, c)))
-        };
         let stale = |entry: &&Entry| {
-            all().any(|(case, c)| {
-                let settled = matches!(c.verdict, Verdict::Agree | Verdict::NotJudged);
-                *case == entry.case && c.reference.name == entry.reference && settled
-            })
+            let cases = self.cases.iter().map(|c| &c.claims);
+            let cases = cases.filter(|c| entry.covers(&c.case, &c.model.sha256));
+            let own = cases.flat_map(|claims| &claims.comparisons);
+            let own = own.filter(|c| c.reference.name == entry.reference);
+            let verdicts: Vec<&Verdict> = own.map(|c| &c.verdict).collect();
+            let differs =
+                |v: &&Verdict| matches!(v, Verdict::Known { .. } | Verdict::Diverge { .. });
+            let settled = |v: &&&Verdict| matches!(v, Verdict::Agree | Verdict::NotJudged);
+            let agree = verdicts.iter().filter(settled).count();
+            agree >= entry.stale_from() && !verdicts.iter().any(differs)
         };
         let entries = self.suite.ledger.entries.iter().filter(stale);
-        entries
-            .map(|entry| format!("{} with {}", entry.case, entry.reference))
-            .collect()
+        entries.map(Entry::to_string).collect()
     }
 
     fn receipt(&self) -> Receipt {

@@ -3,21 +3,20 @@
 
 use std::time::Instant;
 
+use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
-use crate::case::{Case, Declared};
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::{
-    Answer, Concluded, EngineAnswers, compared, conclude, declared, expected, same_bits,
+    Answer, Concluded, EngineAnswers, compared, conclude, expected, same_bits,
 };
 use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
     Witness,
 };
-use crate::reference::isolation::Death;
 use crate::runner::{Facts, RunError, Runner, Subject, Task, guarded};
 
 /// Examines the first of `subjects` against every reference, each in its own arithmetic as far as
@@ -31,7 +30,7 @@ pub fn examine(
     known: &Ledger,
 ) -> Result<CaseReceipt, Box<Failed>> {
     let started = Instant::now();
-    let held: Vec<Declared> = references
+    let held: Vec<Coverage> = references
         .iter()
         .map(|r| expected(&**r, task.case))
         .collect();
@@ -52,8 +51,8 @@ pub fn examine(
     let mut comparisons = Vec::new();
     for theirs in &answers {
         let ours = engine.like(task, &theirs.identity.profile);
-        let with = with_reference(task.case, theirs, ours, known);
-        comparisons.push(kept.keep(with, theirs.death.clone()));
+        let with = with_reference(task, theirs, ours, known);
+        comparisons.push(kept.keep(with));
     }
     let ours = engine.own();
     let mut repetitions = Vec::new();
@@ -62,15 +61,15 @@ pub fn examine(
             Ok(again) => same_bits(task.case, ours, &again, false),
             Err(error) => {
                 let who = (&other.identity(), false);
-                engine_failed(who, &ours.identity.profile, task.case.declared(), error)
+                engine_failed(who, &ours.identity.profile, task.case.declared(true), error)
             }
         };
-        repetitions.push(kept.keep(same, None));
+        repetitions.push(kept.keep(same));
     }
     let controls = answers
         .iter_mut()
         .flat_map(|a| std::mem::take(&mut a.controls));
-    let controls = controls.map(|control| kept.keep(control, None)).collect();
+    let controls = controls.map(|control| kept.keep(control)).collect();
     let witnesses = kept.among(task.case, &answers);
     let mut claims = claims(task, facts, ours);
     claims.comparisons = comparisons;
@@ -123,18 +122,19 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
 
 /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
 fn with_reference(
-    case: &Case,
+    task: Task<'_>,
     theirs: &Answer,
     ours: Result<&Observation, RunError>,
     known: &Ledger,
 ) -> Concluded {
     let Answer { identity, live, .. } = theirs;
+    let case = task.case;
     let who = (identity, *live);
     // Who may decline leaves no gap by doing so.
     let optional = !case.live.contains(&identity.name);
     let declared = match &theirs.seen {
-        Err(Verdict::Declined { .. }) if optional => Declared::default(),
-        _ => declared(theirs.shows_nodes, case),
+        Err(Verdict::Declined { .. }) if optional => Coverage::default(),
+        _ => case.declared(theirs.shows_nodes),
     };
     let ours = match ours {
         Ok(ours) => ours,
@@ -145,17 +145,18 @@ fn with_reference(
     let profile = &ours.identity.profile;
     let apart = ArithmeticGap::profiles(&identity.profile, profile);
     let mut with = conclude(who, profile, apart, declared, found);
-    let entry = known.about(&case.name, &identity.name);
-    if let (Some(entry), Some(found)) = (entry, &with.findings) {
+    let entry = known.about(&case.name, &task.model.sha256, &identity.name);
+    if let (Some(entry), Some(found)) = (entry, &with.measured.findings) {
         with.comparison.excuse(&entry.reason, entry.bound, found);
     }
+    with.measured.death.clone_from(&theirs.death);
     with
 }
 
 fn engine_failed(
     who: (&Identity, bool),
     profile: &str,
-    declared: Declared,
+    declared: Coverage,
     error: RunError,
 ) -> Concluded {
     let failed = Verdict::EngineFailed {
@@ -169,12 +170,8 @@ fn engine_failed(
 struct Kept(Vec<Measured>);
 
 impl Kept {
-    fn keep(&mut self, concluded: Concluded, death: Option<Death>) -> Comparison {
-        self.0.push(Measured {
-            with: concluded.comparison.reference.name.clone(),
-            findings: concluded.findings,
-            death,
-        });
+    fn keep(&mut self, concluded: Concluded) -> Comparison {
+        self.0.push(concluded.measured);
         concluded.comparison
     }
 
@@ -192,10 +189,16 @@ impl Kept {
                     continue;
                 }
                 let (who, found) = ((&other.identity, other.live), compared(case, a, b));
-                let with = conclude(who, profile, ArithmeticGap::Nothing, case.declared(), found);
+                let with = conclude(
+                    who,
+                    profile,
+                    ArithmeticGap::Nothing,
+                    case.declared(true),
+                    found,
+                );
                 witnesses.push(Witness {
                     name: one.identity.name.clone(),
-                    with: self.keep(with, None),
+                    with: self.keep(with),
                 });
             }
         }

@@ -5,23 +5,11 @@
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use crate::case::Case;
 use crate::case::observation::Identity;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
-
-/// What would be asked in this run.
-pub struct Plan<'a> {
-    /// The case.
-    pub case: &'a Case,
-    /// Its model.
-    pub model: &'a Input,
-    /// The engine, and the other ways it runs.
-    pub subjects: &'a [Identity],
-    /// The references, in the order they are asked.
-    pub references: &'a [Identity],
-}
+use crate::runner::Task;
 
 /// Reads a receipt to go on from. One that was edited, or made by another build of this program or
 /// on another machine, is none.
@@ -50,23 +38,28 @@ pub fn open(path: &Path) -> Result<Receipt, Failure> {
     Ok(receipt)
 }
 
-/// The case as the earlier run left it, if this run would ask the same of the same.
-pub fn finished<'a>(earlier: &'a Receipt, plan: &Plan<'_>) -> Option<&'a CaseReceipt> {
-    let named = |c: &&CaseReceipt| c.claims.case == plan.case.name;
+/// The case as the earlier run left it, if this run would ask the same subjects, the engine and the
+/// other ways it runs, and the same references in the same order.
+pub fn finished<'a>(
+    earlier: &'a Receipt,
+    Task { case, model }: Task<'_>,
+    subjects: &[Identity],
+    references: &[Identity],
+) -> Option<&'a CaseReceipt> {
+    let named = |c: &&CaseReceipt| c.claims.case == case.name;
     let done = earlier.cases.iter().find(named)?;
     let claims = &done.claims;
-    let (first, others) = plan.subjects.split_first()?;
+    let (first, others) = subjects.split_first()?;
     let same = |comparisons: &[Comparison], identities: &[Identity]| {
         comparisons.iter().map(|c| &c.reference).eq(identities)
     };
-    let declared =
-        |c: &Comparison| c.is_declined() || c.coverage.declared() == plan.case.declared();
-    let whole = claims.prompt == plan.case.prompt
-        && claims.unrecorded == plan.case.unrecorded
-        && claims.model.sha256 == plan.model.sha256
+    let declared = |c: &Comparison| c.is_declined() || c.coverage.declared() == case.declared(true);
+    let whole = claims.prompt == case.prompt
+        && claims.unrecorded == case.unrecorded
+        && claims.model.sha256 == model.sha256
         && claims.engine.identity == *first
         && same(&claims.repetitions, others)
-        && same(&claims.comparisons, plan.references)
+        && same(&claims.comparisons, references)
         && claims.comparisons.iter().all(declared);
     whole.then_some(done)
 }

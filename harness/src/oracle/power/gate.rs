@@ -185,7 +185,7 @@ impl Effect {
 pub fn strict_verdict(case: &Case, found: &Result<Findings, Incomparable>) -> Verdict {
     match found {
         Ok(found) => {
-            let coverage = found.coverage(case.declared());
+            let coverage = found.coverage(case.declared(true));
             judge(found, &coverage, ArithmeticGap::Nothing)
         }
         Err(why) => Verdict::Incomparable { why: why.clone() },
@@ -244,7 +244,7 @@ fn ulp_max(lane: Lane, theirs: &Observation, ours: &Observation) -> Option<u64> 
 
 /// Whether a looser tier lets it pass, the rules for all documents together included.
 fn is_within(case: &Case, found: &Findings, apart: ArithmeticGap) -> bool {
-    let coverage = found.coverage(case.declared());
+    let coverage = found.coverage(case.declared(true));
     let breaks = found.lanes.iter().any(|lane| {
         let gates = book().gates(apart, lane.lane);
         gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())

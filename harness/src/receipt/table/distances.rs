@@ -25,15 +25,11 @@ type Differing<'r> = (&'r CaseReceipt, &'r Comparison, &'r Findings);
 
 /// The comparisons that were made and are not bit-identical.
 fn differing(receipt: &Receipt) -> impl Iterator<Item = Differing<'_>> {
-    let all = receipt.cases.iter().flat_map(of_case);
+    let all = receipt.cases.iter().flat_map(|case| {
+        let found = case.compared();
+        found.filter_map(move |(comparison, found)| Some((case, comparison, found?)))
+    });
     all.filter(|(_, comparison, _)| !comparison.logits_bit_identical)
-}
-
-fn of_case(case: &CaseReceipt) -> impl Iterator<Item = Differing<'_>> {
-    let pairs = case.claims.comparisons.iter().zip(&case.measured);
-    pairs.filter_map(move |(comparison, measured)| {
-        Some((case, comparison, measured.findings.as_ref()?))
-    })
 }
 
 fn apart(receipt: &Receipt, comparison: &Comparison) -> String {

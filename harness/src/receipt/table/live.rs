@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::judge::verdict::Verdict;
-use crate::receipt::{Comparison, Receipt, witnesses};
+use crate::receipt::{Comparison, Receipt, comparisons, witnesses};
 
 /// Who declined what, who stands alone, who answered, and whether they agree with themselves.
 pub fn lines(receipt: &Receipt) -> Vec<String> {
@@ -12,13 +12,9 @@ pub fn lines(receipt: &Receipt) -> Vec<String> {
     for case in &receipt.cases {
         lines.extend(witnesses::sentences(&case.claims));
     }
-    let all = |name: &str| {
-        let comparisons = receipt.cases.iter().flat_map(|c| &c.claims.comparisons);
-        let own: Vec<&Comparison> = comparisons.filter(|c| c.reference.name == name).collect();
-        own
-    };
     for live in &receipt.circumstances.references {
-        let own = all(&live.name);
+        let own = comparisons(&receipt.cases).filter(|c| c.reference.name == live.name);
+        let own: Vec<&Comparison> = own.collect();
         let answered = own.iter().filter(|c| c.is_answered()).count();
         let identical = own.iter().filter(|c| c.logits_bit_identical).count();
         let controls = receipt.cases.iter().flat_map(|c| &c.claims.controls);

@@ -8,7 +8,7 @@ use crate::judge::compare::{Findings, LaneFindings, PositionFindings};
 use crate::judge::verdict::{Divergence, Verdict};
 use crate::numbers::metrics;
 use crate::receipt::explanation::lane_word;
-use crate::receipt::{CaseReceipt, Comparison, Receipt};
+use crate::receipt::{Comparison, Receipt};
 
 const CASES: [Column; 6] = [
     words("case"),
@@ -53,14 +53,14 @@ pub fn cases(receipt: &Receipt) -> Table {
         let comparisons = case.claims.comparisons.iter().filter(|c| !c.is_declined());
         let with: Vec<&str> = comparisons.clone().map(|c| &c.reference.name[..]).collect();
         let mut verdicts = BTreeSet::new();
-        for (comparison, measured) in pairs(case).filter(|(c, _)| !c.is_declined()) {
+        for (comparison, measured) in case.compared().filter(|(c, _)| !c.is_declined()) {
             let plain = receipt.agrees(comparison);
             let lanes = measured.iter().flat_map(|f| &f.lanes).filter(|_| plain);
             verdicts.extend(lanes.map(|lane| lane_word(receipt, lane, comparison)));
             verdicts.extend((!plain).then(|| comparison.verdict.word()));
         }
         let verdicts: Vec<&str> = verdicts.into_iter().collect();
-        let found = || pairs(case).filter_map(|(_, found)| found);
+        let found = || case.compared().filter_map(|(_, found)| found);
         let sum = |part: fn(&Findings) -> [usize; 2]| {
             let sum = found()
                 .map(part)
@@ -95,7 +95,7 @@ pub fn cases(receipt: &Receipt) -> Table {
 pub fn lanes(receipt: &Receipt, wanted: fn(&Receipt, &Comparison) -> bool) -> Table {
     let mut table = Table::new(&LANES);
     for case in &receipt.cases {
-        for (comparison, found) in pairs(case).filter(|(c, _)| wanted(receipt, c)) {
+        for (comparison, found) in case.compared().filter(|(c, _)| wanted(receipt, c)) {
             let start = |lane: &str, verdict: &str| {
                 let (case, with) = (&case.claims.case, &comparison.reference.name);
                 [case, with, lane, verdict].map(str::to_owned)
@@ -168,7 +168,7 @@ fn beside_lanes<'c>(
 pub fn distances(receipt: &Receipt, wanted: fn(&Receipt, &Comparison) -> bool) -> Table {
     let mut table = Table::new(&DISTANCES);
     for case in &receipt.cases {
-        for (comparison, found) in pairs(case).filter(|(c, _)| wanted(receipt, c)) {
+        for (comparison, found) in case.compared().filter(|(c, _)| wanted(receipt, c)) {
             let lanes = found.map(|f| &f.lanes[..]).unwrap_or_default();
             for lane in lanes.iter().filter(|lane| !lane.is_bit_identical()) {
                 let (case, with) = (&case.claims.case, &comparison.reference.name);
@@ -196,11 +196,6 @@ fn distance(lane: &LaneFindings) -> [String; 6] {
         scientific(most(|p| p.kl)),
         format!("{}/{}", positions.len() - lane.flips(), positions.len()),
     ]
-}
-
-fn pairs(case: &CaseReceipt) -> impl Iterator<Item = (&Comparison, Option<&Findings>)> {
-    let pairs = case.claims.comparisons.iter().zip(&case.measured);
-    pairs.map(|(comparison, measured)| (comparison, measured.findings.as_ref()))
 }
 
 fn equal_nodes(found: &Findings) -> usize {

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
-use crate::receipt::{Comparison, Receipt};
+use crate::receipt::{CaseReceipt, Comparison, Receipt, comparisons, exact};
 
 /// All of them, each with its line end.
 pub fn lines(receipt: &Receipt) -> String {
@@ -33,7 +34,7 @@ pub fn lines(receipt: &Receipt) -> String {
 }
 
 fn counts(receipt: &Receipt) -> Vec<String> {
-    let all = || receipt.cases.iter().flat_map(|c| &c.claims.comparisons);
+    let all = || comparisons(&receipt.cases);
     let count = |wanted: fn(&Comparison) -> bool| all().filter(|c| wanted(c)).count();
     let agree = all().filter(|c| receipt.agrees(c)).count();
     let identical = count(|c| c.verdict == Verdict::Agree && c.logits_bit_identical);
@@ -84,19 +85,15 @@ fn counts(receipt: &Receipt) -> Vec<String> {
 
 /// Logits of which every bit is demanded, and those that have them all.
 fn exact_logits(receipt: &Receipt) -> [usize; 2] {
-    let pairs = receipt.cases.iter().flat_map(|case| {
-        let pairs = case.claims.comparisons.iter().zip(&case.measured);
-        pairs.filter(|(comparison, _)| comparison.is_exact())
-    });
-    let found = pairs.filter_map(|(_, measured)| Some(measured.findings.as_ref()?.logits()));
+    let found = exact(&receipt.cases).map(Findings::logits);
     found.fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]])
 }
 
 /// What was there instead of a live reference: only what answered.
 fn stood_in(receipt: &Receipt) -> String {
-    let answered = |c: &&Comparison| !c.live && c.is_answered();
-    let answered = |case: &&crate::receipt::CaseReceipt| {
-        case.claims.comparisons.iter().filter(answered).count() > 0
+    let answered = |case: &&CaseReceipt| {
+        let mut own = case.claims.comparisons.iter();
+        own.any(|c| !c.live && c.is_answered())
     };
     match receipt.cases.iter().filter(answered).count() {
         0 => "and no recording stood in for it: nothing was compared with a reference".into(),
@@ -122,7 +119,7 @@ fn next(receipt: &Receipt) -> Option<String> {
             "no reference that answers {case} was selected: add --reference {name}"
         ));
     }
-    let alone = |c: &&crate::receipt::CaseReceipt| c.claims.coverage.references.compared == 0;
+    let alone = |c: &&CaseReceipt| c.claims.coverage.references.compared == 0;
     let case = receipt.cases.iter().find(alone).filter(|_| !asked)?;
     // ik reads every architecture; bitnet does not know the one with a dot in its name.
     let name = if case.claims.model.architecture == "bitnet-b1.58" {

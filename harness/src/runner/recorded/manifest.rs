@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
+use crate::case;
+
 /// The version of `recording.json` this build reads.
 pub const SCHEMA: u32 = 1;
 
@@ -132,10 +134,8 @@ impl Recording {
         if let Some(id) = ids.find(|&&id| id as usize >= vocab_size) {
             return Some(format!("token {id} in a vocabulary of {vocab_size}"));
         }
-        let ascend = self.positions.windows(2).all(|w| w[0] < w[1]);
-        let last = self.positions.last().copied();
-        if !ascend || last.is_none_or(|p| p >= self.tokens.len()) {
-            return Some("positions must ascend and lie inside the prompt".into());
+        if let Err(why) = case::inside(&self.positions, self.tokens.len()) {
+            return Some(why.into());
         }
         let nodes = || self.trace_order.iter().chain(&self.unnamed_nodes);
         let unique: BTreeSet<_> = nodes().collect();

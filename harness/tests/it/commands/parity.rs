@@ -60,6 +60,13 @@ fn every_committed_model_passes_the_smoke_test_and_its_receipt_is_kept() {
     let folder = Folder::new();
     for model in MODELS {
         let answer = smoke(&[&fixture(model)], &folder).exits(0);
+        let alone = answer.stdout.contains("note: nobody recorded this model");
+        assert_eq!(
+            alone,
+            model == "random/random-b158.gguf",
+            "{}",
+            answer.stdout
+        );
         let stem = Path::new(model).file_stem().expect("a name");
         let receipt = folder.path().join(stem).with_extension("json");
         assert!(
@@ -123,12 +130,17 @@ fn what_does_not_apply_to_a_model_is_left_out_aloud() {
             llama.stdout
         );
     }
-    let alone = crossval(&fixture("random/random-b158.gguf")).run().exits(0);
+}
+
+#[test]
+fn a_model_that_nobody_answers_for_does_not_agree_with_anybody() {
+    let alone = crossval(&fixture("random/random-b158.gguf")).run().exits(3);
     for words in [
         "the model was made for 256 positions",
         "nothing was compared with a reference",
         "8/8 repetitions bit-identical",
         "next: scripts/reference.sh ik",
+        "status: reference_missing",
     ] {
         assert!(
             alone.stdout.contains(words),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use harness::case::observation::{Identity, Lane, Observation};
-use harness::reference::isolation::{Death, Kind};
 use harness::runner::recorded::Recorded;
 use harness::runner::{Facts, RunError, Runner, Subject, Task};
 
 use super::{RECORDING, suite};
+use crate::program::silence::Silence;
 
 /// An arithmetic in which the engine dies.
 const DEADLY: &str = "deadly";
@@ -34,18 +34,20 @@ pub enum End {
 
 use End::*;
 
-fn lost(kind: Kind) -> RunError {
-    RunError::Lost(Box::new(Death {
-        kind,
-        phase: "prefill of the prompt".into(),
-        signal: None,
-        exit_code: None,
-        complaint: None,
-        assertion: None,
-        last_words: String::new(),
-        memory_seen: 0,
-        milliseconds: 1,
-    }))
+impl End {
+    /// That of a runner which gives no answer.
+    fn silence(self) -> Option<Silence> {
+        match self {
+            Dies => Some(Silence::Dies),
+            TimesOut => Some(Silence::TimesOut),
+            Refuses | EngineRefuses => Some(Silence::Refuses),
+            Silent => Some(Silence::KnowsNothing),
+            Declines | BreaksItsPromise => Some(Silence::Declines),
+            EngineDies => Some(Silence::Panics),
+            EngineComputesNoNumber => Some(Silence::ComputesNoNumber),
+            Agrees | Diverges | NotJudged | Unsteady | KillsTheEngine => None,
+        }
+    }
 }
 
 /// A live reference that ends each case in its own way.
@@ -88,14 +90,8 @@ impl Runner for Reference {
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         self.now = self.ends[&task.case.name];
-        let words = || "planted".to_owned();
-        match self.now {
-            Dies => return Err(lost(Kind::Crashed)),
-            TimesOut => return Err(lost(Kind::Timeout)),
-            Refuses => return Err(RunError::Refused(words())),
-            Silent => return Err(RunError::NoAnswer(words())),
-            Declines | BreaksItsPromise => return Err(RunError::Declined(words())),
-            _ => {}
+        if let Some(silence) = self.now.silence() {
+            return Err(silence.planted());
         }
         let mut seen = self.recorded.observe(task)?;
         seen.identity = self.identity();
@@ -151,11 +147,9 @@ impl Runner for Engine {
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        match self.ends.get(&task.case.name) {
-            Some(EngineDies) => panic!("planted death"),
-            Some(EngineRefuses) => return Err(RunError::Refused("planted".into())),
-            Some(EngineComputesNoNumber) => return Err(RunError::NotFinite("planted".into())),
-            _ => {}
+        let end = self.ends.get(&task.case.name);
+        if let Some(silence) = end.and_then(|end| end.silence()) {
+            return Err(silence.planted());
         }
         let mut seen = self.recorded.observe(task)?;
         seen.identity = self.identity();

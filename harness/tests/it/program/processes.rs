@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Folder;
 
+/// The watchdog of the tests that wait for a process: what is not so by then never will be.
 const LONG: Duration = Duration::from_secs(120);
 
 /// Waits until something is so.
