@@ -73,17 +73,16 @@ pub struct Report {
 
 /// Every file this program makes, checksum lists included.
 pub fn generated() -> Vec<Generated> {
-    let mut all = Vec::new();
-    for (folder, files) in [
+    let folders = [
         (qk256::FOLDER, qk256::files()),
         (models::FOLDER, models::files()),
         (edges::FOLDER, edges::files()),
-    ] {
-        let list = list(folder, &files);
-        all.extend(files);
-        all.push(list);
-    }
-    all
+    ];
+    let listed = |(folder, mut files): (&str, Vec<Generated>)| {
+        files.push(list(folder, &files));
+        files
+    };
+    folders.into_iter().flat_map(listed).collect()
 }
 
 /// The list of a folder all of whose files are made.
@@ -111,16 +110,11 @@ pub fn verify(root: &Path) -> Result<Report, Failure> {
         }
     }
     for file in generated() {
-        match read(&root.join(&file.path)) {
-            Err(failure) => report.found(&file.path, failure.into()),
-            Ok(None) => report.found(&file.path, Problem::Missing),
-            Ok(Some(bytes)) if bytes == file.bytes => report.reproduced += 1,
-            Ok(Some(bytes)) => {
-                let same = bytes.iter().zip(&file.bytes).take_while(|(a, b)| a == b);
-                let first_difference = same.count();
-                report.found(&file.path, Problem::NotReproduced { first_difference });
-            }
-        }
+        report.reproduced += report.check(root, &file.path, |bytes| {
+            let same = bytes.iter().zip(&file.bytes).take_while(|(a, b)| a == b);
+            let first_difference = same.count();
+            (bytes != file.bytes).then_some(Problem::NotReproduced { first_difference })
+        });
     }
     Ok(report)
 }
@@ -147,6 +141,24 @@ impl Report {
     fn found(&mut self, path: &str, problem: Problem) {
         self.problems.entry(path.to_owned()).or_insert(problem);
     }
+
+    /// Looks at a file that has to be there and of whose bytes nothing may be `wrong`: the number
+    /// of sound files, which is one or none.
+    fn check(
+        &mut self,
+        root: &Path,
+        path: &str,
+        wrong: impl FnOnce(&[u8]) -> Option<Problem>,
+    ) -> usize {
+        let problem = match read(&root.join(path)) {
+            Err(failure) => Some(failure.into()),
+            Ok(None) => Some(Problem::Missing),
+            Ok(Some(bytes)) => wrong(&bytes),
+        };
+        let Some(problem) = problem else { return 1 };
+        self.found(path, problem);
+        0
+    }
 }
 
 impl From<Failure> for Problem {
@@ -159,20 +171,11 @@ impl From<Failure> for Problem {
 fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Failure> {
     let listed = provenance::checksums(&folder.join(LIST))?;
     for (file, hash) in &listed {
-        let path = folder.join(file);
-        let name = relative(root, &path);
-        match read(&path) {
-            Err(failure) => report.found(&name, failure.into()),
-            Ok(None) => report.found(&name, Problem::Missing),
-            Ok(Some(bytes)) => {
-                let (listed, found) = (hash.clone(), provenance::sha256(&bytes));
-                if found == listed {
-                    report.hashed += 1;
-                } else {
-                    report.found(&name, Problem::Changed { listed, found });
-                }
-            }
-        }
+        let name = relative(root, &folder.join(file));
+        report.hashed += report.check(root, &name, |bytes| {
+            let (listed, found) = (hash.clone(), provenance::sha256(bytes));
+            (listed != found).then_some(Problem::Changed { listed, found })
+        });
     }
     for path in files(folder)? {
         let file = relative(folder, &path);

@@ -1,5 +1,4 @@
 //! `harness calibrate`: how far apart lanes without a fault are, beside what is on record.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Runner;
 use crate::runner::engine::Engine;
+use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
@@ -129,7 +129,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let (Some(file), Outcome::Ok) = (&record, outcome)
         && let Err(failure) = put_on_record(file, &report)
     {
-        crate::io::output::tell(format!("error: {failure}"));
+        output::tell(format!("error: {failure}"));
         outcome = failure.exit.into();
     }
     finish(
@@ -142,34 +142,26 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 
 /// The engine in every arithmetic, every reference, and the first of these twice.
 fn witnesses(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
-    let engine = |profile| Engine::new(Kernel::best(), 1).with_profile(profile);
+    let mut all: Vec<Box<dyn Runner>> = Vec::new();
     // The one for CPUs with bfloat16 products differs in weights of that type only.
-    let profiles = Profile::ALL.into_iter();
-    let engines = profiles
+    for profile in Profile::ALL
+        .into_iter()
         .filter(|p| *p != Profile::GgmlAvx512Bf16)
-        .map(engine);
-    let mut all: Vec<Box<dyn Runner>> = engines.map(|e| Box::new(e) as Box<dyn Runner>).collect();
+    {
+        all.push(Box::new(
+            Engine::new(Kernel::best(), 1).with_profile(profile),
+        ));
+    }
     let limits = Limits {
         patience: Duration::from_secs(args.patience),
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
-    all.extend(asked(live));
-    Ok(all)
-}
-
-#[cfg(unix)]
-fn asked(live: Vec<reference::Reference>) -> Vec<Box<dyn Runner>> {
-    use crate::runner::reference::Observing;
     let live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
     let again = live.first().map(|first| first.again(1));
-    let all = live.into_iter().chain(again);
-    all.map(|one| Box::new(one) as Box<dyn Runner>).collect()
-}
-
-#[cfg(not(unix))]
-fn asked(_: Vec<reference::Reference>) -> Vec<Box<dyn Runner>> {
-    Vec::new()
+    let live = live.into_iter().chain(again);
+    all.extend(live.map(|one| Box::new(one) as Box<dyn Runner>));
+    Ok(all)
 }
 
 fn write_texts(args: &Args, path: &Path) -> Result<Vec<Case>, Failure> {

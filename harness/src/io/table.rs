@@ -49,6 +49,19 @@ impl Table {
         }
     }
 
+    /// A row for each of `rows`, a column for what each function makes of one.
+    pub fn of<'r, R: 'r>(
+        rows: impl IntoIterator<Item = &'r R>,
+        columns: &[(Column, fn(&R) -> String)],
+    ) -> Self {
+        let heading: Vec<Column> = columns.iter().map(|(column, _)| *column).collect();
+        let mut table = Self::new(&heading);
+        for row in rows {
+            table.row(columns.iter().map(|(_, cell)| cell(row)));
+        }
+        table
+    }
+
     /// One more row. Cells left out at its end are empty.
     pub fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
         let mut cells: Vec<String> = cells.into_iter().map(Into::into).collect();

@@ -1,5 +1,4 @@
 //! How far one node's two values lie apart: counts, places, units in the last place.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 

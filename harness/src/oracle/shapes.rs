@@ -3,7 +3,6 @@
 //!
 //! Everything about a trial follows from its number, so a number repeats it; a trial that differs
 //! is made smaller as long as it differs.
-#![forbid(unsafe_code)]
 
 mod cell;
 mod coverage;

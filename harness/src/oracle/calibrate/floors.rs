@@ -1,5 +1,4 @@
 //! Floors out of what was measured, and how they stand to those on record.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 

@@ -1,5 +1,4 @@
 //! The combinations of properties of which every one must be tried, and a model for each.
-#![forbid(unsafe_code)]
 
 use engine::config::Architecture;
 

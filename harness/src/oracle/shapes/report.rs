@@ -1,5 +1,4 @@
 //! What a run comes to: plain data, one outcome.
-#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
@@ -66,14 +65,13 @@ pub struct Report {
 impl Report {
     /// Nothing is tried yet.
     pub(super) fn begin(pair: &Pair<'_>, plan: &Plan, mode: Mode) -> Self {
-        let (first, count) = plan.range();
         Report {
             schema_version: SCHEMA,
             mode,
             ours: pair.ours.identity(),
             theirs: pair.theirs.identity(),
-            first,
-            count,
+            first: plan.first,
+            count: plan.count,
             trials: Vec::new(),
             coverage: Coverage::new(plan),
             logits: 0,

@@ -1,5 +1,4 @@
 //! A trial that differs, made smaller as long as it differs.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use serde::Serialize;

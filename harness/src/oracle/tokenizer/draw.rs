@@ -1,5 +1,4 @@
 //! Questions made up from a seed: every question has a number, and the number alone makes it.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::tokenizer::Tokenizer;
