@@ -2,8 +2,8 @@
 //! against what it would make today.
 #![forbid(unsafe_code)]
 
-pub mod edges;
-pub mod models;
+mod edges;
+mod models;
 pub mod qk256;
 pub mod random;
 
@@ -24,17 +24,15 @@ const PROSE: &str = "README.md";
 
 /// A file this program makes: its path below the fixtures folder and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generated {
-    /// Path below the fixtures folder, with slashes.
+pub(crate) struct Generated {
     pub path: String,
-    /// The bytes it must have.
     pub bytes: Vec<u8>,
 }
 
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "problem")]
-pub enum Problem {
+pub(crate) enum Problem {
     /// A folder of fixtures has no list.
     NoList,
     /// Listed or made by this program, but not there.
@@ -42,17 +40,9 @@ pub enum Problem {
     /// There, but not listed.
     Unlisted,
     /// It could not be looked at.
-    Unreadable {
-        /// Why.
-        why: String,
-    },
+    Unreadable { why: String },
     /// The hash is another.
-    Changed {
-        /// SHA-256 in the list.
-        listed: String,
-        /// SHA-256 of the file.
-        found: String,
-    },
+    Changed { listed: String, found: String },
     /// This program makes other bytes than these.
     NotReproduced {
         /// The first byte that differs, or the length of the shorter one.
@@ -62,7 +52,7 @@ pub enum Problem {
 
 /// What verifying found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Files whose hash is the listed one.
     pub hashed: usize,
     /// Files that were made again with the same bytes.
@@ -72,7 +62,7 @@ pub struct Report {
 }
 
 /// Every file this program makes, checksum lists included.
-pub fn generated() -> Vec<Generated> {
+fn generated() -> Vec<Generated> {
     let folders = [
         (qk256::FOLDER, qk256::files()),
         (models::FOLDER, models::files()),
@@ -99,7 +89,7 @@ fn list(folder: &str, files: &[Generated]) -> Generated {
 
 /// Compares every fixture with its list, and every generated one with a fresh one. What cannot be
 /// read is a problem like the others, and hides none of them.
-pub fn verify(root: &Path) -> Result<Report, Failure> {
+pub(crate) fn verify(root: &Path) -> Result<Report, Failure> {
     let mut report = Report::default();
     for folder in entries(root)?.into_iter().filter(|path| path.is_dir()) {
         let list = folder.join(LIST);
@@ -120,7 +110,7 @@ pub fn verify(root: &Path) -> Result<Report, Failure> {
 }
 
 /// Writes every generated file that is missing or different. Returns the paths written.
-pub fn regenerate(root: &Path) -> Result<Vec<String>, Failure> {
+pub(crate) fn regenerate(root: &Path) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
     for file in generated() {
         let path = root.join(&file.path);
@@ -187,7 +177,7 @@ fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Fa
 }
 
 /// Every file below a folder.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {

@@ -14,7 +14,7 @@ use crate::case::observation::Identity;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
-use crate::file::provenance::Input;
+use crate::file::provenance::{Input, file_name};
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
@@ -38,7 +38,7 @@ Examples:
   harness calibrate --table README.md
 
 The model writes the texts itself, from a seed. Each is read by the engine in every arithmetic it
-knows, and by the references named. Witnesses of one arithmetic must have the same bits; the
+knows, and by the references named. Those of one arithmetic must have the same bits; the
 distances of the others are the floors, and a gate of the ladder is a multiple of its floor. Exit 1
 if bits differ within one arithmetic, or if a floor exceeds the gate on record.";
 
@@ -116,10 +116,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         )?
         .writes("--json", args.json.to.as_ref())?;
     let (input, _) = Input::read(&path)?;
-    let mut witnesses = witnesses(&args)?;
+    let mut runners = runners(&args)?;
     let cases = write_texts(&args, &path)?;
-    let bar = progress::bar((cases.len() * witnesses.len()) as u64, "observations");
-    let calibration = measure(&cases, &input, &mut witnesses, || bar.inc(1));
+    let bar = progress::bar((cases.len() * runners.len()) as u64, "observations");
+    let calibration = measure(&cases, &input, &mut runners, || bar.inc(1));
     bar.finish_and_clear();
     input.still_holds()?;
 
@@ -141,7 +141,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// The engine in every arithmetic, every reference, and the first of these twice.
-fn witnesses(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
+fn runners(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
     let mut all: Vec<Box<dyn Runner>> = Vec::new();
     // The one for CPUs with bfloat16 products differs in weights of that type only.
     for profile in Profile::ALL
@@ -172,20 +172,15 @@ fn write_texts(args: &Args, path: &Path) -> Result<Vec<Case>, Failure> {
         seed: args.seed,
     };
     let bar = progress::bar(args.documents as u64, "texts");
-    let cases = documents::write(&model, &name(path), extent, || bar.inc(1));
+    let cases = documents::write(&model, &file_name(path), extent, || bar.inc(1));
     bar.finish_and_clear();
     cases
-}
-
-fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measured {
     let mut command = "harness calibrate".to_owned();
     for reference in &args.reference {
-        command += &format!(" --reference {}", name(Path::new(reference)));
+        command += &format!(" --reference {}", file_name(Path::new(reference)));
     }
     for (flag, value, usual) in [
         ("documents", args.documents as u64, DOCUMENTS as u64),
@@ -202,11 +197,11 @@ fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measu
     };
     Measured {
         date: written::today(),
-        model: name(&model.path),
+        model: file_name(&model.path),
         model_sha256: model.sha256.clone(),
         documents: args.documents,
         command,
-        witnesses: calibration.witnesses.iter().map(shown).collect(),
+        witnesses: calibration.runners.iter().map(shown).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod table;
 use engine::flavor::Shape;
 use serde::Serialize;
 
-pub use compared::{Compared, Report};
+pub(crate) use compared::{Compared, Report};
 pub use library::Library;
 pub use measure::{Engine, Tensor};
 pub use record::Record;

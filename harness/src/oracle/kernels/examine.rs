@@ -77,17 +77,12 @@ pub struct Row {
 /// A difference, and how small the question became that still shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct First {
-    /// The question.
     pub case: usize,
-    /// What it is about.
     pub about: &'static str,
-    /// What was asked.
     pub asked: String,
-    /// The smaller question.
     pub shrunk_to: String,
     /// The numbers of it that are not zero, as far as they are few.
     pub inputs: String,
-    /// Where the answers to the smaller question differ.
     pub difference: Difference,
     /// Another packing whose bytes the reference wrote: that of a build for another processor.
     pub packing: Option<&'static str>,

@@ -7,7 +7,7 @@ use crate::judge::excuse::Excused;
 use crate::runner::kernels::question::Difference;
 
 /// Everything, reference after reference, in so many columns.
-pub fn report(report: &Report, width: Option<usize>) -> String {
+pub(crate) fn report(report: &Report, width: Option<usize>) -> String {
     let references = report.references.iter();
     let texts = references.map(|examined| {
         let (name, profile) = (&examined.reference.name, examined.profile);

@@ -15,9 +15,7 @@ pub const LEAST: usize = 4;
 /// Trials of one value of one dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The dimension.
     pub dimension: &'static str,
-    /// The value.
     pub value: String,
     /// Whether a long run must reach it.
     pub demanded: bool,

@@ -22,26 +22,20 @@ pub struct Pair<'a> {
 /// What was compared and how much of it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
-    /// Logits compared.
     pub logits: usize,
     /// Those of which a bit differs.
     pub differing: usize,
-    /// The first of them.
     pub first: Option<Difference>,
 }
 
 /// A logit that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Which schedule.
     pub schedule: usize,
     /// Which of the rows it keeps.
     pub row: usize,
-    /// Which logit.
     pub token: usize,
-    /// Their bits.
     pub theirs: u32,
-    /// Our bits.
     pub ours: u32,
     /// Numbers between them; none if one is not a number.
     pub ulps: Option<u64>,
@@ -54,9 +48,7 @@ pub struct NodeDifference {
     pub key: String,
     /// The first element of it that differs.
     pub element: usize,
-    /// Their bits.
     pub theirs: u32,
-    /// Our bits.
     pub ours: u32,
 }
 

@@ -21,15 +21,11 @@ pub enum Mode {
 /// One trial and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
-    /// Its number.
     pub number: u64,
-    /// The model in words.
     pub shape: String,
     /// Ways through it.
     pub schedules: usize,
-    /// What became of it.
     pub outcome: Answers,
-    /// How long both took.
     pub milliseconds: u64,
 }
 

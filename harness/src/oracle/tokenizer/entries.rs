@@ -23,7 +23,6 @@ pub struct Entries {
     pub equal: usize,
     /// Parts of tokens that differ in a way that is known.
     pub excused: Excused,
-    /// Tokens that differ.
     pub different: usize,
     /// What differs: everything about the whole, and the first of the tokens.
     pub differences: Vec<String>,

@@ -77,7 +77,7 @@ impl Row {
 }
 
 /// References that knew no vocabulary: they were not there.
-pub fn strangers(rows: &[Row]) -> BTreeSet<&str> {
+pub fn without_vocabulary(rows: &[Row]) -> BTreeSet<&str> {
     let skipped = |row: &&Row| matches!(row.ending, Ending::Skipped { .. });
     let (skipped, known): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(skipped);
     let [skipped, known] = [skipped, known].map(|rows| {
@@ -90,7 +90,7 @@ pub fn strangers(rows: &[Row]) -> BTreeSet<&str> {
 /// The worst of all rows; a reference that knew no vocabulary was not there, and nothing compared
 /// is no agreement.
 pub fn outcome(rows: &[Row]) -> Outcome {
-    let floor = match (rows.is_empty(), strangers(rows).is_empty()) {
+    let floor = match (rows.is_empty(), without_vocabulary(rows).is_empty()) {
         (true, _) => Outcome::Incomplete,
         (_, true) => Outcome::Ok,
         (_, false) => Outcome::ReferenceMissing,
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(outcome(&[]), Outcome::Incomplete);
         let mut rows = vec![row("a", compared(4, 0, None)), row("b", skipped(false))];
         assert_eq!(outcome(&rows), Outcome::ReferenceMissing);
-        assert_eq!(strangers(&rows), BTreeSet::from(["b"]));
+        assert_eq!(without_vocabulary(&rows), BTreeSet::from(["b"]));
         rows.push(row("a", compared(4, 1, None)));
         assert_eq!(outcome(&rows), Outcome::Divergence);
     }

@@ -14,7 +14,7 @@ use super::row::{Ending, Row};
 use super::{Pair, excuse, marked};
 use crate::case;
 use crate::exit::Failure;
-use crate::file::provenance::Input;
+use crate::file::provenance::{Input, file_name};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
 use crate::reference::isolation::WorkerExit;
@@ -156,9 +156,4 @@ pub fn subjects(models: &[PathBuf], fixtures: &Path) -> Result<(Vec<Subject>, us
         subject(family, path, Some(Vec::new()))
     }));
     Ok((subjects, 0))
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }

@@ -5,7 +5,7 @@ use engine::refusal::escape;
 
 use super::Finding;
 use super::examine::Report;
-use super::row::{Ending, Row, Summary, strangers};
+use super::row::{Ending, Row, Summary, without_vocabulary};
 use crate::case::observation::tokenization::{EscapedBytes, TokenizerReply};
 use crate::io::table::{Table, number, words};
 use crate::judge::excuse::Excused;
@@ -36,7 +36,7 @@ pub fn render(summary: &Summary, width: Option<usize>) -> String {
         }
         text.push('\n');
     }
-    for name in strangers(&summary.rows) {
+    for name in without_vocabulary(&summary.rows) {
         text += &format!("{name} knew no vocabulary: the lines above say why\n");
     }
     if summary.absent > 0 {

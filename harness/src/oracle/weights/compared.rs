@@ -8,11 +8,8 @@ use crate::judge::outcome::{Lost, Outcome};
 /// Everything that was found: what `--json` writes.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Grows with every change of the fields.
     pub schema_version: u32,
-    /// What it comes to.
     pub outcome: Outcome,
-    /// How much was compared.
     pub coverage: Coverage,
     /// One for each model and library.
     pub compared: Vec<Compared>,
@@ -21,15 +18,12 @@ pub struct Report {
 /// One model, compared with one library.
 #[derive(Debug, Clone, Serialize)]
 pub struct Compared {
-    /// The model, as it was named.
     pub model: String,
-    /// Of the whole file.
     pub model_sha256: String,
     /// Whose functions, or whose record.
     pub library: String,
     /// Whether it computed in this run.
     pub live: bool,
-    /// The engine's arithmetic.
     pub profile: &'static str,
     /// Whether a product that differs counts.
     pub judges_products: bool,
@@ -44,7 +38,6 @@ pub struct Compared {
 /// How much of what there is was compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
-    /// Tensors in the files.
     pub tensors: usize,
     /// Those whose values are the same.
     pub values: usize,
@@ -58,7 +51,6 @@ pub struct Coverage {
     pub declined: usize,
     /// Those that were to be compared and were not.
     pub not_compared: usize,
-    /// Tensors that were not reached.
     pub not_reached: usize,
 }
 
@@ -144,7 +136,6 @@ impl Compared {
         parts.any(|(part, verdict)| verdict.differs() && self.judges(part))
     }
 
-    /// How much was compared.
     pub fn coverage(&self) -> Coverage {
         Coverage::of(std::slice::from_ref(self))
     }

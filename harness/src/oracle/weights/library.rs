@@ -30,9 +30,7 @@ pub struct Library<'a> {
 /// What it answered about a tensor, for a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hashes {
-    /// Hash of the values.
     pub decoded: Option<String>,
-    /// Hash of the product.
     pub product: Option<String>,
 }
 
