@@ -2,6 +2,7 @@
 //! against what it would make today.
 #![forbid(unsafe_code)]
 
+pub(crate) mod big;
 mod edges;
 mod models;
 pub mod qk256;

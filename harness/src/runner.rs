@@ -14,6 +14,8 @@ pub mod reference;
 pub mod scripted;
 pub mod suite;
 pub mod watch;
+#[cfg(unix)]
+pub mod worker;
 
 use std::any::Any;
 use std::collections::BTreeMap;

@@ -33,6 +33,9 @@ pub const fn number(name: &'static str) -> Column {
     Column { name, align }
 }
 
+/// What a column shows of a row.
+pub type Cell<R> = fn(&R) -> String;
+
 /// A heading and rows, each with a cell for every column.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -52,7 +55,7 @@ impl Table {
     /// A row for each of `rows`, a column for what each function makes of one.
     pub fn of<'r, R: 'r>(
         rows: impl IntoIterator<Item = &'r R>,
-        columns: &[(Column, fn(&R) -> String)],
+        columns: &[(Column, Cell<R>)],
     ) -> Self {
         let heading: Vec<Column> = columns.iter().map(|(column, _)| *column).collect();
         let mut table = Self::new(&heading);

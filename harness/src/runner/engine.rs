@@ -201,9 +201,10 @@ pub fn follow(
     schedule.follow(&mut Probed { session, probe })
 }
 
-struct Probed<'a> {
-    session: Session<'a>,
-    probe: &'a mut dyn Probe,
+/// A session of the engine that a schedule can be followed on, and what looks at its passes.
+pub(super) struct Probed<'a> {
+    pub(super) session: Session<'a>,
+    pub(super) probe: &'a mut dyn Probe,
 }
 
 impl schedule::Session for Probed<'_> {

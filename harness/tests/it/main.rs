@@ -2,6 +2,8 @@
 
 mod answers;
 mod attribute;
+#[cfg(unix)]
+mod bench;
 mod calibrate;
 mod can_fail;
 mod commands;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use engine::Token;
 use engine::session::Wanted;
@@ -10,8 +11,9 @@ use ffi::{Node, Observe, SessionOptions, Step};
 
 use super::{Held, refused};
 use crate::case::observation::TracedNode;
-use crate::case::schedule::{self, Schedule, Session};
-use crate::reference::isolation::{Channel, Part, Shown, Stop};
+use crate::case::schedule::{self, Schedule, Session, Timed};
+use crate::io::process::{Resident, resident};
+use crate::reference::isolation::{Channel, Cost, Part, Shown, Stop};
 
 /// A context of the library's, and how many positions of it are filled.
 struct Feeding<'m> {
@@ -74,6 +76,26 @@ impl Held {
             channel.part(Part::Node { key, shape }, &values)?;
         }
         Ok(channel.part(Part::Rows, &rows.unwrap_or_default())?)
+    }
+}
+
+impl Held {
+    /// Follows a schedule in a context of its own, sends the rows it keeps, and says what it cost.
+    pub(super) fn time(&self, schedule: &Schedule, channel: &mut Channel) -> Result<Cost, Stop> {
+        let options = options(schedule)?;
+        channel.phase(in_words(schedule))?;
+        let began = Instant::now();
+        let session = self.model.session(&options).map_err(refused)?;
+        let begin = began.elapsed();
+        let mut timed = Timed::new(Feeding { session, filled: 0 });
+        let rows = schedule.follow(&mut timed)?;
+        channel.part(Part::Rows, &rows)?;
+        Ok(Cost {
+            load: self.load,
+            begin,
+            feeds: timed.feeds,
+            resident: resident(std::process::id(), Resident::Now).unwrap_or(0),
+        })
     }
 }
 
