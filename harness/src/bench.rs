@@ -186,7 +186,11 @@ fn measure(plan: &Plan, test: Test, lanes: &mut [Lane]) -> Measured {
             (Err(exit), _) => speed.lose(lane, &exit),
             (Ok(answer), None) => ours = Some(answer.rows),
             (Ok(answer), Some(ours)) => {
-                speed.logits = Logits::between(lane.computes_same_bits, &answer.rows, ours);
+                speed.logits = if lane.likeliest {
+                    Logits::likeliest(&answer.rows, ours, lane.vocabulary)
+                } else {
+                    Logits::between(lane.computes_same_bits, &answer.rows, ours)
+                };
             }
         }
     }

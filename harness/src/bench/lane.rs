@@ -19,6 +19,7 @@ use crate::reference::client::Client;
 use crate::reference::isolation::{Cost, Done, ModelFile, Request, WorkerExit};
 use crate::reference::{LiveReference, Reference, Scratch};
 use crate::runner::reference::rewritten::write_iq2_bn;
+use crate::runner::worker::api;
 
 /// A build and the file it computes.
 pub struct Lane {
@@ -26,8 +27,12 @@ pub struct Lane {
     pub name: String,
     /// What it was compiled for, in its own words.
     pub compiled_for: String,
+    /// Whether it is another engine.
+    pub is_reference: bool,
     /// Whether its logits must be the engine's, bit for bit: the same file, the same arithmetic.
     pub computes_same_bits: bool,
+    /// Whether it says of each row only which token is the likeliest, and how likely.
+    pub likeliest: bool,
     /// The engine's inner loops.
     pub kernel: Kernel,
     /// Number of tokens there are.
@@ -123,7 +128,9 @@ impl Lane {
         Lane {
             name,
             compiled_for: reference.hello().system_info.clone(),
+            is_reference: reference.hello().api != api(),
             computes_same_bits: false,
+            likeliest: false,
             kernel,
             vocabulary: known.vocabulary,
             context: known.context,
@@ -166,6 +173,7 @@ impl Lane {
         let request = Request::Time {
             model: self.file.clone(),
             schedule: schedule.clone(),
+            likeliest: self.likeliest,
         };
         let mut rows = Vec::new();
         let each = |_, values| {
@@ -177,9 +185,10 @@ impl Lane {
             _ => None,
         };
         let (vocab_size, cost) = self.client.stream(&request, &[], each, last)?;
-        let (found, wanted) = (rows.len(), vocab_size * schedule.kept());
+        let width = if self.likeliest { 2 } else { self.vocabulary };
+        let (found, wanted) = (rows.len(), width * schedule.kept());
         let portions = schedule.steps.len();
-        if found != wanted || cost.feeds.len() != portions || vocab_size != self.vocabulary {
+        if found != wanted || cost.feeds.len() != portions || vocab_size != width {
             let complaint = format!(
                 "{found} logits and {} times, where {wanted} and {portions} were asked for",
                 cost.feeds.len()

@@ -83,6 +83,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     flavor: Option<Flavor>,
 
+    /// Time the engine a second time where it is only asked for the likeliest token: most of the
+    /// head is not computed, which is proved to make no difference
+    #[arg(long)]
+    likeliest: bool,
+
     /// Decides which tokens are fed
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,
@@ -179,6 +184,12 @@ fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
     let profile = args.profile.or(theirs).unwrap_or_default();
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     let mut lanes = vec![engine_lane(args, known, kernel, profile, limits)?];
+    if args.likeliest {
+        let mut lane = engine_lane(args, known, kernel, profile, limits)?;
+        lane.name.push_str(" likeliest");
+        lane.likeliest = true;
+        lanes.push(lane);
+    }
     for (reference, opponent) in references {
         let name = reference.facts().name.clone();
         let same_arithmetic = exact(&reference) == Some(profile);

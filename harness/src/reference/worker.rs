@@ -184,7 +184,15 @@ impl Serve for Reference {
                 let vocab_size = held.model.facts().n_vocab;
                 (Some(held), Done::Followed { vocab_size })
             }
-            Request::Time { model, schedule } => {
+            Request::Time {
+                likeliest: true, ..
+            } => {
+                let message = "a reference computes all logits";
+                return Err(Stop::Refused(message.into()));
+            }
+            Request::Time {
+                model, schedule, ..
+            } => {
                 let held = self.hold(&model, Extent::Whole, channel)?;
                 let cost = held.time(&schedule, channel)?;
                 let vocab_size = held.model.facts().n_vocab;

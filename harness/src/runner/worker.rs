@@ -10,16 +10,21 @@ use engine::bytes::{ModelBytes, Storage};
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::{OpenOptions, SessionOptions};
-use engine::{Model, Session};
+use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
+use engine::{Model, Session, Token};
 
 use super::engine::Probed;
-use crate::case::schedule::{Schedule, Timed};
+use crate::case::schedule::{self, Schedule, Timed};
 use crate::file::provenance;
 use crate::io::process::{Resident, map_or_read, resident};
 use crate::reference::isolation::{
     Answer, Channel, Cost, Done, Hello, ModelFile, PROTOCOL, Part, Request, Serve, Stop,
 };
+
+/// What the engine calls itself on the channel.
+pub fn api() -> String {
+    format!("engine {}", env!("CARGO_PKG_VERSION"))
+}
 
 /// How the engine computes.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +63,7 @@ impl EngineWorker {
         let word = ffi::control_word();
         let hello = Hello {
             protocol: PROTOCOL,
-            api: format!("engine {}", env!("CARGO_PKG_VERSION")),
+            api: api(),
             system_info: format!("{kernel}, {profile}"),
             sha256: Vec::new(),
             knows_i2_s: true,
@@ -105,6 +110,7 @@ impl Held {
         &self,
         schedule: &Schedule,
         profile: Profile,
+        likeliest: bool,
         channel: &mut Channel,
     ) -> Result<Cost, Stop> {
         channel.phase("following a schedule")?;
@@ -115,18 +121,53 @@ impl Held {
             profile,
         };
         let began = Instant::now();
-        let session = Session::new(&self.model, options).map_err(refused)?;
+        let mut session = Session::new(&self.model, options).map_err(refused)?;
+        if likeliest && !session.screen() {
+            let message = "the head of this model cannot be screened";
+            return Err(Stop::Refused(message.into()));
+        }
         let begin = began.elapsed();
-        let probe = &mut ();
-        let mut timed = Timed::new(Probed { session, probe });
-        let rows = schedule.follow(&mut timed).map_err(refused)?;
+        let (rows, feeds) = if likeliest {
+            timed(schedule, Likeliest(session))?
+        } else {
+            let probe = &mut ();
+            timed(schedule, Probed { session, probe })?
+        };
         channel.part(Part::Rows, &rows)?;
         Ok(Cost {
             load: self.load,
             begin,
-            feeds: timed.feeds,
+            feeds,
             resident: resident(std::process::id(), Resident::Now).unwrap_or(0),
         })
+    }
+}
+
+/// The rows a schedule keeps, and the time of each feed.
+fn timed<S: schedule::Session<Error = EvalError>>(
+    schedule: &Schedule,
+    session: S,
+) -> Result<(Vec<f32>, Vec<Duration>), Stop> {
+    let mut timed = Timed::new(session);
+    let rows = schedule.follow(&mut timed).map_err(refused)?;
+    Ok((rows, timed.feeds))
+}
+
+/// A session that says of the last position only which token is the likeliest.
+struct Likeliest<'m>(Session<'m>);
+
+impl schedule::Session for Likeliest<'_> {
+    type Error = EvalError;
+
+    fn feed(&mut self, tokens: &[Token], _: Wanted) -> Result<Vec<f32>, EvalError> {
+        let (token, logit) = self.0.likeliest(tokens, 1)?[0];
+        // Exact: there are fewer than 2²⁴ tokens.
+        Ok(vec![token as f32, logit])
+    }
+
+    fn truncate(&mut self, length: usize) -> Result<(), EvalError> {
+        self.0.truncate(length);
+        Ok(())
     }
 }
 
@@ -137,14 +178,23 @@ impl Serve for EngineWorker {
         _: Vec<f32>,
         channel: &mut Channel,
     ) -> Result<Answer, Stop> {
-        let Request::Time { model, schedule } = request else {
+        let Request::Time {
+            model,
+            schedule,
+            likeliest,
+        } = request
+        else {
             let message = "the engine answers everything but timings in the asking process";
             return Err(Stop::Refused(message.into()));
         };
         let profile = self.computing.profile;
         let held = self.hold(&model, channel)?;
-        let cost = held.time(&schedule, profile, channel)?;
-        let vocab_size = held.model.config().vocab_size;
+        let cost = held.time(&schedule, profile, likeliest, channel)?;
+        let vocab_size = if likeliest {
+            2
+        } else {
+            held.model.config().vocab_size
+        };
         Ok(Answer {
             model_sha256: Some(held.sha256.clone()),
             done: Done::Timed { vocab_size, cost },

@@ -57,7 +57,7 @@ fn lanes(other: &str, profile: &str, same_bits: bool) -> Vec<Lane> {
 #[test]
 fn a_build_counts_only_if_it_computes_the_same() {
     let equal = bench::run(&plan(), &mut lanes(MODEL, "ggml-avx512", true), &mut |_| {});
-    assert_eq!(equal.outcome, Outcome::Ok);
+    assert_eq!(equal.outcome, Outcome::RustOnly);
     assert_eq!(equal.tests.len(), 2);
     for measured in &equal.tests {
         let [ours, theirs] = &measured.speeds[..] else {
@@ -71,7 +71,7 @@ fn a_build_counts_only_if_it_computes_the_same() {
 
     // Another arithmetic on the same file: close, and no parity.
     let close = bench::run(&plan(), &mut lanes(MODEL, "ggml-avx2", false), &mut |_| {});
-    assert_eq!(close.outcome, Outcome::Ok);
+    assert_eq!(close.outcome, Outcome::RustOnly);
     let logits = close
         .tests
         .iter()
@@ -192,4 +192,24 @@ fn a_big_model_is_made_again_from_its_seed_and_replaces_nothing_foreign() {
     std::fs::write(path("d"), "something else").expect("written");
     assert_ends(&make("1", "d"), 2, &["did not make"]);
     assert_eq!(read("d"), b"something else");
+}
+
+#[test]
+fn the_likeliest_tokens_are_compared_with_all_logits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("model.gguf");
+    let place = place.to_str().expect("plain path");
+    let words = "layers=1 width=512 kv_heads=1 vocab=4200 inner=512";
+    let made = harness(&["fixtures", "big", "--shape", words, "-o", place]);
+    assert_ends(&made, 0, &[]);
+    let short = ["--pp", "8", "--tg", "3", "--rounds", "1", "--likeliest"];
+    let run = harness(&[&["bench", "--model", place][..], &short].concat());
+    assert_ends(&run, 0, &["likeliest", "same bits (2)"]);
+    let ours = [0.0, 3.0, 1.0, 5.0, 5.0, -1.0];
+    let right = Logits::likeliest(&[1.0, 3.0, 0.0, 5.0], &ours, 3);
+    assert_eq!(right, Logits::Equal { values: 2 });
+    for wrong in [[1.0, 3.0, 1.0, 5.0], [1.0, 2.0, 0.0, 5.0]] {
+        let wrong = Logits::likeliest(&wrong, &ours, 3);
+        assert!(matches!(wrong, Logits::Different { differing: 1, .. }));
+    }
 }

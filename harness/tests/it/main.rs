@@ -13,6 +13,7 @@ mod ends;
 mod kernels;
 mod known_divergences;
 mod ladder;
+mod likeliest;
 mod metamorphic;
 mod outcomes;
 mod outputs;

@@ -95,6 +95,8 @@ pub enum Request {
         model: ModelFile,
         /// What is fed.
         schedule: Schedule,
+        /// Of every row that is kept, only the likeliest token and its logit, a number each.
+        likeliest: bool,
     },
     /// Run one kernel.
     Kernel {
