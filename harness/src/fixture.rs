@@ -2,9 +2,9 @@
 //! against what it would make today.
 #![forbid(unsafe_code)]
 
-pub mod big;
-pub mod edges;
-pub mod models;
+pub(crate) mod big;
+mod edges;
+mod models;
 pub mod qk256;
 pub mod random;
 
@@ -25,17 +25,15 @@ const PROSE: &str = "README.md";
 
 /// A file this program makes: its path below the fixtures folder and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generated {
-    /// Path below the fixtures folder, with slashes.
+pub(crate) struct Generated {
     pub path: String,
-    /// The bytes it must have.
     pub bytes: Vec<u8>,
 }
 
 /// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "problem")]
-pub enum Problem {
+pub(crate) enum Problem {
     /// A folder of fixtures has no list.
     NoList,
     /// Listed or made by this program, but not there.
@@ -43,17 +41,9 @@ pub enum Problem {
     /// There, but not listed.
     Unlisted,
     /// It could not be looked at.
-    Unreadable {
-        /// Why.
-        why: String,
-    },
+    Unreadable { why: String },
     /// The hash is another.
-    Changed {
-        /// SHA-256 in the list.
-        listed: String,
-        /// SHA-256 of the file.
-        found: String,
-    },
+    Changed { listed: String, found: String },
     /// This program makes other bytes than these.
     NotReproduced {
         /// The first byte that differs, or the length of the shorter one.
@@ -63,7 +53,7 @@ pub enum Problem {
 
 /// What verifying found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Files whose hash is the listed one.
     pub hashed: usize,
     /// Files that were made again with the same bytes.
@@ -73,18 +63,17 @@ pub struct Report {
 }
 
 /// Every file this program makes, checksum lists included.
-pub fn generated() -> Vec<Generated> {
-    let mut all = Vec::new();
-    for (folder, files) in [
+fn generated() -> Vec<Generated> {
+    let folders = [
         (qk256::FOLDER, qk256::files()),
         (models::FOLDER, models::files()),
         (edges::FOLDER, edges::files()),
-    ] {
-        let list = list(folder, &files);
-        all.extend(files);
-        all.push(list);
-    }
-    all
+    ];
+    let listed = |(folder, mut files): (&str, Vec<Generated>)| {
+        files.push(list(folder, &files));
+        files
+    };
+    folders.into_iter().flat_map(listed).collect()
 }
 
 /// The list of a folder all of whose files are made.
@@ -101,7 +90,7 @@ fn list(folder: &str, files: &[Generated]) -> Generated {
 
 /// Compares every fixture with its list, and every generated one with a fresh one. What cannot be
 /// read is a problem like the others, and hides none of them.
-pub fn verify(root: &Path) -> Result<Report, Failure> {
+pub(crate) fn verify(root: &Path) -> Result<Report, Failure> {
     let mut report = Report::default();
     for folder in entries(root)?.into_iter().filter(|path| path.is_dir()) {
         let list = folder.join(LIST);
@@ -112,22 +101,17 @@ pub fn verify(root: &Path) -> Result<Report, Failure> {
         }
     }
     for file in generated() {
-        match read(&root.join(&file.path)) {
-            Err(failure) => report.found(&file.path, failure.into()),
-            Ok(None) => report.found(&file.path, Problem::Missing),
-            Ok(Some(bytes)) if bytes == file.bytes => report.reproduced += 1,
-            Ok(Some(bytes)) => {
-                let same = bytes.iter().zip(&file.bytes).take_while(|(a, b)| a == b);
-                let first_difference = same.count();
-                report.found(&file.path, Problem::NotReproduced { first_difference });
-            }
-        }
+        report.reproduced += report.check(root, &file.path, |bytes| {
+            let same = bytes.iter().zip(&file.bytes).take_while(|(a, b)| a == b);
+            let first_difference = same.count();
+            (bytes != file.bytes).then_some(Problem::NotReproduced { first_difference })
+        });
     }
     Ok(report)
 }
 
 /// Writes every generated file that is missing or different. Returns the paths written.
-pub fn regenerate(root: &Path) -> Result<Vec<String>, Failure> {
+pub(crate) fn regenerate(root: &Path) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
     for file in generated() {
         let path = root.join(&file.path);
@@ -148,6 +132,24 @@ impl Report {
     fn found(&mut self, path: &str, problem: Problem) {
         self.problems.entry(path.to_owned()).or_insert(problem);
     }
+
+    /// Looks at a file that has to be there and of whose bytes nothing may be `wrong`: the number
+    /// of sound files, which is one or none.
+    fn check(
+        &mut self,
+        root: &Path,
+        path: &str,
+        wrong: impl FnOnce(&[u8]) -> Option<Problem>,
+    ) -> usize {
+        let problem = match read(&root.join(path)) {
+            Err(failure) => Some(failure.into()),
+            Ok(None) => Some(Problem::Missing),
+            Ok(Some(bytes)) => wrong(&bytes),
+        };
+        let Some(problem) = problem else { return 1 };
+        self.found(path, problem);
+        0
+    }
 }
 
 impl From<Failure> for Problem {
@@ -160,20 +162,11 @@ impl From<Failure> for Problem {
 fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Failure> {
     let listed = provenance::checksums(&folder.join(LIST))?;
     for (file, hash) in &listed {
-        let path = folder.join(file);
-        let name = relative(root, &path);
-        match read(&path) {
-            Err(failure) => report.found(&name, failure.into()),
-            Ok(None) => report.found(&name, Problem::Missing),
-            Ok(Some(bytes)) => {
-                let (listed, found) = (hash.clone(), provenance::sha256(&bytes));
-                if found == listed {
-                    report.hashed += 1;
-                } else {
-                    report.found(&name, Problem::Changed { listed, found });
-                }
-            }
-        }
+        let name = relative(root, &folder.join(file));
+        report.hashed += report.check(root, &name, |bytes| {
+            let (listed, found) = (hash.clone(), provenance::sha256(bytes));
+            (listed != found).then_some(Problem::Changed { listed, found })
+        });
     }
     for path in files(folder)? {
         let file = relative(folder, &path);
@@ -185,7 +178,7 @@ fn verify_list(root: &Path, folder: &Path, report: &mut Report) -> Result<(), Fa
 }
 
 /// Every file below a folder.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {

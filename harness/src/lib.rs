@@ -20,7 +20,7 @@
 //! | [`bench`] | how fast, beside others, of which each was shown to compute the same |
 //! | [`oracle`] | the ways in which an engine can be caught, one folder for each command |
 //! | [`command`] | one file for each word of the command line, and the tree of them |
-#![deny(unsafe_code)] // `io::process` is allowed it, every other file forbids it
+#![deny(unsafe_code)] // `io::process` is allowed it, every other folder forbids it
 
 #[cfg(unix)]
 pub mod bench;

@@ -1,5 +1,4 @@
 //! `harness calibrate`: how far apart lanes without a fault are, beside what is on record.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::case::observation::Identity;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
-use crate::file::provenance::Input;
+use crate::file::provenance::{Input, file_name};
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
@@ -27,6 +26,7 @@ use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Runner;
 use crate::runner::engine::Engine;
+use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
@@ -38,7 +38,7 @@ Examples:
   harness calibrate --table README.md
 
 The model writes the texts itself, from a seed. Each is read by the engine in every arithmetic it
-knows, and by the references named. Witnesses of one arithmetic must have the same bits; the
+knows, and by the references named. Those of one arithmetic must have the same bits; the
 distances of the others are the floors, and a gate of the ladder is a multiple of its floor. Exit 1
 if bits differ within one arithmetic, or if a floor exceeds the gate on record.";
 
@@ -116,10 +116,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         )?
         .writes("--json", args.json.to.as_ref())?;
     let (input, _) = Input::read(&path)?;
-    let mut witnesses = witnesses(&args)?;
+    let mut runners = runners(&args)?;
     let cases = write_texts(&args, &path)?;
-    let bar = progress::bar((cases.len() * witnesses.len()) as u64, "observations");
-    let calibration = measure(&cases, &input, &mut witnesses, || bar.inc(1));
+    let bar = progress::bar((cases.len() * runners.len()) as u64, "observations");
+    let calibration = measure(&cases, &input, &mut runners, || bar.inc(1));
     bar.finish_and_clear();
     input.still_holds()?;
 
@@ -129,7 +129,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let (Some(file), Outcome::Ok) = (&record, outcome)
         && let Err(failure) = put_on_record(file, &report)
     {
-        crate::io::output::tell(format!("error: {failure}"));
+        output::tell(format!("error: {failure}"));
         outcome = failure.exit.into();
     }
     finish(
@@ -141,35 +141,27 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// The engine in every arithmetic, every reference, and the first of these twice.
-fn witnesses(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
-    let engine = |profile| Engine::new(Kernel::best(), 1).with_profile(profile);
+fn runners(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
+    let mut all: Vec<Box<dyn Runner>> = Vec::new();
     // The one for CPUs with bfloat16 products differs in weights of that type only.
-    let profiles = Profile::ALL.into_iter();
-    let engines = profiles
+    for profile in Profile::ALL
+        .into_iter()
         .filter(|p| *p != Profile::GgmlAvx512Bf16)
-        .map(engine);
-    let mut all: Vec<Box<dyn Runner>> = engines.map(|e| Box::new(e) as Box<dyn Runner>).collect();
+    {
+        all.push(Box::new(
+            Engine::new(Kernel::best(), 1).with_profile(profile),
+        ));
+    }
     let limits = Limits {
         patience: Duration::from_secs(args.patience),
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
-    all.extend(asked(live));
-    Ok(all)
-}
-
-#[cfg(unix)]
-fn asked(live: Vec<reference::Reference>) -> Vec<Box<dyn Runner>> {
-    use crate::runner::reference::Observing;
     let live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
     let again = live.first().map(|first| first.again(1));
-    let all = live.into_iter().chain(again);
-    all.map(|one| Box::new(one) as Box<dyn Runner>).collect()
-}
-
-#[cfg(not(unix))]
-fn asked(_: Vec<reference::Reference>) -> Vec<Box<dyn Runner>> {
-    Vec::new()
+    let live = live.into_iter().chain(again);
+    all.extend(live.map(|one| Box::new(one) as Box<dyn Runner>));
+    Ok(all)
 }
 
 fn write_texts(args: &Args, path: &Path) -> Result<Vec<Case>, Failure> {
@@ -180,20 +172,15 @@ fn write_texts(args: &Args, path: &Path) -> Result<Vec<Case>, Failure> {
         seed: args.seed,
     };
     let bar = progress::bar(args.documents as u64, "texts");
-    let cases = documents::write(&model, &name(path), extent, || bar.inc(1));
+    let cases = documents::write(&model, &file_name(path), extent, || bar.inc(1));
     bar.finish_and_clear();
     cases
-}
-
-fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measured {
     let mut command = "harness calibrate".to_owned();
     for reference in &args.reference {
-        command += &format!(" --reference {}", name(Path::new(reference)));
+        command += &format!(" --reference {}", file_name(Path::new(reference)));
     }
     for (flag, value, usual) in [
         ("documents", args.documents as u64, DOCUMENTS as u64),
@@ -210,11 +197,11 @@ fn circumstances(args: &Args, model: &Input, calibration: &Calibration) -> Measu
     };
     Measured {
         date: written::today(),
-        model: name(&model.path),
+        model: file_name(&model.path),
         model_sha256: model.sha256.clone(),
         documents: args.documents,
         command,
-        witnesses: calibration.witnesses.iter().map(shown).collect(),
+        witnesses: calibration.runners.iter().map(shown).collect(),
     }
 }
 

@@ -1,5 +1,4 @@
 //! `harness fixtures`: the committed inputs, verified or made again.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
 //! `harness kernels`: single kernels of a C++ reference against those of the engine.
-#![forbid(unsafe_code)]
 
 use std::time::Instant;
 
@@ -9,7 +8,6 @@ use engine::numerics::Profile;
 use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
 use crate::oracle::kernels::{self, Examined, Report, Scope, table};
 use crate::reference::isolation::Limits;
@@ -61,8 +59,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    FileRoles::default().writes("--json", args.json.to.as_ref())?;
-    let references = reference::open_some(&args.reference, limits())?;
+    args.json.beside([])?;
+    // One process answers for every kernel.
+    let limits = Limits::with_cpu_seconds(3600);
+    let references = reference::open_some(&args.reference, limits)?;
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     // Asked of all before the first is examined: a refusal costs nothing then.
     let profiles = references.iter().map(|r| r.facts().engine_profile());
@@ -83,14 +83,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let text = table::report(&report, output::width());
     finish(report.outcome, &text, &report, &args.json)
-}
-
-/// One process answers for every kernel.
-fn limits() -> Limits {
-    Limits {
-        cpu_seconds: 3600,
-        ..Limits::default()
-    }
 }
 
 fn examine(

@@ -1,5 +1,4 @@
 //! `harness shapes`: random models of many shapes, the engine against a live reference.
-#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
-use crate::io::destination::{Destination, FileRoles};
+use crate::io::destination::Destination;
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
 use crate::oracle::shapes::{self, Mode, Pair, Plan, Report, ScheduleVariants, Trial};
@@ -20,7 +19,6 @@ use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
 use crate::runner::Runner;
 use crate::runner::engine::Engine;
-#[cfg(unix)]
 use crate::runner::reference::Observing;
 
 const HELP: &str = "\
@@ -98,7 +96,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         cpu_seconds: args.patience.saturating_mul(3).max(1),
         ..Limits::default()
     };
-    FileRoles::default().writes("--json", args.json.to.as_ref())?;
+    args.json.beside([])?;
     let references = reference::open(&args.reference, limits)?;
     let rust_only = references.is_empty();
     let (mut theirs, plan, mode) = if rust_only {
@@ -160,7 +158,6 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
 }
 
 /// A reference, and the order of float operations in which it can be compared bit for bit.
-#[cfg(unix)]
 fn live(
     reference: Reference,
     forced: Option<Profile>,
@@ -178,12 +175,6 @@ fn live(
     let profile = forced.map_or_else(own, Ok)?;
     let source = Observing::unchanged(reference);
     Ok((Box::new(source), profile))
-}
-
-/// Elsewhere there is none.
-#[cfg(not(unix))]
-fn live(reference: Reference, _: Option<Profile>) -> Result<(Box<dyn Runner>, Profile), Failure> {
-    match reference {}
 }
 
 /// All models of a plan; a file of JSON holds whatever is known so far.
@@ -206,7 +197,7 @@ fn examine(
         Some(Destination::Path(path)) => path.is_file() || !path.exists(),
         _ => false,
     };
-    let bar = progress::bar(plan.range().1, "shapes");
+    let bar = progress::bar(plan.count, "shapes");
     let report = shapes::examine(&mut pair, plan, mode, &mut |report| {
         bar.set_position(report.trials.len() as u64);
         if file {

@@ -1,5 +1,4 @@
 //! `harness tokenizer`: whether the engine's tokenizer says what a live reference's says.
-#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 
@@ -7,7 +6,6 @@ use super::finish::finish;
 use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
 use crate::oracle::tokenizer::examine::Plan;
 use crate::oracle::tokenizer::row::{Summary, outcome};
@@ -71,17 +69,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     // The time a question may take is bounded; how many there are is asked for.
-    let limits = Limits {
-        cpu_seconds: 24 * 3600,
-        ..Limits::default()
-    };
+    let limits = Limits::with_cpu_seconds(24 * 3600);
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let (subjects, absent) = subjects(&args.model, &fixtures)?;
-    let paths = subjects.iter().map(|subject| &subject.path);
-    let roles = paths.fold(FileRoles::default(), |roles, path| {
-        roles.reads("--model", path)
-    });
-    roles.writes("--json", args.json.to.as_ref())?;
+    let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
+    args.json.beside(read)?;
     let references = reference::open_some(&args.reference, limits)?;
     let rounds = subjects.len() * references.len();
     let bar = progress::bar(rounds as u64 * args.strings, "strings");

@@ -1,5 +1,4 @@
 //! `harness weights`: every tensor of a model, decoded and multiplied as the C++ does it.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +7,11 @@ use engine::kernels::Kernel;
 use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::fixture;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::output;
 use crate::oracle::weights::record::{FILE, Record};
-use crate::oracle::weights::subject::{Subject, no_reference};
+use crate::oracle::weights::subject::{self, no_reference};
 use crate::oracle::weights::{Report, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
@@ -65,12 +65,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     } else {
         args.model.clone()
     };
-    let inputs = models.iter().fold(FileRoles::default(), |roles, path| {
-        roles.reads("--model", path)
-    });
-    let roles = inputs.writes("--record", args.record.as_ref())?;
-    roles.writes("--json", args.json.to.as_ref())?;
-    let references = reference::open(&args.reference, limits())?;
+    let roles = FileRoles::default();
+    let read = models
+        .iter()
+        .fold(roles, |r, path| r.reads("--model", path));
+    let outputs = read.writes("--record", args.record.as_ref())?;
+    outputs.writes("--json", args.json.to.as_ref())?;
+    // One process answers for every tensor of a model.
+    let references = reference::open(&args.reference, Limits::with_cpu_seconds(3600))?;
     if references.is_empty() && args.record.is_some() {
         return Err(no_reference("--record writes what a reference says".into()));
     }
@@ -80,8 +82,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     let mut new = Record::default();
     let compared = models.iter().flat_map(|path| {
-        let subject = Subject::new(path, &folder, kernel);
-        subject.compare(&references, recorded, &mut new)
+        subject::compare((path, &folder), kernel, &references, recorded, &mut new)
     });
     let report = Report::new(compared.collect());
     let mut text = table::render(&report, output::width());
@@ -96,28 +97,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(report.outcome, &text, &report, &args.json)
 }
 
-/// One process answers for every tensor of a model.
-fn limits() -> Limits {
-    Limits {
-        cpu_seconds: 3600,
-        ..Limits::default()
-    }
-}
-
-/// Every model file in the folders of the fixtures, sorted.
+/// Every model file below the fixtures, sorted.
 fn models_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = |folder: &Path| -> Result<Vec<PathBuf>, Failure> {
-        let cannot = |e| Failure::environment(format!("{}: {e}", folder.display()));
-        let entries = std::fs::read_dir(folder).map_err(cannot)?;
-        entries
-            .map(|entry| entry.map(|entry| entry.path()).map_err(cannot))
-            .collect()
-    };
-    let mut models = Vec::new();
-    for place in entries(folder)?.into_iter().filter(|place| place.is_dir()) {
-        let is_model = |path: &PathBuf| path.extension().is_some_and(|e| e == "gguf");
-        models.extend(entries(&place)?.into_iter().filter(is_model));
-    }
+    let mut models = fixture::files(folder)?;
+    models.retain(|path| path.extension().is_some_and(|e| e == "gguf"));
     models.sort();
     Ok(models)
 }

@@ -27,6 +27,9 @@ pub const fn number(name: &'static str) -> Column {
     Column { name, align }
 }
 
+/// What a column shows of a row.
+pub type Cell<R> = fn(&R) -> String;
+
 /// A heading and rows, each with a cell for every column.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -41,6 +44,19 @@ impl Table {
             columns: columns.to_vec(),
             rows: Vec::new(),
         }
+    }
+
+    /// A row for each of `rows`, a column for what each function makes of one.
+    pub fn of<'r, R: 'r>(
+        rows: impl IntoIterator<Item = &'r R>,
+        columns: &[(Column, Cell<R>)],
+    ) -> Self {
+        let heading: Vec<Column> = columns.iter().map(|(column, _)| *column).collect();
+        let mut table = Self::new(&heading);
+        for row in rows {
+            table.row(columns.iter().map(|(_, cell)| cell(row)));
+        }
+        table
     }
 
     /// One more row. Cells left out at its end are empty.

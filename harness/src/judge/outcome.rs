@@ -76,6 +76,13 @@ impl Outcome {
         to_variant_name(&self).expect("a variant without fields")
     }
 
+    /// The worst of what holds among `found`, and of what ended it early.
+    pub fn of(found: &[(bool, Outcome)], lost: Option<&Lost>) -> Outcome {
+        let holds = found.iter().filter(|(holds, _)| *holds);
+        let outcomes = holds.map(|(_, outcome)| *outcome);
+        Outcome::worst(Outcome::Ok, outcomes.chain(lost.map(|lost| lost.outcome)))
+    }
+
     /// The worst of many; `floor` where nothing is worse.
     pub fn worst(floor: Outcome, outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
         outcomes.into_iter().fold(floor, Ord::max)
@@ -118,6 +125,20 @@ impl From<Failure> for Lost {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Fails unless each end comes to its outcome, and every two of them to the worse.
+#[cfg(test)]
+pub(crate) fn assert_the_worse_counts<T>(
+    ends: &[(T, Outcome)],
+    outcome: impl Fn(&[&T]) -> Outcome,
+) {
+    for (one, expected) in ends {
+        assert_eq!(outcome(&[one]), *expected);
+        for (other, also) in ends {
+            assert_eq!(outcome(&[one, other]), *expected.max(also));
+        }
     }
 }
 

@@ -1,5 +1,4 @@
 //! How far one node's two values lie apart: counts, places, units in the last place.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 
@@ -41,31 +40,24 @@ impl Difference {
 impl Gap {
     /// Between `theirs` and `ours`, of one length.
     pub fn between(theirs: &[f32], ours: &[f32]) -> Self {
-        if metrics::same_bits(theirs, ours) {
-            return Gap {
-                differing: 0,
-                first: None,
-                max_ulps: None,
-                nmse: Some(0.0),
-                peak: Some(0.0),
-            };
-        }
-        let distance = Distance::between(theirs, ours);
         let pairs = theirs.iter().zip(ours).enumerate();
         let differs = pairs.filter(|(_, (x, y))| x.to_bits() != y.to_bits());
-        let differing: Vec<_> = differs
-            .map(|(index, (&x, &y))| Difference {
-                index,
-                bits: [x.to_bits(), y.to_bits()],
-                ulps: metrics::ulps([x, y]),
-            })
-            .collect();
+        let difference = |(index, (&x, &y)): (usize, (&f32, &f32))| Difference {
+            index,
+            bits: [x.to_bits(), y.to_bits()],
+            ulps: metrics::ulps([x, y]),
+        };
+        let differing: Vec<Difference> = differs.map(difference).collect();
+        let first = differing.first().copied();
+        // Where no bit differs nothing lies apart, not even a NaN from itself.
+        let distance = first.map(|_| Distance::between(theirs, ours));
+        let peak = |d: &Distance| d.max_abs.and_then(|max| relative(max, theirs));
         Gap {
-            first: differing.first().copied(),
+            first,
             max_ulps: differing.iter().map(|d| d.ulps).max().flatten(),
             differing: differing.len(),
-            nmse: distance.nmse,
-            peak: distance.max_abs.and_then(|max| relative(max, theirs)),
+            nmse: distance.as_ref().map_or(Some(0.0), |d| d.nmse),
+            peak: distance.as_ref().map_or(Some(0.0), peak),
         }
     }
 
@@ -78,32 +70,23 @@ impl Gap {
 /// Where an element lies in words: a flat index into values of that shape, outermost first.
 pub fn place(shape: &[usize], index: usize) -> String {
     let at = coordinates(shape, index);
-    let names: &[&str] = match at.len() {
-        1 => &["column"],
-        2 => &["row", "column"],
-        3 => &["plane", "row", "column"],
-        _ => return format!("element {at:?}"),
-    };
-    let words = names
-        .iter()
-        .zip(at)
-        .map(|(name, at)| format!("{name} {at}"));
-    words.collect::<Vec<_>>().join(", ")
+    let names = ["plane", "row", "column"];
+    if at.is_empty() || at.len() > names.len() {
+        return format!("element {at:?}");
+    }
+    let names = &names[names.len() - at.len()..];
+    let words = names.iter().zip(at);
+    let words: Vec<String> = words.map(|(name, at)| format!("{name} {at}")).collect();
+    words.join(", ")
 }
 
 /// A flat index as one index for each dimension, outermost first.
-pub fn coordinates(shape: &[usize], index: usize) -> Vec<usize> {
-    let mut rest = index;
-    let mut at: Vec<usize> = shape
-        .iter()
-        .rev()
-        .map(|&size| {
-            let inner = rest % size.max(1);
-            rest /= size.max(1);
-            inner
-        })
-        .collect();
-    at.reverse();
+pub fn coordinates(shape: &[usize], mut index: usize) -> Vec<usize> {
+    let mut at = vec![0; shape.len()];
+    for (at, &size) in at.iter_mut().zip(shape).rev() {
+        *at = index % size.max(1);
+        index /= size.max(1);
+    }
     at
 }
 
@@ -111,10 +94,9 @@ pub fn coordinates(shape: &[usize], index: usize) -> Vec<usize> {
 fn relative(size: f64, values: &[f32]) -> Option<f64> {
     let squares = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
     let rms = (squares / values.len().max(1) as f64).sqrt();
-    if size == 0.0 {
-        Some(0.0)
-    } else {
-        (rms > 0.0).then(|| size / rms)
+    match size {
+        0.0 => Some(0.0),
+        _ => (rms > 0.0).then(|| size / rms),
     }
 }
 

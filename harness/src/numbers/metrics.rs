@@ -2,7 +2,6 @@
 //!
 //! A NaN or an infinity leaves the distances undefined (`None`) instead of turning them into a
 //! NaN that every `distance > limit` lets pass.
-#![forbid(unsafe_code)]
 
 mod ulps;
 

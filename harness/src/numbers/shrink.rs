@@ -1,5 +1,4 @@
 //! Makes what fails smaller while it fails: the one loop that all shrinkers share.
-#![forbid(unsafe_code)]
 
 /// What is left of something that fails.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,4 @@
 //! What is said about many positions at once: middles, means, tails, and how sure they are.
-#![forbid(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
 

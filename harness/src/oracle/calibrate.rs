@@ -1,8 +1,7 @@
 //! How far apart lanes without a fault are: the floors that the gates of the ladder stand on.
 //!
-//! Witnesses of one arithmetic must have the same bits, document by document. So it makes no
+//! Runners of one arithmetic must have the same bits, document by document. So it makes no
 //! difference to a floor who computed: a build of the reference, or the engine in its arithmetic.
-#![forbid(unsafe_code)]
 
 pub mod documents;
 pub mod floors;
@@ -29,7 +28,7 @@ pub const BASE: &str = "ggml-avx512";
 /// What was measured.
 pub struct Calibration {
     /// Who computed.
-    pub witnesses: Vec<Identity>,
+    pub runners: Vec<Identity>,
     /// How far apart those of different arithmetics, or paths, are.
     pub lanes: BTreeMap<Pair, Vec<LaneFindings>>,
     /// Those of one arithmetic beside the first of it: the documents in which all bits are equal.
@@ -41,7 +40,7 @@ pub struct Calibration {
 /// Two lanes: what sets them apart, their profiles, and the way both took.
 pub type Pair = (ArithmeticGap, [String; 2], Lane);
 
-/// A witness beside the first of its arithmetic.
+/// A runner beside the first of its arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Equal {
     /// The two names.
@@ -57,28 +56,28 @@ impl Equal {
     }
 }
 
-/// Shows every document to every witness. The first of [`BASE`] stands for it. What was asked for
+/// Shows every document to every runner. The first of [`BASE`] stands for it. What was asked for
 /// and did not answer leaves no floor, so it ends the calibration.
 pub fn measure(
     cases: &[Case],
     model: &Input,
-    witnesses: &mut [Box<dyn Runner>],
+    runners: &mut [Box<dyn Runner>],
     mut done: impl FnMut(),
 ) -> Calibration {
     let mut calibration = Calibration {
-        witnesses: witnesses.iter().map(|w| w.identity()).collect(),
+        runners: runners.iter().map(|r| r.identity()).collect(),
         lanes: BTreeMap::new(),
         equal: Vec::new(),
         ended_by: None,
     };
     for case in cases {
         let task = Task { case, model };
-        let mut observe = |witness: &mut Box<dyn Runner>| {
-            let seen = guarded(|| witness.observe(task));
+        let mut observe = |runner: &mut Box<dyn Runner>| {
+            let seen = guarded(|| runner.observe(task));
             done();
-            seen.map_err(|why| unanswered(&witness.identity().name, &case.name, &why))
+            seen.map_err(|why| no_observation(&runner.identity().name, &case.name, &why))
         };
-        let seen: Result<Vec<_>, _> = witnesses.iter_mut().map(&mut observe).collect();
+        let seen: Result<Vec<_>, _> = runners.iter_mut().map(&mut observe).collect();
         if let Err(failure) = seen.and_then(|seen| calibration.add(case, &seen)) {
             calibration.ended_by = Some(failure);
             break;
@@ -120,13 +119,9 @@ impl Calibration {
         let found = compare(case, theirs, ours).map_err(Failure::input)?;
         if let Some(index) = found.tokens.first_difference {
             let (a, b) = (&theirs.identity.name, &ours.identity.name);
-            return Err(Failure::new(
-                Exit::Diverges,
-                format!(
-                    "{a} and {b} read {} otherwise from token {index} on",
-                    case.name
-                ),
-            ));
+            let text = &case.name;
+            let message = format!("{a} and {b} read {text} otherwise from token {index} on");
+            return Err(Failure::new(Exit::Diverges, message));
         }
         let profiles = [theirs, ours].map(|s| s.identity.profile.clone());
         for lane in found.lanes.into_iter().filter(|l| !l.positions.is_empty()) {
@@ -139,10 +134,8 @@ impl Calibration {
     fn equal(&mut self, first: &Observation, other: &Observation) {
         let between = [first, other].map(|s| s.identity.name.clone());
         let bits = |seen: &Observation| -> Vec<u32> {
-            let lanes = seen.lanes.values();
-            lanes
-                .flat_map(|l| l.values.iter().map(|v| v.to_bits()))
-                .collect()
+            let values = seen.lanes.values().flat_map(|lane| &lane.values);
+            values.map(|value| value.to_bits()).collect()
         };
         let same = first.tokens == other.tokens && bits(first) == bits(other);
         let known = self.equal.iter().position(|e| e.between == between);
@@ -167,13 +160,13 @@ fn lane_only(seen: &Observation, lane: Lane) -> Observation {
     }
 }
 
-fn unanswered(witness: &str, document: &str, why: &RunError) -> Failure {
+fn no_observation(runner: &str, document: &str, why: &RunError) -> Failure {
     let exit = match why {
         RunError::Lost(_) => Exit::ReferenceDied,
         RunError::Died(_) => Exit::EngineDied,
         RunError::NotFinite(_) => Exit::Diverges,
         _ => Exit::Incomplete,
     };
-    let message = format!("{document}: {witness}: {why}");
+    let message = format!("{document}: {runner}: {why}");
     Failure::new(exit, message)
 }

@@ -5,10 +5,9 @@
 //! [`Computer`](crate::runner::kernels::question::Computer) answers it. A family asks many
 //! questions about one kernel, hand-picked ones first, then random ones, all made from a seed.
 //! Where the two answers differ, the question is made smaller as long as they still do.
-#![forbid(unsafe_code)]
 
-pub mod examine;
-pub mod excuse;
+mod examine;
+mod excuse;
 mod shrink;
 pub mod table;
 
@@ -21,33 +20,24 @@ use crate::reference::LiveReference;
 
 /// Everything that was found: what `--json` writes.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// Grows with every change of the fields.
+pub(crate) struct Report {
     pub schema_version: u32,
-    /// What it comes to.
     pub outcome: Outcome,
-    /// Makes the questions.
     pub seed: u64,
     /// Random questions a kernel.
     pub random_cases: usize,
-    /// The engine's inner loops.
     pub kernel: &'static str,
-    /// One for each reference.
     pub references: Vec<Examined>,
 }
 
 /// A reference, and what became of each kernel.
 #[derive(Debug, Clone, Serialize)]
-pub struct Examined {
-    /// Who was asked.
+pub(crate) struct Examined {
     pub reference: LiveReference,
-    /// The engine's arithmetic.
     pub profile: &'static str,
-    /// How long it took.
     pub seconds: f64,
     /// The command that asks the same again, as far as the question.
     pub again: String,
-    /// What became of each kernel.
     pub kernels: Vec<Row>,
 }
 

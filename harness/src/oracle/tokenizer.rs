@@ -2,32 +2,29 @@
 //! differs made small.
 //!
 //! Both sides are a [`TokenizerUnderTest`]; the comparison cannot tell which is which.
-#![forbid(unsafe_code)]
 
-pub mod corpus;
-pub mod draw;
+mod corpus;
+mod draw;
 pub mod engine;
-pub mod entries;
+mod entries;
 pub mod examine;
-pub mod excuse;
-pub mod marked;
-#[cfg(unix)]
+mod excuse;
+mod marked;
 pub mod reference;
-pub mod row;
-pub mod shrink;
-#[cfg(unix)]
-pub mod subject;
-pub mod table;
+pub(crate) mod row;
+mod shrink;
+pub(crate) mod subject;
+pub(crate) mod table;
+
+use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::case::observation::tokenization::{
-    Answer, Entry, EscapedBytes, Facts, Question, TokenizerReply, WAYS,
-};
+use crate::case::observation::tokenization::{Answer, Question, TokenizerReply, WAYS};
 use crate::exit::Failure;
 use crate::judge::excuse::{Applied, Excused, find};
 use crate::numbers::shrink::shrink;
-use excuse::{Mismatch, Place};
+use crate::reference::isolation::Described;
 
 /// Smaller questions tried at most for one difference; what is left then is small enough.
 const BUDGET: usize = 4096;
@@ -37,14 +34,9 @@ pub trait TokenizerUnderTest {
     /// The answers, one for each question.
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure>;
 
-    /// What the vocabulary says of itself as a whole.
-    fn facts(&mut self) -> Result<Facts, Failure>;
-
-    /// A hash over so many tokens from `first` on.
-    fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure>;
-
-    /// The same tokens in full.
-    fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure>;
+    /// What the vocabulary says of itself as a whole and of these tokens: a hash, and where they
+    /// are asked for `in_full`, all of them.
+    fn describe(&mut self, tokens: Range<usize>, in_full: bool) -> Result<Described, Failure>;
 }
 
 /// How the answers to many questions compare. A question has [`WAYS`] answers, each compared.
@@ -164,15 +156,14 @@ impl Pair<'_> {
             (TokenizerReply::Refused(_), TokenizerReply::Refused(_)) => return Comparison::Refused,
             _ => {}
         }
-        let mismatch = Mismatch {
+        let differing = excuse::Answers {
             api: self.api,
-            place: Place::Answer {
-                question,
-                ours,
-                theirs,
-            },
+            question,
+            ours,
+            theirs,
         };
-        find(&excuse::known(), &mismatch).map_or(Comparison::Different, Comparison::Excused)
+        let found = find(&excuse::of_answers(), &differing);
+        found.map_or(Comparison::Different, Comparison::Excused)
     }
 
     /// Makes a difference small and keeps it, unless the same was found before. A death stays as
@@ -185,30 +176,20 @@ impl Pair<'_> {
         (ours, theirs): (&Answer, &Answer),
         tally: &mut Tally,
     ) -> Result<(), Failure> {
-        let start = (question.clone(), ours[way].clone(), theirs[way].clone());
         let mut failed = None;
-        let still_differs = |smaller: Question| {
-            if failed.is_some() {
-                return None;
-            }
-            let differs = self.differs(smaller, way);
-            differs.unwrap_or_else(|failure| {
+        let still_differs = |smaller: Question| match self.differs(smaller, way) {
+            _ if failed.is_some() => None,
+            Ok(found) => found,
+            Err(failure) => {
                 failed = Some(failure);
                 None
-            })
-        };
-        let (small, ours, theirs) = match theirs[way] {
-            TokenizerReply::Died(_) => start,
-            _ => {
-                shrink(
-                    start,
-                    |(q, ..)| shrink::candidates(q),
-                    still_differs,
-                    BUDGET,
-                )
-                .smallest
             }
         };
+        let is_death = matches!(theirs[way], TokenizerReply::Died(_));
+        let budget = if is_death { 0 } else { BUDGET };
+        let start = (question.clone(), ours[way].clone(), theirs[way].clone());
+        let candidates = |(q, ..): &(Question, _, _)| shrink::candidates(q);
+        let (small, ours, theirs) = shrink(start, candidates, still_differs, budget).smallest;
         let finding = Finding {
             argument: small.argument(),
             way: small.way(way),
@@ -248,16 +229,15 @@ impl Tally {
 impl Finding {
     /// The first place where the answers differ, if both are answers.
     pub fn first_difference(&self) -> Option<usize> {
-        fn first<T: PartialEq>(ours: &[T], theirs: &[T]) -> usize {
+        fn first<T: PartialEq>(ours: &[T], theirs: &[T]) -> Option<usize> {
             let pairs = ours.iter().zip(theirs);
-            pairs.take_while(|(a, b)| a == b).count()
+            Some(pairs.take_while(|(a, b)| a == b).count())
         }
         match (&self.ours, &self.theirs) {
-            (TokenizerReply::Ids(ours), TokenizerReply::Ids(theirs)) => Some(first(ours, theirs)),
-            (
-                TokenizerReply::Bytes(EscapedBytes(ours)),
-                TokenizerReply::Bytes(EscapedBytes(theirs)),
-            ) => Some(first(ours, theirs)),
+            (TokenizerReply::Ids(ours), TokenizerReply::Ids(theirs)) => first(ours, theirs),
+            (TokenizerReply::Bytes(ours), TokenizerReply::Bytes(theirs)) => {
+                first(&ours.0, &theirs.0)
+            }
             _ => None,
         }
     }

@@ -3,18 +3,18 @@
 //!
 //! No distance between logits sees a scale that is off by 1e-4 or one wrong code among a million;
 //! equality of every decoded value does.
-#![forbid(unsafe_code)]
 
-pub mod compared;
-pub mod library;
-pub mod measure;
-pub mod record;
-pub mod subject;
-pub mod table;
+mod compared;
+mod library;
+mod measure;
+pub(crate) mod record;
+pub(crate) mod subject;
+pub(crate) mod table;
 
+use engine::flavor::Shape;
 use serde::Serialize;
 
-pub use compared::{Compared, Report};
+pub(crate) use compared::{Compared, Report};
 pub use library::Library;
 pub use measure::{Engine, Tensor};
 pub use record::Record;
@@ -83,10 +83,15 @@ impl Verdict {
 impl Finding {
     /// About a tensor of which nothing was compared yet.
     pub fn new(tensor: &Tensor) -> Self {
+        let Shape { rows, cols } = tensor.shape;
+        Self::of(&tensor.name, tensor.encoding(), rows * cols)
+    }
+
+    fn of(tensor: &str, encoding: &str, elements: usize) -> Self {
         Finding {
-            tensor: tensor.name.clone(),
-            encoding: tensor.encoding().into(),
-            elements: tensor.shape.rows * tensor.shape.cols,
+            tensor: tensor.into(),
+            encoding: encoding.into(),
+            elements,
             decoded: Verdict::None,
             product: Verdict::None,
             encoded: Verdict::None,

@@ -1,6 +1,5 @@
 //! Texts to calibrate with: the model writes them itself, so they are of the kind it knows, and
 //! no other text is needed.
-#![forbid(unsafe_code)]
 
 use engine::numerics::Profile;
 use engine::sampler::{Sampler, Sampling};
@@ -71,19 +70,10 @@ fn document(model: &Model, name: &str, extent: Extent, number: usize) -> Result<
     let prompt = tokenizer.decode(&tokens, false);
     // What the text means to a reader; the ids sampled are only one way to spell it.
     let read = tokenizer.encode(&prompt, true, true).len();
+    let title = format!("document-{:02}", number + 1);
     Ok(Case {
-        name: format!("document-{:02}", number + 1),
-        model: name.to_owned(),
-        prompt,
         context: read,
-        ubatch: UBATCH,
-        threads: 1,
-        recordings: Vec::new(),
-        tokens: read,
-        positions: (0..read).collect(),
         nodes: 0,
-        greedy_steps: 0,
-        live: Vec::new(),
-        unrecorded: false,
+        ..Case::of_prompt(&title, name, &prompt, read)
     })
 }

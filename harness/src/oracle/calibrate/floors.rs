@@ -1,11 +1,11 @@
 //! Floors out of what was measured, and how they stand to those on record.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 
 use super::{Calibration, Pair};
 use crate::exit::{Exit, Failure};
 use crate::judge::compare::LaneFindings;
+use crate::judge::documents::Documents;
 use crate::judge::tolerance::{ArithmeticGap, Book, Floor, Gates};
 use crate::numbers::metrics::median;
 use crate::numbers::statistics::{Spread, Tail};
@@ -38,43 +38,38 @@ pub fn fresh(calibration: &Calibration, book: &Book) -> Result<Vec<Fresh>, Failu
 fn one(pair: &Pair, lanes: &[LaneFindings], book: &Book) -> Result<Fresh, Failure> {
     let (apart, profiles, path) = pair;
     let broken = || {
-        Failure::new(
-            Exit::Diverges,
-            format!("{} and {}: a value is no number", profiles[0], profiles[1]),
-        )
+        let [one, other] = profiles;
+        let message = format!("{one} and {other}: a value is no number");
+        Failure::new(Exit::Diverges, message)
     };
-    let all = |part: fn(&LaneFindings) -> Option<Vec<f64>>| -> Result<Vec<Vec<f64>>, Failure> {
-        let parts: Option<Vec<_>> = lanes.iter().map(part).collect();
-        parts.ok_or_else(broken)
-    };
-    let (nmse, kld) = (all(LaneFindings::nmse)?, all(LaneFindings::kl)?);
-    let max_abs = all(|lane| lane.positions.iter().map(|p| p.distance.max_abs).collect())?;
-    let spread = |values: &[Vec<f64>]| Spread::of(&values.concat()).ok_or_else(broken);
-    let (of_nmse, of_kld, of_max) = (spread(&nmse)?, spread(&kld)?, spread(&max_abs)?);
-    let positions = nmse.iter().map(Vec::len).sum();
-    let flips: usize = lanes.iter().map(LaneFindings::flips).sum();
+    let lanes: Vec<&LaneFindings> = lanes.iter().collect();
+    let all = Documents::of(&lanes).ok_or_else(broken)?;
+    let seen = lanes.iter().flat_map(|lane| &lane.positions);
+    let max_abs: Option<Vec<f64>> = seen.map(|p| p.distance.max_abs).collect();
+    let max_abs = max_abs.and_then(|values| Spread::of(&values));
     let floor = Floor {
         apart: *apart,
         profiles: profiles.clone(),
         path: *path,
-        positions,
-        tail: Tail::of(positions),
-        nmse_median: rounded(of_nmse.median),
-        nmse_mean: rounded(of_nmse.mean),
-        nmse_tail: rounded(of_nmse.tail),
-        kld_mean: rounded(of_kld.mean),
-        kld_tail: rounded(of_kld.tail),
-        max_abs: rounded(of_max.tail),
-        flips,
+        positions: all.positions,
+        tail: Tail::of(all.positions),
+        nmse_median: rounded(all.nmse.median),
+        nmse_mean: rounded(all.nmse.mean),
+        nmse_tail: rounded(all.nmse.tail),
+        kld_mean: rounded(all.kld.mean),
+        kld_tail: rounded(all.kld.tail),
+        max_abs: rounded(max_abs.ok_or_else(broken)?.tail),
+        flips: all.flips,
     };
     let mut recorded = book.floor.iter();
     let recorded = recorded.find(|f| f.label() == floor.label() && f.nmse_mean > 0.0);
     let gates = book.gates(*apart, *path);
+    let medians = all.nmse_of.iter().filter_map(|document| median(document));
     Ok(Fresh {
-        nmse_interval: book.interval.of_mean(&nmse),
-        kld_interval: book.interval.of_mean(&kld),
-        top1_interval: book.interval.of_share(positions - flips, positions),
-        worst_median: nmse.iter().filter_map(|d| median(d)).fold(0.0, f64::max),
+        nmse_interval: book.interval.of_mean(&all.nmse_of),
+        kld_interval: book.interval.of_mean(&all.kld_of),
+        top1_interval: all.top1_interval(),
+        worst_median: medians.fold(0.0, f64::max),
         of_recorded: recorded.map(|r| floor.nmse_mean / r.nmse_mean),
         exceeds: gates.and_then(|gates| exceeded(&floor, &gates)),
         floor,

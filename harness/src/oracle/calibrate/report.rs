@@ -1,5 +1,4 @@
 //! What a calibration comes to: every floor with its intervals, beside the record; one outcome.
-#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 
@@ -48,39 +47,15 @@ impl Report {
     /// The worst of all lanes. Floors that are about to replace those on record need not keep
     /// the gates of these.
     pub fn outcome(&self, replaces: bool) -> Outcome {
-        let equal = self.equal.iter().map(|equal| equal.holds());
-        let kept = self
-            .floors
-            .iter()
-            .map(|one| replaces || one.exceeds.is_none());
-        let lanes = equal.chain(kept).map(|holds| {
-            if holds {
-                Outcome::Ok
-            } else {
-                Outcome::Divergence
-            }
-        });
-        let ended = self.ended_by.iter().map(|ended| ended.outcome);
-        Outcome::worst(Outcome::Ok, lanes.chain(ended))
+        let unequal = self.equal.iter().any(|equal| !equal.holds());
+        let exceeded = self.floors.iter().any(|one| one.exceeds.is_some());
+        let differs = unequal || (exceeded && !replaces);
+        Outcome::of(&[(differs, Outcome::Divergence)], self.ended_by.as_ref())
     }
 
     /// The whole output.
     pub fn render(&self, width: Option<usize>) -> String {
-        let mut table = Table::new(&[
-            words("lanes without a fault"),
-            number("positions"),
-            number("NMSE median"),
-            number("mean"),
-            number("95 % by document"),
-            number("tail"),
-            number("KLD mean"),
-            number("95 % by document"),
-            number("tail"),
-            number("max|Δ|"),
-            number("top-1, 95 %"),
-            words("record"),
-        ]);
-        self.floors.iter().for_each(|one| table.row(cells(one)));
+        let table = floors_table(&self.floors);
         let mut text = table.render(width) + "\n";
         for Equal { between, documents } in &self.equal {
             let [one, other] = between;
@@ -107,33 +82,42 @@ impl Report {
     }
 }
 
-fn cells(fresh: &Fresh) -> [String; 12] {
-    let floor = &fresh.floor;
-    let short = |value: f64| format!("{value:.1e}");
-    let between = |interval: Option<[f64; 2]>| {
-        interval.map_or("-".into(), |[low, high]| format!("[{low:.1e}, {high:.1e}]"))
-    };
-    let equal = floor.positions - floor.flips;
-    let [low, high] = fresh.top1_interval.map(|share| 100.0 * share);
-    let record = match (&fresh.exceeds, fresh.of_recorded) {
-        (Some(_), _) => "EXCEEDS".into(),
-        (None, Some(ratio)) => format!("x {ratio:.2}"),
-        (None, None) => "none".into(),
-    };
-    [
-        floor.label(),
-        floor.positions.to_string(),
-        short(floor.nmse_median),
-        short(floor.nmse_mean),
-        between(fresh.nmse_interval),
-        short(floor.nmse_tail),
-        short(floor.kld_mean),
-        between(fresh.kld_interval),
-        short(floor.kld_tail),
-        short(floor.max_abs),
-        format!("{equal} [{low:.2}, {high:.2}]"),
-        record,
-    ]
+fn floors_table(floors: &[Fresh]) -> Table {
+    Table::of(
+        floors,
+        &[
+            (words("lanes without a fault"), |one| one.floor.label()),
+            (number("positions"), |one| one.floor.positions.to_string()),
+            (number("NMSE median"), |one| short(one.floor.nmse_median)),
+            (number("mean"), |one| short(one.floor.nmse_mean)),
+            (number("95 % by document"), |one| between(one.nmse_interval)),
+            (number("tail"), |one| short(one.floor.nmse_tail)),
+            (number("KLD mean"), |one| short(one.floor.kld_mean)),
+            (number("95 % by document"), |one| between(one.kld_interval)),
+            (number("tail"), |one| short(one.floor.kld_tail)),
+            (number("max|Δ|"), |one| short(one.floor.max_abs)),
+            (number("top-1, 95 %"), |one| {
+                let [low, high] = one.top1_interval.map(|share| 100.0 * share);
+                let equal = one.floor.positions - one.floor.flips;
+                format!("{equal} [{low:.2}, {high:.2}]")
+            }),
+            (words("record"), |one| {
+                match (&one.exceeds, one.of_recorded) {
+                    (Some(_), _) => "EXCEEDS".into(),
+                    (None, Some(ratio)) => format!("x {ratio:.2}"),
+                    (None, None) => "none".into(),
+                }
+            }),
+        ],
+    )
+}
+
+fn short(value: f64) -> String {
+    format!("{value:.1e}")
+}
+
+fn between(interval: Option<[f64; 2]>) -> String {
+    interval.map_or("-".into(), |[low, high]| format!("[{low:.1e}, {high:.1e}]"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 //! What `--write` puts into `tolerances.toml`: everything below its last comment.
-#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 use std::time::SystemTime;

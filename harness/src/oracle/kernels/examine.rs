@@ -1,5 +1,4 @@
 //! Asks both sides and keeps count: what is equal, what is excused and by which name, what differs.
-#![forbid(unsafe_code)]
 
 use engine::flavor::Shape;
 use serde::Serialize;
@@ -78,17 +77,12 @@ pub struct Row {
 /// A difference, and how small the question became that still shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct First {
-    /// The question.
     pub case: usize,
-    /// What it is about.
     pub about: &'static str,
-    /// What was asked.
     pub asked: String,
-    /// The smaller question.
     pub shrunk_to: String,
     /// The numbers of it that are not zero, as far as they are few.
     pub inputs: String,
-    /// Where the answers to the smaller question differ.
     pub difference: Difference,
     /// Another packing whose bytes the reference wrote: that of a build for another processor.
     pub packing: Option<&'static str>,
@@ -101,21 +95,19 @@ pub fn examine(
     scope: &Scope,
     done: &mut dyn FnMut(),
 ) -> Vec<Row> {
-    let families = scope.families.iter();
-    families
-        .map(|&family| {
-            let mut row = Row {
-                kernel: family.name,
-                judged: scope.same_arithmetic || family.is_decoder(),
-                ..Row::default()
-            };
-            if let Err(ending) = fill(&mut row, family, theirs, ours, scope) {
-                row.ending = ending;
-            }
-            done();
-            row
-        })
-        .collect()
+    let row = |&family: &Family| {
+        let mut row = Row {
+            kernel: family.name,
+            judged: scope.same_arithmetic || family.is_decoder(),
+            ..Row::default()
+        };
+        if let Err(ending) = fill(&mut row, family, theirs, ours, scope) {
+            row.ending = ending;
+        }
+        done();
+        row
+    };
+    scope.families.iter().map(row).collect()
 }
 
 fn fill(
@@ -153,18 +145,13 @@ fn both(
     let died = |died: RunError| Ending::EngineDied(format!("{}: {died}", question.call));
     let ours = guarded(|| Ok(ours.compute(question))).map_err(died)?;
     let mut answers = [theirs, ours?];
-    if let Call::Encode {
-        kind,
-        columns,
-        rows,
-    } = question.call
-        && kind == Format::I2sP128.kind()
+    if let Call::Encode { columns, rows, .. } = question.call
+        && question.format() == Some(Format::I2sP128)
     {
         // Behind the scale writers leave whatever was in their buffer.
         let meaningful = columns * rows / 4 + 4;
-        answers
-            .iter_mut()
-            .for_each(|answer| answer.bytes.truncate(meaningful));
+        let bytes = answers.iter_mut().map(|answer| &mut answer.bytes);
+        bytes.for_each(|bytes| bytes.truncate(meaningful));
     }
     Ok(answers)
 }
@@ -268,41 +255,32 @@ fn first(
 
 /// The packing of two-bit weights, not the usual one, that these bytes are in.
 fn packing(question: &Question, theirs: &Answer) -> Option<&'static str> {
-    let Call::Encode {
-        kind,
-        columns: cols,
-        rows,
-    } = question.call
-    else {
+    let Call::Encode { columns, rows, .. } = question.call else {
         return None;
     };
-    let shape = Shape { rows, cols };
-    let others = [Format::I2sP64, Format::I2sP4r].into_iter();
-    let fits = |format: &Format| {
-        format
-            .flavor()
-            .and_then(|f| f.bytes_needed(shape))
-            .is_some()
+    let shape = Shape {
+        rows,
+        cols: columns,
     };
-    let mut possible = others.filter(|other| other.kind() == kind && fits(other));
-    let written = possible.find(|other| {
-        let bytes = other.encode(&question.values, shape);
-        bytes.starts_with(&theirs.bytes)
-    });
-    written.map(Format::name)
+    let written = |format: &Format| {
+        let needed = format.flavor().and_then(|f| f.bytes_needed(shape));
+        let written = || format.encode(&question.values, shape);
+        needed.is_some() && written().starts_with(&theirs.bytes)
+    };
+    let is_i2_s = question.format() == Some(Format::I2sP128);
+    let mut others = [Format::I2sP64, Format::I2sP4r].into_iter();
+    others.find(|f| is_i2_s && written(f)).map(Format::name)
 }
 
 /// The numbers of a question that are not zero, a few of them.
 fn inputs(question: &Question) -> String {
     const SHOWN: usize = 8;
     let values = question.values.iter().enumerate();
-    let values = values
-        .filter(|(_, v)| v.to_bits() != 0)
-        .map(|(i, v)| format!("[{i}] {v:e} ({:#010x})", v.to_bits()));
+    let value = |(i, v): (usize, &f32)| format!("[{i}] {v:e} ({:#010x})", v.to_bits());
+    let values = values.filter(|(_, v)| v.to_bits() != 0).map(value);
     let bytes = question.bytes.iter().enumerate();
-    let bytes = bytes
-        .filter(|(_, b)| **b != 0)
-        .map(|(i, b)| format!("[{i}] {b:#04x}"));
+    let bytes = bytes.filter(|(_, b)| **b != 0);
+    let bytes = bytes.map(|(i, b)| format!("[{i}] {b:#04x}"));
     let all: Vec<String> = values.chain(bytes).collect();
     match all.len() {
         0 => "all zero".into(),

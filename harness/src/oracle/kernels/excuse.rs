@@ -11,7 +11,6 @@
 //!
 //! **undefined-conversion**: excused only in the Q8_0 encoder, only for a value whose scaled and
 //! rounded form is outside of int8, and only if ours is the nearest int8.
-#![forbid(unsafe_code)]
 
 use engine::encoding::q8_0;
 
@@ -29,13 +28,9 @@ const BLOCKS_TOGETHER: usize = 32;
 /// A place where two answers to a question differ.
 #[derive(Clone, Copy)]
 pub struct Mismatch<'a> {
-    /// What was asked.
     pub question: &'a Question,
-    /// The reference's answer.
     pub theirs: &'a Answer,
-    /// The engine's answer.
     pub ours: &'a Answer,
-    /// Where they differ.
     pub place: Place,
 }
 
@@ -64,22 +59,22 @@ pub fn known<'a>() -> [Excuse<Mismatch<'a>>; 3] {
 }
 
 fn wrapped(mismatch: &Mismatch<'_>) -> Option<String> {
+    let Mismatch {
+        question, place, ..
+    } = mismatch;
     let (
-        Call::Dot {
-            kind,
-            columns,
-            weights,
-            ..
+        &Call::Dot {
+            columns, weights, ..
         },
         Place::Value(row),
-    ) = (mismatch.question.call, mismatch.place)
+    ) = (&question.call, *place)
     else {
         return None;
     };
-    if kind != Format::I2sP128.kind() {
+    if question.format() != Some(Format::I2sP128) {
         return None;
     }
-    let (weights, activations) = mismatch.question.bytes.split_at(weights);
+    let (weights, activations) = question.bytes.split_at(weights);
     let weights = weights.chunks_exact(columns / 4).nth(row)?;
     let Wrap {
         lanes,
@@ -108,15 +103,15 @@ fn nan_bits(mismatch: &Mismatch<'_>) -> Option<String> {
 }
 
 fn undefined_conversion(mismatch: &Mismatch<'_>) -> Option<String> {
-    let (Call::Encode { kind, .. }, Place::Byte(at)) = (mismatch.question.call, mismatch.place)
-    else {
+    let question = mismatch.question;
+    let (Call::Encode { .. }, Place::Byte(at)) = (question.call, mismatch.place) else {
         return None;
     };
-    if kind != Format::Q8_0.kind() {
+    if question.format() != Some(Format::Q8_0) {
         return None;
     }
     let (block, within) = (at / q8_0::BLOCK_BYTES, at % q8_0::BLOCK_BYTES);
-    let mut blocks = mismatch.question.values.chunks_exact(q8_0::BLOCK);
+    let mut blocks = question.values.chunks_exact(q8_0::BLOCK);
     let block = blocks.nth(block)?;
     let value = block[within.checked_sub(2)?];
     let larger = |max: f32, x: &f32| if max > x.abs() { max } else { x.abs() };
@@ -129,7 +124,7 @@ fn undefined_conversion(mismatch: &Mismatch<'_>) -> Option<String> {
 }
 
 /// What 16-bit lanes make of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Wrap {
     /// Sums that leave 16 bits.
     lanes: usize,
@@ -141,11 +136,7 @@ struct Wrap {
 
 /// The row in 16-bit lanes; nothing if they hold every sum.
 fn wrap(weights: &[u8], activations: &[u8]) -> Option<Wrap> {
-    let mut wrap = Wrap {
-        lanes: 0,
-        exact: 0,
-        wrapped: 0,
-    };
+    let mut wrap = Wrap::default();
     let together = weights
         .chunks(BLOCKS_TOGETHER * BLOCK_BYTES)
         .zip(activations.chunks(BLOCKS_TOGETHER * BLOCK));
@@ -171,44 +162,26 @@ mod tests {
     use super::*;
     use crate::judge::excuse::find;
 
-    /// The name of what excuses a difference at that place.
+    const TWOS: u8 = 0b10_10_10_10;
+
+    /// The name of what excuses two answers of these values and this byte everywhere.
     fn excuse(
         question: &Question,
-        theirs: &Answer,
-        ours: &Answer,
+        [theirs, ours]: [(&[f32], u8); 2],
         place: Place,
     ) -> Option<&'static str> {
+        let answer = |(values, byte): (&[f32], u8)| Answer {
+            values: values.to_vec(),
+            bytes: vec![byte; 34],
+            sum: None,
+        };
         let mismatch = Mismatch {
             question,
-            theirs,
-            ours,
+            theirs: &answer(theirs),
+            ours: &answer(ours),
             place,
         };
         find(&known(), &mismatch).map(|applied| applied.name)
-    }
-
-    const TWOS: u8 = 0b10_10_10_10;
-
-    fn product(weights: &[u8], activation: u8, columns: usize) -> Question {
-        let activations = vec![activation; columns];
-        Question {
-            call: Call::Dot {
-                kind: 36,
-                columns,
-                rows: weights.len() * 4 / columns,
-                weights: weights.len(),
-                activations: columns,
-            },
-            values: Vec::new(),
-            bytes: [weights, &activations].concat(),
-        }
-    }
-
-    fn sums(values: &[i32]) -> Answer {
-        Answer {
-            values: values.iter().map(|&sum| sum as f32).collect(),
-            ..Answer::default()
-        }
     }
 
     #[test]
@@ -227,68 +200,49 @@ mod tests {
     #[test]
     fn the_wrap_is_excused_where_it_happens_and_nowhere_else() {
         let weights = [[TWOS; 1024], [0b01_01_01_01; 1024]].concat();
-        let asked = product(&weights, 127, 4096);
-        let exact = sums(&[16 * 65024, 8 * 65024]);
-        let wrapped = sums(&[16 * -512, 8 * 65024]);
-        let excused = |theirs: &Answer, ours: &Answer, row| {
-            excuse(&asked, theirs, ours, Place::Value(row)) == Some("int16-wrap")
+        let asked = Question::dot(Format::I2sP128, 4096, &weights, &[127; 4096]);
+        let name = |asked: &Question, theirs: [i32; 2], ours: [i32; 2], row| {
+            let [theirs, ours] = [theirs, ours].map(|sums| sums.map(|sum| sum as f32));
+            excuse(asked, [(&theirs, 0), (&ours, 0)], Place::Value(row))
         };
-        assert!(excused(&wrapped, &exact, 0));
+        let excused = |theirs, ours, row| name(&asked, theirs, ours, row) == Some("int16-wrap");
+        let (exact, wrapped) = ([16 * 65024, 8 * 65024], [16 * -512, 8 * 65024]);
+        assert!(excused(wrapped, exact, 0));
         // The second row does not wrap: whatever differs there has no excuse.
-        assert!(!excused(&wrapped, &sums(&[0, 7]), 1));
+        assert!(!excused(wrapped, [exact[0], 7], 1));
         // Theirs is neither exact nor wrapped.
-        assert!(!excused(&sums(&[16 * -512 + 1, 0]), &exact, 0));
+        assert!(!excused([wrapped[0] + 1, 0], exact, 0));
         // Ours is not exact, even where it wraps as theirs does.
-        assert!(!excused(&exact, &wrapped, 0));
-        assert!(!excused(&wrapped, &sums(&[16 * 65024 + 2, 0]), 0));
+        assert!(!excused(exact, wrapped, 0));
+        assert!(!excused(wrapped, [exact[0] + 2, 0], 0));
         // The same numbers as the answer of another kernel.
         let mut other = asked.clone();
         if let Call::Dot { kind, .. } = &mut other.call {
             *kind = 35;
         }
-        assert_eq!(excuse(&other, &wrapped, &exact, Place::Value(0)), None);
+        assert_eq!(name(&other, wrapped, exact, 0), None);
     }
 
     #[test]
     fn two_nans_are_excused_in_products_and_one_is_not() {
-        let answer = |value: f32| Answer {
-            values: vec![value],
-            ..Answer::default()
+        let asked = Question::dot(Format::I2sP128, 128, &[TWOS; 32], &[1; 128]);
+        let excused = |asked: &Question, theirs: f32, ours: f32| {
+            excuse(asked, [(&[theirs], 0), (&[ours], 0)], Place::Value(0)).is_some()
         };
-        let asked = product(&[TWOS; 32], 1, 128);
-        let (nan, other) = (answer(f32::NAN), answer(-f32::NAN));
-        let place = Place::Value(0);
-        assert_eq!(excuse(&asked, &nan, &other, place), Some("nan-bits"));
-        assert_eq!(excuse(&asked, &nan, &answer(1.0), place), None);
-        assert_eq!(excuse(&asked, &answer(1.0), &nan, place), None);
-        let decoding = Call::Decode { kind: 1, count: 1 };
-        let decoded = Question {
-            call: decoding,
-            ..asked
-        };
-        assert_eq!(excuse(&decoded, &nan, &other, place), None);
+        let (nan, other) = (f32::NAN, -f32::NAN);
+        assert!(excused(&asked, nan, other));
+        assert!(!excused(&asked, nan, 1.0) && !excused(&asked, 1.0, nan));
+        let decoded = Question::decode(Format::F16, &[0, 0]);
+        assert!(!excused(&decoded, nan, other));
     }
 
     #[test]
     fn a_conversion_is_undefined_only_where_the_value_does_not_fit() {
         let encoded = |value: f32, ours: u8, at: usize| {
-            let call = Call::Encode {
-                kind: 8,
-                columns: 32,
-                rows: 1,
-            };
-            let mut values = vec![0.0; 32];
+            let mut values = [0.0; 32];
             (values[3], values[4]) = (value, value / 2.0);
-            let asked = Question {
-                call,
-                values,
-                bytes: Vec::new(),
-            };
-            let answer = |byte: u8| Answer {
-                bytes: vec![byte; 34],
-                ..Answer::default()
-            };
-            excuse(&asked, &answer(0x80), &answer(ours), Place::Byte(at)).is_some()
+            let asked = Question::encode(Format::Q8_0, 32, &values);
+            excuse(&asked, [(&[], 0x80), (&[], ours)], Place::Byte(at)).is_some()
         };
         // The inverse of a subnormal scale is infinite, and its product with zero is no number.
         assert!(encoded(1e-42, 127, 2 + 3) && encoded(1e-42, 0, 2));

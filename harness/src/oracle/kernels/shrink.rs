@@ -1,5 +1,4 @@
 //! Which smaller questions may show a difference as well: fewer rows, shorter ones, more zeros.
-#![forbid(unsafe_code)]
 
 use std::ops::Range;
 
@@ -25,7 +24,7 @@ fn inputs(question: &Question) -> (usize, usize) {
         Call::Encode { .. } | Call::Activation { .. } => (question.values.len(), 1),
         Call::Dot { activations, .. } => {
             let form = question.format().map(Activations::of);
-            (activations, form.map_or(1, |form| form.block().1))
+            (activations, form.map_or(1, |form| form.block.1))
         }
         _ => (0, 1),
     }
@@ -53,7 +52,7 @@ fn halves(question: &Question) -> Vec<Question> {
     if let Call::Activation { kind, .. } = question.call {
         let form = Activations::of_kind(kind);
         let of = |form: Activations| {
-            let halves = split(values, form.block().0);
+            let halves = split(values, form.block.0);
             halves.map(move |half| Question::activation(form, half))
         };
         return form.into_iter().flat_map(of).collect();
@@ -82,7 +81,7 @@ fn halves(question: &Question) -> Vec<Question> {
                     .collect();
             }
             let form = Activations::of(format);
-            let block = format.block().max(form.block().0);
+            let block = format.block().max(form.block.0);
             let stride = format.row_bytes(block);
             let halves = split(weights, stride).zip(split(row, form.bytes(block)));
             let dot = |(weights, row): (&[u8], &[u8])| {
@@ -141,12 +140,5 @@ mod tests {
         };
         assert_eq!(found.call, call);
         assert_eq!(found.bytes[34..], [0; 34]);
-    }
-
-    #[test]
-    fn what_is_lost_by_any_change_stays_whole() {
-        let question = Family::ALL[0].question(1, 40);
-        let kept = shrink(question.clone(), |_| false);
-        assert_eq!(kept, question);
     }
 }

@@ -1,13 +1,13 @@
 //! What was found, for people: a line for each kernel, and what needs words below.
-#![forbid(unsafe_code)]
 
 use super::Report;
 use super::examine::{Ending, First, Row};
 use crate::io::table::{Table, number, words};
 use crate::judge::excuse::Excused;
+use crate::runner::kernels::question::Difference;
 
 /// Everything, reference after reference, in so many columns.
-pub fn report(report: &Report, width: Option<usize>) -> String {
+pub(crate) fn report(report: &Report, width: Option<usize>) -> String {
     let references = report.references.iter();
     let texts = references.map(|examined| {
         let (name, profile) = (&examined.reference.name, examined.profile);
@@ -33,31 +33,26 @@ pub fn render(rows: &[Row], again: &str, width: Option<usize>) -> String {
 }
 
 fn kernels(rows: &[Row]) -> Table {
-    let mut table = Table::new(&[
-        words("kernel"),
-        number("cases"),
-        number("values"),
-        number("equal"),
-        number("excused"),
-        number("differ"),
-        words("note"),
-    ]);
-    for row in rows {
-        let asked = !matches!(row.ending, Ending::NotThere(_));
-        let [cases, values, equal, differ] =
-            [row.cases, row.values, row.equal, row.differ].map(|count| count as u64);
-        let counts = [cases, values, equal, row.excused.total(), differ];
-        let counts = counts.map(|count| {
-            if asked {
-                count.to_string()
-            } else {
-                String::new()
-            }
-        });
-        let kernel = [row.kernel.to_owned()].into_iter();
-        table.row(kernel.chain(counts).chain([note(row)]));
+    fn count(row: &Row, count: usize) -> String {
+        match row.ending {
+            Ending::NotThere(_) => String::new(),
+            _ => count.to_string(),
+        }
     }
-    table
+    Table::of(
+        rows,
+        &[
+            (words("kernel"), |row| row.kernel.into()),
+            (number("cases"), |row| count(row, row.cases)),
+            (number("values"), |row| count(row, row.values)),
+            (number("equal"), |row| count(row, row.equal)),
+            (number("excused"), |row| {
+                count(row, row.excused.total() as usize)
+            }),
+            (number("differ"), |row| count(row, row.differ)),
+            (words("note"), note),
+        ],
+    )
 }
 
 fn note(row: &Row) -> String {
@@ -79,23 +74,21 @@ fn note(row: &Row) -> String {
 }
 
 fn difference(kernel: &str, first: &First, again: &str) -> String {
-    let First {
-        case,
-        about,
-        asked,
-        shrunk_to,
-        inputs,
-        difference,
-        packing,
-    } = first;
-    let packing = packing.map_or(String::new(), |name| {
+    let First { case, about, .. } = first;
+    let (asked, shrunk, inputs) = (&first.asked, &first.shrunk_to, &first.inputs);
+    let Difference {
+        place,
+        theirs,
+        ours,
+    } = &first.difference;
+    let packing = first.packing.map_or(String::new(), |name| {
         format!("    the reference packs as {name}; published files are in i2_s-p128\n")
     });
     format!(
         "{kernel} differs in case {case} ({about}), {asked}\n    \
-         the smallest: {shrunk_to}, not zero: {inputs}\n    \
-         {}: reference {}, ours {}\n{packing}    again: {again} --only {kernel} --case {case}\n",
-        difference.place, difference.theirs, difference.ours
+         the smallest: {shrunk}, not zero: {inputs}\n    \
+         {place}: reference {theirs}, ours {ours}\n{packing}    \
+         again: {again} --only {kernel} --case {case}\n"
     )
 }
 

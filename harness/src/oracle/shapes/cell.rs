@@ -1,5 +1,4 @@
 //! The combinations of properties of which every one must be tried, and a model for each.
-#![forbid(unsafe_code)]
 
 use engine::config::Architecture;
 
@@ -11,12 +10,10 @@ const ATTEMPTS: u64 = 1000;
 
 /// What decides most about the order of operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs)] // as in [`RandomShape`]
 pub struct Cell {
-    /// The family.
     pub architecture: Architecture,
-    /// Length of a head's query.
     pub head_dim: usize,
-    /// Query heads for each head of keys.
     pub group: usize,
     /// How the matrix is written that makes the logits.
     pub head: Format,

@@ -1,5 +1,4 @@
 //! What the trials covered: every value of every dimension, counted, and those that are missing.
-#![forbid(unsafe_code)]
 
 use engine::config::Architecture;
 use serde::Serialize;
@@ -16,9 +15,7 @@ pub const LEAST: usize = 4;
 /// Trials of one value of one dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The dimension.
     pub dimension: &'static str,
-    /// The value.
     pub value: String,
     /// Whether a long run must reach it.
     pub demanded: bool,
@@ -43,7 +40,7 @@ pub struct Coverage {
 impl Coverage {
     /// Nothing is covered yet.
     pub fn new(plan: &Plan) -> Self {
-        let missing = Cell::all(plan.architectures());
+        let missing = Cell::all(&plan.architectures);
         let combinations = Count {
             declared: missing.len(),
             compared: 0,
@@ -54,7 +51,7 @@ impl Coverage {
             combinations,
             missing,
         };
-        for dimension in dimensions(plan.architectures()) {
+        for dimension in dimensions(&plan.architectures) {
             for value in dimension.demanded {
                 coverage.row(dimension.name, value).demanded = true;
             }

@@ -1,5 +1,4 @@
 //! Two sources of logits and the bits in which they differ.
-#![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,26 +22,20 @@ pub struct Pair<'a> {
 /// What was compared and how much of it differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
-    /// Logits compared.
     pub logits: usize,
     /// Those of which a bit differs.
     pub differing: usize,
-    /// The first of them.
     pub first: Option<Difference>,
 }
 
 /// A logit that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Which schedule.
     pub schedule: usize,
     /// Which of the rows it keeps.
     pub row: usize,
-    /// Which logit.
     pub token: usize,
-    /// Their bits.
     pub theirs: u32,
-    /// Our bits.
     pub ours: u32,
     /// Numbers between them; none if one is not a number.
     pub ulps: Option<u64>,
@@ -55,40 +48,25 @@ pub struct NodeDifference {
     pub key: String,
     /// The first element of it that differs.
     pub element: usize,
-    /// Their bits.
     pub theirs: u32,
-    /// Our bits.
     pub ours: u32,
 }
 
-/// What became of a trial.
+/// What became of a trial, with the reason in words where it was not compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
+#[allow(missing_docs)] // `why`
 pub enum Answers {
     /// Both answered.
     Compared(Tally),
     /// The reference does not take the model.
-    Declined {
-        /// Why.
-        why: String,
-    },
+    Declined { why: String },
     /// The reference had no more time, which is no difference.
-    TimedOut {
-        /// Doing what.
-        why: String,
-    },
+    TimedOut { why: String },
     /// The reference died.
-    ReferenceDied {
-        /// Of what.
-        why: String,
-    },
-    /// The engine has no answer.
-    EngineFailed {
-        /// Why.
-        why: String,
-        /// Whether it died of it.
-        died: bool,
-    },
+    ReferenceDied { why: String },
+    /// The engine has no answer, and perhaps died.
+    EngineFailed { why: String, died: bool },
 }
 
 impl Answers {
@@ -126,7 +104,10 @@ impl Pair<'_> {
         };
         match ask(self.ours, &file, trial) {
             Ok(ours) => Answers::Compared(compare(trial.shape.vocab, &theirs, &ours)),
-            Err(error) => without_ours(&error),
+            Err(error) => Answers::EngineFailed {
+                why: error.to_string(),
+                died: matches!(error, RunError::Died(_)),
+            },
         }
     }
 
@@ -152,19 +133,18 @@ fn first_difference(theirs: Vec<TracedNode>, ours: Vec<TracedNode>) -> Option<No
     for TracedNode { key, values, .. } in ours {
         left.entry(key).or_default().push_back(values);
     }
-    theirs
-        .into_iter()
-        .find_map(|TracedNode { key, values, .. }| {
-            let ours = left.get_mut(&key)?.pop_front()?;
-            let mut pairs = values.iter().zip(&ours);
-            let element = pairs.position(|(a, b)| a.to_bits() != b.to_bits())?;
-            Some(NodeDifference {
-                key,
-                element,
-                theirs: values[element].to_bits(),
-                ours: ours[element].to_bits(),
-            })
+    let differs = |TracedNode { key, values, .. }| {
+        let ours = left.get_mut(&key)?.pop_front()?;
+        let mut pairs = values.iter().zip(&ours);
+        let element = pairs.position(|(a, b)| a.to_bits() != b.to_bits())?;
+        Some(NodeDifference {
+            key,
+            element,
+            theirs: values[element].to_bits(),
+            ours: ours[element].to_bits(),
         })
+    };
+    theirs.into_iter().find_map(differs)
 }
 
 /// Asks, and takes no answer that is shorter than it has to be.
@@ -172,11 +152,10 @@ fn ask(source: &mut dyn Runner, file: &[u8], trial: &Trial) -> Result<Vec<Vec<f3
     let found = guarded(|| source.logits(file, &trial.schedules))?;
     let wanted = trial.schedules.iter().map(|s| s.kept() * trial.shape.vocab);
     if found.iter().map(Vec::len).eq(wanted) {
-        Ok(found)
-    } else {
-        let why = "there are fewer logits than asked for";
-        Err(RunError::NoAnswer(why.into()))
+        return Ok(found);
     }
+    let why = "there are fewer logits than asked for";
+    Err(RunError::NoAnswer(why.into()))
 }
 
 /// Bit for bit; what is not a number agrees with nothing.
@@ -208,12 +187,5 @@ fn without_theirs(error: RunError) -> Answers {
         RunError::Lost(death) if death.kind == Kind::Timeout => Answers::TimedOut { why },
         RunError::Declined(_) => Answers::Declined { why },
         _ => Answers::ReferenceDied { why },
-    }
-}
-
-fn without_ours(error: &RunError) -> Answers {
-    Answers::EngineFailed {
-        why: error.to_string(),
-        died: matches!(error, RunError::Died(_)),
     }
 }

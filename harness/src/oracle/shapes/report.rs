@@ -1,5 +1,4 @@
 //! What a run comes to: plain data, one outcome.
-#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
@@ -22,15 +21,11 @@ pub enum Mode {
 /// One trial and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tried {
-    /// Its number.
     pub number: u64,
-    /// The model in words.
     pub shape: String,
     /// Ways through it.
     pub schedules: usize,
-    /// What became of it.
     pub outcome: Answers,
-    /// How long both took.
     pub milliseconds: u64,
 }
 
@@ -66,14 +61,13 @@ pub struct Report {
 impl Report {
     /// Nothing is tried yet.
     pub(super) fn begin(pair: &Pair<'_>, plan: &Plan, mode: Mode) -> Self {
-        let (first, count) = plan.range();
         Report {
             schema_version: SCHEMA,
             mode,
             ours: pair.ours.identity(),
             theirs: pair.theirs.identity(),
-            first,
-            count,
+            first: plan.first,
+            count: plan.count,
             trials: Vec::new(),
             coverage: Coverage::new(plan),
             logits: 0,

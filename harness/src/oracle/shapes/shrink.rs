@@ -1,5 +1,4 @@
 //! A trial that differs, made smaller as long as it differs.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use serde::Serialize;
@@ -54,14 +53,10 @@ pub(super) fn smallest(
 }
 
 /// The trial with the schedule that differs and no other.
-fn only(trial: Trial, difference: Difference) -> (Trial, Difference) {
-    let schedules = vec![trial.schedules[difference.schedule].clone()];
-    let schedule = 0;
-    let difference = Difference {
-        schedule,
-        ..difference
-    };
-    (Trial { schedules, ..trial }, difference)
+fn only(mut trial: Trial, mut difference: Difference) -> (Trial, Difference) {
+    trial.schedules = vec![trial.schedules.swap_remove(difference.schedule)];
+    difference.schedule = 0;
+    (trial, difference)
 }
 
 /// Trials one step simpler: first the schedule, then the model.
@@ -96,10 +91,7 @@ fn shorter(schedule: &Schedule, row: usize) -> Vec<Schedule> {
             cut.push(shorter);
         }
     }
-    let cut = cut.into_iter().map(|steps| Schedule {
-        steps,
-        ..schedule.clone()
-    });
+    let cut = cut.into_iter().map(|steps| with_steps(schedule, steps));
     let mut found: Vec<Schedule> = [alone, at_once].into_iter().chain(cut).collect();
     found.push(renamed(schedule, 1));
     found.retain(|other| other != schedule && other.kept() > 0 && is_fed(other));
@@ -136,8 +128,12 @@ fn renamed(schedule: &Schedule, vocab: usize) -> Schedule {
         let tokens = step.tokens().iter();
         step.with(tokens.map(|t| t % vocab as Token).collect())
     };
+    with_steps(schedule, schedule.steps.iter().map(rename).collect())
+}
+
+fn with_steps(schedule: &Schedule, steps: Vec<Step>) -> Schedule {
     Schedule {
-        steps: schedule.steps.iter().map(rename).collect(),
+        steps,
         ..schedule.clone()
     }
 }

@@ -1,9 +1,8 @@
 //! A report as a person reads it. Pure: text out of data.
-#![forbid(unsafe_code)]
 
 use engine::refusal::escape;
 
-use super::{Answers, Coverage, LEAST, Mode, Report, Smallest, Tally, Tried};
+use super::{Answers, Coverage, Difference, LEAST, Mode, Report, Smallest, Tally, Tried};
 use crate::io::table::{Table, words};
 
 /// Trials printed at most that did not simply agree.
@@ -56,33 +55,34 @@ impl Report {
     }
 
     fn smallest(&self, smallest: &Smallest) -> String {
-        let Smallest {
-            number,
-            shape,
-            schedule,
-            difference,
-            node,
-            questions,
-            finished,
-        } = smallest;
-        let [theirs, ours] = [difference.theirs, difference.ours].map(f32::from_bits);
-        let apart = difference.ulps.map_or("-".into(), |n| n.to_string());
-        let first = node.as_ref().map_or(String::new(), |node| {
+        let (shape, schedule) = (&smallest.shape, &smallest.schedule);
+        let (number, questions) = (smallest.number, smallest.questions);
+        let gave_up = if smallest.finished {
+            ""
+        } else {
+            ", where it gave up"
+        };
+        let Difference { row, token, .. } = smallest.difference;
+        let [theirs, ours] = [smallest.difference.theirs, smallest.difference.ours]
+            .map(|bits| format!("{:e} (0x{bits:08x})", f32::from_bits(bits)));
+        let apart = apart(smallest.difference.ulps);
+        let first = smallest.node.as_ref().map_or(String::new(), |node| {
             let [theirs, ours] = [node.theirs, node.ours].map(f32::from_bits);
             let (key, element) = (escape(&node.key), node.element);
             format!("  first node {key}, element {element}: theirs {theirs:e}, ours {ours:e}\n")
         });
-        let gave_up = if *finished { "" } else { ", where it gave up" };
         format!(
             "smallest that differs, made from {number} by {questions} questions{gave_up}:\n\
              \x20 --shape '{shape}'\n\
              \x20 --schedule '{schedule}'\n\
-             \x20 row {}, logit {}: theirs {theirs:e} (0x{:08x}), ours {ours:e} (0x{:08x}), \
-             {apart} ULP apart\n{first}\
-             with these two flags the same command repeats it\n",
-            difference.row, difference.token, difference.theirs, difference.ours,
+             \x20 row {row}, logit {token}: theirs {theirs}, ours {ours}, {apart} ULP apart\n\
+             {first}with these two flags the same command repeats it\n",
         )
     }
+}
+
+fn apart(ulps: Option<u64>) -> String {
+    ulps.map_or("-".into(), |n| n.to_string())
 }
 
 /// A trial that did not simply agree.
@@ -90,8 +90,7 @@ fn line(tried: &Tried) -> Option<String> {
     let what = match &tried.outcome {
         Answers::Compared(Tally { differing: 0, .. }) => return None,
         Answers::Compared(tally) => {
-            let ulps = tally.first.and_then(|first| first.ulps);
-            let ulps = ulps.map_or("-".into(), |n| n.to_string());
+            let ulps = apart(tally.first.and_then(|first| first.ulps));
             let (differing, logits) = (tally.differing, tally.logits);
             format!("DIFFERS in {differing} of {logits} logits, the first by {ulps} ULP")
         }
@@ -110,15 +109,12 @@ impl Coverage {
         let mut table = Table::new(&[words("dimension"), words("values and their trials")]);
         for rows in self.rows.chunk_by(|a, b| a.dimension == b.dimension) {
             let cells = rows.iter().map(|row| {
-                let whole = row.trials.is_complete();
-                let compared = row.trials.compared.to_string();
-                let count = if whole {
-                    compared
-                } else {
-                    row.trials.to_string()
-                };
+                let (value, trials) = (&row.value, row.trials);
                 let short = if self.is_short(row) { " SHORT" } else { "" };
-                format!("{} {count}{short}", row.value)
+                if trials.is_complete() {
+                    return format!("{value} {}{short}", trials.compared);
+                }
+                format!("{value} {trials}{short}")
             });
             let cells: Vec<String> = cells.collect();
             table.row([rows[0].dimension, &cells.join(" · ")]);

@@ -1,5 +1,4 @@
 //! One random model and the ways through it, all of it decided by a number.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::config::Architecture;
@@ -34,12 +33,12 @@ pub struct Trial {
     pub schedules: Vec<Schedule>,
 }
 
-/// Which trials.
+/// Which trials: `count` from the number `first` on, among those architectures.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    architectures: Vec<Architecture>,
-    first: u64,
-    count: u64,
+    pub(crate) architectures: Vec<Architecture>,
+    pub(crate) first: u64,
+    pub(crate) count: u64,
     /// The only trial, where it was given in words.
     given: Option<Trial>,
 }
@@ -57,11 +56,10 @@ impl Plan {
 
     /// This trial only.
     pub fn only(trial: Trial) -> Self {
+        let (architectures, first) = (vec![trial.shape.architecture], trial.number);
         Plan {
-            architectures: vec![trial.shape.architecture],
-            first: trial.number,
-            count: 1,
             given: Some(trial),
+            ..Self::new(architectures, first, 1)
         }
     }
 
@@ -76,19 +74,9 @@ impl Plan {
         numbers.map(move |number| self.given.clone().unwrap_or_else(|| drawn(number)))
     }
 
-    /// Among which architectures.
-    pub fn architectures(&self) -> &[Architecture] {
-        &self.architectures
-    }
-
     /// Whether there are trials enough to reach everything.
     pub fn is_full(&self) -> bool {
         self.given.is_none() && self.count >= Cell::all(&self.architectures).len() as u64
-    }
-
-    /// The number of the first trial and how many there are.
-    pub fn range(&self) -> (u64, u64) {
-        (self.first, self.count)
     }
 }
 
@@ -118,9 +106,8 @@ fn schedules(number: u64, shape: &RandomShape) -> Vec<Schedule> {
         2 => 33 + dice.below(32),
         _ => 65 + dice.below(36),
     };
-    let tokens: Vec<Token> = (0..len.min(shape.context))
-        .map(|_| dice.below(shape.vocab) as Token)
-        .collect();
+    let tokens = (0..len.min(shape.context)).map(|_| dice.below(shape.vocab) as Token);
+    let tokens: Vec<Token> = tokens.collect();
     let prefill = |tokens: &[Token], ubatch| Schedule {
         ubatch,
         ..Schedule::of(vec![Step::Feed(tokens.to_vec())])
@@ -146,8 +133,6 @@ fn chat(tokens: &[Token]) -> Schedule {
 }
 
 fn singles(tokens: &[Token]) -> Vec<Step> {
-    tokens
-        .iter()
-        .map(|&token| Step::Feed(vec![token]))
-        .collect()
+    let single = |&token: &Token| Step::Feed(vec![token]);
+    tokens.iter().map(single).collect()
 }

@@ -1,5 +1,4 @@
 //! Texts that tokenizers get wrong, written down, and runs of one character.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::tokenizer::{TokenKind, Tokenizer};

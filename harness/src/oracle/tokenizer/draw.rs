@@ -1,5 +1,4 @@
 //! Questions made up from a seed: every question has a number, and the number alone makes it.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::tokenizer::Tokenizer;
@@ -232,24 +231,20 @@ mod tests {
         let tokenizer = tokenizer();
         let corpus = corpus::questions(&tokenizer, &[]);
         let draw = Questions::new(&tokenizer, &corpus, 1);
-        let (mut valid, mut invalid, mut lists, mut marked) = (0, 0, 0, 0);
-        for question in (0..1000).map(|n| draw.question(n)) {
-            assert!(question.len() < 4000, "{question:?}");
-            match &question {
-                Question::Ids(_) => lists += 1,
-                Question::Text(EscapedBytes(text)) => match std::str::from_utf8(text) {
-                    Ok(text) => {
-                        valid += 1;
-                        marked += i32::from(text.contains("<|begin|>"));
-                    }
-                    Err(_) => invalid += 1,
-                },
-            }
-        }
-        assert_eq!(lists, 200);
-        assert!(
-            valid > 500 && invalid > 100 && marked > 20,
-            "{valid} {invalid} {marked}"
-        );
+        let drawn: Vec<Question> = (0..1000).map(|n| draw.question(n)).collect();
+        assert!(drawn.iter().all(|question| question.len() < 4000));
+        let texts = drawn.iter().filter_map(|question| match question {
+            Question::Text(text) => Some(&text.0[..]),
+            Question::Ids(_) => None,
+        });
+        let texts: Vec<&[u8]> = texts.collect();
+        assert_eq!(texts.len(), 800);
+        let valid = texts
+            .iter()
+            .filter_map(|text| std::str::from_utf8(text).ok());
+        let valid: Vec<&str> = valid.collect();
+        assert!(valid.len() > 500 && valid.len() < 700, "{}", valid.len());
+        let marked = valid.iter().filter(|text| text.contains("<|begin|>"));
+        assert!(marked.count() > 20);
     }
 }

@@ -1,13 +1,13 @@
 //! Whether two vocabularies hold the same: as a whole, and token for token.
-#![forbid(unsafe_code)]
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 use serde::Serialize;
 
 use super::Pair;
-use super::excuse::{Mismatch, Part, Place, known};
-use crate::case::observation::tokenization::{Entry, Facts};
+use super::excuse::{Part, Tokens, of_tokens};
+use crate::case::observation::tokenization::{Entry, EscapedBytes, Facts};
 use crate::exit::Failure;
 use crate::judge::excuse::{Applied, Excused, find};
 
@@ -23,7 +23,6 @@ pub struct Entries {
     pub equal: usize,
     /// Parts of tokens that differ in a way that is known.
     pub excused: Excused,
-    /// Tokens that differ.
     pub different: usize,
     /// What differs: everything about the whole, and the first of the tokens.
     pub differences: Vec<String>,
@@ -42,24 +41,27 @@ impl Entries {
             return;
         }
         let excuse = |(part, _): &(Part, String)| {
-            let part = *part;
-            let place = Place::Token { part, ours, theirs };
-            find(&known(), &Mismatch { api, place })
+            let one = Tokens {
+                api,
+                part: *part,
+                ours,
+                theirs,
+            };
+            find(&of_tokens(), &one)
         };
         // A token is excused if each of its differences is.
         let excuses: Option<Vec<Applied<'_>>> = differing.iter().map(excuse).collect();
-        if let Some(excuses) = excuses {
-            let again = || "--strings 0".to_owned();
-            excuses
-                .into_iter()
-                .for_each(|one| self.excused.add(one, again));
+        for one in excuses.iter().flatten().cloned() {
+            self.excused.add(one, || "--strings 0".to_owned());
+        }
+        if excuses.is_some() {
             return;
         }
         self.different += 1;
         if self.different <= KEPT {
             let words: Vec<String> = differing.into_iter().map(|(_, words)| words).collect();
-            self.differences
-                .push(format!("token {token}: {}", words.join("; ")));
+            let words = words.join("; ");
+            self.differences.push(format!("token {token}: {words}"));
         }
     }
 }
@@ -67,24 +69,26 @@ impl Entries {
 /// Compares everything the two sides say of their vocabularies. Whatever was compared before a
 /// failure is in `found`.
 pub fn compare(pair: &mut Pair<'_>, found: &mut Entries) -> Result<(), Failure> {
-    let (ours, theirs) = (pair.ours.facts()?, pair.theirs.facts()?);
-    found.differences = whole(&ours, &theirs);
-    let tokens = ours.tokens.min(theirs.tokens);
-    for first in (0..tokens).step_by(PORTION) {
-        let count = PORTION.min(tokens - first);
-        if pair.ours.digest(first, count)? == pair.theirs.digest(first, count)? {
-            found.equal += count;
+    let mut both = |tokens: Range<usize>, in_full| -> Result<_, Failure> {
+        let ours = pair.ours.describe(tokens.clone(), in_full)?;
+        Ok((ours, pair.theirs.describe(tokens, in_full)?))
+    };
+    let (ours, theirs) = both(0..0, false)?;
+    found.differences = whole(&ours.facts, &theirs.facts);
+    let count = ours.facts.tokens.min(theirs.facts.tokens);
+    for first in (0..count).step_by(PORTION) {
+        let tokens = first..count.min(first + PORTION);
+        let (ours, theirs) = both(tokens.clone(), false)?;
+        if ours.sha256 == theirs.sha256 {
+            found.equal += tokens.len();
             continue;
         }
-        let (ours, theirs) = (
-            pair.ours.entries(first, count)?,
-            pair.theirs.entries(first, count)?,
-        );
-        if theirs.len() != count {
-            let entries = theirs.len();
-            found
-                .differences
-                .push(format!("{entries} tokens from {first} on, not {count}"));
+        let (ours, theirs) = both(tokens.clone(), true)?;
+        let (ours, theirs) = (ours.entries, theirs.entries);
+        if theirs.len() != tokens.len() {
+            let (wanted, said) = (tokens.len(), theirs.len());
+            let fewer = format!("{said} tokens from {first} on, not {wanted}");
+            found.differences.push(fewer);
         }
         for (at, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
             found.note(first + at, ours, theirs, pair.api);
@@ -95,50 +99,35 @@ pub fn compare(pair: &mut Pair<'_>, found: &mut Entries) -> Result<(), Failure> 
 
 /// What differs about the whole. A switch that the one side does not know is no difference.
 fn whole(ours: &Facts, theirs: &Facts) -> Vec<String> {
-    let known = |theirs: Option<bool>, ours| theirs.or(ours);
+    let add_bos = theirs.add_bos.or(ours.add_bos);
+    let add_eos = theirs.add_eos.or(ours.add_eos);
     let differing = [
         differ("number of tokens", &ours.tokens, &theirs.tokens),
         differ("BOS", &ours.bos, &theirs.bos),
         differ("EOS", &ours.eos, &theirs.eos),
-        differ(
-            "BOS added",
-            &ours.add_bos,
-            &known(theirs.add_bos, ours.add_bos),
-        ),
-        differ(
-            "EOS added",
-            &ours.add_eos,
-            &known(theirs.add_eos, ours.add_eos),
-        ),
+        differ("BOS added", &ours.add_bos, &add_bos),
+        differ("EOS added", &ours.add_eos, &add_eos),
     ];
     differing.into_iter().flatten().collect()
 }
 
 fn differing(ours: &Entry, theirs: &Entry) -> Vec<(Part, String)> {
-    let text = |what, ours: &dyn ToString, theirs: &dyn ToString| {
-        differ(what, &ours.to_string(), &theirs.to_string())
-    };
     let [ours_score, theirs_score] = [ours, theirs].map(|entry| f32::from_bits(entry.score));
-    let scores = format!("score {ours_score:?}, theirs {theirs_score:?}");
+    let scores = || format!("score {ours_score:?}, theirs {theirs_score:?}");
+    let text = |what, of: fn(&Entry) -> &EscapedBytes| {
+        differ(what, &of(ours).to_string(), &of(theirs).to_string())
+    };
+    let ends = differ("ends a generation", &ours.ends, &theirs.ends);
     let differing = [
-        (Part::Text, text("text", &ours.text, &theirs.text)),
+        (Part::Text, text("text", |e| &e.text)),
         (Part::Kind, differ("attributes", &ours.kind, &theirs.kind)),
-        (Part::Score, (ours.score != theirs.score).then_some(scores)),
-        (
-            Part::Ends,
-            differ("ends a generation", &ours.ends, &theirs.ends),
-        ),
-        (
-            Part::Hidden,
-            text("stands for", &ours.hidden, &theirs.hidden),
-        ),
-        (
-            Part::Shown,
-            text("stands for, shown", &ours.shown, &theirs.shown),
-        ),
+        (Part::Score, (ours.score != theirs.score).then(scores)),
+        (Part::Ends, ends),
+        (Part::Hidden, text("stands for", |e| &e.hidden)),
+        (Part::Shown, text("stands for, shown", |e| &e.shown)),
     ];
-    let differing = differing.into_iter();
-    differing
+    let known = differing.into_iter();
+    known
         .filter_map(|(part, words)| Some((part, words?)))
         .collect()
 }

@@ -1,5 +1,4 @@
 //! One vocabulary on both sides, from its facts to the last question.
-#![forbid(unsafe_code)]
 
 use engine::tokenizer::Tokenizer;
 use serde::Serialize;
@@ -104,8 +103,6 @@ impl Report {
             (tally.died > 0, Outcome::ReferenceDied),
             (tally.equal == 0, Outcome::Incomplete),
         ];
-        let found = found.into_iter().filter(|(holds, _)| *holds);
-        let lost = self.lost.iter().map(|lost| lost.outcome);
-        Outcome::worst(Outcome::Ok, found.map(|(_, outcome)| outcome).chain(lost))
+        Outcome::of(&found, self.lost.as_ref())
     }
 }

@@ -1,11 +1,12 @@
 //! A vocabulary in a file of its own: without tensors, or with more control tokens.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::bytes::ModelBytes;
 use engine::gguf::{Gguf, Writer};
 use engine::refusal::Refusal;
 use engine::tokenizer::{TokenKind, Tokenizer};
+
+use super::engine::numbers;
 
 const KINDS: &str = "tokenizer.ggml.token_type";
 
@@ -26,10 +27,9 @@ pub fn with_control_tokens(
     }
     let all = 0..tokenizer.vocab_size() as Token;
     let kind = |token| {
-        if tokens.contains(&token) {
-            return number(TokenKind::Control);
-        }
-        tokenizer.kind(token).map_or(0, number)
+        let own = tokenizer.kind(token).unwrap_or(TokenKind::Undefined);
+        let marked = tokens.contains(&token).then_some(TokenKind::Control);
+        numbers(marked.unwrap_or(own)).0
     };
     let kinds: Vec<i32> = all.map(kind).collect();
     let file = keys(gguf, |key| key != KINDS).key(KINDS, kinds).finish();
@@ -46,17 +46,4 @@ fn keys(gguf: &Gguf, keep: impl Fn(&str) -> bool) -> Writer {
     kept.fold(Writer::new(3), |writer, (key, value)| {
         writer.key(key, value)
     })
-}
-
-/// How files write a kind.
-fn number(kind: TokenKind) -> i32 {
-    match kind {
-        TokenKind::Undefined => 0,
-        TokenKind::Normal => 1,
-        TokenKind::Unknown => 2,
-        TokenKind::Control => 3,
-        TokenKind::UserDefined => 4,
-        TokenKind::Unused => 5,
-        TokenKind::Byte => 6,
-    }
 }

@@ -1,10 +1,11 @@
 //! A live reference's tokenizer: asked in portions, and asked again where a question kills it.
-#![forbid(unsafe_code)]
+
+use std::ops::Range;
 
 use engine::gguf::Gguf;
 
 use super::{TokenizerUnderTest, marked};
-use crate::case::observation::tokenization::{Answer, Entry, Facts, Question, TokenizerReply};
+use crate::case::observation::tokenization::{Answer, Question, TokenizerReply};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::reference::client::Client;
@@ -24,7 +25,6 @@ pub struct Asked {
     /// Where the model is, if it was made for this reference.
     _made: Option<Scratch>,
     deaths: usize,
-    facts: Facts,
 }
 
 impl Asked {
@@ -40,34 +40,21 @@ impl Asked {
             Some(made) => (made.path.clone(), made.sha256.clone()),
             None => (model.path.clone(), model.sha256.clone()),
         };
-        let nothing = Facts {
-            tokens: 0,
-            bos: None,
-            eos: None,
-            add_bos: None,
-            add_eos: None,
-        };
         let mut asked = Asked {
             client: Client::new(reference),
             model: ModelFile { path, sha256 },
             _made: made,
             deaths: 0,
-            facts: nothing,
         };
-        asked.facts = asked.describe(0, 0, false)?.facts;
+        asked.look_up(0..0, false)?;
         Ok(asked)
     }
 
-    fn describe(
-        &mut self,
-        first: usize,
-        count: usize,
-        in_full: bool,
-    ) -> Result<Described, WorkerExit> {
+    fn look_up(&mut self, tokens: Range<usize>, in_full: bool) -> Result<Described, WorkerExit> {
         let request = Request::Describe {
             model: self.model.clone(),
-            first: first as u32,
-            count,
+            first: tokens.start as u32,
+            count: tokens.len(),
             in_full,
         };
         self.client.ask(&request, |done| match done {
@@ -88,32 +75,25 @@ impl Asked {
             _ => None,
         });
         let fitting = answered.and_then(|answers| {
-            let complaint = format!("{} answers that fit no question", answers.len());
             if fit(&answers, questions) {
-                Ok(answers)
-            } else {
-                Err(self.client.reject(complaint))
+                return Ok(answers);
             }
+            let complaint = format!("{} answers that fit no question", answers.len());
+            Err(self.client.reject(complaint))
         });
-        let died = match fitting {
-            Err(WorkerExit::Died(death)) => death,
-            done => return done,
-        };
-        match questions {
-            [] => Err(WorkerExit::Died(died)),
-            [_] if self.deaths == DEATHS => Err(WorkerExit::Died(died)),
-            [_] => {
+        match (fitting, questions) {
+            (Err(WorkerExit::Died(death)), [_]) if self.deaths < DEATHS => {
                 self.deaths += 1;
-                Ok(vec![std::array::from_fn(|_| {
-                    TokenizerReply::Died(died.to_string())
-                })])
+                let died = || TokenizerReply::Died(death.to_string());
+                Ok(vec![std::array::from_fn(|_| died())])
             }
-            _ => {
+            (Err(WorkerExit::Died(_)), [_, _, ..]) => {
                 let (left, right) = questions.split_at(questions.len() / 2);
                 let mut answers = self.spell(left)?;
                 answers.extend(self.spell(right)?);
                 Ok(answers)
             }
+            (done, _) => done,
         }
     }
 }
@@ -127,16 +107,8 @@ impl TokenizerUnderTest for Asked {
         Ok(answers)
     }
 
-    fn facts(&mut self) -> Result<Facts, Failure> {
-        Ok(self.facts.clone())
-    }
-
-    fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure> {
-        Ok(self.describe(first, count, false)?.sha256)
-    }
-
-    fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure> {
-        Ok(self.describe(first, count, true)?.entries)
+    fn describe(&mut self, tokens: Range<usize>, in_full: bool) -> Result<Described, Failure> {
+        Ok(self.look_up(tokens, in_full)?)
     }
 }
 

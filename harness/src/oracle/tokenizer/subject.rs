@@ -1,6 +1,6 @@
 //! The vocabularies that are compared, and who is expected to know them.
-#![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use engine::gguf::Gguf;
@@ -12,9 +12,9 @@ use super::examine::{self, Plan};
 use super::reference::Asked;
 use super::row::{Ending, Row};
 use super::{Pair, excuse, marked};
-use crate::case::{self, Case};
+use crate::case;
 use crate::exit::Failure;
-use crate::file::provenance::Input;
+use crate::file::provenance::{Input, file_name};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
 use crate::reference::isolation::WorkerExit;
@@ -37,26 +37,12 @@ const SUITE: [&str; 12] = [
 
 /// A vocabulary to be compared.
 pub struct Subject {
-    /// As in the table.
-    pub label: String,
-    /// Where it is.
+    label: String,
     pub path: PathBuf,
     /// Texts that somebody has asked about before.
     pub prompts: Vec<String>,
-    expected: Expected,
-}
-
-/// Which references must know a vocabulary.
-enum Expected {
-    All,
-    Named(Vec<String>),
-}
-
-/// A vocabulary that was read.
-struct Opened {
-    input: Input,
-    gguf: Gguf,
-    tokenizer: Tokenizer,
+    /// The references that must know it; all of them if none are named.
+    expected: Option<Vec<String>>,
 }
 
 impl Subject {
@@ -68,135 +54,106 @@ impl Subject {
         plan: &Plan,
         done: &mut dyn FnMut(u64),
     ) -> Vec<Row> {
+        let path = self.path.display();
         let row = |sha256: &str, reference: &str, ending| Row {
             model: self.label.clone(),
             model_sha256: sha256.to_owned(),
-            again: format!(
-                "harness tokenizer --model '{}' --reference {reference}",
-                self.path.display()
-            ),
+            again: format!("harness tokenizer --model '{path}' --reference {reference}"),
             reference: reference.to_owned(),
             ending,
         };
-        let opened = match self.open() {
+        let (input, gguf, tokenizer) = match self.open() {
             Ok(opened) => opened,
             Err(failure) => return vec![row("", "", Ending::Lost(failure.into()))],
         };
-        let sha256 = &opened.input.sha256;
-        let mut rows = Vec::new();
-        for reference in references {
-            let ending = self.compare(&opened, reference, plan, done);
+        let compared = references.iter().map(|reference| {
+            let ending = match Asked::open(reference, &input, &gguf) {
+                Ok(theirs) => compare(theirs, reference, (&gguf, &tokenizer), plan, done),
+                Err(WorkerExit::Refused(why)) => {
+                    done(plan.questions);
+                    let name = &reference.facts().name;
+                    let is_gap = self.expected.as_ref().is_none_or(|e| e.contains(name));
+                    Ok(Ending::Skipped { why, is_gap })
+                }
+                Err(WorkerExit::Died(death)) => {
+                    Ok(Ending::Lost(Lost::new(Outcome::ReferenceDied, death)))
+                }
+            };
             let ending = ending.unwrap_or_else(|failure| Ending::Lost(failure.into()));
-            rows.push(row(sha256, &reference.facts().name, ending));
-        }
-        if let Err(changed) = opened.input.still_holds() {
+            row(&input.sha256, &reference.facts().name, ending)
+        });
+        let mut rows: Vec<Row> = compared.collect();
+        if let Err(changed) = input.still_holds() {
             let lost = Lost::new(Outcome::Void, changed);
-            rows.push(row(sha256, "", Ending::Lost(lost)));
+            rows.push(row(&input.sha256, "", Ending::Lost(lost)));
         }
         rows
     }
 
-    fn open(&self) -> Result<Opened, Failure> {
+    fn open(&self) -> Result<(Input, Gguf, Tokenizer), Failure> {
         let (input, bytes) = Input::read(&self.path)?;
         let gguf = Gguf::parse(bytes)?;
         let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
             let label = &self.label;
             Failure::input(format!("{label} says it has no vocabulary (no_vocab)"))
         })?;
-        Ok(Opened {
-            input,
-            gguf,
-            tokenizer,
-        })
+        Ok((input, gguf, tokenizer))
     }
+}
 
-    fn compare(
-        &self,
-        opened: &Opened,
-        reference: &Reference,
-        plan: &Plan,
-        done: &mut dyn FnMut(u64),
-    ) -> Result<Ending, Failure> {
-        let name = &reference.facts().name;
-        let mut theirs = match Asked::open(reference, &opened.input, &opened.gguf) {
-            Ok(theirs) => theirs,
-            Err(WorkerExit::Refused(why)) => {
-                done(plan.questions);
-                let is_gap = match &self.expected {
-                    Expected::All => true,
-                    Expected::Named(names) => names.contains(name),
-                };
-                return Ok(Ending::Skipped { why, is_gap });
-            }
-            Err(WorkerExit::Died(death)) => {
-                return Ok(Ending::Lost(Lost::new(Outcome::ReferenceDied, death)));
-            }
-        };
-        let api = &reference.hello().api;
-        let texts = excuse::control_tokens(api);
-        let marked = marked::with_control_tokens(&opened.gguf, &opened.tokenizer, texts)?;
-        let tokenizer = marked.as_ref().unwrap_or(&opened.tokenizer);
-        let mut pair = Pair {
-            ours: &mut Engine(tokenizer),
-            theirs: &mut theirs,
-            api,
-        };
-        let report = examine::examine(&mut pair, tokenizer, plan, done);
-        Ok(Ending::Compared(Box::new(report)))
-    }
+fn compare(
+    mut theirs: Asked,
+    reference: &Reference,
+    (gguf, tokenizer): (&Gguf, &Tokenizer),
+    plan: &Plan,
+    done: &mut dyn FnMut(u64),
+) -> Result<Ending, Failure> {
+    let api = &reference.hello().api;
+    let texts = excuse::control_tokens(api);
+    let marked = marked::with_control_tokens(gguf, tokenizer, texts)?;
+    let tokenizer = marked.as_ref().unwrap_or(tokenizer);
+    let mut pair = Pair {
+        ours: &mut Engine(tokenizer),
+        theirs: &mut theirs,
+        api,
+    };
+    let report = examine::examine(&mut pair, tokenizer, plan, done);
+    Ok(Ending::Compared(Box::new(report)))
 }
 
 /// The vocabularies asked for; by default all there are, and how many are not there.
 pub fn subjects(models: &[PathBuf], fixtures: &Path) -> Result<(Vec<Subject>, usize), Failure> {
     let (_, bytes) = Input::read(&fixtures.join("cases.json"))?;
     let cases = case::parse(&bytes)?;
-    let mut prompts: Vec<String> = cases.iter().map(|case| case.prompt.clone()).collect();
-    prompts.sort();
-    prompts.dedup();
-    let subject = |label: String, path: PathBuf, expected| Subject {
-        label,
+    let prompts: BTreeSet<&String> = cases.iter().map(|case| &case.prompt).collect();
+    let prompts: Vec<String> = prompts.into_iter().cloned().collect();
+    let subject = |label: &str, path: PathBuf, expected| Subject {
+        label: label.to_owned(),
         path,
         prompts: prompts.clone(),
         expected,
     };
     if !models.is_empty() {
-        let named = |path: &PathBuf| subject(file_name(path), path.clone(), Expected::All);
+        let named = |path: &PathBuf| subject(&file_name(path), path.clone(), None);
         return Ok((models.iter().map(named).collect(), 0));
     }
-    let mut subjects = Vec::new();
-    for (path, live) in of_cases(&cases, fixtures) {
-        subjects.push(subject(file_name(&path), path, Expected::Named(live)));
-    }
+    let files: BTreeSet<&String> = cases.iter().map(|case| &case.model).collect();
+    let of_cases = files.into_iter().map(|model| {
+        let own = cases.iter().filter(|case| case.model == *model);
+        let live = own.flat_map(|case| case.live.iter().cloned()).collect();
+        let path = fixtures.join(model);
+        subject(&file_name(&path), path, Some(live))
+    });
+    let mut subjects: Vec<Subject> = of_cases.collect();
     let cache = Cache::from_environment().map_err(Failure::environment)?;
     let suite = cache.tokenizer_suite();
     if !suite.is_dir() {
         return Ok((subjects, SUITE.len()));
     }
-    for family in SUITE {
+    subjects.extend(SUITE.map(|family| {
         let path = suite.join(format!("ggml-vocab-{family}.gguf"));
         // What a release does not know of the suite is its right.
-        let expected = Expected::Named(Vec::new());
-        subjects.push(subject(family.to_owned(), path, expected));
-    }
+        subject(family, path, Some(Vec::new()))
+    }));
     Ok((subjects, 0))
-}
-
-/// The model files of the cases, each with the references that answer one of its cases.
-fn of_cases(cases: &[Case], fixtures: &Path) -> Vec<(PathBuf, Vec<String>)> {
-    let mut models: Vec<&String> = cases.iter().map(|case| &case.model).collect();
-    models.sort();
-    models.dedup();
-    let live = |model: &String| {
-        let own = cases.iter().filter(|case| case.model == *model);
-        own.flat_map(|case| case.live.iter().cloned()).collect()
-    };
-    let with = models
-        .into_iter()
-        .map(|model| (fixtures.join(model), live(model)));
-    with.collect()
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }

@@ -1,12 +1,11 @@
 //! Comparisons for people: a line for each vocabulary, and below what differs, is excused or was
 //! not compared.
-#![forbid(unsafe_code)]
 
 use engine::refusal::escape;
 
 use super::Finding;
 use super::examine::Report;
-use super::row::{Ending, Row, Summary, strangers};
+use super::row::{Ending, Row, Summary, without_vocabulary};
 use crate::case::observation::tokenization::{EscapedBytes, TokenizerReply};
 use crate::io::table::{Table, number, words};
 use crate::judge::excuse::Excused;
@@ -29,17 +28,15 @@ pub fn render(summary: &Summary, width: Option<usize>) -> String {
         if !name.is_empty() {
             text += &format!("{name}\n{}", vocabularies(&rows).render(width));
         }
-        text.extend(
-            rows.iter()
-                .filter_map(|row| Some(details(row.report()?, &row.again))),
-        );
+        let details = |row: &&Row| Some(details(row.report()?, &row.again));
+        text.extend(rows.iter().filter_map(details));
         let others = not_compared(&rows);
         if !others.is_empty() {
             text += &others.render(width);
         }
         text.push('\n');
     }
-    for name in strangers(&summary.rows) {
+    for name in without_vocabulary(&summary.rows) {
         text += &format!("{name} knew no vocabulary: the lines above say why\n");
     }
     if summary.absent > 0 {
@@ -50,31 +47,27 @@ pub fn render(summary: &Summary, width: Option<usize>) -> String {
 }
 
 fn vocabularies(rows: &[&Row]) -> Table {
-    let mut table = Table::new(&[
-        words("vocabulary"),
-        number("tokens"),
-        number("questions"),
-        number("answers"),
-        number("equal"),
-        number("refused"),
-        number("excused"),
-        number("differ"),
-    ]);
-    for (row, report) in rows.iter().filter_map(|row| Some((row, row.report()?))) {
-        let tally = &report.answers;
-        let numbers = [
-            report.vocabulary.equal as u64,
-            tally.texts + tally.lists,
-            tally.answers(),
-            tally.equal,
-            tally.refused,
-            tally.excused.total(),
-            tally.different,
-        ];
-        let name = escape(&row.model);
-        table.row([name].into_iter().chain(numbers.map(|n| n.to_string())));
-    }
-    table
+    let compared = rows
+        .iter()
+        .filter_map(|row| Some((&row.model[..], row.report()?)));
+    let compared: Vec<(&str, &Report)> = compared.collect();
+    Table::of(
+        &compared,
+        &[
+            (words("vocabulary"), |(name, _)| escape(name)),
+            (number("tokens"), |(_, r)| r.vocabulary.equal.to_string()),
+            (number("questions"), |(_, r)| {
+                (r.answers.texts + r.answers.lists).to_string()
+            }),
+            (number("answers"), |(_, r)| r.answers.answers().to_string()),
+            (number("equal"), |(_, r)| r.answers.equal.to_string()),
+            (number("refused"), |(_, r)| r.answers.refused.to_string()),
+            (number("excused"), |(_, r)| {
+                r.answers.excused.total().to_string()
+            }),
+            (number("differ"), |(_, r)| r.answers.different.to_string()),
+        ],
+    )
 }
 
 /// Vocabularies that were not compared, or not to their end, and why.
@@ -108,13 +101,8 @@ fn details(report: &Report, command: &str) -> String {
         let question = question.argument();
         text += &format!("  the reference answers differently when asked again: {question}\n");
     }
-    text.extend(
-        report
-            .answers
-            .findings
-            .iter()
-            .map(|found| finding(found, command)),
-    );
+    let findings = report.answers.findings.iter();
+    text.extend(findings.map(|found| finding(found, command)));
     text
 }
 

@@ -1,5 +1,4 @@
 //! A model compared with one library: what was compared, what was not, and what it comes to.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 
@@ -9,11 +8,8 @@ use crate::judge::outcome::{Lost, Outcome};
 /// Everything that was found: what `--json` writes.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Grows with every change of the fields.
     pub schema_version: u32,
-    /// What it comes to.
     pub outcome: Outcome,
-    /// How much was compared.
     pub coverage: Coverage,
     /// One for each model and library.
     pub compared: Vec<Compared>,
@@ -22,15 +18,12 @@ pub struct Report {
 /// One model, compared with one library.
 #[derive(Debug, Clone, Serialize)]
 pub struct Compared {
-    /// The model, as it was named.
     pub model: String,
-    /// Of the whole file.
     pub model_sha256: String,
     /// Whose functions, or whose record.
     pub library: String,
     /// Whether it computed in this run.
     pub live: bool,
-    /// The engine's arithmetic.
     pub profile: &'static str,
     /// Whether a product that differs counts.
     pub judges_products: bool,
@@ -45,7 +38,6 @@ pub struct Compared {
 /// How much of what there is was compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
-    /// Tensors in the files.
     pub tensors: usize,
     /// Those whose values are the same.
     pub values: usize,
@@ -59,7 +51,6 @@ pub struct Coverage {
     pub declined: usize,
     /// Those that were to be compared and were not.
     pub not_compared: usize,
-    /// Tensors that were not reached.
     pub not_reached: usize,
 }
 
@@ -106,9 +97,9 @@ impl Coverage {
 
 impl Compared {
     /// A comparison that failed before its first tensor.
-    pub fn failed(model: String, lost: Lost) -> Self {
+    pub fn failed(model: &str, lost: Lost) -> Self {
         Compared {
-            model,
+            model: model.to_owned(),
             model_sha256: String::new(),
             library: String::new(),
             live: false,
@@ -123,19 +114,15 @@ impl Compared {
     /// What it comes to: a model of which nothing was compared is no agreement.
     pub fn outcome(&self) -> Outcome {
         let coverage = self.coverage();
-        let settled = self
-            .findings
-            .iter()
-            .any(|finding| finding.decoded.is_settled());
+        let mut findings = self.findings.iter();
+        let settled = findings.any(|finding| finding.decoded.is_settled());
         let gaps = coverage.not_compared + coverage.not_reached > 0 || !settled;
         let found = [
             (!self.live, Outcome::RustOnly),
             (gaps, Outcome::Incomplete),
             (coverage.differ > 0, Outcome::Divergence),
         ];
-        let found = found.into_iter().filter(|(holds, _)| *holds);
-        let lost = self.lost.iter().map(|lost| lost.outcome);
-        Outcome::worst(Outcome::Ok, found.map(|(_, outcome)| outcome).chain(lost))
+        Outcome::of(&found, self.lost.as_ref())
     }
 
     /// Whether a difference in that part counts.
@@ -149,7 +136,6 @@ impl Compared {
         parts.any(|(part, verdict)| verdict.differs() && self.judges(part))
     }
 
-    /// How much was compared.
     pub fn coverage(&self) -> Coverage {
         Coverage::of(std::slice::from_ref(self))
     }
@@ -158,62 +144,55 @@ impl Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::outcome::assert_the_worse_counts;
 
     fn compared(verdicts: &[Verdict], lost: Option<Outcome>) -> Compared {
         let finding = |verdict: &Verdict| Finding {
-            tensor: "t".into(),
-            encoding: "f16".into(),
-            elements: 1,
             decoded: verdict.clone(),
-            product: Verdict::None,
-            encoded: Verdict::None,
+            ..Finding::of("t", "f16", 1)
         };
         Compared {
             live: true,
             tensors: verdicts.len(),
             findings: verdicts.iter().map(finding).collect(),
             lost: lost.map(|outcome| Lost::new(outcome, "why")),
-            ..Compared::failed("m".into(), Lost::new(Outcome::Ok, ""))
+            ..Compared::failed("m", Lost::new(Outcome::Ok, ""))
         }
     }
 
     #[test]
     fn of_every_two_comparisons_the_worse_counts_and_a_divergence_is_never_hidden() {
         use Outcome::{Divergence, Incomplete, Ok, ReferenceDied, ReferenceMissing, Refused, Void};
-        use Verdict::{Declined, Different, Equal, NotCompared};
-        let why = || String::from("why");
-        let all = [
+        use Verdict::Equal;
+        let declined = || Verdict::Declined("why".into());
+        let different = || Verdict::Different("why".into());
+        let missing = Verdict::NotCompared("why".into());
+        let ends = [
             (compared(&[Equal], None), Ok),
-            (compared(&[Equal, Declined(why())], None), Ok),
-            (compared(&[Declined(why())], None), Incomplete),
+            (compared(&[Equal, declined()], None), Ok),
+            (compared(&[declined()], None), Incomplete),
             (compared(&[], None), Incomplete),
-            (compared(&[Equal, NotCompared(why())], None), Incomplete),
+            (compared(&[Equal, missing], None), Incomplete),
             (compared(&[], Some(ReferenceMissing)), ReferenceMissing),
             (compared(&[Equal], Some(ReferenceDied)), ReferenceDied),
             (compared(&[], Some(Refused)), Refused),
-            (compared(&[Equal, Different(why())], None), Divergence),
-            (
-                compared(&[Different(why())], Some(ReferenceDied)),
-                Divergence,
-            ),
-            (compared(&[Different(why())], Some(Void)), Void),
+            (compared(&[Equal, different()], None), Divergence),
+            (compared(&[different()], Some(ReferenceDied)), Divergence),
+            (compared(&[different()], Some(Void)), Void),
         ];
-        for (one, expected) in &all {
-            assert_eq!(one.outcome(), *expected, "{one:?}");
-            for (other, also) in &all {
-                let report = Report::new(vec![one.clone(), other.clone()]);
-                assert_eq!(report.outcome, *expected.max(also));
-            }
-        }
+        assert_the_worse_counts(&ends, |ends| {
+            Report::new(ends.iter().map(|&end| end.clone()).collect()).outcome
+        });
         assert_eq!(Report::new(Vec::new()).outcome, Incomplete);
+        let mut recorded = compared(&[Equal], None);
+        recorded.live = false;
+        assert_eq!(recorded.outcome(), Outcome::RustOnly);
     }
 
     #[test]
     fn what_was_not_compared_is_counted_and_a_decline_is_not_a_gap_unless_it_was_declared() {
-        let mut one = compared(
-            &[Verdict::Equal, Verdict::Declined("it has no type".into())],
-            None,
-        );
+        let declined = Verdict::Declined("it has no type".into());
+        let mut one = compared(&[Verdict::Equal, declined], None);
         assert_eq!((one.coverage().declined, one.outcome()), (1, Outcome::Ok));
         one.findings[1].decoded.declared();
         let coverage = one.coverage();
@@ -221,21 +200,9 @@ mod tests {
         assert_eq!(one.outcome(), Outcome::Incomplete);
         let mut cut = compared(&[Verdict::Equal], None);
         cut.tensors = 3;
-        assert_eq!(
-            (cut.coverage().not_reached, cut.outcome()),
-            (2, Outcome::Incomplete)
-        );
-        let report = Report::new(vec![one, cut]);
-        let sum = (
-            report.coverage.tensors,
-            report.coverage.values,
-            report.coverage.not_compared,
-        );
-        assert_eq!(sum, (5, 2, 1));
-        let recorded = Compared {
-            live: false,
-            ..compared(&[Verdict::Equal], None)
-        };
-        assert_eq!(recorded.outcome(), Outcome::RustOnly);
+        assert_eq!(cut.coverage().not_reached, 2);
+        assert_eq!(cut.outcome(), Outcome::Incomplete);
+        let sum = Report::new(vec![one, cut]).coverage;
+        assert_eq!((sum.tensors, sum.values, sum.not_compared), (5, 2, 1));
     }
 }

@@ -4,9 +4,10 @@
 //! instead; its encoder, given our values, must write the bytes of the file again, the scale and
 //! its place among them; and the last four operations of a product are done here, in the order
 //! of the reference's graph.
-#![forbid(unsafe_code)]
 
-use engine::flavor::Shape;
+use std::ops::Range;
+
+use engine::flavor::{Shape, i2_s};
 use engine::gguf::{Gguf, TensorInfo};
 
 use super::measure::{Engine, Tensor, activations};
@@ -29,9 +30,7 @@ pub struct Library<'a> {
 /// What it answered about a tensor, for a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hashes {
-    /// Hash of the values.
     pub decoded: Option<String>,
-    /// Hash of the product.
     pub product: Option<String>,
 }
 
@@ -61,18 +60,18 @@ impl<'a> Library<'a> {
             format,
             shape: ours.shape,
         };
-        finding.decoded = match self.obstacle(format, "decode", ours.shape)? {
+        finding.decoded = match self.obstacle(&asked, "decode")? {
             Some(why) => Verdict::Declined(why),
             None => self.compare_values(&asked, ours, &mut hashes)?,
         };
         if ours.multiplies {
-            finding.product = match self.obstacle(format, "dot", ours.shape)? {
+            finding.product = match self.obstacle(&asked, "dot")? {
                 Some(why) => Verdict::Declined(why),
                 None => self.compare_product(&asked, ours, engine, &mut hashes)?,
             };
         }
         if format.is_i2_s() {
-            finding.encoded = match self.obstacle(format, "encode", ours.shape)? {
+            finding.encoded = match self.obstacle(&asked, "encode")? {
                 Some(why) => Verdict::Declined(why),
                 None => self.compare_encoded(&asked, ours)?,
             };
@@ -81,20 +80,14 @@ impl<'a> Library<'a> {
     }
 
     /// Why it cannot be asked.
-    fn obstacle(
-        &mut self,
-        format: Format,
-        what: &str,
-        shape: Shape,
-    ) -> Result<Option<String>, WorkerExit> {
+    fn obstacle(&mut self, asked: &Stored<'_>, what: &str) -> Result<Option<String>, WorkerExit> {
+        let (format, cols) = (asked.format, asked.shape.cols);
         if format == Format::F32 && what == "decode" {
             return Ok(None);
         }
-        if format.is_i2_s() && (format != Format::I2sP128 || !shape.cols.is_multiple_of(128)) {
-            let cols = shape.cols;
-            return Ok(Some(format!(
-                "its kernels do not read {format} in rows of {cols}"
-            )));
+        if format.is_i2_s() && (format != Format::I2sP128 || !cols.is_multiple_of(128)) {
+            let why = format!("its kernels do not read {format} in rows of {cols}");
+            return Ok(Some(why));
         }
         match Family::by_name(&format!("{}-{what}", format.type_name())) {
             Ok(family) => family.obstacle(self.computer),
@@ -112,7 +105,7 @@ impl<'a> Library<'a> {
         let mut verdict = Verdict::Equal;
         for rows in ours.portions() {
             let first = rows.start * asked.shape.cols;
-            let theirs = self.values(asked, rows.start, rows.len())?;
+            let theirs = self.values(asked, asked.rows(&rows))?;
             hash.add(&theirs);
             if verdict == Verdict::Equal {
                 let ours = ours.decode(rows);
@@ -123,20 +116,14 @@ impl<'a> Library<'a> {
         Ok(verdict)
     }
 
-    /// The values of some rows, as the library reads them.
-    fn values(
-        &mut self,
-        asked: &Stored<'_>,
-        first: usize,
-        rows: usize,
-    ) -> Result<Vec<f32>, WorkerExit> {
-        let question = Question::decode(asked.format, asked.rows(first, rows));
+    /// The values of stored rows, as the library reads them.
+    fn values(&mut self, asked: &Stored<'_>, rows: &[u8]) -> Result<Vec<f32>, WorkerExit> {
+        let question = Question::decode(asked.format, rows);
         let answer = self.computer.compute(&question)?;
         if !asked.format.is_i2_s() {
             return Ok(answer.values);
         }
-        let scale = asked.scale();
-        let value = |code: u8| (f32::from(code) - 1.0) * scale;
+        let value = |code: u8| (f32::from(code) - 1.0) * asked.scale();
         Ok(answer.bytes.into_iter().map(value).collect())
     }
 
@@ -149,19 +136,17 @@ impl<'a> Library<'a> {
     ) -> Result<Verdict, WorkerExit> {
         let cols = asked.shape.cols;
         let form = Activations::of(asked.format);
-        let row = if form.is_float() {
-            let bytes = activations(cols).into_iter().flat_map(f32::to_le_bytes);
-            Answer {
-                bytes: bytes.collect(),
-                ..Answer::default()
-            }
+        let mut row = Answer::default();
+        if form == Activations::F32 {
+            let values = activations(cols).into_iter();
+            row.bytes = values.flat_map(f32::to_le_bytes).collect();
         } else {
             let question = Question::activation(form, &activations(cols));
-            self.computer.compute(&question)?
-        };
+            row = self.computer.compute(&question)?;
+        }
         let mut theirs = Vec::with_capacity(asked.shape.rows);
         for rows in ours.portions() {
-            let weights = asked.rows(rows.start, rows.len());
+            let weights = asked.rows(&rows);
             let question = Question::dot(asked.format, cols, weights, &row.bytes);
             theirs.extend(self.computer.compute(&question)?.values);
         }
@@ -211,15 +196,14 @@ struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    fn rows(&self, first: usize, rows: usize) -> &[u8] {
+    fn rows(&self, rows: &Range<usize>) -> &[u8] {
         let stride = self.format.row_bytes(self.shape.cols);
-        &self.bytes[first * stride..][..rows * stride]
+        &self.bytes[rows.start * stride..rows.end * stride]
     }
 
     /// The scale, which lies behind the codes: that it does is what encoding again shows.
     fn scale(&self) -> f32 {
-        let at = self.shape.rows * self.shape.cols / 4;
-        f32::from_le_bytes([0, 1, 2, 3].map(|i| self.bytes[at + i]))
+        i2_s::scale(self.bytes, self.shape)
     }
 }
 
@@ -229,17 +213,10 @@ fn compare(what: &str, first: usize, theirs: &[f32], ours: &[f32]) -> Verdict {
         let (theirs, ours) = (theirs.len(), ours.len());
         return Verdict::Different(format!("{theirs} values, ours are {ours}"));
     }
-    let pairs = theirs.iter().zip(ours);
-    let place = pairs
-        .enumerate()
-        .find(|(_, (x, y))| x.to_bits() != y.to_bits());
-    let Some((at, (theirs, ours))) = place else {
+    let mut pairs = theirs.iter().zip(ours).enumerate();
+    let Some((at, (theirs, ours))) = pairs.find(|(_, (x, y))| x.to_bits() != y.to_bits()) else {
         return Verdict::Equal;
     };
-    Verdict::Different(format!(
-        "{what} {}: reference {theirs:e} ({:#010x}), ours {ours:e} ({:#010x})",
-        first + at,
-        theirs.to_bits(),
-        ours.to_bits()
-    ))
+    let [x, y] = [theirs, ours].map(|value| format!("{value:e} ({:#010x})", value.to_bits()));
+    Verdict::Different(format!("{what} {}: reference {x}, ours {y}", first + at))
 }

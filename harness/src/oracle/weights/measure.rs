@@ -1,5 +1,4 @@
 //! What the engine makes of a tensor: its values in portions, and one exact product.
-#![forbid(unsafe_code)]
 
 use std::num::NonZeroUsize;
 use std::ops::Range;

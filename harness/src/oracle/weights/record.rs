@@ -1,5 +1,4 @@
 //! What libraries once said about the weights of the fixtures, as hashes that are committed.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,11 +26,9 @@ pub struct Record {
     pub models: BTreeMap<String, Model>,
 }
 
-/// A library that was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Our name for its order of float operations.
     pub profile: String,
     /// The package and version it was built from.
     pub origin: String,
@@ -39,21 +36,17 @@ pub struct Source {
     pub compiler: Option<String>,
     /// How it was compiled, if that is known.
     pub flags: Option<String>,
-    /// SHA-256 of each of its files.
     pub sha256: Vec<String>,
 }
 
-/// A model file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Of the whole file.
     pub sha256: String,
     /// What was said, by tensor; tensors no library knows are missing.
     pub tensors: BTreeMap<String, Hashes>,
 }
 
-/// A tensor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hashes {

@@ -1,7 +1,6 @@
 //! One model file: compared with every live library, or with the record of every library.
-#![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use engine::gguf::TensorInfo;
 use engine::kernels::Kernel;
@@ -19,64 +18,49 @@ use crate::reference::Reference;
 use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::live::ReferenceKernels;
 
-/// A model that is compared.
-pub struct Subject {
-    /// As it is named in reports and records.
+/// A model that was read, as it is named in reports and records.
+struct Subject {
     name: String,
-    path: PathBuf,
+    opened: Opened,
     kernel: Kernel,
 }
 
-/// A model that was read.
-struct Read<'a> {
-    subject: &'a Subject,
-    opened: Opened,
+/// Compares the model at `path`, named after its place in the fixtures `folder`, with the
+/// references, or with the record where there are none. What live references say goes to `new`.
+/// Whatever fails is a comparison beside the others: what was found before is kept.
+pub fn compare(
+    (path, folder): (&Path, &Path),
+    kernel: Kernel,
+    references: &[Reference],
+    recorded: Option<&Record>,
+    new: &mut Record,
+) -> Vec<Compared> {
+    let name = path.strip_prefix(folder).unwrap_or(path);
+    let name = name.to_string_lossy().replace('\\', "/");
+    let failed = |failure: Failure| Compared::failed(&name, failure.into());
+    let subject = match Opened::read(path) {
+        Ok(opened) => Subject {
+            name: name.clone(),
+            opened,
+            kernel,
+        },
+        Err(failure) => return vec![failed(failure)],
+    };
+    let mut compared = if references.is_empty() {
+        let found = subject.with_record(recorded);
+        found.unwrap_or_else(|failure| vec![failed(failure)])
+    } else {
+        let one = |reference| subject.with_reference(reference, recorded, new);
+        references.iter().map(one).collect()
+    };
+    if let Err(changed) = subject.opened.input.still_holds() {
+        let void = Lost::new(Outcome::Void, changed);
+        compared.push(Compared::failed(&name, void));
+    }
+    compared
 }
 
 impl Subject {
-    /// The model at `path`, named after its place in the fixtures `folder`.
-    pub fn new(path: &Path, folder: &Path, kernel: Kernel) -> Self {
-        let name = path.strip_prefix(folder).unwrap_or(path);
-        Subject {
-            name: name.to_string_lossy().replace('\\', "/"),
-            path: path.to_owned(),
-            kernel,
-        }
-    }
-
-    /// Compares it with the references, or with the record where there are none. What live
-    /// references say goes to `new`. Whatever fails is a comparison beside the others: what was
-    /// found before is kept.
-    pub fn compare(
-        &self,
-        references: &[Reference],
-        recorded: Option<&Record>,
-        new: &mut Record,
-    ) -> Vec<Compared> {
-        let failed = |failure: Failure| Compared::failed(self.name.clone(), failure.into());
-        let read = match Opened::read(&self.path) {
-            Ok(opened) => Read {
-                subject: self,
-                opened,
-            },
-            Err(failure) => return vec![failed(failure)],
-        };
-        let mut compared = if references.is_empty() {
-            let found = read.with_record(recorded);
-            found.unwrap_or_else(|failure| vec![failed(failure)])
-        } else {
-            let one = |reference| read.with_reference(reference, recorded, new);
-            references.iter().map(one).collect()
-        };
-        if let Err(changed) = read.opened.input.still_holds() {
-            let void = Lost::new(Outcome::Void, changed);
-            compared.push(Compared::failed(self.name.clone(), void));
-        }
-        compared
-    }
-}
-
-impl Read<'_> {
     /// With every library that was recorded.
     fn with_record(&self, record: Option<&Record>) -> Result<Vec<Compared>, Failure> {
         let sha256 = &self.opened.input.sha256;
@@ -97,21 +81,18 @@ impl Read<'_> {
             engines.push(self.engine(profile));
         }
         for info in self.tensors("tensors") {
-            let tensor = match Tensor::of(&self.opened.gguf, info, self.subject.kernel) {
+            let tensor = match Tensor::of(&self.opened.gguf, info, self.kernel) {
                 Ok(tensor) => tensor,
                 Err(refusal) => {
-                    let lost = Lost::from(Failure::from(refusal));
-                    compared
-                        .iter_mut()
-                        .for_each(|one| one.lost = Some(lost.clone()));
+                    let lost = Some(Lost::from(Failure::from(refusal)));
+                    compared.iter_mut().for_each(|one| one.lost = lost.clone());
                     break;
                 }
             };
             let decoded = tensor.decoded_hash();
             for (one, &engine) in compared.iter_mut().zip(&engines) {
                 let product = tensor.product_hash(engine);
-                let product = product.as_deref();
-                let finding = model.compare(&one.library, &tensor, &decoded, product);
+                let finding = model.compare(&one.library, &tensor, &decoded, product.as_deref());
                 one.findings.push(finding);
             }
         }
@@ -128,17 +109,12 @@ impl Read<'_> {
         let facts = reference.facts();
         let profile = match facts.engine_profile() {
             Ok(profile) => profile,
-            Err(failure) => return Compared::failed(self.subject.name.clone(), failure.into()),
+            Err(failure) => return Compared::failed(&self.name, failure.into()),
         };
         let mut one = self.compared(&facts.name, true, profile);
         one.judges_products = facts.hello.knows_i2_s;
-        let asked = self.ask(
-            reference,
-            self.engine(profile),
-            recorded,
-            new,
-            &mut one.findings,
-        );
+        let engine = self.engine(profile);
+        let asked = self.ask(reference, engine, recorded, new, &mut one.findings);
         one.lost = asked.err();
         one
     }
@@ -157,7 +133,7 @@ impl Read<'_> {
         let mut theirs = ReferenceKernels::new(reference);
         for info in self.tensors(&facts.name) {
             let gguf = &self.opened.gguf;
-            let tensor = Tensor::of(gguf, info, self.subject.kernel).map_err(Failure::from)?;
+            let tensor = Tensor::of(gguf, info, self.kernel).map_err(Failure::from)?;
             let mut library = Library::new(&mut theirs);
             let compared = library.compare((gguf, info), &tensor, engine);
             let (mut finding, said) = compared.map_err(lost)?;
@@ -165,7 +141,7 @@ impl Read<'_> {
                 model.hold(&facts.name, &mut finding);
             }
             findings.push(finding);
-            let file = (&self.subject.name[..], sha256);
+            let file = (&self.name[..], sha256);
             new.add(facts, engine.profile.name(), file, &info.name, said)?;
         }
         Ok(())
@@ -174,13 +150,13 @@ impl Read<'_> {
     fn engine(&self, profile: Profile) -> Engine {
         Engine {
             profile,
-            kernel: self.subject.kernel,
+            kernel: self.kernel,
         }
     }
 
     fn compared(&self, library: &str, live: bool, profile: Profile) -> Compared {
         Compared {
-            model: self.subject.name.clone(),
+            model: self.name.clone(),
             model_sha256: self.opened.input.sha256.clone(),
             library: library.into(),
             live,

@@ -1,5 +1,4 @@
 //! Comparisons for people: a line for each model and library, and below what needs words.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
@@ -11,23 +10,27 @@ use crate::io::table::{Table, number, words};
 
 /// Everything, in so many columns.
 pub fn render(report: &Report, width: Option<usize>) -> String {
-    let mut table = Table::new(&[
-        words("model"),
-        words("compared with"),
-        number("tensors"),
-        number("values"),
-        number("products"),
-        number("bytes"),
-        number("differ"),
-        number("declined"),
-        number("not compared"),
-    ]);
+    let counted = report.compared.iter().map(|one| (one, one.coverage()));
+    let counted: Vec<(&Compared, Coverage)> = counted.collect();
+    let table = Table::of(
+        &counted,
+        &[
+            (words("model"), |(one, _)| escape(&one.model)),
+            (words("compared with"), |(one, _)| library(one)),
+            (number("tensors"), |(_, c)| c.tensors.to_string()),
+            (number("values"), |(_, c)| c.values.to_string()),
+            (number("products"), |(_, c)| c.products.to_string()),
+            (number("bytes"), |(_, c)| c.encoded.to_string()),
+            (number("differ"), |(_, c)| c.differ.to_string()),
+            (number("declined"), |(_, c)| c.declined.to_string()),
+            (number("not compared"), |(_, c)| {
+                (c.not_compared + c.not_reached).to_string()
+            }),
+        ],
+    );
     let mut text = String::new();
     let mut reasons = Reasons::default();
-    for one in &report.compared {
-        let coverage = one.coverage();
-        let words = [escape(&one.model), library(one)];
-        table.row(words.into_iter().chain(numbers(&coverage)));
+    for (one, coverage) in &counted {
         for finding in &one.findings {
             text.extend(finding.parts().iter().filter_map(|(part, verdict)| {
                 reasons.note(one, finding, part, verdict);
@@ -50,19 +53,6 @@ fn library(one: &Compared) -> String {
     }
     let record = if one.live { "" } else { "record of " };
     format!("{record}{} ({})", one.library, one.profile)
-}
-
-fn numbers(coverage: &Coverage) -> [String; 7] {
-    let numbers = [
-        coverage.tensors,
-        coverage.values,
-        coverage.products,
-        coverage.encoded,
-        coverage.differ,
-        coverage.declined,
-        coverage.not_compared + coverage.not_reached,
-    ];
-    numbers.map(|number| number.to_string())
 }
 
 fn difference(one: &Compared, found: &Finding, part: &str, verdict: &Verdict) -> Option<String> {
@@ -98,15 +88,11 @@ impl Reasons {
     }
 
     fn render(&self) -> String {
-        let lines = self
-            .0
-            .iter()
-            .map(|((word, part, library, why), (count, first))| {
-                let tensors = if *count == 1 { "tensor" } else { "tensors" };
-                format!(
-                    "  {word}: {part} of {count} {tensors} with {library}, first {first}: {why}\n"
-                )
-            });
+        let lines = self.0.iter().map(|(reason, (count, first))| {
+            let (word, part, library, why) = reason;
+            let tensors = if *count == 1 { "tensor" } else { "tensors" };
+            format!("  {word}: {part} of {count} {tensors} with {library}, first {first}: {why}\n")
+        });
         lines.collect()
     }
 }

@@ -23,6 +23,17 @@ pub struct Limits {
 /// length there, which overflow the usual 2 MiB.
 pub const STACK: usize = 64 << 20;
 
+impl Limits {
+    /// The usual ones, but so many seconds of processor time: for a worker that answers many
+    /// questions, each in its own time.
+    pub fn with_cpu_seconds(cpu_seconds: u64) -> Self {
+        Limits {
+            cpu_seconds,
+            ..Limits::default()
+        }
+    }
+}
+
 impl Default for Limits {
     /// Room for a model of a few billion parameters on a busy machine, and for no file at all.
     fn default() -> Self {

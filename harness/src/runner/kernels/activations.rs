@@ -1,142 +1,121 @@
 //! The forms activations take before they meet stored rows, as bytes and back.
-#![forbid(unsafe_code)]
 
+use engine::kernels::gemm::Form;
 use engine::kernels::q8_0::{self, Q8Block};
 use engine::kernels::q8_k::{self, Q8K};
-use engine::kernels::{BlockOrder, activation, whole_blocks};
+use engine::kernels::{BlockOrder, Kernel, activation, whole_blocks};
 use engine::numerics::Arithmetic;
 use engine::numerics::elementwise::round_row_f16;
 
 use super::question::Answer;
 use crate::file::document::Format;
 
-/// What activations are turned into.
+/// What activations are turned into, as libraries know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names of the formats
-pub enum Activations {
-    F32,
-    F16,
-    Bf16,
-    Q8_0,
-    /// Blocks of 256 with a float scale and the sums of 16 neighbours.
-    Q8K,
-    /// One int8 each; scale and sum of the row lie elsewhere.
-    I8S,
+pub struct Activations {
+    form: Form,
+    /// The type's name, lower case.
+    pub name: &'static str,
+    /// The type's number in every library that has it.
+    pub kind: i32,
+    /// Elements and bytes of a block.
+    pub block: (usize, usize),
 }
 
+/// Bytes of a block of Q8_0: an f16 scale and the values.
+const Q8_0_BYTES: usize = 2 + q8_0::BLOCK;
+/// Bytes of a block of Q8_K: a float scale, the values and the sums.
+const Q8_K_BYTES: usize = 4 + q8_k::BLOCK + q8_k::BLOCK / 8;
+
 impl Activations {
-    /// All of them.
-    pub const ALL: [Activations; 6] = [
-        Activations::F32,
-        Activations::F16,
-        Activations::Bf16,
-        Activations::Q8_0,
-        Activations::Q8K,
-        Activations::I8S,
+    /// Floats as they are.
+    pub const F32: Self = row(Form::Plain, "f32", 0, (1, 4));
+    /// IEEE halves.
+    pub const F16: Self = row(Form::F16, "f16", 1, (1, 2));
+    /// bfloat16.
+    pub const BF16: Self = row(Form::Bf16, "bf16", 30, (1, 2));
+    /// Blocks of 32 with a scale each.
+    pub const Q8_0: Self = row(Form::Q8_0, "q8_0", 8, (q8_0::BLOCK, Q8_0_BYTES));
+    /// Blocks of 256 with a scale each and the sums of 16 neighbours.
+    pub const Q8K: Self = row(Form::Q8K, "q8_k", 15, (q8_k::BLOCK, Q8_K_BYTES));
+    /// One int8 each; scale and sum of the row lie elsewhere.
+    pub const I8S: Self = row(Form::Int8, "i8_s", 37, (1, 1));
+
+    const ALL: [Self; 6] = [
+        Self::F32,
+        Self::F16,
+        Self::BF16,
+        Self::Q8_0,
+        Self::Q8K,
+        Self::I8S,
     ];
 
-    /// What rows of that format meet.
+    /// What rows of that format meet: floats their own kind, the others what the engine's kernels
+    /// read.
     pub fn of(format: Format) -> Self {
-        match format {
-            Format::F32 => Activations::F32,
-            Format::F16 => Activations::F16,
-            Format::Bf16 => Activations::Bf16,
-            Format::Q8_0 => Activations::Q8_0,
-            Format::Q6K | Format::Tq1_0 | Format::Tq2_0 => Activations::Q8K,
-            Format::I2sP128 | Format::I2sP64 | Format::I2sP4r => Activations::I8S,
-        }
-    }
-
-    /// Whether they are the very floats, for which libraries have no function.
-    pub fn is_float(self) -> bool {
-        self == Activations::F32
+        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
+        let gemm = stored.gemm(BlockOrder::EightLanes, Kernel::Scalar);
+        let meets = |one: &Self| gemm.map_or(one.name == stored.name, |g| one.form == g.form());
+        let met = Self::ALL.into_iter().find(meets);
+        met.expect("one of the forms above")
     }
 
     /// The one with that number.
     pub fn of_kind(kind: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.kind() == kind)
-    }
-
-    /// The type's number in every library that has it.
-    pub fn kind(self) -> i32 {
-        match self {
-            Activations::F32 => Format::F32.kind(),
-            Activations::F16 => Format::F16.kind(),
-            Activations::Bf16 => Format::Bf16.kind(),
-            Activations::Q8_0 => Format::Q8_0.kind(),
-            Activations::Q8K => 15,
-            Activations::I8S => 37,
-        }
-    }
-
-    /// The type's name, lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Activations::F32 => "f32",
-            Activations::F16 => "f16",
-            Activations::Bf16 => "bf16",
-            Activations::Q8_0 => "q8_0",
-            Activations::Q8K => "q8_k",
-            Activations::I8S => "i8_s",
-        }
-    }
-
-    /// Elements and bytes of a block.
-    pub fn block(self) -> (usize, usize) {
-        match self {
-            Activations::F32 => (1, 4),
-            Activations::F16 | Activations::Bf16 => (1, 2),
-            Activations::Q8_0 => (q8_0::BLOCK, 2 + q8_0::BLOCK),
-            Activations::Q8K => (q8_k::BLOCK, 4 + q8_k::BLOCK + q8_k::BLOCK / 8),
-            Activations::I8S => (1, 1),
-        }
+        Self::ALL.into_iter().find(|one| one.kind == kind)
     }
 
     /// Bytes of so many.
     pub fn bytes(self, count: usize) -> usize {
-        let (block, bytes) = self.block();
+        let (block, bytes) = self.block;
         count / block * bytes
     }
 
     /// Turns a row into it.
     pub fn quantise(self, row: &[f32], arithmetic: &dyn Arithmetic) -> Answer {
-        let of_bytes = |bytes| Answer {
-            bytes,
-            ..Answer::default()
-        };
-        match self {
-            Activations::F32 => of_bytes(row.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Activations::F16 | Activations::Bf16 => {
+        let mut answer = Answer::default();
+        answer.bytes = match self.form {
+            Form::Plain => row.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Form::F16 => {
                 let mut halves = vec![[0; 2]; row.len()];
-                match self {
-                    Activations::F16 => round_row_f16(row, &mut halves),
-                    _ => arithmetic.round_bf16(row, &mut halves),
-                }
-                of_bytes(halves.concat())
+                round_row_f16(row, &mut halves);
+                halves.concat()
             }
-            Activations::Q8_0 => {
+            Form::Bf16 => {
+                let mut halves = vec![[0; 2]; row.len()];
+                arithmetic.round_bf16(row, &mut halves);
+                halves.concat()
+            }
+            Form::Q8_0 => {
                 let mut blocks = Vec::new();
                 match arithmetic.block_order() {
                     BlockOrder::EightLanes => q8_0::quantise(row, &mut blocks),
                     BlockOrder::WholeBlocks => whole_blocks::quantise_q8_0(row, &mut blocks),
                 }
-                of_bytes(blocks.iter().flat_map(write_q8_0).collect())
+                blocks.iter().flat_map(write_q8_0).collect()
             }
-            Activations::Q8K => {
+            Form::Q8K => {
                 let mut blocks = Vec::new();
                 q8_k::quantise(row, &mut blocks);
-                of_bytes(blocks.iter().flat_map(write_q8_k).collect())
+                blocks.iter().flat_map(write_q8_k).collect()
             }
-            Activations::I8S => {
+            Form::Int8 => {
                 let mut codes = vec![0; row.len()];
                 let scale = activation::quantise_row(row, &mut codes);
-                Answer {
-                    values: vec![scale.scale],
-                    bytes: codes.iter().map(|code| code.cast_unsigned()).collect(),
-                    sum: Some(scale.sum),
-                }
+                (answer.values, answer.sum) = (vec![scale.scale], Some(scale.sum));
+                codes.into_iter().map(i8::cast_unsigned).collect()
             }
-        }
+        };
+        answer
+    }
+}
+
+const fn row(form: Form, name: &'static str, kind: i32, block: (usize, usize)) -> Activations {
+    Activations {
+        form,
+        name,
+        kind,
+        block,
     }
 }
 
@@ -155,7 +134,7 @@ fn write_q8_k(block: &Q8K) -> Vec<u8> {
 
 /// The blocks of a stored row.
 pub fn read_q8_0(bytes: &[u8]) -> Vec<Q8Block> {
-    let blocks = bytes.as_chunks::<34>().0.iter();
+    let blocks = bytes.as_chunks::<Q8_0_BYTES>().0.iter();
     blocks
         .map(|block| Q8Block {
             scale: half::f16::from_le_bytes([block[0], block[1]]).to_f32(),
@@ -166,10 +145,10 @@ pub fn read_q8_0(bytes: &[u8]) -> Vec<Q8Block> {
 
 /// The blocks of a stored row.
 pub fn read_q8_k(bytes: &[u8]) -> Vec<Q8K> {
-    let blocks = bytes.as_chunks::<292>().0.iter();
+    let blocks = bytes.as_chunks::<Q8_K_BYTES>().0.iter();
     blocks
         .map(|block| {
-            let (scale, rest) = block.split_first_chunk().expect("4 of 292 bytes");
+            let (scale, rest) = block.split_first_chunk().expect("longer than that");
             let (values, sums) = rest.split_at(q8_k::BLOCK);
             let sums = sums.as_chunks().0;
             Q8K {
@@ -184,7 +163,6 @@ pub fn read_q8_k(bytes: &[u8]) -> Vec<Q8K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::kernels::Kernel;
     use engine::numerics::{Profile, arithmetic};
 
     #[test]
@@ -194,12 +172,14 @@ mod tests {
         q8_0::quantise(&row, &mut small);
         q8_k::quantise(&row, &mut large);
         let arithmetic = arithmetic(Profile::default(), Kernel::Scalar);
-        let bytes = |form: Activations| form.quantise(&row, arithmetic).bytes;
-        assert_eq!(read_q8_0(&bytes(Activations::Q8_0)), small);
-        assert_eq!(read_q8_k(&bytes(Activations::Q8K)), large);
         for form in Activations::ALL {
-            assert_eq!(bytes(form).len(), form.bytes(512), "{}", form.name());
-            assert_eq!(Activations::of_kind(form.kind()), Some(form));
+            let bytes = form.quantise(&row, arithmetic).bytes;
+            assert_eq!(bytes.len(), form.bytes(512), "{}", form.name);
+            match form.form {
+                Form::Q8_0 => assert_eq!(read_q8_0(&bytes), small),
+                Form::Q8K => assert_eq!(read_q8_k(&bytes), large),
+                _ => {}
+            }
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The engine as a backend: the functions a forward pass is made of, one at a time.
-#![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s, i2_s_p128};
 use engine::kernels::Kernel;
 use engine::kernels::activation::RowScale;
-use engine::kernels::gemm::{Inputs, Stored, outputs};
+use engine::kernels::gemm::{Form, Inputs, Stored, outputs};
 use engine::numerics::dense::Rows;
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 
@@ -33,19 +32,39 @@ impl EngineKernels {
 
     fn dot(&self, format: Format, columns: usize, weights: &[u8], row: &[u8]) -> Vec<f32> {
         let stride = format.row_bytes(columns);
-        let mut out = vec![0.0; weights.len() / stride];
+        let rows = weights.len() / stride;
+        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
+        let Some(gemm) = stored.gemm(self.arithmetic.block_order(), self.kernel) else {
+            return self.dot_floats(format, columns, weights, row);
+        };
+        let form = gemm.form();
+        let when = |wanted: Form| if form == wanted { row } else { &[] };
+        let int8: Vec<i8> = when(Form::Int8).iter().map(|b| b.cast_signed()).collect();
+        let inputs = Inputs {
+            tokens: 1,
+            int8: &int8,
+            scales: &[RowScale { scale: 1.0, sum: 0 }],
+            q8_0: &read_q8_0(when(Form::Q8_0)),
+            q8_k: &read_q8_k(when(Form::Q8K)),
+            ..Inputs::default()
+        };
+        let shape = shape(rows, columns);
+        // The scale of one makes an I2_S output of the integer sum itself.
+        let weights = Stored::from_vec(shape, weights.to_vec(), vec![1.0]);
+        outputs(gemm, &weights, &inputs)
+    }
+
+    fn dot_floats(&self, format: Format, columns: usize, weights: &[u8], row: &[u8]) -> Vec<f32> {
+        let mut out = vec![0.0; weights.len() / format.row_bytes(columns)];
         let halves = Rows {
             elements: weights.as_chunks::<2>().0,
             stride: columns,
         };
-        let (q8_0, q8_k, int8);
-        let mut inputs = Inputs {
-            tokens: 1,
-            scales: &[RowScale { scale: 1.0, sum: 0 }],
-            ..Inputs::default()
-        };
+        let row_of_halves = row.as_chunks::<2>().0;
         match format {
-            Format::F32 => {
+            Format::F16 => self.arithmetic.dot_f16(halves, row_of_halves, 1, &mut out),
+            Format::Bf16 => self.arithmetic.dot_bf16(halves, row_of_halves, &mut out),
+            _ => {
                 let singles = Rows {
                     elements: weights.as_chunks::<4>().0,
                     stride: columns,
@@ -53,41 +72,9 @@ impl EngineKernels {
                 let row = row.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
                 let row: Vec<f32> = row.collect();
                 self.arithmetic.dot_f32(singles, &row, 1, &mut out);
-                return out;
-            }
-            Format::F16 => {
-                let row = row.as_chunks().0;
-                self.arithmetic.dot_f16(halves, row, 1, &mut out);
-                return out;
-            }
-            Format::Bf16 => {
-                let row = row.as_chunks().0;
-                self.arithmetic.dot_bf16(halves, row, &mut out);
-                return out;
-            }
-            Format::Q8_0 => {
-                q8_0 = read_q8_0(row);
-                inputs.q8_0 = &q8_0;
-            }
-            Format::Q6K | Format::Tq1_0 | Format::Tq2_0 => {
-                q8_k = read_q8_k(row);
-                inputs.q8_k = &q8_k;
-            }
-            Format::I2sP128 | Format::I2sP64 | Format::I2sP4r => {
-                int8 = row.iter().map(|b| b.cast_signed()).collect::<Vec<i8>>();
-                inputs.int8 = &int8;
             }
         }
-        let shape = Shape {
-            rows: out.len(),
-            cols: columns,
-        };
-        // The scale of one makes an I2_S output of the integer sum itself.
-        let weights = Stored::from_vec(shape, weights.to_vec(), vec![1.0]);
-        let order = self.arithmetic.block_order();
-        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
-        let gemm = stored.gemm(order, self.kernel).expect("no plain floats");
-        outputs(gemm, &weights, &inputs)
+        out
     }
 }
 
@@ -97,12 +84,13 @@ impl Computer for EngineKernels {
         let format = Format::of_kind(kind);
         let activations = Activations::of_kind(kind);
         let name = format.map(Format::type_name);
-        let name = name.or(activations.map(Activations::name));
+        let (block, block_bytes) = activations.map_or((1, 1), |a| a.block);
+        let name = name.or(activations.map(|a| a.name));
         Ok(name.map(|name| TypeFacts {
             name: name.to_owned(),
-            block_size: activations.map_or(1, |a| a.block().0),
-            block_bytes: activations.map_or(1, |a| a.block().1),
-            dot_partner: format.map(|f| Activations::of(f).kind()),
+            block_size: block,
+            block_bytes,
+            dot_partner: format.map(|f| Activations::of(f).kind),
             can_quantize: format.is_some(),
             can_dequantize: format.is_some_and(|f| !f.is_i2_s()),
             can_quantize_activation: activations.is_some(),
@@ -111,18 +99,11 @@ impl Computer for EngineKernels {
     }
 
     fn compute(&mut self, question: &Question) -> Result<Answer, WorkerExit> {
-        let Question {
-            call,
-            values,
-            bytes,
-        } = question;
-        let known = |kind| {
-            let refused = || WorkerExit::Refused(format!("the engine has no type {kind}"));
-            Format::of_kind(kind).ok_or_else(refused)
-        };
-        let shape = |rows, cols| Shape { rows, cols };
+        let (values, bytes) = (&question.values, &question.bytes);
+        let refuse = |kind| WorkerExit::Refused(format!("the engine has no type {kind}"));
+        let known = |kind| Format::of_kind(kind).ok_or_else(|| refuse(kind));
         let mut answer = Answer::default();
-        match *call {
+        match question.call {
             Call::Encode {
                 kind,
                 columns,
@@ -139,9 +120,7 @@ impl Computer for EngineKernels {
                 answer.bytes = (0..count).map(code).collect();
             }
             Call::Activation { kind, .. } => {
-                let refused =
-                    || WorkerExit::Refused(format!("the engine has no activations {kind}"));
-                let form = Activations::of_kind(kind).ok_or_else(refused)?;
+                let form = Activations::of_kind(kind).ok_or_else(|| refuse(kind))?;
                 answer = form.quantise(values, self.arithmetic);
             }
             Call::Dot {
@@ -156,4 +135,8 @@ impl Computer for EngineKernels {
         }
         Ok(answer)
     }
+}
+
+fn shape(rows: usize, cols: usize) -> Shape {
+    Shape { rows, cols }
 }

@@ -1,5 +1,4 @@
 //! The kernels there are questions about, and how the questions are made.
-#![forbid(unsafe_code)]
 
 use engine::flavor::Shape;
 use engine::kernels::Kernel::Scalar;
@@ -12,7 +11,6 @@ use crate::reference::isolation::WorkerExit;
 use crate::runner::kernels::activations::Activations;
 use crate::runner::kernels::question::{Computer, Question};
 
-/// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kernel {
     /// Values to stored rows.
@@ -24,6 +22,9 @@ enum Kernel {
     /// Stored rows times activations.
     Dot(Format),
 }
+
+use Format::{Bf16, F16, F32, I2sP128, Q6K, Q8_0, Tq1_0, Tq2_0};
+use Kernel::{Activation, Decode, Dot, Encode};
 
 /// One kernel and the questions about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,38 +39,34 @@ const ELEMENTS: usize = 4096;
 
 impl Family {
     /// All of them, in the order they are reported.
-    pub const ALL: [Family; 26] = {
-        use Format::{Bf16, F16, F32, I2sP128, Q6K, Q8_0, Tq1_0, Tq2_0};
-        use Kernel::{Activation, Decode, Dot, Encode};
-        [
-            family("i2_s-encode", Encode(I2sP128)),
-            family("i2_s-decode", Decode(I2sP128)),
-            family("i8_s-activation", Activation(Activations::I8S)),
-            family("i2_s-dot", Dot(I2sP128)),
-            family("f32-dot", Dot(F32)),
-            family("f16-encode", Encode(F16)),
-            family("f16-decode", Decode(F16)),
-            family("f16-activation", Activation(Activations::F16)),
-            family("f16-dot", Dot(F16)),
-            family("bf16-encode", Encode(Bf16)),
-            family("bf16-decode", Decode(Bf16)),
-            family("bf16-activation", Activation(Activations::Bf16)),
-            family("bf16-dot", Dot(Bf16)),
-            family("q8_0-encode", Encode(Q8_0)),
-            family("q8_0-decode", Decode(Q8_0)),
-            family("q8_0-activation", Activation(Activations::Q8_0)),
-            family("q8_0-dot", Dot(Q8_0)),
-            family("q6_k-decode", Decode(Q6K)),
-            family("q8_k-activation", Activation(Activations::Q8K)),
-            family("q6_k-dot", Dot(Q6K)),
-            family("tq1_0-encode", Encode(Tq1_0)),
-            family("tq1_0-decode", Decode(Tq1_0)),
-            family("tq1_0-dot", Dot(Tq1_0)),
-            family("tq2_0-encode", Encode(Tq2_0)),
-            family("tq2_0-decode", Decode(Tq2_0)),
-            family("tq2_0-dot", Dot(Tq2_0)),
-        ]
-    };
+    pub const ALL: [Family; 26] = [
+        family("i2_s-encode", Encode(I2sP128)),
+        family("i2_s-decode", Decode(I2sP128)),
+        family("i8_s-activation", Activation(Activations::I8S)),
+        family("i2_s-dot", Dot(I2sP128)),
+        family("f32-dot", Dot(F32)),
+        family("f16-encode", Encode(F16)),
+        family("f16-decode", Decode(F16)),
+        family("f16-activation", Activation(Activations::F16)),
+        family("f16-dot", Dot(F16)),
+        family("bf16-encode", Encode(Bf16)),
+        family("bf16-decode", Decode(Bf16)),
+        family("bf16-activation", Activation(Activations::BF16)),
+        family("bf16-dot", Dot(Bf16)),
+        family("q8_0-encode", Encode(Q8_0)),
+        family("q8_0-decode", Decode(Q8_0)),
+        family("q8_0-activation", Activation(Activations::Q8_0)),
+        family("q8_0-dot", Dot(Q8_0)),
+        family("q6_k-decode", Decode(Q6K)),
+        family("q8_k-activation", Activation(Activations::Q8K)),
+        family("q6_k-dot", Dot(Q6K)),
+        family("tq1_0-encode", Encode(Tq1_0)),
+        family("tq1_0-decode", Decode(Tq1_0)),
+        family("tq1_0-dot", Dot(Tq1_0)),
+        family("tq2_0-encode", Encode(Tq2_0)),
+        family("tq2_0-decode", Decode(Tq2_0)),
+        family("tq2_0-dot", Dot(Tq2_0)),
+    ];
 
     /// The one of that name.
     pub fn by_name(name: &str) -> Result<Family, String> {
@@ -83,24 +80,22 @@ impl Family {
     /// How many of its questions are chosen; those after them are random.
     pub fn chosen(self) -> usize {
         match self.kernel {
-            Kernel::Encode(_) | Kernel::Activation(_) => CHOSEN.len(),
-            Kernel::Decode(_) => 16,
-            Kernel::Dot(_) => 2 * CHOSEN.len(),
+            Encode(_) | Activation(_) => CHOSEN.len(),
+            Decode(_) => 16,
+            Dot(_) => 2 * CHOSEN.len(),
         }
     }
 
     /// Whether it says what stored bytes mean, which is the same for every library.
     pub fn is_decoder(self) -> bool {
-        matches!(self.kernel, Kernel::Decode(_))
+        matches!(self.kernel, Decode(_))
     }
 
     /// Why a library cannot be asked, if it cannot.
     pub fn obstacle(self, library: &mut dyn Computer) -> Result<Option<String>, WorkerExit> {
         let (kind, name) = match self.kernel {
-            Kernel::Activation(form) => (form.kind(), form.name()),
-            Kernel::Encode(format) | Kernel::Decode(format) | Kernel::Dot(format) => {
-                (format.kind(), format.type_name())
-            }
+            Activation(form) => (form.kind, form.name),
+            Encode(format) | Decode(format) | Dot(format) => (format.kind(), format.type_name()),
         };
         let lacks = |what: &str| Ok(Some(format!("it has no {what} {name}")));
         let Some(facts) = library.describe(kind)? else {
@@ -111,25 +106,22 @@ impl Family {
             return Ok(Some(format!("its type {kind} is {theirs}, not {name}")));
         }
         match self.kernel {
-            Kernel::Encode(_) if !facts.can_quantize => lacks("encoder of"),
-            Kernel::Decode(format) if !facts.can_dequantize && !format.is_i2_s() => {
-                lacks("decoder of")
-            }
-            Kernel::Activation(_) if !facts.can_quantize_activation => lacks("activations of type"),
-            Kernel::Dot(_) | Kernel::Decode(_) if !facts.can_dot => lacks("dot product of"),
-            Kernel::Dot(format) => {
+            Encode(_) if !facts.can_quantize => lacks("encoder of"),
+            Decode(format) if !facts.can_dequantize && !format.is_i2_s() => lacks("decoder of"),
+            Activation(_) if !facts.can_quantize_activation => lacks("activations of type"),
+            Dot(_) | Decode(_) if !facts.can_dot => lacks("dot product of"),
+            Dot(format) => {
                 let form = Activations::of(format);
                 let partner = facts.dot_partner.unwrap_or(-1);
                 let met = library.describe(partner)?;
-                let same = met.is_some_and(|m| (m.block_size, m.block_bytes) == form.block());
-                let differs = || format!("its {name} meets type {partner}, not {}", form.name());
-                Ok((partner != form.kind() || !same).then(differs))
+                let same = met.is_some_and(|m| (m.block_size, m.block_bytes) == form.block);
+                let differs = || format!("its {name} meets type {partner}, not {}", form.name);
+                Ok((partner != form.kind || !same).then(differs))
             }
-            Kernel::Activation(form) if (facts.block_size, facts.block_bytes) != form.block() => {
+            Activation(form) if (facts.block_size, facts.block_bytes) != form.block => {
                 let (block, bytes) = (facts.block_size, facts.block_bytes);
-                Ok(Some(format!(
-                    "its {name} has blocks of {block} in {bytes} bytes"
-                )))
+                let blocks = format!("its {name} has blocks of {block} in {bytes} bytes");
+                Ok(Some(blocks))
             }
             _ => Ok(None),
         }
@@ -139,7 +131,7 @@ impl Family {
     pub fn question(self, seed: u64, case: usize) -> Question {
         let dice = &mut self.dice(seed, case);
         match self.kernel {
-            Kernel::Encode(format) => {
+            Encode(format) => {
                 let (columns, rows) = if format.is_i2_s() && dice.once_in(4) {
                     // Blocks of 128 that do not end with the rows.
                     dice.pick(&[(64, 2), (64, 6), (32, 8), (192, 2), (1, 128), (384, 3)])
@@ -149,20 +141,20 @@ impl Family {
                 let values = self.values(dice, case, columns * rows);
                 Question::encode(format, columns, &values)
             }
-            Kernel::Decode(format) => {
+            Decode(format) => {
                 let (cols, rows) = matrix(dice, format);
                 let shape = Shape { rows, cols };
                 let bytes = match format {
-                    Format::F16 | Format::Bf16 => halves(dice, case, 4096),
+                    F16 | Bf16 => halves(dice, case, ELEMENTS),
                     _ => inputs::stored(dice, format, shape, case < self.chosen()),
                 };
                 Question::decode(format, &bytes)
             }
-            Kernel::Activation(form) => {
-                let count = inputs::length(dice, form, form.block().0);
+            Activation(form) => {
+                let count = inputs::length(dice, form.block.0);
                 Question::activation(form, &self.values(dice, case, count))
             }
-            Kernel::Dot(format) => self.product(dice, case, format),
+            Dot(format) => self.product(dice, case, format),
         }
     }
 
@@ -173,17 +165,16 @@ impl Family {
             // Long enough for 16-bit sums to wrap.
             ELEMENTS * dice.pick(&[1, 2, 3])
         } else {
-            inputs::length(dice, form, format.block())
+            inputs::length(dice, format.block())
         };
         let rows = (2 * ELEMENTS / cols).clamp(2, 16);
         let weights = inputs::stored(dice, format, Shape { rows, cols }, edge);
-        let activations = match form {
-            Activations::I8S => inputs::int8(dice, case / 2, cols),
-            _ => {
-                let row = self.values(dice, case / 2, cols);
-                let arithmetic = arithmetic(Profile::default(), Scalar);
-                form.quantise(&row, arithmetic).bytes
-            }
+        let activations = if form == Activations::I8S {
+            inputs::int8(dice, case / 2, cols)
+        } else {
+            let row = self.values(dice, case / 2, cols);
+            let arithmetic = arithmetic(Profile::default(), Scalar);
+            form.quantise(&row, arithmetic).bytes
         };
         Question::dot(format, cols, &weights, &activations)
     }
@@ -201,10 +192,10 @@ impl Family {
     /// What a question is about, in words.
     pub fn describe(self, case: usize) -> &'static str {
         let chosen = match self.kernel {
-            Kernel::Dot(format) if format.is_i2_s() => return "codes and int8 activations",
-            Kernel::Decode(_) => return "stored bytes",
-            Kernel::Encode(_) | Kernel::Activation(_) => CHOSEN.get(case),
-            Kernel::Dot(_) => CHOSEN.get(case / 2),
+            Dot(format) if format.is_i2_s() => return "codes and int8 activations",
+            Decode(_) => return "stored bytes",
+            Encode(_) | Kernel::Activation(_) => CHOSEN.get(case),
+            Dot(_) => CHOSEN.get(case / 2),
         };
         chosen.map_or("random values", |(name, _)| name)
     }
@@ -225,7 +216,7 @@ const fn family(name: &'static str, kernel: Kernel) -> Family {
 
 /// Length and number of the rows of a small matrix.
 fn matrix(dice: &mut SplitMix64, format: Format) -> (usize, usize) {
-    let columns = inputs::length(dice, Activations::of(format), format.block());
+    let columns = inputs::length(dice, format.block());
     let rows = 1 + dice.below((ELEMENTS / columns).clamp(1, 4));
     (columns, rows)
 }

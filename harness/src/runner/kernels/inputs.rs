@@ -1,11 +1,9 @@
 //! What kernels are fed: rows chosen to hurt, then rows drawn at random, all from a seed.
-#![forbid(unsafe_code)]
 
 use engine::flavor::Shape;
 
 use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::kernels::activations::Activations;
 
 /// Fills a row.
 type Fill = fn(&mut SplitMix64, &mut [f32]);
@@ -220,17 +218,17 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
 }
 
 /// Lengths of a row: one block, both sides of the steps kernels take, and more.
-pub fn length(dice: &mut SplitMix64, form: Activations, block: usize) -> usize {
-    match (form, block) {
-        (Activations::I8S, 1) | (Activations::F32 | Activations::F16 | Activations::Bf16, 1) => {
+pub fn length(dice: &mut SplitMix64, block: usize) -> usize {
+    match block {
+        1 => {
             let edges = [
                 1, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 256, 300, 768,
             ];
             dice.pick(&edges)
         }
-        (_, 128) => 128 * dice.pick(&[1, 2, 3, 6, 8, 31, 32, 33, 64, 65]),
-        (_, 32) => 32 * dice.pick(&[1, 2, 3, 4, 5, 7, 8, 9, 16, 24, 32]),
-        (_, block) => block * dice.pick(&[1, 2, 3, 4, 5, 8]),
+        128 => 128 * dice.pick(&[1, 2, 3, 6, 8, 31, 32, 33, 64, 65]),
+        32 => 32 * dice.pick(&[1, 2, 3, 4, 5, 7, 8, 9, 16, 24, 32]),
+        _ => block * dice.pick(&[1, 2, 3, 4, 5, 8]),
     }
 }
 

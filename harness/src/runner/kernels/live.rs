@@ -1,5 +1,4 @@
 //! A reference's kernels, asked one call after another.
-#![forbid(unsafe_code)]
 
 use ffi::TypeFacts;
 

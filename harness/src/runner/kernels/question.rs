@@ -1,5 +1,4 @@
 //! What is asked, what comes back, and whether two answers are the same bits.
-#![forbid(unsafe_code)]
 
 use ffi::TypeFacts;
 use serde::Serialize;
@@ -22,35 +21,40 @@ pub struct Question {
 }
 
 impl Question {
+    fn new(call: Call, values: &[f32], bytes: Vec<u8>) -> Self {
+        Question {
+            call,
+            values: values.to_vec(),
+            bytes,
+        }
+    }
+
     /// What are these rows of values as a file stores them?
     pub fn encode(format: Format, columns: usize, values: &[f32]) -> Self {
-        let (kind, rows) = (format.kind(), values.len() / columns);
-        Self::of_values(
-            Call::Encode {
-                kind,
-                columns,
-                rows,
-            },
-            values,
-        )
+        let call = Call::Encode {
+            kind: format.kind(),
+            columns,
+            rows: values.len() / columns,
+        };
+        Self::new(call, values, Vec::new())
     }
 
     /// What are these values as dot products take them?
     pub fn activation(form: Activations, values: &[f32]) -> Self {
-        let (kind, count) = (form.kind(), values.len());
-        Self::of_values(Call::Activation { kind, count }, values)
+        let (kind, count) = (form.kind, values.len());
+        Self::new(Call::Activation { kind, count }, values, Vec::new())
     }
 
     /// Which values are these stored blocks? Of two-bit weights, which codes.
-    pub fn decode(format: Format, bytes: &[u8]) -> Self {
-        let (kind, block) = (format.kind(), format.block());
-        let count = bytes.len() / format.row_bytes(block) * block;
+    pub fn decode(format: Format, stored: &[u8]) -> Self {
+        let (kind, block, bytes) = (format.kind(), format.block(), stored.len());
+        let count = bytes / format.row_bytes(block) * block;
         let call = if format.is_i2_s() {
             Call::Codes { kind, count }
         } else {
             Call::Decode { kind, count }
         };
-        Self::of_bytes(call, bytes.to_vec())
+        Self::new(call, &[], stored.to_vec())
     }
 
     /// What are the products of these stored rows with one row of activations?
@@ -62,25 +66,7 @@ impl Question {
             weights: weights.len(),
             activations: activations.len(),
         };
-        Self::of_bytes(call, [weights, activations].concat())
-    }
-
-    fn of_values(call: Call, values: &[f32]) -> Self {
-        let (values, bytes) = (values.to_vec(), Vec::new());
-        Question {
-            call,
-            values,
-            bytes,
-        }
-    }
-
-    fn of_bytes(call: Call, bytes: Vec<u8>) -> Self {
-        let values = Vec::new();
-        Question {
-            call,
-            values,
-            bytes,
-        }
+        Self::new(call, &[], [weights, activations].concat())
     }
 
     /// The format of the rows it is about.
@@ -188,19 +174,21 @@ mod tests {
 
     #[test]
     fn answers_differ_by_their_bits_and_not_by_their_values() {
-        let answer = |values: &[f32], bytes: &[u8], sum| Answer {
+        let answer = |values: &[f32], byte, sum| Answer {
             values: values.to_vec(),
-            bytes: bytes.to_vec(),
+            bytes: vec![byte],
             sum: Some(sum),
         };
-        let one = answer(&[0.0, f32::NAN, 2.0], &[1, 2], 7);
+        let one = answer(&[0.0, f32::NAN], 1, 7);
         assert_eq!(one.differing(&one), []);
-        let other = answer(&[-0.0, f32::NAN, 2.0], &[1, 3], 8);
-        let places = [Place::Value(0), Place::Byte(1), Place::Sum];
+        let other = answer(&[-0.0, f32::NAN], 2, 8);
+        let places = [Place::Value(0), Place::Byte(0), Place::Sum];
         assert_eq!(one.differing(&other), places);
-        assert_eq!(one.differing(&answer(&[0.0], &[1, 2], 7)), [Place::Length]);
+        assert_eq!(one.differing(&answer(&[0.0], 1, 7)), [Place::Length]);
         let said = Difference::at(Place::Value(0), &one, &other);
-        assert_eq!(said.place, "value 0");
-        assert_eq!(said.ours, "-0e0 (0x80000000)");
+        assert_eq!(
+            (&said.place[..], &said.ours[..]),
+            ("value 0", "-0e0 (0x80000000)")
+        );
     }
 }

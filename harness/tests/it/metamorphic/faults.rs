@@ -6,8 +6,9 @@ use harness::case::observation::Identity;
 use harness::case::schedule::Schedule;
 use harness::judge::outcome::Outcome;
 use harness::oracle::metamorphic::*;
-use harness::reference::isolation::{Death, Kind};
 use harness::runner::{RunError, Runner};
+
+use crate::program::silence::Silence;
 
 use super::{engine, report, small, tokens};
 
@@ -45,20 +46,6 @@ fn a_source_that_always_answers_the_same_breaks_nothing_and_fails_by_every_contr
 type Logits = Vec<Vec<f32>>;
 type Fault = fn(Logits) -> Result<Logits, RunError>;
 
-fn lost() -> RunError {
-    RunError::Lost(Box::new(Death {
-        kind: Kind::Crashed,
-        phase: "planted".into(),
-        signal: Some(11),
-        exit_code: None,
-        complaint: None,
-        assertion: None,
-        last_words: String::new(),
-        memory_seen: 0,
-        milliseconds: 1,
-    }))
-}
-
 fn flipped(mut found: Logits) -> Logits {
     found[1][77] = f32::from_bits(found[1][77].to_bits() ^ 1);
     found
@@ -67,13 +54,17 @@ fn flipped(mut found: Logits) -> Logits {
 /// Each way in which an answer can be other than it should be, what that comes to, and the words.
 const FAULTS: [(Fault, Outcome, &str); 6] = [
     (
-        |_| panic!("planted"),
+        |_| Err(Silence::Panics.planted()),
         Outcome::EngineDied,
         "neuron-signs: died: planted",
     ),
-    (|_| Err(lost()), Outcome::ReferenceDied, "reference_crashed"),
     (
-        |_| Err(RunError::Refused("planted".into())),
+        |_| Err(Silence::Dies.planted()),
+        Outcome::ReferenceDied,
+        "reference_crashed",
+    ),
+    (
+        |_| Err(Silence::Refuses.planted()),
         Outcome::Incomplete,
         "neuron-signs: planted",
     ),
@@ -83,7 +74,7 @@ const FAULTS: [(Fault, Outcome, &str); 6] = [
         "fewer logits than positions",
     ),
     (
-        |_| Err(RunError::NotFinite("planted".into())),
+        |_| Err(Silence::ComputesNoNumber.planted()),
         Outcome::Divergence,
         "neuron-signs: planted",
     ),

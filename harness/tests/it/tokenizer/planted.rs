@@ -1,15 +1,16 @@
 //! Faults planted on our side: each is noticed, and shrunk to what shows it.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use engine::tokenizer::Tokenizer;
-use harness::case::observation::tokenization::{
-    Answer, Entry, EscapedBytes, Facts, Question, TokenizerReply,
-};
+use harness::case::observation::tokenization::{Answer, EscapedBytes, Question, TokenizerReply};
 use harness::exit::{Exit, Failure};
 use harness::judge::outcome::Outcome;
 use harness::oracle::tokenizer::engine::Engine;
 use harness::oracle::tokenizer::examine::{Plan, Report, examine};
 use harness::oracle::tokenizer::{Finding, Pair, TokenizerUnderTest};
+use harness::reference::isolation::Described;
 
 use crate::tokenizer::vocabulary::Vocabulary;
 
@@ -40,16 +41,8 @@ impl TokenizerUnderTest for Tampered<'_> {
         Ok(answers)
     }
 
-    fn facts(&mut self) -> Result<Facts, Failure> {
-        self.honest.facts()
-    }
-
-    fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure> {
-        self.honest.digest(first, count)
-    }
-
-    fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure> {
-        self.honest.entries(first, count)
+    fn describe(&mut self, tokens: Range<usize>, full: bool) -> Result<Described, Failure> {
+        self.honest.describe(tokens, full)
     }
 }
 
@@ -228,14 +221,8 @@ fn who_dies_or_changes_its_mind_is_no_witness() {
             }
             Ok(answers)
         }
-        fn facts(&mut self) -> Result<Facts, Failure> {
-            self.0.facts()
-        }
-        fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure> {
-            self.0.digest(first, count)
-        }
-        fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure> {
-            self.0.entries(first, count)
+        fn describe(&mut self, tokens: Range<usize>, full: bool) -> Result<Described, Failure> {
+            self.0.describe(tokens, full)
         }
     }
     let mut fickle = Fickle(Tampered::new(&right, |_, _| ()));
@@ -257,14 +244,8 @@ fn what_differs_is_kept_whenever_the_other_side_dies_afterwards() {
             }
             self.0.answer(questions)
         }
-        fn facts(&mut self) -> Result<Facts, Failure> {
-            self.0.facts()
-        }
-        fn digest(&mut self, first: usize, count: usize) -> Result<String, Failure> {
-            self.0.digest(first, count)
-        }
-        fn entries(&mut self, first: usize, count: usize) -> Result<Vec<Entry>, Failure> {
-            self.0.entries(first, count)
+        fn describe(&mut self, tokens: Range<usize>, full: bool) -> Result<Described, Failure> {
+            self.0.describe(tokens, full)
         }
     }
     let right = Vocabulary::default().tokenizer();
