@@ -90,20 +90,4 @@ impl Kernel {
             Kernel::Avx512Vnni(_) => "x86_64-avx512vnni",
         }
     }
-
-    /// AVX2, where this kernel may use it.
-    #[cfg(target_arch = "x86_64")]
-    pub fn avx2(self) -> Option<Avx2> {
-        match self {
-            Kernel::Scalar => None,
-            Kernel::Avx2(avx2) => Some(avx2),
-            Kernel::Avx512Vnni(vnni) => Some(vnni.avx2()),
-        }
-    }
-
-    /// AVX2, which is not for this processor.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn avx2(self) -> Option<std::convert::Infallible> {
-        None
-    }
 }

@@ -67,8 +67,8 @@ macro_rules! kernel {
         $(#[$doc:meta])*
         $module:ident: $name:literal, $features:literal, $lanes:literal, $float:ty, $int:ty,
         of_many: $many:literal rows $tokens:literal tokens, high: $high:ident,
-        $zero:ident, $no_codes:ident, $set:ident, $multiply:ident, $add:ident, $fused:ident, $shift:ident,
-        $load:ident, $load_words:ident, $store:ident,
+        $zero:ident, $no_codes:ident, $set:ident, $multiply:ident, $add:ident, $fused:ident,
+        $shift:ident, $load:ident, $load_words:ident, $store:ident,
         $pick_low:ident, $pick_high:ident
     ) => {
         $(#[$doc])*
@@ -274,7 +274,8 @@ kernel! {
     /// With AVX2: eight rows a vector.
     avx2: "x86_64-avx2-qk256", "avx2,fma", 8, __m256, __m256i,
     of_many: 2 rows 4 tokens, high: LOW,
-    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_set1_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_fmadd_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_set1_ps, _mm256_mul_ps,
+    _mm256_add_ps, _mm256_fmadd_ps,
     _mm256_srli_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_storeu_ps,
     low_of_8, high_of_8
 }
@@ -283,7 +284,8 @@ kernel! {
     /// With AVX-512: sixteen rows a vector.
     avx512: "x86_64-avx512vnni-qk256", "avx512f", 16, __m512, __m512i,
     of_many: 2 rows 12 tokens, high: HIGH,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_set1_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_fmadd_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_set1_ps, _mm512_mul_ps,
+    _mm512_add_ps, _mm512_fmadd_ps,
     _mm512_srli_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_storeu_ps,
     low_of_16, high_of_16
 }
