@@ -8,6 +8,7 @@ pub mod avx2;
 pub mod avx512;
 pub mod gemm;
 pub mod lanes;
+pub mod limits;
 pub mod q8_0;
 pub mod q8_k;
 #[cfg(target_arch = "x86_64")]

@@ -9,6 +9,7 @@
 //! from, and computed here: [`libm`] gives its bits on every platform. Of a C library the results
 //! need nothing but what IEEE 754 defines to the bit, such as `sqrt` and `mul_add`.
 
+pub mod coarse;
 pub mod dense;
 pub mod elementwise;
 pub mod ggml_avx2;

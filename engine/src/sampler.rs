@@ -7,6 +7,7 @@
 
 use crate::Token;
 use crate::refusal::{Code, Refusal};
+use crate::transformer::likeliest::of_all;
 
 /// How to choose.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,12 +81,37 @@ impl Sampler {
         })
     }
 
+    /// How many of the likeliest tokens decide the choice; all of them, if none.
+    pub fn wanted(&self) -> Option<usize> {
+        match self.sampling {
+            Sampling {
+                temperature: 0.0, ..
+            } => Some(1),
+            Sampling { top_k, .. } => (top_k > 0).then_some(top_k),
+        }
+    }
+
     /// Chooses among finite logits. Greedy choices do not advance the random sequence.
     pub fn sample(&mut self, logits: &[f32]) -> Token {
         if self.sampling.temperature == 0.0 || logits.is_empty() {
             return greedy(logits);
         }
-        self.rank(logits);
+        self.choose(&of_all(logits, self.wanted().unwrap_or(logits.len())))
+    }
+
+    /// The same choice among as many of the likeliest as are [wanted](Self::wanted), the likeliest
+    /// first.
+    pub fn choose(&mut self, ranked: &[(Token, f32)]) -> Token {
+        if self.sampling.temperature == 0.0 {
+            return ranked[0].0;
+        }
+        let candidate = |&(token, logit): &(Token, f32)| Candidate {
+            token,
+            logit,
+            weight: 0.0,
+        };
+        self.candidates.clear();
+        self.candidates.extend(ranked.iter().map(candidate));
         let total = self.weigh();
         let kept = self.keep_top_p(total);
         let mut point = self.generator.next_fraction() * kept;
@@ -97,27 +123,6 @@ impl Sampler {
         }
         // Rounding may leave a sliver behind the last one.
         self.candidates.last().expect("there are logits").token
-    }
-
-    /// The `top_k` candidates, most likely first, lower tokens first among equals.
-    fn rank(&mut self, logits: &[f32]) {
-        let order = |a: &Candidate, b: &Candidate| {
-            let by_logit = b.logit.total_cmp(&a.logit);
-            by_logit.then(a.token.cmp(&b.token))
-        };
-        let all = logits.iter().zip(0..).map(|(&logit, token)| Candidate {
-            token,
-            logit,
-            weight: 0.0,
-        });
-        self.candidates.clear();
-        self.candidates.extend(all);
-        let k = self.sampling.top_k;
-        if (1..logits.len()).contains(&k) {
-            self.candidates.select_nth_unstable_by(k - 1, order);
-            self.candidates.truncate(k);
-        }
-        self.candidates.sort_unstable_by(order);
     }
 
     /// Weighs every candidate relative to the first and returns the sum.
@@ -241,6 +246,21 @@ mod tests {
         };
         assert_eq!(draw(42), draw(42));
         assert_ne!(draw(42), draw(43));
+    }
+
+    #[test]
+    fn the_likeliest_few_decide_as_all_do() {
+        let logits: Vec<f32> = (0..50).map(|i| (i * 37 % 17) as f32 / 4.0).collect();
+        for (temperature, top_k, wanted) in [(0.0, 9, Some(1)), (0.8, 20, Some(20)), (0.8, 0, None)]
+        {
+            let mut all = sampler(temperature, top_k, 0.95, 3);
+            let mut few = all.clone();
+            assert_eq!(few.wanted(), wanted);
+            let ranked = of_all(&logits, wanted.unwrap_or(50));
+            for _ in 0..32 {
+                assert_eq!(few.choose(&ranked), all.sample(&logits));
+            }
+        }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::num::NonZeroUsize;
 use crate::Token;
 use crate::numerics::{Profile, arithmetic};
 use crate::refusal::{Code, Refusal};
+use crate::transformer::likeliest::{Ranked, of_all};
 use crate::transformer::probe::Probe;
-use crate::transformer::{self, Nodes, NotFinite, State};
+use crate::transformer::{self, Nodes, NotFinite, Output, State};
 
 pub use model::{Model, OpenOptions};
 
@@ -83,6 +84,7 @@ pub struct Session<'m> {
     model: &'m Model,
     ubatch: usize,
     state: State,
+    unscreened: usize,
 }
 
 impl<'m> Session<'m> {
@@ -111,6 +113,7 @@ impl<'m> Session<'m> {
         Ok(Session {
             model,
             ubatch,
+            unscreened: 0,
             state: State::new(model.config(), arithmetic, context, ubatch, threads)?,
         })
     }
@@ -131,6 +134,61 @@ impl<'m> Session<'m> {
             self.truncate(before);
         }
         result
+    }
+
+    /// Computes `tokens` after what was fed before; the `k` likeliest tokens behind them with their
+    /// logits, the likeliest first. They are those of [`feed`](Self::feed) with [`Wanted::Last`],
+    /// bit for bit: once the model was [screened](Self::screen), most other logits are not computed
+    /// where it can be proved that theirs are smaller.
+    pub fn likeliest(&mut self, tokens: &[Token], k: usize) -> Result<Ranked, EvalError> {
+        let screened = self.model.screen().filter(|_| !tokens.is_empty() && k > 0);
+        let Some(screen) = screened else {
+            let logits = self.feed(tokens, Wanted::Last, &mut ())?;
+            return Ok(of_all(&logits, k));
+        };
+        let before = self.len();
+        let result = self.check(tokens).and_then(|()| {
+            let (config, weights) = (self.model.config(), self.model.weights());
+            let out_of_memory = EvalError::OutOfMemory;
+            let mut normed = vec![0.0; config.embedding_length];
+            let probe = &mut ();
+            let mut nodes = Nodes::new(probe);
+            let ubatches = tokens.len().div_ceil(self.ubatch);
+            for (i, ubatch) in tokens.chunks(self.ubatch).enumerate() {
+                self.state.reserve(ubatch.len()).map_err(out_of_memory)?;
+                let last = usize::from(i + 1 == ubatches);
+                let output = Output::Normed(&mut normed[..last * config.embedding_length]);
+                transformer::forward(config, weights, ubatch, &mut self.state, &mut nodes, output);
+            }
+            let multiplier = &mut self.state.multiplier;
+            if let Some(ranked) = screen.likeliest(weights.head(), &normed, k, multiplier) {
+                return Ok(ranked);
+            }
+            self.unscreened += 1;
+            let mut logits = transformer::logits(config, 1).map_err(out_of_memory)?;
+            transformer::unembed(weights, &normed, multiplier, &mut nodes, &mut logits);
+            match nodes.not_finite() {
+                Some(first) if logits.iter().any(|logit| !logit.is_finite()) => Err(first.into()),
+                _ => Ok(of_all(&logits, k)),
+            }
+        });
+        if result.is_err() {
+            self.truncate(before);
+        }
+        result
+    }
+
+    /// Prepares the model for [`likeliest`](Self::likeliest): makes a coarse copy of its head, half
+    /// as large, which takes as long as a few dozen tokens. Whether the head is one that can be
+    /// screened.
+    pub fn screen(&mut self) -> bool {
+        let pool = self.state.multiplier.pool_for(usize::MAX);
+        self.model.make_screen(pool)
+    }
+
+    /// How often [`likeliest`](Self::likeliest) could prove too little and computed every logit.
+    pub fn unscreened(&self) -> usize {
+        self.unscreened
     }
 
     /// Number of positions fed.
@@ -202,7 +260,8 @@ impl<'m> Session<'m> {
                 .reserve(ubatch.len())
                 .map_err(EvalError::OutOfMemory)?;
             let mut nodes = Nodes::new(probe);
-            transformer::forward(config, weights, ubatch, &mut self.state, &mut nodes, own);
+            let output = Output::Logits(&mut *own);
+            transformer::forward(config, weights, ubatch, &mut self.state, &mut nodes, output);
             if own.iter().any(|logit| !logit.is_finite()) {
                 let first = nodes
                     .not_finite()

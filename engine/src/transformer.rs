@@ -5,6 +5,7 @@ mod attention;
 mod cache;
 mod feed_forward;
 mod labels;
+pub mod likeliest;
 mod nodes;
 pub mod probe;
 mod product;
@@ -38,7 +39,8 @@ pub struct State {
     scratch: Scratch,
     rope: Rope,
     attention: Attention,
-    multiplier: Multiplier,
+    /// What multiplies, and its threads.
+    pub multiplier: Multiplier,
 }
 
 impl State {
@@ -76,19 +78,35 @@ impl State {
     }
 }
 
-/// Computes `tokens` behind the positions in the cache and leaves them there. `logits`, a whole
-/// number of rows of the vocabulary, receives those of the last tokens; from the last layer's
-/// attention on nothing else is computed.
+/// What is wanted of the last tokens of a pass: a whole number of rows.
+pub enum Output<'a> {
+    /// Their logits.
+    Logits(&'a mut [f32]),
+    /// What logits are products of: their normalised hidden states.
+    Normed(&'a mut [f32]),
+}
+
+impl Output<'_> {
+    fn rows(&self, config: &Config) -> usize {
+        match self {
+            Output::Logits(logits) => logits.len() / config.vocab_size,
+            Output::Normed(normed) => normed.len() / config.embedding_length,
+        }
+    }
+}
+
+/// Computes `tokens` behind the positions in the cache and leaves them there. From the last layer's
+/// attention on nothing is computed but what `output` wants of the last tokens.
 pub fn forward(
     config: &Config,
     weights: &Weights,
     tokens: &[Token],
     state: &mut State,
     nodes: &mut Nodes,
-    logits: &mut [f32],
+    output: Output,
 ) {
     let (count, width) = (tokens.len(), config.embedding_length);
-    let outputs = logits.len() / config.vocab_size;
+    let outputs = output.rows(config);
     let factors = weights.rope_factors.as_deref();
     state.rope.prepare(state.cache.filled(), count, factors);
     let State {
@@ -142,7 +160,18 @@ pub fn forward(
     }
     cache.advance(count);
     if outputs > 0 {
-        unembed(weights, &mut v, &mut step, logits);
+        hand_out(weights, &mut v, &mut step, output);
+    }
+}
+
+/// What is wanted of the hidden states behind the last layer.
+fn hand_out(weights: &Weights, view: &mut View, step: &mut Step, output: Output) {
+    let View { hidden, normed, .. } = view;
+    step.nodes.leave_layers();
+    step.norm(hidden, &weights.output_norm, "result_norm", normed);
+    match output {
+        Output::Logits(logits) => unembed(weights, normed, step.multiplier, step.nodes, logits),
+        Output::Normed(out) => out.copy_from_slice(normed),
     }
 }
 
@@ -159,15 +188,18 @@ fn embed(weights: &Weights, tokens: &[Token], hidden: &mut [f32], nodes: &mut No
     nodes.see("inp_embd", "GET_ROWS", &[tokens.len(), width], hidden);
 }
 
-/// From the hidden states behind the last layer to logits.
-fn unembed(weights: &Weights, view: &mut View, step: &mut Step, logits: &mut [f32]) {
-    let View { hidden, normed, .. } = view;
-    step.nodes.leave_layers();
-    step.norm(hidden, &weights.output_norm, "result_norm", normed);
-    step.multiplier.multiply(weights.head(), normed, logits);
+/// From normalised hidden states behind the last layer to logits.
+pub fn unembed(
+    weights: &Weights,
+    normed: &[f32],
+    multiplier: &mut Multiplier,
+    nodes: &mut Nodes,
+    logits: &mut [f32],
+) {
+    multiplier.multiply(weights.head(), normed, logits);
     let vocabulary = weights.head().rows();
     let shape = [logits.len() / vocabulary, vocabulary];
-    step.nodes.see("result_output", "MUL_MAT", &shape, logits);
+    nodes.see("result_output", "MUL_MAT", &shape, logits);
 }
 
 /// Queries and keys, turned by their positions, and values.

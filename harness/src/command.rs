@@ -4,6 +4,8 @@
 pub mod answers;
 #[cfg(unix)]
 pub mod attribute;
+#[cfg(unix)]
+pub mod bench;
 pub mod calibrate;
 pub mod chat;
 pub mod check;

@@ -2,6 +2,7 @@
 //! against what it would make today.
 #![forbid(unsafe_code)]
 
+pub mod big;
 pub mod edges;
 pub mod models;
 pub mod qk256;

@@ -122,7 +122,7 @@ pub fn open(
 }
 
 #[cfg(unix)]
-pub use self::live::{Launch, Reference, launch, open, open_some};
+pub use self::live::{Launch, Reference, launch, launch_with, open, open_some};
 #[cfg(unix)]
 pub use self::scratch::Scratch;
 

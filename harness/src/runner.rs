@@ -6,7 +6,6 @@ pub mod engine;
 pub mod kernels;
 pub mod observe;
 pub mod passes;
-pub mod perturb;
 pub mod recorded;
 pub mod recorder;
 #[cfg(unix)]
@@ -14,6 +13,8 @@ pub mod reference;
 pub mod scripted;
 pub mod suite;
 pub mod watch;
+#[cfg(unix)]
+pub mod worker;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use self::watch::Watch;
 use crate::case::Case;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::Schedule;
+use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::reference::isolation::{Death, WorkerExit};
 
@@ -170,6 +172,9 @@ pub enum RunError {
     /// A value that is not a number came up while computing.
     #[error("{0}")]
     NotFinite(String),
+    /// There was not enough memory to compute.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// It does not take part in this case, which is a property of its own and no fault.
     #[error("{0}")]
     Declined(String),
@@ -179,6 +184,22 @@ pub enum RunError {
     /// It panicked.
     #[error("died: {0}")]
     Died(String),
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        let exit = match error {
+            RunError::NoAnswer(_) | RunError::Declined(_) => Exit::ReferenceMissing,
+            RunError::Refused(_) => Exit::BadInput,
+            RunError::NotFinite(_) => Exit::Diverges,
+            RunError::OutOfMemory(_) => Exit::Environment,
+            RunError::Lost(_) => Exit::ReferenceDied,
+            RunError::Died(_) => {
+                return Failure::new(Exit::EngineDied, format!("the engine {error}"));
+            }
+        };
+        Failure::new(exit, error)
+    }
 }
 
 impl From<WorkerExit> for RunError {

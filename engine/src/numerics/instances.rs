@@ -26,6 +26,9 @@ macro_rules! facts {
         fn unrounded(&self, tokens: usize, cols: usize) -> bool {
             tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
         }
+        fn adds_halves_in_singles(&self) -> bool {
+            O::F16_IN_SINGLES
+        }
         fn block_order(&self) -> BlockOrder {
             O::BLOCKS
         }
@@ -62,6 +65,8 @@ macro_rules! operations {
             /// Whether so many tokens are multiplied with f16 rows of so many columns unrounded,
             /// by [`tiles_f16`](Self::tiles_f16), provided they lie row after row.
             fn unrounded(&self, tokens: usize, cols: usize) -> bool;
+            /// Whether products of halves with halves are added up in singles.
+            fn adds_halves_in_singles(&self) -> bool;
             /// How products of block-quantised rows are added up.
             fn block_order(&self) -> BlockOrder;
             /// The instructions it is compiled for, as in the names of kernels.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::bytes::{FileStamp, ModelBytes, Storage};
 use crate::config::Config;
@@ -10,8 +11,10 @@ use crate::flavor::{Detection, Flavor};
 use crate::gguf::{Gguf, Warning};
 use crate::kernels::Kernel;
 use crate::numerics::{Profile, arithmetic};
+use crate::pool::Pool;
 use crate::refusal::Refusal;
 use crate::tokenizer::Tokenizer;
+use crate::transformer::likeliest::Screen;
 use crate::weights::Weights;
 
 /// How a model is opened. The default reads into memory, detects the packing and takes the best
@@ -34,6 +37,8 @@ pub struct Model {
     weights: Weights,
     kernel: Kernel,
     stamp: FileStamp,
+    /// Made when it is asked for; none if its head is not of a kind that can be screened.
+    screen: OnceLock<Option<Screen>>,
 }
 
 impl Model {
@@ -101,6 +106,16 @@ impl Model {
         of_file.chain(vocabulary).chain(&self.weights.warnings)
     }
 
+    pub(super) fn screen(&self) -> Option<&Screen> {
+        self.screen.get()?.as_ref()
+    }
+
+    /// Makes the coarse copy of the head, if there is none yet; whether there is one now.
+    pub(super) fn make_screen(&self, pool: &mut Pool) -> bool {
+        let make = || Screen::of(self.weights.head(), self.kernel, pool);
+        self.screen.get_or_init(make).is_some()
+    }
+
     pub(super) fn weights(&self) -> &Weights {
         &self.weights
     }
@@ -118,6 +133,7 @@ impl Model {
             weights,
             kernel,
             stamp,
+            screen: OnceLock::new(),
         })
     }
 }

@@ -13,7 +13,7 @@ use engine::config::Config;
 use engine::gguf::Gguf;
 use engine::kernels::Kernel;
 use engine::numerics::{Profile, arithmetic};
-use engine::transformer::{self, Nodes, State};
+use engine::transformer::{self, Nodes, Output, State};
 use engine::weights::Weights;
 
 use random::{Format, Recipe};
@@ -99,7 +99,8 @@ fn count_passes(file: Vec<u8>, kernel: Kernel, profile: Profile, threads: usize)
             let mut probe = ();
             let mut nodes = Nodes::new(&mut probe);
             let own = &tokens[..count];
-            transformer::forward(&config, &weights, own, &mut state, &mut nodes, &mut logits);
+            let output = Output::Logits(&mut logits);
+            transformer::forward(&config, &weights, own, &mut state, &mut nodes, output);
             let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
             if round > 0 {
                 let (kernel, profile) = (kernel.name(), profile.name());

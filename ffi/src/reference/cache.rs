@@ -48,6 +48,11 @@ impl Cache {
         self.root.join("shims").join(key)
     }
 
+    /// The place of models that were made for timing.
+    pub fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+
     /// The place of llama.cpp's published vocabularies, if they were fetched.
     pub fn tokenizer_suite(&self) -> PathBuf {
         self.root.join("tokenizer-suite")

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod text;
+mod timed;
 
 use engine::Token;
 use engine::sampler::greedy;
 use engine::session::Wanted;
 use serde::{Deserialize, Serialize};
 
+pub use self::timed::Timed;
 use crate::case::observation::Lane;
 
 /// Some arithmetics compute fewer tokens than this in another order than more of them.

@@ -2,7 +2,6 @@
 //! found: whoever dies or refuses later costs one entry, and a divergence is never hidden by it.
 #![forbid(unsafe_code)]
 
-use engine::session::EvalError;
 use serde::Serialize;
 
 use crate::case::observation::Identity;
@@ -10,7 +9,7 @@ use crate::command::finish::finish;
 use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
 use crate::io::output;
-use crate::judge::outcome::Outcome;
+use crate::judge::outcome::{Lost, Outcome};
 use crate::runner::RunError;
 
 /// One case against one reference.
@@ -44,38 +43,39 @@ pub struct Finding<F> {
 }
 
 /// Why there is no finding.
-#[derive(Debug)]
-pub enum NoFinding {
-    /// The reference or the case takes no part. What the command ends with if nobody does.
-    Declined(Outcome, String),
-    /// Something went wrong.
-    Failed(Failure),
+#[derive(Debug, Clone)]
+pub struct NoFinding {
+    /// What that comes to, and why.
+    pub lost: Lost,
+    /// The reference or the case takes no part: that counts only where nobody does.
+    pub declined: bool,
 }
 
 impl NoFinding {
-    /// A reference that takes no part in a case, which is its right.
-    pub fn declined(why: impl Into<String>) -> Self {
-        NoFinding::Declined(Outcome::ReferenceMissing, why.into())
+    /// A reference or a case that takes no part, which is its right.
+    pub fn declined(outcome: Outcome, why: impl ToString) -> Self {
+        let lost = Lost::new(outcome, why);
+        NoFinding {
+            lost,
+            declined: true,
+        }
     }
-}
 
-impl From<Failure> for NoFinding {
-    fn from(failure: Failure) -> Self {
-        NoFinding::Failed(failure)
-    }
-}
-
-impl From<EvalError> for NoFinding {
-    fn from(error: EvalError) -> Self {
-        NoFinding::Failed(error.into())
-    }
-}
-
-impl From<RunError> for NoFinding {
-    fn from(error: RunError) -> Self {
+    /// A reference that did not answer.
+    pub fn unanswered(error: RunError) -> Self {
         match error {
-            RunError::Declined(why) => NoFinding::declined(why),
-            error => NoFinding::Failed(to_failure(error)),
+            RunError::Declined(why) => Self::declined(Outcome::ReferenceMissing, why),
+            RunError::Died(_) => Failure::new(Exit::ReferenceDied, error).into(),
+            error => Failure::from(error).into(),
+        }
+    }
+}
+
+impl<E: Into<Failure>> From<E> for NoFinding {
+    fn from(failure: E) -> Self {
+        NoFinding {
+            lost: failure.into().into(),
+            declined: false,
         }
     }
 }
@@ -105,39 +105,41 @@ impl<'j, F: Serialize> Answers<'j, F> {
         reference: Option<Identity>,
         result: Result<Finding<F>, NoFinding>,
     ) {
+        let who = reference.as_ref();
+        let who = who.map_or_else(|| "engine".to_owned(), Identity::to_string);
         let mut entry = Entry {
             case: case.to_owned(),
             reference,
             outcome: Outcome::Ok,
             why: None,
-            declined: matches!(result, Err(NoFinding::Declined(..))),
+            declined: false,
             found: None,
         };
         let text = match result {
             Ok(finding) => {
                 entry.outcome = finding.outcome;
                 entry.found = Some(finding.found);
-                format!("{case}: {}\n", finding.text)
+                finding.text
             }
-            Err(nothing) => {
-                let (outcome, why) = match nothing {
-                    NoFinding::Declined(outcome, why) => (outcome, why),
-                    NoFinding::Failed(failure) => (outcome_of(failure.exit), failure.message),
-                };
-                let who = entry.reference.as_ref();
-                let who = who.map_or_else(|| "engine".to_owned(), Identity::to_string);
-                let word = if entry.declined {
+            Err(NoFinding { lost, declined }) => {
+                let word = if declined {
                     "skipped"
                 } else {
-                    outcome.name()
+                    lost.outcome.name()
                 };
-                let text = format!("{case}: {who}: {word}: {why}\n");
-                (entry.outcome, entry.why) = (outcome, Some(why));
+                let text = format!("{who}: {word}: {}", lost.why);
+                (entry.outcome, entry.why) = (lost.outcome, Some(lost.why));
+                entry.declined = declined;
                 text
             }
         };
         self.entries.push(entry);
-        self.print(&text);
+        self.print(&format!("{case}: {text}\n"));
+    }
+
+    /// What is needed to ask about a case at all; without it the case has an entry that says why.
+    pub fn needs<T>(&mut self, case: &str, needed: Result<T, NoFinding>) -> Option<T> {
+        needed.map_err(|why| self.add(case, None, Err(why))).ok()
     }
 
     /// A full disk must not lose what was found: it is told once, and the rest goes on.
@@ -182,46 +184,11 @@ fn no_answer<F>(entries: &[Entry<F>]) -> Failure {
     let mut whys: Vec<&str> = entries.iter().filter_map(|e| e.why.as_deref()).collect();
     whys.dedup();
     let Some(worst) = entries.iter().map(|entry| entry.outcome).max() else {
-        return Failure::new(
-            Exit::ReferenceMissing,
-            "no recording shows the nodes of that; a live reference shows any prompt's: \
-                      `scripts/reference.sh bitnet` builds one, --reference bitnet asks it",
-        );
+        let message = "no recording shows the nodes of that; a live reference shows any prompt's: \
+                       `scripts/reference.sh bitnet` builds one, --reference bitnet asks it";
+        return Failure::new(Exit::ReferenceMissing, message);
     };
-    Failure::new(
-        worst.exit(),
-        format!(
-            "skipped {}, and nothing else was asked for: {}",
-            entries.len(),
-            whys.join("; ")
-        ),
-    )
-}
-
-/// What a failure comes to, as part of a larger whole.
-pub fn outcome_of(exit: Exit) -> Outcome {
-    match exit {
-        Exit::Agrees => Outcome::Ok,
-        Exit::Diverges => Outcome::Divergence,
-        Exit::BadInput => Outcome::Refused,
-        Exit::ReferenceMissing => Outcome::ReferenceMissing,
-        Exit::Incomplete => Outcome::Incomplete,
-        Exit::ReferenceDied => Outcome::ReferenceDied,
-        Exit::EngineDied => Outcome::EngineDied,
-        Exit::StaleEntry => Outcome::StaleEntry,
-        Exit::Environment | Exit::HarnessFailed | Exit::Interrupted | Exit::Terminated => {
-            Outcome::Environment
-        }
-    }
-}
-
-/// What a reference's silence ends with.
-pub fn to_failure(error: RunError) -> Failure {
-    let exit = match error {
-        RunError::NoAnswer(_) | RunError::Declined(_) => Exit::ReferenceMissing,
-        RunError::Refused(_) => Exit::BadInput,
-        RunError::NotFinite(_) => Exit::Diverges,
-        RunError::Died(_) | RunError::Lost(_) => Exit::ReferenceDied,
-    };
-    Failure::new(exit, error.to_string())
+    let (count, whys) = (entries.len(), whys.join("; "));
+    let message = format!("skipped {count}, and nothing else was asked for: {whys}");
+    Failure::new(worst.exit(), message)
 }

@@ -15,12 +15,11 @@ use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
 use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
-use crate::oracle::attribute::table::{self, Rows};
-use crate::oracle::attribute::{Attribution, Sides, attribute};
+use crate::oracle::attribute::{Attribution, Sides, attribute, table};
 use crate::oracle::power;
 use crate::reference::Reference;
 use crate::reference::isolation::Limits;
-use crate::runner::engine::encode;
+use crate::runner::engine::tokenize;
 use crate::runner::passes::Passes;
 use crate::runner::reference::Observing;
 use crate::runner::{ModelFile, Runner, Task, guarded};
@@ -120,17 +119,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         if recordings.is_empty() && live.is_empty() {
             continue;
         }
-        let question = args.selection.question(case, path);
-        let question = question.map_err(NoFinding::from).and_then(|question| {
-            args.takes_part(&question)?;
-            Ok(question)
-        });
-        let question = match question {
-            Ok(question) => question,
-            Err(why) => {
-                answers.add(&name, None, Err(why));
-                continue;
-            }
+        let question = args.selection.question(case, path).map_err(NoFinding::from);
+        let question = question.and_then(|question| args.takes_part(question));
+        let Some(question) = answers.needs(&name, question) else {
+            continue;
         };
         for recording in recordings {
             let mut recorded = suite.recordings[&recording].clone();
@@ -147,38 +139,38 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 impl Args {
     /// A prompt of several ubatches takes part only where it was asked for by name, which is then
     /// refused; a model without the nodes or the layer of the fault never does.
-    fn takes_part(&self, question: &Question) -> Result<(), NoFinding> {
+    fn takes_part(&self, question: Question) -> Result<Question, NoFinding> {
+        let declined = |why: String| NoFinding::declined(Outcome::ReferenceMissing, why);
         if !self.selection.is_named() && question.case.tokens > question.case.ubatch {
-            return Err(NoFinding::declined("it takes several ubatches"));
+            return Err(declined("it takes several ubatches".into()));
         }
         let Some(Planted { fault, layer }) = &self.plant else {
-            return Ok(());
+            return Ok(question);
         };
         let layers = question.model.config().block_count;
         if let Some(layer) = layer.filter(|&layer| layer >= layers) {
             let why = format!("there is no layer {layer}, the model has {layers} layers");
-            return Err(NoFinding::Declined(Outcome::Refused, why));
+            return Err(NoFinding::declined(Outcome::Refused, why));
         }
         let found = power::of_values(fault).expect("looked up when it was parsed");
-        if found
-            .plant(*layer, &question.model, Profile::default())
-            .is_none()
-        {
+        let plant = found.plant(*layer, &question.model, Profile::default());
+        if plant.is_none() {
             let why = format!("{fault} is a fault of models with other nodes");
-            return Err(NoFinding::declined(why));
+            return Err(declined(why));
         }
-        Ok(())
+        drop(plant);
+        Ok(question)
     }
 
     fn passes<'m>(
         &self,
         question: &'m Question,
-        tokens: &'m [Token],
+        tokens: &[Token],
         profile: Profile,
     ) -> Result<Passes<'m>, Failure> {
         let model = &question.model;
-        let passes = Passes::new(model, tokens, profile, question.case.ubatch)?;
-        let passes = passes.on_threads(self.threads);
+        let mut passes = Passes::new(model, tokens, profile, question.case.ubatch)?;
+        passes.prefill.threads = self.threads;
         let Some(Planted { fault, layer }) = &self.plant else {
             return Ok(passes);
         };
@@ -194,7 +186,8 @@ impl Args {
         reference: &mut dyn Runner,
     ) -> Result<Finding<Found>, NoFinding> {
         let (case, model) = (&question.case, &question.input);
-        let theirs = guarded(|| reference.observe(Task { case, model }))?;
+        let theirs = guarded(|| reference.observe(Task { case, model }));
+        let theirs = theirs.map_err(NoFinding::unanswered)?;
         let profile = self.selection.profile(&theirs.identity.profile);
         let mut passes = self.passes(question, &theirs.tokens, profile)?;
         let trace = |_: &[String]| Ok(theirs.trace);
@@ -221,11 +214,11 @@ impl Args {
     ) -> Result<(), NoFinding> {
         if !reference.hello().knows_i2_s {
             let why = "its graph computes without the rounding to eight bits: other modules";
-            return Err(NoFinding::declined(why));
+            return Err(NoFinding::declined(Outcome::ReferenceMissing, why));
         }
         let identity = reference.facts().identity();
         let case = &question.live();
-        let tokens = encode(&question.model, case)?;
+        let tokens = tokenize(&question.model, &case.prompt)?;
         let profile = self.selection.profile(&identity.profile);
         let mut passes = self.passes(question, &tokens, profile)?;
         let prefill = Schedule {
@@ -253,18 +246,14 @@ impl Args {
 
     /// Swaps every module.
     pub fn swapped(&self, sides: &Sides, run: &mut Run<'_>) -> Result<Finding<Found>, NoFinding> {
-        let rows = if self.all || self.depth == Depth::Block {
-            Rows::All
-        } else {
-            Rows::Differing
-        };
+        let all = self.all || self.depth == Depth::Block;
         let bar = progress::bar(sides.modules.len() as u64, "modules");
         let attribution = attribute(sides, run, self.seed, || bar.inc(1));
         bar.finish_and_clear();
         let attribution = attribution?;
         Ok(Finding {
             outcome: attribution.outcome(),
-            text: table::render(&attribution, rows, output::width()),
+            text: table::render(&attribution, all, output::width()),
             found: Found {
                 planted: self.plant.clone(),
                 attribution,

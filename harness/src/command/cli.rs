@@ -28,6 +28,8 @@ struct Cli {
 enum Command {
     Crossval(crossval::Args),
     Eval(eval::Args),
+    #[cfg(unix)]
+    Bench(crate::command::bench::Args),
     Trace(trace::Args),
     #[cfg(unix)]
     Attribute(crate::command::attribute::Args),
@@ -112,6 +114,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Crossval(args) => crossval::run(args),
         Command::Eval(args) => eval::run(args),
+        #[cfg(unix)]
+        Command::Bench(args) => crate::command::bench::run(args),
         Command::Trace(args) => trace::run(args),
         #[cfg(unix)]
         Command::Attribute(args) => crate::command::attribute::run(args),

@@ -7,15 +7,18 @@ use clap::Subcommand;
 use engine::bytes::{ModelBytes, Storage};
 use engine::config::Architecture;
 use engine::gguf::Gguf;
+use ffi::reference::Cache;
 use serde_json::json;
 
 use crate::command::finish::finish;
 use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance;
+use crate::fixture::big::Like;
 use crate::fixture::random::{self, RandomShape};
 use crate::fixture::{self, Problem, Report};
 use crate::io::destination::{Destination, FileRoles};
+use crate::io::progress;
 use crate::judge::outcome::Outcome;
 use crate::runner::suite::Suite;
 
@@ -24,7 +27,9 @@ Example:
   harness fixtures verify
   harness fixtures regenerate --fixtures fixtures --json
   harness fixtures random --seed 7 -o model.gguf
-  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 group=5' -o model.gguf";
+  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 group=5' -o model.gguf
+  harness fixtures big --like 2b4t -o big.gguf
+  harness fixtures big --like 700m --weights tq2_0 --table q6_k -o big-tq2_0.gguf";
 
 /// Verify or regenerate the committed fixtures, or make a random model
 #[derive(clap::Args)]
@@ -42,6 +47,44 @@ enum Action {
     Regenerate(Place),
     /// Write a small model with random weights; the same seed gives the same bytes everywhere
     Random(Recipe),
+    /// Write a model with random weights in the shapes of a published one, for `bench`
+    Big(Large),
+}
+
+#[derive(clap::Args)]
+struct Large {
+    /// Whose shapes
+    #[arg(long, value_name = "NAME", default_value = "2b4t")]
+    like: Like,
+
+    /// How the matrices of the blocks are written: i2_s-p128, qk256, tq1_0, tq2_0, …
+    #[arg(long, value_name = "FORMAT", default_value = "i2_s-p128")]
+    weights: String,
+
+    /// How the table of embeddings is written, which is the head as well: f16, q6_k, q8_0, …
+    #[arg(long, value_name = "FORMAT", default_value = "f16")]
+    table: String,
+
+    /// Decides every weight
+    #[arg(long, value_name = "N", default_value = "1")]
+    seed: u64,
+
+    /// Change the shape, in the words it is printed in, e.g. 'layers=2 vocab=1024'
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    shape: String,
+
+    /// Where the model goes; replaces no file but one it made itself [default: `models` in the
+    /// cache, under a name that says all of it]
+    #[arg(short, long, value_name = "FILE|-")]
+    output: Option<Destination>,
+
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(clap::Args)]
@@ -87,7 +130,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
         Action::Verify(place) => verify(&place),
         Action::Regenerate(place) => regenerate(&place),
-        Action::Random(recipe) => make(&recipe),
+        Action::Random(recipe) => {
+            let drawn = RandomShape::from_seed(recipe.seed, recipe.arch);
+            let shape = drawn.changed(&recipe.shape).map_err(refuse)?;
+            make(&shape, recipe.output.as_ref(), &recipe.json)
+        }
+        Action::Big(large) => {
+            let Large { weights, table, .. } = &large;
+            let shape = large.like.shape(large.seed, weights, table, &large.shape);
+            let shape = shape.map_err(refuse)?;
+            let to = large.output.map_or_else(|| cached(&shape), Ok)?;
+            make(&shape, Some(&to), &large.json)
+        }
     }
 }
 
@@ -111,25 +165,42 @@ fn regenerate(place: &Place) -> Result<Exit, Failure> {
     finish(Outcome::Ok, &text, &result, &place.json)
 }
 
-fn make(recipe: &Recipe) -> Result<Exit, Failure> {
-    let to = recipe.output.as_ref();
+fn refuse(why: String) -> Failure {
+    Failure::input(format!("--shape: {why}"))
+}
+
+/// The place in the cache of a model of that shape.
+fn cached(shape: &RandomShape) -> Result<Destination, Failure> {
+    let cache = Cache::from_environment().map_err(Failure::environment)?;
+    let folder = cache.models();
+    std::fs::create_dir_all(&folder).map_err(Failure::environment)?;
+    let digest = provenance::sha256(shape.to_string().as_bytes());
+    let (weights, table) = (shape.weights, shape.embedding);
+    let name = format!("{weights}-{table}-{}.gguf", &digest[..8]);
+    Ok(Destination::Path(folder.join(name)))
+}
+
+fn make(shape: &RandomShape, to: Option<&Destination>, json: &Json) -> Result<Exit, Failure> {
     let roles = FileRoles::default().writes("--output", to)?;
-    roles.writes("--json", recipe.json.to.as_ref())?;
-    let drawn = RandomShape::from_seed(recipe.seed, recipe.arch);
-    let refuse = |why| Failure::input(format!("--shape: {why}"));
-    let shape = drawn.changed(&recipe.shape).map_err(refuse)?;
+    roles.writes("--json", json.to.as_ref())?;
+    if let Some(to) = to {
+        replaceable(to)?;
+    }
+    let waiting = progress::spinner("drawing the weights");
     let bytes = shape.document().map_err(refuse)?.file();
     let (size, sha256) = (bytes.len(), provenance::sha256(&bytes));
     let mut text = format!("{shape}\n{size} bytes, sha256 {sha256}\n");
     if let Some(to) = to {
-        replaceable(to)?;
         to.write(&bytes)?;
-        if *to == Destination::Stdout {
-            text.clear();
+        match to {
+            Destination::Stdout => text.clear(),
+            Destination::Path(path) => text.push_str(&format!("{}\n", path.display())),
         }
     }
-    let result = json!({ "shape": shape, "bytes": size, "sha256": sha256 });
-    finish(Outcome::Ok, &text, &result, &recipe.json)
+    waiting.finish_and_clear();
+    let path = to.map(ToString::to_string);
+    let result = json!({ "shape": shape, "bytes": size, "sha256": sha256, "path": path });
+    finish(Outcome::Ok, &text, &result, json)
 }
 
 /// Refuses to replace a file of another origin: it could not be made again.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use engine::sampler::{Sampler, Sampling};
 use engine::session::{EvalError, Wanted};
 use engine::tokenizer::Tokenizer;
+use engine::transformer::likeliest::{Ranked, of_all};
 use engine::{Session, Token};
 use serde::Serialize;
 
@@ -153,7 +154,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         silent: args.json.takes_stdout(),
     };
     let started = Instant::now();
-    let first = writer.read(&prompt)?;
+    let first = writer.read(&prompt, needed - prompt.len())?;
     let read = started.elapsed();
     let started = Instant::now();
     let (tokens, stop) = writer.write(first, args.max_tokens)?;
@@ -211,6 +212,9 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
     Ok(tokens)
 }
 
+/// Tokens from which on the head is screened.
+const WORTH_A_SCREEN: usize = 96;
+
 /// Feeds a session with its own choices.
 struct Writer<'m> {
     session: Session<'m>,
@@ -222,19 +226,34 @@ struct Writer<'m> {
 }
 
 impl Writer<'_> {
-    /// Reads the prompt and returns the logits behind it.
-    fn read(&mut self, prompt: &[Token]) -> Result<Vec<f32>, Failure> {
+    /// Reads the prompt and returns what may come next. The head is screened for a text that is
+    /// long enough to make up for the time that takes.
+    fn read(&mut self, prompt: &[Token], most: usize) -> Result<Ranked, Failure> {
         let waiting = progress::spinner("reading the prompt");
-        let logits = self.session.feed(prompt, Wanted::Last, &mut ())?;
+        let ranked = self.feed(prompt)?;
+        if most >= WORTH_A_SCREEN && self.sampler.wanted().is_some() {
+            self.session.screen();
+        }
         waiting.finish_and_clear();
-        Ok(logits)
+        Ok(ranked)
+    }
+
+    /// The likeliest tokens behind these, as many as decide the choice.
+    fn feed(&mut self, tokens: &[Token]) -> Result<Ranked, EvalError> {
+        match self.sampler.wanted() {
+            Some(most) => self.session.likeliest(tokens, most),
+            None => {
+                let logits = self.session.feed(tokens, Wanted::Last, &mut ())?;
+                Ok(of_all(&logits, logits.len()))
+            }
+        }
     }
 
     /// Chooses, shows and feeds token after token.
-    fn write(&mut self, mut logits: Vec<f32>, most: usize) -> Result<(Vec<Token>, Stop), Failure> {
+    fn write(&mut self, mut ranked: Ranked, most: usize) -> Result<(Vec<Token>, Stop), Failure> {
         let mut tokens = Vec::new();
         while tokens.len() < most {
-            let token = self.sampler.sample(&logits);
+            let token = self.sampler.choose(&ranked);
             if self.tokenizer.is_end(token) {
                 return Ok((tokens, Stop::EndToken));
             }
@@ -246,7 +265,7 @@ impl Writer<'_> {
             if tokens.len() == most {
                 break;
             }
-            logits = match self.session.feed(&[token], Wanted::Last, &mut ()) {
+            ranked = match self.feed(&[token]) {
                 Err(EvalError::ContextFull { .. }) => return Ok((tokens, Stop::Context)),
                 fed => fed?,
             };

@@ -18,7 +18,7 @@ use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
-use crate::judge::outcome::Outcome;
+use crate::judge::outcome::{Lost, Outcome};
 use crate::numbers::split_mix::SplitMix64;
 use crate::oracle::metamorphic::{self, Prompt, Relation, Report};
 use crate::reference;
@@ -102,8 +102,8 @@ struct Summary {
 struct Skipped {
     model: String,
     reference: String,
-    why: String,
-    outcome: Outcome,
+    #[serde(flatten)]
+    lost: Lost,
 }
 
 /// A report with what it is about.
@@ -140,8 +140,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             match examine(model, &args, &mut **source, &mut || bar.inc(1)) {
                 Ok(examined) => summary.models.push(examined),
                 Err(failure) => {
-                    let reference = source.identity().name;
-                    summary.skip(model, reference, &failure);
+                    summary.skipped.push(Skipped {
+                        model: model.display().to_string(),
+                        reference: source.identity().name,
+                        lost: Lost::new(failure.exit.into(), &failure),
+                    });
                     failed.get_or_insert(failure);
                 }
             }
@@ -151,55 +154,48 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let (Some(failure), []) = (failed, &summary.models[..]) {
         return Err(failure);
     }
-    let names = sources.iter().map(|source| source.identity().name);
-    let silent: Vec<String> = names.filter(|name| !summary.has(name)).collect();
+    let silent = summary.silent(&sources);
     summary.status = summary.outcome(!silent.is_empty());
-    let mut text = summary.render(output::width());
-    if !silent.is_empty() {
-        text += &format!("no model was taken by {}\n", silent.join(", "));
-    }
+    let text = summary.render(&silent, output::width());
     finish(summary.status, &text, &summary, &args.json)
 }
 
 impl Summary {
-    fn skip(&mut self, model: &Path, reference: String, failure: &Failure) {
-        self.skipped.push(Skipped {
-            model: model.display().to_string(),
-            reference,
-            why: failure.message.clone(),
-            outcome: failure.exit.into(),
-        });
-    }
-
-    /// Whether the source of that name was examined on any model.
-    fn has(&self, name: &str) -> bool {
-        let mut sources = self.models.iter().map(|one| &one.report.computed_by.name);
-        sources.any(|computed| computed == name)
+    /// The names of those that were examined on no model.
+    fn silent(&self, sources: &[Box<dyn Runner>]) -> Vec<String> {
+        let names = sources.iter().map(|source| source.identity().name);
+        let examined = |name: &String| {
+            let mut models = self.models.iter();
+            models.any(|one| one.report.computed_by.name == *name)
+        };
+        names.filter(|name| !examined(name)).collect()
     }
 
     /// The worst of all models. One that a reference does not take is no fault, unless it took
     /// none: then it is `silent`.
     fn outcome(&self, silent: bool) -> Outcome {
         let examined = self.models.iter().map(|one| one.report.status);
-        let skipped = self.skipped.iter().map(|skipped| skipped.outcome);
+        let skipped = self.skipped.iter().map(|skipped| skipped.lost.outcome);
         let failed = skipped.filter(|outcome| *outcome != Outcome::ReferenceMissing);
         let missing = silent.then_some(Outcome::ReferenceMissing);
         Outcome::worst(Outcome::Ok, examined.chain(failed).chain(missing))
     }
 
-    fn render(&self, width: Option<usize>) -> String {
+    fn render(&self, silent: &[String], width: Option<usize>) -> String {
         let examined = self.models.iter().map(|examined| {
             let model = escape(&examined.model);
             format!("{model}\n{}\n", examined.report.render(width))
         });
         let skipped = self.skipped.iter().map(|skipped| {
-            let missing = skipped.outcome == Outcome::ReferenceMissing;
+            let missing = skipped.lost.outcome == Outcome::ReferenceMissing;
             let word = if missing { "SKIPPED" } else { "FAILED" };
             let [model, reference, why] =
-                [&skipped.model, &skipped.reference, &skipped.why].map(|s| escape(s));
+                [&skipped.model, &skipped.reference, &skipped.lost.why].map(|s| escape(s));
             format!("{word} {model} by {reference}: {why}\n")
         });
-        examined.chain(skipped).collect()
+        let silent = (!silent.is_empty()).then(|| silent.join(", "));
+        let silent = silent.map(|names| format!("no model was taken by {names}\n"));
+        examined.chain(skipped).chain(silent).collect()
     }
 }
 
@@ -279,32 +275,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pair_of_an_examined_and_a_failed_model_comes_to_the_worse_and_hides_nothing() {
-        let model = |exit| {
-            let (model, message) = (Path::new("m.gguf"), String::new());
-            let mut summary = Summary {
-                schema_version: metamorphic::SCHEMA,
-                models: Vec::new(),
-                skipped: Vec::new(),
-                status: Outcome::Incomplete,
-            };
-            summary.skip(model, "bitnet".into(), &Failure::new(exit, message));
-            summary
+    fn every_pair_of_failed_models_comes_to_the_worse_and_hides_nothing() {
+        let summary = |outcomes: &[Outcome]| Summary {
+            schema_version: metamorphic::SCHEMA,
+            models: Vec::new(),
+            skipped: Vec::from_iter(outcomes.iter().map(|outcome| Skipped {
+                model: String::new(),
+                reference: String::new(),
+                lost: Lost::new(*outcome, ""),
+            })),
+            status: Outcome::Incomplete,
         };
-        for first in Outcome::ALL.map(Outcome::exit) {
-            for second in Outcome::ALL.map(Outcome::exit) {
-                let mut summary = model(first);
-                summary.skipped.extend(model(second).skipped);
-                let silent = [first, second].contains(&Exit::ReferenceMissing);
-                let expected = Outcome::from(first).max(second.into());
-                assert_eq!(summary.outcome(silent), expected, "{first:?} {second:?}");
+        for first in Outcome::ALL {
+            for second in Outcome::ALL {
+                let silent = [first, second].contains(&Outcome::ReferenceMissing);
+                let found = summary(&[first, second]).outcome(silent);
+                assert_eq!(found, first.max(second));
             }
         }
-        let declined = model(Exit::ReferenceMissing);
-        assert_eq!(
-            declined.outcome(false),
-            Outcome::Ok,
-            "it took another model"
-        );
+        let declined = summary(&[Outcome::ReferenceMissing]).outcome(false);
+        assert_eq!(declined, Outcome::Ok, "it took another model");
     }
 }

@@ -63,25 +63,13 @@ struct Report {
     alarms: usize,
 }
 
-/// What `--list --json` writes of a fault.
-#[derive(Serialize)]
-struct Listed {
-    name: &'static str,
-    expected_node: Option<&'static str>,
-}
-
 /// Plants, compares, reports.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     FileRoles::default().writes("--json", args.json.to.as_ref())?;
     let faults = select(power::catalogue(), &args.fault)?;
     if args.list {
-        let listed = faults.iter().map(|fault| Listed {
-            name: fault.name,
-            expected_node: fault.expected_node,
-        });
-        let listed: Vec<Listed> = listed.collect();
         let text = table::list(&faults, output::width());
-        return finish(Outcome::Ok, &text, &listed, &args.json);
+        return finish(Outcome::Ok, &text, &faults, &args.json);
     }
     let suite = Suite::open(&args.fixtures.map_or_else(Suite::find, Ok)?)?;
     let bar = progress::bar((faults.len() + args.clean_runs) as u64, "comparisons");
@@ -90,12 +78,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let runs = clean::plan(&suite, args.clean_runs);
     let alarms = clean::alarms(&suite, &runs, &|_| None, &|| bar.inc(1))?;
     bar.finish_and_clear();
-    let floor = if alarms.is_empty() {
-        Outcome::Ok
-    } else {
-        Outcome::Divergence
-    };
-    let outcome = Outcome::worst(floor, trials.iter().map(Trial::outcome));
+    let alarmed = alarms.iter().map(|_| Outcome::Divergence);
+    let outcome = Outcome::worst(
+        Outcome::Ok,
+        trials.iter().map(Trial::outcome).chain(alarmed),
+    );
     let text = table::render(&trials, args.clean_runs, &alarms, output::width());
     let report = Report {
         faults: trials,

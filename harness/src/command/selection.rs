@@ -10,14 +10,13 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::{self, Case};
-use crate::command::answers::to_failure;
 use crate::command::flags::{self, Json};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::io::destination::FileRoles;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::engine::{encode, open};
+use crate::runner::engine::{open, tokenize};
 use crate::runner::suite::Suite;
 
 /// The name of a prompt that no fixture knows.
@@ -163,7 +162,7 @@ impl Selection {
         drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
         let model = open(&input, self.flavor, self.kernel)?;
         if case.tokens == 0 {
-            let tokens = encode(&model, &case).map_err(to_failure)?.len();
+            let tokens = tokenize(&model, &case.prompt)?.len();
             case = Case::of_prompt(&case.name, &case.model, &case.prompt, tokens);
         }
         Ok(Question { case, input, model })

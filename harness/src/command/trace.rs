@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::answers::{Answers, Finding, NoFinding, outcome_of};
+use super::answers::{Answers, Finding, NoFinding};
 use super::finish::finish;
 use super::selection::{Question, Selection};
 use crate::case::Case;
@@ -16,8 +16,7 @@ use crate::io::output;
 use crate::judge::tolerance::local::Rung;
 use crate::oracle::trace::bundle::{self, Bundle};
 use crate::oracle::trace::layers::{self, Search};
-use crate::oracle::trace::table::{self, Rows};
-use crate::oracle::trace::{Located, locate};
+use crate::oracle::trace::{Located, locate, table};
 use crate::reference::isolation::Limits;
 use crate::runner::engine::open;
 use crate::runner::passes::Passes;
@@ -101,12 +100,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let mut answers = Answers::new(&args.json);
     for (case, path) in args.selection.cases(&suite, !live.is_empty())? {
         let name = case.name.clone();
-        let question = match args.selection.question(case, path) {
-            Ok(question) => question,
-            Err(failure) => {
-                answers.add(&name, None, Err(failure.into()));
-                continue;
-            }
+        let question = args.selection.question(case, path).map_err(NoFinding::from);
+        let Some(question) = answers.needs(&name, question) else {
+            continue;
         };
         for recording in args.recordings(&question.case) {
             let recorded = suite.recordings.get_mut(&recording).expect("it was opened");
@@ -140,7 +136,8 @@ impl Args {
         reference: &mut dyn Runner,
     ) -> Result<Finding<Found>, NoFinding> {
         let model = &question.input;
-        let theirs = guarded(|| reference.observe(Task { case, model }))?;
+        let theirs = guarded(|| reference.observe(Task { case, model }));
+        let theirs = theirs.map_err(NoFinding::unanswered)?;
         let profile = self.selection.profile(&theirs.identity.profile);
         let mut passes = Passes::new(&question.model, &theirs.tokens, profile, case.ubatch)?;
         if self.layer_search {
@@ -154,26 +151,26 @@ impl Args {
             });
         }
         let evidence = locate(&theirs, case.nodes, &mut passes)?;
-        let rows = if self.all { Rows::All } else { Rows::Differing };
-        let mut text = table::render(&evidence.located, rows, output::width());
         let mut outcome = evidence.located.outcome();
+        let mut text = table::render(&evidence.located, self.all, output::width());
         if let Some(folder) = &self.bundle {
             let folder = folder.join(&case.name).join(&theirs.identity.name);
             let written = bundle::write(&folder, &evidence, &theirs, &passes, model);
-            text.push_str(&match written {
+            text += &match written {
                 Ok(Some(node)) => format!("{node} is bundled in {}\n", folder.display()),
                 Ok(None) => "no operation differs on its own, so there is no bundle\n".into(),
                 // What was located stays located.
                 Err(failure) => {
-                    outcome = outcome.max(outcome_of(failure.exit));
+                    outcome = outcome.max(failure.exit.into());
                     format!("NOT BUNDLED: {failure}\n")
                 }
-            });
+            };
         }
+        let found = Found::Located(Box::new(evidence.located));
         Ok(Finding {
             outcome,
             text,
-            found: Found::Located(Box::new(evidence.located)),
+            found,
         })
     }
 }

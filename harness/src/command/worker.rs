@@ -1,21 +1,51 @@
-//! `harness worker`: drives one reference for another process of this program, not for people.
+//! `harness worker`: drives one build for another process of this program, not for people.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 
+use engine::flavor::Flavor;
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
+
+use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::reference::isolation::serve;
 use crate::reference::worker::Reference;
+use crate::runner::worker::{Computing, EngineWorker};
 
-/// Drive one reference, told what to do through a socket on standard input
+/// Drive one build, told what to do through a socket on standard input
 #[derive(clap::Args)]
 pub struct Args {
-    /// The directory of the reference, built
-    #[arg(long, value_name = "DIR")]
-    place: PathBuf,
+    /// The directory of a reference, built
+    #[arg(long, value_name = "DIR", required_unless_present = "engine")]
+    place: Option<PathBuf>,
+
+    /// The engine of this repository
+    #[arg(long, conflicts_with = "place")]
+    engine: bool,
+
+    /// The engine's inner loops
+    #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
+    kernel: Option<Kernel>,
+
+    /// The engine's order of float operations
+    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
+    profile: Option<Profile>,
+
+    /// Packing of the two-bit weights
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
+    flavor: Option<Flavor>,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    serve(move |channel| Reference::start(&args.place, channel))
+    if let Some(place) = args.place {
+        return serve(move |channel| Reference::start(&place, channel));
+    }
+    let computing = Computing {
+        kernel: args.kernel.unwrap_or_else(Kernel::best),
+        profile: args.profile.unwrap_or_default(),
+        flavor: args.flavor,
+    };
+    serve(move |_| Ok(EngineWorker::start(computing)))
 }

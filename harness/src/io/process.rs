@@ -16,6 +16,28 @@ pub fn map_or_read() -> Storage {
     }
 }
 
+/// Which number of bytes in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resident {
+    /// At this moment.
+    Now,
+    /// The most so far.
+    Peak,
+}
+
+/// Bytes of a process that are in memory, pages of mapped files included, as the kernel counts
+/// them; nothing for the dead and on systems without `/proc`.
+pub fn resident(process: u32, which: Resident) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let key = match which {
+        Resident::Now => "VmRSS:",
+        Resident::Peak => "VmHWM:",
+    };
+    let value = status.lines().find_map(|line| line.strip_prefix(key))?;
+    let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// From here on this process dies rather than use more than `bytes` of address space or `seconds`
 /// of processor time. Whether the kernel agreed.
 #[cfg(unix)]

@@ -41,8 +41,7 @@ impl Difference {
 impl Gap {
     /// Between `theirs` and `ours`, of one length.
     pub fn between(theirs: &[f32], ours: &[f32]) -> Self {
-        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        if bits(theirs) == bits(ours) {
+        if metrics::same_bits(theirs, ours) {
             return Gap {
                 differing: 0,
                 first: None,

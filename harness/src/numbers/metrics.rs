@@ -13,6 +13,12 @@ pub use self::ulps::{UlpHistogram, ulps};
 /// Differences of logits below this are summed as such.
 const NEAR: f64 = 0.5;
 
+/// Whether every bit is the same, also of what is no number.
+pub fn same_bits(one: &[f32], other: &[f32]) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.all(|(one, other)| one.to_bits() == other.to_bits())
+}
+
 /// The distance between two rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,7 +26,9 @@ use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::book;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
+use crate::numbers::metrics::same_bits;
 use crate::numbers::split_mix::SplitMix64;
+use crate::numbers::statistics::mean;
 use effect::Effect;
 use modules::{Depth, Module};
 use run::{Run, Whose};
@@ -186,16 +188,14 @@ fn swap(
             Whose::Engine => between(&swapped, &alone),
         };
         let width = own.shape.last().copied().unwrap_or(1);
-        let mut total = Some(0.0);
+        let mut draws = Vec::new();
         for _ in 0..DRAWS {
             let noisy = noise::around(&own.values, &other.values, width, random);
             let noisy = noisy.map(|noisy| run.given(at, &noisy)).transpose()?;
-            let kl = noisy.and_then(|noisy| between(&alone, &noisy).kl_mean);
-            total = total.zip(kl).map(|(total, kl)| total + kl);
+            draws.push(noisy.and_then(|noisy| between(&alone, &noisy).kl_mean));
         }
-        noise = total
-            .map(|total| total / DRAWS as f64)
-            .filter(|&kl| kl > 0.0);
+        let draws: Option<Vec<f64>> = draws.into_iter().collect();
+        noise = draws.and_then(|draws| mean(&draws)).filter(|&kl| kl > 0.0);
     }
     let beyond_noise = effect.kl_mean.zip(noise).map(|(kl, noise)| kl / noise);
     Ok(Row {
@@ -209,24 +209,16 @@ fn swap(
     })
 }
 
-fn same_bits(one: &[f32], other: &[f32]) -> bool {
-    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    bits(one) == bits(other)
-}
-
 /// A run that its own values change says nothing about anybody's.
 fn unsteady(module: &Module, effect: &Effect) -> Failure {
-    let kl = effect
-        .kl_mean
-        .map_or("no number".into(), |kl| format!("{kl:e}"));
+    let kl = effect.kl_mean;
+    let kl = kl.map_or("no number".into(), |kl| format!("{kl:e}"));
     let (name, output, differing) = (&module.name, &module.output, effect.differing);
-    Failure::new(
-        Exit::Incomplete,
-        format!(
-            "UNSTEADY: {name}: its own values put back at {output} changed {differing} logits \
-             (KL {kl}, which must be exactly 0): this run certifies nothing"
-        ),
-    )
+    let message = format!(
+        "UNSTEADY: {name}: its own values put back at {output} changed {differing} logits \
+         (KL {kl}, which must be exactly 0): this run certifies nothing"
+    );
+    Failure::new(Exit::Incomplete, message)
 }
 
 fn rank(rows: &mut [Row], sum: Option<f64>) {

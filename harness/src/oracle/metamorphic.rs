@@ -26,16 +26,15 @@ use crate::runner::{RunError, Runner, guarded};
 
 pub use plan::{NotApplicable, Plan, Rewrite, Subject};
 pub use relation::Relation;
-pub use report::{Claim, Control, Coverage, Difference, Prompt, Report, Row, Verdict};
-pub use schedules::Variants;
+pub use report::{Control, Coverage, Difference, Prompt, Report, Row, Verdict};
 
 use relation::By;
 
 /// The version of the JSON this build writes.
 pub const SCHEMA: u32 = 1;
 
-/// What a file computes: the rows of logits of every prompt, lane by lane.
-type Logits = Vec<Vec<Vec<f32>>>;
+/// What a file computes: the rows of logits of every prompt, first in prefill, then in decode.
+type Logits = Vec<Vec<f32>>;
 
 /// A model and prompts, examined by one source of logits.
 pub struct Examination<'a> {
@@ -71,7 +70,11 @@ impl<'a> Examination<'a> {
             prompts,
             known: Logits::new(),
         };
-        examination.known = examination.rewritten(&unedited).map_err(unexaminable)?;
+        let known = examination.rewritten(&unedited);
+        examination.known = known.map_err(|error| match error {
+            RunError::NoAnswer(why) => Failure::new(Exit::Incomplete, why),
+            error => error.into(),
+        })?;
         Ok(examination)
     }
 
@@ -142,11 +145,12 @@ impl<'a> Examination<'a> {
         found: &Logits,
         mut show: impl FnMut(usize, Vec<Option<Difference>>),
     ) {
-        for (number, lane) in Lane::ALL.into_iter().enumerate() {
-            let pairs = expected[number].iter().zip(&found[number]);
-            for (prompt, (expected, found)) in pairs.enumerate() {
-                show(number, self.compare((lane, prompt), expected, found));
-            }
+        for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
+            let (lane, prompt) = (i / self.prompts.len(), i % self.prompts.len());
+            show(
+                lane,
+                self.compare((Lane::ALL[lane], prompt), expected, found),
+            );
         }
     }
 
@@ -169,7 +173,7 @@ impl<'a> Examination<'a> {
                         continue;
                     }
                 };
-                let found = self.follow(&file, &variants.all())?;
+                let found = self.follow(&file, &variants)?;
                 let [plain, same @ .., control] = &found[..] else {
                     return Err(RunError::NoAnswer("fewer schedules than asked for".into()));
                 };
@@ -209,8 +213,7 @@ impl<'a> Examination<'a> {
                 moved.for_each(|(&old, logit)| row[old] = logit);
             }
         }
-        let decode = found.split_off(prompts.len());
-        Ok(vec![found, decode])
+        Ok(found)
     }
 
     /// Asks the source, and does not let it answer with less than it was asked for.
@@ -256,19 +259,6 @@ fn changes(compared: &[Option<Difference>]) -> Count {
         declared: compared.len(),
         compared: compared.iter().flatten().count(),
     }
-}
-
-/// Why a source cannot be examined on a model at all.
-fn unexaminable(error: RunError) -> Failure {
-    let exit = match error {
-        // It does not take part, which is no fault of the model.
-        RunError::Declined(_) => Exit::ReferenceMissing,
-        RunError::Lost(_) => Exit::ReferenceDied,
-        RunError::Died(_) => Exit::EngineDied,
-        _ => Exit::BadInput,
-    };
-    let message = error.to_string();
-    Failure::new(exit, message)
 }
 
 /// Every relation about one model. `done` is called after each.

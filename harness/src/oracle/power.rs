@@ -27,11 +27,16 @@ use engine::flavor::Flavor;
 use engine::numerics::Profile;
 use engine::tokenizer::Tokenizer;
 use engine::{Model, Token};
+use serde::Serialize;
 
-use crate::case::observation::Observation;
+use crate::case::Case;
+use crate::case::observation::{Identity, Observation};
 use crate::file::document::{Document, Uneditable};
-use crate::runner::perturb::{Disturbance, Moment, Plant};
-use pass::{Act, Change, NodeView, PassState};
+use crate::runner::RunError;
+use crate::runner::engine::Computing;
+use crate::runner::observe::observe_tokens;
+use crate::runner::watch::{Moment, Plant};
+use pass::{Act, Change, PassState};
 
 pub use trial::{Bench, Trial};
 
@@ -44,13 +49,16 @@ const EDGES: &str = "edges";
 const SCALE_BYTES: usize = engine::flavor::i2_s::TRAILER_BYTES as usize;
 
 /// One fault.
+#[derive(Serialize)]
 pub struct Fault {
     /// Unique, in lower case with dashes.
     pub name: &'static str,
     /// The first node it changes, if it is a fault of numbers.
     pub expected_node: Option<&'static str>,
     /// Which model it is planted in.
+    #[serde(skip)]
     model: &'static str,
+    #[serde(skip)]
     injection: Injection,
 }
 
@@ -116,29 +124,24 @@ impl Fault {
         layer: Option<usize>,
         model: &'m Model,
         profile: Profile,
-    ) -> Option<Box<Plant<'m>>> {
+    ) -> Option<Plant<'m>> {
         let own = match model.config().architecture {
             Architecture::Bitnet => BITNET,
             Architecture::BitnetB158 => B158,
             Architecture::Bitnet25 | Architecture::Llama => return None,
         };
-        let acts = matches!(self.injection, Injection::Values(_)) && self.model == own;
-        acts.then(|| {
-            let plant = move || self.disturbance(layer, model, profile);
-            Box::new(plant) as Box<Plant<'m>>
-        })
+        let Injection::Values(acts) = &self.injection else {
+            return None;
+        };
+        (self.model == own).then(|| planted(acts, layer, model, profile))
     }
 
-    /// What it does to one pass: nothing if it is planted elsewhere.
-    fn disturbance<'m>(
-        &'m self,
-        layer: Option<usize>,
-        model: &'m Model,
-        profile: Profile,
-    ) -> Disturbance<'m> {
+    /// A model that computes with it; soundly, if it is planted elsewhere than in values.
+    fn engine<'m>(&'m self, model: &'m Model, profile: Profile) -> Computing<'m, &'m Model> {
+        let engine = Computing::new(model, profile);
         match &self.injection {
-            Injection::Values(acts) => PassState::new(model, profile).disturbed_by(acts, layer),
-            _ => crate::runner::perturb::undisturbed(),
+            Injection::Values(acts) => engine.with(planted(acts, None, model, profile)),
+            _ => engine,
         }
     }
 
@@ -154,6 +157,31 @@ impl Fault {
         }
         self
     }
+}
+
+fn planted<'m>(
+    acts: &'m [Act],
+    layer: Option<usize>,
+    model: &'m Model,
+    profile: Profile,
+) -> Plant<'m> {
+    Box::new(move || PassState::new(model, profile).disturbed_by(acts, layer))
+}
+
+/// What an engine computes of a case, under a name that no receipt has.
+fn observed(
+    engine: &mut Computing<'_, &Model>,
+    name: String,
+    case: &Case,
+    tokens: Vec<Token>,
+    threads: usize,
+) -> Result<Observation, RunError> {
+    let identity = Identity {
+        name,
+        profile: engine.profile().name().into(),
+        fingerprint: "planted".into(),
+    };
+    observe_tokens(engine, identity, case, tokens, threads)
 }
 
 fn located(name: &'static str, expected: &'static str, injection: Injection) -> Fault {
@@ -188,11 +216,8 @@ fn made(
     on: &'static str,
     change: impl Change,
 ) -> Fault {
-    located(
-        name,
-        expected,
-        Injection::Values(vec![act(Moment::Made, on, change)]),
-    )
+    let acts = vec![act(Moment::Made, on, change)];
+    located(name, expected, Injection::Values(acts))
 }
 
 /// A fault of the operation that reads the nodes `on`; `expected` is the first to differ.
@@ -202,16 +227,13 @@ fn read(
     on: &'static str,
     change: impl Change,
 ) -> Fault {
-    located(
-        name,
-        expected,
-        Injection::Values(vec![act(Moment::Read, on, change)]),
-    )
+    let acts = vec![act(Moment::Read, on, change)];
+    located(name, expected, Injection::Values(acts))
 }
 
 /// A change of every value alone.
 fn each(change: impl Fn(f32) -> f32 + Send + Sync + 'static) -> impl Change {
-    move |_: &PassState<'_>, node: NodeView<'_>| {
-        node.values.iter_mut().for_each(|x| *x = change(*x));
+    move |_: &PassState<'_>, values: &mut [f32]| {
+        values.iter_mut().for_each(|x| *x = change(*x));
     }
 }

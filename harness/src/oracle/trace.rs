@@ -12,19 +12,21 @@ pub mod bundle;
 pub mod layers;
 pub mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use engine::transformer::probe::Place;
 use serde::Serialize;
 
 use crate::case::coverage::Count;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::exit::{Exit, Failure};
+use crate::file::provenance;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::{Gap, place};
-use crate::runner::anatomy;
-use crate::runner::passes::{Pass, Passes, Shown, Values};
+use crate::runner::anatomy::NodeName;
+use crate::runner::engine::Pass;
+use crate::runner::passes::Passes;
+use crate::runner::watch::{Watch, by_key};
 use boundary::Flips;
 
 /// One node, judged.
@@ -47,20 +49,11 @@ pub struct NodeReport {
     /// Fed pass against the reference: the operation alone, on the reference's inputs.
     pub local: Gap,
     /// Free pass against fed pass: total minus local, element by element.
-    pub inherited: Inherited,
+    pub inherited: Gap,
     /// Where its values are rounded next: the roundings that fell the other way.
     pub flips: Option<Flips>,
     /// The local error is within the rung.
     pub acceptable: bool,
-}
-
-/// What came with the inputs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Inherited {
-    /// Elements it changed.
-    pub differing: usize,
-    /// Its energy in units of the reference's.
-    pub nmse: Option<f64>,
 }
 
 /// The operation that is wrong, and why.
@@ -153,14 +146,19 @@ pub fn locate(
         let message = "the token ids differ, so the nodes answer different questions";
         return Err(diverges(format!("{}: {message}", reference.identity)));
     }
-    let theirs = by_key(&reference.trace)?;
+    let theirs = by_key(&reference.trace);
+    if theirs.len() < reference.trace.len() {
+        let message = format!("{} has a node twice", reference.identity);
+        return Err(Failure::input(message));
+    }
     let free = passes.free()?;
     if let Some(why) = control(passes, &free)? {
         return Err(diverges(why));
     }
-    let fed = passes.fed(&theirs)?;
-    let rung = Rung::between(&reference.identity.profile, passes.profile().name());
-    let roundings = boundary::rounded(passes.model(), &free.nodes);
+    let fed = passes.fed(theirs.clone())?;
+    let profile = passes.engine.profile().name();
+    let rung = Rung::between(&reference.identity.profile, profile);
+    let roundings = boundary::rounded(passes.engine.model(), &free.nodes);
 
     let mut nodes = Vec::new();
     let mut unjudged = Vec::new();
@@ -184,7 +182,7 @@ pub fn locate(
         .collect();
     let located = Located {
         reference: reference.identity.clone(),
-        profile: passes.profile().name(),
+        profile,
         rung,
         coverage: Count {
             declared: declared.max(reference.trace.len()),
@@ -194,7 +192,7 @@ pub fn locate(
         missing,
         unjudged,
         nodes,
-        logits: free.hash(),
+        logits: hash(&free),
     };
     Ok(Evidence { located, fed })
 }
@@ -202,49 +200,43 @@ pub fn locate(
 /// Observing changes nothing, and being fed one's own values changes nothing: otherwise what
 /// follows says nothing about the reference.
 fn control(passes: &mut Passes<'_>, free: &Pass) -> Result<Option<String>, Failure> {
-    let (unseen, seen) = (passes.unseen()?.hash(), free.hash());
+    let unseen = hash(&passes.pass(&Watch::default())?);
+    let seen = hash(free);
     if unseen != seen {
         let why = format!("observing changed the result: {unseen} became {seen}");
         return Ok(Some(why));
     }
-    let own: Vec<TracedNode> = free.nodes.iter().map(Shown::traced).collect();
-    let own = passes.fed(&own.iter().map(|n| (&*n.key, n)).collect())?;
+    let own = passes.fed(by_key(&free.nodes))?;
     let other = "the engine fed with its own values computed something else";
-    Ok((own.hash() != seen).then(|| other.into()))
+    Ok((hash(&own) != seen).then(|| other.into()))
 }
 
-fn by_key(trace: &[TracedNode]) -> Result<Values<'_>, Failure> {
-    let mut values = BTreeMap::new();
-    for node in trace {
-        if values.insert(&*node.key, node).is_some() {
-            let key = &node.key;
-            return Err(Failure::input(format!("the reference has {key} twice")));
-        }
-    }
-    Ok(values)
+/// SHA-256 of the logits' bytes, or why there are none.
+fn hash(pass: &Pass) -> String {
+    let bytes = |v: &Vec<f32>| v.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let logits = pass.logits.as_ref();
+    logits.map_or_else(Clone::clone, |v| provenance::sha256(&bytes(v)))
 }
 
 fn judge(
     theirs: &TracedNode,
-    free: &Shown,
-    fed: &Shown,
+    free: &TracedNode,
+    fed: &TracedNode,
     flips: Option<Flips>,
     rung: Rung,
 ) -> NodeReport {
-    let part = anatomy::part_of(free.node.name, free.node.op);
+    let node = NodeName::of(&free.key);
+    let described = node.part().map(|part| part.does);
     let local = Gap::between(&theirs.values, &fed.values);
     NodeReport {
         key: free.key.clone(),
-        does: part.map_or("the table of nodes does not describe it", |p| p.does),
-        tensor: anatomy::tensor_of(free.node),
-        layer: match free.node.place {
-            Place::Layer(layer) => Some(layer),
-            Place::Model | Place::Number(_) => None,
-        },
+        does: described.unwrap_or("the table of nodes does not describe it"),
+        tensor: node.tensor(),
+        layer: node.layer,
         shape: free.shape.clone(),
         values: theirs.values.len(),
         total: Gap::between(&theirs.values, &free.values),
-        inherited: inherited(&theirs.values, &free.values, &fed.values),
+        inherited: Gap::between(&fed.values, &free.values),
         flips: flips.filter(|f| f.flipped > 0),
         acceptable: acceptable(&local, rung),
         local,
@@ -256,24 +248,6 @@ fn judge(
 fn acceptable(local: &Gap, rung: Rung) -> bool {
     let small = || local.peak.is_some_and(|peak| peak <= rung.peak_max());
     local.is_identical() || (rung != Rung::Bits && small())
-}
-
-fn inherited(theirs: &[f32], free: &[f32], fed: &[f32]) -> Inherited {
-    let pairs = || free.iter().zip(fed);
-    let differing = pairs().filter(|(x, y)| x.to_bits() != y.to_bits()).count();
-    if differing == 0 {
-        let nmse = Some(0.0);
-        return Inherited { differing, nmse };
-    }
-    let energy: f64 = theirs.iter().map(|&v| f64::from(v).powi(2)).sum();
-    let error: f64 = pairs()
-        .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
-        .sum();
-    let nmse = if error == 0.0 { 0.0 } else { error / energy };
-    Inherited {
-        differing,
-        nmse: nmse.is_finite().then_some(nmse),
-    }
 }
 
 /// The first in execution order: what comes after it may only suffer from it.

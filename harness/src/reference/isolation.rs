@@ -34,8 +34,8 @@ pub use self::child::Worker;
 pub use self::death::{Death, Kind, WorkerExit};
 pub use self::limits::Limits;
 pub use self::message::{
-    Answer, Computed, Described, Done, Hello, ModelFile, PROTOCOL, Part, Reply, Request, Shown,
-    TypeFacts,
+    Answer, Computed, Cost, Described, Done, Hello, ModelFile, PROTOCOL, Part, Reply, Request,
+    Shown, TypeFacts,
 };
 #[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};

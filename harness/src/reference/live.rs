@@ -109,15 +109,16 @@ pub fn open_some(names: &[String], limits: Limits) -> Result<Vec<Reference>, Fai
 
 /// Starts `program`, which is this one, as the worker of the reference at `place`.
 pub fn launch(program: PathBuf, place: PathBuf) -> Launch {
+    launch_with(program, vec!["--place".into(), place.into()])
+}
+
+/// Starts `program`, which is this one, as the worker that these flags describe.
+pub fn launch_with(program: PathBuf, flags: Vec<OsString>) -> Launch {
     Rc::new(move || {
         let mut words = wrapper();
         words.push(program.clone().into());
         let mut command = Command::new(&words[0]);
-        command
-            .args(&words[1..])
-            .arg("worker")
-            .arg("--place")
-            .arg(&place);
+        command.args(&words[1..]).arg("worker").args(&flags);
         // A library of the family that aborts hands itself to a debugger first. The newer ones
         // ask this variable whether they may, the others take the one they find on the path.
         command.env("GGML_NO_BACKTRACE", "1");

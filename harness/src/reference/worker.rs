@@ -9,6 +9,7 @@ mod requantize;
 mod tokenize;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
@@ -38,6 +39,8 @@ struct Held {
     sha256: String,
     model: Model,
     extent: Extent,
+    /// How long it took to load.
+    load: Duration,
 }
 
 /// How much of a model file is read.
@@ -119,7 +122,9 @@ impl Reference {
             vocab_only: extent == Extent::Vocabulary,
             ..ModelOptions::default()
         };
+        let began = Instant::now();
         let model = self.library.model(file, &options).map_err(refused)?;
+        let load = began.elapsed();
         // The library read the file again: it must still be the one that was hashed.
         input.still_holds().map_err(refused)?;
         Ok(Held {
@@ -127,6 +132,7 @@ impl Reference {
             sha256: input.sha256,
             model,
             extent,
+            load,
         })
     }
 }
@@ -177,6 +183,20 @@ impl Serve for Reference {
                 held.follow(&schedule, exchange, channel)?;
                 let vocab_size = held.model.facts().n_vocab;
                 (Some(held), Done::Followed { vocab_size })
+            }
+            Request::Time {
+                likeliest: true, ..
+            } => {
+                let message = "a reference computes all logits";
+                return Err(Stop::Refused(message.into()));
+            }
+            Request::Time {
+                model, schedule, ..
+            } => {
+                let held = self.hold(&model, Extent::Whole, channel)?;
+                let cost = held.time(&schedule, channel)?;
+                let vocab_size = held.model.facts().n_vocab;
+                (Some(held), Done::Timed { vocab_size, cost })
             }
             Request::Kernel { call } => {
                 let computed = self.compute(call, values, channel)?;

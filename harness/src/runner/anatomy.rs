@@ -2,9 +2,70 @@
 //! which operation it is part of.
 #![forbid(unsafe_code)]
 
-use engine::transformer::probe::{Node, Place};
+use crate::case::observation::TracedNode;
 
-use crate::runner::passes::Shown;
+/// What a node's key says: `name-layer|OP#occurrence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeName<'k> {
+    /// Without the layer, the number of a value that has only one, and what was done to its shape.
+    pub name: &'k str,
+    /// The layer, if it belongs to one.
+    pub layer: Option<usize>,
+    /// Operation.
+    pub op: &'k str,
+}
+
+impl<'k> NodeName<'k> {
+    /// The parts of a key.
+    pub fn of(key: &'k str) -> Self {
+        let (name, op) = key.split_once('|').unwrap_or((key, ""));
+        let (op, _) = op.split_once('#').unwrap_or((op, ""));
+        let (name, _) = name.split_once(" (").unwrap_or((name, ""));
+        let numbered = |mark| {
+            let (name, number) = name.rsplit_once(mark)?;
+            Some((name, number.parse::<usize>().ok()?))
+        };
+        let layer = numbered('-');
+        let name = layer.or(numbered('_')).map_or(name, |(name, _)| name);
+        let layer = layer.map(|(_, layer)| layer);
+        NodeName { name, layer, op }
+    }
+
+    /// The table's row for it; none for a node nobody has described.
+    pub fn part(self) -> Option<&'static Part> {
+        parts().find(|part| part.name == self.name && part.op == self.op)
+    }
+
+    /// Whether it belongs to the operation of the next node.
+    pub fn is_followed(self) -> bool {
+        FOLLOWED.iter().any(|part| part.name == self.name)
+    }
+
+    /// The name of the tensor it multiplies with.
+    pub fn tensor(self) -> Option<String> {
+        let (layer, weight) = (self.layer?, self.part()?.weight?);
+        Some(format!("blk.{layer}.{weight}.weight"))
+    }
+
+    /// The operation it belongs to; none if it belongs to that of the next one, and none for one
+    /// nobody has described.
+    pub fn operation(self, before: Option<NodeName<'_>>) -> Option<&'static Operation> {
+        let name = if self.is_scale_of_down(before) {
+            "ffn_down"
+        } else {
+            self.name
+        };
+        let is = |part: &Part| part.name == name && part.op == self.op;
+        OPERATIONS
+            .iter()
+            .find(|operation| operation.parts.iter().any(is))
+    }
+
+    /// One name for two things: behind `ffn_down` an `ffn_out` is that product's scale.
+    fn is_scale_of_down(self, before: Option<NodeName<'_>>) -> bool {
+        self.name == "ffn_out" && before.is_some_and(|before| before.name == "ffn_down")
+    }
+}
 
 /// One kind of node.
 #[derive(Debug, Clone, Copy)]
@@ -69,11 +130,8 @@ const fn product(
     does: &'static str,
 ) -> Part {
     Part {
-        name,
-        op: "MUL_MAT",
-        does,
-        reads,
         weight: Some(weight),
+        ..part(name, "MUL_MAT", reads, does)
     }
 }
 
@@ -193,60 +251,19 @@ pub fn parts() -> impl Iterator<Item = &'static Part> {
     parts.chain(FOLLOWED)
 }
 
-/// The table's row for a node; none for a node nobody has described.
-pub fn part_of(name: &str, op: &str) -> Option<&'static Part> {
-    parts().find(|part| part.name == name && part.op == op)
-}
-
-/// One name for two things: behind `ffn_down` an `ffn_out` is that product's scale.
-fn is_scale_of_down(node: Node, before: Option<Node>) -> bool {
-    node.name == "ffn_out" && before.is_some_and(|before| before.name == "ffn_down")
-}
-
-/// The operation a node belongs to; none if it belongs to that of the next one, and none for one
-/// nobody has described.
-pub fn operation_of(node: Node, before: Option<Node>) -> Option<&'static Operation> {
-    let name = if is_scale_of_down(node, before) {
-        "ffn_down"
-    } else {
-        node.name
-    };
-    let is = |part: &Part| part.name == name && part.op == node.op;
-    OPERATIONS
-        .iter()
-        .find(|operation| operation.parts.iter().any(is))
-}
-
-/// Whether a node belongs to the operation of the next one.
-pub fn is_followed(node: Node) -> bool {
-    FOLLOWED.iter().any(|part| part.name == node.name)
-}
-
 /// The indices of what node `at` reads, in the order it reads them; none where the table does not
 /// tell.
-pub fn inputs(nodes: &[Shown], at: usize) -> Option<Vec<usize>> {
-    let node = nodes[at].node;
-    let before = || at.checked_sub(1).map(|before| vec![before]);
-    let latest = |names: &&[&str]| {
-        nodes[..at]
-            .iter()
-            .rposition(|n| names.contains(&n.node.name))
-    };
-    match part_of(node.name, node.op)?.reads {
+pub fn inputs(nodes: &[TracedNode], at: usize) -> Option<Vec<usize>> {
+    let name = |at: usize| NodeName::of(&nodes[at].key);
+    let (node, before) = (name(at), at.checked_sub(1));
+    let latest = |names: &&[&str]| (0..at).rfind(|&at| names.contains(&name(at).name));
+    match node.part()?.reads {
         Tokens => Some(Vec::new()),
-        Latest(_) if is_scale_of_down(node, nodes[..at].last().map(|n| n.node)) => before(),
-        Before => before(),
-        Latest(inputs) => inputs.iter().map(latest).collect(),
+        Latest(inputs) if !node.is_scale_of_down(before.map(name)) => {
+            inputs.iter().map(latest).collect()
+        }
+        Before | Latest(_) => before.map(|before| vec![before]),
         Untold => None,
-    }
-}
-
-/// The name of the tensor a node multiplies with.
-pub fn tensor_of(node: Node) -> Option<String> {
-    let weight = part_of(node.name, node.op)?.weight?;
-    match node.place {
-        Place::Layer(layer) => Some(format!("blk.{layer}.{weight}.weight")),
-        Place::Model | Place::Number(_) => None,
     }
 }
 
@@ -261,23 +278,28 @@ mod tests {
             assert_eq!(same.count(), 1, "{} {}", part.name, part.op);
             assert!(part.does.len() > 10, "{}", part.name);
         }
-        assert!(part_of("kq", "ROPE").is_none());
+        assert!(NodeName::of("kq-0|ROPE#0").part().is_none());
+    }
+
+    #[test]
+    fn a_key_is_taken_apart_as_the_engine_puts_it_together() {
+        for (key, name, layer, op) in [
+            ("Qcur-12 (reshaped)|RESHAPE#0", "Qcur", Some(12), "RESHAPE"),
+            ("ffn_sqr(relu)-0|SQR#3", "ffn_sqr(relu)", Some(0), "SQR"),
+            ("node_137|GET_ROWS#0", "node", None, "GET_ROWS"),
+            ("inp_embd|GET_ROWS#0", "inp_embd", None, "GET_ROWS"),
+        ] {
+            assert_eq!(NodeName::of(key), NodeName { name, layer, op });
+        }
     }
 
     #[test]
     fn a_product_and_the_factor_behind_it_are_one_operation_under_any_name() {
-        let node = |name, op| Node {
-            name,
-            suffix: "",
-            place: Place::Layer(1),
-            op,
-            occurrence: 0,
-        };
         let behind = |before| {
-            let found = operation_of(node("ffn_out", "MUL"), Some(node(before, "MUL_MAT")));
+            let found = NodeName::of("ffn_out-1|MUL#0").operation(Some(NodeName::of(before)));
             found.expect("known").name
         };
-        assert_eq!(behind("ffn_up"), "gate times up");
-        assert_eq!(behind("ffn_down"), "down product");
+        assert_eq!(behind("ffn_up-1|MUL_MAT#0"), "gate times up");
+        assert_eq!(behind("ffn_down-1|MUL_MAT#0"), "down product");
     }
 }

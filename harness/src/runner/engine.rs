@@ -15,12 +15,9 @@ use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 
-use super::observe::observe_tokens;
-use super::perturb::{Perturb, Plant, undisturbed};
-use super::watch::{Watch, Watching};
-use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task};
-use crate::case::Case;
-use crate::case::observation::{Identity, Observation};
+use super::watch::{Plant, Watch, Watching};
+use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task, guarded};
+use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
 
@@ -77,7 +74,7 @@ impl Engine {
 
     /// The ids of the case's prompt, special tokens added and recognised.
     pub fn tokenize(&self, task: Task<'_>) -> Result<Vec<Token>, RunError> {
-        encode(&*self.model(task.model)?, task.case)
+        tokenize(&*self.model(task.model)?, &task.case.prompt)
     }
 
     /// A model, opened once as long as it stays the same.
@@ -138,11 +135,7 @@ impl Runner for Engine {
                 Rc::new(model.map_err(refused)?)
             }
         };
-        Ok(Box::new(Computing {
-            model,
-            profile: self.profile,
-            plant: &undisturbed,
-        }))
+        Ok(Box::new(Computing::new(model, self.profile)))
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
@@ -152,14 +145,71 @@ impl Runner for Engine {
     }
 }
 
-/// A model in the engine, and what disturbs its passes.
-struct Computing<'a, 'm, M> {
+/// A model in the engine, and perhaps a fault that disturbs its passes.
+pub struct Computing<'m, M> {
     model: M,
     profile: Profile,
-    plant: &'a Plant<'m>,
+    plant: Option<Plant<'m>>,
 }
 
-impl<M: Deref<Target = Model>> Opened for Computing<'_, '_, M> {
+/// What a pass left behind.
+pub struct Pass {
+    /// The nodes that were to be shown, in execution order.
+    pub nodes: Vec<TracedNode>,
+    /// The rows of logits that were kept; where they are not finite, the sentence that says so.
+    pub logits: Result<Vec<f32>, String>,
+    /// The key of a node that was to be replaced and is not there in the shape it was given.
+    pub missing: Option<String>,
+}
+
+impl<'m, M: Deref<Target = Model>> Computing<'m, M> {
+    /// Without a fault.
+    pub fn new(model: M, profile: Profile) -> Self {
+        let plant = None;
+        Computing {
+            model,
+            profile,
+            plant,
+        }
+    }
+
+    /// With a fault that begins anew in every pass.
+    pub fn with(self, plant: Plant<'m>) -> Self {
+        let plant = Some(plant);
+        Computing { plant, ..self }
+    }
+
+    /// The model that computes.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The order of its float operations.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Follows a schedule as far as it goes: the nodes tell more about a NaN than the refusal to
+    /// hand out logits. A panic of the engine costs this pass and nothing that was found before.
+    pub fn pass(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Pass, RunError> {
+        guarded(|| {
+            let disturb = self.plant.as_ref().map(|plant| plant());
+            let mut probe = Watching::new(watch, disturb);
+            let rows = follow(&self.model, self.profile, schedule, &mut probe);
+            Ok(Pass {
+                logits: match rows.map_err(stopped) {
+                    Ok(rows) => Ok(rows),
+                    Err(RunError::NotFinite(why)) => Err(why),
+                    Err(error) => return Err(error),
+                },
+                missing: probe.missing.keys().next().map(|key| (*key).to_owned()),
+                nodes: probe.nodes,
+            })
+        })
+    }
+}
+
+impl<M: Deref<Target = Model>> Opened for Computing<'_, M> {
     fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
         tokenize(&self.model, text)
     }
@@ -169,17 +219,16 @@ impl<M: Deref<Target = Model>> Opened for Computing<'_, '_, M> {
     }
 
     fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
-        let mut probe = Perturb::new((self.plant)(), Watching::new(watch));
-        let rows = follow(&self.model, self.profile, schedule, &mut probe);
-        let (rows, watching) = (rows.map_err(stopped)?, probe.probe);
-        if let Some(key) = watching.missing() {
+        let pass = self.pass(schedule, watch)?;
+        let rows = pass.logits.map_err(RunError::NotFinite)?;
+        if let Some(key) = pass.missing {
             let message = format!("the graph has no {key} that could be replaced");
             return Err(RunError::Refused(message));
         }
         Ok(Followed {
             rows,
             vocab_size: self.model.config().vocab_size,
-            nodes: watching.nodes,
+            nodes: pass.nodes,
         })
     }
 }
@@ -201,9 +250,10 @@ pub fn follow(
     schedule.follow(&mut Probed { session, probe })
 }
 
-struct Probed<'a> {
-    session: Session<'a>,
-    probe: &'a mut dyn Probe,
+/// A session of the engine that a schedule can be followed on, and what looks at its passes.
+pub(super) struct Probed<'a> {
+    pub(super) session: Session<'a>,
+    pub(super) probe: &'a mut dyn Probe,
 }
 
 impl schedule::Session for Probed<'_> {
@@ -217,48 +267,6 @@ impl schedule::Session for Probed<'_> {
         self.session.truncate(length);
         Ok(())
     }
-}
-
-/// Under which name an observation is made, and how.
-pub struct RunConfig {
-    /// The name it carries.
-    pub identity: Identity,
-    /// Threads.
-    pub threads: usize,
-    /// The order of float operations.
-    pub profile: Profile,
-}
-
-impl RunConfig {
-    /// A run that no receipt will name.
-    pub fn new(name: String, fingerprint: &str, threads: usize, profile: Profile) -> Self {
-        let identity = Identity {
-            name,
-            profile: profile.name().into(),
-            fingerprint: fingerprint.into(),
-        };
-        RunConfig {
-            identity,
-            threads,
-            profile,
-        }
-    }
-}
-
-/// Observes a case whose prompt is `tokens`, one lane after the other, each disturbed anew.
-pub fn observe<'m>(
-    model: &Model,
-    case: &Case,
-    tokens: Vec<Token>,
-    run: RunConfig,
-    plant: &Plant<'m>,
-) -> Result<Observation, RunError> {
-    let mut opened = Computing {
-        model,
-        profile: run.profile,
-        plant,
-    };
-    observe_tokens(&mut opened, run.identity, case, tokens, run.threads)
 }
 
 impl Subject for Engine {
@@ -299,11 +307,6 @@ impl Subject for Engine {
     }
 }
 
-/// The ids of the case's prompt, special tokens added and recognised.
-pub fn encode(model: &Model, case: &Case) -> Result<Vec<Token>, RunError> {
-    tokenize(model, &case.prompt)
-}
-
 /// The ids of a text, special tokens added and recognised.
 pub fn tokenize(model: &Model, text: &str) -> Result<Vec<Token>, RunError> {
     let tokenizer = model.tokenizer().ok_or_else(no_vocabulary)?;
@@ -325,9 +328,10 @@ fn refused(error: Refusal) -> RunError {
 }
 
 /// Why a pass of the engine has no answer.
-pub fn stopped(error: EvalError) -> RunError {
+fn stopped(error: EvalError) -> RunError {
     match error {
         EvalError::NotFinite { .. } => RunError::NotFinite(error.to_string()),
+        EvalError::OutOfMemory(_) => RunError::OutOfMemory(error.to_string()),
         _ => RunError::Refused(error.to_string()),
     }
 }

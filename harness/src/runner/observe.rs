@@ -113,11 +113,8 @@ fn follow(
 mod tests {
     use super::*;
 
-    /// Every logit is 1; the row that `cut` says is missing.
-    struct Short {
-        cut: Option<usize>,
-        asked: usize,
-    }
+    /// Every logit is 1; the answer of that number lacks a row.
+    struct Short(Option<usize>, usize);
 
     impl Opened for Short {
         fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
@@ -129,8 +126,8 @@ mod tests {
         }
 
         fn follow(&mut self, schedule: &Schedule, _: &Watch<'_>) -> Result<Followed, RunError> {
-            let missing = usize::from(self.cut == Some(self.asked));
-            self.asked += 1;
+            let missing = usize::from(self.0 == Some(self.1));
+            self.1 += 1;
             assert_eq!((schedule.context, schedule.threads), (9, 3));
             Ok(Followed {
                 rows: vec![1.0; 4 * (schedule.kept() - missing)],
@@ -140,36 +137,32 @@ mod tests {
         }
     }
 
-    fn observed(cut: Option<usize>) -> Result<Observation, RunError> {
-        let json = br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "pqr",
-            "context": 9, "ubatch": 9, "recordings": ["r"], "tokens": 3, "positions": [0, 2],
-            "nodes": 0, "greedy_steps": 3}]}"#;
-        let case = crate::case::parse(json).expect("sound").remove(0);
+    #[test]
+    fn a_case_is_three_schedules_and_none_may_be_answered_in_part() {
+        let case = Case {
+            context: 9,
+            positions: vec![0, 2],
+            greedy_steps: 3,
+            ..Case::of_prompt("a", "m", "pqr", 3)
+        };
         let identity = Identity {
             name: "short".into(),
             profile: String::new(),
             fingerprint: String::new(),
         };
-        observe(&mut Short { cut, asked: 0 }, identity, &case, 3)
-    }
-
-    #[test]
-    fn a_case_is_three_schedules_and_none_may_be_answered_in_part() {
+        let observed = |cut| observe(&mut Short(cut, 0), identity.clone(), &case, 3);
         let whole = observed(None).expect("whole");
         assert_eq!(whole.tokens, [112, 113, 114]);
         for lane in Lane::ALL {
-            let logits = &whole.lanes[&lane];
-            assert_eq!(
-                (&logits.positions[..], logits.values.len()),
-                (&[0, 2][..], 8)
-            );
+            let Logits {
+                positions, values, ..
+            } = &whole.lanes[&lane];
+            assert_eq!((&positions[..], values.len()), (&[0, 2][..], 8));
         }
-        let greedy = &whole.greedy;
         assert_eq!(
-            (&greedy.tokens[..], greedy.logits.len()),
-            (&[0, 0, 0][..], 3)
+            (whole.greedy.logits.len(), &*whole.greedy.text),
+            (3, "[0, 0, 0]")
         );
-        assert_eq!(greedy.text, "[0, 0, 0]");
         for cut in 0..3 {
             let error = observed(Some(cut)).expect_err("a row is missing");
             assert!(matches!(error, RunError::NoAnswer(_)), "{cut}: {error}");

@@ -14,7 +14,7 @@ use harness::command::answers::{Answers, Finding, NoFinding};
 use harness::command::flags::Json;
 use harness::command::selection::{Question, Selection};
 use harness::command::{attribute, trace};
-use harness::exit::{Exit, Failure};
+use harness::exit::Exit;
 use harness::judge::outcome::Outcome;
 use harness::oracle::attribute::Sides;
 use harness::oracle::attribute::modules::Depth;
@@ -27,6 +27,7 @@ use harness::runner::watch::Watch;
 use harness::runner::{Followed, Opened, RunError, Runner};
 use serde_json::{Value, json};
 
+use crate::program::recorded::planted;
 use crate::program::{Folder, Harness, fixture};
 
 const RECORDING: &str = "mar2026-b158-avx512";
@@ -118,11 +119,7 @@ fn again<F>(result: &Result<Finding<F>, NoFinding>) -> Result<Finding<()>, NoFin
             text: String::new(),
             found: (),
         }),
-        Err(NoFinding::Declined(outcome, why)) => Err(NoFinding::Declined(*outcome, why.clone())),
-        Err(NoFinding::Failed(failure)) => Err(NoFinding::Failed(Failure::new(
-            failure.exit,
-            failure.message.clone(),
-        ))),
+        Err(nothing) => Err(nothing.clone()),
     }
 }
 
@@ -181,8 +178,8 @@ impl Opened for Dying {
 
 #[test]
 fn a_reference_that_dies_between_two_modules_costs_its_own_run_only() {
-    let planted = ["attribute", "--plant", "relu-not-squared@3"];
-    let Attribute { args } = Attribute::parse_from(planted);
+    let typed = ["attribute", "--plant", "relu-not-squared@3"];
+    let Attribute { args } = Attribute::parse_from(typed);
     let question = question(&args.selection);
     let mut recorded = scripted("recorded", |_| Ok(()));
     let (case, model) = (&question.case, &question.input);
@@ -225,7 +222,7 @@ fn an_engine_that_dies_costs_its_own_pass_and_hides_no_divergence() {
     let Trace { args } = Trace::parse_from(["trace"]);
     let question = question(&args.selection);
     let passes = Passes::new(&question.model, &[1, 2], Profile::default(), 512);
-    let died = passes.expect("tokens").with_fault(Dies).free();
+    let died = passes.expect("tokens").with(planted(Dies)).free();
     let died = died.err().expect("it panicked");
     assert_eq!(
         (died.exit, &*died.message),
@@ -237,7 +234,7 @@ fn an_engine_that_dies_costs_its_own_pass_and_hides_no_divergence() {
     let mut diverging = scripted("diverging", other_logits);
     let found = args.ask(&question, &question.case, &mut diverging);
     answers.add("case", None, found);
-    let died: Result<Finding<_>, _> = Err(NoFinding::Failed(died));
+    let died: Result<Finding<_>, _> = Err(died.into());
     answers.add("case", None, died);
     assert_eq!(answers.entries()[1].outcome, Outcome::EngineDied);
     assert_eq!(answers.outcome(), Some(Outcome::Divergence));
@@ -249,7 +246,7 @@ fn what_takes_no_part_counts_only_where_nothing_else_was_asked() {
     let nobody = |outcomes: &[Outcome]| {
         let mut answers = Answers::<()>::new(&json);
         for &outcome in outcomes {
-            let why = NoFinding::Declined(outcome, "planted".into());
+            let why = NoFinding::declined(outcome, "planted");
             answers.add("case", None::<Identity>, Err(why));
         }
         answers.end().expect_err("nothing was found").exit

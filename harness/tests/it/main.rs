@@ -2,6 +2,8 @@
 
 mod answers;
 mod attribute;
+#[cfg(unix)]
+mod bench;
 mod calibrate;
 mod can_fail;
 mod commands;
@@ -11,6 +13,7 @@ mod ends;
 mod kernels;
 mod known_divergences;
 mod ladder;
+mod likeliest;
 mod metamorphic;
 mod outcomes;
 mod outputs;

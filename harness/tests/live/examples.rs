@@ -17,8 +17,9 @@ use crate::needs;
 use crate::program::fixture;
 
 /// Examples that take minutes: they run where `HARNESS_LONG_EXAMPLES=1` is set, as at night.
-const LONG: [&str; 7] = [
+const LONG: [&str; 8] = [
     "harness calibrate --reference",
+    "harness fixtures big",
     "harness power --json",
     "harness shapes --reference bitnet --first",
     "harness shapes --reference bitnet --profile",

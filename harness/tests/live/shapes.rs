@@ -28,6 +28,10 @@ pub fn trials() -> Vec<Trial> {
             the_relations_hold_on_a_reference_and_a_model_it_declines_is_named
         ),
         live!(["ik"], a_reference_that_takes_no_model_was_not_there),
+        live!(
+            ["bitnet-portable", "llama"],
+            a_bench_compares_the_bits_of_the_same_file_and_the_error_of_another_arithmetic
+        ),
     ]
 }
 
@@ -125,4 +129,20 @@ impl Drop for Small {
 fn a_reference_that_takes_no_model_was_not_there() {
     let run = harness(&["metamorphic", "--reference", "ik", "--prompt", "Call me"]);
     assert_ends(&run, 3, &["SKIPPED", "no model was taken by ik"]);
+}
+
+fn a_bench_compares_the_bits_of_the_same_file_and_the_error_of_another_arithmetic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("tq2_0.gguf");
+    let place = place.to_str().expect("plain path");
+    let shape = "weights=tq2_0 layers=1 head_dim=64 kv_heads=2 group=2 width=256 inner=256";
+    let made = ["fixtures", "random", "--seed", "3", "--arch", "llama"];
+    let made = harness(&[&made[..], &["--shape", shape, "-o", place]].concat());
+    assert_ends(&made, 0, &[]);
+    let short = ["--pp", "8", "--tg", "2", "--rounds", "1", "--threads", "1"];
+    for (reference, words) in [("bitnet-portable", "same bits"), ("llama", "nmse")] {
+        let words = [words];
+        let asked = ["bench", "--model", place, "--reference", reference];
+        assert_ends(&harness(&[&asked[..], &short].concat()), 0, &words);
+    }
 }

@@ -3,8 +3,10 @@
 
 use serde::Serialize;
 
-use crate::judge::compare::{PositionFindings, compare_rows};
-use crate::numbers::metrics;
+use crate::case::observation::Lane;
+use crate::judge::compare::{LaneFindings, compare_rows};
+use crate::numbers::metrics::median;
+use crate::numbers::statistics::mean;
 
 /// The distance between two passes' logits, over every position.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -29,37 +31,25 @@ impl Effect {
     /// Between rows of `vocab_size` logits.
     pub fn between(vocab_size: usize, theirs: &[f32], ours: &[f32]) -> Self {
         let theirs = theirs.chunks_exact(vocab_size);
-        let rows = theirs.zip(ours.chunks_exact(vocab_size));
-        // The same numbers are no distance apart, which need not be computed.
-        let same = |(t, o): (&f32, &f32)| t.to_bits() == o.to_bits() && t.is_finite();
-        let each: Vec<Option<PositionFindings>> = rows
-            .enumerate()
-            .map(|(position, (theirs, ours))| {
-                let differs = !theirs.iter().zip(ours).all(same);
-                differs.then(|| compare_rows(position, theirs, ours))
-            })
-            .collect();
-        let none = Some(0.0);
-        let kl = each.iter().map(|p| p.as_ref().map_or(none, |p| p.kl));
-        let kl: Option<Vec<f64>> = kl.collect();
-        let nmse = each
-            .iter()
-            .map(|p| p.as_ref().map_or(none, |p| p.distance.nmse));
-        let nmse: Option<Vec<f64>> = nmse.collect();
+        let rows = theirs.zip(ours.chunks_exact(vocab_size)).enumerate();
+        let rows = rows.map(|(position, (theirs, ours))| compare_rows(position, theirs, ours));
+        let found = LaneFindings {
+            lane: Lane::Prefill,
+            positions: rows.collect(),
+            first_difference: None,
+            ulps: None,
+        };
+        let (kl, nmse) = (found.kl(), found.nmse());
         let largest = |values: &Vec<f64>| values.iter().copied().fold(0.0, f64::max);
-        let positions = each.len();
+        let distances = found.positions.iter().map(|position| &position.distance);
         Effect {
-            positions,
-            differing: each
-                .iter()
-                .flatten()
-                .map(|p| p.distance.values - p.distance.bit_equal)
-                .sum(),
+            positions: found.positions.len(),
+            differing: distances.map(|d| d.values - d.bit_equal).sum(),
             kl_max: kl.as_ref().map(largest),
-            kl_mean: kl.map(|kl| kl.iter().sum::<f64>() / positions.max(1) as f64),
+            kl_mean: kl.and_then(|kl| mean(&kl)),
             nmse_max: nmse.as_ref().map(largest),
-            nmse_median: nmse.and_then(|nmse| metrics::median(&nmse)),
-            top1_flips: each.iter().flatten().filter(|p| !p.top1_equal).count(),
+            nmse_median: nmse.and_then(|nmse| median(&nmse)),
+            top1_flips: found.flips(),
         }
     }
 
@@ -83,7 +73,6 @@ mod tests {
         let logits = [0.5, 1.5, -2.0, 4.0, 3.0, 2.0];
         let same = Effect::between(3, &logits, &logits);
         assert!(same.is_identical());
-        assert_eq!(metrics::divergence(&logits[..3], &logits[..3]), Some(0.0));
         assert_eq!((same.kl_mean, same.kl_max), (Some(0.0), Some(0.0)));
         let mut other = logits;
         other[4] = 5.0;

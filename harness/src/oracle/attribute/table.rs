@@ -6,20 +6,11 @@ use super::{Attribution, Row};
 use crate::io::table::{Table, number, scientific, words};
 use crate::judge::tolerance::local::Rung;
 
-/// Which rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// Modules whose two versions differ.
-    Differing,
-    /// Every module.
-    All,
-}
-
 /// Rows whose place is marked.
 const MARKED: usize = 3;
 
-/// The table, then the summary.
-pub fn render(found: &Attribution, rows: Rows, width: Option<usize>) -> String {
+/// The table of what differs or of everything, then the summary.
+pub fn render(found: &Attribution, all: bool, width: Option<usize>) -> String {
     let what = match found.run {
         Whose::Reference => "the engine's modules in the reference's run",
         Whose::Engine => "the reference's modules in the engine's run",
@@ -44,7 +35,7 @@ pub fn render(found: &Attribution, rows: Rows, width: Option<usize>) -> String {
         number("share"),
     ]);
     for row in &found.rows {
-        if rows == Rows::All || !row.error.is_identical() {
+        if all || !row.error.is_identical() {
             table.row(cells(row));
         }
     }

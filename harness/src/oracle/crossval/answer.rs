@@ -166,7 +166,7 @@ fn silence(error: &RunError, message: String) -> Verdict {
     let incomparable = |why| Verdict::Incomparable { why };
     match error {
         RunError::NoAnswer(_) => incomparable(Incomparable::NoAnswer(message)),
-        RunError::Refused(_) | RunError::NotFinite(_) => {
+        RunError::Refused(_) | RunError::NotFinite(_) | RunError::OutOfMemory(_) => {
             incomparable(Incomparable::Refused(message))
         }
         RunError::Declined(_) => Verdict::Declined { message },

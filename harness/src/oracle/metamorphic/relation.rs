@@ -31,102 +31,88 @@ pub(super) enum By {
     Threads(VariantsOf),
 }
 
-pub(super) type VariantsOf = fn(&[Token], Lane) -> Result<Variants, NotApplicable>;
+pub(super) type VariantsOf = fn(&[Token], Lane) -> Variants;
 
 impl Relation {
     /// All of them, in the order they are reported.
     pub const ALL: [Relation; 13] = [
-        relation(
-            "neuron-signs",
-            "negate half the rows of ffn_up and the columns of ffn_down that read them",
-            "negate the rows of ffn_up only",
-            By::File(edits::neuron_signs),
-        ),
-        relation(
-            "value-signs",
-            "negate attn_v and attn_output",
-            "negate attn_v only",
-            By::File(edits::value_signs),
-        ),
-        relation(
-            "query-key-signs",
-            "negate attn_q and attn_k",
-            "negate attn_q only",
-            By::File(edits::query_key_signs),
-        ),
-        relation(
-            "neuron-order",
-            "permute neurons: rows of gate and up, norm gains, columns of ffn_down",
-            "leave the columns of ffn_down where they were",
-            By::File(edits::neuron_order),
-        ),
-        relation(
-            "vocabulary-order",
-            "permute tokens: rows of embedding and head, ids of the prompt, logits",
-            "leave the ids of the prompt as they were",
-            By::File(edits::vocabulary_order),
-        ),
-        relation(
-            "query-head-swap",
-            "swap two query heads of one group: rows of attn_q, columns of attn_output",
-            "swap the rows of attn_q only",
-            By::File(edits::query_head_swap),
-        ),
-        relation(
-            "key-head-swap",
-            "swap two groups: rows of attn_q, attn_k, attn_v, columns of attn_output",
-            "swap the rows of attn_q only",
-            By::File(edits::key_head_swap),
-        ),
-        relation(
-            "gate-power-of-two",
-            "double the gate and quarter the other factor",
-            "negate the gate as well; where the activation is no square, the edit itself",
-            By::File(edits::gate_size),
-        ),
-        relation(
-            "zero-layer",
-            "clear attn_output and ffn_down of the last layer, against the file without it",
-            "clear attn_output only",
-            By::File(edits::last_layer),
-        ),
-        relation(
-            "threads",
-            "compute on two and three threads",
-            "on two threads, with another token half way",
-            By::Threads(schedules::threads),
-        ),
-        relation(
-            "portions",
-            "prefill in portions of eight tokens and more",
-            "begin the second portion one position early",
-            By::Schedule(schedules::portions),
-        ),
-        relation(
-            "rollback",
-            "feed other tokens half way and forget them",
-            "do not forget them",
-            By::Schedule(schedules::rollback),
-        ),
-        relation(
-            "replay",
-            "forget everything and feed it again",
-            "feed it again without forgetting",
-            By::Schedule(schedules::replay),
-        ),
+        Relation {
+            name: "neuron-signs",
+            edit: "negate half the rows of ffn_up and the columns of ffn_down that read them",
+            control: "negate the rows of ffn_up only",
+            by: By::File(edits::neuron_signs),
+        },
+        Relation {
+            name: "value-signs",
+            edit: "negate attn_v and attn_output",
+            control: "negate attn_v only",
+            by: By::File(edits::value_signs),
+        },
+        Relation {
+            name: "query-key-signs",
+            edit: "negate attn_q and attn_k",
+            control: "negate attn_q only",
+            by: By::File(edits::query_key_signs),
+        },
+        Relation {
+            name: "neuron-order",
+            edit: "permute neurons: rows of gate and up, norm gains, columns of ffn_down",
+            control: "leave the columns of ffn_down where they were",
+            by: By::File(edits::neuron_order),
+        },
+        Relation {
+            name: "vocabulary-order",
+            edit: "permute tokens: rows of embedding and head, ids of the prompt, logits",
+            control: "leave the ids of the prompt as they were",
+            by: By::File(edits::vocabulary_order),
+        },
+        Relation {
+            name: "query-head-swap",
+            edit: "swap two query heads of one group: rows of attn_q, columns of attn_output",
+            control: "swap the rows of attn_q only",
+            by: By::File(edits::query_head_swap),
+        },
+        Relation {
+            name: "key-head-swap",
+            edit: "swap two groups: rows of attn_q, attn_k, attn_v, columns of attn_output",
+            control: "swap the rows of attn_q only",
+            by: By::File(edits::key_head_swap),
+        },
+        Relation {
+            name: "gate-power-of-two",
+            edit: "double the gate and quarter the other factor",
+            control: "negate the gate as well; where the activation is no square, the edit itself",
+            by: By::File(edits::gate_size),
+        },
+        Relation {
+            name: "zero-layer",
+            edit: "clear attn_output and ffn_down of the last layer, against the file without it",
+            control: "clear attn_output only",
+            by: By::File(edits::last_layer),
+        },
+        Relation {
+            name: "threads",
+            edit: "compute on two and three threads",
+            control: "on two threads, with another token half way",
+            by: By::Threads(schedules::threads),
+        },
+        Relation {
+            name: "portions",
+            edit: "prefill in portions of eight tokens and more",
+            control: "begin the second portion one position early",
+            by: By::Schedule(schedules::portions),
+        },
+        Relation {
+            name: "rollback",
+            edit: "feed other tokens half way and forget them",
+            control: "do not forget them",
+            by: By::Schedule(schedules::rollback),
+        },
+        Relation {
+            name: "replay",
+            edit: "forget everything and feed it again",
+            control: "feed it again without forgetting",
+            by: By::Schedule(schedules::replay),
+        },
     ];
-}
-
-const fn relation(
-    name: &'static str,
-    edit: &'static str,
-    control: &'static str,
-    by: By,
-) -> Relation {
-    Relation {
-        name,
-        edit,
-        control,
-        by,
-    }
 }

@@ -127,20 +127,6 @@ pub struct Report {
     pub status: Outcome,
 }
 
-/// What is asserted about one relation, the same on every machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Claim {
-    /// Its name.
-    pub relation: &'static str,
-    /// Whether it holds.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-    /// Whether the control showed.
-    pub control: Control,
-    /// Positions compared.
-    pub positions: usize,
-}
-
 impl Row {
     /// A relation about which nothing is known yet.
     pub fn new(relation: &Relation) -> Self {
@@ -227,12 +213,9 @@ impl Report {
         relations: Vec<Row>,
     ) -> Self {
         let coverage = Coverage::of(&relations);
-        let floor = if coverage.relations.compared == 0 {
-            Outcome::Incomplete
-        } else {
-            Outcome::Ok
-        };
-        let status = Outcome::worst(floor, relations.iter().map(Row::outcome));
+        let nothing = (coverage.relations.compared == 0).then_some(Outcome::Incomplete);
+        let all = relations.iter().map(Row::outcome).chain(nothing);
+        let status = Outcome::worst(Outcome::Ok, all);
         Report {
             computed_by,
             architecture: architecture.name(),
@@ -241,17 +224,6 @@ impl Report {
             coverage,
             status,
         }
-    }
-
-    /// What is asserted, without the numbers that were measured on the way.
-    pub fn claims(&self) -> Vec<Claim> {
-        let claim = |row: &Row| Claim {
-            relation: row.relation,
-            verdict: row.verdict.clone(),
-            control: row.control,
-            positions: row.positions.declared,
-        };
-        self.relations.iter().map(claim).collect()
     }
 }
 
@@ -276,93 +248,5 @@ impl Coverage {
             }
         }
         coverage
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FIRST: Difference = Difference {
-        lane: Lane::Prefill,
-        prompt: 0,
-        position: 0,
-        token: 0,
-        expected: 0,
-        found: 1,
-    };
-
-    fn count(compared: usize) -> Count {
-        let declared = 5;
-        Count { declared, compared }
-    }
-
-    /// A row for each way in which one can end, with what it comes to.
-    fn rows() -> Vec<(Row, Outcome)> {
-        let row = |fill: &dyn Fn(&mut Row)| {
-            let mut row = Row::new(&Relation::ALL[0]);
-            fill(&mut row);
-            row
-        };
-        let failed = |status| {
-            let why = "planted".to_owned();
-            let row = row(&|row| {
-                row.verdict = Verdict::Failed {
-                    why: why.clone(),
-                    status,
-                }
-            });
-            (row, status)
-        };
-        vec![
-            (row(&|_| ()), Outcome::Ok),
-            (row(&|row| row.compare(vec![None])), Outcome::Ok),
-            (
-                row(&|row| row.compare(vec![Some(FIRST)])),
-                Outcome::Divergence,
-            ),
-            (row(&|row| row.control(count(0))), Outcome::Divergence),
-            failed(Outcome::Incomplete),
-            failed(Outcome::ReferenceDied),
-            failed(Outcome::EngineDied),
-            failed(Outcome::Divergence),
-        ]
-    }
-
-    #[test]
-    fn a_report_comes_to_the_worst_of_every_pair_and_hides_no_divergence() {
-        let identity = Identity {
-            name: "any".into(),
-            profile: "any".into(),
-            fingerprint: "any".into(),
-        };
-        let report = |rows| {
-            Report::conclude(identity.clone(), Architecture::Bitnet, Vec::new(), rows).status
-        };
-        let (held, _) = rows().swap_remove(1);
-        for (one, first) in rows() {
-            assert_eq!(one.outcome(), first, "{one:?}");
-            for (other, second) in rows() {
-                let all = vec![held.clone(), one.clone(), other];
-                assert_eq!(report(all), first.max(second), "{one:?}");
-            }
-        }
-        assert_eq!(report(Vec::new()), Outcome::Incomplete);
-    }
-
-    #[test]
-    fn what_was_found_before_a_death_is_kept() {
-        for (mut row, before) in rows() {
-            let failed = matches!(row.verdict, Verdict::Failed { .. });
-            row.fail(&RunError::Died("planted".into()));
-            let kept = before == Outcome::Divergence && !failed;
-            let expected = if kept { before } else { Outcome::EngineDied };
-            assert_eq!(row.outcome(), expected, "{row:?}");
-        }
-        let mut row = Row::new(&Relation::ALL[0]);
-        for changed in [3, 0, 5] {
-            row.control(count(changed));
-        }
-        assert_eq!(row.control, Control::Vacuous, "one lane of three is enough");
     }
 }

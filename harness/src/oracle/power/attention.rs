@@ -4,15 +4,14 @@
 use engine::numerics::dense::Rows;
 use engine::numerics::half::{Half, round_bf16, round_f16, widen_bf16, widen_f16};
 
-use super::pass::{Act, Change, NodeView, PassState};
+use super::pass::{Act, Change, PassState};
 use super::{Fault, act, each, made, read};
-use crate::runner::perturb::Moment;
+use crate::runner::watch::Moment;
 
 const SOFTMAX: &str = "kq_soft_max_ext-0|SOFT_MAX#0";
 const SCORES: &str = "kq-0|MUL_MAT#0";
 const MIXED: &str = "kqv-0|MUL_MAT#0";
 
-/// All of them.
 #[rustfmt::skip] // a table: a line a row
 pub fn faults() -> Vec<Fault> {
     vec![
@@ -28,26 +27,26 @@ pub fn faults() -> Vec<Fault> {
         read("attention-scale-by-dim", SOFTMAX, "kq", scaled(|dim| 1.0 / dim.sqrt())),
         // The second and third of four query heads take each other's key head: h % 2 instead of
         // h / 2. They change places before each product and back behind it.
-        made("kv-heads-interleaved", SCORES, "kq", |_, node| swap_planes(node.values))
-            .and(act(Moment::Made, "kqv", |_, node| swap_planes(node.values)))
-            .and(act(Moment::Read, "Qcur|ROPE", |s, node| swap_columns(s, node.values)))
-            .and(act(Moment::Read, "kq_soft_max_ext", |_, node| swap_planes(node.values))),
-        made("query-heads-swapped", "Qcur-0|MUL_MAT#0", "Qcur|MUL_MAT", |s, node| {
-            swap_columns(s, node.values);
+        made("kv-heads-interleaved", SCORES, "kq", |_, values| swap_planes(values))
+            .and(act(Moment::Made, "kqv", |_, values| swap_planes(values)))
+            .and(act(Moment::Read, "Qcur|ROPE", swap_columns))
+            .and(act(Moment::Read, "kq_soft_max_ext", |_, values| swap_planes(values))),
+        made("query-heads-swapped", "Qcur-0|MUL_MAT#0", "Qcur|MUL_MAT", |s, values| {
+            swap_columns(s, values);
         }),
         made("key-cache-in-f32", SCORES, "kq", keys_again(|key| key)),
         made("keys-summed-in-another-order", SCORES, "kq", keys_again(through_f16)),
-        read("cache-off-by-one-slot", SCORES, "Kcur|ROPE", |s, node| {
-            node.values.rotate_right(node.values.len() / s.tokens);
+        read("cache-off-by-one-slot", SCORES, "Kcur|ROPE", |s, values| {
+            values.rotate_right(values.len() / s.tokens);
         }),
         read("key-cache-in-bf16", SCORES, "Kcur|ROPE", each(|x| widen_bf16(round_bf16(x)))),
         read("cache-truncates-to-f16", SCORES, "Kcur|ROPE", each(cut_to_f16)),
-        read("value-cache-in-q8", MIXED, "Vcur", |_, node| {
-            node.values.chunks_exact_mut(32).for_each(through_q8);
+        read("value-cache-in-q8", MIXED, "Vcur", |_, values| {
+            values.chunks_exact_mut(32).for_each(through_q8);
         }),
-        read("probs-rounded-in-prefill", MIXED, "kq_soft_max_ext", |s, node| {
+        read("probs-rounded-in-prefill", MIXED, "kq_soft_max_ext", |s, values| {
             if s.tokens > 1 {
-                node.values.iter_mut().for_each(|x| *x = through_f16(*x));
+                values.iter_mut().for_each(|x| *x = through_f16(*x));
             }
         }),
         made("probs-unrounded-in-decode", MIXED, "kqv", unrounded_in_decode),
@@ -100,17 +99,17 @@ fn exponentials(row: &mut [f32], position: usize, scale: f32, max: f32) {
 
 /// Calls `again` with the products of every head and token, and the token's position.
 fn over_rows(again: impl OfRow) -> impl Change {
-    move |pass: &PassState<'_>, node: NodeView<'_>| {
-        node.values.copy_from_slice(pass.seen("kq"));
-        let rows = node.values.chunks_exact_mut(node.shape[2]).enumerate();
+    move |pass: &PassState<'_>, values: &mut [f32]| {
+        values.copy_from_slice(pass.seen("kq"));
+        let rows = values.chunks_exact_mut(pass.shape[2]).enumerate();
         rows.for_each(|(i, row)| again(pass, row, pass.first + i % pass.tokens));
     }
 }
 
 fn scaled(factor: fn(f32) -> f32) -> impl Change {
-    move |pass: &PassState<'_>, node: NodeView<'_>| {
+    move |pass: &PassState<'_>, values: &mut [f32]| {
         let factor = factor(pass.config.head_dim as f32);
-        node.values.iter_mut().for_each(|x| *x *= factor);
+        values.iter_mut().for_each(|x| *x *= factor);
     }
 }
 
@@ -130,14 +129,14 @@ fn swap_planes(values: &mut [f32]) {
 
 /// The products once more as those of single floats are made, with keys as the cache holds them.
 fn keys_again(cached: fn(f32) -> f32) -> impl Change {
-    move |pass: &PassState<'_>, node: NodeView<'_>| {
+    move |pass: &PassState<'_>, values: &mut [f32]| {
         let config = pass.config;
         let (dim, stride) = (config.head_dim, config.head_count_kv * config.head_dim);
-        let keys = pass.keys(node.layer).iter();
+        let keys = pass.keys(pass.layer).iter();
         let keys: Vec<[u8; 4]> = keys.map(|x| cached(*x).to_le_bytes()).collect();
         let used = keys.len() / stride;
         let queries = pass.seen("Qcur");
-        for (i, row) in node.values.chunks_exact_mut(node.shape[2]).enumerate() {
+        for (i, row) in values.chunks_exact_mut(pass.shape[2]).enumerate() {
             let (head, token) = (i / pass.tokens, i % pass.tokens);
             let query = &queries[(token * config.head_count + head) * dim..][..dim];
             let query: Vec<f32> = query.iter().copied().map(through_f16).collect();
@@ -150,7 +149,7 @@ fn keys_again(cached: fn(f32) -> f32) -> impl Change {
 }
 
 /// A single token's values gathered as several tokens' are: with probabilities as they come.
-fn unrounded_in_decode(pass: &PassState<'_>, node: NodeView<'_>) {
+fn unrounded_in_decode(pass: &PassState<'_>, values: &mut [f32]) {
     if pass.tokens != 1 {
         return;
     }
@@ -159,12 +158,12 @@ fn unrounded_in_decode(pass: &PassState<'_>, node: NodeView<'_>) {
     let probabilities = pass.seen("kq_soft_max_ext");
     let positions = probabilities.len() / config.head_count;
     let mut channels = vec![Half::default(); width * positions];
-    for (position, row) in pass.values(node.layer).chunks_exact(width).enumerate() {
+    for (position, row) in pass.values(pass.layer).chunks_exact(width).enumerate() {
         for (channel, value) in row.iter().enumerate() {
             channels[channel * positions + position] = round_f16(*value);
         }
     }
-    for (head, out) in node.values.chunks_exact_mut(dim).enumerate() {
+    for (head, out) in values.chunks_exact_mut(dim).enumerate() {
         let kv_head = head / (config.head_count / config.head_count_kv);
         let rows = Rows {
             elements: &channels[kv_head * dim * positions..],

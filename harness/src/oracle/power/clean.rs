@@ -13,7 +13,7 @@ use engine::numerics::Profile;
 
 use super::gate::strict_verdict;
 use super::parallel::parallel_map;
-use super::{Fault, Injection};
+use super::{Fault, Injection, observed};
 use crate::case::Case;
 use crate::case::observation::Observation;
 use crate::exit::Failure;
@@ -21,8 +21,7 @@ use crate::file::provenance::Input;
 use crate::judge::compare::compare;
 use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::engine::{RunConfig, encode, observe, open as open_model};
-use crate::runner::perturb::undisturbed;
+use crate::runner::engine::{Computing, open as open_model, tokenize};
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Task};
 
@@ -88,15 +87,8 @@ pub fn plan(suite: &Suite, count: usize) -> Vec<Run> {
     let mut order = dice.order(recorded.len()).into_iter();
     let (mut runs, mut known) = (Vec::new(), BTreeSet::new());
     while runs.len() < count {
-        let next = if runs.len() % 2 == 0 {
-            order.next()
-        } else {
-            None
-        };
-        let run = match next {
-            Some(at) => recorded[at].clone(),
-            None => drawn(suite, &mut dice),
-        };
+        let next = (runs.len() % 2 == 0).then(|| order.next()).flatten();
+        let run = next.map_or_else(|| drawn(suite, &mut dice), |at| recorded[at].clone());
         if known.insert(run.essence(suite)) {
             runs.push(run);
         }
@@ -175,7 +167,12 @@ pub fn alarms(
         let case = &suite.cases[runs[run].case];
         let model = &models[&(case.model.clone(), runs[run].kernel.name())];
         let best = &models[&(case.model.clone(), Kernel::best().name())];
-        let verdict = verdict(suite, &runs[run], [model, best], planted(run))?;
+        let fault = planted(run);
+        let elsewhere = fault.filter(|f| !matches!(f.injection, Injection::Values(_)));
+        if let Some(Fault { name, .. }) = elsewhere {
+            return Err(Failure::input(format!("{name} does not act on values")));
+        }
+        let verdict = verdict(suite, &runs[run], [model, best], fault)?;
         done();
         let what = format!("{}, {}: {verdict}", case.name, runs[run]);
         Ok((verdict != Verdict::Agree).then_some(Alarm { run, what }))
@@ -215,12 +212,11 @@ fn verdict(
         Some(name) => {
             let mut recorded = suite.recordings[name].clone();
             let model = input;
-            let seen = recorded.observe(Task { case: &case, model });
-            seen.map_err(Failure::input)?
+            recorded.observe(Task { case: &case, model })?
         }
         None => {
             case.prompt = run.prompt.clone();
-            let tokens = encode(model, &case).map_err(Failure::input)?.len();
+            let tokens = tokenize(model, &case.prompt)?.len();
             case = Case {
                 ubatch: run.ubatch,
                 recordings: Vec::new(),
@@ -253,20 +249,10 @@ fn computed(
     model: &Model,
     fault: Option<&Fault>,
 ) -> Result<Observation, Failure> {
-    let tokens = encode(model, case).map_err(Failure::input)?;
+    let tokens = tokenize(model, &case.prompt)?;
     let (kernel, threads) = (run.kernel.name(), run.threads);
+    let sound = Computing::new(model, run.profile);
+    let mut engine = fault.map_or(sound, |fault| fault.engine(model, run.profile));
     let name = format!("engine {kernel} on {threads} threads");
-    let config = RunConfig::new(name, "clean", threads, run.profile);
-    let seen = match fault {
-        None => observe(model, case, tokens, config, &undisturbed),
-        Some(fault) if matches!(fault.injection, Injection::Values(_)) => {
-            let plant = || fault.disturbance(None, model, run.profile);
-            observe(model, case, tokens, config, &plant)
-        }
-        Some(fault) => {
-            let message = format!("{} does not act on values", fault.name);
-            return Err(Failure::input(message));
-        }
-    };
-    seen.map_err(Failure::input)
+    Ok(observed(&mut engine, name, case, tokens, threads)?)
 }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::case::Case;
-use crate::case::observation::{Lane, Logits, Observation};
+use crate::case::observation::{Lane, Observation};
 use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings, compare};
 use crate::judge::tolerance::{ArithmeticGap, book};
 use crate::judge::verdict::{Verdict, judge};
@@ -13,11 +13,8 @@ use crate::numbers::metrics::{self, Distance};
 use crate::numbers::statistics::mean;
 use crate::receipt::pooled::broken_rule;
 
-/// One of them.
-struct Gate {
-    name: &'static str,
-    passes: fn(&Seen<'_>) -> Option<bool>,
-}
+/// The name of one of them, and whether it lets a lane pass; none where it cannot be computed.
+type Gate = (&'static str, fn(&Seen<'_>) -> Option<bool>);
 
 /// What a gate sees of one lane.
 struct Seen<'f> {
@@ -34,29 +31,16 @@ struct Seen<'f> {
 const STEPS: usize = 32;
 
 /// The last one is the tightest there can be: what it lets pass shows in no logit at all.
+#[rustfmt::skip] // a table: a line a row
 const GATES: &[Gate] = &[
-    gate("NMSE < 1e-2", |s| Some(mean(&s.all(nmse)?)? < 1e-2)),
-    gate("cosine > 0.99 at the last position", |s| {
-        Some(s.cosine_last? > 0.99)
-    }),
-    gate("mean cosine >= 0.999", |s| {
-        Some(mean(&s.all(|p| p.distance.cosine)?)? >= 0.999)
-    }),
-    gate("mean KL <= 1e-3", |s| {
-        Some(mean(&s.all(|p| p.kl)?)? <= 1e-3)
-    }),
-    gate("the same 32 greedy tokens", |s| Some(s.greedy_equal)),
-    gate("median NMSE <= 1e-12", |s| {
-        Some(metrics::median(&s.all(nmse)?)? <= 1e-12)
-    }),
-    gate("every bit of the logits", |s| {
-        Some(s.whole && s.lane.is_bit_identical())
-    }),
+    ("NMSE < 1e-2", |s| Some(mean(&s.all(nmse)?)? < 1e-2)),
+    ("cosine > 0.99 at the last position", |s| Some(s.cosine_last? > 0.99)),
+    ("mean cosine >= 0.999", |s| Some(mean(&s.all(|p| p.distance.cosine)?)? >= 0.999)),
+    ("mean KL <= 1e-3", |s| Some(mean(&s.all(|p| p.kl)?)? <= 1e-3)),
+    ("the same 32 greedy tokens", |s| Some(s.greedy_equal)),
+    ("median NMSE <= 1e-12", |s| Some(metrics::median(&s.all(nmse)?)? <= 1e-12)),
+    ("every bit of the logits", |s| Some(s.whole && s.lane.is_bit_identical())),
 ];
-
-const fn gate(name: &'static str, passes: fn(&Seen<'_>) -> Option<bool>) -> Gate {
-    Gate { name, passes }
-}
 
 /// What the lanes of the looser tiers are set apart by; each tier is a gate, too.
 const LOOSER: [ArithmeticGap; 3] = [ArithmeticGap::Order, ArithmeticGap::Path, ArithmeticGap::Ik];
@@ -64,7 +48,7 @@ const LOOSER: [ArithmeticGap; 3] = [ArithmeticGap::Order, ArithmeticGap::Path, A
 /// Every gate, the usual ones first.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let tiers = LOOSER.map(|apart| apart.tier().name());
-    GATES.iter().map(|gate| gate.name).chain(tiers)
+    GATES.iter().map(|(name, _)| *name).chain(tiers)
 }
 
 fn nmse(position: &PositionFindings) -> Option<f64> {
@@ -106,22 +90,22 @@ impl Effect {
     /// Nothing was looked at yet, so nothing was seen.
     pub fn unseen() -> Self {
         Effect {
-            passes: names().collect(),
-            ..Effect::none_left()
-        }
-    }
-
-    /// Of a fault that left no logits: there is nothing to let pass.
-    pub fn none_left() -> Self {
-        Effect {
             cosine_last: None,
             kl_max: None,
             nmse_max: None,
             ulp_max: None,
             logits: 0,
             bit_equal: 0,
-            passes: Vec::new(),
+            passes: names().collect(),
             first_node: None,
+        }
+    }
+
+    /// Of a fault that left no logits: there is nothing to let pass.
+    pub fn none_left() -> Self {
+        Effect {
+            passes: Vec::new(),
+            ..Effect::unseen()
         }
     }
 
@@ -139,43 +123,41 @@ impl Effect {
             let [theirs, ours] = [theirs, ours].map(|seen| seen.lanes.contains_key(&lane.lane));
             theirs && ours
         };
-        let lanes: Vec<Seen<'_>> = seen
-            .lanes
-            .iter()
-            .filter(both)
-            .map(|lane| Seen {
-                lane,
-                whole: lane.positions.len() == theirs.lanes[&lane.lane].positions.len(),
-                cosine_last: cosine_last(lane, theirs, ours),
-                greedy_equal: greedy_equal(theirs, ours),
-            })
-            .collect();
-        let rows = || {
-            let whole = lanes.iter().filter(|seen| seen.whole);
-            whole.flat_map(|seen| &seen.lane.positions)
+        let lanes = seen.lanes.iter().filter(both);
+        let mut effect = lanes
+            .map(|lane| Effect::of_lane(lane, theirs, ours))
+            .fold(Effect::unseen(), Effect::and);
+        let lets_pass = |apart| found.is_some_and(|found| is_within(case, found, apart));
+        for tier in LOOSER.into_iter().filter(|&apart| !lets_pass(apart)) {
+            effect.passes.retain(|name| *name != tier.tier().name());
+        }
+        effect
+    }
+
+    fn of_lane(lane: &LaneFindings, theirs: &Observation, ours: &Observation) -> Self {
+        let [one, other] = [theirs, ours].map(|seen| seen.greedy.tokens.iter().take(STEPS));
+        let seen = Seen {
+            lane,
+            whole: lane.positions.len() == theirs.lanes[&lane.lane].positions.len(),
+            cosine_last: cosine_last(lane.lane, theirs, ours),
+            greedy_equal: one.eq(other),
         };
+        let rows = || lane.positions.iter().filter(|_| seen.whole);
         let largest =
             |value: fn(&PositionFindings) -> Option<f64>| rows().filter_map(value).reduce(f64::max);
-        let lets_pass = |gate: &&Gate| lanes.iter().all(|s| (gate.passes)(s) == Some(true));
-        let usual = GATES.iter().filter(lets_pass).map(|gate| gate.name);
-        let tiers = LOOSER
-            .into_iter()
-            .filter(|&apart| found.is_some_and(|found| is_within(case, found, apart)));
-        let last = lanes.iter().filter_map(|seen| seen.cosine_last);
+        let refused = GATES
+            .iter()
+            .filter(|(_, passes)| passes(&seen) != Some(true));
+        let refused: Vec<_> = refused.map(|(name, _)| *name).collect();
+        let ulps = seen.whole.then(|| ulp_max(lane.lane, theirs, ours));
         Effect {
-            cosine_last: last.reduce(f64::min),
+            cosine_last: seen.cosine_last,
             kl_max: largest(|p| p.kl),
             nmse_max: largest(nmse),
-            ulp_max: lanes
-                .iter()
-                .filter(|seen| seen.whole)
-                .filter_map(|seen| ulp_max(seen.lane.lane, theirs, ours))
-                .max(),
+            ulp_max: ulps.flatten(),
             logits: rows().map(|p| p.distance.values).sum(),
             bit_equal: rows().map(|p| p.distance.bit_equal).sum(),
-            passes: usual
-                .chain(tiers.map(|apart| apart.tier().name()))
-                .collect(),
+            passes: names().filter(|name| !refused.contains(name)).collect(),
             first_node: None,
         }
     }
@@ -202,11 +184,10 @@ impl Effect {
 /// What the comparison of `crossval` says where every bit is demanded.
 pub fn strict_verdict(case: &Case, found: &Result<Findings, Incomparable>) -> Verdict {
     match found {
-        Ok(found) => judge(
-            found,
-            &found.coverage(case.declared()),
-            ArithmeticGap::Nothing,
-        ),
+        Ok(found) => {
+            let coverage = found.coverage(case.declared());
+            judge(found, &coverage, ArithmeticGap::Nothing)
+        }
         Err(why) => Verdict::Incomparable { why: why.clone() },
     }
 }
@@ -234,34 +215,31 @@ fn seen_by_gates(
     compare(case, theirs, &ours).ok()
 }
 
-fn greedy_equal(theirs: &Observation, ours: &Observation) -> bool {
-    let [one, other] = [theirs, ours].map(|seen| seen.greedy.tokens.iter().take(STEPS));
-    one.eq(other)
+/// The rows of a lane on both sides.
+fn rows<'o>(
+    lane: Lane,
+    theirs: &'o Observation,
+    ours: &'o Observation,
+) -> [impl DoubleEndedIterator<Item = &'o [f32]>; 2] {
+    let logits = [theirs, ours].map(|seen| &seen.lanes[&lane]);
+    logits.map(|logits| logits.values.chunks_exact(logits.vocab_size))
 }
 
-/// Where the last rows are of two positions, which no comparison has, they are compared here.
-fn cosine_last(lane: &LaneFindings, theirs: &Observation, ours: &Observation) -> Option<f64> {
-    let last = lane.positions.last()?;
-    let [theirs, ours] = [theirs, ours].map(|seen| &seen.lanes[&lane.lane]);
-    let ends = [theirs, ours].map(|logits| logits.positions.last().copied());
-    if ends == [Some(last.position); 2] {
-        return last.distance.cosine;
-    }
-    let row = |logits: &Logits, at: Option<usize>| logits.at(at?).map(<[f32]>::to_vec);
-    let rows = row(theirs, ends[0]).zip(row(ours, ends[1]));
-    rows.and_then(|(theirs, ours)| Distance::between(&theirs, &ours).cosine)
+/// Of the last rows, also where they are of two positions, which no comparison has.
+fn cosine_last(lane: Lane, theirs: &Observation, ours: &Observation) -> Option<f64> {
+    let [theirs, ours] = rows(lane, theirs, ours).map(|mut rows| rows.next_back());
+    let (theirs, ours) = theirs.zip(ours).filter(|(t, o)| t.len() == o.len())?;
+    Distance::between(theirs, ours).cosine
 }
 
-/// Of all rows; none where a value is no number.
+/// Of all rows but those in which a value is no number.
 fn ulp_max(lane: Lane, theirs: &Observation, ours: &Observation) -> Option<u64> {
-    let [theirs, ours] = [theirs, ours].map(|seen| &seen.lanes[&lane]);
-    let rows = theirs.values.chunks_exact(theirs.vocab_size);
-    let rows = rows.zip(ours.values.chunks_exact(ours.vocab_size));
+    let [theirs, ours] = rows(lane, theirs, ours);
     let of_row = |(theirs, ours): (&[f32], &[f32])| {
         let mut pairs = theirs.iter().zip(ours);
         pairs.try_fold(0, |max, (a, b)| Some(metrics::ulps([*a, *b])?.max(max)))
     };
-    rows.filter_map(of_row).max()
+    theirs.zip(ours).filter_map(of_row).max()
 }
 
 /// Whether a looser tier lets it pass, the rules for all documents together included.
@@ -279,21 +257,22 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::case::observation::{Greedy, Identity};
+    use crate::case::observation::{Greedy, Identity, Logits};
+
+    const VALUES: [f32; 9] = [1.0, -2.0, 3.0, 0.5, 0.25, -4.0, 2.0, 2.5, -1.0];
 
     /// Three positions of three logits, and a continuation.
-    fn seen(values: [f32; 9]) -> Observation {
+    fn seen() -> Observation {
         let logits = Logits {
             positions: vec![0, 1, 2],
-            values: values.to_vec(),
+            values: VALUES.to_vec(),
             vocab_size: 3,
         };
-        let named = |name: &str| name.to_owned();
         Observation {
             identity: Identity {
-                name: named("a name"),
-                profile: named("some"),
-                fingerprint: named("none"),
+                name: "a name".into(),
+                profile: "some".into(),
+                fingerprint: "none".into(),
             },
             tokens: vec![1, 2, 3],
             lanes: BTreeMap::from([(Lane::Prefill, logits)]),
@@ -305,37 +284,34 @@ mod tests {
         }
     }
 
-    const VALUES: [f32; 9] = [1.0, -2.0, 3.0, 0.5, 0.25, -4.0, 2.0, 2.5, -1.0];
-
-    fn effect(ours: &Observation) -> Effect {
+    /// What an edit of the observation does, seen beside it under the same name, which only the
+    /// strict comparison asks about.
+    fn effect(edit: impl Fn(&mut Observation)) -> Effect {
         let case = Case {
             greedy_steps: 40,
             ..Case::of_prompt("a", "m", "p", 3)
         };
-        let theirs = seen(VALUES);
-        // The two have one name, which only the strict comparison asks about.
-        Effect::between(
-            &case,
-            &theirs,
-            ours,
-            compare(&case, &theirs, ours).ok().as_ref(),
-        )
+        let (theirs, mut ours) = (seen(), seen());
+        edit(&mut ours);
+        let found = compare(&case, &theirs, &ours).ok();
+        Effect::between(&case, &theirs, &ours, found.as_ref())
     }
 
     /// The gates that see `edit`, by their number.
     fn seeing(edit: impl Fn(&mut Observation)) -> Vec<usize> {
-        let mut ours = seen(VALUES);
-        edit(&mut ours);
-        let passes = effect(&ours).passes;
-        let numbered = GATES.iter().enumerate();
-        let seeing = numbered.filter(|(_, gate)| !passes.contains(&gate.name));
-        seeing.map(|(i, _)| i).collect()
+        let passes = effect(edit).passes;
+        let sees = |i: &usize| !passes.contains(&GATES[*i].0);
+        (0..GATES.len()).filter(sees).collect()
     }
 
     const NONE: [usize; 0] = [];
 
+    fn lane(ours: &mut Observation) -> &mut Logits {
+        ours.lanes.get_mut(&Lane::Prefill).expect("there")
+    }
+
     fn values(ours: &mut Observation) -> &mut Vec<f32> {
-        &mut ours.lanes.get_mut(&Lane::Prefill).expect("there").values
+        &mut lane(ours).values
     }
 
     #[test]
@@ -362,27 +338,16 @@ mod tests {
         assert_eq!(seeing(|o| values(o)[0] = f32::NAN), [0, 2, 3, 5, 6]);
         let short = |o: &mut Observation| {
             drop(values(o).drain(..3));
-            o.lanes
-                .get_mut(&Lane::Prefill)
-                .expect("there")
-                .positions
-                .remove(0);
+            lane(o).positions.remove(0);
         };
         assert_eq!(seeing(short), [0, 2, 3, 5, 6]);
-        let shorter = |o: &mut Observation| {
-            o.lanes.get_mut(&Lane::Prefill).expect("there").vocab_size = 1;
-        };
-        assert_eq!(seeing(shorter), [0, 1, 2, 3, 5, 6]);
+        assert_eq!(seeing(|o| lane(o).vocab_size = 1), [0, 1, 2, 3, 5, 6]);
         assert_eq!(Effect::none_left().passes, [] as [&str; 0]);
     }
 
     #[test]
     fn the_worse_of_two_prompts_counts() {
-        let with = |at: usize, value: f32| {
-            let mut ours = seen(VALUES);
-            values(&mut ours)[at] = value;
-            effect(&ours)
-        };
+        let with = |at: usize, value: f32| effect(|o| values(o)[at] = value);
         let (one, other) = (with(8, 2.0), with(4, 0.26));
         let both = one.clone().and(other.clone());
         assert_eq!(both.cosine_last, one.cosine_last);

@@ -4,7 +4,6 @@
 use super::{Fault, Injection, unlocated};
 use crate::case::observation::{Lane, Logits, Observation};
 
-/// All of them.
 #[rustfmt::skip] // a table: a line a row
 pub fn faults() -> Vec<Fault> {
     vec![

@@ -1,7 +1,7 @@
 //! Independent pieces of work on every core.
 #![forbid(unsafe_code)]
 
-use std::sync::Mutex;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -14,29 +14,30 @@ pub fn parallel_map<T: Send>(
     work: impl Fn(usize) -> Result<T, Failure> + Sync,
 ) -> Result<Vec<T>, Failure> {
     let next = AtomicUsize::new(0);
-    let results = Mutex::new((0..count).map(|_| None).collect::<Vec<_>>());
     let worker = || {
+        let mut done = Vec::new();
         loop {
             let piece = next.fetch_add(1, Ordering::Relaxed);
             if piece >= count {
-                return;
+                return Ok(done);
             }
-            let result = work(piece);
-            if result.is_err() {
-                next.store(count, Ordering::Relaxed);
-            }
-            results.lock().expect("no panic while it is held")[piece] = Some(result);
+            let result = work(piece).inspect_err(|_| next.store(count, Ordering::Relaxed));
+            done.push((piece, result?));
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..cores.min(count) {
-            scope.spawn(worker);
-        }
-    });
-    let results = results.into_inner().expect("no panic while it is held");
-    // After a failure some are not there, and the failure is.
-    results.into_iter().flatten().collect()
+    let mut all = thread::scope(|scope| {
+        let workers = (0..cores.min(count)).map(|_| scope.spawn(worker));
+        let workers: Vec<_> = workers.collect();
+        let ends = workers.into_iter().map(|worker| worker.join());
+        let ends = ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic)));
+        ends.collect::<Result<Vec<_>, Failure>>()
+    })?
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>();
+    all.sort_by_key(|(piece, _)| *piece);
+    Ok(all.into_iter().map(|(_, result)| result).collect())
 }
 
 #[cfg(test)]

@@ -11,47 +11,23 @@ use engine::gguf::Gguf;
 use engine::numerics::{Arithmetic, Profile, arithmetic};
 use engine::transformer::probe::{Node, Place};
 
-use crate::runner::perturb::{Disturbance, Moment};
+use crate::runner::watch::{Disturbance, Moment};
 
-/// A node as a fault meets it.
-pub struct NodeView<'a> {
-    /// Name with its suffix, without the layer.
-    pub name: &'a str,
-    /// Operation.
-    pub op: &'a str,
-    /// The layer; 0 outside of the layers.
-    pub layer: usize,
-    /// Outermost first.
-    pub shape: &'a [usize],
-    /// Row-major.
-    pub values: &'a mut [f32],
-}
+/// What a fault does to the values of a node.
+pub trait Change: Fn(&PassState<'_>, &mut [f32]) + Send + Sync + 'static {}
 
-/// What a fault does to a node.
-pub trait Change: Fn(&PassState<'_>, NodeView<'_>) + Send + Sync + 'static {}
-
-impl<F: Fn(&PassState<'_>, NodeView<'_>) + Send + Sync + 'static> Change for F {}
+impl<F: Fn(&PassState<'_>, &mut [f32]) + Send + Sync + 'static> Change for F {}
 
 /// A change, and what it is made to.
 pub struct Act {
-    /// When.
     pub moment: Moment,
     /// Of which nodes: `name`, `name|OP` or `|OP`, or all of them.
     pub on: &'static str,
-    /// What.
     pub change: Box<dyn Change>,
-}
-
-impl Act {
-    fn is_on(&self, node: &NodeView<'_>) -> bool {
-        let (name, op) = self.on.split_once('|').unwrap_or((self.on, ""));
-        (name.is_empty() || name == node.name) && (op.is_empty() || op == node.op)
-    }
 }
 
 /// What is known so far.
 pub struct PassState<'m> {
-    /// The hyper-parameters.
     pub config: &'m Config,
     /// The file, for its weights.
     gguf: &'m Gguf,
@@ -61,7 +37,12 @@ pub struct PassState<'m> {
     pub first: usize,
     /// Tokens of this ubatch.
     pub tokens: usize,
-    /// The name of the last node shown.
+    /// The node's name with its suffix, without the layer.
+    pub name: String,
+    /// The layer; 0 outside of the layers.
+    pub layer: usize,
+    /// The node's shape, outermost first.
+    pub shape: Vec<usize>,
     previous: String,
     seen: BTreeMap<String, Vec<f32>>,
     keys: BTreeMap<usize, Vec<f32>>,
@@ -70,7 +51,6 @@ pub struct PassState<'m> {
 }
 
 impl<'m> PassState<'m> {
-    /// Before the first token.
     pub fn new(model: &'m Model, profile: Profile) -> Self {
         PassState {
             config: model.config(),
@@ -78,6 +58,9 @@ impl<'m> PassState<'m> {
             arithmetic: arithmetic(profile, model.kernel()),
             first: 0,
             tokens: 0,
+            name: String::new(),
+            layer: 0,
+            shape: Vec::new(),
             previous: String::new(),
             seen: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -89,19 +72,18 @@ impl<'m> PassState<'m> {
     /// A pass in which `acts` happen, in one layer if one is named.
     pub fn disturbed_by(mut self, acts: &'m [Act], only: Option<usize>) -> Disturbance<'m> {
         Box::new(move |moment, node, shape, values| {
-            let name = [node.name, node.suffix].concat();
-            let view = NodeView::of(node, &name, shape, values);
             match moment {
-                Moment::Made => self.enter(&view),
-                Moment::Read => self.keep(&view),
+                Moment::Made => self.enter(node, shape),
+                Moment::Read => self.keep(node.op, values),
             }
             if only.is_some_and(|layer| node.place != Place::Layer(layer)) {
                 return;
             }
-            for act in acts {
-                if act.moment == moment && act.is_on(&view) {
-                    let values = &mut *view.values;
-                    (act.change)(&self, NodeView { values, ..view });
+            for act in acts.iter().filter(|act| act.moment == moment) {
+                let (name, op) = act.on.split_once('|').unwrap_or((act.on, ""));
+                let is = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+                if is(name, &self.name) && is(op, node.op) {
+                    (act.change)(&self, values);
                 }
             }
         })
@@ -112,7 +94,7 @@ impl<'m> PassState<'m> {
         self.seen.get(name).map_or(&[], |values| values)
     }
 
-    /// The last node shown.
+    /// The node before.
     pub fn previous(&self) -> &[f32] {
         self.seen(&self.previous)
     }
@@ -138,40 +120,30 @@ impl<'m> PassState<'m> {
         self.first_query.get_or_init(|| decode(self.gguf))
     }
 
-    fn enter(&mut self, node: &NodeView<'_>) {
-        if node.name == "inp_embd" {
+    fn enter(&mut self, node: Node, shape: &[usize]) {
+        self.previous = std::mem::replace(&mut self.name, [node.name, node.suffix].concat());
+        self.shape = shape.to_vec();
+        self.layer = match node.place {
+            Place::Layer(layer) => layer,
+            Place::Model | Place::Number(_) => 0,
+        };
+        if self.name == "inp_embd" {
             self.first += self.tokens;
-            self.tokens = node.shape[0];
+            self.tokens = shape[0];
         }
     }
 
-    fn keep(&mut self, node: &NodeView<'_>) {
-        let history = match (node.name, node.op) {
+    fn keep(&mut self, op: &str, values: &[f32]) {
+        let history = match (&*self.name, op) {
             ("Kcur", "ROPE") => Some(&mut self.keys),
             ("Vcur", _) => Some(&mut self.values),
             _ => None,
         };
         if let Some(history) = history {
-            history.entry(node.layer).or_default().extend(&*node.values);
+            history.entry(self.layer).or_default().extend(values);
         }
-        node.name.clone_into(&mut self.previous);
-        let kept = self.seen.entry(self.previous.clone()).or_default();
+        let kept = self.seen.entry(self.name.clone()).or_default();
         kept.clear();
-        kept.extend_from_slice(node.values);
-    }
-}
-
-impl<'a> NodeView<'a> {
-    fn of(node: Node, name: &'a str, shape: &'a [usize], values: &'a mut [f32]) -> Self {
-        NodeView {
-            name,
-            op: node.op,
-            layer: match node.place {
-                Place::Layer(layer) => layer,
-                Place::Model | Place::Number(_) => 0,
-            },
-            shape,
-            values,
-        }
+        kept.extend_from_slice(values);
     }
 }

@@ -6,14 +6,13 @@ use engine::flavor::{Shape, i2_s, i2_s_p128};
 use engine::gguf::Gguf;
 use engine::kernels::activation::nearest_int;
 
-use super::pass::{Act, Change, NodeView, PassState};
+use super::pass::{Act, Change, PassState};
 use super::{EDGES, Fault, act, made};
-use crate::runner::perturb::Moment;
+use crate::runner::watch::Moment;
 
 /// The first query projection.
 const FIRST: &str = "Qcur|MUL_MAT";
 
-/// All of them.
 #[rustfmt::skip] // a table: a line a row
 pub fn faults() -> Vec<Fault> {
     vec![
@@ -161,18 +160,18 @@ fn sum_in_f16(row: &Row<'_>, codes: &[u8], weight: f32) -> f32 {
 
 /// The first query projection once more, from rows made by `prepare`.
 fn again(prepare: Prepare, dot: Dot) -> impl Change {
-    move |pass: &PassState<'_>, node: NodeView<'_>| {
-        if node.layer > 0 {
+    move |pass: &PassState<'_>, values: &mut [f32]| {
+        if pass.layer > 0 {
             return;
         }
-        let rows = node.shape[1];
+        let rows = pass.shape[1];
         let width = pass.config.embedding_length;
         let (codes, scale) = pass.first_query(|gguf| decoded(gguf, rows, width));
         let inputs = pass.seen("attn_norm").chunks_exact(width);
         let inputs: Vec<Row<'_>> = inputs.map(prepare).collect();
         for (row, codes) in codes.chunks_exact(width).enumerate() {
             for (t, input) in inputs.iter().enumerate() {
-                node.values[t * rows + row] = dot(input, codes, *scale);
+                values[t * rows + row] = dot(input, codes, *scale);
             }
         }
     }

@@ -12,7 +12,6 @@ use crate::file::document::{Document, Uneditable};
 
 const QUERY: &str = "Qcur-0|MUL_MAT#0";
 
-/// All of them.
 pub fn faults() -> Vec<Fault> {
     [of_weights(), of_parameters(), of_the_vocabulary()]
         .into_iter()
@@ -61,8 +60,11 @@ fn of_weights() -> Vec<Fault> {
             exchange(d, ["blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"])
         }),
         file("layers-exchanged", "attn_norm-1|MUL#0", |d| {
-            let names = |part| [1, 2].map(|layer| format!("blk.{layer}.{part}.weight"));
-            PARTS.into_iter().try_for_each(|part| exchange(d, names(part)))
+            let names = d.tensors().iter().map(|tensor| tensor.name.clone());
+            let names: Vec<String> = names.filter(|name| name.starts_with("blk.1.")).collect();
+            let others = names.iter().map(|name| name.replace("blk.1.", "blk.2."));
+            let mut pairs = names.iter().zip(others);
+            pairs.try_for_each(|(one, other)| exchange(d, [one, &other]))
         }),
         file("key-and-value-exchanged", "Kcur-0|MUL_MAT#0", |d| {
             exchange(d, ["blk.0.attn_k.weight", "blk.0.attn_v.weight"])
@@ -138,20 +140,6 @@ fn of_the_vocabulary() -> Vec<Fault> {
     ]
 }
 
-const PARTS: [&str; 11] = [
-    "attn_norm",
-    "attn_q",
-    "attn_k",
-    "attn_v",
-    "attn_sub_norm",
-    "attn_output",
-    "ffn_norm",
-    "ffn_gate",
-    "ffn_up",
-    "ffn_sub_norm",
-    "ffn_down",
-];
-
 /// A fault that shows before anything is computed: in the ids of a prompt, or in a refusal.
 fn early(name: &'static str, edit: Edit) -> Fault {
     unlocated(name, Injection::File(edit))
@@ -196,10 +184,10 @@ fn reversed(byte: u8) -> u8 {
 }
 
 /// Exchanges what two tensors hold.
-fn exchange(d: &mut Document, [one, other]: [impl AsRef<str>; 2]) -> Result<(), Uneditable> {
-    let taken = std::mem::take(d.bytes(one.as_ref())?);
-    let given = std::mem::replace(d.bytes(other.as_ref())?, taken);
-    *d.bytes(one.as_ref())? = given;
+fn exchange(d: &mut Document, [one, other]: [&str; 2]) -> Result<(), Uneditable> {
+    let taken = std::mem::take(d.bytes(one)?);
+    let given = std::mem::replace(d.bytes(other)?, taken);
+    *d.bytes(one)? = given;
     Ok(())
 }
 

@@ -5,14 +5,13 @@ use engine::numerics::elementwise::{rope_angles, rope_step};
 use engine::numerics::half::{round_f16, widen_f16};
 use engine::numerics::libm;
 
-use super::pass::{Act, Change, NodeView, PassState};
+use super::pass::{Act, Change, PassState};
 use super::{Fault, act, made};
-use crate::runner::perturb::Moment;
+use crate::runner::watch::Moment;
 
 const ROTATED: &str = "Qcur-0|ROPE#0";
 const EMBEDDED: &str = "inp_embd|GET_ROWS#0";
 
-/// All of them.
 #[rustfmt::skip] // a table: a line a row
 pub fn faults() -> Vec<Fault> {
     vec![
@@ -40,13 +39,13 @@ pub fn faults() -> Vec<Fault> {
             out.iter_mut().for_each(|[_, sine]| *sine = -*sine);
         }),
         made("rope-missing-on-keys", "Kcur-0|ROPE#0", "Kcur|ROPE", again(|_, _, _| (), recurrence)),
-        made("embedding-scaled", EMBEDDED, "inp_embd", |s, node| {
+        made("embedding-scaled", EMBEDDED, "inp_embd", |s, values| {
             let factor = (s.config.embedding_length as f32).sqrt();
-            node.values.iter_mut().for_each(|x| *x *= factor);
+            values.iter_mut().for_each(|x| *x *= factor);
         }),
-        made("embedding-of-next-token", EMBEDDED, "inp_embd", |s, node| {
+        made("embedding-of-next-token", EMBEDDED, "inp_embd", |s, values| {
             if s.tokens > 1 {
-                node.values.rotate_left(s.config.embedding_length);
+                values.rotate_left(s.config.embedding_length);
             }
         }),
     ]
@@ -70,12 +69,12 @@ type Angles = [[f32; 2]];
 
 /// Turns what was not turned yet once more, in another way.
 fn again(turn: Turn, angles: AnglesOf) -> impl Change {
-    move |pass: &PassState<'_>, node: NodeView<'_>| {
-        let source = pass.seen(&format!("{} (reshaped)", node.name));
-        node.values.copy_from_slice(source);
-        let row = node.values.len() / pass.tokens;
+    move |pass: &PassState<'_>, values: &mut [f32]| {
+        let source = pass.seen(&format!("{} (reshaped)", pass.name));
+        values.copy_from_slice(source);
+        let row = values.len() / pass.tokens;
         let mut own = vec![[0f32; 2]; pass.config.rope_dimensions / 2];
-        for (token, row) in node.values.chunks_exact_mut(row).enumerate() {
+        for (token, row) in values.chunks_exact_mut(row).enumerate() {
             angles(pass, pass.first + token, &mut own);
             row.chunks_exact_mut(pass.config.head_dim)
                 .for_each(|head| turn(pass, head, &own));

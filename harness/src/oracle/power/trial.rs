@@ -4,27 +4,29 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use engine::Model;
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
-use engine::{Model, Token};
 use serde::Serialize;
 
 use super::gate::{Effect, strict_verdict};
 use super::parallel::parallel_map;
-use super::{Fault, Injection};
+use super::{Fault, Injection, observed};
 use crate::case::Case;
-use crate::case::observation::Observation;
+use crate::case::observation::{Lane, Observation, TracedNode};
+use crate::case::schedule::{Schedule, Step};
 use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::file::provenance::Input;
 use crate::judge::compare::{Incomparable, compare};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};
-use crate::runner::engine::{RunConfig, encode, observe};
-use crate::runner::passes::{Passes, Shown};
+use crate::numbers::metrics::same_bits;
+use crate::runner::engine::{Computing, tokenize};
 use crate::runner::suite::Suite;
+use crate::runner::watch::{Watch, by_key};
 use crate::runner::{RunError, Runner, Task};
 
 /// The arithmetic the faults are planted in: that of the recordings they are judged by.
@@ -74,7 +76,6 @@ impl Trial {
 /// The fixtures, ready for faults.
 pub struct Bench {
     suite: Suite,
-    kernel: Kernel,
     every_prompt: bool,
     /// What the engine without a fault computes, by case: what is handed over is spoiled later.
     sound: Mutex<BTreeMap<String, Observation>>,
@@ -91,7 +92,6 @@ impl Bench {
     pub fn new(suite: Suite) -> Self {
         Bench {
             suite,
-            kernel: Kernel::best(),
             every_prompt: false,
             sound: Mutex::default(),
         }
@@ -173,7 +173,7 @@ impl Bench {
         let options = OpenOptions {
             storage: Storage::Read,
             flavor,
-            kernel: Some(self.kernel),
+            kernel: Some(Kernel::best()),
         };
         let model = if let Injection::File(edit) = fault.injection {
             let mut document = Document::read(Model::open(&input.path, &options)?.gguf())?;
@@ -198,20 +198,24 @@ impl Bench {
         let (effect, noticed) = match self.observe(fault, case, target, &theirs) {
             Ok(ours) => compared(case, &theirs, &ours),
             Err(RunError::NotFinite(_)) => {
-                let first = first_traced_node(fault, case, target, &theirs)?;
+                let ids = Step::Feed(theirs.tokens.clone());
+                let first = first_node(fault, target, case.ubatch, vec![ids], Some(&theirs.trace))?;
                 let noticed = ("engine: NOT_FINITE".to_owned(), first);
                 (Effect::none_left(), Some(noticed))
             }
-            Err(error) => return Err(Failure::input(error)),
+            Err(error) => return Err(error.into()),
         };
         trial.effect = trial.effect.clone().and(effect);
-        let (false, Some((by, mut first_node))) = (trial.caught, noticed) else {
+        let (false, Some((by, mut first))) = (trial.caught, noticed) else {
             return Ok(());
         };
-        if first_node.is_none() && fault.expected_node.is_some() {
-            first_node = first_decoded_node(fault, target, &theirs.tokens)?;
+        if first.is_none() && fault.expected_node.is_some() {
+            // The recordings have no trace of decoding; without the fault the engine's logits are
+            // the reference's.
+            let decode = Step::of_lane(Lane::Decode, &theirs.tokens);
+            first = first_node(fault, target, 1, decode, None)?;
         }
-        trial.notice(by, first_node);
+        trial.notice(by, first);
         Ok(())
     }
 
@@ -225,21 +229,20 @@ impl Bench {
     ) -> Result<Observation, RunError> {
         let model = &target.model;
         let name = format!("engine with {}", fault.name);
-        let run = RunConfig::new(name.clone(), "planted", 1, PROFILE);
-        let mut tokens = encode(model, case)?;
+        let mut tokens = tokenize(model, &case.prompt)?;
         if let Injection::Ids(edit) = fault.injection {
             let tokenizer = model.tokenizer().expect("it has just encoded");
             edit(tokenizer, &case.prompt, &mut tokens);
         }
-        let plant = || fault.disturbance(None, model, PROFILE);
+        let mut engine = fault.engine(model, PROFILE);
         let Injection::Observation(edit) = fault.injection else {
-            return observe(model, case, tokens, run, &plant);
+            return observed(&mut engine, name, case, tokens, 1);
         };
         let mut sound = self.sound.lock().expect("no panic while it is held");
         let mut ours = match sound.get(&case.name) {
             Some(ours) => ours.clone(),
             None => {
-                let ours = observe(model, case, tokens, run, &plant)?;
+                let ours = observed(&mut engine, name.clone(), case, tokens, 1)?;
                 sound.insert(case.name.clone(), ours.clone());
                 ours
             }
@@ -252,59 +255,34 @@ impl Bench {
     fn recorded(&self, case: &Case, model: &Input) -> Result<Observation, Failure> {
         let name = self.recording(case).expect("other cases are left out");
         let mut recording = self.suite.recordings[name].clone();
-        let seen = recording.observe(Task { case, model });
-        seen.map_err(Failure::input)
+        Ok(recording.observe(Task { case, model })?)
     }
 }
 
-/// The first node in which decoding with the fault differs from decoding without it, whose logits
-/// are the reference's. The recordings have no trace of decoding.
-fn first_decoded_node(
+/// The first node in which a pass with the fault differs from `theirs` or, if there are none, from
+/// one without it. Every step has the same nodes; the first one's are counted from 0.
+fn first_node(
     fault: &Fault,
     target: &Target,
-    tokens: &[Token],
+    ubatch: usize,
+    steps: Vec<Step>,
+    theirs: Option<&[TracedNode]>,
 ) -> Result<Option<String>, Failure> {
-    let mut clean = Passes::new(&target.model, tokens, PROFILE, 1)?;
-    let clean = clean.free()?.nodes;
-    let faulty = faulty_nodes(fault, target, tokens, 1)?;
-    let mut pairs = clean.iter().zip(faulty);
-    let differing = pairs.position(|(clean, faulty)| !same_bits(&clean.values, &faulty.values));
-    // Every token has the same nodes; the first one's are counted from 0.
-    let each = clean.len() / tokens.len();
-    Ok(differing.map(|at| clean[at % each].key.clone()))
-}
-
-/// The first node that differs from the reference's, of a fault that left no logits.
-fn first_traced_node(
-    fault: &Fault,
-    case: &Case,
-    target: &Target,
-    theirs: &Observation,
-) -> Result<Option<String>, Failure> {
-    let shown = faulty_nodes(fault, target, &theirs.tokens, case.ubatch)?;
-    let known = |key: &str| theirs.trace.iter().find(|traced| traced.key == key);
-    let differs = |node: &Shown| {
-        let known = known(&node.key);
+    let count = steps.len();
+    let schedule = Schedule {
+        ubatch,
+        ..Schedule::of(steps)
+    };
+    let nodes = |mut engine: Computing<'_, _>| engine.pass(&schedule, &Watch::every());
+    let ours = nodes(fault.engine(&target.model, PROFILE))?.nodes;
+    let sound = nodes(Computing::new(&target.model, PROFILE))?.nodes;
+    let theirs = by_key(theirs.unwrap_or(&sound));
+    let differs = |node: &TracedNode| {
+        let known = theirs.get(&*node.key);
         known.is_some_and(|known| !same_bits(&known.values, &node.values))
     };
-    Ok(shown.into_iter().find(differs).map(|node| node.key))
-}
-
-/// Every node of a prompt in ubatches, as far as it gets.
-fn faulty_nodes(
-    fault: &Fault,
-    target: &Target,
-    tokens: &[Token],
-    ubatch: usize,
-) -> Result<Vec<Shown>, Failure> {
-    let passes = Passes::new(&target.model, tokens, PROFILE, ubatch)?;
-    let plant = || fault.disturbance(None, &target.model, PROFILE);
-    Ok(passes.with(Box::new(plant)).free()?.nodes)
-}
-
-fn same_bits(one: &[f32], other: &[f32]) -> bool {
-    let [one, other] = [one, other].map(|values| values.iter().map(|v| v.to_bits()));
-    one.eq(other)
+    let first = ours.iter().position(differs);
+    Ok(first.map(|at| ours[at % (ours.len() / count)].key.clone()))
 }
 
 /// How far apart the two are, what the comparison of `crossval` says of it, if it says anything,

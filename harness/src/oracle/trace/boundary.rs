@@ -16,8 +16,8 @@ use engine::matrix::Matrix;
 use half::f16;
 use serde::Serialize;
 
-use crate::runner::anatomy;
-use crate::runner::passes::Shown;
+use crate::case::observation::TracedNode;
+use crate::runner::anatomy::{self, NodeName};
 
 /// An element may move this many times as far as the rest of its row does on average.
 /// Half-precision sums against single ones, 18636 flips, reach 14.7 behind relu² times up, whose
@@ -182,8 +182,8 @@ fn boundary(rounding: Rounding, [theirs, ours]: [f64; 2]) -> f64 {
 
 /// The nodes that are rounded where they are used, by their index in a pass. Each ubatch rounds by
 /// itself: one of a single token computes in its own way.
-pub fn rounded(model: &Model, nodes: &[Shown]) -> BTreeMap<usize, Rounding> {
-    let begins = |shown: &Shown| shown.node.name == "inp_embd";
+pub fn rounded(model: &Model, nodes: &[TracedNode]) -> BTreeMap<usize, Rounding> {
+    let begins = |node: &TracedNode| NodeName::of(&node.key).name == "inp_embd";
     let starts: Vec<usize> = (0..nodes.len()).filter(|&at| begins(&nodes[at])).collect();
     let ends = starts.iter().skip(1).copied().chain([nodes.len()]);
     let ubatches = starts.iter().copied().zip(ends);
@@ -196,7 +196,7 @@ pub fn rounded(model: &Model, nodes: &[Shown]) -> BTreeMap<usize, Rounding> {
 }
 
 /// Those of one ubatch.
-fn rounded_of(model: &Model, nodes: &[Shown], tokens: usize) -> BTreeMap<usize, Rounding> {
+fn rounded_of(model: &Model, nodes: &[TracedNode], tokens: usize) -> BTreeMap<usize, Rounding> {
     let alone = tokens == 1;
     // A single head's queries are multiplied as they are; see the engine's attention.
     let halves_of_queries = alone || model.config().head_count > 1;
@@ -205,8 +205,7 @@ fn rounded_of(model: &Model, nodes: &[Shown], tokens: usize) -> BTreeMap<usize, 
         let Some(inputs) = anatomy::inputs(nodes, at) else {
             continue;
         };
-        let node = nodes[at].node;
-        match (node.name, &*inputs) {
+        match (NodeName::of(&nodes[at].key).name, &*inputs) {
             ("kq", &[query, key]) => {
                 found.insert(key, Rounding::Half);
                 if halves_of_queries {
@@ -232,8 +231,8 @@ fn rounded_of(model: &Model, nodes: &[Shown], tokens: usize) -> BTreeMap<usize, 
 
 /// How a product with a tensor rounds its activations. Formats in blocks round them to codes with
 /// a scale a block; those have no certificates.
-fn by_product(model: &Model, product: &Shown, alone: bool) -> Option<Rounding> {
-    let name = anatomy::tensor_of(product.node)?;
+fn by_product(model: &Model, product: &TracedNode, alone: bool) -> Option<Rounding> {
+    let name = NodeName::of(&product.key).tensor()?;
     let mut decided = model.detections().iter();
     if let Some((_, detection)) = decided.find(|(tensor, _)| *tensor == name) {
         return detection.flavor.is_i2_s().then_some(Rounding::Codes);

@@ -4,7 +4,6 @@
 //! operations run, too, but nothing of theirs reaches it.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +20,8 @@ use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
 use crate::runner::anatomy;
-use crate::runner::passes::{Passes, Shown};
+use crate::runner::passes::Passes;
+use crate::runner::watch::by_key;
 
 const SCHEMA: u32 = 1;
 const MANIFEST: &str = "bundle.json";
@@ -95,39 +95,34 @@ pub fn find(folder: &Path) -> Result<PathBuf, Failure> {
     if folder.join(MANIFEST).is_file() || !folder.is_dir() {
         return Ok(folder.to_owned()); // reading it says what is wrong
     }
-    let mut found = below(folder, 2)?;
+    let mut found = Vec::new();
+    for case in folders(folder)? {
+        found.extend(folders(&case)?);
+        found.push(case);
+    }
+    found.retain(|folder| folder.join(MANIFEST).is_file());
     found.sort();
+    let place = folder.display();
     match &found[..] {
         [only] => Ok(only.clone()),
         [] => Err(Failure::input(format!(
-            "{}: there is no {MANIFEST}, neither there nor in CASE/RECORDING below it",
-            folder.display()
+            "{place}: there is no {MANIFEST}, neither there nor in CASE/RECORDING below it"
         ))),
         several => {
-            let commands = several.iter().map(|one| command(one));
-            Err(Failure::input(format!(
-                "{} has {} bundles; choose one:\n  {}",
-                folder.display(),
-                several.len(),
-                commands.collect::<Vec<_>>().join("\n  ")
-            )))
+            let commands: Vec<_> = several.iter().map(|one| command(one)).collect();
+            let (count, commands) = (several.len(), commands.join("\n  "));
+            let message = format!("{place} has {count} bundles; choose one:\n  {commands}");
+            Err(Failure::input(message))
         }
     }
 }
 
-/// The folders with a manifest, at most so many levels below.
-fn below(folder: &Path, levels: usize) -> Result<Vec<PathBuf>, Failure> {
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |e| Failure::environment(format!("{}: {e}", folder.display()));
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.join(MANIFEST).is_file() {
-            found.push(path);
-        } else if levels > 1 && path.is_dir() {
-            found.extend(below(&path, levels - 1)?);
-        }
-    }
-    Ok(found)
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable));
+    let folders = paths.filter(|path| path.as_ref().map_or(true, |path| path.is_dir()));
+    folders.collect()
 }
 
 /// Repeats the operation of that bundle.
@@ -167,7 +162,7 @@ pub fn write(
         put(folder, &format!("input-{i}.npy"), theirs(input)?)?;
     }
     put(folder, THEIRS, theirs(key)?)?;
-    put(folder, OURS, &nodes[at].traced())?;
+    put(folder, OURS, &nodes[at])?;
     let manifest = Manifest {
         schema: SCHEMA,
         node: key.clone(),
@@ -177,8 +172,8 @@ pub fn write(
         model: fs::canonicalize(&model.path).map_err(Failure::environment)?,
         model_sha256: model.sha256.clone(),
         reference: reference.identity.clone(),
-        profile: passes.profile().name().into(),
-        kernel: passes.model().kernel().name().into(),
+        profile: passes.engine.profile().name().into(),
+        kernel: passes.engine.model().kernel().name().into(),
         command: command(folder),
     };
     let json = serde_json::to_vec_pretty(&manifest).map_err(Failure::environment)?;
@@ -218,8 +213,7 @@ impl Bundle {
     /// Repeats the operation. `passes` are over the bundle's tokens.
     pub fn replay(&self, passes: &mut Passes<'_>) -> Result<Replay, Failure> {
         let node = &self.manifest.node;
-        let fed: BTreeMap<_, _> = self.inputs.iter().map(|n| (&*n.key, n)).collect();
-        let pass = passes.fed(&fed)?;
+        let pass = passes.fed(by_key(&self.inputs))?;
         let find = |key: &str| pass.nodes.iter().find(|n| n.key == key);
         let lacks = |key: &str| {
             Failure::input(format!(
@@ -231,10 +225,14 @@ impl Bundle {
         if let Some(stranger) = self.inputs.iter().find(|input| !shaped(input)) {
             return Err(lacks(&stranger.key));
         }
-        let fits = |n: &&Shown| [&self.theirs, &self.ours].map(Vec::len) == [n.values.len(); 2];
+        let fits =
+            |n: &&TracedNode| [&self.theirs, &self.ours].map(Vec::len) == [n.values.len(); 2];
         let now = find(node).filter(fits).ok_or_else(|| lacks(node))?;
         let theirs = Gap::between(&self.theirs, &now.values);
-        let rung = Rung::between(&self.manifest.reference.profile, passes.profile().name());
+        let rung = Rung::between(
+            &self.manifest.reference.profile,
+            passes.engine.profile().name(),
+        );
         Ok(Replay {
             node: node.clone(),
             acceptable: acceptable(&theirs, rung),

@@ -4,7 +4,6 @@
 //! are given.
 #![forbid(unsafe_code)]
 
-use engine::transformer::probe::{Node, Place};
 use serde::Serialize;
 
 use crate::case::observation::TracedNode;
@@ -14,6 +13,7 @@ use crate::judge::tolerance::book;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::Gap;
 use crate::runner::passes::Passes;
+use crate::runner::watch::Watch;
 
 /// How the search went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,7 +49,7 @@ pub fn search<'r>(
     passes: &mut Passes<'_>,
     rung: Rung,
 ) -> Result<Search, Failure> {
-    let layers = passes.model().config().block_count;
+    let layers = passes.engine.model().config().block_count;
     let mut probed = Vec::new();
     let mut is_bad = |layer: usize| {
         let bad = probe(layer, &mut reference, passes, rung)?;
@@ -81,8 +81,9 @@ fn probe<'r>(
     passes: &mut Passes<'_>,
     rung: Rung,
 ) -> Result<bool, Failure> {
-    let wanted = |node: Node| node.name == "l_out" && node.place == Place::Layer(layer);
-    let pass = passes.free_keeping(wanted)?;
+    let key = |ubatch| format!("l_out-{layer}|ADD#{ubatch}");
+    let keys = (0..passes.portions()).map(key).collect();
+    let pass = passes.pass(&Watch::these(keys))?;
     let lacks = |who: &str| {
         Failure::new(
             Exit::Incomplete,

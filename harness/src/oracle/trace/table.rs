@@ -10,17 +10,8 @@ use crate::io::table::{Table, number, scientific, words};
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::{Gap, coordinates};
 
-/// Which rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// Nodes that differ.
-    Differing,
-    /// Every node.
-    All,
-}
-
-/// The table, then the summary.
-pub fn render(located: &Located, rows: Rows, width: Option<usize>) -> String {
+/// The table of what differs or of everything, then the summary.
+pub fn render(located: &Located, all: bool, width: Option<usize>) -> String {
     let mut text = format!(
         "{} against the engine in {}, rung {}\n",
         located.reference,
@@ -44,7 +35,7 @@ pub fn render(located: &Located, rows: Rows, width: Option<usize>) -> String {
         words("what it does"),
     ]);
     for node in &located.nodes {
-        if rows == Rows::All || differs(node) {
+        if all || differs(node) {
             table.row(row(node));
         }
     }

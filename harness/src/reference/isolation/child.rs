@@ -17,6 +17,7 @@ use super::frame::{self, Broken};
 use super::limits::Limits;
 use super::message::{Hello, PROTOCOL, Reply, Request};
 use super::stderr_tail::StderrTail;
+use crate::io::process::{Resident, resident};
 
 /// How long a worker whose channel is closed may take to end by itself, so that the signal that
 /// ended it is its own and not ours.
@@ -98,7 +99,7 @@ impl Worker {
         };
         // A child that is dead already is found out when nothing comes back.
         let _ = frame::write(&mut stream, &worker.limits, &[]);
-        worker.memory_seen = memory_of(worker.child.id()).unwrap_or(0);
+        worker.memory_seen = resident(worker.child.id(), Resident::Peak).unwrap_or(0);
         Ok(worker)
     }
 
@@ -106,7 +107,7 @@ impl Worker {
     fn next(&mut self, until: Instant) -> Result<(Reply, Vec<f32>), WorkerExit> {
         loop {
             let (pid, seen) = (self.child.id(), &mut self.memory_seen);
-            let mut poll = || *seen = (*seen).max(memory_of(pid).unwrap_or(0));
+            let mut poll = || *seen = (*seen).max(resident(pid, Resident::Peak).unwrap_or(0));
             let mut reader = DeadlineReader {
                 stream: &self.stream,
                 until,
@@ -199,16 +200,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// The peak so far, as the kernel counts it; nothing for the dead and on other systems.
-fn memory_of(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 fn spawn_failed(error: io::Error) -> WorkerExit {

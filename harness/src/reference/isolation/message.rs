@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::Token;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::case::schedule::Schedule;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// A model file as it is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,15 @@ pub enum Request {
         shown: Shown,
         /// The nodes to replace, by their keys, and how many values each gets.
         replaced: Vec<(String, usize)>,
+    },
+    /// Follow a schedule from an empty cache with a clock in hand and nothing watched.
+    Time {
+        /// The model file.
+        model: ModelFile,
+        /// What is fed.
+        schedule: Schedule,
+        /// Of every row that is kept, only the likeliest token and its logit, a number each.
+        likeliest: bool,
     },
     /// Run one kernel.
     Kernel {
@@ -169,8 +179,29 @@ pub enum Done {
         /// Length of a row of logits.
         vocab_size: usize,
     },
+    /// To [`Request::Time`].
+    Timed {
+        /// Length of a row of logits.
+        vocab_size: usize,
+        /// What it cost.
+        cost: Cost,
+    },
     /// To [`Request::Kernel`].
     Computed(Computed),
+}
+
+/// What following a schedule cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Loading the model, whenever that was, without hashing the file.
+    pub load: Duration,
+    /// Before the first tokens: a context with its buffers and its threads.
+    pub begin: Duration,
+    /// Each portion of tokens, in order.
+    pub feeds: Vec<Duration>,
+    /// Bytes in memory at the end, pages of mapped files included; 0 where nothing counts them.
+    pub resident: u64,
 }
 
 impl Shown {
@@ -191,7 +222,8 @@ impl Request {
             Request::Open { model }
             | Request::Spell { model, .. }
             | Request::Describe { model, .. }
-            | Request::Follow { model, .. } => Some(model),
+            | Request::Follow { model, .. }
+            | Request::Time { model, .. } => Some(model),
             Request::Requantize { .. } | Request::Kernel { .. } => None,
         }
     }
@@ -199,7 +231,8 @@ impl Request {
     /// Whether that may be a part of its answer.
     pub fn takes(&self, part: &Part) -> bool {
         match part {
-            Part::Rows | Part::Node { .. } => matches!(self, Request::Follow { .. }),
+            Part::Rows => matches!(self, Request::Follow { .. } | Request::Time { .. }),
+            Part::Node { .. } => matches!(self, Request::Follow { .. }),
             Part::Numbers { .. } => matches!(self, Request::Kernel { .. }),
         }
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use engine::Token;
 use engine::session::Wanted;
@@ -10,8 +11,10 @@ use ffi::{Node, Observe, SessionOptions, Step};
 
 use super::{Held, refused};
 use crate::case::observation::TracedNode;
-use crate::case::schedule::{self, Schedule, Session};
-use crate::reference::isolation::{Channel, Part, Shown, Stop};
+use crate::case::schedule::{self, Schedule, Session, Timed};
+use crate::io::process::{Resident, resident};
+use crate::numbers::metrics::same_bits;
+use crate::reference::isolation::{Channel, Cost, Part, Shown, Stop};
 
 /// A context of the library's, and how many positions of it are filled.
 struct Feeding<'m> {
@@ -63,12 +66,7 @@ impl Held {
                 return Err(Stop::Refused(complaint));
             }
             let watched = followed?;
-            if rows.is_some_and(|rows| !same_bits(&rows, &watched)) {
-                let why =
-                    "observing the graph changed the logits, so the nodes are those of another run";
-                return Err(Stop::Refused(why.into()));
-            }
-            rows = Some(watched);
+            rows = Some(unchanged(rows, watched)?);
         }
         for TracedNode { key, shape, values } in exchange.seen {
             channel.part(Part::Node { key, shape }, &values)?;
@@ -77,9 +75,33 @@ impl Held {
     }
 }
 
-fn same_bits(one: &[f32], other: &[f32]) -> bool {
-    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-    bits(one) == bits(other)
+/// The rows that were watched, unless nobody looking gives others.
+fn unchanged(alone: Option<Vec<f32>>, watched: Vec<f32>) -> Result<Vec<f32>, Stop> {
+    if alone.is_some_and(|alone| !same_bits(&alone, &watched)) {
+        let why = "observing the graph changed the logits, so the nodes are those of another run";
+        return Err(Stop::Refused(why.into()));
+    }
+    Ok(watched)
+}
+
+impl Held {
+    /// Follows a schedule in a context of its own, sends the rows it keeps, and says what it cost.
+    pub(super) fn time(&self, schedule: &Schedule, channel: &mut Channel) -> Result<Cost, Stop> {
+        let options = options(schedule)?;
+        channel.phase(in_words(schedule))?;
+        let began = Instant::now();
+        let session = self.model.session(&options).map_err(refused)?;
+        let begin = began.elapsed();
+        let mut timed = Timed::new(Feeding { session, filled: 0 });
+        let rows = schedule.follow(&mut timed)?;
+        channel.part(Part::Rows, &rows)?;
+        Ok(Cost {
+            load: self.load,
+            begin,
+            feeds: timed.feeds,
+            resident: resident(std::process::id(), Resident::Now).unwrap_or(0),
+        })
+    }
 }
 
 /// As a phase: what is being done when the library dies of it.
@@ -212,5 +234,24 @@ impl Observe for Exchange {
         }
         values.copy_from_slice(&replacement.values);
         Step::Replace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watching_that_changes_a_bit_of_a_logit_is_refused() {
+        let rows = |last| Some(vec![1.0, f32::NAN, last]);
+        let same = unchanged(rows(0.0), vec![1.0, f32::NAN, 0.0]);
+        assert_eq!(same.expect("no bit is another").len(), 3);
+        assert!(unchanged(None, vec![1.0]).is_ok(), "replacing is meant to");
+        for watched in [vec![1.0, f32::NAN, -0.0], vec![1.0, f32::NAN]] {
+            let Err(Stop::Refused(why)) = unchanged(rows(0.0), watched) else {
+                panic!("another run's nodes were taken");
+            };
+            assert!(why.contains("changed the logits"), "{why}");
+        }
     }
 }

@@ -90,7 +90,7 @@ impl Bench {
         let theirs = Profile::from_name(&self.theirs.identity.profile).expect("known");
         let mut passes = self.passes(Way::new(theirs, way.depth));
         let prefill = self.prefill();
-        let mut run = Run::of_reference(&mut passes, prefill, &sides);
+        let mut run = Run::of_reference(&mut passes.engine, prefill, &sides);
         attribute(&sides, &mut run, SEED, || ()).expect("steady")
     }
 

@@ -2,31 +2,34 @@
 
 use std::path::Path;
 
-use engine::Token;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::transformer::probe::{Node, Probe};
+use engine::{Model, Token};
 use harness::case::observation::TracedNode;
 use harness::case::schedule::Schedule;
+use harness::command::answers::NoFinding;
 use harness::exit::Exit;
+use harness::judge::outcome::Outcome;
 use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Sides, attribute};
 use harness::reference::isolation::Shown;
-use harness::runner::engine::Engine;
+use harness::runner::engine::{Computing, Engine};
 use harness::runner::passes::Passes;
 use harness::runner::suite::Suite;
 use harness::runner::watch::Watch;
 use harness::runner::{Followed, ModelFile, Opened, RunError, Runner};
 
 use crate::attribute::bench::{B158, BITNET, Bench, SEED, Way};
+use crate::program::recorded::planted;
 
 const WAY: Profile = Profile::GgmlAvx512;
 
 /// A run in which putting something back at one node moves one logit by one unit in the last
 /// place.
 struct Moody<'a> {
-    inner: Passes<'a>,
+    inner: Computing<'a, &'a Model>,
     node: &'static str,
 }
 
@@ -54,7 +57,7 @@ fn own_values_that_change_a_bit_certify_nothing() {
     let way = Way::new(WAY, Depth::Block);
     let sides = bench.sides(way).expect("comparable");
     let mut moody = Moody {
-        inner: bench.passes(way),
+        inner: bench.passes(way).engine,
         node: "l_out-2|ADD#0",
     };
     let mut run = Run::of_reference(&mut moody, bench.prefill(), &sides);
@@ -130,7 +133,7 @@ fn an_engine_with_moods_is_unsteady_too() {
         .expect("comparable");
     let mut passes = bench
         .passes(Way::new(WAY, Depth::Block))
-        .with_fault(Moods(0));
+        .with(planted(Moods(0)));
     let mut run = Run::of_engine(&mut passes, &sides);
     let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("unsteady");
     assert_eq!(failure.exit, Exit::Incomplete, "{failure}");
@@ -148,7 +151,7 @@ fn a_module_that_makes_no_numbers_is_named() {
     }
     let bench = Bench::open(BITNET);
     let way = Way::new(WAY, Depth::Block);
-    let mut passes = bench.passes(way).with_fault(Broken);
+    let mut passes = bench.passes(way).with(planted(Broken));
     let trace = |_: &[String]| Ok(bench.theirs.trace.clone());
     let identity = bench.theirs.identity.clone();
     let sides = Sides::new(identity, &mut passes, Depth::Block, trace).expect("comparable");
@@ -195,4 +198,19 @@ fn what_is_missing_or_split_is_refused_or_joined() {
     let failure = Sides::new(identity, &mut split, Depth::Op, |_| Ok(Vec::new()));
     let failure = failure.err().expect("several ubatches");
     assert_eq!(failure.exit, Exit::BadInput, "{failure}");
+}
+
+#[test]
+fn an_engine_without_memory_is_a_failure_of_the_environment_and_of_no_input() {
+    let bench = Bench::open(BITNET);
+    let way = Way::new(WAY, Depth::Block);
+    let sides = bench.sides(way).expect("comparable");
+    let mut passes = bench.passes(way);
+    passes.prefill.context = 1 << 56;
+    let mut run = Run::of_engine(&mut passes, &sides);
+    let failure = attribute(&sides, &mut run, SEED, || ()).expect_err("a cache of petabytes");
+    assert_eq!(failure.exit, Exit::Environment, "{failure}");
+    let outcome = NoFinding::from(failure).lost.outcome;
+    assert_eq!(outcome, Outcome::Environment);
+    assert_eq!(passes.free().err().map(|f| f.exit), Some(Exit::Environment));
 }

@@ -10,9 +10,10 @@ use harness::fixture::random::RandomShape;
 use harness::oracle::attribute::modules::Depth;
 use harness::oracle::attribute::run::Run;
 use harness::oracle::attribute::{Attribution, Sides, attribute};
-use harness::runner::passes::{Passes, Shown};
+use harness::runner::passes::Passes;
 
 use crate::attribute::bench::SEED;
+use crate::program::recorded::planted;
 
 const PROFILE: Profile = Profile::GgmlAvx2;
 const TOKENS: [u32; 5] = [1, 7, 3, 200, 5];
@@ -55,7 +56,7 @@ fn attributed(model: &Model, trace: &[TracedNode], depth: Depth, spoiled: &str) 
         profile: PROFILE.name().into(),
         fingerprint: "itself".into(),
     };
-    let mut faulty = passes(model).with_fault(Spoil(spoiled.into()));
+    let mut faulty = passes(model).with(planted(Spoil(spoiled.into())));
     let sides = Sides::new(reference, &mut faulty, depth, |_| Ok(trace.to_vec()));
     let sides = sides.expect("comparable");
     let mut run = Run::of_engine(&mut faulty, &sides);
@@ -75,13 +76,8 @@ fn a_spoiled_value_names_its_module_in_every_graph() {
         let model = model(architecture, factors);
         let free = passes(&model).free().expect("computes");
         // References do not show what has only a number.
-        let has_name = |shown: &&Shown| shown.node.name != "node";
-        let trace: Vec<TracedNode> = free
-            .nodes
-            .iter()
-            .filter(has_name)
-            .map(Shown::traced)
-            .collect();
+        let mut trace = free.nodes;
+        trace.retain(|node| !node.key.starts_with("node_"));
         let whole = attributed(&model, &trace, Depth::Block, "nobody");
         let names: Vec<_> = whole.rows.iter().map(|row| &*row.module.name).collect();
         let blocks = ["layer 0 attention", "layer 0 feed-forward"];

@@ -4,7 +4,7 @@ use engine::numerics::Profile;
 use harness::exit::Exit;
 use harness::judge::tolerance::local::Rung;
 use harness::oracle::attribute::modules::Depth;
-use harness::oracle::attribute::table::{Rows, render};
+use harness::oracle::attribute::table::render;
 
 use crate::attribute::bench::{B158, BITNET, Bench, Way};
 
@@ -71,7 +71,7 @@ fn every_planted_fault_is_named_by_its_module_and_nothing_else_differs() {
                 "{fault}: it is all there is between the sides"
             );
             assert_eq!(found.additivity, (!absorbed).then_some(1.0), "{fault}");
-            assert!(render(&found, Rows::All, None).contains(&format!("NAMED {module}: ")));
+            assert!(render(&found, true, None).contains(&format!("NAMED {module}: ")));
         }
     }
 }
@@ -106,7 +106,7 @@ fn in_the_same_arithmetic_nobody_is_named_and_every_number_is_exactly_zero() {
             (&found.named, found.outcome().exit()),
             (&None, Exit::Agrees)
         );
-        assert!(render(&found, Rows::All, None).ends_with("every module is the same, 0 bits\n"));
+        assert!(render(&found, true, None).ends_with("every module is the same, 0 bits\n"));
     }
 }
 

@@ -1,13 +1,17 @@
-//! A recording's traced case, with its model file and what was seen of it.
+//! A recording's traced case, with its model file and what was seen of it; faults to plant.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::LazyLock;
 
+use engine::transformer::probe::Probe;
 use harness::case::Case;
 use harness::case::observation::Observation;
 use harness::file::provenance::Input;
 use harness::runner::suite::Suite;
+use harness::runner::watch::{Moment, Plant};
 use harness::runner::{Runner, Task};
 
 /// The case of which that recording keeps every node.
@@ -30,4 +34,17 @@ pub fn traced(recording: &str) -> (Case, Input, Observation) {
     };
     let theirs = recorded.observe(task).expect("recorded");
     (case, input, theirs)
+}
+
+/// A faulty operation, the same one in every pass.
+pub fn planted<'m>(fault: impl Probe + 'm) -> Plant<'m> {
+    let fault = Rc::new(RefCell::new(fault));
+    Box::new(move || {
+        let fault = Rc::clone(&fault);
+        Box::new(move |moment, node, shape, values| {
+            if moment == Moment::Made {
+                fault.borrow_mut().at(node, shape, values);
+            }
+        })
+    })
 }

@@ -8,10 +8,10 @@ use engine::transformer::probe::{Node, Probe};
 use harness::exit::Exit;
 use harness::judge::tolerance::local::Rung;
 use harness::oracle::trace::boundary;
-use harness::oracle::trace::table::{Rows, render};
-use harness::runner::anatomy;
-use harness::runner::passes::Shown;
+use harness::oracle::trace::table::render;
+use harness::runner::anatomy::{self, NodeName};
 
+use crate::program::recorded::planted;
 use crate::trace::traced::{B158, BITNET, Traced, spoil};
 
 #[test]
@@ -35,7 +35,7 @@ fn the_engine_agrees_with_its_own_arithmetic_in_every_bit_of_every_node() {
             (&None, Exit::Agrees)
         );
         assert_eq!(located.flips(), [0, 0]);
-        assert!(render(&located, Rows::Differing, None).ends_with("all bits agree\n"));
+        assert!(render(&located, false, None).ends_with("all bits agree\n"));
     }
 }
 
@@ -276,7 +276,7 @@ fn observing_that_changes_the_result_and_other_tokens_end_the_comparison() {
         passes_seen += 1;
         values[0] += f32::from(u8::from(passes_seen == 1));
     });
-    let mut passes = traced.passes(Profile::GgmlAvx512).with_fault(once);
+    let mut passes = traced.passes(Profile::GgmlAvx512).with(planted(once));
     let failure = traced.locate(&mut passes).err().expect("meddling");
     assert_eq!(failure.exit, Exit::Diverges);
     assert!(failure.message.contains("observing changed"), "{failure}");
@@ -294,10 +294,10 @@ fn the_table_describes_every_node_of_every_architecture() {
         let traced = Traced::open(recording);
         let free = traced.passes(Profile::GgmlAvx512).free().expect("computes");
         for (at, shown) in free.nodes.iter().enumerate() {
-            let part = anatomy::part_of(shown.node.name, shown.node.op);
-            assert!(part.is_some(), "{}", shown.key);
+            let node = NodeName::of(&shown.key);
+            assert!(node.part().is_some(), "{}", shown.key);
             let inputs = anatomy::inputs(&free.nodes, at);
-            assert_eq!(inputs.is_none(), shown.node.name == "node", "{}", shown.key);
+            assert_eq!(inputs.is_none(), node.name == "node", "{}", shown.key);
         }
     }
     // The names of architectures without a fixture are only written down in the engine.
@@ -319,7 +319,7 @@ fn anybody_who_shows_nodes_is_a_reference_also_of_a_single_token() {
     let mut traced = Traced::open(BITNET);
     traced.theirs.tokens.truncate(1);
     let free = traced.passes(Profile::GgmlAvx2).free().expect("computes");
-    traced.theirs.trace = free.nodes.iter().map(Shown::traced).collect();
+    traced.theirs.trace = free.nodes.clone();
     traced.theirs.identity.profile = "ggml-avx2".into();
     let same = traced.located(Profile::GgmlAvx2);
     assert_eq!(
@@ -331,7 +331,8 @@ fn anybody_who_shows_nodes_is_a_reference_also_of_a_single_token() {
     // Where every kind of value is rounded, the roundings are looked at.
     let model = &traced.model;
     let rounded = boundary::rounded(model, &free.nodes);
-    let names: BTreeSet<_> = rounded.keys().map(|&i| free.nodes[i].node.name).collect();
+    let name = |&i: &usize| NodeName::of(&free.nodes[i].key).name;
+    let names: BTreeSet<_> = rounded.keys().map(name).collect();
     for name in [
         "attn_norm",
         "ffn_norm",

@@ -3,14 +3,18 @@
 use engine::numerics::Profile;
 use harness::judge::tolerance::local::Rung;
 use harness::oracle::trace::layers::{Search, search};
+use harness::runner::watch::Watch;
 
+use crate::program::recorded::planted;
 use crate::trace::traced::{B158, Traced, spoil};
 
 fn searched(traced: &Traced, fault: Option<usize>) -> Search {
     let mut passes = traced.passes(Profile::GgmlAvx512);
     if let Some(layer) = fault {
         let key = format!("ffn_up-{layer}|MUL_MAT#0");
-        passes = passes.with_fault(spoil(&key, |v| v.iter_mut().for_each(|v| *v *= 1.5)));
+        passes = passes.with(planted(spoil(&key, |v| {
+            v.iter_mut().for_each(|v| *v *= 1.5)
+        })));
     }
     let node = |key: &str| traced.theirs.trace.iter().find(|n| n.key == key);
     search(node, &mut passes, Rung::Bits).expect("comparable")
@@ -36,7 +40,7 @@ fn the_first_bad_layer_is_found_in_few_passes() {
 fn a_pass_of_the_search_keeps_one_node() {
     let traced = Traced::open(B158);
     let mut passes = traced.passes(Profile::GgmlAvx512);
-    let pass = passes.free_keeping(|node| node.to_string() == "l_out-2|ADD#0");
+    let pass = passes.pass(&Watch::these(vec!["l_out-2|ADD#0".into()]));
     assert_eq!(pass.expect("computes").nodes.len(), 1);
 }
 

@@ -52,7 +52,9 @@ impl Traced {
 
     /// With a fault planted in the engine, in the recording's own arithmetic.
     pub fn with_fault(&self, fault: impl Probe) -> Located {
-        let mut passes = self.passes(Profile::GgmlAvx512).with_fault(fault);
+        let mut passes = self
+            .passes(Profile::GgmlAvx512)
+            .with(recorded::planted(fault));
         self.locate(&mut passes).expect("comparable").located
     }
 }

@@ -3,19 +3,21 @@
 use std::collections::BTreeSet;
 
 use engine::numerics::Profile;
+use harness::case::observation::TracedNode;
 use harness::exit::Exit;
 use harness::judge::tolerance::local::Rung;
 use harness::oracle::trace::layers::search;
 use harness::oracle::trace::{boundary, bundle, locate};
-use harness::runner::passes::{Passes, Shown};
+use harness::runner::passes::Passes;
 
+use crate::program::recorded::planted;
 use crate::trace::traced::{B158, BITNET, Traced, folder, spoil};
 
 /// The engine in place of a reference, in ubatches of so many tokens.
-fn split(recording: &str, ubatch: usize, profile: Profile) -> (Traced, Vec<Shown>) {
+fn split(recording: &str, ubatch: usize, profile: Profile) -> (Traced, Vec<TracedNode>) {
     let mut traced = Traced::open(recording);
     let free = passes(&traced, ubatch, profile).free().expect("computes");
-    traced.theirs.trace = free.nodes.iter().map(Shown::traced).collect();
+    traced.theirs.trace = free.nodes.clone();
     traced.theirs.identity.profile = profile.name().into();
     traced.nodes = free.nodes.len();
     (traced, free.nodes)
@@ -58,7 +60,7 @@ fn a_fault_of_one_ubatch_is_found_in_that_one() {
             values[5] = -values[5];
         }
     });
-    let mut faulty = passes(&traced, 4, Profile::GgmlAvx512).with_fault(fault);
+    let mut faulty = passes(&traced, 4, Profile::GgmlAvx512).with(planted(fault));
     let found = locate(&traced.theirs, traced.nodes, &mut faulty).expect("comparable");
     let blame = found.located.blamed.as_ref().expect("planted");
     assert_eq!(blame.key, "Vcur-2|MUL_MAT#1", "the second of three");

@@ -1,0 +1,112 @@
+//! What this machine can do at most, measured beside what is timed: the bytes it streams from
+//! memory, the int8 products it makes out of registers.
+#![allow(unsafe_code)]
+
+use std::hint::black_box;
+
+use super::Kernel;
+
+/// Bytes read one after the other and folded together, so that none can be left out.
+pub fn stream(bytes: &[u8]) -> u64 {
+    let (lines, rest) = bytes.as_chunks::<64>();
+    let mut folded = [0_u64; 8];
+    for line in lines {
+        let (words, _) = line.as_chunks::<8>();
+        for (fold, word) in folded.iter_mut().zip(words) {
+            *fold ^= u64::from_le_bytes(*word);
+        }
+    }
+    let rest = rest
+        .iter()
+        .fold(0, |fold: u64, byte| fold.rotate_left(8) ^ u64::from(*byte));
+    folded.iter().fold(rest, |fold, word| fold ^ word)
+}
+
+/// Multiplies and adds int8 values in registers, as fast as the instruction set has it; how many
+/// products that were. Nothing is read from memory, so no product of matrices is faster.
+pub fn int8_products(kernel: Kernel, rounds: u64) -> u64 {
+    match kernel {
+        Kernel::Scalar => {
+            let mut sums = [0_i32; CHAINS];
+            let (one, other) = (black_box([3_i8; CHAINS]), black_box([5_i8; CHAINS]));
+            for _ in 0..rounds {
+                for (sum, (a, b)) in sums.iter_mut().zip(one.iter().zip(&other)) {
+                    *sum = black_box(sum.wrapping_add(i32::from(*a) * i32::from(*b)));
+                }
+            }
+            rounds * CHAINS as u64
+        }
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(_) => {
+            // SAFETY: the value proves that this CPU has AVX2.
+            unsafe { x86::avx2(rounds) };
+            rounds * (CHAINS * 32) as u64
+        }
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512Vnni(_) => {
+            // SAFETY: the value proves that this CPU has AVX-512 and VNNI.
+            unsafe { x86::avx512vnni(rounds) };
+            rounds * (CHAINS * 64) as u64
+        }
+    }
+}
+
+/// Sums that do not wait for each other: more than the latency of an addition.
+const CHAINS: usize = 12;
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    use super::CHAINS;
+
+    /// Pairs to 16 bits, then to 32, as kernels without VNNI do. The sums are also what is
+    /// multiplied: a product that stays the same would be computed once.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(rounds: u64) {
+        let value = black_box(_mm256_set1_epi8(1));
+        let ones = black_box(_mm256_set1_epi16(1));
+        let mut sums = [_mm256_setzero_si256(); CHAINS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                let pairs = _mm256_maddubs_epi16(*sum, value);
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+            }
+        }
+        black_box(sums);
+    }
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub(super) fn avx512vnni(rounds: u64) {
+        let codes = black_box(_mm512_set1_epi8(1));
+        let value = black_box(_mm512_set1_epi8(1));
+        let mut sums = [_mm512_setzero_si512(); CHAINS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, codes, value);
+            }
+        }
+        black_box(sums);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_folded_in_and_every_product_counted() {
+        let bytes: Vec<u8> = (0..200_u32).map(|i| (i * 7) as u8).collect();
+        let whole = stream(&bytes);
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert_ne!(stream(&other), whole, "byte {at} was not read");
+        }
+        for kernel in Kernel::available() {
+            let (one, ten) = (int8_products(kernel, 1), int8_products(kernel, 10));
+            assert_eq!((one % CHAINS as u64, ten), (0, 10 * one));
+        }
+    }
+}
