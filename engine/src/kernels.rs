@@ -13,6 +13,7 @@ pub mod q8_0;
 pub mod q8_k;
 #[cfg(target_arch = "x86_64")]
 mod qk256;
+pub mod row_groups;
 pub mod scalar;
 pub mod ternary;
 pub mod whole_blocks;
@@ -89,21 +90,5 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni(_) => "x86_64-avx512vnni",
         }
-    }
-
-    /// AVX2, where this kernel may use it.
-    #[cfg(target_arch = "x86_64")]
-    pub fn avx2(self) -> Option<Avx2> {
-        match self {
-            Kernel::Scalar => None,
-            Kernel::Avx2(avx2) => Some(avx2),
-            Kernel::Avx512Vnni(vnni) => Some(vnni.avx2()),
-        }
-    }
-
-    /// AVX2, which is not for this processor.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn avx2(self) -> Option<std::convert::Infallible> {
-        None
     }
 }

@@ -6,7 +6,7 @@ use super::{Format, Product};
 use crate::flavor::{Flavor, bitnet32_f16, qk256, split32};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{ColumnByColumn, Gemm, Stored};
-use crate::kernels::{BlockOrder, Kernel};
+use crate::kernels::{BlockOrder, Kernel, row_groups};
 
 pub static QK256: Format = Format {
     name: "qk256",
@@ -14,10 +14,14 @@ pub static QK256: Format = Format {
     block: qk256::BLOCK,
     block_bytes: qk256::BLOCK_BYTES,
     flavor: Some(Flavor::Qk256),
-    decode_row: |weights, row, out| decode(Flavor::Qk256, weights, row, out),
+    decode_row: |weights, row, out| {
+        for (col, out) in out.iter_mut().enumerate() {
+            *out = qk256_value(weights, row, col);
+        }
+    },
     product: Product::Kernels {
         choose: choose_qk256,
-        arrange: |stored| stored,
+        arrange: row_groups::arrange,
     },
 };
 
@@ -60,8 +64,13 @@ fn choose_qk256(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
 
 static QK256_SCALAR: ColumnByColumn = ColumnByColumn {
     name: "scalar-qk256",
-    value: |weights, row, col| qk256::value(&weights.bytes, weights.shape, row, col),
+    value: qk256_value,
 };
+
+/// Of what was arranged.
+fn qk256_value(weights: &Stored, row: usize, col: usize) -> f32 {
+    qk256::value_of(row_groups::code(weights, row, col))
+}
 
 static BITNET32_F16_SCALAR: ColumnByColumn = ColumnByColumn {
     name: "scalar-bitnet32-f16",

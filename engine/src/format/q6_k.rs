@@ -35,10 +35,12 @@ static WHOLE: RowByRow<Q8K> = RowByRow {
 };
 
 fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
-    match (order, kernel.avx2()) {
+    match (order, kernel) {
+        (BlockOrder::EightLanes, Kernel::Scalar) => &LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Some(avx2)) => avx2.q6_k(),
-        (BlockOrder::EightLanes, _) => &LANES,
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.q6_k(),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q6_k(),
         (BlockOrder::WholeBlocks, _) => &WHOLE,
     }
 }

@@ -36,10 +36,12 @@ static WHOLE: RowByRow<Q8Block> = RowByRow {
 
 /// x86 builds compute single tokens and batches in different functions, but in the same order.
 fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
-    match (order, kernel.avx2()) {
+    match (order, kernel) {
+        (BlockOrder::EightLanes, Kernel::Scalar) => &LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Some(avx2)) => avx2.q8_0(),
-        (BlockOrder::EightLanes, _) => &LANES,
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.q8_0(),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q8_0(),
         (BlockOrder::WholeBlocks, _) => &WHOLE,
     }
 }

@@ -55,19 +55,23 @@ static TQ2_0_WHOLE: RowByRow<Q8K> = RowByRow {
 };
 
 fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
-    match (order, kernel.avx2()) {
+    match (order, kernel) {
+        (BlockOrder::EightLanes, Kernel::Scalar) => &TQ1_0_LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Some(avx2)) => avx2.tq1_0(),
-        (BlockOrder::EightLanes, _) => &TQ1_0_LANES,
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq1_0(),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq1_0(),
         (BlockOrder::WholeBlocks, _) => &TQ1_0_WHOLE,
     }
 }
 
 fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
-    match (order, kernel.avx2()) {
+    match (order, kernel) {
+        (BlockOrder::EightLanes, Kernel::Scalar) => &TQ2_0_LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Some(avx2)) => avx2.tq2_0(),
-        (BlockOrder::EightLanes, _) => &TQ2_0_LANES,
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq2_0(),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq2_0(),
         (BlockOrder::WholeBlocks, _) => &TQ2_0_WHOLE,
     }
 }

@@ -76,17 +76,22 @@ static Q6_K: RowByRow<Q8K> = RowByRow {
     dot: |row, activations, _| unsafe { q6_k_dot(row, activations) },
 };
 
-static Q8_0: RowByRow<Q8Block> = RowByRow {
+pub(super) static Q8_0: RowByRow<Q8Block> = RowByRow {
     name: "x86_64-avx2-q8_0",
     // SAFETY: as for `TQ1_0`.
     dot: |row, activations, _| unsafe { q8_0_dot(row, activations) },
 };
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let two_bits = _mm256_set1_epi8(3);
     let mut lanes = _mm256_setzero_ps();
-    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+    for (block, activation) in row
+        .as_chunks::<{ tq2_0::BLOCK_BYTES }>()
+        .0
+        .iter()
+        .zip(activations)
+    {
         prefetch(block);
         let halves = block[..tq2_0::SCALE_AT].as_chunks::<32>().0;
         let values = activation.values.as_chunks::<32>().0.as_chunks::<4>().0;
@@ -105,16 +110,21 @@ fn tq2_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
                 narrow = _mm256_add_epi16(narrow, products);
             }
         }
-        let scale = activation.scale * tq2_0::scale(block);
+        let scale = activation.scale * widen(block.last_chunk());
         lanes = add_trit_block(lanes, narrow, &activation.sums, scale);
     }
     sum_lanes(lanes)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn tq1_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let mut lanes = _mm256_setzero_ps();
-    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+    for (block, activation) in row
+        .as_chunks::<{ tq1_0::BLOCK_BYTES }>()
+        .0
+        .iter()
+        .zip(activations)
+    {
         prefetch(block);
         // The digits in the order of their elements, 32 at a time.
         let (five, rest) = block.split_first_chunk::<32>().expect("54 bytes");
@@ -144,7 +154,7 @@ fn tq1_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
             let products = _mm256_maddubs_epi16(first_digits(fraction), load_values(values));
             narrow = _mm256_add_epi16(narrow, products);
         }
-        let scale = activation.scale * tq1_0::scale(block);
+        let scale = activation.scale * widen(block.last_chunk());
         lanes = add_trit_block(lanes, narrow, &activation.sums, scale);
     }
     sum_lanes(lanes)
@@ -186,11 +196,16 @@ fn add_trit_block(lanes: __m256, narrow: __m256i, sums: &[i16; 16], scale: f32) 
     _mm256_add_ps(product, lanes)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     let (nibble, pair) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
     let mut lanes = _mm256_setzero_ps();
-    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+    for (block, activation) in row
+        .as_chunks::<{ q6_k::BLOCK_BYTES }>()
+        .0
+        .iter()
+        .zip(activations)
+    {
         prefetch(block);
         let values = activation.values.as_chunks::<32>().0.as_chunks::<4>().0;
         let low = block[..q6_k::HIGH_AT]
@@ -226,16 +241,21 @@ fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
                 wide = _mm256_add_epi32(wide, _mm256_madd_epi16(scales, products));
             }
         }
-        let scale = _mm256_set1_ps(activation.scale * q6_k::scale(block));
+        let scale = _mm256_set1_ps(activation.scale * widen(block.last_chunk()));
         lanes = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(wide), lanes);
     }
     sum_lanes(lanes)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
     let mut lanes = _mm256_setzero_ps();
-    for (block, activation) in row.as_chunks().0.iter().zip(activations) {
+    for (block, activation) in row
+        .as_chunks::<{ q8_0::BLOCK_BYTES }>()
+        .0
+        .iter()
+        .zip(activations)
+    {
         prefetch(block);
         let (_, quants) = block.split_last_chunk::<32>().expect("34 bytes");
         let (quants, values) = (load_codes(quants), load_values(&activation.values));
@@ -244,7 +264,7 @@ fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
         let products =
             _mm256_maddubs_epi16(_mm256_abs_epi8(quants), _mm256_sign_epi8(values, quants));
         let wide = _mm256_madd_epi16(products, _mm256_set1_epi16(1));
-        let scale = _mm256_set1_ps(q8_0::scale(block) * activation.scale);
+        let scale = _mm256_set1_ps(widen(block.first_chunk()) * activation.scale);
         lanes = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(wide), lanes);
     }
     sum_lanes(lanes)
@@ -252,7 +272,7 @@ fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
 
 /// How far ahead of the blocks memory is asked for, by the second level of the cache: the first
 /// has too few misses at a time.
-const AHEAD: usize = 8192;
+pub(super) const AHEAD: usize = 8192;
 
 /// Asks for a block further on.
 #[inline]
@@ -264,10 +284,18 @@ fn prefetch<const BYTES: usize>(block: &[u8; BYTES]) {
     }
 }
 
+/// The scale at an end of a block.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn widen(half: Option<&[u8; 2]>) -> f32 {
+    let bits = i32::from(u16::from_le_bytes(*half.expect("a scale")));
+    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)))
+}
+
 /// See [`super::lanes::Lanes::sum`].
 #[inline]
 #[target_feature(enable = "avx2")]
-fn sum_lanes(lanes: __m256) -> f32 {
+pub(super) fn sum_lanes(lanes: __m256) -> f32 {
     let four = _mm_add_ps(
         _mm256_extractf128_ps::<1>(lanes),
         _mm256_castps256_ps128(lanes),

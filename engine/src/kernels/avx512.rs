@@ -3,34 +3,31 @@
 #![allow(unsafe_code)]
 
 mod i2_s;
+mod pairs;
 mod panel;
+mod q6_k;
+mod q8_0;
+mod trits;
 
 use super::avx2::Avx2;
 use super::gemm::Gemm;
 use super::qk256;
 
-/// Proof that this CPU has AVX-512 F, BW, DQ, VL and VNNI: it cannot be made where it has not.
+/// Proof that this CPU has what [`Avx2`] proves and AVX-512 F, BW, DQ, VL and VNNI: it cannot be
+/// made where it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512Vnni {
-    avx2: Avx2,
-}
+pub struct Avx512Vnni(());
 
 impl Avx512Vnni {
     /// The proof, if there is one.
     pub fn new() -> Option<Self> {
-        let there = is_x86_feature_detected!("avx512f")
+        let there = Avx2::new().is_some()
+            && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
-        Avx2::new()
-            .filter(|_| there)
-            .map(|avx2| Avx512Vnni { avx2 })
-    }
-
-    /// Whoever has AVX-512 has AVX2.
-    pub fn avx2(self) -> Avx2 {
-        self.avx2
+        there.then_some(Avx512Vnni(()))
     }
 
     /// The product of I2_S.
@@ -41,5 +38,25 @@ impl Avx512Vnni {
     /// The product of QK256.
     pub fn qk256(self) -> &'static dyn Gemm {
         &qk256::avx512::QK256
+    }
+
+    /// The product of TQ1_0, in eight lanes.
+    pub fn tq1_0(self) -> &'static dyn Gemm {
+        &trits::tq1_0::PRODUCT
+    }
+
+    /// The product of TQ2_0, in eight lanes.
+    pub fn tq2_0(self) -> &'static dyn Gemm {
+        &trits::tq2_0::PRODUCT
+    }
+
+    /// The product of Q6_K, in eight lanes.
+    pub fn q6_k(self) -> &'static dyn Gemm {
+        &q6_k::PRODUCT
+    }
+
+    /// The product of Q8_0, in eight lanes.
+    pub fn q8_0(self) -> &'static dyn Gemm {
+        &q8_0::Q8_0
     }
 }

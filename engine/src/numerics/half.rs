@@ -23,10 +23,32 @@ pub fn widen_f16(half: Half) -> f32 {
     f32::from_bits(unsigned | sign)
 }
 
-/// Rounds to the nearest IEEE half, ties to even.
+/// Rounds to the nearest IEEE half, ties to even; a NaN stays one. Branch-free as
+/// [`widen_f16`] is.
 #[inline(always)]
 pub fn round_f16(x: f32) -> Half {
-    half::f16::from_f32(x).to_le_bytes()
+    const SMALLEST_NORMAL: u32 = 113 << 23;
+    const INFINITY: u32 = 255 << 23;
+    /// The first magnitude that is rounded to infinity.
+    const OVERFLOW: u32 = 0x477f_f000;
+    let sign = x.to_bits() & 0x8000_0000;
+    let magnitude = x.to_bits() ^ sign;
+    // The exponent gets the bias of halves; what is cut off rounds up by a carry.
+    let odd = magnitude >> 13 & 1;
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xfff + odd) >> 13;
+    // Adding a half to a subnormal leaves its last bits where a half has them, rounded.
+    let subnormal = (f32::from_bits(magnitude) + 0.5)
+        .to_bits()
+        .wrapping_sub(0.5f32.to_bits());
+    let nan = 0x7e00 | magnitude >> 13 & 0x3ff;
+    let finite = if magnitude < SMALLEST_NORMAL {
+        subnormal
+    } else {
+        normal
+    };
+    let number = if magnitude < OVERFLOW { finite } else { 0x7c00 };
+    let half = if magnitude > INFINITY { nan } else { number };
+    ((half | sign >> 16) as u16).to_le_bytes()
 }
 
 /// A bfloat16, exactly.
@@ -55,6 +77,21 @@ mod tests {
             } else {
                 assert_eq!(ours.to_bits(), theirs.to_bits(), "{bits:#06x}");
             }
+        }
+    }
+
+    /// Around every half and every middle between two, and a step through all singles.
+    #[test]
+    fn every_single_rounds_as_the_crate_has_it() {
+        let around = (0..=u16::MAX).flat_map(|bits| {
+            let bits = widen_f16(bits.to_le_bytes()).to_bits();
+            [0i32, 1, -1, 0xfff, 0x1000, 0x1001].map(|away| bits.wrapping_add_signed(away))
+        });
+        let through = (0..u32::MAX / 9973).map(|i| i * 9973);
+        for bits in around.chain(through) {
+            let x = f32::from_bits(bits);
+            let theirs = half::f16::from_f32(x).to_le_bytes();
+            assert_eq!(round_f16(x), theirs, "{bits:#010x}");
         }
     }
 

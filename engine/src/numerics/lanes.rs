@@ -156,11 +156,10 @@ pub fn round_bf16<const L: usize, O: Order<L>>(row: &[f32], out: &mut [Half]) {
 #[inline(always)]
 pub fn softmax<const L: usize, O: Order<L>>(row: &mut [f32], scale: f32, visible: usize) {
     let (seen, masked) = row.split_at_mut(visible);
-    let mut max = f32::NEG_INFINITY;
-    for x in seen {
+    for x in seen.iter_mut() {
         *x *= scale;
-        max = if max > *x { max } else { *x };
     }
+    let max = largest(seen);
     masked.fill(f32::NEG_INFINITY);
 
     let mut sum = 0f64;
@@ -178,6 +177,29 @@ pub fn softmax<const L: usize, O: Order<L>>(row: &mut [f32], scale: f32, visible
     let normalise = (1.0 / sum) as f32;
     for x in row {
         *x *= normalise;
+    }
+}
+
+/// The largest value. Without a NaN the order matters for the sign of a zero alone, which no
+/// difference to it is without: e^±0 is 1. Where there is one, it takes over and is taken over
+/// from the first value to the last.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    const LANES: usize = 32;
+    let larger = |max: f32, x: f32| if max > x { max } else { x };
+    let (vectors, rest) = row.as_chunks::<LANES>();
+    let (mut lanes, mut nans) = ([f32::NEG_INFINITY; LANES], [0u32; LANES]);
+    for vector in vectors {
+        for (l, &x) in vector.iter().enumerate() {
+            lanes[l] = larger(lanes[l], x);
+            nans[l] |= u32::from(x.is_nan());
+        }
+    }
+    let all = lanes.iter().chain(rest).copied();
+    if nans == [0; LANES] {
+        all.fold(f32::NEG_INFINITY, larger)
+    } else {
+        row.iter().copied().fold(f32::NEG_INFINITY, larger)
     }
 }
 
@@ -289,6 +311,19 @@ mod tests {
         softmax::<LANES, GgmlAvx512>(&mut row, 0.5, 34);
         assert_eq!(row[..34], [1.0 / 34.0; 34]);
         assert_eq!(row[34], 0.0, "masked, whatever it was");
+    }
+
+    #[test]
+    fn the_largest_is_that_from_the_first_to_the_last_wherever_a_nan_is() {
+        for at in [0, 3, 31, 32, 63, 64, 69] {
+            let mut row = [0.5f32; 70];
+            (row[2], row[40], row[at]) = (4.0, 2.0, f32::NAN);
+            let serial = |max: f32, &x: &f32| if max > x { max } else { x };
+            let serial = row.iter().fold(f32::NEG_INFINITY, serial);
+            assert_eq!(largest(&row).to_bits(), serial.to_bits(), "at {at}");
+        }
+        assert_eq!(largest(&[]), f32::NEG_INFINITY);
+        assert_eq!(largest(&[-3.0; 33]), -3.0);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub mod avx512 {
     ) {
         if !O::F16_IN_SINGLES {
             dense::dots_f16::<L, O>(rows, xs, len, together, grid);
-        } else if L == heads::LANES && heads::suits(len, grid.tokens) {
+        } else if L == heads::LANES && heads::suits(len) {
             heads::dots(rows, xs, len, grid);
         } else {
             zmm::dots::<L, O>(rows, xs, len, grid);
@@ -110,50 +110,98 @@ macro_rules! products {
             ) {
                 // As many rows at a time as hide the latency of a sum.
                 const R: usize = $lanes / 4;
-                let taken = len / (4 * L) * (4 * L);
-                for token in 0..grid.tokens {
+                let mut token = 0;
+                while token < grid.tokens {
                     let x = xs.row(token, len);
-                    for (group, out) in grid.token(token).chunks_mut(R).enumerate() {
-                        // Rows beyond the last are the last one again.
-                        let row = |r: usize| rows.row(group * R + r.min(out.len() - 1), len);
-                        let some: [&[Half]; R] = std::array::from_fn(row);
-                        let sums = match 4 * L / $lanes {
-                            1 => sums::<1, R>(some, x),
-                            2 => sums::<2, R>(some, x),
-                            4 => sums::<4, R>(some, x),
-                            // Two of them would not fit the registers.
-                            _ => some.map(|row| sums::<8, 1>([row], x)[0]),
-                        };
-                        for ((out, sums), row) in out.iter_mut().zip(&sums).zip(some) {
+                    token += match (4 * L / $lanes, grid.tokens - token) {
+                        (1, 1) => some::<L, O, 1, R, 1>(rows, [x], token, &mut grid),
+                        (2, 1) => some::<L, O, 2, R, 1>(rows, [x], token, &mut grid),
+                        (4, 1) => some::<L, O, 4, R, 1>(rows, [x], token, &mut grid),
+                        (1, _) => {
+                            let xs = [x, xs.row(token + 1, len)];
+                            some::<L, O, 1, { R / 2 }, 2>(rows, xs, token, &mut grid)
+                        }
+                        (2, _) => {
+                            let xs = [x, xs.row(token + 1, len)];
+                            some::<L, O, 2, { R / 2 }, 2>(rows, xs, token, &mut grid)
+                        }
+                        (4, _) => {
+                            let xs = [x, xs.row(token + 1, len)];
+                            some::<L, O, 4, { R / 2 }, 2>(rows, xs, token, &mut grid)
+                        }
+                        // Two of them would not fit the registers.
+                        _ => some::<L, O, 8, 1, 1>(rows, [x], token, &mut grid),
+                    };
+                }
+            }
+
+            /// Those of all rows, `R` at a time, with `T` tokens from `first` on, in `V` vectors
+            /// for each of both; returns `T`.
+            #[target_feature(enable = $features)]
+            fn some<
+                const L: usize,
+                O: Order<L>,
+                const V: usize,
+                const R: usize,
+                const T: usize,
+            >(
+                rows: Rows<Half>,
+                xs: [&[Half]; T],
+                first: usize,
+                grid: &mut Grid,
+            ) -> usize {
+                let len = xs[0].len();
+                let taken = len / (4 * L) * (4 * L);
+                for group in (0..grid.rows).step_by(R) {
+                    let last = grid.rows.min(group + R);
+                    // Rows beyond the last are the last one again.
+                    let row = |r: usize| rows.row((group + r).min(last - 1), len);
+                    let some: [&[Half]; R] = std::array::from_fn(row);
+                    let sums = sums::<V, R, T>(some, xs, R * rows.stride);
+                    for (t, (x, sums)) in xs.iter().zip(&sums).enumerate() {
+                        let out = &mut grid.token(first + t)[group..last];
+                        for ((out, sums), row) in out.iter_mut().zip(sums).zip(some) {
                             *out = finish::<L, O>(sums, &row[taken..], &x[taken..]);
                         }
                     }
                 }
+                T
             }
 
-            /// The running sums of `R` rows with one token, in `V` vectors a row.
+            /// The running sums of `R` rows with `T` tokens, in `V` vectors for each of both. The
+            /// rows that come next are so many elements further on.
             #[target_feature(enable = $features)]
-            fn sums<const V: usize, const R: usize>(
+            fn sums<const V: usize, const R: usize, const T: usize>(
                 rows: [&[Half]; R],
-                x: &[Half],
-            ) -> [[f32; MOST]; R] {
-                let step = V * $lanes;
-                assert!(rows.iter().all(|row| row.len() == x.len()), "rows of one length");
-                let mut sums = [[$zero(); V]; R];
-                for at in (0..x.len() / step * step).step_by(step) {
+                xs: [&[Half]; T],
+                further: usize,
+            ) -> [[[f32; MOST]; R]; T] {
+                let (len, step) = (xs[0].len(), V * $lanes);
+                assert!(
+                    rows.iter().chain(&xs).all(|row| row.len() == len),
+                    "rows of one length"
+                );
+                let mut sums = [[[$zero(); V]; R]; T];
+                for at in (0..len / step * step).step_by(step) {
                     for row in rows {
-                        prefetch(row, at, step, R);
+                        prefetch(&row[at..at + step], further);
                     }
                     for v in 0..V {
                         let at = at + v * $lanes;
-                        let x = widen(x, at);
-                        for (sums, row) in sums.iter_mut().zip(rows) {
-                            sums[v] = $fma(widen(row, at), x, sums[v]);
+                        let mut widened = [$zero(); R];
+                        for (widened, row) in widened.iter_mut().zip(rows) {
+                            *widened = widen(row, at);
+                        }
+                        for (sums, x) in sums.iter_mut().zip(xs) {
+                            let x = widen(x, at);
+                            for (sums, row) in sums.iter_mut().zip(widened) {
+                                sums[v] = $fma(row, x, sums[v]);
+                            }
                         }
                     }
                 }
-                let mut lanes = [[0f32; MOST]; R];
-                for (sums, lanes) in sums.iter().zip(&mut lanes) {
+                let mut lanes = [[[0f32; MOST]; R]; T];
+                for (sums, lanes) in sums.iter().flatten().zip(lanes.as_flattened_mut()) {
                     store(sums, lanes);
                 }
                 lanes
@@ -196,12 +244,11 @@ fn finish<const L: usize, O: Order<L>>(sums: &[f32; MOST], row: &[Half], x: &[Ha
     sum as f32
 }
 
-/// Asks the second level of the cache for the same step of the row so many rows further on, which
-/// is the next to be read there.
+/// Asks the second level of the cache for what is so many elements further on.
 #[inline(always)]
-fn prefetch(row: &[Half], at: usize, step: usize, further: usize) {
-    for line in (0..step).step_by(32) {
-        let ahead = row.as_ptr().wrapping_add(further * row.len() + at + line);
+fn prefetch(elements: &[Half], further: usize) {
+    for line in (0..elements.len()).step_by(32) {
+        let ahead = elements.as_ptr().wrapping_add(further + line);
         // SAFETY: every x86-64 has the instruction, and it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
     }

@@ -4,16 +4,23 @@
 //! the probabilities of the one to half precision, and not those of the other.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use super::cache::Cache;
 use super::scratch::grow;
 use super::step::Step;
 use crate::config::Config;
 use crate::numerics::Arithmetic;
 use crate::numerics::dense::{Grid, Rows};
-use crate::numerics::elementwise::round_row_f16;
 use crate::numerics::half::Half;
-use crate::pool::Pool;
+use crate::pool::{Pool, Target};
 use crate::refusal::Refusal;
+
+/// Keys a thread computes at a time, and channels.
+const KEYS: usize = 64;
+const CHANNELS: usize = 16;
+/// Query heads that meet a key head together.
+const HEADS: usize = 8;
 
 /// The buffers of attention, for ubatches of `t` tokens and `n` positions.
 pub struct Attention {
@@ -133,11 +140,11 @@ impl Attention {
         nodes.see("kqv", "MUL_MAT", &[self.heads, tokens, self.dim], gathered);
 
         nodes.skip(1); // the heads side by side, still a view
-        for (h, head) in gathered.chunks_exact(tokens * self.dim).enumerate() {
-            for (t, values) in head.chunks_exact(self.dim).enumerate() {
-                out[t * row + h * self.dim..][..self.dim].copy_from_slice(values);
+        pool.over_parts(out, row, |t, out| {
+            for (h, out) in out.chunks_exact_mut(self.dim).enumerate() {
+                out.copy_from_slice(&gathered[(h * tokens + t) * self.dim..][..self.dim]);
             }
-        }
+        });
         nodes.see(name, "CONT", &[tokens, row], out);
     }
 
@@ -148,9 +155,19 @@ impl Attention {
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let Lookup { query, .. } = lookup;
         let unrounded = self.heads == 1 && arithmetic.unrounded(tokens, dim);
-        round_row_f16(query, &mut self.query);
-        let rounded = &self.query[..query.len()];
+        let rounded = &mut self.query[..query.len()];
+        arithmetic.round_f16(query, rounded);
+        let rounded = &*rounded;
         let weights = &mut self.weights[..self.heads * tokens * positions];
+        if tokens == 1 {
+            let groups = Groups::new(self.heads, self.kv_heads, KEYS);
+            return groups.products(pool, weights, positions, |group, rows, grid| {
+                let keys = lookup.cache.keys(lookup.layer, group.kv_head);
+                let keys = of_head(keys.elements, rows.start * dim, dim);
+                let queries = of_head(rounded, group.heads.start * dim, dim);
+                arithmetic.dots_f16(keys, queries, dim, 1, grid);
+            });
+        }
         pool.over_parts(weights, tokens * positions, |h, head| {
             let keys = lookup.cache.keys(lookup.layer, h / group);
             let grid = Grid {
@@ -173,11 +190,24 @@ impl Attention {
         let (dim, group) = (self.dim, self.group());
         let weights = &self.weights[..self.heads * tokens * positions];
         let unrounded = arithmetic.unrounded(tokens, positions);
+        let head = tokens * positions;
         if !unrounded {
-            round_row_f16(weights, &mut self.rounded);
+            let rounded = &mut self.rounded[..weights.len()];
+            pool.over_parts(rounded, head, |h, rounded| {
+                arithmetic.round_f16(&weights[h * head..(h + 1) * head], rounded);
+            });
         }
         let rounded = &self.rounded;
         let gathered = &mut self.gathered[..tokens * self.heads * dim];
+        if tokens == 1 && !unrounded {
+            let groups = Groups::new(self.heads, self.kv_heads, CHANNELS);
+            return groups.products(pool, gathered, dim, |group, rows, grid| {
+                let values = lookup.cache.values(lookup.layer, group.kv_head);
+                let values = of_head(values.elements, rows.start * values.stride, values.stride);
+                let rounded = of_head(rounded, group.heads.start * positions, positions);
+                arithmetic.dots_f16(values, rounded, positions, 1, grid);
+            });
+        }
         pool.over_parts(gathered, tokens * dim, |h, head| {
             let values = lookup.cache.values(lookup.layer, h / group);
             let grid = Grid {
@@ -203,10 +233,109 @@ impl Attention {
     }
 }
 
+/// The query heads of a single token, which share what is read of a key head.
+struct Groups {
+    heads: usize,
+    group: usize,
+    tile: usize,
+}
+
+/// Some query heads of a key head.
+struct Group {
+    kv_head: usize,
+    heads: Range<usize>,
+}
+
+impl Groups {
+    /// `tile` outputs of every head are computed at a time.
+    fn new(heads: usize, kv_heads: usize, tile: usize) -> Self {
+        Groups {
+            heads,
+            group: heads / kv_heads,
+            tile,
+        }
+    }
+
+    /// Computes `out`, (heads, rows), some rows of all heads at a time.
+    fn products(
+        &self,
+        pool: &mut Pool,
+        out: &mut [f32],
+        rows: usize,
+        multiply: impl Fn(&Group, Range<usize>, Grid) + Sync,
+    ) {
+        let tile = self.tile;
+        let target = Target { out, rows, tile };
+        pool.over_bands([target], |_, band| {
+            let own = band.rows();
+            let mut outputs = [0f32; HEADS * KEYS];
+            for start in own.clone().step_by(tile) {
+                let rows = start..own.end.min(start + tile);
+                for group in self.all() {
+                    let grid = Grid {
+                        out: &mut outputs,
+                        stride: tile,
+                        rows: rows.len(),
+                        tokens: group.heads.len(),
+                    };
+                    multiply(&group, rows.clone(), grid);
+                    for (head, outputs) in group.heads.zip(outputs.chunks_exact(tile)) {
+                        let at = rows.start - own.start;
+                        let out = &mut band.token(head)[at..at + rows.len()];
+                        out.copy_from_slice(&outputs[..rows.len()]);
+                    }
+                }
+            }
+        });
+    }
+
+    fn all(&self) -> impl Iterator<Item = Group> {
+        let (heads, group) = (self.heads, self.group);
+        let first = (0..heads).step_by(group);
+        first.flat_map(move |first| {
+            (first..first + group)
+                .step_by(HEADS)
+                .map(move |start| Group {
+                    kv_head: first / group,
+                    heads: start..(first + group).min(start + HEADS),
+                })
+        })
+    }
+}
+
 /// The rows of one head, from its first element on.
 fn of_head<T>(elements: &[T], first: usize, stride: usize) -> Rows<'_, T> {
     Rows {
         elements: &elements[first..],
         stride,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    #[test]
+    fn groups_of_heads_fill_every_output_of_every_head() {
+        for (heads, kv_heads, rows) in [(4, 4, 3), (20, 5, 128), (20, 2, 70), (9, 1, 64)] {
+            let mut out = vec![f32::NAN; heads * rows];
+            let mut pool = Pool::new(NonZeroUsize::new(2).expect("not zero"));
+            let groups = Groups::new(heads, kv_heads, KEYS);
+            groups.products(&mut pool, &mut out, rows, |group, rows, mut grid| {
+                for (token, head) in group.heads.clone().enumerate() {
+                    assert_eq!(head / (heads / kv_heads), group.kv_head);
+                    for (out, row) in grid.token(token).iter_mut().zip(rows.clone()) {
+                        *out = (1000 * head + row) as f32;
+                    }
+                }
+            });
+            let expected = |i: usize| (1000 * (i / rows) + i % rows) as f32;
+            assert!(
+                (0..out.len()).all(|i| out[i] == expected(i)),
+                "{heads} heads"
+            );
+        }
     }
 }

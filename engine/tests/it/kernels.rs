@@ -28,13 +28,14 @@ const ROWS: [usize; 4] = [1, 3, 4, 7];
 const TOKENS: [usize; 3] = [0, 1, 3];
 /// Rows and tokens at which tiles of any kernel begin and end, and columns beyond those a panel
 /// unpacks at a time.
-const TILES: [(usize, usize, usize); 6] = [
+const TILES: [(usize, usize, usize); 7] = [
     (31, 640, 13),
     (32, 512, 12),
     (33, 1280, 17),
     (39, 256, 25),
     (64, 128, 31),
     (68, 768, 4),
+    (97, 528, 12),
 ];
 
 #[test]
@@ -207,6 +208,34 @@ fn the_largest_products_do_not_wrap() {
     }
 }
 
+/// Twice the largest float is no float: where that can happen a product is rounded by itself.
+#[test]
+fn products_of_qk256_that_overflow_are_infinite_before_they_are_added() {
+    let packing = PACKINGS.iter().find(|packing| packing.name == "qk256");
+    let packing = packing.expect("a packing");
+    let shape = Shape { rows: 33, cols: 40 };
+    let mut random = Random::new(17);
+    let weights = Weights::random(shape, &mut random);
+    let bytes = (packing.encode)(&weights);
+    let mut overflowed = 0;
+    for (kernel, tokens) in Kernel::available()
+        .into_iter()
+        .flat_map(|kernel| [1, 17].map(|tokens| (kernel, tokens)))
+    {
+        let activations: Vec<f32> = Kind::Extreme
+            .activations(tokens * shape.cols, &mut random)
+            .into_iter()
+            .map(|x| x * (f32::MAX / 5.0))
+            .collect();
+        let expected = oracle::product(packing, &weights, &bytes, &activations);
+        let found = multiply(&packing.load(&weights, &bytes, kernel), &activations, 1);
+        let difference = oracle::first_difference(&expected, &found);
+        assert_eq!(difference, None, "{}, {tokens} tokens", kernel.name());
+        overflowed += found.iter().filter(|x| !x.is_finite()).count();
+    }
+    assert!(overflowed > 0, "nothing overflowed");
+}
+
 #[test]
 fn the_largest_blocks_do_not_wrap() {
     let weights = vec![1.0; 512];
@@ -221,6 +250,69 @@ fn the_largest_blocks_do_not_wrap() {
             }
         }
     }
+}
+
+/// Every byte at an end or any, activations at both ends, and the −128 only a NaN leaves; one
+/// row more than pairs have, and every number of tokens that are computed together.
+#[test]
+fn blocks_at_their_ends_give_the_bits_of_the_scalar_kernel() {
+    const BLOCKS: usize = 3;
+    let mut random = Random::new(23);
+    let mut compared = 0;
+    for (name, bytes, scale_at) in [
+        ("tq1_0", 54, 52),
+        ("tq2_0", 66, 64),
+        ("q6_k", 210, 208),
+        ("q8_0", 34, 0),
+    ] {
+        let format = Format::named(name).expect("a format");
+        let cols = BLOCKS * format.block;
+        let shape = Shape { rows: 5, cols };
+        for (fill, tokens) in [Some(0u8), Some(0xff), Some(0x80), Some(0x7f), None]
+            .into_iter()
+            .flat_map(|fill| [1, 2, 4, 8, 15].map(|tokens| (fill, tokens)))
+        {
+            let mut rows: Vec<u8> = (0..shape.rows * BLOCKS * bytes)
+                .map(|_| fill.unwrap_or(random.next() as u8))
+                .collect();
+            for block in rows.chunks_exact_mut(bytes) {
+                block[scale_at..scale_at + 2].copy_from_slice(&[0x00, 0x3c]);
+            }
+            let weights = Stored::from_vec(shape, rows, vec![1.0]);
+            let ends = 2 + u64::from(fill.is_none());
+            let mut end = || [127i8, -127, -128][random.below(ends) as usize];
+            let large: Vec<Q8K> = (0..tokens * cols / 256)
+                .map(|_| Q8K {
+                    scale: 0.5,
+                    values: [end(); 256],
+                    sums: [i16::from(end()) * 16; 16],
+                })
+                .collect();
+            let small: Vec<Q8Block> = (0..tokens * cols / 32)
+                .map(|_| Q8Block {
+                    scale: 0.5,
+                    values: [end(); 32],
+                })
+                .collect();
+            let inputs = Inputs {
+                tokens,
+                q8_k: &large,
+                q8_0: &small,
+                ..Inputs::default()
+            };
+            let of = |kernel| {
+                let gemm = format.gemm(BlockOrder::EightLanes, kernel);
+                outputs(gemm.expect("has kernels"), &weights, &inputs)
+            };
+            let expected = of(Kernel::Scalar);
+            for kernel in Kernel::available() {
+                let difference = oracle::first_difference(&expected, &of(kernel));
+                assert_eq!(difference, None, "{name}, {}, {fill:?}", kernel.name());
+                compared += expected.len();
+            }
+        }
+    }
+    println!("{compared} outputs compared");
 }
 
 /// Outputs of the C++ builds (AVX-512 and AVX2 alike) for inputs given by a formula.

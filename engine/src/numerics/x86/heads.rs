@@ -1,5 +1,5 @@
-//! What attention multiplies for many tokens at once, in the order of 16 lanes: short rows are
-//! widened once for all tokens, and sixteen results are added up together.
+//! What attention multiplies, in the order of 16 lanes: short rows are widened once for some
+//! tokens, and sixteen results are added up together.
 
 use std::arch::x86_64::*;
 
@@ -10,71 +10,89 @@ use crate::numerics::half::Half;
 pub const LANES: usize = 16;
 /// Elements a step of a dot product takes: four accumulators.
 const STEP: usize = 4 * LANES;
-/// Rows widened at a time.
-const ROWS: usize = 32;
 /// The longest rows, in steps.
 const MOST_STEPS: usize = 4;
 
-/// Whether [`dots`] is made for rows of that length and so many tokens.
-pub fn suits(len: usize, tokens: usize) -> bool {
-    tokens >= 4 && len.is_multiple_of(STEP) && (1..=MOST_STEPS).contains(&(len / STEP))
+/// Whether [`dots`] is made for rows of that length.
+pub fn suits(len: usize) -> bool {
+    len.is_multiple_of(STEP) && (1..=MOST_STEPS).contains(&(len / STEP))
 }
 
-/// Dot products of short rows with many tokens.
+/// Dot products of short rows with some tokens.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-pub fn dots(rows: Rows<Half>, xs: Rows<Half>, len: usize, grid: Grid) {
-    match len / STEP {
-        1 => dots_of::<1>(rows, xs, grid),
-        2 => dots_of::<2>(rows, xs, grid),
-        3 => dots_of::<3>(rows, xs, grid),
-        _ => dots_of::<4>(rows, xs, grid),
+pub fn dots(rows: Rows<Half>, xs: Rows<Half>, len: usize, mut grid: Grid) {
+    let mut token = 0;
+    while token < grid.tokens {
+        token += match len / STEP {
+            1 => some::<1>(rows, xs, token, &mut grid),
+            2 => some::<2>(rows, xs, token, &mut grid),
+            3 => some::<3>(rows, xs, token, &mut grid),
+            _ => some::<4>(rows, xs, token, &mut grid),
+        };
     }
 }
 
+/// Those of one token, or of four where there are so many; returns how many.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-fn dots_of<const S: usize>(rows: Rows<Half>, xs: Rows<Half>, mut grid: Grid) {
-    let len = S * STEP;
-    let mut widened = [[[[0f32; LANES]; 4]; MOST_STEPS]; ROWS];
-    for first in (0..grid.rows).step_by(ROWS) {
-        let last = grid.rows.min(first + ROWS);
-        for (row, widened) in (first..last).zip(&mut widened) {
-            let halves = rows.row(row, len).as_chunks::<LANES>().0;
-            let vectors = widened.as_flattened_mut().iter_mut();
-            for (vector, halves) in vectors.zip(halves) {
-                store(vector, widen(halves));
-            }
+fn some<const S: usize>(rows: Rows<Half>, xs: Rows<Half>, token: usize, grid: &mut Grid) -> usize {
+    let x = |t: usize| xs.row(token + t, S * STEP);
+    if grid.tokens - token >= 4 {
+        dots_of::<S, 4>(rows, [x(0), x(1), x(2), x(3)], token, grid)
+    } else {
+        dots_of::<S, 1>(rows, [x(0)], token, grid)
+    }
+}
+
+/// Those of `T` tokens from `first` on with rows of `S` steps; returns `T`.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+fn dots_of<const S: usize, const T: usize>(
+    rows: Rows<Half>,
+    xs: [&[Half]; T],
+    first: usize,
+    grid: &mut Grid,
+) -> usize {
+    let mut widened = [[[[0f32; LANES]; 4]; S]; T];
+    for (x, widened) in xs.iter().zip(&mut widened) {
+        let vectors = widened.as_flattened_mut().iter_mut();
+        for (vector, x) in vectors.zip(x.as_chunks::<LANES>().0) {
+            store(vector, widen(x));
         }
-        for token in 0..grid.tokens {
-            let x: &[[Half; LANES]] = xs.row(token, len).as_chunks().0;
+    }
+    let mut placed = [[[0f32; LANES]; LANES]; T];
+    for group in (0..grid.rows).step_by(LANES) {
+        let last = grid.rows.min(group + LANES);
+        for r in 0..last - group {
+            let halves = rows.row(group + r, S * STEP);
+            super::prefetch(halves, LANES * rows.stride);
+            let halves = halves.as_chunks::<LANES>().0;
             // No closures on vectors: what is not inlined would pass them through memory.
-            let mut widened_x = [[_mm512_setzero_ps(); 4]; S];
-            for (vector, x) in widened_x.as_flattened_mut().iter_mut().zip(x) {
-                *vector = widen(x);
+            let mut row = [[_mm512_setzero_ps(); 4]; S];
+            for (vector, halves) in row.as_flattened_mut().iter_mut().zip(halves) {
+                *vector = widen(halves);
             }
-            let outs = &mut grid.token(token)[first..last];
-            for (sixteen, out) in widened
-                .as_chunks::<LANES>()
-                .0
-                .iter()
-                .zip(outs.chunks_mut(LANES))
-            {
-                let mut sums = [_mm512_setzero_ps(); LANES];
-                for (r, row) in sixteen.iter().enumerate().take(out.len()) {
-                    let mut accumulators = [_mm512_setzero_ps(); 4];
-                    for (x, row) in widened_x.iter().zip(row) {
-                        for ((sum, x), row) in accumulators.iter_mut().zip(x).zip(row) {
-                            *sum = _mm512_fmadd_ps(load(row), *x, *sum);
-                        }
+            for (x, placed) in widened.iter().zip(&mut placed) {
+                let mut sums = [_mm512_setzero_ps(); 4];
+                for (row, x) in row.iter().zip(x) {
+                    for ((sum, row), x) in sums.iter_mut().zip(row).zip(x) {
+                        *sum = _mm512_fmadd_ps(*row, load(x), *sum);
                     }
-                    let [a, b, c, d] = accumulators;
-                    sums[place_of(r)] = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
                 }
-                let mut all = [0f32; LANES];
-                store(&mut all, add_up(sums));
-                out.copy_from_slice(&all[..out.len()]);
+                let [a, b, c, d] = sums;
+                let met = _mm512_add_ps(_mm512_add_ps(a, c), _mm512_add_ps(b, d));
+                store(&mut placed[place_of(r)], met);
             }
         }
+        for (t, placed) in placed.iter().enumerate() {
+            let mut sums = [_mm512_setzero_ps(); LANES];
+            for (sum, placed) in sums.iter_mut().zip(placed) {
+                *sum = load(placed);
+            }
+            let mut all = [0f32; LANES];
+            store(&mut all, add_up(sums));
+            grid.token(first + t)[group..last].copy_from_slice(&all[..last - group]);
+        }
     }
+    T
 }
 
 /// Tiles of long rows with many tokens.
