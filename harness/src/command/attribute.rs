@@ -228,7 +228,8 @@ impl Args {
             ..Schedule::of(Step::of_lane(Lane::Prefill, &tokens))
         };
         let mut runner = Observing::unchanged(reference.clone());
-        let mut opened = runner.open(ModelFile::Read(&question.input))?;
+        let opened = runner.open(ModelFile::Read(&question.input));
+        let mut opened = opened.map_err(NoFinding::unanswered)?;
         let sides = Sides::new(identity, &mut passes, self.depth, |keys| {
             shown(&mut *opened, &prefill, keys)
         })?;
