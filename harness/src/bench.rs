@@ -212,7 +212,7 @@ fn measure(plan: &Plan, test: Test, lanes: &mut [Lane]) -> Measured {
             }
         }
     }
-    Measured::new(test, speeds, Roofline::middle(&rooflines), busy.end())
+    Measured::new(test, speeds, Roofline::most(&rooflines), busy.end())
 }
 
 impl Build {

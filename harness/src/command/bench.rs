@@ -188,6 +188,7 @@ fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
         let mut lane = engine_lane(args, known, kernel, profile, limits)?;
         lane.name.push_str(" likeliest");
         lane.likeliest = true;
+        lane.traffic = lane.traffic.screened();
         lanes.push(lane);
     }
     for (reference, opponent) in references {

@@ -56,7 +56,7 @@ struct Large {
     #[arg(long, value_name = "NAME", default_value = "2b4t")]
     like: Like,
 
-    /// How the matrices of the blocks are written: i2_s-p128, qk256, tq1_0, tq2_0, …
+    /// How the matrices of the blocks are written: i2_s-p128, tq1_0, tq2_0, …
     #[arg(long, value_name = "FORMAT", default_value = "i2_s-p128")]
     weights: String,
 
