@@ -51,7 +51,7 @@ pub const COMMAND: &str = "eval \"$(scripts/reference.sh bitnet)\"";
 
 /// Which reference is meant.
 #[derive(Debug, Clone)]
-pub enum Asked {
+pub enum Spec {
     /// One of those this program can build.
     Named(&'static Recipe),
     /// A checkout, built or not, a build directory, or a place in the cache.
@@ -81,14 +81,14 @@ pub enum IfMissing {
     Fail,
 }
 
-impl Asked {
+impl Spec {
     /// A known name, else a directory.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if let Some(recipe) = named(text) {
-            return Ok(Asked::Named(recipe));
+            return Ok(Spec::Named(recipe));
         }
         if Path::new(text).is_dir() {
-            return Ok(Asked::Directory(text.into()));
+            return Ok(Spec::Directory(text.into()));
         }
         let names: Vec<_> = known().iter().map(|recipe| recipe.name).collect();
         Err(Error::UnknownName {
@@ -102,23 +102,23 @@ impl Asked {
         let set = std::env::var(VARIABLE)
             .ok()
             .filter(|value| !value.is_empty());
-        set.map(|value| Asked::parse(&value)).transpose()
+        set.map(|value| Spec::parse(&value)).transpose()
     }
 }
 
 /// Makes a reference ready to be opened. `report` hears a line before every step that takes long.
 pub fn prepare(
-    asked: &Asked,
+    asked: &Spec,
     cache: &Cache,
     if_missing: IfMissing,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, Error> {
     let (name, tree) = match asked {
-        Asked::Named(recipe) => {
+        Spec::Named(recipe) => {
             let dir = installed(recipe, cache, if_missing, report)?;
             (recipe.name.to_owned(), Tree::find(&dir)?)
         }
-        Asked::Directory(dir) => (checkout::name(dir), adopt(dir, cache, report)?),
+        Spec::Directory(dir) => (checkout::name(dir), adopt(dir, cache, report)?),
     };
     let provenance = Provenance::of(&tree)?;
     let shim = shim::compiled(&tree, cache, report)?;
@@ -172,21 +172,21 @@ fn adopt(dir: &Path, cache: &Cache, report: &mut dyn FnMut(&str)) -> Result<Tree
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Cache, IfMissing, named, prepare};
+    use super::{Cache, IfMissing, Spec, named, prepare};
     use crate::error::Error;
 
     #[test]
     fn names_come_before_directories_and_others_are_listed() {
-        assert!(matches!(Asked::parse("ik"), Ok(Asked::Named(recipe)) if recipe.name == "ik"));
-        assert!(matches!(Asked::parse("/"), Ok(Asked::Directory(_))));
-        let text = Asked::parse("no-such-thing").unwrap_err().to_string();
+        assert!(matches!(Spec::parse("ik"), Ok(Spec::Named(recipe)) if recipe.name == "ik"));
+        assert!(matches!(Spec::parse("/"), Ok(Spec::Directory(_))));
+        let text = Spec::parse("no-such-thing").unwrap_err().to_string();
         assert!(text.contains("bitnet-neon-fp16, ik, llama"), "{text}");
     }
 
     #[test]
     fn what_is_not_built_comes_with_its_command() {
         let cache = Cache::at("/nonexistent");
-        let asked = Asked::Named(named("llama").unwrap());
+        let asked = Spec::Named(named("llama").unwrap());
         let refusal = prepare(&asked, &cache, IfMissing::Fail, &mut |_| {}).unwrap_err();
         assert!(matches!(refusal, Error::Absent { .. }));
         assert!(
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_directory_of_something_else_is_not_built() {
         let cache = Cache::at("/nonexistent");
-        let asked = Asked::Directory(concat!(env!("CARGO_MANIFEST_DIR"), "/src").into());
+        let asked = Spec::Directory(concat!(env!("CARGO_MANIFEST_DIR"), "/src").into());
         let refusal = prepare(&asked, &cache, IfMissing::Build, &mut |_| {}).unwrap_err();
         assert!(matches!(refusal, Error::NotBuilt(_)), "{refusal}");
     }
@@ -212,7 +212,7 @@ mod tests {
         std::fs::write(dir.join(".gitmodules"), modules).unwrap();
         std::fs::write(dir.join("CMakeLists.txt"), "").unwrap();
         let refused = || {
-            let asked = Asked::Directory(dir.to_owned());
+            let asked = Spec::Directory(dir.to_owned());
             let cache = Cache::at("/nonexistent");
             prepare(&asked, &cache, IfMissing::Build, &mut |_| {}).unwrap_err()
         };

@@ -7,12 +7,12 @@
 
 pub mod claims;
 pub mod diff;
+pub mod disagreement;
 mod explanation;
 pub mod junit;
 pub mod pooled;
 pub mod table;
 pub mod verify;
-pub mod witnesses;
 
 use serde::{Deserialize, Serialize};
 

@@ -218,10 +218,10 @@ impl From<WorkerExit> for RunError {
 pub fn guarded<T>(work: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
     // Whatever a panic left half done belongs to a runner that is not asked about this case again.
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(RunError::Died(last_words(&*panic))))
+        .unwrap_or_else(|panic| Err(RunError::Died(panic_message(&*panic))))
 }
 
-fn last_words(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".into())

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use ffi::reference::{Asked, Cache, IfMissing, STEP, VARIABLE, known, prepare, run_step};
+use ffi::reference::{Cache, IfMissing, STEP, Spec, VARIABLE, known, prepare, run_step};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 
 fn run(name: &str) -> Result<String, ffi::Error> {
     let cache = Cache::from_environment()?;
-    let asked = Asked::parse(name)?;
+    let asked = Spec::parse(name)?;
     let prepared = prepare(&asked, &cache, IfMissing::Build, &mut |line| {
         eprintln!("{line}")
     })?;

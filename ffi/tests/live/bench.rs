@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ffi::reference::{Asked, Cache, IfMissing, Prepared, prepare};
+use ffi::reference::{Cache, IfMissing, Prepared, Spec, prepare};
 use ffi::{Library, Model, ModelOptions, Node, Observe, Session, SessionOptions, Step, Wanted};
 
 use crate::widened::widened;
@@ -100,7 +100,7 @@ pub struct Bench {
 impl Bench {
     pub fn open(place: &Path) -> Self {
         let cache = Cache::from_environment().expect("the parent found one");
-        let asked = Asked::Directory(place.to_owned());
+        let asked = Spec::Directory(place.to_owned());
         let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
             eprintln!("{line}")
         });

@@ -13,7 +13,7 @@ mod widened;
 
 use std::process::{Command, ExitCode};
 
-use ffi::reference::{Asked, COMMAND, Cache, IfMissing, Prepared, known, prepare};
+use ffi::reference::{COMMAND, Cache, IfMissing, Prepared, Spec, known, prepare};
 
 use bench::{Bench, Check};
 
@@ -92,7 +92,7 @@ fn checks() -> impl Iterator<Item = Check> {
 fn references() -> Vec<Prepared> {
     let cache = Cache::from_environment().expect("there is a place for a cache");
     let mut report = |line: &str| println!("{line}");
-    let named = Asked::from_environment().expect("the environment names a reference");
+    let named = Spec::from_environment().expect("the environment names a reference");
     if let Some(asked) = named {
         let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut report);
         return vec![prepared.expect("the reference that was named can be prepared")];
@@ -102,7 +102,7 @@ fn references() -> Vec<Prepared> {
         .filter(|recipe| recipe.install_dir(&cache).is_dir());
     built
         .map(|recipe| {
-            let asked = Asked::Named(recipe);
+            let asked = Spec::Named(recipe);
             prepare(&asked, &cache, IfMissing::Fail, &mut report).expect("it is built")
         })
         .collect()

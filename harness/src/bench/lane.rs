@@ -1,5 +1,4 @@
 //! One build on one file, behind a process that keeps the model loaded.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 

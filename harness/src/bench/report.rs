@@ -1,5 +1,4 @@
 //! What was timed and what it comes to: what `--json` writes.
-#![forbid(unsafe_code)]
 
 use engine::sampler::greedy;
 use serde::Serialize;

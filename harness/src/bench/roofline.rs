@@ -1,5 +1,4 @@
 //! What the machine can do at most while builds are timed, and how busy others keep it.
-#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

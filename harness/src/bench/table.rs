@@ -1,5 +1,4 @@
 //! A run as text: what it was measured on, how every build starts, how fast each is.
-#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,4 @@
 //! What a token makes any engine read and multiply, whoever computes it.
-#![forbid(unsafe_code)]
 
 use engine::config::Config;
 use engine::gguf::Gguf;

@@ -1,5 +1,4 @@
 //! In which portions tokens reach a model: the part of a question that decides the arithmetic.
-#![forbid(unsafe_code)]
 
 mod text;
 mod timed;

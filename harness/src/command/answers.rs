@@ -1,6 +1,5 @@
 //! What `trace` and `attribute` found, one case and one reference at a time. What was found stays
 //! found: whoever dies or refuses later costs one entry, and a divergence is never hidden by it.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 
@@ -62,7 +61,7 @@ impl NoFinding {
     }
 
     /// A reference that did not answer.
-    pub fn unanswered(error: RunError) -> Self {
+    pub fn no_answer(error: RunError) -> Self {
         match error {
             RunError::Declined(why) => Self::declined(Outcome::ReferenceMissing, why),
             RunError::Died(_) => Failure::new(Exit::ReferenceDied, error).into(),

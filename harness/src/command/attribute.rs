@@ -1,5 +1,4 @@
 //! `harness attribute`: module by module, what it alone does to the logits.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::numerics::Profile;
@@ -187,7 +186,7 @@ impl Args {
     ) -> Result<Finding<Found>, NoFinding> {
         let (case, model) = (&question.case, &question.input);
         let theirs = guarded(|| reference.observe(Task { case, model }));
-        let theirs = theirs.map_err(NoFinding::unanswered)?;
+        let theirs = theirs.map_err(NoFinding::no_answer)?;
         let profile = self.selection.profile(&theirs.identity.profile);
         let mut passes = self.passes(question, &theirs.tokens, profile)?;
         let trace = |_: &[String]| Ok(theirs.trace);
@@ -229,7 +228,7 @@ impl Args {
         };
         let mut runner = Observing::unchanged(reference.clone());
         let opened = runner.open(ModelFile::Read(&question.input));
-        let mut opened = opened.map_err(NoFinding::unanswered)?;
+        let mut opened = opened.map_err(NoFinding::no_answer)?;
         let sides = Sides::new(identity, &mut passes, self.depth, |keys| {
             shown(&mut *opened, &prefill, keys)
         })?;

@@ -1,5 +1,4 @@
 //! `harness bench`: how fast the engine is, beside references that were shown to compute the same.
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::path::PathBuf;

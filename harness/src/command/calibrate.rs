@@ -18,7 +18,7 @@ use crate::file::provenance::{Input, file_name};
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::book::{FILE, Measured, book};
+use crate::judge::tolerance::file::{FILE, Measured, tolerances};
 use crate::judge::tolerance::table;
 use crate::oracle::calibrate::documents::{self, Extent};
 use crate::oracle::calibrate::{Calibration, Report, measure, written};
@@ -124,7 +124,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     input.still_holds()?;
 
     let measured = circumstances(&args, &input, &calibration);
-    let report = Report::conclude(calibration, measured, book())?;
+    let report = Report::conclude(calibration, measured, tolerances())?;
     let mut outcome = report.outcome(args.write);
     if let (Some(file), Outcome::Ok) = (&record, outcome)
         && let Err(failure) = put_on_record(file, &report)
@@ -226,7 +226,7 @@ fn put_table(file: &Path, json: &Json) -> Result<Exit, Failure> {
         .writes("--table", Some(&Destination::Path(file.to_owned())))?
         .writes("--json", json.to.as_ref())?;
     rewrite(file, |text| {
-        table::replaced(text, &table::markdown(book())).ok_or_else(|| {
+        table::replaced(text, &table::markdown(tolerances())).ok_or_else(|| {
             let (begin, end) = (table::BEGIN, table::END);
             Failure::input(format!("{} has no lines {begin} and {end}", file.display()))
         })

@@ -1,5 +1,4 @@
 //! `harness check`: a compatibility lint for model files.
-#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! What was typed: the command tree and nothing else. Each command's flags live in its own file.
-#![forbid(unsafe_code)]
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};

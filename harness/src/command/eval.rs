@@ -1,5 +1,4 @@
 //! `harness eval`: all-position logits as a NumPy file, nodes as safetensors.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};

@@ -1,5 +1,4 @@
 //! How every command that compares ends: its text, its JSON, one exit code.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 

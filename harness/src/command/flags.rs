@@ -1,5 +1,4 @@
 //! Flags that mean the same in every command, spelled once.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 

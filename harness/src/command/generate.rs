@@ -1,5 +1,4 @@
 //! `harness generate`: text from a model, streamed.
-#![forbid(unsafe_code)]
 
 mod stream;
 
@@ -244,7 +243,7 @@ impl Writer<'_> {
             }
             tokens.push(token);
             let text = self.stream.push(&self.tokenizer.piece(token, false));
-            if self.show(&text)? == Reader::Gone {
+            if self.show(&text)? == Reader::Closed {
                 return Ok((tokens, Stop::ReaderGone));
             }
             if tokens.len() == most {

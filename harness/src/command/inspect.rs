@@ -1,5 +1,4 @@
 //! `harness inspect`: what is in a model file.
-#![forbid(unsafe_code)]
 
 mod contents;
 mod norms;

@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let limits = Limits::with_cpu_seconds(3600);
     let references = reference::open_some(&args.reference, limits)?;
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    // Asked of all before the first is examined: a refusal costs nothing then.
+    // Spec of all before the first is examined: a refusal costs nothing then.
     let profiles = references.iter().map(|r| r.facts().engine_profile());
     let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
     let asked = references.iter().zip(profiles).enumerate();

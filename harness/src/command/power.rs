@@ -1,5 +1,4 @@
 //! `harness power`: faults planted one at a time, and whether the comparison notices.
-#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! `harness receipt`: receipts shown, recomputed, compared.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! `harness reference`: the C++ references there are, and what one says of itself.
-#![forbid(unsafe_code)]
 
-use ffi::reference::{Asked, COMMAND, Cache, IfMissing, known, prepare};
+use ffi::reference::{COMMAND, Cache, IfMissing, Spec, known, prepare};
 use serde_json::json;
 
 use crate::command::finish::finish;
@@ -76,7 +75,7 @@ fn list(json: &Json) -> Result<Exit, Failure> {
 fn build(name: &str, json: &Json) -> Result<Exit, Failure> {
     json.beside([])?;
     let cache = Cache::from_environment().map_err(Failure::environment)?;
-    let asked = Asked::parse(name).map_err(Failure::input)?;
+    let asked = Spec::parse(name).map_err(Failure::input)?;
     let prepared = prepare(&asked, &cache, IfMissing::Build, &mut |line| {
         output::tell(line)
     });

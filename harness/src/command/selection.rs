@@ -1,6 +1,5 @@
 //! What `trace` and `attribute` are both asked: which prompts, on which model, against which
 //! references.
-#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 

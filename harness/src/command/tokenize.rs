@@ -1,5 +1,4 @@
 //! `harness tokenize`: text to ids with the vocabulary inside a model.
-#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
@@ -142,7 +141,7 @@ fn each_line(lines: impl BufRead, encode: impl Fn(&str) -> Vec<Token>) -> Result
             ))
         })?;
         let ids: Vec<_> = encode(&text).iter().map(Token::to_string).collect();
-        if output::put(format!("[{}]\n", ids.join(",")).as_bytes())? == Reader::Gone {
+        if output::put(format!("[{}]\n", ids.join(",")).as_bytes())? == Reader::Closed {
             break;
         }
     }

@@ -1,5 +1,4 @@
 //! `harness trace`: node by node, which operation is the first to compute something else.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 
@@ -137,7 +136,7 @@ impl Args {
     ) -> Result<Finding<Found>, NoFinding> {
         let model = &question.input;
         let theirs = guarded(|| reference.observe(Task { case, model }));
-        let theirs = theirs.map_err(NoFinding::unanswered)?;
+        let theirs = theirs.map_err(NoFinding::no_answer)?;
         let profile = self.selection.profile(&theirs.identity.profile);
         let mut passes = Passes::new(&question.model, &theirs.tokens, profile, case.ubatch)?;
         if self.layer_search {

@@ -1,5 +1,4 @@
 //! `harness worker`: drives one build for another process of this program, not for people.
-#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 

@@ -1,6 +1,5 @@
 //! The mistakes that real model files have: each one a lint with a name that stays, a severity, a
 //! sentence that says what follows from it, and what to do next.
-#![forbid(unsafe_code)]
 
 mod hyper_parameters;
 mod packing;

@@ -2,7 +2,6 @@
 //!
 //! Nothing of the file is lost on the way in and out: an unedited document writes the bytes it
 //! was read from, as far as they follow the format's own layout.
-#![forbid(unsafe_code)]
 
 pub mod format;
 pub mod grid;

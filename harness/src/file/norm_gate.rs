@@ -3,7 +3,6 @@
 //!
 //! A model whose norms were quantised, rescaled or exchanged still loads and still writes text;
 //! this is where it shows.
-#![forbid(unsafe_code)]
 
 mod policy;
 mod statistics;

@@ -1,5 +1,4 @@
 //! A model file opened to be looked at: read into memory, hashed, its directory parsed.
-#![forbid(unsafe_code)]
 
 use std::path::Path;
 

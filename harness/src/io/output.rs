@@ -15,7 +15,7 @@ pub enum Reader {
     /// Everything written so far was taken.
     Listening,
     /// The pipe was closed: writing more is pointless, but nothing went wrong.
-    Gone,
+    Closed,
 }
 
 /// Writes and flushes, so that a reader at the other end of a pipe can answer at once.
@@ -23,7 +23,7 @@ pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(Reader::Listening),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(Reader::Closed),
         Err(e) => Err(Failure::environment(format!("standard output: {e}"))),
     }
 }

@@ -1,8 +1,7 @@
 //! Several documents on one lane: the numbers that one text alone is too short to settle.
-#![forbid(unsafe_code)]
 
 use crate::judge::compare::LaneFindings;
-use crate::judge::tolerance::{Gates, book};
+use crate::judge::tolerance::{Gates, tolerances};
 use crate::numbers::statistics::Spread;
 
 /// The positions of several documents.
@@ -43,7 +42,7 @@ impl Documents {
 
     /// Where the share of equal most likely tokens lies.
     pub fn top1_interval(&self) -> [f64; 2] {
-        let interval = &book().interval;
+        let interval = &tolerances().interval;
         interval.of_share(self.positions - self.flips, self.positions)
     }
 

@@ -1,6 +1,5 @@
 //! Differences that are known and no fault of the engine: each has a name, a reason and an exact
 //! condition, is counted where the condition holds, and is printed with its count.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,6 @@
 //!
 //! An entry that excuses nothing in a run that looked at what it is about is stale, and a stale
 //! entry fails the run: nobody keeps an excuse longer than it is needed.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +12,7 @@ use crate::exit::Failure;
 use crate::io::table::scientific;
 use crate::judge::compare::Findings;
 use crate::judge::documents::above;
-use crate::judge::tolerance::book;
+use crate::judge::tolerance::tolerances;
 
 /// The name of the list in the fixtures folder.
 pub const FILE: &str = "known_divergences.toml";
@@ -105,7 +104,7 @@ impl Entry {
         if self.case.is_some() {
             1
         } else {
-            book().pooled.documents
+            tolerances().pooled.documents
         }
     }
 }

@@ -1,5 +1,4 @@
 //! What a comparison, a case or a run comes to: one set of answers, one order, one exit code each.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 

@@ -1,9 +1,8 @@
 //! The closed ladder of tolerances: what each tier demands, and why it exists. The numbers are in
 //! `tolerances.toml`, and nowhere else.
-#![forbid(unsafe_code)]
 
 mod arithmetic_gap;
-pub mod book;
+pub mod file;
 pub mod local;
 pub mod table;
 
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_variant::to_variant_name;
 
 pub use self::arithmetic_gap::ArithmeticGap;
-pub use self::book::{Book, Floor, Gates, Measured, Tier, book};
+pub use self::file::{Floor, Gates, Measured, Tier, Tolerances, tolerances};
 
 /// How equal two observations have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

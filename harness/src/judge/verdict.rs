@@ -1,5 +1,4 @@
 //! What the findings mean: a closed set of answers, with the first divergence named.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 
@@ -12,7 +11,7 @@ use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindin
 use crate::judge::documents::{Documents, above};
 use crate::judge::known_divergences::Bound;
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::{ArithmeticGap, Gates, Tolerance, book};
+use crate::judge::tolerance::{ArithmeticGap, Gates, Tolerance, tolerances};
 use crate::numbers::metrics::Distance;
 use crate::numbers::statistics::{Spread, Tail};
 
@@ -141,7 +140,7 @@ pub fn judge(findings: &Findings, coverage: &Coverage, apart: ArithmeticGap) -> 
 /// The rule for several documents that one alone breaks: too far apart to be called agreement, and
 /// too short a text to be called a divergence.
 pub fn undecided(lane: &LaneFindings, apart: ArithmeticGap) -> Option<String> {
-    let gates = book().gates(apart, lane.lane)?;
+    let gates = tolerances().gates(apart, lane.lane)?;
     Documents::of(&[lane])?.median_rule(&gates)
 }
 
@@ -268,7 +267,7 @@ fn broken_by_node(distance: &Distance, apart: ArithmeticGap) -> Option<String> {
 
 /// The first breach in one lane, whatever the others are.
 pub fn broken_by_lane(lane: &LaneFindings, apart: ArithmeticGap) -> Option<Divergence> {
-    let gates = book().gates(apart, lane.lane);
+    let gates = tolerances().gates(apart, lane.lane);
     let position = lane.positions.iter().find_map(|p| {
         let exact = apart.tier() == Tolerance::Exact && !p.distance.is_bit_identical();
         let rule = not_finite(&p.distance)
@@ -329,11 +328,13 @@ fn broken_by_greedy(findings: &Findings, apart: ArithmeticGap) -> Option<Diverge
         Tolerance::OtherWeights => true,
         // Recordings hold no logits of the continuation, so the tie is looked for in our own row,
         // of which the token chosen must be the most likely.
-        _ => book().gates(apart, Lane::Decode).is_some_and(|gates| {
-            parting
-                .gap
-                .is_some_and(|gap| (0.0..gates.tie).contains(&gap))
-        }),
+        _ => tolerances()
+            .gates(apart, Lane::Decode)
+            .is_some_and(|gates| {
+                parting
+                    .gap
+                    .is_some_and(|gap| (0.0..gates.tie).contains(&gap))
+            }),
     };
     (!legal).then_some(Divergence::Greedy {
         step: parting.step,

@@ -10,7 +10,6 @@
 //! alone, else the run certifies nothing. A module whose two versions are the same is swapped all
 //! the same, by that control. And noise of the error's own size says whether the error is an
 //! ordinary one: only what does much more than noise points somewhere.
-#![forbid(unsafe_code)]
 
 pub mod effect;
 pub mod modules;
@@ -23,8 +22,8 @@ use serde::Serialize;
 use crate::case::observation::{Identity, TracedNode};
 use crate::exit::{Exit, Failure};
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::book;
 use crate::judge::tolerance::local::Rung;
+use crate::judge::tolerance::tolerances;
 use crate::numbers::gap::Gap;
 use crate::numbers::metrics::same_bits;
 use crate::numbers::split_mix::SplitMix64;
@@ -263,7 +262,7 @@ fn name(rows: &[Row], rung: Rung) -> Option<Named> {
 /// alone may do no more than two builds of the reference do that differ in all modules. Sums in
 /// half precision have no such limit: they are measured.
 fn is_guilty(row: &Row, rung: Rung) -> bool {
-    let limits = &book().operation;
+    let limits = &tolerances().operation;
     let beyond = |found: Option<f64>, most: f64| found.is_none_or(|found| found > most);
     match rung {
         Rung::Bits => !row.error.is_identical(),

@@ -1,5 +1,4 @@
 //! Every case through every runner, every pair of observations compared.
-#![forbid(unsafe_code)]
 
 mod answer;
 pub mod campaign;

@@ -5,7 +5,6 @@
 //! is handed to the comparison. The comparison is the one `crossval` makes: the reference's
 //! recordings, every bit of every traced node and of the logits, prefill and decode, and the
 //! continuation. How many of the faults the usual gates would have seen is counted beside it.
-#![forbid(unsafe_code)]
 
 mod attention;
 pub mod clean;

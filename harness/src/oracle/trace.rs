@@ -5,7 +5,6 @@
 //! every node is overwritten with the reference's value as soon as it was looked at, so that each
 //! operation is judged alone: its **local** error. What the free pass has beyond the fed one is
 //! **inherited**. The first node with a local error beyond its rung is to blame.
-#![forbid(unsafe_code)]
 
 pub mod boundary;
 pub mod bundle;

@@ -1,5 +1,4 @@
 //! Two JSON values, field by field.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 use std::fmt;

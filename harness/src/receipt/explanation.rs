@@ -1,6 +1,5 @@
 //! What a comparison that does not agree needs in words: what, in which lane, where first, and the
 //! command that looks closer.
-#![forbid(unsafe_code)]
 
 use crate::case::observation::Lane;
 use crate::io::output::quoted;

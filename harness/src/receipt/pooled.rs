@@ -1,5 +1,4 @@
 //! All documents of a run together: what one text alone is too few to say.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use crate::case::observation::Lane;
 use crate::judge::compare::LaneFindings;
 use crate::judge::documents::Documents;
 pub use crate::judge::documents::broken_rule;
-use crate::judge::tolerance::{ArithmeticGap, Tolerance, book};
+use crate::judge::tolerance::{ArithmeticGap, Tolerance, tolerances};
 use crate::judge::verdict::Verdict;
 use crate::numbers::statistics::Tail;
 
@@ -100,17 +99,17 @@ fn pool_lane(
         positions: together.positions,
         nmse_median: together.nmse.median,
         nmse_mean: together.nmse.mean,
-        nmse_interval: book().interval.of_mean(&together.nmse_of),
+        nmse_interval: tolerances().interval.of_mean(&together.nmse_of),
         kld_mean: together.kld.mean,
-        kld_interval: book().interval.of_mean(&together.kld_of),
+        kld_interval: tolerances().interval.of_mean(&together.kld_of),
         tail: Tail::of(longest),
         flips: together.flips,
         top1_interval: together.top1_interval(),
-        judged: documents.len() >= book().pooled.documents,
+        judged: documents.len() >= tolerances().pooled.documents,
         broken: None,
         undecided: None,
     };
-    let gates = book().gates(apart, lane)?;
+    let gates = tolerances().gates(apart, lane)?;
     if pooled.judged {
         pooled.broken = together.broken_rule(&gates);
     } else {

@@ -1,5 +1,4 @@
 //! A receipt as a person reads it. Pure: text out of data.
-#![forbid(unsafe_code)]
 
 mod distances;
 mod live;

@@ -2,7 +2,6 @@
 //!
 //! Nothing is started before the first question. A worker that died, or said what it must not
 //! say, is replaced before the next question; a refusal leaves it alive.
-#![forbid(unsafe_code)]
 
 use std::fmt::Debug;
 

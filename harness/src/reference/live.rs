@@ -1,12 +1,11 @@
 //! A reference that can be asked: each one that is named runs in processes of its own.
-#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
 
-use ffi::reference::{Asked, COMMAND, Cache, IfMissing, prepare};
+use ffi::reference::{COMMAND, Cache, IfMissing, Spec, prepare};
 
 use super::{LiveReference, missing};
 use crate::exit::Failure;
@@ -130,16 +129,16 @@ pub fn launch_with(program: PathBuf, flags: Vec<OsString>) -> Launch {
 }
 
 /// What is meant, before anything is opened.
-fn asked(names: &[String]) -> Result<Vec<Asked>, Failure> {
+fn asked(names: &[String]) -> Result<Vec<Spec>, Failure> {
     if names.is_empty() {
-        let named = Asked::from_environment().map_err(unavailable)?;
+        let named = Spec::from_environment().map_err(unavailable)?;
         return Ok(named.into_iter().collect());
     }
-    let named = |name: &String| Asked::parse(name).map_err(Failure::input);
+    let named = |name: &String| Spec::parse(name).map_err(Failure::input);
     names.iter().map(named).collect()
 }
 
-fn open_one(asked: &Asked, limits: Limits) -> Result<Reference, Failure> {
+fn open_one(asked: &Spec, limits: Limits) -> Result<Reference, Failure> {
     let cache = Cache::from_environment().map_err(unavailable)?;
     let prepared = prepare(asked, &cache, IfMissing::Fail, &mut |line| {
         crate::io::output::tell(line)

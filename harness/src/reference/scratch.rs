@@ -1,5 +1,4 @@
 //! A model file made for a reference, which reads nothing but files.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::path::PathBuf;

@@ -1,7 +1,6 @@
 //! The worker that drives a C++ reference: what happens on the far side of the channel.
 //!
 //! A phase is announced before every call that reaches foreign code. One file per kind of question.
-#![forbid(unsafe_code)]
 
 mod follow;
 mod kernels;
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::{Code, Refusal};
-use ffi::reference::{Asked, Cache, IfMissing, prepare};
+use ffi::reference::{Cache, IfMissing, Spec, prepare};
 use ffi::{Library, Model, ModelOptions, RequantizeOptions, control_word};
 
 use crate::file::provenance::Input;
@@ -53,7 +52,7 @@ impl Reference {
     /// Loads the reference prepared at `place`, a directory.
     pub fn start(place: &Path, channel: &mut Channel) -> Result<(Self, Hello), Stop> {
         channel.phase("finding the reference")?;
-        let asked = Asked::Directory(place.to_owned());
+        let asked = Spec::Directory(place.to_owned());
         let cache = Cache::from_environment().map_err(refused)?;
         let prepared = prepare(&asked, &cache, IfMissing::Fail, &mut |line| {
             crate::io::output::tell(line)

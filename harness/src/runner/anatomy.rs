@@ -1,6 +1,5 @@
 //! The closed table of nodes: what each does, what it reads, which tensor it multiplies with and
 //! which operation it is part of.
-#![forbid(unsafe_code)]
 
 use crate::case::observation::TracedNode;
 

@@ -1,5 +1,4 @@
 //! The engine of this repository behind the runner's trait.
-#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

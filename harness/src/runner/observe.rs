@@ -1,6 +1,5 @@
 //! A case, observed: its lanes, its nodes and its continuation are schedules that one opened model
 //! follows.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! One engine and one prompt in ubatches: passes that are free, watched, or given other values.
-#![forbid(unsafe_code)]
 
 use engine::numerics::Profile;
 use engine::{Model, Token};

@@ -1,6 +1,5 @@
 //! Remembers what a runner saw and writes it as a recording, which the recorded runner reads at
 //! once: the way goldens are made.
-#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,5 +1,4 @@
 //! A C++ reference that computes now, in a process of its own for every model that is opened.
-#![forbid(unsafe_code)]
 
 pub mod rewritten;
 

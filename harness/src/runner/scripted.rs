@@ -1,6 +1,5 @@
 //! A runner that says what it is told to: plants divergences, deaths and gaps, so that everything
 //! downstream can be shown to notice them.
-#![forbid(unsafe_code)]
 
 use super::{Facts, RunError, Runner, Subject, Task};
 use crate::case::observation::{Identity, Observation};

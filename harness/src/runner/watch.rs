@@ -1,6 +1,5 @@
 //! What is looked at, replaced and disturbed in a pass: the one way to bend one. What is shown and
 //! replaced is plain data, so that it can be sent to another process.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 

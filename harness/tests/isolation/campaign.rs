@@ -11,7 +11,7 @@ use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
 use harness::oracle::crossval::campaign::{Campaign, Live};
 use harness::receipt::verify::verify;
-use harness::receipt::{Receipt, witnesses};
+use harness::receipt::{Receipt, disagreement};
 use harness::reference::Reference;
 use harness::reference::isolation::Kind;
 use harness::runner::scripted::Scripted;
@@ -163,7 +163,7 @@ fn a_reference_that_differs_from_itself_certifies_nothing() {
 fn a_liar_stands_alone() {
     let receipt = run("rogue", "lie");
     assert_eq!(receipt.parity.status.exit(), Exit::Diverges);
-    let told = witnesses::sentences(&receipt.cases[1].claims);
+    let told = disagreement::sentences(&receipt.cases[1].claims);
     let sentence =
         format!("{CASE} in ggml-avx512: rogue stands alone; {RECORDING}, the engine agree");
     assert_eq!(told, [sentence]);

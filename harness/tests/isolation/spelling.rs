@@ -9,7 +9,7 @@ use harness::case::observation::tokenization::{EscapedBytes, Facts, Question, To
 use harness::exit::Exit;
 use harness::file::provenance::Input;
 use harness::oracle::tokenizer::TokenizerUnderTest;
-use harness::oracle::tokenizer::reference::Asked;
+use harness::oracle::tokenizer::reference::Spec;
 use harness::reference::Reference;
 use harness::reference::isolation::{Answer, Described, Done, Kind, Request, Stop, WorkerExit};
 
@@ -68,14 +68,14 @@ fn text(text: &str) -> Question {
     Question::Text(EscapedBytes(text.into()))
 }
 
-fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Asked, WorkerExit>) -> T) -> T {
+fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Spec, WorkerExit>) -> T) -> T {
     let model = Path::new(env!("CARGO_MANIFEST_DIR"));
     let model = model.join("../fixtures/moby-tiny/moby-tiny-bitnet.gguf");
     let (input, bytes) = Input::read(&model).expect("a fixture");
     let gguf = Gguf::parse(bytes).expect("sound");
     let launch = Rc::new(move || launch(misdeed));
     let reference = Reference::open("rogue", limits(), launch).expect("it says hello");
-    work(Asked::open(&reference, &input, &gguf))
+    work(Spec::open(&reference, &input, &gguf))
 }
 
 #[test]

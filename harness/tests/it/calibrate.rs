@@ -12,7 +12,7 @@ use harness::case::Case;
 use harness::case::observation::{Lane, Observation};
 use harness::file::provenance::Input;
 use harness::judge::outcome::Outcome;
-use harness::judge::tolerance::{ArithmeticGap, book};
+use harness::judge::tolerance::{ArithmeticGap, tolerances};
 use harness::oracle::calibrate::documents::{self, Extent};
 use harness::oracle::calibrate::{Report, floors, measure};
 use harness::runner::engine::Engine;
@@ -76,7 +76,7 @@ fn one_bit_in_one_document_is_noticed_within_an_arithmetic() {
     assert_eq!((equal.documents, equal.holds()), ([1, 2], false));
 
     // Three lanes: another order on both ways, and the two ways beside each other.
-    let fresh = floors::fresh(&calibration, book()).expect("numbers");
+    let fresh = floors::fresh(&calibration, tolerances()).expect("numbers");
     let kinds: Vec<_> = fresh
         .iter()
         .map(|f| (f.floor.apart, f.floor.path))
@@ -123,7 +123,8 @@ fn a_death_ends_it_and_hides_nothing_of_what_was_measured_before() {
         Ok(())
     });
     let found = measure(&texts(), &input, &mut witnesses, || ());
-    let report = Report::conclude(found, book().measured.clone(), book()).expect("numbers");
+    let report =
+        Report::conclude(found, tolerances().measured.clone(), tolerances()).expect("numbers");
     let said = report.render(None);
     assert_eq!(report.outcome(true), Outcome::Divergence, "{said}");
     assert!(said.contains("0 of 1 documents bit-identical"), "{said}");
@@ -134,7 +135,8 @@ fn a_death_ends_it_and_hides_nothing_of_what_was_measured_before() {
 
     let mut witnesses = twice(move |_, _| refused("planted"));
     let found = measure(&texts(), &input, &mut witnesses, || ());
-    let report = Report::conclude(found, book().measured.clone(), book()).expect("numbers");
+    let report =
+        Report::conclude(found, tolerances().measured.clone(), tolerances()).expect("numbers");
     assert_eq!(
         report.outcome(false),
         Outcome::Incomplete,
@@ -144,11 +146,11 @@ fn a_death_ends_it_and_hides_nothing_of_what_was_measured_before() {
 
 #[test]
 fn a_floor_beyond_its_gate_is_told_with_both_numbers() {
-    let gates = book()
+    let gates = tolerances()
         .gates(ArithmeticGap::Order, Lane::Prefill)
         .expect("measured");
     let on_record = |f: &&harness::judge::tolerance::Floor| f.apart == ArithmeticGap::Order;
-    let mut floor = book()
+    let mut floor = tolerances()
         .floor
         .iter()
         .find(on_record)

@@ -10,8 +10,8 @@ use harness::case::observation::{Lane, Observation};
 use harness::file::provenance::Input;
 use harness::judge::compare::compare;
 use harness::judge::outcome::Outcome;
-use harness::judge::tolerance::book::{Book, TEXT};
-use harness::judge::tolerance::{ArithmeticGap, Tolerance, book, table};
+use harness::judge::tolerance::file::{TEXT, Tolerances};
+use harness::judge::tolerance::{ArithmeticGap, Tolerance, table, tolerances};
 use harness::judge::verdict::{Divergence, Verdict, judge};
 use harness::oracle::crossval::campaign::Campaign;
 use harness::receipt::Receipt;
@@ -35,7 +35,8 @@ fn suite() -> Suite {
 fn the_readme_shows_the_numbers_that_decide() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let text = std::fs::read_to_string(path).expect("it is there");
-    let again = table::replaced(&text, &table::markdown(book())).expect("both lines are there");
+    let again =
+        table::replaced(&text, &table::markdown(tolerances())).expect("both lines are there");
     assert!(
         text == again,
         "harness calibrate --table README.md makes it again"
@@ -44,16 +45,19 @@ fn the_readme_shows_the_numbers_that_decide() {
 
 #[test]
 fn every_kind_of_lane_has_a_floor_with_its_circumstances() {
-    let book = book();
+    let tolerances = tolerances();
     for apart in ArithmeticGap::MEASURED {
         for lane in Lane::ALL {
-            assert!(book.gates(apart, lane).is_some(), "{apart:?} {lane:?}");
+            assert!(
+                tolerances.gates(apart, lane).is_some(),
+                "{apart:?} {lane:?}"
+            );
         }
     }
     for apart in [ArithmeticGap::Nothing, ArithmeticGap::Unknown] {
-        assert_eq!(book.gates(apart, Lane::Prefill), None);
+        assert_eq!(tolerances.gates(apart, Lane::Prefill), None);
     }
-    let measured = &book.measured;
+    let measured = &tolerances.measured;
     assert_eq!(measured.date.len(), "2026-11-21".len());
     assert_eq!(measured.model_sha256.len(), 64);
     assert!(measured.documents >= 24 && measured.command.starts_with("harness calibrate"));
@@ -63,8 +67,9 @@ fn every_kind_of_lane_has_a_floor_with_its_circumstances() {
 #[test]
 fn a_gate_is_the_larger_of_the_constant_and_so_many_floors() {
     let order = |text: &str| {
-        let book = Book::parse(text).expect("still a ladder");
-        book.gates(ArithmeticGap::Order, Lane::Prefill)
+        let tolerances = Tolerances::parse(text).expect("still a ladder");
+        tolerances
+            .gates(ArithmeticGap::Order, Lane::Prefill)
             .expect("measured")
     };
     let (head, _) = TEXT.split_once("[[floor]]").expect("floors");
@@ -124,12 +129,12 @@ fn what_is_no_ladder_is_refused_by_name() {
     ];
     for (from, to, words) in edits {
         assert!(TEXT.contains(from), "{from:?} must hit");
-        let refused = Book::parse(&TEXT.replacen(from, to, 1)).expect_err(to);
+        let refused = Tolerances::parse(&TEXT.replacen(from, to, 1)).expect_err(to);
         assert!(refused.message.contains("tolerances.toml"), "{refused}");
         assert!(refused.message.contains(words), "{refused}");
     }
     let (bare, _) = TEXT.rsplit_once("[[floor]]").expect("floors");
-    let refused = Book::parse(bare).expect_err("nothing would be judged");
+    let refused = Tolerances::parse(bare).expect_err("nothing would be judged");
     assert!(
         refused
             .message
@@ -142,7 +147,7 @@ fn what_is_no_ladder_is_refused_by_name() {
     let more = "constant = { nmse_median = 1.0, nmse_mean = 1.0, nmse_tail = 1.0, kld_mean = 1.0, \
                 kld_tail = 1.0, top1 = 0.5 }\n";
     let text = TEXT.replace(constant, &format!("{constant}{more}"));
-    let refused = Book::parse(&text).expect_err("bits have no tolerance");
+    let refused = Tolerances::parse(&text).expect_err("bits have no tolerance");
     assert!(refused.message.contains("t0-exact"), "{refused}");
 }
 
@@ -243,7 +248,7 @@ fn a_continuation_may_part_in_a_tie_only() {
             seen.greedy.logits = vec![row; rows];
         })
     };
-    let tie = book()
+    let tie = tolerances()
         .gates(ArithmeticGap::Order, Lane::Decode)
         .expect("measured")
         .tie as f32;

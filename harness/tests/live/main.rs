@@ -21,7 +21,7 @@ mod tokenizer;
 
 use std::process::ExitCode;
 
-use ffi::reference::{Asked, Cache, IfMissing, Prepared, prepare};
+use ffi::reference::{Cache, IfMissing, Prepared, Spec, prepare};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// A check that needs those references, named after the function that makes it.
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 /// The reference of that name, if it is built.
 pub fn built(name: &str) -> Result<Prepared, String> {
     let cache = Cache::from_environment().map_err(|e| e.to_string())?;
-    let asked = Asked::parse(name).map_err(|e| e.to_string())?;
+    let asked = Spec::parse(name).map_err(|e| e.to_string())?;
     prepare(&asked, &cache, IfMissing::Fail, &mut |_| ()).map_err(|e| e.to_string())
 }
 

@@ -1,5 +1,4 @@
 //! What tokenizers are asked and what they answer: plain data, also on the wire.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;

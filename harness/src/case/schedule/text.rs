@@ -1,5 +1,4 @@
 //! A schedule as words, and words as a schedule.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;

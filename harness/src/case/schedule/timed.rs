@@ -1,5 +1,4 @@
 //! A session that notes how long each portion of tokens took.
-#![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
 //! What live references say in a run, kept to be written as recordings.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 

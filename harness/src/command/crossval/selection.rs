@@ -1,5 +1,4 @@
 //! Which prompts `crossval` asks, on which models, and which it leaves out and why.
-#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 

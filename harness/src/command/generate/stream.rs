@@ -1,6 +1,5 @@
 //! Bytes of tokens into text that can be printed as it comes: a character whose bytes are spread
 //! over several tokens waits for the last of them.
-#![forbid(unsafe_code)]
 
 /// Holds back the beginning of a character.
 #[derive(Default)]

@@ -1,5 +1,4 @@
 //! Everything `inspect` has to say about a file, as data.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! The norm statistics of a file and the gate's verdict on them.
-#![forbid(unsafe_code)]
 
 use engine::gguf::Gguf;
 use serde::Serialize;

@@ -1,5 +1,4 @@
 //! The contents of a file for a person at a terminal.
-#![forbid(unsafe_code)]
 
 use engine::refusal::escape;
 use serde_json::Value;

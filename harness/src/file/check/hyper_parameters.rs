@@ -1,5 +1,4 @@
 //! Lints about numbers that load and are wrong all the same.
-#![forbid(unsafe_code)]
 
 use engine::gguf::{Gguf, Value};
 

@@ -1,5 +1,4 @@
 //! Lints about packed weights: ids, sizes, codes, shapes and scales.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
 //! Lints about which tensors there are, and how large.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
 //! Lints about the tokenizer.
-#![forbid(unsafe_code)]
 
 use engine::gguf::{Gguf, TensorInfo, Value};
 use engine::tokenizer::Tokenizer;

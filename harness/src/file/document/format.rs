@@ -1,5 +1,4 @@
 //! How the elements of a tensor are written, for the formats this program can write as well.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,5 @@
 //! A tensor's values as rows and columns that can be negated, moved, scaled and cleared, and
 //! written back only if the format holds the result exactly.
-#![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s};
 

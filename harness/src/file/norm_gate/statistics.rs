@@ -1,5 +1,4 @@
 //! Root mean square, mean and extremes of the norm and projection weights of a file.
-#![forbid(unsafe_code)]
 
 use engine::gguf::{Gguf, TensorInfo};
 use engine::kernels::Kernel;

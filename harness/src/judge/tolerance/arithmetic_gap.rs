@@ -1,5 +1,4 @@
 //! What sets two lanes apart, from their names alone; the tier follows from it.
-#![forbid(unsafe_code)]
 
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,9 @@
 //! What is demanded of one operation alone, on the reference's own inputs.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 use serde_variant::to_variant_name;
 
-use super::{ArithmeticGap, book};
+use super::{ArithmeticGap, tolerances};
 
 /// How equal one operation's two results have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,8 +36,8 @@ impl Rung {
     pub fn peak_max(self) -> f64 {
         match self {
             Rung::Bits => 0.0,
-            Rung::OtherOrder => book().operation.other_order,
-            Rung::HalfSums => book().operation.half_sums,
+            Rung::OtherOrder => tolerances().operation.other_order,
+            Rung::HalfSums => tolerances().operation.half_sums,
         }
     }
 }

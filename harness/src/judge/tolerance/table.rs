@@ -1,7 +1,6 @@
 //! The ladder as the table in README.md, made of `tolerances.toml` alone.
-#![forbid(unsafe_code)]
 
-use super::{ArithmeticGap, Book, Floor, Gates, Tolerance};
+use super::{ArithmeticGap, Floor, Gates, Tolerance, Tolerances};
 use crate::case::observation::Lane;
 
 /// The line before the table.
@@ -10,13 +9,13 @@ pub const BEGIN: &str = "<!-- made by: harness calibrate --table -->";
 pub const END: &str = "<!-- end of the table -->";
 
 /// The ladder, then the floors it stands on.
-pub fn markdown(book: &Book) -> String {
+pub fn markdown(tolerances: &Tolerances) -> String {
     let mut text = String::from(
         "| tier | demands | applies to | median NMSE ≤ | mean | tail | mean KLD ≤ | tail | \
          flips ≤ | a tie < |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
-    for tier in &book.tier {
-        let rows = rows(book, tier.name);
+    for tier in &tolerances.tier {
+        let rows = rows(tolerances, tier.name);
         for (i, (label, gates)) in rows.iter().enumerate() {
             let first = i == 0;
             let name = if first {
@@ -28,7 +27,7 @@ pub fn markdown(book: &Book) -> String {
             text += &format!("| {name} | {meaning} | {label} | {gates} |\n");
         }
     }
-    let measured = &book.measured;
+    let measured = &tolerances.measured;
     text += &format!(
         "\nMeasured {} by `{}` on `{}` ({}…), {} texts the model wrote:\n\n",
         measured.date,
@@ -40,20 +39,20 @@ pub fn markdown(book: &Book) -> String {
     text += "| lanes without a fault | positions | median NMSE | mean | tail | mean KLD | tail | \
              max\\|Δ\\| | flips |\n";
     text += "|---|---|---|---|---|---|---|---|---|\n";
-    for floor in &book.floor {
+    for floor in &tolerances.floor {
         text += &row(floor);
     }
     text
 }
 
 /// One row for each kind of lane the tier has gates for; one in words where it has none.
-fn rows(book: &Book, tier: Tolerance) -> Vec<(String, String)> {
+fn rows(tolerances: &Tolerances, tier: Tolerance) -> Vec<(String, String)> {
     if !tier.is_measured() {
         let demand = match tier {
             Tolerance::Exact => "0 | 0 | 0 | 0 | 0 | 0 | –",
             _ => "– | – | – | – | – | – | –",
         };
-        return vec![(book.tier(tier).applies.clone(), demand.into())];
+        return vec![(tolerances.tier(tier).applies.clone(), demand.into())];
     }
     let kinds = ArithmeticGap::MEASURED
         .into_iter()
@@ -61,7 +60,7 @@ fn rows(book: &Book, tier: Tolerance) -> Vec<(String, String)> {
     let paths = kinds.flat_map(|a| Lane::ALL.map(|lane| (a, lane)));
     // Two ways beside each other have one gate.
     let paths = paths.filter(|(a, lane)| *a != ArithmeticGap::Path || *lane == Lane::Prefill);
-    let gates = paths.filter_map(|(a, lane)| Some((a, lane, book.gates(a, lane)?)));
+    let gates = paths.filter_map(|(a, lane)| Some((a, lane, tolerances.gates(a, lane)?)));
     gates
         .map(|(apart, lane, gates)| (label(apart, lane), cells(&gates)))
         .collect()

@@ -1,5 +1,4 @@
 //! What a change in the middle of a pass does to the logits at its end.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 

@@ -1,5 +1,4 @@
 //! Noise of a module's own size: what an error of that size does when it points anywhere.
-#![forbid(unsafe_code)]
 
 use crate::numbers::split_mix::SplitMix64;
 

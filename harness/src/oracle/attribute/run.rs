@@ -1,5 +1,4 @@
 //! Whose run a module is put into, and the engine's own.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 

@@ -1,5 +1,4 @@
 //! What was attributed as a table for a person, in the order of a pass.
-#![forbid(unsafe_code)]
 
 use super::run::Whose;
 use super::{Attribution, Row};

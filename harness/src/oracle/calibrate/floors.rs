@@ -6,7 +6,7 @@ use super::{Calibration, Pair};
 use crate::exit::{Exit, Failure};
 use crate::judge::compare::LaneFindings;
 use crate::judge::documents::Documents;
-use crate::judge::tolerance::{ArithmeticGap, Book, Floor, Gates};
+use crate::judge::tolerance::{ArithmeticGap, Floor, Gates, Tolerances};
 use crate::numbers::metrics::median;
 use crate::numbers::statistics::{Spread, Tail};
 
@@ -29,13 +29,15 @@ pub struct Fresh {
     pub exceeds: Option<String>,
 }
 
-/// All floors, beside those of the book.
-pub fn fresh(calibration: &Calibration, book: &Book) -> Result<Vec<Fresh>, Failure> {
+/// All floors, beside those of the tolerances.
+pub fn fresh(calibration: &Calibration, tolerances: &Tolerances) -> Result<Vec<Fresh>, Failure> {
     let floors = calibration.lanes.iter();
-    floors.map(|(pair, lanes)| one(pair, lanes, book)).collect()
+    floors
+        .map(|(pair, lanes)| one(pair, lanes, tolerances))
+        .collect()
 }
 
-fn one(pair: &Pair, lanes: &[LaneFindings], book: &Book) -> Result<Fresh, Failure> {
+fn one(pair: &Pair, lanes: &[LaneFindings], tolerances: &Tolerances) -> Result<Fresh, Failure> {
     let (apart, profiles, path) = pair;
     let broken = || {
         let [one, other] = profiles;
@@ -61,13 +63,13 @@ fn one(pair: &Pair, lanes: &[LaneFindings], book: &Book) -> Result<Fresh, Failur
         max_abs: rounded(max_abs.ok_or_else(broken)?.tail),
         flips: all.flips,
     };
-    let mut recorded = book.floor.iter();
+    let mut recorded = tolerances.floor.iter();
     let recorded = recorded.find(|f| f.label() == floor.label() && f.nmse_mean > 0.0);
-    let gates = book.gates(*apart, *path);
+    let gates = tolerances.gates(*apart, *path);
     let medians = all.nmse_of.iter().filter_map(|document| median(document));
     Ok(Fresh {
-        nmse_interval: book.interval.of_mean(&all.nmse_of),
-        kld_interval: book.interval.of_mean(&all.kld_of),
+        nmse_interval: tolerances.interval.of_mean(&all.nmse_of),
+        kld_interval: tolerances.interval.of_mean(&all.kld_of),
         top1_interval: all.top1_interval(),
         worst_median: medians.fold(0.0, f64::max),
         of_recorded: recorded.map(|r| floor.nmse_mean / r.nmse_mean),

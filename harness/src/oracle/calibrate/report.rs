@@ -9,7 +9,7 @@ use super::{Calibration, Equal};
 use crate::exit::Failure;
 use crate::io::table::{Table, number, words};
 use crate::judge::outcome::{Lost, Outcome};
-use crate::judge::tolerance::{ArithmeticGap, Book, Measured};
+use crate::judge::tolerance::{ArithmeticGap, Measured, Tolerances};
 
 /// Everything that was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,13 +28,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// The floors beside those of the book.
+    /// The floors beside those of the tolerances.
     pub fn conclude(
         calibration: Calibration,
         measured: Measured,
-        book: &Book,
+        tolerances: &Tolerances,
     ) -> Result<Self, Failure> {
-        let floors = floors::fresh(&calibration, book)?;
+        let floors = floors::fresh(&calibration, tolerances)?;
         Ok(Report {
             measured,
             unmeasured: floors::unmeasured(&floors),
@@ -123,7 +123,7 @@ fn between(interval: Option<[f64; 2]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::tolerance::book;
+    use crate::judge::tolerance::tolerances;
 
     #[test]
     fn every_pair_comes_to_the_worse_and_a_death_hides_no_divergence() {
@@ -132,7 +132,7 @@ mod tests {
             documents: [same, 2],
         };
         let fresh = |exceeds: Option<&str>| Fresh {
-            floor: book().floor[0].clone(),
+            floor: tolerances().floor[0].clone(),
             nmse_interval: None,
             kld_interval: None,
             top1_interval: [0.0, 1.0],
@@ -141,7 +141,7 @@ mod tests {
             exceeds: exceeds.map(String::from),
         };
         let report = |same, exceeds, ended: Outcome| Report {
-            measured: book().measured.clone(),
+            measured: tolerances().measured.clone(),
             floors: vec![fresh(None), fresh(exceeds)],
             equal: vec![equal(2), equal(same)],
             unmeasured: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::judge::tolerance::book::{Book, FILE, Floor, Measured};
+use crate::judge::tolerance::file::{FILE, Floor, Measured, Tolerances};
 
 /// The line behind which everything is replaced.
 const LINE: &str = "# Below: written by `harness calibrate --write`.\n";
@@ -28,7 +28,7 @@ pub fn rewritten(text: &str, measured: &Measured, floors: &[Floor]) -> Result<St
     }
     text += "]\n";
     floors.iter().for_each(|floor| text += &table(floor));
-    Book::parse(&text)?;
+    Tolerances::parse(&text)?;
     Ok(text)
 }
 
@@ -68,17 +68,18 @@ pub fn today() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::tolerance::book::{TEXT, book};
+    use crate::judge::tolerance::file::{TEXT, tolerances};
 
     #[test]
     fn what_is_on_record_is_written_as_it_stands_there() {
-        let book = book();
-        let again = rewritten(TEXT, &book.measured, &book.floor).expect("a ladder");
+        let tolerances = tolerances();
+        let again = rewritten(TEXT, &tolerances.measured, &tolerances.floor).expect("a ladder");
         assert!(again == TEXT, "{again}");
-        let (_, but_one) = book.floor.split_last().expect("floors");
-        let refused = rewritten(TEXT, &book.measured, but_one).expect_err("a gap");
+        let (_, but_one) = tolerances.floor.split_last().expect("floors");
+        let refused = rewritten(TEXT, &tolerances.measured, but_one).expect_err("a gap");
         assert!(refused.message.contains("has no floor"), "{refused}");
-        let refused = rewritten("schema = 1", &book.measured, &book.floor).expect_err("no line");
+        let refused =
+            rewritten("schema = 1", &tolerances.measured, &tolerances.floor).expect_err("no line");
         assert!(refused.message.contains("has no line"), "{refused}");
     }
 }

@@ -1,6 +1,5 @@
 //! What a reference answers, and whether it does so twice; what the engine answers in each
 //! arithmetic it is compared in.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
@@ -72,7 +71,7 @@ impl Answer {
         }
         let seen = seen.map_err(|error| silence(&error, error.to_string()));
         Answer {
-            // Asked now, because some know who they are only when they have answered.
+            // Spec now, because some know who they are only when they have answered.
             identity: reference.identity(),
             live: reference.is_live(),
             shows_nodes: reference.shows_nodes(),

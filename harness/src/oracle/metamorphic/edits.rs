@@ -1,5 +1,4 @@
 //! The edits of a file that must not change a bit: what one tensor undoes of another.
-#![forbid(unsafe_code)]
 
 use engine::config::Activation;
 use engine::gguf::writer::Field;

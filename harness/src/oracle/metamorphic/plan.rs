@@ -1,6 +1,5 @@
 //! What a relation asks for: a model file that must compute the same, what it is measured
 //! against, and a one-sided edit that must not.
-#![forbid(unsafe_code)]
 
 use engine::config::Config;
 

@@ -1,5 +1,4 @@
 //! The relations there are, each with its name, its sentence and its control's.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 

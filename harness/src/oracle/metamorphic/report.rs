@@ -1,5 +1,4 @@
 //! What an examination comes to: plain data, claims without measured numbers, one outcome.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::config::Architecture;

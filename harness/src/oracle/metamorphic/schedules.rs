@@ -1,5 +1,4 @@
 //! Other schedules of the same tokens: more threads, other portions, tokens that are forgotten.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 

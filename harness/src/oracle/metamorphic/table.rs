@@ -1,5 +1,4 @@
 //! A report as a person reads it. Pure: text out of data.
-#![forbid(unsafe_code)]
 
 use super::{Control, Report, Row, Verdict};
 use crate::io::table::{Table, number, words};

@@ -1,5 +1,4 @@
 //! Faults of attention: masks, heads, the cache, the roundings between its products.
-#![forbid(unsafe_code)]
 
 use engine::numerics::dense::Rows;
 use engine::numerics::half::{Half, round_bf16, round_f16, widen_bf16, widen_f16};

@@ -2,7 +2,6 @@
 //!
 //! What is to be run is planned first, so that a test can see that no two runs are alike. A fault
 //! can be planted in a run, so that a test can see that it would raise an alarm.
-#![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

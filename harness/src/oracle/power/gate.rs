@@ -1,13 +1,12 @@
 //! The gates that are usually put before logits, as functions of the findings, to count how many
 //! faults each would see; and how large a fault is in the numbers that they look at.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 
 use crate::case::Case;
 use crate::case::observation::{Lane, Observation};
 use crate::judge::compare::{Findings, Incomparable, LaneFindings, PositionFindings, compare};
-use crate::judge::tolerance::{ArithmeticGap, book};
+use crate::judge::tolerance::{ArithmeticGap, tolerances};
 use crate::judge::verdict::{Verdict, judge};
 use crate::numbers::metrics::{self, Distance};
 use crate::numbers::statistics::mean;
@@ -246,7 +245,7 @@ fn ulp_max(lane: Lane, theirs: &Observation, ours: &Observation) -> Option<u64> 
 fn is_within(case: &Case, found: &Findings, apart: ArithmeticGap) -> bool {
     let coverage = found.coverage(case.declared(true));
     let breaks = found.lanes.iter().any(|lane| {
-        let gates = book().gates(apart, lane.lane);
+        let gates = tolerances().gates(apart, lane.lane);
         gates.is_some_and(|gates| broken_rule(&[lane], &gates).is_some())
     });
     judge(found, &coverage, apart) == Verdict::Agree && !breaks

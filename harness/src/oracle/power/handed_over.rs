@@ -1,5 +1,4 @@
 //! Faults of the comparison itself: what is handed over is not what was computed.
-#![forbid(unsafe_code)]
 
 use super::{Fault, Injection, unlocated};
 use crate::case::observation::{Lane, Logits, Observation};

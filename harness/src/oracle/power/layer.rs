@@ -1,6 +1,5 @@
 //! Faults of norms, of the activation function, of what is added to the hidden state, and of the
 //! last product.
-#![forbid(unsafe_code)]
 
 use std::sync::OnceLock;
 

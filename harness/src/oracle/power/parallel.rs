@@ -1,5 +1,4 @@
 //! Independent pieces of work on every core.
-#![forbid(unsafe_code)]
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,5 @@
 //! What a planted fault can see of a pass: the nodes so far, the keys and values of every
 //! position, the shape of the model. And how it acts on it.
-#![forbid(unsafe_code)]
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;

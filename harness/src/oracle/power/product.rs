@@ -1,6 +1,5 @@
 //! Faults of the product of ternary weights with int8 activations, planted in the first query
 //! projection: the product is computed once more from the file's codes, with one thing wrong.
-#![forbid(unsafe_code)]
 
 use engine::flavor::{Shape, i2_s, i2_s_p128};
 use engine::gguf::Gguf;

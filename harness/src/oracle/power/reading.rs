@@ -1,6 +1,5 @@
 //! Faults of reading the file: weights, scales, packings, hyper-parameters, vocabulary. The
 //! reference read the right file; the engine is given what a wrong reading of it would be.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use engine::flavor::Flavor;

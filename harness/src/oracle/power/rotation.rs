@@ -1,5 +1,4 @@
 //! Faults of positions and of the embedding they are added to.
-#![forbid(unsafe_code)]
 
 use engine::numerics::elementwise::{rope_angles, rope_step};
 use engine::numerics::half::{round_f16, widen_f16};

@@ -1,5 +1,4 @@
 //! What became of the faults as tables for a person.
-#![forbid(unsafe_code)]
 
 use super::clean::Alarm;
 use super::{Fault, Trial, gate};

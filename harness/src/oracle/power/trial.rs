@@ -1,5 +1,4 @@
 //! One fault through the comparison: what noticed it, where, and how large it was.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

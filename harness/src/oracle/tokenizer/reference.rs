@@ -19,7 +19,7 @@ const PORTION: usize = 100_000;
 const DEATHS: usize = 16;
 
 /// A reference with the vocabulary of one model.
-pub struct Asked {
+pub struct Spec {
     client: Client,
     model: ModelFile,
     /// Where the model is, if it was made for this reference.
@@ -27,7 +27,7 @@ pub struct Asked {
     deaths: usize,
 }
 
-impl Asked {
+impl Spec {
     /// Opens the vocabulary; refused if the reference does not know it. A library that takes the
     /// type of the fixtures' weights for another one gets the file without its tensors.
     pub fn open(reference: &Reference, model: &Input, gguf: &Gguf) -> Result<Self, WorkerExit> {
@@ -40,7 +40,7 @@ impl Asked {
             Some(made) => (made.path.clone(), made.sha256.clone()),
             None => (model.path.clone(), model.sha256.clone()),
         };
-        let mut asked = Asked {
+        let mut asked = Spec {
             client: Client::new(reference),
             model: ModelFile { path, sha256 },
             _made: made,
@@ -98,7 +98,7 @@ impl Asked {
     }
 }
 
-impl TokenizerUnderTest for Asked {
+impl TokenizerUnderTest for Spec {
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure> {
         let mut answers = Vec::with_capacity(questions.len());
         for portion in portions(questions) {

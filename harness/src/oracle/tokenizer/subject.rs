@@ -9,7 +9,7 @@ use ffi::reference::Cache;
 
 use super::engine::Engine;
 use super::examine::{self, Plan};
-use super::reference::Asked;
+use super::reference::Spec;
 use super::row::{Ending, Row};
 use super::{Pair, excuse, marked};
 use crate::case;
@@ -67,7 +67,7 @@ impl Subject {
             Err(failure) => return vec![row("", "", Ending::Lost(failure.into()))],
         };
         let compared = references.iter().map(|reference| {
-            let ending = match Asked::open(reference, &input, &gguf) {
+            let ending = match Spec::open(reference, &input, &gguf) {
                 Ok(theirs) => compare(theirs, reference, (&gguf, &tokenizer), plan, done),
                 Err(WorkerExit::Refused(why)) => {
                     done(plan.questions);
@@ -102,7 +102,7 @@ impl Subject {
 }
 
 fn compare(
-    mut theirs: Asked,
+    mut theirs: Spec,
     reference: &Reference,
     (gguf, tokenizer): (&Gguf, &Tokenizer),
     plan: &Plan,

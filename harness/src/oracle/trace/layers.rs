@@ -2,15 +2,14 @@
 //!
 //! Halving relies on an error that came in to stay in, which holds where layers add to what they
 //! are given.
-#![forbid(unsafe_code)]
 
 use serde::Serialize;
 
 use crate::case::observation::TracedNode;
 use crate::exit::{Exit, Failure};
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::book;
 use crate::judge::tolerance::local::Rung;
+use crate::judge::tolerance::tolerances;
 use crate::numbers::gap::Gap;
 use crate::runner::passes::Passes;
 use crate::runner::watch::Watch;
@@ -102,7 +101,7 @@ fn probe<'r>(
             Rung::Bits => !gap.is_identical(),
             _ => gap
                 .nmse
-                .is_none_or(|nmse| nmse > book().operation.layer_nmse),
+                .is_none_or(|nmse| nmse > tolerances().operation.layer_nmse),
         };
     }
     Ok(bad)

@@ -1,5 +1,4 @@
 //! What was located as a table for a person, in execution order.
-#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,4 @@
 //! Where bits differ: what sets the two lanes apart, said before any number, and then the numbers.
-#![forbid(unsafe_code)]
 
 use crate::judge::compare::{Findings, LaneFindings};
 use crate::judge::verdict::Verdict;
@@ -9,12 +8,12 @@ use crate::receipt::{CaseReceipt, Comparison, Pooled, Receipt};
 
 /// One line for each reference whose bits are not ours: what differs before anything is computed.
 pub fn circumstances(receipt: &Receipt) -> Vec<String> {
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     let mut lines = Vec::new();
     for (_, comparison, _) in differing(receipt) {
         let name = &comparison.reference.name;
-        if !told.contains(&&name[..]) {
-            told.push(name);
+        if !shown.contains(&&name[..]) {
+            shown.push(name);
             lines.push(format!("{name}: {}", apart(receipt, comparison)));
         }
     }
@@ -96,8 +95,8 @@ fn bits(lane: &LaneFindings) -> String {
 /// What all documents together say about each lane that is judged by distances; `all` of them, or
 /// those that are not simply within their gates.
 pub fn pooled(receipt: &Receipt, all: bool) -> Vec<String> {
-    let told = |p: &&Pooled| all || p.broken.is_some() || p.undecided.is_some();
-    receipt.pooled.iter().filter(told).map(sentence).collect()
+    let shown = |p: &&Pooled| all || p.broken.is_some() || p.undecided.is_some();
+    receipt.pooled.iter().filter(shown).map(sentence).collect()
 }
 
 fn sentence(pooled: &Pooled) -> String {

@@ -1,16 +1,15 @@
 //! What is said about the references that computed now, below the table.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
 use crate::judge::verdict::Verdict;
-use crate::receipt::{Comparison, Receipt, comparisons, witnesses};
+use crate::receipt::{Comparison, Receipt, comparisons, disagreement};
 
 /// Who declined what, who stands alone, who answered, and whether they agree with themselves.
 pub fn lines(receipt: &Receipt) -> Vec<String> {
     let mut lines = declined(receipt);
     for case in &receipt.cases {
-        lines.extend(witnesses::sentences(&case.claims));
+        lines.extend(disagreement::sentences(&case.claims));
     }
     for live in &receipt.circumstances.references {
         let own = comparisons(&receipt.cases).filter(|c| c.reference.name == live.name);

@@ -1,5 +1,4 @@
 //! The tables: a row for each case, one for each lane, and the distances where bits differ.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 

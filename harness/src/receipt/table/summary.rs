@@ -1,5 +1,4 @@
 //! The last lines: counts, coverage, what stood in for what, the status, what to do next.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ pub fn lines(receipt: &Receipt) -> String {
     lines.push(format!("compared/declared: {}", coverage.join(", ")));
     let left_out = receipt.circumstances.left_out.len();
     if left_out > 0 {
-        lines.push(format!("left out: {left_out} case(s), each told above"));
+        lines.push(format!("left out: {left_out} case(s), each named above"));
     }
     if !receipt.parity.cpp_available {
         lines.push(format!("rust-only: no live C++ ran, {}", stood_in(receipt)));
@@ -66,7 +65,7 @@ fn counts(receipt: &Receipt) -> Vec<String> {
     match together.count() {
         0 => {}
         n => lines.push(format!(
-            "  {n} lane(s) diverge over all documents together, told above"
+            "  {n} lane(s) diverge over all documents together, named above"
         )),
     }
     let mut ended: BTreeMap<Outcome, usize> = BTreeMap::new();
@@ -74,7 +73,7 @@ fn counts(receipt: &Receipt) -> Vec<String> {
         *ended.entry(failed.status).or_default() += 1;
     }
     let ended = ended.into_iter().map(|(how, count)| {
-        format!("  {count} case(s) ended before any comparison: {how}, told above")
+        format!("  {count} case(s) ended before any comparison: {how}, named above")
     });
     lines.extend(ended);
     lines.push(format!(

@@ -1,5 +1,4 @@
 //! A call of one single kernel.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 

@@ -1,6 +1,5 @@
 //! The near side of the channel: starts a worker, waits no longer than it may, and finds out how it
 //! ended.
-#![forbid(unsafe_code)]
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,5 +1,4 @@
 //! What a worker does to itself before it touches anything foreign.
-#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io;

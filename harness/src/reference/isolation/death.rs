@@ -1,5 +1,4 @@
 //! How a worker ended, if not with an answer.
-#![forbid(unsafe_code)]
 
 use std::fmt;
 

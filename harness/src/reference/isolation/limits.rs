@@ -1,5 +1,4 @@
 //! How much a worker may use.
-#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! What is said over the channel.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

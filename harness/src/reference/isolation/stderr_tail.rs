@@ -1,5 +1,4 @@
 //! Keeps the end of what a process prints.
-#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::io::Read;

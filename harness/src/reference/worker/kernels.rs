@@ -1,5 +1,4 @@
 //! Single kernels: one call, answered with values and bytes.
-#![forbid(unsafe_code)]
 
 use super::{Reference, refused};
 use crate::reference::isolation::{Call, Channel, Computed, Stop};

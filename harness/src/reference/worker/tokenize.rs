@@ -1,5 +1,4 @@
 //! Texts into ids, ids into bytes, and what a vocabulary holds.
-#![forbid(unsafe_code)]
 
 use engine::Token;
 use ffi::{Error, Status, Text};

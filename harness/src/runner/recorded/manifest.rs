@@ -1,5 +1,4 @@
 //! `recording.json`: who computed, how, and what the numbers beside it mean.
-#![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

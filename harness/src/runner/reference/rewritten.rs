@@ -1,5 +1,4 @@
 //! A model file with its two-bit weights written anew, for libraries that cannot multiply I2_S.
-#![forbid(unsafe_code)]
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
 //! `tolerances.toml`, read strictly: the tiers, the measured floors, and the gates they make.
-#![forbid(unsafe_code)]
 
 use std::sync::LazyLock;
 
@@ -18,7 +17,7 @@ pub const FILE: &str = "tolerances.toml";
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Book {
+pub struct Tolerances {
     schema: u32,
     factor: Factors,
     /// Where several documents are judged together.
@@ -168,18 +167,20 @@ pub struct Gates {
 }
 
 /// The file that was compiled in.
-pub fn book() -> &'static Book {
-    static BOOK: LazyLock<Book> =
-        LazyLock::new(|| Book::parse(TEXT).expect("a test reads what is compiled in"));
+pub fn tolerances() -> &'static Tolerances {
+    static BOOK: LazyLock<Tolerances> =
+        LazyLock::new(|| Tolerances::parse(TEXT).expect("a test reads what is compiled in"));
     &BOOK
 }
 
-impl Book {
+impl Tolerances {
     /// Reads and checks the file.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::input(format!("{FILE}: {why}"));
-        let book: Book = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
-        book.fault().map_or(Ok(book), |why| Err(wrong(why)))
+        let tolerances: Tolerances = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        tolerances
+            .fault()
+            .map_or(Ok(tolerances), |why| Err(wrong(why)))
     }
 
     fn fault(&self) -> Option<String> {

@@ -1,5 +1,4 @@
 //! When somebody disagrees, who stands alone?
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 
@@ -16,7 +15,7 @@ pub fn sentences(claims: &Claims) -> Vec<String> {
     let sentence = |profile: &str| {
         let group = Group::of(claims, profile);
         let disagree = group.relations.iter().any(|r| !r.agree);
-        disagree.then(|| format!("{} in {profile}: {}", claims.case, group.told()))
+        disagree.then(|| format!("{} in {profile}: {}", claims.case, group.sentence()))
     };
     profiles.into_iter().filter_map(sentence).collect()
 }
@@ -52,7 +51,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn told(&self) -> String {
+    fn sentence(&self) -> String {
         let parties: BTreeSet<&str> = self.relations.iter().flat_map(|r| r.between).collect();
         let mut alone = parties.iter().filter(|party| self.is_alone(party));
         match (alone.next(), alone.next()) {
@@ -85,28 +84,28 @@ impl<'a> Group<'a> {
 mod tests {
     use super::*;
 
-    fn told(relations: &[(&'static str, &'static str, bool)]) -> String {
+    fn sentence(relations: &[(&'static str, &'static str, bool)]) -> String {
         let relation = |&(one, other, agree): &(&'static str, &'static str, bool)| Relation {
             between: [one, other],
             agree,
         };
         let relations = relations.iter().map(relation).collect();
-        Group { relations }.told()
+        Group { relations }.sentence()
     }
 
     #[test]
     fn two_witnesses_that_agree_settle_it() {
-        let engine = told(&[(ENGINE, "a", false), (ENGINE, "b", false), ("a", "b", true)]);
+        let engine = sentence(&[(ENGINE, "a", false), (ENGINE, "b", false), ("a", "b", true)]);
         assert_eq!(engine, "the engine stands alone; a, b agree");
-        let reference = told(&[(ENGINE, "a", true), (ENGINE, "b", false), ("a", "b", false)]);
+        let reference = sentence(&[(ENGINE, "a", true), (ENGINE, "b", false), ("a", "b", false)]);
         assert_eq!(reference, "b stands alone; a, the engine agree");
     }
 
     #[test]
     fn two_parties_or_three_opinions_settle_nothing() {
-        let two = told(&[(ENGINE, "a", false)]);
+        let two = sentence(&[(ENGINE, "a", false)]);
         assert!(two.contains("no third party"), "{two}");
-        let three = told(&[
+        let three = sentence(&[
             (ENGINE, "a", false),
             (ENGINE, "b", false),
             ("a", "b", false),
