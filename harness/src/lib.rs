@@ -17,7 +17,7 @@
 //! | [`reference`](mod@reference) | the C++ in a process of its own: both ends of the wire |
 //! | [`runner`] | whatever can compute: the engine, a reference, a recording, a script |
 //! | [`receipt`] | what a run leaves behind: claims, numbers, circumstances; as table or JUnit |
-//! | [`bench`] | how fast, beside others, of which each was shown to compute the same |
+//! | [`bench`](mod@bench) | how fast, beside others, of which each was shown to compute the same |
 //! | [`oracle`] | the ways in which an engine can be caught, one folder for each command |
 //! | [`command`] | one file for each word of the command line, and the tree of them |
 #![deny(unsafe_code)] // `io::process` is allowed it, every other folder forbids it

@@ -120,7 +120,9 @@ fn x07_a_sparse_file_is_not_read() {
         peak < 4 * built.place("tensors.end"),
         "{peak} bytes of heap"
     );
-    assert!(pages < size >> 20, "{pages} pages touched");
+    // Reading it would touch one page in sixteen, as the kernel maps their neighbours with them; an
+    // emulator touches some of its own to keep account of the map.
+    assert!(pages < size >> 18, "{pages} pages touched");
 }
 
 /// How often this thread touched memory that was not there yet, a page at the least each time;

@@ -79,7 +79,7 @@ impl Tensor {
         values
     }
 
-    /// The product with [`activations`], one output a row.
+    /// The product with `activations`, one output a row.
     pub fn product(&self, engine: Engine) -> Vec<f32> {
         let Shape { rows, cols } = self.shape;
         let arithmetic = arithmetic(engine.profile, engine.kernel);
