@@ -179,11 +179,14 @@ impl<'m> Session<'m> {
     }
 
     /// Prepares the model for [`likeliest`](Self::likeliest): makes a coarse copy of its head, half
-    /// as large, which takes as long as a few dozen tokens. Whether the head is one that can be
-    /// screened.
+    /// as large, which takes as long as a few dozen tokens. Whether the head can be screened in
+    /// this profile.
     pub fn screen(&mut self) -> bool {
-        let pool = self.state.multiplier.pool_for(usize::MAX);
-        self.model.make_screen(pool)
+        let multiplier = &mut self.state.multiplier;
+        if !multiplier.arithmetic().adds_halves_in_singles() {
+            return false;
+        }
+        self.model.make_screen(multiplier.pool_for(usize::MAX))
     }
 
     /// How often [`likeliest`](Self::likeliest) could prove too little and computed every logit.

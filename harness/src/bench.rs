@@ -180,11 +180,16 @@ fn start(plan: &Plan, lanes: &mut [Lane], report: &mut Report) {
 fn measure(plan: &Plan, test: Test, lanes: &mut [Lane]) -> Measured {
     let mut speeds: Vec<Speed> = lanes.iter().map(|lane| Speed::of(lane, test)).collect();
     let mut ours = None;
-    for (lane, speed) in lanes.iter_mut().zip(&mut speeds) {
+    for (at, (lane, speed)) in lanes.iter_mut().zip(&mut speeds).enumerate() {
         let answer = lane.time(&test.schedule(lane.vocabulary, plan.seed));
         match (answer, &ours) {
             (Err(exit), _) => speed.lose(lane, &exit),
-            (Ok(answer), None) => ours = Some(answer.rows),
+            (Ok(answer), None) if at == 0 => ours = Some(answer.rows),
+            (Ok(_), None) => {
+                speed.logits = Logits::Lost {
+                    why: format!("{}: the engine has no logits beside these", lane.name),
+                };
+            }
             (Ok(answer), Some(ours)) => {
                 speed.logits = if lane.likeliest {
                     Logits::likeliest(&answer.rows, ours, lane.vocabulary)

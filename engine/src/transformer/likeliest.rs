@@ -77,11 +77,6 @@ impl Screen {
         })
     }
 
-    /// Bytes it takes.
-    pub fn bytes(&self) -> usize {
-        self.codes.len() + size_of_val(&self.rows[..])
-    }
-
     /// The `k` likeliest tokens behind a hidden state; nothing where that cannot be proved with
     /// few rows, and everything has to be computed.
     pub fn likeliest(

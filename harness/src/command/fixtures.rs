@@ -68,14 +68,8 @@ struct Large {
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,
 
-    /// Change the shape, in the words it is printed in, e.g. 'layers=2 vocab=1024'
-    #[arg(
-        long,
-        value_name = "WORDS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    shape: String,
+    #[command(flatten)]
+    changes: Changes,
 
     /// Where the model goes; replaces no file but one it made itself [default: `models` in the
     /// cache, under a name that says all of it]
@@ -84,6 +78,18 @@ struct Large {
 
     #[command(flatten)]
     json: Json,
+}
+
+#[derive(clap::Args)]
+struct Changes {
+    /// Change the shape, in the words it is printed in, e.g. 'layers=1 group=5'
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
+    shape: String,
 }
 
 #[derive(clap::Args)]
@@ -96,14 +102,8 @@ struct Recipe {
     #[arg(long, value_name = "NAME", value_parser = random::architecture_by_name)]
     arch: Option<Architecture>,
 
-    /// Change the shape, in the words it is printed in, e.g. 'layers=1 group=5'
-    #[arg(
-        long,
-        value_name = "WORDS",
-        default_value = "",
-        hide_default_value = true
-    )]
-    shape: String,
+    #[command(flatten)]
+    changes: Changes,
 
     /// Where the model goes; replaces no file but one it made itself [default: nowhere, only the
     /// shape is printed]
@@ -131,12 +131,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Action::Regenerate(place) => regenerate(&place),
         Action::Random(recipe) => {
             let drawn = RandomShape::from_seed(recipe.seed, recipe.arch);
-            let shape = drawn.changed(&recipe.shape).map_err(refuse)?;
+            let shape = drawn.changed(&recipe.changes.shape).map_err(refuse)?;
             make(&shape, recipe.output.as_ref(), &recipe.json)
         }
         Action::Big(large) => {
             let Large { weights, table, .. } = &large;
-            let shape = large.like.shape(large.seed, weights, table, &large.shape);
+            let shape = large
+                .like
+                .shape(large.seed, weights, table, &large.changes.shape);
             let shape = shape.map_err(refuse)?;
             let to = large.output.map_or_else(|| cached(&shape), Ok)?;
             make(&shape, Some(&to), &large.json)

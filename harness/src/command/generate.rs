@@ -196,7 +196,8 @@ fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failur
     Ok(tokens)
 }
 
-/// Tokens from which on the head is screened.
+/// Tokens from which on the head is screened: the copy took 0.45 s where every token was 10 ms
+/// shorter with it, so this is twice what makes up for it.
 const WORTH_A_SCREEN: usize = 96;
 
 /// Feeds a session with its own choices.

@@ -99,9 +99,20 @@ fn a_build_that_answers_for_another_file_is_lost_and_named() {
     let run = bench::run(&plan(), &mut both, &mut |_| {});
     assert_eq!(run.outcome, Outcome::ReferenceDied);
     assert!(run.render(None).contains("second did not start"));
+    // Without logits of the engine, those of another build were compared with nothing.
+    let mut both = lanes(MODEL, "ggml-avx512", true);
     both[0].file.sha256 = "0".repeat(64);
     let run = bench::run(&plan(), &mut both, &mut |_| {});
     assert_eq!(run.outcome, Outcome::EngineDied);
+    for measured in &run.tests {
+        assert!(measured.speeds.iter().all(|speed| !speed.counts()));
+        assert!(
+            measured
+                .speeds
+                .iter()
+                .all(|speed| speed.samples_ts.is_empty())
+        );
+    }
 }
 
 #[test]
