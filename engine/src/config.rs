@@ -80,7 +80,7 @@ impl Config {
             architecture,
             activation: architecture.activation(),
             rope_pairs: architecture.rope_pairs(),
-            has_sub_norms: architecture != Architecture::Llama,
+            has_sub_norms: architecture.has_sub_norms(),
             vocab_size: vocab_size(gguf, &keys)? as usize,
             context_length: keys.at_least_one("context_length")? as usize,
             embedding_length: embedding_length as usize,
@@ -138,14 +138,21 @@ impl Architecture {
             .ok_or_else(|| metadata.refuse(Code::UnknownArch, key, format!("one of {known}"), name))
     }
 
-    fn activation(self) -> Activation {
+    /// The gate's non-linearity.
+    pub fn activation(self) -> Activation {
         match self {
             Architecture::Bitnet | Architecture::Llama => Activation::Silu,
             Architecture::Bitnet25 | Architecture::BitnetB158 => Activation::SquaredRelu,
         }
     }
 
-    fn rope_pairs(self) -> RopePairs {
+    /// Whether what attention and the feed-forward block put out is normalised once more.
+    pub fn has_sub_norms(self) -> bool {
+        self != Architecture::Llama
+    }
+
+    /// Which elements a rotation pairs.
+    pub fn rope_pairs(self) -> RopePairs {
         match self {
             Architecture::Llama => RopePairs::Adjacent,
             _ => RopePairs::Halves,

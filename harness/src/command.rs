@@ -10,6 +10,7 @@ pub mod calibrate;
 pub mod chat;
 pub mod check;
 pub mod cli;
+pub mod convert;
 pub mod crossval;
 pub mod eval;
 pub mod finish;

@@ -67,11 +67,14 @@ impl List {
                 self.optional(&name(part, "bias"), &[rows]);
             }
         }
-        self.required(&name("attn_norm", "weight"), &[width]);
-        self.required(&name("ffn_norm", "weight"), &[width]);
-        if config.has_sub_norms {
-            self.required(&name("attn_sub_norm", "weight"), &[heads]);
-            self.required(&name("ffn_sub_norm", "weight"), &[inner]);
+        for (part, sub, input) in [
+            ("attn_norm", "attn_sub_norm", heads),
+            ("ffn_norm", "ffn_sub_norm", inner),
+        ] {
+            self.required(&name(part, "weight"), &[width]);
+            if config.has_sub_norms {
+                self.required(&name(sub, "weight"), &[input]);
+            }
         }
     }
 
