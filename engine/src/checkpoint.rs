@@ -39,6 +39,7 @@ use vocabulary::Vocabulary;
 
 pub use description::ScaleRule;
 pub use meaning::{Floats, Said};
+pub use names::sources as source_names;
 pub use plan::{Plan, Planned, Written};
 pub use target::{TARGETS, Target};
 
