@@ -1,17 +1,17 @@
 //! `harness convert`: a Hugging Face checkpoint into a GGUF file.
 
+mod told;
+
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use engine::Model;
 use engine::bytes::Storage;
-use engine::checkpoint::{
-    Checkpoint, Floats, Options, Plan, Planned, Said, ScaleRule, Target, Written,
-};
+use engine::checkpoint::{Checkpoint, Floats, Options, Plan, Said, ScaleRule, Target};
 use engine::config::Architecture;
 use engine::refusal::escape;
 use engine::session::OpenOptions;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::command::finish::finish;
 use crate::command::flags::{Json, positive_number};
@@ -19,9 +19,9 @@ use crate::exit::{Exit, Failure};
 use crate::fixture::random;
 use crate::io::atomic::Unfinished;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::table::{Table, number, scientific, words};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
+use crate::oracle::convert::{Report, examine};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -29,6 +29,8 @@ Examples:
   harness convert checkpoint -o tq2_0.gguf --type tq2_0 --json
   harness convert checkpoint --arch bitnet --name silu -o bitnet.gguf
   harness convert checkpoint --dry-run
+  harness convert checkpoint -o verified.gguf --verify
+  harness convert checkpoint --against model.gguf
 
 A checkpoint is a folder with config.json, tokenizer.json and model.safetensors, or the shards that
 model.safetensors.index.json names. Nothing is guessed about its weights:
@@ -40,7 +42,18 @@ model.safetensors.index.json names. Nothing is guessed about its weights:
   tensors that the configuration contradicts, or that the architecture does not have
                                refused
 
-Norms and biases are written as F32. The file appears when it is whole.";
+Norms and biases are written as F32. The file appears when it is whole.
+
+--verify, and --against for a file from elsewhere, ask three questions: is every weight the
+checkpoint's, up to what its type cannot hold; do both give the same bits in plain floats, and if
+not, which node is the first that differs; how far are the logits of the file as it runs, by cosine,
+KL and the likeliest token. A wrong answer is exit 1. The checkpoint is understood as when it is
+converted, so look at the surprise as well: at that of a model that knows nothing, the text or the
+understanding is wrong. Takes the room of two F32 copies of the model in the temporary folder.";
+
+/// Ordinary enough for any model of English.
+const TEXT: &str =
+    "It was a bright cold day, and the captain said that the ship would sail at noon.";
 
 /// Convert a Hugging Face checkpoint to GGUF
 #[derive(clap::Args)]
@@ -51,7 +64,7 @@ pub struct Args {
     folder: PathBuf,
 
     /// Where the model goes
-    #[arg(short, long, value_name = "FILE", required_unless_present = "dry_run")]
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["dry_run", "against"])]
     output: Option<PathBuf>,
 
     /// How linear weights are written: i2_s, tq1_0, tq2_0, f16, bf16, f32, q8_0, …
@@ -87,6 +100,18 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", value_parser = positive_number)]
     missing_scale: Option<f32>,
 
+    /// Compare the written file with the checkpoint
+    #[arg(long, conflicts_with = "dry_run")]
+    verify: bool,
+
+    /// Compare this file with the checkpoint, and write none
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "dry_run", "verify"])]
+    against: Option<PathBuf>,
+
+    /// The text that both read
+    #[arg(long, value_name = "TEXT", default_value = TEXT)]
+    text: String,
+
     /// Say what would be written, tensor by tensor, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -118,6 +143,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let files = checkpoint.files();
     let roles = files
         .iter()
+        .chain(&args.against)
         .fold(FileRoles::default(), |roles, path| roles.reads("", path))
         .writes("--output", output.as_ref())?;
     roles.writes("--json", args.json.to.as_ref())?;
@@ -125,13 +151,42 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     for note in &plan.notes {
         output::tell(format!("note: {}", escape(note)));
     }
+    if let Some(file) = &args.against {
+        let report = verify(&args, &checkpoint, file)?;
+        let text = told::verified(&report);
+        return finish(
+            report.outcome,
+            &text,
+            &json!({ "verified": report }),
+            &args.json,
+        );
+    }
     match &args.output {
-        Some(path) if !args.dry_run => write(&args, &plan, path),
+        Some(path) if !args.dry_run => write(&args, &checkpoint, &plan, path),
         _ => {
-            let (text, result) = (planned(&plan), planned_json(&plan));
+            let (text, result) = (told::planned(&plan), told::planned_json(&plan));
             finish(Outcome::Ok, &text, &result, &args.json)
         }
     }
+}
+
+/// The checkpoint as a file of floats, beside the file in question.
+fn verify(args: &Args, checkpoint: &Checkpoint, file: &Path) -> Result<Report, Failure> {
+    let folder = tempfile::tempdir().map_err(Failure::environment)?;
+    let path = folder.path().join("checkpoint-f32.gguf");
+    let f32 = Target::named("f32").expect("a name of the table");
+    let options = Options {
+        target: f32,
+        table: f32,
+        ..args.options()
+    };
+    let waiting = progress::spinner("verifying");
+    let mut floats = Unfinished::create(&path).map_err(Failure::environment)?;
+    checkpoint.plan(&options)?.write(&mut floats, |_| ())?;
+    floats.commit().map_err(Failure::environment)?;
+    let report = examine(&path, file, &args.text)?;
+    waiting.finish_and_clear();
+    Ok(report)
 }
 
 impl Args {
@@ -164,7 +219,7 @@ impl Args {
 }
 
 /// Writes the file beside its place and opens it there as any program would, before it is in it.
-fn write(args: &Args, plan: &Plan, path: &Path) -> Result<Exit, Failure> {
+fn write(args: &Args, checkpoint: &Checkpoint, plan: &Plan, path: &Path) -> Result<Exit, Failure> {
     let mut file = Unfinished::create(path).map_err(Failure::environment)?;
     let bar = progress::bar(plan.to_read(), "bytes");
     let written = plan.write(&mut file, |bytes| bar.inc(bytes))?;
@@ -180,82 +235,16 @@ fn write(args: &Args, plan: &Plan, path: &Path) -> Result<Exit, Failure> {
         )?;
     }
     file.commit().map_err(Failure::environment)?;
-    let bytes: u64 = written.iter().map(|tensor| tensor.bytes).sum();
-    let columns = [
-        words("tensor"),
-        words("from"),
-        words("to"),
-        number("bytes"),
-        number("scale"),
-        number("changed"),
-        number("by at most"),
-        words("how"),
-    ];
-    let mut table = Table::new(&columns);
-    for tensor in &written {
-        table.row([
-            escape(&tensor.name),
-            tensor.dtype.to_lowercase(),
-            tensor.target.to_owned(),
-            tensor.bytes.to_string(),
-            tensor
-                .scale
-                .map_or_else(String::new, |scale| scale.to_string()),
-            tensor.changed.to_string(),
-            scientific(Some(tensor.worst.into())),
-            tensor.how.to_owned(),
-        ]);
-    }
-    let mut text = table.render(output::width());
-    let count = written.len();
-    text += &format!("{}: {count} tensors, {bytes} bytes\n", path.display());
+    let report = args.verify.then(|| verify(args, checkpoint, path));
+    let report = report.transpose()?;
+    let mut text = told::written(&written, path);
+    text += &report.as_ref().map_or_else(String::new, told::verified);
+    let outcome = report.as_ref().map_or(Outcome::Ok, |report| report.outcome);
     let result = json!({
         "output": path.display().to_string(),
         "notes": plan.notes,
-        "tensors": written.iter().map(written_json).collect::<Vec<_>>(),
+        "tensors": written.iter().map(told::written_json).collect::<Vec<_>>(),
+        "verified": report,
     });
-    finish(Outcome::Ok, &text, &result, &args.json)
-}
-
-fn written_json(tensor: &Written) -> Value {
-    json!({
-        "name": tensor.name,
-        "source": tensor.source,
-        "dtype": tensor.dtype,
-        "type": tensor.target,
-        "bytes": tensor.bytes,
-        "how": tensor.how,
-        "scale": tensor.scale,
-        "values_changed": tensor.changed,
-        "largest_change": tensor.worst,
-    })
-}
-
-fn planned(plan: &Plan) -> String {
-    let columns = [words("tensor"), words("dims"), words("to"), number("bytes")];
-    let mut table = Table::new(&columns);
-    for tensor in &plan.tensors {
-        table.row([
-            escape(&tensor.name),
-            format!("{:?}", tensor.dims),
-            tensor.target.name.to_owned(),
-            tensor.bytes.to_string(),
-        ]);
-    }
-    let bytes: u64 = plan.tensors.iter().map(|tensor| tensor.bytes).sum();
-    let count = plan.tensors.len();
-    table.render(output::width()) + &format!("{count} tensors, {bytes} bytes; nothing is written\n")
-}
-
-fn planned_json(plan: &Plan) -> Value {
-    let tensor = |tensor: &Planned| {
-        json!({
-            "name": tensor.name,
-            "dims": tensor.dims,
-            "type": tensor.target.name,
-            "bytes": tensor.bytes,
-        })
-    };
-    let tensors: Vec<Value> = plan.tensors.iter().map(tensor).collect();
-    json!({ "output": null, "notes": plan.notes, "tensors": tensors })
+    finish(outcome, &text, &result, &args.json)
 }

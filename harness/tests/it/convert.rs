@@ -3,6 +3,7 @@
 mod forms;
 mod malformed;
 mod meaning;
+mod verify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,11 @@ fn parse(bytes: Vec<u8>) -> Gguf {
     Gguf::parse(ModelBytes::from_vec(bytes)).expect("a sound file")
 }
 
+fn files(model: &Path, form: Form, shards: usize) -> Vec<File> {
+    let gguf = parse(fs::read(model).expect("a model"));
+    checkpoint::files(&gguf, form, shards).expect("it can be said so")
+}
+
 /// A checkpoint of a fixture in a folder of its own.
 struct Made {
     folder: Folder,
@@ -28,8 +34,10 @@ struct Made {
 
 impl Made {
     fn of(model: &Path, form: Form, shards: usize) -> Self {
-        let gguf = parse(fs::read(model).expect("a model"));
-        let files = checkpoint::files(&gguf, form, shards).expect("it can be said so");
+        Self::from(&files(model, form, shards))
+    }
+
+    fn from(files: &[File]) -> Self {
         let folder = Folder::new();
         for File { name, bytes } in files {
             fs::write(folder.path().join(name), bytes).expect("written");
