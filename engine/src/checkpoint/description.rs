@@ -36,28 +36,6 @@ pub enum ScaleRule {
     Divide,
 }
 
-/// A class of models, as the checkpoint names it.
-struct Class {
-    name: &'static str,
-    architectures: &'static [Architecture],
-}
-
-/// The first architecture whose activation fits is meant.
-const CLASSES: [Class; 3] = [
-    Class {
-        name: "BitNetForCausalLM",
-        architectures: &[Architecture::BitnetB158, Architecture::Bitnet],
-    },
-    Class {
-        name: "BitnetForCausalLM",
-        architectures: &[Architecture::Bitnet],
-    },
-    Class {
-        name: "LlamaForCausalLM",
-        architectures: &[Architecture::Llama],
-    },
-];
-
 impl Description {
     /// Reads and checks the configuration; `forced` overrides the architecture.
     pub fn read(json: &Json, forced: Option<Architecture>) -> Result<Self, Refusal> {
@@ -65,17 +43,13 @@ impl Description {
         let mut notes = Vec::new();
         let activation = activation(&root)?;
         let class = class(&root)?;
-        let named = class.architectures.iter().copied();
-        let fits = named.clone().find(|a| Some(a.activation()) == activation);
-        let architecture = match forced.or(fits) {
-            Some(architecture) => architecture,
-            None => {
-                let node = root.need("hidden_act", "an activation")?;
-                let rule = format!("one that {} computes", class.name);
-                return Err(node.refuse(Code::UnknownArch, rule, node.shown()));
-            }
+        let named = of_class(class).find(|a| Some(a.facts().activation) == activation);
+        let Some(architecture) = forced.or(named) else {
+            let node = root.need("hidden_act", "an activation")?;
+            let rule = format!("one that {class} is computed with");
+            return Err(node.refuse(Code::UnknownArch, rule, node.shown()));
         };
-        if activation != Some(architecture.activation()) {
+        if activation != Some(architecture.facts().activation) {
             notes.push(format!(
                 "the checkpoint was trained with another activation than {} computes",
                 architecture.name()
@@ -131,18 +105,29 @@ impl Description {
     }
 }
 
-fn class(root: &Node) -> Result<&'static Class, Refusal> {
+/// The class of the model, which some architecture computes.
+fn class<'a>(root: &Node<'a>) -> Result<&'a str, Refusal> {
     let node = root.need("architectures", "the class of the model")?;
     let first = node.items()?.next();
     let first = first.ok_or_else(|| node.refuse(Code::UnknownArch, "one class", "none"))?;
     let name = first.text()?;
-    CLASSES
-        .iter()
-        .find(|class| class.name == name)
-        .ok_or_else(|| {
-            let known = CLASSES.map(|class| class.name).join(", ");
-            first.refuse(Code::UnknownArch, format!("one of {known}"), name)
-        })
+    if of_class(name).next().is_some() {
+        return Ok(name);
+    }
+    let all = Architecture::ALL.into_iter();
+    let mut known: Vec<&str> = all.flat_map(|a| a.facts().classes).copied().collect();
+    known.sort_unstable();
+    known.dedup();
+    Err(first.refuse(
+        Code::UnknownArch,
+        format!("one of {}", known.join(", ")),
+        name,
+    ))
+}
+
+fn of_class(class: &str) -> impl Iterator<Item = Architecture> {
+    let computes = move |a: &Architecture| a.facts().classes.contains(&class);
+    Architecture::ALL.into_iter().filter(computes)
 }
 
 fn activation(root: &Node) -> Result<Option<Activation>, Refusal> {
@@ -157,6 +142,7 @@ fn activation(root: &Node) -> Result<Option<Activation>, Refusal> {
 }
 
 fn config(root: &Node, architecture: Architecture) -> Result<Config, Refusal> {
+    let facts = architecture.facts();
     let size = |key| root.need(key, "an integer of at least 1")?.size();
     let or = |key, default| root.get(key).map_or(Ok(default), |node| node.size());
     let width = size("hidden_size")?;
@@ -179,9 +165,10 @@ fn config(root: &Node, architecture: Architecture) -> Result<Config, Refusal> {
     let epsilon = root.need("rms_norm_eps", "a number above 0")?.positive()?;
     Ok(Config {
         architecture,
-        activation: architecture.activation(),
-        rope_pairs: architecture.rope_pairs(),
-        has_sub_norms: architecture.has_sub_norms(),
+        activation: facts.activation,
+        rope_pairs: facts.rope_pairs,
+        has_sub_norms: facts.sub_norms,
+        has_head_norms: facts.head_norms,
         vocab_size: size("vocab_size")?,
         context_length: size("max_position_embeddings")?,
         embedding_length: width,
@@ -223,13 +210,13 @@ fn rope_scale(root: &Node) -> Result<f32, Refusal> {
 
 /// What `quantization_config` says of linear weights; the first BitNet models say it by their
 /// class and are ternarised whenever they are loaded.
-fn ternary(root: &Node, class: &Class) -> Result<Option<Ternary>, Refusal> {
+fn ternary(root: &Node, class: &str) -> Result<Option<Ternary>, Refusal> {
     let online = Ternary {
         rule: ScaleRule::Multiply,
         online: true,
     };
     let Some(node) = root.get("quantization_config") else {
-        let by_class = class.architectures[0].has_sub_norms();
+        let by_class = of_class(class).any(|architecture| architecture.facts().sub_norms);
         return Ok(by_class.then_some(online));
     };
     let method = node.need("quant_method", "a method")?;

@@ -4,7 +4,8 @@ use std::fs;
 
 use clap::ValueEnum;
 use engine::checkpoint::TARGETS;
-use engine::config::Architecture;
+use engine::config::{Architecture, Config};
+use engine::gguf::Gguf;
 use harness::file::document::Document;
 use harness::fixture::checkpoint::Form;
 use harness::fixture::random::RandomShape;
@@ -126,19 +127,34 @@ fn typed(target: &str) -> engine::checkpoint::Options {
 /// biases with them.
 #[test]
 fn a_llama_comes_back_with_its_rows_in_place() {
-    let words = "arch=llama layers=2 head_dim=32 kv_heads=2 group=2 width=256 inner=256 vocab=259 \
-        context=128 weights=i2_s-p128 embedding=f16 output=f16 scales=no biases=yes \
-        rope_factors=no rope_base=10000 epsilon=0.00001 seed=7";
+    comes_back("arch=llama width=256 biases=yes output=f16");
+}
+
+#[test]
+fn a_qwen_comes_back_with_the_norms_of_its_heads() {
+    comes_back("arch=qwen3 width=128 biases=no output=tied");
+    comes_back("arch=qwen3 width=256 biases=yes output=f16");
+}
+
+fn comes_back(words: &str) {
+    let others = "layers=2 head_dim=32 kv_heads=2 group=4 inner=256 vocab=259 context=128 \
+        weights=i2_s-p128 embedding=f16 scales=no rope_factors=no rope_base=10000 \
+        epsilon=0.00001 seed=7";
     let shape = RandomShape::from_seed(7, Some(Architecture::Llama));
-    let model = shape.changed(words).and_then(|shape| shape.document());
-    let model = model.expect("a possible shape");
+    let shape = shape.changed(&format!("{words} {others}"));
+    let model = shape
+        .and_then(|shape| shape.document())
+        .expect("a possible shape");
     let folder = Folder::new();
-    let path = folder.path().join("llama.gguf");
+    let path = folder.path().join("model.gguf");
     fs::write(&path, model.file()).expect("written");
-    for form in [Form::Values, Form::Master, Form::Multiply, Form::Divide] {
+    for &form in Form::value_variants() {
         let made = Made::of(&path, form, 1);
         let (bytes, _) = made.convert(&options()).expect("sound");
-        let mut back = Document::read(&parse(bytes)).expect("it can be read");
+        let gguf = parse(bytes);
+        let config = |gguf: &Gguf| Config::from_gguf(gguf).expect("sound");
+        assert_eq!(config(&gguf), config(&parse(model.file())));
+        let mut back = Document::read(&gguf).expect("it can be read");
         assert_eq!(back.tensors().len(), model.tensors().len());
         for tensor in model.tensors() {
             let name = &tensor.name;
