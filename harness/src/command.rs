@@ -13,6 +13,7 @@ pub mod cli;
 pub mod convert;
 pub mod crossval;
 pub mod eval;
+pub mod fetch;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;

@@ -47,6 +47,7 @@ commands! {
     Calibrate calibrate
     Check check
     Convert convert
+    Fetch fetch
     Kernels kernels
     Weights weights
     Metamorphic metamorphic
