@@ -10,6 +10,7 @@ pub mod calibrate;
 pub mod chat;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod crossval;
 pub mod eval;
 pub mod finish;

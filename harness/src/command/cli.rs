@@ -46,6 +46,7 @@ commands! {
     Inspect inspect
     Calibrate calibrate
     Check check
+    Compare compare
     Kernels kernels
     Weights weights
     Metamorphic metamorphic

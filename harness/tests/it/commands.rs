@@ -2,6 +2,7 @@
 
 mod attribute;
 mod check;
+mod compare;
 mod eval;
 mod fixtures;
 mod generate;
