@@ -12,6 +12,7 @@ pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod crossval;
+pub mod doctor;
 pub mod eval;
 pub mod finish;
 pub mod fixtures;

@@ -8,3 +8,4 @@ pub mod key;
 pub mod norm_gate;
 pub mod opened;
 pub mod provenance;
+pub mod release;

@@ -13,3 +13,4 @@ pub mod shapes;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;
+pub mod word_order;

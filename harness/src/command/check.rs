@@ -18,6 +18,9 @@ Examples:
   harness check model.gguf --strict --json
   harness check --list
 
+What a file computes, and builds, are the business of `harness doctor`, whose findings are in the
+list, too.
+
 Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
 warnings in strict mode; 2 where the file cannot be read at all.";
 
@@ -45,9 +48,9 @@ pub struct Args {
 
 /// A lint and, where there is one, what it found.
 #[derive(Serialize)]
-struct Entry {
+pub(super) struct Entry {
     name: &'static str,
-    severity: Severity,
+    pub(super) severity: Severity,
     means: String,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     finding: Option<Finding>,
@@ -90,7 +93,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &text, &report, &args.json)
 }
 
-fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
+pub(super) fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     Entry {
         name: lint.name(),
         severity: lint.severity(),
@@ -100,7 +103,7 @@ fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     }
 }
 
-fn render(model: &str, findings: &[Entry], status: Status) -> String {
+pub(super) fn render(model: &str, findings: &[Entry], status: Status) -> String {
     let mut out: String = findings.iter().map(text).collect();
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
         let name = severity.name();

@@ -51,6 +51,7 @@ commands! {
     Calibrate calibrate
     Check check ("compat-check")
     Compare compare
+    Doctor doctor
     Kernels kernels
     Weights weights
     Metamorphic metamorphic

@@ -259,6 +259,31 @@ lints! {
     /// Far more or far fewer weights are zero than of the same weight in the other layers.
     ZeroShareOutlier "zero-share-outlier" Warning
         "compare the tensor with the original's, and the download's hash"
+    /// The order of words makes no difference to what the model expects: what it had learnt is
+    /// lost.
+    WordOrderIgnored "word-order-ignored" Warning
+        "compare it with a sound file: harness compare SOUND THIS --prompt TEXT"
+    /// The file has the shapes of a published model and other bytes: another conversion, or
+    /// damage.
+    NotTheRelease "not-the-release" Note
+        "if it was downloaded as that file, fetch it again; else nothing"
+
+    /// The build lacks the vector instructions that its two-bit kernels are written in: without
+    /// them they may be empty (upstream issues 68, 195, 547).
+    BuildWithoutVectors "build-without-vectors" Error "build with AVX2 or NEON enabled"
+    /// A kernel of the build does not compute what the kernel of that name computes (on ARM
+    /// upstream issues 411 and 585, in 16 bits 459 and 629).
+    BuildKernelDiffers "build-kernel-differs" Error
+        "see the smallest input: harness kernels --reference BUILD --only KERNEL"
+    /// The build's graph computes something else from the same weights (SiLU for squared ReLU:
+    /// upstream issue 588).
+    BuildGraphDiffers "build-graph-differs" Error
+        "see every operation: harness trace --reference BUILD"
+    /// Token by token the build computes something else than from a whole prompt, further apart
+    /// than another order of sums explains.
+    BuildLanesApart "build-lanes-apart" Error
+        "use another ubatch or build; harness crossval --reference BUILD shows both ways"
+
     /// A weight or a scale is NaN or infinite.
     DataNonfinite "data-nonfinite" Error "check the download's hash, or convert the model again"
 }

@@ -142,6 +142,12 @@ pub fn divergence(theirs: &[f32], ours: &[f32]) -> Option<f64> {
     Some(kl.max(0.0))
 }
 
+/// `-ln p` of what came, under the distribution a row of logits stands for: how much it surprises,
+/// in nats. None if a value is not finite or there is no such index.
+pub fn surprise(row: &[f32], came: usize) -> Option<f64> {
+    log_softmax(row)?.get(came).map(|log| -log)
+}
+
 /// The index of the largest value; the lowest index wins a tie. None if there is no number.
 pub fn top1(row: &[f32]) -> Option<usize> {
     ranked(row, 1).first().copied()

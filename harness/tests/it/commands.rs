@@ -3,6 +3,7 @@
 mod attribute;
 mod check;
 mod compare;
+mod doctor;
 mod eval;
 mod fixtures;
 mod generate;

@@ -285,6 +285,15 @@ fn every_lint_has_a_defect_of_its_own() {
         Lint::DataNonfinite,
         Lint::NotAModel,
     ];
+    // What `doctor` finds has tests beside it.
+    let elsewhere = elsewhere.into_iter().chain([
+        Lint::WordOrderIgnored,
+        Lint::NotTheRelease,
+        Lint::BuildWithoutVectors,
+        Lint::BuildKernelDiffers,
+        Lint::BuildGraphDiffers,
+        Lint::BuildLanesApart,
+    ]);
     let planted: BTreeSet<Lint> = planted.chain(elsewhere).collect();
     let all: BTreeSet<Lint> = Lint::ALL.iter().copied().collect();
     assert_eq!(planted, all);
