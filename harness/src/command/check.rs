@@ -15,7 +15,7 @@ use crate::judge::outcome::Outcome;
 const EXAMPLE: &str = "\
 Examples:
   harness check model.gguf
-  harness check model.gguf --strict --json
+  harness check model.gguf --strict --json  # exits 1: its activation is suspect
   harness check --list
 
 What a file computes, and builds, are the business of `harness doctor`, whose findings are in the
