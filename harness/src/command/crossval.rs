@@ -39,6 +39,8 @@ Examples:
   harness crossval --reference bitnet --record recordings/
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --rtol 1e-4
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
 
 A live reference runs in a process of its own, is first compared with itself, and then judged in its
 own arithmetic. What died, hung, declined or said nonsense is in the table and on the receipt.
@@ -58,6 +60,11 @@ like a recording. WHAT is one of
                  under their keys; raw f32 with --subject-shape; .jsonl of the likeliest tokens,
                  {\"position\": 0, \"top\": [[1022, -0.25], …]}. Logits are a prefill's unless the
                  name is behind `decode=`; `trace=` names a file of nodes
+  cmd: COMMAND   a program, run by a shell once for each prompt and lane, in a process of its own
+                 with --patience seconds. In the command, {model} stands for the file; {tokens}
+                 for ids with commas between, or {tokens_file} for a file of them; {logits} for a
+                 .npy to write, or {logits.safetensors} or {logits.f32}; {trace} for a .safetensors
+                 of nodes to write; {lane} for prefill or decode, both asked; {threads}
 What it lacks is not asked for, and named. Equal bits are equal, no matter who made them. Unequal
 ones are judged by --rtol and its like, else by the tier of the arithmetic that --profile claims,
 else by the nearest tier: the strictest that holds or, if none does, the loosest, from which they

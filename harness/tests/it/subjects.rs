@@ -2,6 +2,7 @@
 //! and named.
 #![forbid(unsafe_code)]
 
+mod program;
 mod saved;
 
 use std::path::{Path, PathBuf};

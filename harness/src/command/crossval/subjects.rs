@@ -1,6 +1,7 @@
 //! Who is examined: the built-in engine and the other ways it can run, or what `--subject` names.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ::engine::Token;
 use ::engine::kernels::Kernel;
@@ -13,6 +14,7 @@ use crate::judge::demand::Demand;
 use crate::judge::own_tolerance::{self, OwnTolerance};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::oracle::crossval::campaign::Campaign;
+use crate::reference::isolation::Limits;
 use crate::runner::Subject;
 use crate::runner::engine::{self, Engine};
 use crate::runner::subject::{self, Options, Spec, StandIn, saved};
@@ -38,6 +40,10 @@ pub struct Subjects {
         requires = "subject"
     )]
     subject_shape: Vec<usize>,
+
+    /// With --subject: hand it the two-bit weights as F32, for an engine that does not know I2_S
+    #[arg(long, requires = "subject")]
+    wide: bool,
 
     /// Own tolerance: |theirs - ours| may be atol + rtol * |theirs|
     #[arg(
@@ -173,6 +179,11 @@ impl Args {
                 shape: self.subjects.subject_shape.clone(),
                 profile: claimed.clone(),
                 demand: self.subjects.demand()?,
+                limits: Limits {
+                    patience: Duration::from_secs(self.patience),
+                    ..Limits::default()
+                },
+                wide: self.subjects.wide,
                 host: engine.on_threads(self.threads),
             };
             opened.push(subject::open(spec, options)?);
