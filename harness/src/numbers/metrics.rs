@@ -184,7 +184,8 @@ fn ranked(row: &[f32], count: usize) -> Vec<usize> {
     best
 }
 
-fn log_softmax(row: &[f32]) -> Option<Vec<f64>> {
+/// The logarithms of the probabilities a row of logits stands for; none if a value is not finite.
+pub fn log_softmax(row: &[f32]) -> Option<Vec<f64>> {
     if row.is_empty() || row.iter().any(|v| !v.is_finite()) {
         return None;
     }
