@@ -10,8 +10,8 @@
 //! | [`gguf`] | bytes into metadata and a tensor directory proven to lie inside the file |
 //! | [`config`] | metadata into hyper-parameters |
 //! | [`tokenizer`] | metadata into a text ↔ token converter |
+//! | [`encoding`] | values into the bytes of weights that are not ternary, and back |
 //! | [`flavor`] | a tensor's bytes into a decision which packing they are in, with the evidence |
-//! | [`encoding`] | the bytes of floats, Q8_0 and Q6_K into values and back |
 //! | [`pool`] | a session's threads, among which products are shared out |
 //! | [`kernels`] | integer and float inner loops, one directory per instruction set |
 //! | [`format`](mod@format) | the table of weight formats: type number, blocks, decoder, kernels |
