@@ -21,6 +21,8 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
+#[cfg(unix)]
+pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;

@@ -8,6 +8,7 @@ pub mod calibrate;
 pub mod crossval;
 pub mod kernels;
 pub mod metamorphic;
+pub mod perplexity;
 pub mod power;
 pub mod shapes;
 pub mod tokenizer;

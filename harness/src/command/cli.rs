@@ -57,6 +57,7 @@ commands! {
     Metamorphic metamorphic
     Shapes shapes
     Fixtures fixtures
+    #[cfg(unix)] Perplexity perplexity
     Power power
     Receipt receipt
     Reference reference

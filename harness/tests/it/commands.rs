@@ -9,6 +9,7 @@ mod fixtures;
 mod generate;
 mod inspect;
 mod parity;
+mod perplexity;
 pub mod tiny;
 mod tokenize;
 mod trace;

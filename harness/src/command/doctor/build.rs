@@ -82,9 +82,10 @@ fn ask_kernels(
     let scope = Scope {
         seed: 1,
         cases: QUESTIONS,
-        families: Family::ALL.to_vec(),
+        families: Family::all(),
         case: None,
         same_arithmetic,
+        same_author: same_arithmetic,
     };
     let mut ours = EngineKernels::new(profile, Kernel::best());
     let rows = kernels::examine(theirs, &mut ours, &scope, &mut || {});
@@ -93,7 +94,7 @@ fn ask_kernels(
         let first = row.first.as_ref();
         let example = first.map_or_else(String::new, |first| format!(", e.g. {}", first.asked));
         let detail = format!("{} of {} numbers differ{example}", row.differ, row.values);
-        found.push(finding(Lint::BuildKernelDiffers, row.kernel, detail));
+        found.push(finding(Lint::BuildKernelDiffers, &row.kernel, detail));
     }
     let answered = rows.iter().filter(|row| row.cases > 0);
     let (kernels, values) = answered.fold((0, 0), |(n, v), row| (n + 1, v + row.values));
@@ -291,7 +292,7 @@ mod tests {
             let ours = EngineKernels::new(profile, Kernel::Scalar);
             let mut theirs = Decoding { ours, wrong };
             ask_kernels(&mut theirs, true, profile, &mut asked, &mut found);
-            let all = Family::ALL.len();
+            let all = Family::all().len();
             let line = format!("{all} of {all} kernels");
             assert!(asked[0].starts_with(&line), "{asked:?}");
             found
