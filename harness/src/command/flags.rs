@@ -296,7 +296,8 @@ pub fn kernel(name: &str) -> Result<Kernel, String> {
 
 /// An order of float operations by its name.
 pub fn profile(name: &str) -> Result<Profile, String> {
-    let known = Profile::ALL.map(Profile::name).join(", ");
+    let known: Vec<&str> = Profile::named().map(Profile::name).collect();
+    let known = known.join(", ");
     Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
 }
 
