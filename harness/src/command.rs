@@ -12,6 +12,7 @@ pub mod check;
 pub mod cli;
 pub mod crossval;
 pub mod eval;
+pub mod export;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;

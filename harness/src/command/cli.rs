@@ -44,6 +44,7 @@ commands! {
     Tokenizer tokenizer
     Generate generate
     Inspect inspect
+    Export export
     Calibrate calibrate
     Check check
     Kernels kernels

@@ -3,6 +3,7 @@
 mod attribute;
 mod check;
 mod eval;
+mod export;
 mod fixtures;
 mod generate;
 mod inspect;
