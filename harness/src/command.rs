@@ -10,7 +10,9 @@ pub mod calibrate;
 pub mod chat;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod crossval;
+pub mod doctor;
 pub mod eval;
 pub mod export;
 pub mod finish;
@@ -20,6 +22,8 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
+#[cfg(unix)]
+pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod big;
-mod edges;
+pub(crate) mod edges;
 mod models;
 pub mod qk256;
 pub mod random;

@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 mod i2_s;
-mod panel;
 
 use std::arch::x86_64::*;
 

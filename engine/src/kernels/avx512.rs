@@ -4,7 +4,6 @@
 
 mod i2_s;
 mod pairs;
-mod panel;
 mod q6_k;
 mod q8_0;
 mod trits;

@@ -16,6 +16,7 @@ use engine::{Model, Session, Token};
 
 use super::watch::{Plant, Watch, Watching};
 use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task, guarded};
+use crate::case::ability::Lacking;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
@@ -299,6 +300,7 @@ impl Subject for Engine {
             kernel,
             multiplied_by: multiplied_by.collect(),
             forced: self.flavor.is_some(),
+            lacking: Lacking::new(),
             architecture: model.config().architecture.name().into(),
             format: format.into(),
             flavor,

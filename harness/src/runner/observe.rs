@@ -9,6 +9,7 @@ use engine::sampler::greedy;
 use super::watch::Watch;
 use super::{Followed, Opened, RunError};
 use crate::case::Case;
+use crate::case::ability::{self, Ability, Lacking};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
 use crate::case::schedule::{Schedule, Step};
 
@@ -20,16 +21,16 @@ pub fn observe(
     threads: usize,
 ) -> Result<Observation, RunError> {
     let tokens = opened.tokenize(&case.prompt)?;
-    observe_tokens(opened, identity, case, tokens, threads)
+    observe_tokens(opened, identity, case, tokens, (threads, &Lacking::new()))
 }
 
-/// The same where the prompt is these tokens.
+/// The same where the prompt is these tokens; what an engine lacks is left out.
 pub fn observe_tokens(
     opened: &mut dyn Opened,
     identity: Identity,
     case: &Case,
     tokens: Vec<Token>,
-    threads: usize,
+    (threads, lacking): (usize, &Lacking),
 ) -> Result<Observation, RunError> {
     let inside = |p: &&usize| **p < tokens.len();
     let positions: Vec<usize> = case.positions.iter().filter(inside).copied().collect();
@@ -46,26 +47,32 @@ pub fn observe_tokens(
         };
         follow(opened, &schedule, watch)
     };
-    let traced = if case.nodes > 0 {
-        Watch::every()
+    let (mut lanes, mut trace) = (BTreeMap::new(), Vec::new());
+    for name in ability::lanes(lacking) {
+        let traced = name == Lane::Prefill && case.nodes > 0 && !lacking.contains(&Ability::Nodes);
+        let watch = if traced {
+            Watch::every()
+        } else {
+            Watch::default()
+        };
+        let followed = lane(name, &watch)?;
+        trace.extend(followed.nodes);
+        let logits = Logits {
+            positions: positions.clone(),
+            values: followed.rows,
+            vocab_size: followed.vocab_size,
+            named: Vec::new(),
+        };
+        lanes.insert(name, logits);
+    }
+    let greedy = if lacking.contains(&Ability::Greedy) {
+        Greedy::default()
     } else {
-        Watch::default()
+        continuation(opened, case.greedy_steps, &tokens, of)?
     };
-    let prefill = lane(Lane::Prefill, &traced)?;
-    let decode = lane(Lane::Decode, &Watch::default())?;
-    let greedy = continuation(opened, case.greedy_steps, &tokens, of)?;
-    let logits = |followed: Followed| Logits {
-        positions: positions.clone(),
-        values: followed.rows,
-        vocab_size: followed.vocab_size,
-    };
-    let trace = prefill.nodes.clone();
     Ok(Observation {
         identity,
-        lanes: BTreeMap::from([
-            (Lane::Prefill, logits(prefill)),
-            (Lane::Decode, logits(decode)),
-        ]),
+        lanes,
         greedy,
         trace,
         tokens,

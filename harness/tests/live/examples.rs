@@ -136,7 +136,11 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 4] = [
+const FIRST: [(&str, &str); 5] = [
+    (
+        "--subject logits.npy",
+        "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
     (
         "--replay blamed/",
         "harness trace --profile ggml-avx2 --recording mar2026-b158-avx512 \

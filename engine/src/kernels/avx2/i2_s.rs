@@ -1,11 +1,13 @@
-//! I2_S with AVX2: for few tokens rows where they lie, for many the panels of [`super::panel`].
+//! I2_S with AVX2: for few tokens rows where they lie, for many the panels of [`panel`].
 
 use std::arch::x86_64::*;
 
-use super::{AHEAD, load_codes, load_values, panel};
+use super::{AHEAD, load_codes, load_values};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
+use crate::kernels::x86::dot::{Dot, Maddubs};
+use crate::kernels::x86::panel;
 use crate::pool::Band;
 
 /// Handed out by [`super::Avx2`] alone.
@@ -21,6 +23,9 @@ const BLOCKS_BETWEEN_WIDENINGS: usize = 8;
 const ROWS: usize = 4;
 /// Fewest tokens that are worth the unpacking of a panel.
 const PANELS_FROM: usize = 16;
+
+/// Rows of a panel.
+const PANEL: usize = panel::rows::<Maddubs>();
 
 impl Gemm for I2s {
     fn name(&self) -> &'static str {
@@ -39,8 +44,8 @@ impl Gemm for I2s {
             }
         } else {
             Tile {
-                rows: panel::ROWS,
-                tokens: panel::TOKENS,
+                rows: PANEL,
+                tokens: Maddubs::TOKENS,
             }
         }
     }
@@ -49,13 +54,13 @@ impl Gemm for I2s {
         let rows = Rows::of(weights, inputs, band);
         let height = band.rows().len();
         let paneled = match inputs.tokens {
-            PANELS_FROM.. => height / panel::ROWS * panel::ROWS,
+            PANELS_FROM.. => height / PANEL * PANEL,
             _ => 0,
         };
-        for row in (0..paneled).step_by(panel::ROWS) {
+        for row in (0..paneled).step_by(PANEL) {
             // SAFETY: an `I2s` is handed out only by `Avx2`, which exists only where there is
             // AVX2.
-            unsafe { panel::multiply(&rows, row, inputs.tokens, band) };
+            unsafe { panels(&rows, row, inputs.tokens, band) };
         }
         let fours = paneled + (height - paneled) / ROWS * ROWS;
         for token in 0..inputs.tokens {
@@ -67,6 +72,13 @@ impl Gemm for I2s {
             }
         }
     }
+}
+
+/// See [`panel::multiply`].
+#[target_feature(enable = "avx2")]
+fn panels(rows: &Rows, row: usize, tokens: usize, band: &mut Band) {
+    // SAFETY: this function asks for the instructions.
+    unsafe { panel::multiply::<Maddubs>(rows, row, tokens, band) }
 }
 
 fn some<const R: usize>(rows: &Rows, row: usize, token: usize, band: &mut Band) {
