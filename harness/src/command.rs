@@ -14,6 +14,7 @@ pub mod compare;
 pub mod crossval;
 pub mod doctor;
 pub mod eval;
+pub mod export;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;

@@ -43,6 +43,7 @@ struct Tensor {
     name: String,
     dims: Vec<u64>,
     type_id: u32,
+    len: u64,
     bytes: Vec<u8>,
 }
 
@@ -81,13 +82,42 @@ impl Writer {
             name: name.to_owned(),
             dims: dims.to_vec(),
             type_id,
+            len: bytes.len() as u64,
             bytes,
         });
         self
     }
 
+    /// Appends a tensor of so many bytes that whoever writes [`Writer::head`] writes after it, each
+    /// padded to [`Writer::alignment_of_data`].
+    pub fn announce(mut self, name: &str, dims: &[u64], type_id: u32, len: u64) -> Self {
+        self.tensors.push(Tensor {
+            name: name.to_owned(),
+            dims: dims.to_vec(),
+            type_id,
+            len,
+            bytes: Vec::new(),
+        });
+        self
+    }
+
+    /// What tensors are aligned to.
+    pub fn alignment_of_data(&self) -> u64 {
+        self.alignment
+    }
+
     /// The file.
     pub fn finish(&self) -> Vec<u8> {
+        let mut out = self.head();
+        for tensor in &self.tensors {
+            out.extend_from_slice(&tensor.bytes);
+            self.pad(&mut out);
+        }
+        out
+    }
+
+    /// The file up to the first byte of the first tensor.
+    pub fn head(&self) -> Vec<u8> {
         let mut out = Vec::from(*super::MAGIC);
         put_u32(&mut out, self.version);
         put_u64(&mut out, self.tensors.len() as u64);
@@ -102,11 +132,7 @@ impl Writer {
             }
             put_u32(&mut out, tensor.type_id);
             put_u64(&mut out, offset);
-            offset += (tensor.bytes.len() as u64).next_multiple_of(self.alignment);
-        }
-        for tensor in &self.tensors {
-            self.pad(&mut out);
-            out.extend_from_slice(&tensor.bytes);
+            offset += tensor.len.next_multiple_of(self.alignment);
         }
         self.pad(&mut out);
         out

@@ -48,6 +48,7 @@ commands! {
     Tokenizer tokenizer
     Generate generate
     Inspect inspect
+    Export export
     Calibrate calibrate
     Check check ("compat-check")
     Compare compare

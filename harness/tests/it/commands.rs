@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod doctor;
 mod eval;
+mod export;
 mod fixtures;
 mod generate;
 mod inspect;

@@ -13,6 +13,7 @@ mod bench;
 mod commands;
 mod crossval;
 mod examples;
+mod export;
 mod kernels;
 mod program;
 mod shapes;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         shapes::trials(),
         signals::trials(),
         tokenizer::trials(),
+        export::trials(),
         examples::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
