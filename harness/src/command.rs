@@ -11,6 +11,7 @@ pub mod chat;
 pub mod check;
 pub mod cli;
 pub mod compare;
+pub mod convert;
 pub mod crossval;
 pub mod doctor;
 pub mod eval;

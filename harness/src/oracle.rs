@@ -5,6 +5,7 @@
 
 pub mod attribute;
 pub mod calibrate;
+pub mod convert;
 pub mod crossval;
 pub mod kernels;
 pub mod metamorphic;

@@ -53,6 +53,7 @@ commands! {
     Check check ("compat-check")
     Compare compare
     Doctor doctor
+    Convert convert
     Kernels kernels
     Weights weights
     Metamorphic metamorphic
