@@ -4,6 +4,7 @@
 
 mod program;
 mod saved;
+mod served;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -1,7 +1,10 @@
 //! An engine that a user brought, on the far side of the channel on which references answer: in a
 //! process of its own, on the same terms, under the same clock.
 
+mod child;
+pub mod library;
 pub mod program;
+pub mod protocol;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,6 +86,8 @@ impl Worker {
         channel.phase("starting")?;
         let engine: Box<dyn Engine> = match spec {
             Spec::Program(words) => Box::new(program::Program::parse(words, scratch)?),
+            Spec::Protocol(words) => Box::new(protocol::Speaking::start(words)?),
+            Spec::Library(path) => Box::new(library::Library::load(path)?),
             Spec::Saved(_) => return Err(Stop::Refused("files are no engine".into())),
         };
         let about = serde_json::to_string(&engine.about());
