@@ -112,7 +112,7 @@ impl FiveSession<'_> {
         let count = i32::try_from(tokens.len());
         let count = count.map_err(|_| failed("too many tokens at once".into()))?;
         let session = self.session.as_ptr();
-        // SAFETY: the session is one the library opened and did not free; the ids live for the call.
+        // SAFETY: the library opened the session and did not free it; the ids live for the call.
         let status =
             unsafe { (self.library.feed)(session, tokens.as_ptr(), count, i32::from(last_only)) };
         if status != 0 {

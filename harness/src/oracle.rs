@@ -10,6 +10,8 @@ pub mod kernels;
 pub mod metamorphic;
 pub mod power;
 pub mod shapes;
+#[cfg(unix)]
+pub mod subject;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;

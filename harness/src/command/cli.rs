@@ -53,6 +53,7 @@ commands! {
     Fixtures fixtures
     Power power
     Receipt receipt
+    #[cfg(unix)] Subject subject
     Reference reference
 }
 

@@ -2,7 +2,7 @@
 //! servers. One way to name them, and one place that makes a runner of the name.
 
 #[cfg(unix)]
-mod brought;
+pub mod brought;
 mod foreign;
 pub mod saved;
 mod saved_files;

@@ -63,6 +63,8 @@ int32_t subject_feed(void *opaque, const int32_t *tokens, int32_t count, int32_t
     size_t bytes = (size_t)session->given * (size_t)session->vocab * 4;
     session->shown = malloc(bytes + 4);
     memcpy(session->shown, session->rows + (size_t)first * (size_t)session->vocab, bytes);
+    static float drift = 0;
+    if (is_told("drift")) session->shown[0] += drift++;
     if (is_told("ulp") && session->given > 3) {
         uint32_t bits;
         memcpy(&bits, session->shown + 3 * session->vocab + 100, 4);

@@ -51,23 +51,29 @@ fn ways() -> [String; 2] {
     ]
 }
 
-/// Judges the canned engine with a fault.
-fn judge(desk: &Desk, subject: &str, fault: &str, more: &[&str]) -> Output {
+/// The program, with a fault for the canned engine.
+fn canned(desk: &Desk, fault: &str) -> Command {
     let (_, values) = desk.ours();
     let rows = desk.path("rows.f32");
     std::fs::write(&rows, Float::F32.encode(&values)).expect("written");
-    let (model, receipt) = (model(), desk.path("r.json"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args([
-        "crossval", "--model", &model, "--prompt", PROMPT, "--json", &receipt,
-    ]);
-    command.args(["--subject", subject]).args(more);
     command
         .env_remove("BITNET_CPP_DIR")
         .env_remove("CROSSVAL_GGUF")
         .env("CANNED_LOGITS", rows)
         .env("CANNED_VOCAB", "1024")
         .env("CANNED_FAULT", fault);
+    command
+}
+
+/// Judges the canned engine with a fault.
+fn judge(desk: &Desk, subject: &str, fault: &str, more: &[&str]) -> Output {
+    let (model, receipt) = (model(), desk.path("r.json"));
+    let mut command = canned(desk, fault);
+    command.args([
+        "crossval", "--model", &model, "--prompt", PROMPT, "--json", &receipt,
+    ]);
+    command.args(["--subject", subject]).args(more);
     command.output().expect("the program starts")
 }
 
@@ -168,4 +174,47 @@ fn what_speaks_another_language_is_told_so() {
         2,
         &["nowhere.so"],
     );
+}
+
+#[test]
+fn the_conformance_test_tells_a_right_engine_from_a_wrong_one() {
+    let desk = Desk::new();
+    let check = |subject: &str, fault: &str, code, words: &[&str]| {
+        let mut command = canned(&desk, fault);
+        let output = command
+            .args([
+                "subject",
+                "check",
+                subject,
+                "--model",
+                &model(),
+                "--prompt",
+                PROMPT,
+            ])
+            .output()
+            .expect("the program starts");
+        assert_ends(&output, code, words)
+    };
+    for subject in &ways() {
+        let words = [
+            "11 rows of 1024 logits",
+            "the same bits, after another prompt",
+            "status: ok",
+        ];
+        check(subject, "", 0, &words);
+        check(
+            subject,
+            "short",
+            1,
+            &["prefill", "FAILED", "status: divergence"],
+        );
+        check(subject, "drift", 1, &["other bits after another prompt"]);
+        check(subject, "die", 1, &["SIGABRT", "| canned: the last words"]);
+    }
+    let program = format!(
+        "cmd: {} eval --model {{model}} --tokens {{tokens}} --logits {{logits}} --trace {{trace}}",
+        env!("CARGO_BIN_EXE_harness")
+    );
+    check(&program, "", 0, &["118 nodes, the first is inp_embd"]);
+    check(&desk.path("ours.npy"), "", 2, &["files answer nothing"]);
 }
