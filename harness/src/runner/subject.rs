@@ -35,6 +35,8 @@ pub enum Spec {
     Protocol(String),
     /// A shared library with the five functions of `adapters/subject.h`.
     Library(PathBuf),
+    /// The address of a server.
+    Server(String),
 }
 
 /// How a subject is asked and judged.
@@ -62,7 +64,7 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(words: &str) -> Result<Self, String> {
-        let kinds = "FILE, `cmd: COMMAND`, `serve: COMMAND` or `lib:FILE`";
+        let kinds = "FILE, `cmd: COMMAND`, `serve: COMMAND`, `lib:FILE` or `http://HOST:PORT`";
         if words.trim().is_empty() {
             return Err(format!("there is nothing in it; it is {kinds}"));
         }
@@ -73,6 +75,7 @@ impl FromStr for Spec {
             Some(("cmd", command)) => Ok(Spec::Program(command.trim().to_owned())),
             Some(("serve", command)) => Ok(Spec::Protocol(command.trim().to_owned())),
             Some(("lib", path)) => Ok(Spec::Library(path.trim().into())),
+            Some(("http" | "https", _)) => Ok(Spec::Server(words.trim().to_owned())),
             _ => saved::parts(words).map(Spec::Saved),
         }
     }
@@ -89,6 +92,7 @@ impl fmt::Display for Spec {
             Spec::Program(command) => write!(f, "cmd: {command}"),
             Spec::Protocol(command) => write!(f, "serve: {command}"),
             Spec::Library(path) => write!(f, "lib:{}", path.display()),
+            Spec::Server(url) => f.write_str(url),
         }
     }
 }
@@ -101,6 +105,7 @@ impl Spec {
             Spec::Program(_) => "program",
             Spec::Protocol(_) => "protocol",
             Spec::Library(_) => "library",
+            Spec::Server(_) => "server",
         }
     }
 }

@@ -83,6 +83,7 @@ impl Engine for Library {
         let mut feeding = Feeding { session, vocab: 0 };
         let rows = schedule.follow(&mut feeding)?;
         Ok(Followed {
+            named: Vec::new(),
             rows,
             vocab_size: feeding.vocab,
             nodes: Vec::new(),

@@ -155,6 +155,7 @@ impl Engine for Program {
         }
         nodes.retain(|node| asked.shown.has(&node.key));
         Ok(Followed {
+            named: Vec::new(),
             rows: kept(&rows.values, rows.width, asked.schedule.only.as_deref()),
             vocab_size: rows.width,
             nodes,

@@ -273,6 +273,7 @@ impl Engine for Speaking {
         };
         let rows = asked.schedule.follow(&mut feeding)?;
         Ok(Followed {
+            named: Vec::new(),
             rows,
             nodes: feeding.nodes,
             vocab_size: self.vocab,
