@@ -30,6 +30,8 @@ pub mod receipt;
 pub mod reference;
 pub mod selection;
 pub mod shapes;
+#[cfg(unix)]
+pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;

@@ -62,6 +62,7 @@ commands! {
     #[cfg(unix)] Perplexity perplexity
     Power power
     Receipt receipt
+    #[cfg(unix)] Subject subject
     Reference reference
 }
 
