@@ -46,6 +46,8 @@ pub struct Format {
     pub flavor: Option<Flavor>,
     /// Writes one row as floats.
     pub decode_row: fn(weights: &Stored, row: usize, out: &mut [f32]),
+    /// What `general.file_type` is in a file of it, as loaders number them.
+    pub file_type: Option<u32>,
     /// Writes values.
     pub encode: Encode,
     /// What multiplies it.
@@ -101,6 +103,12 @@ pub static FORMATS: [&Format; 23] = [
     &BITNET32_F16,
     &SPLIT32,
 ];
+
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 impl Format {
     /// The format of that name.

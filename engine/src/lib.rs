@@ -17,6 +17,7 @@
 //! | [`format`](mod@format) | the table of weight formats: type number, blocks, decoder, kernels |
 //! | [`numerics`] | the order of every float operation, one file per profile |
 //! | [`matrix`] | a tensor into one value that knows its shape, packing, bytes and kernel |
+//! | [`export`] | tensors of any format into a file in another, and what that loses |
 //! | [`weights`] | names into matrices with verified shapes |
 //! | [`checkpoint`] | a Hugging Face checkpoint into a GGUF file |
 //! | [`transformer`] | tokens into hidden states into logits |
@@ -27,6 +28,7 @@ pub mod bytes;
 pub mod checkpoint;
 pub mod config;
 pub mod encoding;
+pub mod export;
 pub mod flavor;
 pub mod format;
 pub mod gguf;

@@ -10,6 +10,7 @@ mod detokenize;
 mod index;
 mod merges;
 mod partition;
+mod reach;
 mod roles;
 mod sentencepiece;
 mod split;

@@ -10,9 +10,12 @@ pub mod calibrate;
 pub mod chat;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod convert;
 pub mod crossval;
+pub mod doctor;
 pub mod eval;
+pub mod export;
 pub mod fetch;
 pub mod finish;
 pub mod fixtures;
@@ -21,11 +24,15 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
+#[cfg(unix)]
+pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;
 pub mod selection;
 pub mod shapes;
+#[cfg(unix)]
+pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;

@@ -4,7 +4,7 @@
 
 pub(crate) mod big;
 pub mod checkpoint;
-mod edges;
+pub(crate) mod edges;
 mod models;
 pub mod qk256;
 pub mod random;

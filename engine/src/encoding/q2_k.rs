@@ -144,8 +144,9 @@ impl Groups {
                 continue;
             }
             let offset = offset(&bytes) * f32::from(group_offset(&bytes, g));
-            for i in g * GROUP..(g + 1) * GROUP {
-                self.codes[i] = nearest_int((block[i] + offset) / scale).clamp(0, 3) as u8;
+            let group = &block[g * GROUP..][..GROUP];
+            for (code, x) in self.codes[g * GROUP..].iter_mut().zip(group) {
+                *code = nearest_int((x + offset) / scale).clamp(0, 3) as u8;
             }
         }
         TWO_BITS.put_all(&mut bytes[QUANTS_AT..SCALE_AT], self.codes);

@@ -195,9 +195,10 @@ impl Layout {
                 continue;
             }
             let offset = offset(block) * f32::from(group_offset);
-            for i in g * GROUP..(g + 1) * GROUP {
-                let code = nearest_int((values[i] + offset) / scale);
-                groups.codes[i] = code.clamp(0, self.limit()) as u8;
+            let group = &values[g * GROUP..][..GROUP];
+            for (code, x) in groups.codes[g * GROUP..].iter_mut().zip(group) {
+                let nearest = nearest_int((x + offset) / scale);
+                *code = nearest.clamp(0, self.limit()) as u8;
             }
         }
         LOW.put_all(&mut block[self.low_at()..], groups.codes);

@@ -17,6 +17,7 @@ pub static Q4_0: Format = Format {
     block_bytes: encoding::Q4_0.block_bytes(),
     flavor: None,
     decode_row: |weights, row, out| decode(encoding::Q4_0, weights, row, out),
+    file_type: Some(2),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q4_0.encode(row, quantiser, out)),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q4_0_LANES, &Q4_0_WHOLE),
@@ -32,6 +33,7 @@ pub static Q4_1: Format = Format {
     block_bytes: encoding::Q4_1.block_bytes(),
     flavor: None,
     decode_row: |weights, row, out| decode(encoding::Q4_1, weights, row, out),
+    file_type: Some(3),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q4_1.encode(row, quantiser, out)),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q4_1_LANES, &Q4_1_WHOLE),
@@ -47,6 +49,7 @@ pub static Q5_0: Format = Format {
     block_bytes: encoding::Q5_0.block_bytes(),
     flavor: None,
     decode_row: |weights, row, out| decode(encoding::Q5_0, weights, row, out),
+    file_type: Some(8),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q5_0.encode(row, quantiser, out)),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q5_0_LANES, &Q5_0_WHOLE),
@@ -62,6 +65,7 @@ pub static Q5_1: Format = Format {
     block_bytes: encoding::Q5_1.block_bytes(),
     flavor: None,
     decode_row: |weights, row, out| decode(encoding::Q5_1, weights, row, out),
+    file_type: Some(9),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q5_1.encode(row, quantiser, out)),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q5_1_LANES, &Q5_1_WHOLE),

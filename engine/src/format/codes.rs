@@ -20,6 +20,7 @@ pub static QK256: Format = Format {
             *out = qk256_value(weights, row, col);
         }
     },
+    file_type: None,
     encode: Encode::Nothing,
     product: Product::Kernels {
         choose: choose_qk256,
@@ -35,6 +36,7 @@ pub static BITNET32_F16: Format = Format {
     block_bytes: bitnet32_f16::BLOCK_BYTES,
     flavor: Some(Flavor::Bitnet32F16),
     decode_row: |weights, row, out| decode(Flavor::Bitnet32F16, weights, row, out),
+    file_type: None,
     encode: Encode::Nothing,
     product: Product::Kernels {
         choose: |_, _| &BITNET32_F16_SCALAR,
@@ -50,6 +52,7 @@ pub static SPLIT32: Format = Format {
     block_bytes: split32::BLOCK_BYTES,
     flavor: Some(Flavor::Split32),
     decode_row: |weights, row, out| decode(Flavor::Split32, weights, row, out),
+    file_type: None,
     encode: Encode::Nothing,
     product: Product::Kernels {
         choose: |_, _| &SPLIT32_SCALAR,

@@ -14,6 +14,7 @@ pub static Q1_0: Format = Format {
     block_bytes: one_bit::BLOCK_BYTES,
     flavor: None,
     decode_row: |weights, row, out| one_bit::decode(row_of(weights, row), out),
+    file_type: Some(40),
     encode: Encode::Rows(one_bit::encode),
     product: Product::Kernels {
         choose: |_, _| &Q1_0_SCALAR,
@@ -29,6 +30,7 @@ pub static Q2_0: Format = Format {
     block_bytes: two_bits::BLOCK_BYTES,
     flavor: None,
     decode_row: |weights, row, out| two_bits::decode(row_of(weights, row), out),
+    file_type: Some(41),
     encode: Encode::Rows(two_bits::encode),
     product: Product::Kernels {
         choose: |_, _| &Q2_0_SCALAR,

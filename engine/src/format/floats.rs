@@ -14,6 +14,7 @@ pub static F32: Format = Format {
     block_bytes: 4,
     flavor: None,
     decode_row: |weights, row, out| decode(Float::F32, weights, row, out),
+    file_type: Some(0),
     encode: Encode::Rows(|row, quantiser, out| Float::F32.encode_row(row, quantiser, out)),
     product: Product::Floats(Float::F32),
 };
@@ -26,6 +27,7 @@ pub static F16: Format = Format {
     block_bytes: 2,
     flavor: None,
     decode_row: |weights, row, out| decode(Float::F16, weights, row, out),
+    file_type: Some(1),
     encode: Encode::Rows(|row, quantiser, out| Float::F16.encode_row(row, quantiser, out)),
     product: Product::Floats(Float::F16),
 };
@@ -38,6 +40,7 @@ pub static BF16: Format = Format {
     block_bytes: 2,
     flavor: None,
     decode_row: |weights, row, out| decode(Float::Bf16, weights, row, out),
+    file_type: Some(32),
     encode: Encode::Rows(|row, quantiser, out| Float::Bf16.encode_row(row, quantiser, out)),
     product: Product::Floats(Float::Bf16),
 };

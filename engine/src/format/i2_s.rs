@@ -16,6 +16,7 @@ pub static P128: Format = Format {
     block_bytes: i2_s_p128::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP128),
     decode_row,
+    file_type: Some(40),
     encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p128::place)),
     product: Product::Kernels {
         choose,
@@ -37,6 +38,7 @@ pub static P64: Format = Format {
     block_bytes: i2_s_p64::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP64),
     decode_row,
+    file_type: Some(40),
     encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p64::place)),
     product: Product::Kernels {
         choose,
@@ -52,6 +54,7 @@ pub static P4R: Format = Format {
     block_bytes: 1,
     flavor: Some(Flavor::I2sP4r),
     decode_row,
+    file_type: Some(40),
     encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p4r::place)),
     product: Product::Kernels {
         choose,

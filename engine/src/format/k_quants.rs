@@ -16,6 +16,7 @@ pub static Q2_K: Format = Format {
     block_bytes: q2_k::BLOCK_BYTES,
     flavor: None,
     decode_row: |weights, row, out| q2_k::decode(row_of(weights, row), out),
+    file_type: Some(10),
     encode: Encode::Rows(q2_k::encode),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q2_K_LANES, &Q2_K_WHOLE),
@@ -41,6 +42,7 @@ pub static Q3_K: Format = Format {
     block_bytes: q3_k::BLOCK_BYTES,
     flavor: None,
     decode_row: |weights, row, out| q3_k::decode(row_of(weights, row), out),
+    file_type: Some(11),
     encode: Encode::Rows(q3_k::encode),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q3_K_LANES, &Q3_K_WHOLE),
@@ -66,6 +68,7 @@ pub static Q4_K: Format = Format {
     block_bytes: q4_k::Q4_K.block_bytes(),
     flavor: None,
     decode_row: |weights, row, out| q4_k::Q4_K.decode(row_of(weights, row), out),
+    file_type: Some(14),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q4_K.encode(row, quantiser, out)),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q4_K_LANES, &Q4_K_WHOLE),
@@ -91,6 +94,7 @@ pub static Q5_K: Format = Format {
     block_bytes: q4_k::Q5_K.block_bytes(),
     flavor: None,
     decode_row: |weights, row, out| q4_k::Q5_K.decode(row_of(weights, row), out),
+    file_type: Some(16),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q5_K.encode(row, quantiser, out)),
     product: Product::Kernels {
         choose: |order, _| either(order, &Q5_K_LANES, &Q5_K_WHOLE),

@@ -16,6 +16,7 @@ pub static FORMAT: Format = Format {
     block_bytes: q6_k::BLOCK_BYTES,
     flavor: None,
     decode_row: |weights, row, out| q6_k::decode(row_of(weights, row), out),
+    file_type: Some(18),
     encode: Encode::Rows(q6_k::encode),
     product: Product::Kernels {
         choose,

@@ -16,6 +16,7 @@ pub static FORMAT: Format = Format {
     block_bytes: q8_0::BLOCK_BYTES,
     flavor: None,
     decode_row: |weights, row, out| q8_0::decode(row_of(weights, row), out),
+    file_type: Some(7),
     encode: Encode::Rows(q8_0::encode),
     product: Product::Kernels {
         choose,

@@ -16,6 +16,7 @@ pub static TQ1_0: Format = Format {
     block_bytes: tq1_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq1_0),
     decode_row: |weights, row, out| decode(Flavor::Tq1_0, weights, row, out),
+    file_type: Some(36),
     encode: Encode::Rows(tq1_0::encode),
     product: Product::Kernels {
         choose: choose_tq1_0,
@@ -31,6 +32,7 @@ pub static TQ2_0: Format = Format {
     block_bytes: tq2_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq2_0),
     decode_row: |weights, row, out| decode(Flavor::Tq2_0, weights, row, out),
+    file_type: Some(37),
     encode: Encode::Rows(tq2_0::encode),
     product: Product::Kernels {
         choose: choose_tq2_0,

@@ -109,6 +109,13 @@ impl Writer {
         Ok(Data::behind(head.len() as u64, out, self.alignment, lens))
     }
 
+    /// Bytes of the whole file.
+    pub fn size(&self) -> u64 {
+        let aligned = |tensor: &Tensor| tensor.len.next_multiple_of(self.alignment);
+        let head = (self.head().len() as u64).next_multiple_of(self.alignment);
+        head + self.tensors.iter().map(aligned).sum::<u64>()
+    }
+
     /// The file, whose tensors all came with their bytes.
     pub fn finish(&self) -> Vec<u8> {
         let written = self.begin(Vec::new()).and_then(|mut data| {

@@ -40,6 +40,31 @@ impl ModelFile {
     }
 }
 
+/// A model file that is only looked at, so that its name alone is enough to type.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Looked {
+    /// The model, a GGUF file
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The same by name
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    model: Option<PathBuf>,
+}
+
+impl Looked {
+    /// The file, if one was typed.
+    pub fn typed(&self) -> Option<&Path> {
+        self.file.as_deref().or(self.model.as_deref())
+    }
+
+    /// The file.
+    pub fn path(&self) -> Result<&Path, Failure> {
+        let missing = || Failure::input("which model? Type FILE or --model FILE; see --help");
+        self.typed().ok_or_else(missing)
+    }
+}
+
 /// How the engine computes.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Computing {
@@ -280,7 +305,8 @@ pub fn kernel(name: &str) -> Result<Kernel, String> {
 
 /// An order of float operations by its name.
 pub fn profile(name: &str) -> Result<Profile, String> {
-    let known = Profile::ALL.map(Profile::name).join(", ");
+    let known: Vec<&str> = Profile::named().map(Profile::name).collect();
+    let known = known.join(", ");
     Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
 }
 

@@ -29,6 +29,7 @@ use engine::{Model, Token};
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::case::ability::Lacking;
 use crate::case::observation::{Identity, Observation};
 use crate::file::document::{Document, Uneditable};
 use crate::runner::RunError;
@@ -180,7 +181,7 @@ fn observed(
         profile: engine.profile().name().into(),
         fingerprint: "planted".into(),
     };
-    observe_tokens(engine, identity, case, tokens, threads)
+    observe_tokens(engine, identity, case, tokens, (threads, &Lacking::new()))
 }
 
 fn located(name: &'static str, expected: &'static str, injection: Injection) -> Fault {

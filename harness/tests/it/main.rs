@@ -25,6 +25,8 @@ mod qk256;
 mod recorder;
 mod recordings;
 mod shapes;
+#[cfg(unix)]
+mod subjects;
 mod tampered;
 mod tidy;
 mod tokenizer;

@@ -14,6 +14,7 @@ mod bench;
 mod commands;
 mod crossval;
 mod examples;
+mod export;
 mod kernels;
 mod program;
 mod shapes;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         shapes::trials(),
         signals::trials(),
         tokenizer::trials(),
+        export::trials(),
         examples::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
