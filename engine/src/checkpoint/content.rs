@@ -159,13 +159,19 @@ impl<'a> Reader<'a> {
 
 impl Digit {
     fn apply(self, cells: &mut [f32]) {
+        // A digit is the sign of what is beyond the bound; half itself goes to the even one, zero.
+        let (factor, bound) = match self {
+            Digit::Value => return,
+            Digit::Sign => (1.0, 0.0),
+            Digit::Nearest(factor) => (factor, 0.5),
+        };
         for cell in cells {
-            *cell = match self {
-                Digit::Value => *cell,
-                Digit::Sign if *cell == 0.0 => 0.0,
-                Digit::Sign => 1.0_f32.copysign(*cell),
-                // Adding zero turns −0 into 0.
-                Digit::Nearest(factor) => (*cell * factor).round_ties_even().clamp(-1.0, 1.0) + 0.0,
+            let product = *cell * factor;
+            let beyond = product.abs() > bound;
+            *cell = if beyond {
+                1.0_f32.copysign(product)
+            } else {
+                0.0
             };
         }
     }
