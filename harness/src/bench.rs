@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod lane;
+pub mod products;
 pub mod report;
 pub mod roofline;
 mod table;

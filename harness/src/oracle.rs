@@ -5,9 +5,11 @@
 
 pub mod attribute;
 pub mod calibrate;
+pub mod convert;
 pub mod crossval;
 pub mod kernels;
 pub mod metamorphic;
+pub mod perplexity;
 pub mod power;
 pub mod shapes;
 #[cfg(unix)]
@@ -15,3 +17,4 @@ pub mod subject;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;
+pub mod word_order;

@@ -56,6 +56,11 @@ impl<'a> Rows<'a> {
         &self.inputs.int8[token * self.cols..(token + 1) * self.cols]
     }
 
+    /// The activations of some tokens, one after the other.
+    pub fn tokens(&self, first: usize, count: usize) -> &'a [i8] {
+        &self.inputs.int8[first * self.cols..(first + count) * self.cols]
+    }
+
     /// Scale and sum of a token.
     pub fn activation(&self, token: usize) -> RowScale {
         self.inputs.scales[token]

@@ -1,5 +1,7 @@
 //! `harness bench`: how fast the engine is, beside references that were shown to compute the same.
 
+mod products;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
+use self::products::Products;
 use crate::bench::lane::{Known, Lane, Opponent, must_have_vectors};
 use crate::bench::report::Report;
 use crate::bench::{self, Plan};
@@ -23,6 +26,7 @@ const HELP: &str = "\
 Examples:
   harness bench --model model.gguf --pp 64 --reference bitnet
   harness bench --model model.gguf --pp 32,64 --tg 8 --depth 0,16 --threads 1,2 --json bench.json
+  harness bench --kernels --format i2_s-p128 --format q6_k --tokens 1,16
 
 `harness fixtures big` writes a random model in the shapes of a published one, which is large enough
 for numbers that mean something. A reference that cannot multiply the weights of --model takes a
@@ -34,6 +38,8 @@ that keeps the model loaded; rounds go forth and back through the builds, and th
 middle of those of neighbours, with the interval in which it lies 19 times out of 20. A build counts
 only if its logits were compared with the engine's in this run: bit for bit where file and
 arithmetic are the same, else by their error. One that differs ends the command with 1.
+--kernels times single products instead, of one thread: each beside the bytes that memory streams
+and the int8 products that registers allow, and only where its bits are the scalar kernel's.
 Build with --release; anything else on the machine shows in the numbers.";
 
 /// How fast the engine is, beside references that compute the same
@@ -41,8 +47,11 @@ Build with --release; anything else on the machine shows in the numbers.";
 #[command(after_help = HELP)]
 pub struct Args {
     /// The model, a GGUF file
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "kernels")]
+    model: Option<PathBuf>,
+
+    #[command(flatten)]
+    products: Products,
 
     /// Beside this C++ reference: bitnet, bitnet-portable, ik, llama, or a directory; on a file of
     /// its own behind `=`; may be given several times
@@ -101,14 +110,17 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    let Some(model) = &args.model else {
+        return args.products.run(args.seed, &args.json);
+    };
     let own = args.reference.iter().filter_map(|one| one.model.as_deref());
     let read = own.map(|path| ("--reference", path));
     let roles = read.fold(
-        FileRoles::default().reads("--model", &args.model),
+        FileRoles::default().reads("--model", model),
         |roles, (flag, path)| roles.reads(flag, path),
     );
     roles.writes("--json", args.json.to.as_ref())?;
-    let known = Known::read(&args.model)?;
+    let known = Known::read(model)?;
     let plan = plan(&args, &known)?;
     if cfg!(debug_assertions) {
         output::tell("warning: the harness was built without --release; the engine was not");

@@ -4,11 +4,16 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use engine::kernels::Kernel;
+use engine::flavor::Shape;
+use engine::format::Format;
+use engine::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
+use engine::kernels::{BlockOrder, Kernel};
+use engine::numerics::Profile;
+use engine::pool::Band;
 use harness::bench::lane::{Known, Lane, Opponent, must_have_vectors};
 use harness::bench::report::{Logits, Measured, Speed};
 use harness::bench::roofline::{Busy, Roofline};
-use harness::bench::{self, Plan, Test};
+use harness::bench::{self, Plan, Test, products};
 use harness::judge::outcome::Outcome;
 use harness::reference::isolation::Limits;
 use harness::reference::{Reference, launch_with};
@@ -222,5 +227,95 @@ fn the_likeliest_tokens_are_compared_with_all_logits() {
     for wrong in [[1.0, 3.0, 1.0, 5.0], [1.0, 2.0, 0.0, 5.0]] {
         let wrong = Logits::likeliest(&wrong, &ours, 3);
         assert!(matches!(wrong, Logits::Different { differing: 1, .. }));
+    }
+}
+
+/// A kernel whose last output has another last bit.
+struct OneBitOff(&'static dyn Gemm);
+
+impl Gemm for OneBitOff {
+    fn name(&self) -> &'static str {
+        "planted"
+    }
+
+    fn form(&self) -> Form {
+        self.0.form()
+    }
+
+    fn tile(&self, tokens: usize) -> Tile {
+        self.0.tile(tokens)
+    }
+
+    fn multiply(&self, weights: &Stored, inputs: &Inputs, band: &mut Band) {
+        self.0.multiply(weights, inputs, band);
+        let last = inputs.tokens - 1;
+        if let Some(out) = band.token(last).last_mut() {
+            *out = f32::from_bits(out.to_bits() ^ 1);
+        }
+    }
+}
+
+#[test]
+fn a_product_with_another_bit_has_no_speed() {
+    let (rows, cols) = (16, 256);
+    let plan = products::Plan {
+        formats: vec!["q8_0".into()],
+        shape: Shape { rows, cols },
+        tokens: vec![3],
+        seed: 5,
+    };
+    let run = products::run(&plan, &mut || ()).expect("it runs");
+    assert_eq!(run.outcome, Outcome::RustOnly);
+    // The scalar kernel in both orders, and every instruction set in the order it is made for.
+    assert_eq!(run.products.len(), 1 + Kernel::available().len());
+    assert!(
+        run.products
+            .iter()
+            .all(|one| one.speed.is_some() && one.values == 48)
+    );
+
+    let format = Format::named("q8_0").expect("a format");
+    let weights = products::Weights::random(format, plan.shape, plan.seed).expect("written");
+    let (profile, kernel) = (Profile::GgmlAvx512, Kernel::Scalar);
+    let mut oracle = weights.candidate(profile, kernel);
+    let limit = run.limits[0].roofline;
+    let off = OneBitOff(format.gemm(BlockOrder::EightLanes, kernel).expect("one"));
+    let mut planted = weights.with(&off, profile, kernel);
+    let timed = products::time(&mut planted, &mut oracle, &weights, 3, &plan, limit);
+    assert!(timed.differing == 1 && timed.speed.is_none());
+    let report = products::Report::new(plan.shape, run.limits, vec![timed]);
+    assert_eq!(report.outcome, Outcome::Divergence);
+    assert!(report.render(None).contains("1 of 48 differ"));
+}
+
+#[test]
+fn single_products_are_timed_without_a_model() {
+    let words = [
+        "bench",
+        "--kernels",
+        "--format",
+        "i2_s-p128",
+        "--matrix",
+        "32,256",
+    ];
+    let run = harness(&[&words[..], &["--tokens", "2", "--json", "-"]].concat());
+    assert_eq!(run.status.code(), Some(0));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!(report["products"][0]["name"], "scalar-i2_s");
+    assert!(
+        report["products"][0]["gmac_per_s"]
+            .as_f64()
+            .is_some_and(|rate| rate > 0.0)
+    );
+    for (words, why) in [
+        (&["--format", "i3_s"][..], "there are f32"),
+        (&["--matrix", "32,100"], "whole blocks"),
+        (&["--model", "x"], "cannot be used with"),
+    ] {
+        assert_ends(
+            &harness(&[&["bench", "--kernels"][..], words].concat()),
+            2,
+            &[why],
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! I2_S with AVX-512 VNNI: for few tokens rows where they lie, one after the other as memory
-//! likes it; for many the panels of [`super::panel`].
+//! likes it; for many the panels of [`panel`].
 
 use std::arch::x86_64::*;
 
-use super::panel;
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
+use crate::kernels::x86::dot::{Dot, Dpbusd512};
+use crate::kernels::x86::panel;
 use crate::pool::Band;
 
 /// Handed out by [`super::Avx512Vnni`] alone.
@@ -25,6 +26,9 @@ const AHEAD: usize = 8192;
 /// Columns computed at a time: what they meet stays in the first level of the cache.
 const COLS: usize = 8192;
 
+/// Rows of a panel.
+const PANEL: usize = panel::rows::<Dpbusd512>();
+
 impl Gemm for I2s {
     fn name(&self) -> &'static str {
         "x86_64-avx512vnni-i2_s"
@@ -42,8 +46,8 @@ impl Gemm for I2s {
             }
         } else {
             Tile {
-                rows: panel::ROWS,
-                tokens: panel::TOKENS,
+                rows: PANEL,
+                tokens: Dpbusd512::TOKENS,
             }
         }
     }
@@ -52,19 +56,26 @@ impl Gemm for I2s {
         let rows = Rows::of(weights, inputs, band);
         let height = band.rows().len();
         let paneled = match inputs.tokens {
-            PANELS_FROM.. => height / panel::ROWS * panel::ROWS,
+            PANELS_FROM.. => height / PANEL * PANEL,
             _ => 0,
         };
-        for row in (0..paneled).step_by(panel::ROWS) {
+        for row in (0..paneled).step_by(PANEL) {
             // SAFETY: an `I2s` is handed out only by `Avx512Vnni`, which exists only where there
             // are the instructions.
-            unsafe { panel::multiply(&rows, row, inputs.tokens, band) };
+            unsafe { panels(&rows, row, inputs.tokens, band) };
         }
         for token in 0..inputs.tokens {
             // SAFETY: as above.
             unsafe { rows_where_they_lie(&rows, paneled, token, band) };
         }
     }
+}
+
+/// See [`panel::multiply`].
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
+fn panels(rows: &Rows, row: usize, tokens: usize, band: &mut Band) {
+    // SAFETY: this function asks for the instructions.
+    unsafe { panel::multiply::<Dpbusd512>(rows, row, tokens, band) }
 }
 
 /// Computes the outputs of the rows from `first` on for one token.
