@@ -37,7 +37,7 @@ pub enum Kernel {
     /// x86-64 with AVX2, and perhaps instructions that multiply more bytes at once.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// x86-64 with AVX-512 and VNNI.
+    /// x86-64 with AVX-512 and VNNI, and perhaps AMX.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Avx512Vnni),
     /// aarch64 with instructions that multiply bytes.
@@ -61,7 +61,7 @@ impl BlockOrder {
 
 impl Kernel {
     /// The names of every kernel there is, whether or not this machine can run it.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 8] = [
         "scalar",
         "aarch64-dotprod",
         "aarch64-i8mm",
@@ -69,6 +69,7 @@ impl Kernel {
         "x86_64-avxvnni",
         "x86_64-avx512vl",
         "x86_64-avx512vnni",
+        "x86_64-amx",
     ];
 
     /// Every kernel this CPU can run, slowest first.
@@ -98,6 +99,8 @@ impl Kernel {
             "x86_64-avx512vl" => Avx2::with_avx512vl().map(Kernel::Avx2),
             #[cfg(target_arch = "x86_64")]
             "x86_64-avx512vnni" => Avx512Vnni::new().map(Kernel::Avx512Vnni),
+            #[cfg(target_arch = "x86_64")]
+            "x86_64-amx" => Avx512Vnni::with_amx().map(Kernel::Avx512Vnni),
             #[cfg(target_arch = "aarch64")]
             "aarch64-dotprod" => Neon::with_dotprod().map(Kernel::Neon),
             #[cfg(target_arch = "aarch64")]
@@ -113,7 +116,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2(avx2) => avx2.name(),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni(_) => "x86_64-avx512vnni",
+            Kernel::Avx512Vnni(vnni) => vnni.name(),
             #[cfg(target_arch = "aarch64")]
             Kernel::Neon(neon) => neon.name(),
         }

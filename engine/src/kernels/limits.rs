@@ -59,10 +59,7 @@ pub fn int8_products(kernel: Kernel, rounds: u64) -> u64 {
             rounds * (CHAINS * 32) as u64
         }
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512Vnni(vnni) => {
-            vnni.multiply_registers(rounds);
-            rounds * (CHAINS * 64) as u64
-        }
+        Kernel::Avx512Vnni(vnni) => vnni.multiply_registers(rounds),
         #[cfg(target_arch = "aarch64")]
         Kernel::Neon(neon) => neon.multiply_registers(rounds),
     }

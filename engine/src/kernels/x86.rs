@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod amx;
 pub mod blocks;
 pub mod dot;
 pub mod formats;

@@ -47,7 +47,7 @@ unsafe fn multiply<D: Dot<Vector = __m256i>>(weights: &Stored, inputs: &Inputs, 
     // SAFETY: the instructions are there.
     unsafe {
         for row in (0..paneled).step_by(panels) {
-            panel::multiply::<D>(&rows, row, inputs.tokens, band);
+            panel::multiply::<D>(&rows, row, inputs.tokens, band, &mut ());
         }
         let fours = paneled + (height - paneled) / ROWS * ROWS;
         for token in 0..inputs.tokens {
