@@ -5,13 +5,27 @@
 //! once, when a matrix is opened.
 #![forbid(unsafe_code)]
 
+mod blocks_of_32;
 mod codes;
+mod few_bits;
 mod floats;
 mod i2_s;
+mod k_quants;
 mod q6_k;
 mod q8_0;
 mod trits;
 
+pub use blocks_of_32::{Q4_0, Q4_1, Q5_0, Q5_1};
+pub use codes::{BITNET32_F16, QK256, SPLIT32};
+pub use few_bits::{Q1_0, Q2_0};
+pub use floats::{BF16, F16, F32};
+pub use i2_s::{P4R as I2_S_P4R, P64 as I2_S_P64, P128 as I2_S_P128};
+pub use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K};
+pub use q6_k::FORMAT as Q6_K;
+pub use q8_0::FORMAT as Q8_0;
+pub use trits::{TQ1_0, TQ2_0};
+
+use crate::encoding::Quantiser;
 use crate::encoding::float::Float;
 use crate::flavor::{Flavor, Shape};
 use crate::kernels::gemm::{Gemm, Stored};
@@ -32,8 +46,22 @@ pub struct Format {
     pub flavor: Option<Flavor>,
     /// Writes one row as floats.
     pub decode_row: fn(weights: &Stored, row: usize, out: &mut [f32]),
+    /// What `general.file_type` is in a file of it, as loaders number them.
+    pub file_type: Option<u32>,
+    /// Writes values.
+    pub encode: Encode,
     /// What multiplies it.
     pub product: Product,
+}
+
+/// How values are written in a format.
+pub enum Encode {
+    /// Row by row, whole blocks each.
+    Rows(fn(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>)),
+    /// All at once: something of it belongs to the whole matrix.
+    Matrix(fn(values: &[f32], shape: Shape) -> Vec<u8>),
+    /// Not at all: a part of it lies in another tensor.
+    Nothing,
 }
 
 /// What multiplies a format.
@@ -50,21 +78,37 @@ pub enum Product {
 }
 
 /// Every format, in the order they are listed to people.
-pub static FORMATS: [&Format; 13] = [
-    &floats::F32,
-    &floats::F16,
-    &floats::BF16,
-    &q8_0::FORMAT,
-    &q6_k::FORMAT,
-    &i2_s::P128,
-    &i2_s::P64,
-    &i2_s::P4R,
-    &codes::QK256,
-    &codes::BITNET32_F16,
-    &codes::SPLIT32,
-    &trits::TQ1_0,
-    &trits::TQ2_0,
+pub static FORMATS: [&Format; 23] = [
+    &F32,
+    &F16,
+    &BF16,
+    &Q4_0,
+    &Q4_1,
+    &Q5_0,
+    &Q5_1,
+    &Q8_0,
+    &Q2_K,
+    &Q3_K,
+    &Q4_K,
+    &Q5_K,
+    &Q6_K,
+    &Q1_0,
+    &Q2_0,
+    &TQ1_0,
+    &TQ2_0,
+    &I2_S_P128,
+    &I2_S_P64,
+    &I2_S_P4R,
+    &QK256,
+    &BITNET32_F16,
+    &SPLIT32,
 ];
+
+impl std::fmt::Debug for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 impl Format {
     /// The format of that name.
@@ -94,6 +138,38 @@ impl Format {
         }
     }
 
+    /// Appends one row. For formats that are written row by row, and rows of whole blocks.
+    pub fn encode_row(&self, row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) -> bool {
+        match self.encode {
+            Encode::Rows(encode) if row.len().is_multiple_of(self.block) => {
+                encode(row, quantiser, out);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A whole matrix, row after row; `None` where it cannot be written so.
+    pub fn encode_matrix(
+        &self,
+        values: &[f32],
+        shape: Shape,
+        quantiser: &Quantiser,
+    ) -> Option<Vec<u8>> {
+        let bytes = usize::try_from(self.bytes_needed(shape)?).ok()?;
+        match self.encode {
+            Encode::Rows(encode) => {
+                let mut out = Vec::with_capacity(bytes);
+                for row in values.chunks_exact(shape.cols) {
+                    encode(row, quantiser, &mut out);
+                }
+                Some(out)
+            }
+            Encode::Matrix(encode) => Some(encode(values, shape)),
+            Encode::Nothing => None,
+        }
+    }
+
     /// Bytes a matrix of that shape takes; `None` where it cannot be written so, or cannot be
     /// counted.
     pub fn bytes_needed(&self, shape: Shape) -> Option<u64> {
@@ -104,6 +180,24 @@ impl Format {
                 .filter(|_| shape.cols.is_multiple_of(self.block))?
                 .checked_mul(self.block_bytes as u64),
         }
+    }
+}
+
+/// The bytes of one row, where rows follow each other.
+fn row_of(weights: &Stored, row: usize) -> &[u8] {
+    let stride = weights.bytes.len() / weights.shape.rows;
+    &weights.bytes[row * stride..(row + 1) * stride]
+}
+
+/// The kernel for the order of sums, where there is one for each and none for instruction sets.
+fn either(
+    order: BlockOrder,
+    lanes: &'static dyn Gemm,
+    whole: &'static dyn Gemm,
+) -> &'static dyn Gemm {
+    match order {
+        BlockOrder::EightLanes => lanes,
+        BlockOrder::WholeBlocks => whole,
     }
 }
 
@@ -143,6 +237,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(compared, 7);
+        assert_eq!(compared, 17);
     }
 }

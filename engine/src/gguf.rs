@@ -105,13 +105,25 @@ struct Header {
     keys: u64,
 }
 
+/// What is downloaded in place of a model, told from its first four bytes.
+fn mistaken_for_a_model(magic: &[u8]) -> &'static str {
+    match magic {
+        b"vers" => "a Git LFS pointer? `git lfs pull` fetches the file it stands for",
+        b"<!DO" | b"<!do" | b"<htm" | b"<HTM" => "a web page? fetch the file itself, not its page",
+        b"PK\x03\x04" => "a ZIP archive, as PyTorch writes them; convert it to GGUF first",
+        b"FUGG" => "a big-endian file? only little-endian ones are supported",
+        b"\0\0\0\0" => "the file begins with zeros: a download that was never finished?",
+        _ => "this is not a GGUF file",
+    }
+}
+
 impl Header {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refusal> {
         let magic = cursor.take(4, "header.magic")?;
         if magic != MAGIC {
             let found = format!("\"{}\"", magic.escape_ascii());
             let refusal = Refusal::new(Code::BadMagic, "header.magic", "\"GGUF\"", found).at(0);
-            return Err(refusal.hint("this is not a GGUF file"));
+            return Err(refusal.hint(mistaken_for_a_model(magic)));
         }
         let version = cursor.u32("header.version")?;
         if version != 2 && version != 3 {
@@ -164,4 +176,24 @@ fn alignment(metadata: &Metadata) -> Result<u64, Refusal> {
         return Err(metadata.refuse(Code::AlignInvalid, key, rule, alignment));
     }
     Ok(alignment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_downloaded_in_place_of_a_model_is_told() {
+        let hint = |bytes: &[u8]| {
+            let refusal = Gguf::parse(ModelBytes::from_vec(bytes.to_vec())).err();
+            let refusal = refusal.expect("no model");
+            assert_eq!(refusal.code, Code::BadMagic);
+            refusal.to_string()
+        };
+        let pointer = hint(b"version https://git-lfs.github.com/spec/v1\n");
+        assert!(pointer.contains("git lfs pull"), "{pointer}");
+        assert!(hint(b"<!DOCTYPE html>").contains("web page"));
+        assert!(hint(&[0; 64]).contains("never finished"));
+        assert!(hint(b"sixteen bytes...").contains("not a GGUF file"));
+    }
 }

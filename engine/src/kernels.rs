@@ -6,12 +6,15 @@ pub mod activation;
 pub mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub mod avx512;
+pub mod blocks_of_32;
 pub mod gemm;
+pub mod k_quants;
 pub mod lanes;
 pub mod limits;
 #[cfg(target_arch = "aarch64")]
 pub mod neon;
 pub mod q8_0;
+pub mod q8_1;
 pub mod q8_k;
 #[cfg(target_arch = "x86_64")]
 mod qk256;

@@ -70,8 +70,8 @@ impl Matrix {
             (Some(Format { flavor: None, .. }), _) => None,
             (Some(_), _) => Some(flavor::detect(gguf, tensor, forced)?),
             (None, _) => {
-                let expected = "F32 (0), F16 (1), Q8_0 (8), Q6_K (14), BF16 (30) or a ternary \
-                                packing";
+                let expected = "a type that is multiplied: F32, F16, BF16, Q4_0 to Q6_K, Q1_0, \
+                                Q2_0 or a ternary packing";
                 let found = tensor.type_id;
                 return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
             }

@@ -10,6 +10,7 @@ mod detokenize;
 mod index;
 mod merges;
 mod partition;
+mod reach;
 mod roles;
 mod sentencepiece;
 mod split;
@@ -288,6 +289,12 @@ impl Tokenizer {
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
+}
+
+/// Whether a text begins with the BOS token under word rules of that name, unless the file says
+/// otherwise.
+pub fn adds_bos(word_rules: &str) -> bool {
+    split::family(word_rules).is_some_and(|family| family.add_bos)
 }
 
 /// The word rules the file names.

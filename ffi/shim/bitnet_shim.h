@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 /* Grows with every change a caller could notice. Ask bitnet_shim_abi() before anything else. */
-#define BITNET_SHIM_ABI 2
+#define BITNET_SHIM_ABI 3
 
 typedef int32_t bitnet_shim_status;
 #define BITNET_SHIM_OK 0
@@ -180,9 +180,11 @@ BITNET_SHIM_API bitnet_shim_status bitnet_shim_decode(bitnet_shim_session *sessi
 
 BITNET_SHIM_API bitnet_shim_status bitnet_shim_type_describe(int32_t type,
                                                              bitnet_shim_type_facts *facts);
-/* A whole matrix at once, as a file stores it. I2_S: the packed codes, then the scale. */
+/* A whole matrix at once, as a file stores it. I2_S: the packed codes, then the scale. `importance`
+ * is null, or says of every column how much its errors matter. */
 BITNET_SHIM_API bitnet_shim_status bitnet_shim_quantize(int32_t type, const float *values,
-                                                        size_t rows, size_t columns, uint8_t *bytes,
+                                                        size_t rows, size_t columns,
+                                                        const float *importance, uint8_t *bytes,
                                                         size_t capacity, size_t *needed);
 BITNET_SHIM_API bitnet_shim_status bitnet_shim_dequantize(int32_t type, const uint8_t *bytes,
                                                           size_t n_bytes, float *values,

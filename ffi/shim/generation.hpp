@@ -160,13 +160,15 @@ template <class Type> Traits traits(Type type) {
 }
 
 template <class Type>
-size_t quantize_chunk(Type type, const float *values, void *bytes, int64_t rows, int64_t columns) {
+size_t quantize_chunk(Type type, const float *values, void *bytes, int64_t rows, int64_t columns,
+                      const float *importance) {
     if constexpr (requires {
-                      ggml_quantize_chunk(type, values, bytes, 0, rows, columns, nullptr, nullptr);
+                      ggml_quantize_chunk(type, values, bytes, 0, rows, columns, importance,
+                                          nullptr);
                   })
-        return ggml_quantize_chunk(type, values, bytes, 0, rows, columns, nullptr, nullptr);
+        return ggml_quantize_chunk(type, values, bytes, 0, rows, columns, importance, nullptr);
     else
-        return ggml_quantize_chunk(type, values, bytes, 0, rows, columns, nullptr);
+        return ggml_quantize_chunk(type, values, bytes, 0, rows, columns, importance);
 }
 
 } // namespace shim

@@ -89,8 +89,8 @@ bitnet_shim_status bitnet_shim_type_describe(int32_t type, bitnet_shim_type_fact
 }
 
 bitnet_shim_status bitnet_shim_quantize(int32_t type, const float *values, size_t rows,
-                                        size_t columns, uint8_t *bytes, size_t capacity,
-                                        size_t *needed) {
+                                        size_t columns, const float *importance, uint8_t *bytes,
+                                        size_t capacity, size_t *needed) {
     return shim::guarded([&] {
         const auto traits = known(type);
         require(values != nullptr && needed != nullptr, "a pointer is null");
@@ -110,9 +110,9 @@ bitnet_shim_status bitnet_shim_quantize(int32_t type, const float *values, size_
         const auto t = static_cast<ggml_type>(type);
         const auto r = static_cast<int64_t>(rows), c = static_cast<int64_t>(columns);
         if (packs_i2_s(type))
-            quantize_i2_s(values, bytes, r, c, nullptr);
+            quantize_i2_s(values, bytes, r, c, importance);
         else
-            shim::quantize_chunk(t, values, bytes, r, c);
+            shim::quantize_chunk(t, values, bytes, r, c, importance);
         return BITNET_SHIM_OK;
     });
 }

@@ -2,7 +2,7 @@
 #![allow(missing_docs, non_camel_case_types, dead_code, clippy::all)]
 #![allow(clippy::undocumented_unsafe_blocks, clippy::missing_safety_doc)]
 
-pub const BITNET_SHIM_ABI: u32 = 2;
+pub const BITNET_SHIM_ABI: u32 = 3;
 pub const BITNET_SHIM_OK: u32 = 0;
 pub const BITNET_SHIM_INVALID: u32 = 1;
 pub const BITNET_SHIM_UNSUPPORTED: u32 = 2;
@@ -541,6 +541,7 @@ pub struct Shim {
         values: *const f32,
         rows: usize,
         columns: usize,
+        importance: *const f32,
         bytes: *mut u8,
         capacity: usize,
         needed: *mut usize,
@@ -843,6 +844,7 @@ impl Shim {
         values: *const f32,
         rows: usize,
         columns: usize,
+        importance: *const f32,
         bytes: *mut u8,
         capacity: usize,
         needed: *mut usize,
@@ -854,6 +856,7 @@ impl Shim {
                 values,
                 rows,
                 columns,
+                importance,
                 bytes,
                 capacity,
                 needed,

@@ -40,9 +40,23 @@ impl Kernels {
         })
     }
 
-    /// A matrix of `columns` wide rows as a file stores it.
-    pub fn quantize(&self, kind: i32, values: &[f32], columns: usize) -> Result<Vec<u8>, Error> {
+    /// A matrix of `columns` wide rows as a file stores it; where there is an importance of the
+    /// columns, with regard to it.
+    pub fn quantize(
+        &self,
+        kind: i32,
+        values: &[f32],
+        columns: usize,
+        importance: Option<&[f32]>,
+    ) -> Result<Vec<u8>, Error> {
         let rows = values.len().checked_div(columns).unwrap_or(0);
+        if importance.is_some_and(|all| all.len() != columns) {
+            let what = format!("the importance is not that of {columns} columns");
+            return Err(Error::Argument {
+                call: "quantize",
+                what,
+            });
+        }
         if rows * columns != values.len() || values.is_empty() {
             let what = format!("{} values are no rows of {columns}", values.len());
             return Err(Error::Argument {
@@ -53,13 +67,15 @@ impl Kernels {
         let mut bytes = Vec::new();
         growing(&mut bytes, |bytes, needed| {
             self.0.call("quantize", |shim| {
-                // SAFETY: `values` holds rows × columns floats, `bytes` as many as said.
+                // SAFETY: `values` holds rows × columns floats, the importance columns floats or
+                // none, `bytes` as many as said.
                 unsafe {
                     shim.bitnet_shim_quantize(
                         kind,
                         values.as_ptr(),
                         rows,
                         columns,
+                        importance.map_or(std::ptr::null(), <[f32]>::as_ptr),
                         bytes.as_mut_ptr(),
                         bytes.len(),
                         needed,

@@ -4,6 +4,7 @@
 //! an incomplete run never passes.
 #![forbid(unsafe_code)]
 
+pub mod ability;
 pub mod coverage;
 pub mod observation;
 pub mod schedule;

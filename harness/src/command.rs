@@ -10,8 +10,12 @@ pub mod calibrate;
 pub mod chat;
 pub mod check;
 pub mod cli;
+pub mod compare;
+pub mod convert;
 pub mod crossval;
+pub mod doctor;
 pub mod eval;
+pub mod export;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;
@@ -19,11 +23,15 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
+#[cfg(unix)]
+pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;
 pub mod selection;
 pub mod shapes;
+#[cfg(unix)]
+pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;

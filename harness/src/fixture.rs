@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod big;
-mod edges;
+pub mod checkpoint;
+pub(crate) mod edges;
 mod models;
 pub mod qk256;
 pub mod random;

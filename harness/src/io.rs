@@ -1,9 +1,11 @@
 //! Files, terminals and the kernel: how bytes get in and out, and nothing of what they mean.
 #![deny(unsafe_code)] // `process` is allowed it, every other file forbids it
 
+pub mod array;
 pub mod atomic;
 pub mod destination;
 pub mod floats;
+pub mod http;
 pub mod npy;
 pub mod output;
 #[allow(unsafe_code)]

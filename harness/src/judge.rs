@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod demand;
 pub mod documents;
 pub mod excuse;
 pub mod known_divergences;
+pub mod named_rows;
 pub mod outcome;
+pub mod own_tolerance;
 pub mod tolerance;
 pub mod verdict;

@@ -11,6 +11,7 @@ mod scratch;
 #[cfg(unix)]
 pub mod worker;
 
+use engine::encoding::Author;
 use engine::numerics::Profile;
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +101,15 @@ impl LiveReference {
             (false, false) => "llama.cpp",
         };
         format!("{family}-{isa}")
+    }
+
+    /// Whose bytes it writes for weights, if that is known.
+    pub fn author(&self) -> Option<Author> {
+        match (self.hello.knows_i2_s, self.writes_iq2_bn()) {
+            (true, _) => Some(Author::Bitnet),
+            (false, true) => None,
+            (false, false) => Some(Author::Upstream),
+        }
     }
 
     /// Whether it makes IQ2_BN, a type of its own for ternary weights, of I2_S.

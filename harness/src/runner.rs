@@ -11,6 +11,7 @@ pub mod recorder;
 #[cfg(unix)]
 pub mod reference;
 pub mod scripted;
+pub mod subject;
 pub mod suite;
 pub mod watch;
 #[cfg(unix)]
@@ -24,10 +25,12 @@ use ::engine::Token;
 
 use self::watch::Watch;
 use crate::case::Case;
+use crate::case::ability::Lacking;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::Schedule;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::judge::demand::Demand;
 use crate::reference::isolation::{Death, WorkerExit};
 
 /// What a runner is asked to look at.
@@ -126,12 +129,19 @@ pub struct Followed {
     pub vocab_size: usize,
     /// The nodes that were to be shown, in execution order.
     pub nodes: Vec<TracedNode>,
+    /// The tokens that each row names, where it is not the whole vocabulary.
+    pub named: Vec<Vec<Token>>,
 }
 
 /// The runner under examination: it can also say what it is made of.
 pub trait Subject: Runner {
     /// What computes, for the receipt.
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError>;
+
+    /// What it is held to where the names of two arithmetics do not decide.
+    fn demand(&self) -> Demand {
+        Demand::Ladder
+    }
 
     /// Looks at one case in the arithmetic of that name; nothing if it does not know it.
     fn observe_in(
@@ -158,6 +168,8 @@ pub struct Facts {
     pub flavor: String,
     /// Whether the packing was given instead of found out.
     pub forced: bool,
+    /// What it cannot be asked for.
+    pub lacking: Lacking,
 }
 
 /// Why there is no observation.

@@ -1,6 +1,8 @@
 //! Plain floats: F32, F16 and BF16, little endian, one after the other.
 #![forbid(unsafe_code)]
 
+use super::Quantiser;
+
 /// How one element is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names of the formats
@@ -43,15 +45,20 @@ impl Float {
 
     /// Writes values, rounding to nearest, ties to even.
     pub fn encode(self, values: &[f32]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(values.len() * self.element_bytes());
+        self.encode_row(values, &Quantiser::default(), &mut out);
+        out
+    }
+
+    /// Appends values, as a program writes them.
+    pub fn encode_row(self, values: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
         let values = values.iter();
         match self {
-            Float::F32 => values.flat_map(|x| x.to_le_bytes()).collect(),
-            Float::F16 => values
-                .flat_map(|&x| half::f16::from_f32(x).to_le_bytes())
-                .collect(),
-            Float::Bf16 => values
-                .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
-                .collect(),
+            Float::F32 => out.extend(values.flat_map(|x| x.to_le_bytes())),
+            Float::F16 => out.extend(values.flat_map(|&x| quantiser.author.half(x))),
+            Float::Bf16 => {
+                out.extend(values.flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()));
+            }
         }
     }
 }

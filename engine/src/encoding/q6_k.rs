@@ -1,10 +1,12 @@
 //! Q6_K: 256 elements of six bits, a signed byte of scale for each 16, one f16 scale for all.
 //!
 //! The block is 128 bytes of low nibbles, 64 bytes of upper bit pairs, 16 scales and the f16.
-//! Each half of 128 elements is four planes of 32: plane `p` has its nibbles in bytes
-//! `32·(p mod 2)..` of the half, low nibble for planes 0 and 1 and high for 2 and 3, and its
-//! upper bits at shift `2p`.
+//! Nibbles lie in planes of 64 elements, bit pairs in planes of 32.
 #![forbid(unsafe_code)]
+
+use super::author::{Author, Quantiser, first_largest, nearest_int};
+use super::fit;
+use super::planes::Planes;
 
 /// Elements of a block.
 pub const BLOCK: usize = 256;
@@ -15,8 +17,13 @@ pub const HIGH_AT: usize = 128;
 /// Where the 16 scales start.
 pub const SCALES_AT: usize = 192;
 
+const LOW: Planes = Planes { bits: 4, width: 64 };
+const HIGH: Planes = Planes { bits: 2, width: 32 };
 const SCALE_AT: usize = 208;
-const GROUP: usize = 16;
+/// Elements under a scale of their own.
+pub const GROUP: usize = 16;
+/// Groups of a block.
+pub const GROUPS: usize = BLOCK / GROUP;
 
 /// The scale of the whole block.
 pub fn scale(block: &[u8; BLOCK_BYTES]) -> f32 {
@@ -30,9 +37,8 @@ pub fn group_scale(block: &[u8; BLOCK_BYTES], index: usize) -> i8 {
 
 /// One element without its scales, −32 to 31.
 pub fn quant(block: &[u8; BLOCK_BYTES], index: usize) -> i8 {
-    let place = Place::of(index);
-    let low = block[place.low] >> place.low_shift & 15;
-    let high = block[place.high] >> place.high_shift & 3;
+    let low = LOW.get(block, index);
+    let high = HIGH.get(&block[HIGH_AT..], index);
     (low | high << 4).cast_signed() - 32
 }
 
@@ -51,57 +57,70 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Encodes whole blocks. A valid encoding, not the one with the least error.
-pub fn encode(values: &[f32]) -> Vec<u8> {
-    let (blocks, rest) = values.as_chunks::<BLOCK>();
+/// Encodes a row of whole blocks.
+pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
     assert!(rest.is_empty(), "whole blocks of 256");
-    blocks.iter().flat_map(encode_block).collect()
+    for (i, block) in blocks.iter().enumerate() {
+        let importance = quantiser.importance.map(|all| &all[i * BLOCK..][..BLOCK]);
+        out.extend(encode_block(quantiser.author, block, importance));
+    }
 }
 
-fn encode_block(values: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
+/// The group scale of largest magnitude becomes −128.
+fn encode_block(
+    author: Author,
+    values: &[f32; BLOCK],
+    importance: Option<&[f32]>,
+) -> [u8; BLOCK_BYTES] {
+    let mut codes = [0; BLOCK];
+    let mut scales = [0.0; GROUPS];
+    for (g, group) in values.as_chunks::<GROUP>().0.iter().enumerate() {
+        let weight = |i: usize| match importance {
+            Some(importance) => importance[g * GROUP + i],
+            None => group[i] * group[i],
+        };
+        let codes = &mut codes[g * GROUP..][..GROUP];
+        scales[g] = fit::symmetric(author, 32, group, weight, codes);
+    }
+    let largest = first_largest(&scales);
+    if largest.abs() < fit::TINY {
+        return [0; BLOCK_BYTES];
+    }
+    let inverse = -128.0 / largest;
+    let half = author.half(1.0 / inverse);
+    let scales = scales.map(|scale| nearest_int(inverse * scale).min(127) as i8);
+    for (g, group) in values.as_chunks::<GROUP>().0.iter().enumerate() {
+        let scale = half::f16::from_le_bytes(half).to_f32() * f32::from(scales[g]);
+        if scale == 0.0 {
+            continue;
+        }
+        for (code, x) in codes[g * GROUP..].iter_mut().zip(group) {
+            *code = (nearest_int(x / scale).clamp(-32, 31) + 32) as u8;
+        }
+    }
+    pack(half, &scales, &codes)
+}
+
+/// A block of its scale, the scales of its groups, and its elements with 32 added.
+pub fn pack(scale: [u8; 2], scales: &[i8; GROUPS], codes: &[u8; BLOCK]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
-    let groups = values.as_chunks::<GROUP>().0;
-    let peak = |group: &[f32]| group.iter().fold(0.0f32, |max, x| max.max(x.abs()));
-    let block_scale = half::f16::from_f32(peak(values) / (31.0 * 127.0));
-    block[SCALE_AT..].copy_from_slice(&block_scale.to_le_bytes());
-    let block_scale = block_scale.to_f32();
-    for (g, group) in groups.iter().enumerate() {
-        let wanted = peak(group) / 31.0;
-        let stored = (wanted / block_scale).round().clamp(1.0, 127.0);
-        block[SCALES_AT + g] = stored as u8;
-        for (i, x) in group.iter().enumerate() {
-            let q = (x / (block_scale * stored)).round().clamp(-32.0, 31.0);
-            let bits = (q as i8 + 32) as u8;
-            let place = Place::of(g * GROUP + i);
-            block[place.low] |= (bits & 15) << place.low_shift;
-            block[place.high] |= (bits >> 4) << place.high_shift;
-        }
-    }
+    LOW.put_all(&mut block[..HIGH_AT], *codes);
+    HIGH.put_all(&mut block[HIGH_AT..SCALES_AT], codes.map(|code| code >> 4));
+    block[SCALES_AT..SCALE_AT].copy_from_slice(&scales.map(i8::cast_unsigned));
+    block[SCALE_AT..].copy_from_slice(&scale);
     block
-}
-
-struct Place {
-    low: usize,
-    low_shift: usize,
-    high: usize,
-    high_shift: usize,
-}
-
-impl Place {
-    fn of(index: usize) -> Place {
-        let (half, plane, lane) = (index / 128, index / 32 % 4, index % 32);
-        Place {
-            low: half * 64 + plane % 2 * 32 + lane,
-            low_shift: plane / 2 * 4,
-            high: HIGH_AT + half * 32 + lane,
-            high_shift: plane * 2,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn encoded(values: &[f32]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(values, &Quantiser::default(), &mut out);
+        out
+    }
 
     #[test]
     fn a_block_by_hand() {
@@ -125,7 +144,7 @@ mod tests {
             .map(|i| ((i * 37 % 101) as f32 - 50.0) / 9.0)
             .collect();
         let mut back = vec![0.0; 512];
-        decode(&encode(&values), &mut back);
+        decode(&encoded(&values), &mut back);
         for (x, y) in values.iter().zip(&back) {
             assert!((x - y).abs() <= 50.0 / 9.0 / 31.0, "{x} came back as {y}");
         }
@@ -134,7 +153,7 @@ mod tests {
     #[test]
     fn zeros_stay_zeros() {
         let mut back = [1.0; BLOCK];
-        decode(&encode(&[0.0; BLOCK]), &mut back);
+        decode(&encoded(&[0.0; BLOCK]), &mut back);
         assert_eq!(back, [0.0; BLOCK]);
     }
 }

@@ -1,6 +1,8 @@
 //! Q8_0: 32 elements as one f16 scale and 32 signed bytes.
 #![forbid(unsafe_code)]
 
+use super::author::{Author, Quantiser};
+
 /// Elements of a block.
 pub const BLOCK: usize = 32;
 /// Bytes of a block: the scale, then the elements.
@@ -30,21 +32,26 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Encodes whole blocks as the format's own quantiser does: ties away from zero.
-pub fn encode(values: &[f32]) -> Vec<u8> {
-    let (blocks, rest) = values.as_chunks::<BLOCK>();
+/// Encodes a row of whole blocks as the format's own quantiser does: ties away from zero, and no
+/// regard to importance.
+pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
     assert!(rest.is_empty(), "whole blocks of 32");
-    blocks.iter().flat_map(encode_block).collect()
+    out.extend(
+        blocks
+            .iter()
+            .flat_map(|block| encode_block(quantiser.author, block)),
+    );
 }
 
-fn encode_block(values: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
+fn encode_block(author: Author, values: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
     // As the format's own quantiser has it, so a NaN takes over and is taken over alike.
     let larger = |max: f32, x: &f32| if max > x.abs() { max } else { x.abs() };
     let max = values.iter().fold(0.0, larger);
     let scale = max / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let mut block = [0; BLOCK_BYTES];
-    block[..2].copy_from_slice(&half::f16::from_f32(scale).to_le_bytes());
+    block[..2].copy_from_slice(&author.half(scale));
     for (byte, x) in block[2..].iter_mut().zip(values) {
         *byte = ((x * inverse).round() as i8).cast_unsigned();
     }
@@ -60,7 +67,8 @@ mod tests {
         let mut values = [0.0; BLOCK];
         // The largest magnitude is 127, so the scale is 1; 0.5 is a tie and goes away from zero.
         (values[0], values[1], values[31]) = (-127.0, 0.5, 3.25);
-        let bytes = encode(&values);
+        let mut bytes = Vec::new();
+        encode(&values, &Quantiser::default(), &mut bytes);
         assert_eq!(bytes.len(), BLOCK_BYTES);
         assert_eq!(bytes[..4], [0x00, 0x3c, 0x81, 1]);
         assert_eq!(bytes[33], 3);

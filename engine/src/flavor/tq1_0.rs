@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::Shape;
+use crate::encoding::{Author, Quantiser};
 
 /// Elements of a block.
 pub const BLOCK: usize = 256;
@@ -48,28 +49,34 @@ pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
     (f32::from(trit(block, col % BLOCK)) - 1.0) * scale(block)
 }
 
-/// Quantises a row-major matrix: scale is the largest magnitude of a block, ties away from zero.
-pub fn encode(weights: &[f32], shape: Shape) -> Vec<u8> {
-    assert!(shape.cols.is_multiple_of(BLOCK), "whole blocks a row");
-    let blocks = weights.as_chunks::<BLOCK>().0;
-    blocks.iter().flat_map(encode_block).collect()
+/// Encodes a row of whole blocks: scale is the largest magnitude of a block, ties away from zero,
+/// and no regard to importance.
+pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
+    assert!(rest.is_empty(), "whole blocks of 256");
+    out.extend(
+        blocks
+            .iter()
+            .flat_map(|block| encode_block(quantiser.author, block)),
+    );
 }
 
-fn encode_block(weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
+fn encode_block(author: Author, weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
     let (trits, scale) = quantise(weights);
     for (first, byte, bytes, trits_per_byte) in PARTS {
         for m in 0..bytes {
-            // Digits most significant first; four of them leave the last place zero.
-            let digits = (0..5).fold(0u16, |digits, n| {
+            // Digits most significant first; four of them leave the last place zero. Five fit a
+            // byte; what a NaN hid from the scale is no digit, and wraps as the reference does.
+            let digits = (0..5).fold(0u8, |digits, n| {
                 let trit = (n < trits_per_byte).then(|| trits[first + m + n * bytes]);
-                digits * 3 + u16::from(trit.unwrap_or(0))
+                digits.wrapping_mul(3).wrapping_add(trit.unwrap_or(0))
             });
             // The smallest byte whose fraction of 256 is at least digits / 243.
-            block[byte + m] = (digits * 256).div_ceil(243) as u8;
+            block[byte + m] = (u16::from(digits) * 256).div_ceil(243) as u8;
         }
     }
-    block[SCALE_AT..].copy_from_slice(&half::f16::from_f32(scale).to_le_bytes());
+    block[SCALE_AT..].copy_from_slice(&author.half(scale));
     block
 }
 
@@ -113,7 +120,8 @@ mod tests {
         let weights: Vec<f32> = (0..512)
             .map(|i| ((i * 5 % 7 % 3) as f32 - 1.0) * 0.5)
             .collect();
-        let bytes = encode(&weights, shape);
+        let mut bytes = Vec::new();
+        encode(&weights, &Quantiser::default(), &mut bytes);
         assert_eq!(
             bytes.len() as u64,
             bytes_needed(shape).expect("whole blocks")

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Shape, tq1_0};
+use crate::encoding::{Author, Quantiser};
 
 /// Elements of a block.
 pub const BLOCK: usize = 256;
@@ -38,21 +39,26 @@ pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
     (f32::from(trit(block, col % BLOCK)) - 1.0) * scale(block)
 }
 
-/// Quantises a row-major matrix: scale is the largest magnitude of a block, ties away from zero.
-pub fn encode(weights: &[f32], shape: Shape) -> Vec<u8> {
-    assert!(shape.cols.is_multiple_of(BLOCK), "whole blocks a row");
-    let blocks = weights.as_chunks::<BLOCK>().0;
-    blocks.iter().flat_map(encode_block).collect()
+/// Encodes a row of whole blocks: scale is the largest magnitude of a block, ties away from zero,
+/// and no regard to importance.
+pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
+    assert!(rest.is_empty(), "whole blocks of 256");
+    out.extend(
+        blocks
+            .iter()
+            .flat_map(|block| encode_block(quantiser.author, block)),
+    );
 }
 
-fn encode_block(weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
+fn encode_block(author: Author, weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
     let (trits, scale) = tq1_0::quantise(weights);
     for (index, trit) in trits.iter().enumerate() {
         let (half, plane, m) = (index / 128, index / 32 % 4, index % 32);
         block[32 * half + m] |= (trit & 3) << (2 * plane);
     }
-    block[SCALE_AT..].copy_from_slice(&half::f16::from_f32(scale).to_le_bytes());
+    block[SCALE_AT..].copy_from_slice(&author.half(scale));
     block
 }
 
@@ -79,7 +85,8 @@ mod tests {
         let weights: Vec<f32> = (0..512)
             .map(|i| ((i * 5 % 7 % 3) as f32 - 1.0) * 0.5)
             .collect();
-        let bytes = encode(&weights, shape);
+        let mut bytes = Vec::new();
+        encode(&weights, &Quantiser::default(), &mut bytes);
         assert_eq!(
             bytes.len() as u64,
             bytes_needed(shape).expect("whole blocks")

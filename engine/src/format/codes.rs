@@ -2,12 +2,13 @@
 //! inside each block, Split32 with one a block in a sibling tensor.
 #![forbid(unsafe_code)]
 
-use super::{Format, Product};
+use super::{Encode, Format, Product};
 use crate::flavor::{Flavor, bitnet32_f16, qk256, split32};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{ColumnByColumn, Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel, row_groups};
 
+/// No scale.
 pub static QK256: Format = Format {
     name: "qk256",
     types: &[id::I2_S, id::I2_S_OR_I32],
@@ -19,12 +20,15 @@ pub static QK256: Format = Format {
             *out = qk256_value(weights, row, col);
         }
     },
+    file_type: None,
+    encode: Encode::Nothing,
     product: Product::Kernels {
         choose: choose_qk256,
         arrange: row_groups::arrange,
     },
 };
 
+/// A scale inside each block of 32.
 pub static BITNET32_F16: Format = Format {
     name: "bitnet32-f16",
     types: &[id::I2_S, id::I2_S_OR_I32],
@@ -32,12 +36,15 @@ pub static BITNET32_F16: Format = Format {
     block_bytes: bitnet32_f16::BLOCK_BYTES,
     flavor: Some(Flavor::Bitnet32F16),
     decode_row: |weights, row, out| decode(Flavor::Bitnet32F16, weights, row, out),
+    file_type: None,
+    encode: Encode::Nothing,
     product: Product::Kernels {
         choose: |_, _| &BITNET32_F16_SCALAR,
         arrange: |stored| stored,
     },
 };
 
+/// Scales in a sibling tensor.
 pub static SPLIT32: Format = Format {
     name: "split32",
     types: &[id::I2_S, id::I2_S_OR_I32],
@@ -45,6 +52,8 @@ pub static SPLIT32: Format = Format {
     block_bytes: split32::BLOCK_BYTES,
     flavor: Some(Flavor::Split32),
     decode_row: |weights, row, out| decode(Flavor::Split32, weights, row, out),
+    file_type: None,
+    encode: Encode::Nothing,
     product: Product::Kernels {
         choose: |_, _| &SPLIT32_SCALAR,
         arrange: |stored| stored,

@@ -1,11 +1,12 @@
 //! Plain floats: F32, F16 and BF16.
 #![forbid(unsafe_code)]
 
-use super::{Format, Product};
+use super::{Encode, Format, Product};
 use crate::encoding::float::Float;
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::Stored;
 
+/// Single precision.
 pub static F32: Format = Format {
     name: "f32",
     types: &[id::F32],
@@ -13,9 +14,12 @@ pub static F32: Format = Format {
     block_bytes: 4,
     flavor: None,
     decode_row: |weights, row, out| decode(Float::F32, weights, row, out),
+    file_type: Some(0),
+    encode: Encode::Rows(|row, quantiser, out| Float::F32.encode_row(row, quantiser, out)),
     product: Product::Floats(Float::F32),
 };
 
+/// IEEE halves.
 pub static F16: Format = Format {
     name: "f16",
     types: &[id::F16],
@@ -23,9 +27,12 @@ pub static F16: Format = Format {
     block_bytes: 2,
     flavor: None,
     decode_row: |weights, row, out| decode(Float::F16, weights, row, out),
+    file_type: Some(1),
+    encode: Encode::Rows(|row, quantiser, out| Float::F16.encode_row(row, quantiser, out)),
     product: Product::Floats(Float::F16),
 };
 
+/// The upper halves of singles.
 pub static BF16: Format = Format {
     name: "bf16",
     types: &[id::BF16],
@@ -33,6 +40,8 @@ pub static BF16: Format = Format {
     block_bytes: 2,
     flavor: None,
     decode_row: |weights, row, out| decode(Float::Bf16, weights, row, out),
+    file_type: Some(32),
+    encode: Encode::Rows(|row, quantiser, out| Float::Bf16.encode_row(row, quantiser, out)),
     product: Product::Floats(Float::Bf16),
 };
 

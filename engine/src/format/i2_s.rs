@@ -2,12 +2,13 @@
 //! blocks, which is how rows of whole blocks lie in published files.
 #![forbid(unsafe_code)]
 
-use super::{Format, Product};
+use super::{Encode, Format, Product};
 use crate::flavor::{Flavor, Shape, i2_s, i2_s_p4r, i2_s_p64, i2_s_p128};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel, scalar};
 
+/// I2_S as published.
 pub static P128: Format = Format {
     name: "i2_s-p128",
     types: &[id::I2_S, id::I2_S_OR_I32],
@@ -15,6 +16,8 @@ pub static P128: Format = Format {
     block_bytes: i2_s_p128::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP128),
     decode_row,
+    file_type: Some(40),
+    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p128::place)),
     product: Product::Kernels {
         choose,
         arrange: |stored| {
@@ -27,6 +30,7 @@ pub static P128: Format = Format {
     },
 };
 
+/// I2_S as late-2025 ARM builds wrote it.
 pub static P64: Format = Format {
     name: "i2_s-p64",
     types: &[id::I2_S, id::I2_S_OR_I32],
@@ -34,12 +38,15 @@ pub static P64: Format = Format {
     block_bytes: i2_s_p64::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP64),
     decode_row,
+    file_type: Some(40),
+    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p64::place)),
     product: Product::Kernels {
         choose,
         arrange: |stored| rearrange(stored, i2_s_p64::place),
     },
 };
 
+/// I2_S with four rows in one byte.
 pub static P4R: Format = Format {
     name: "i2_s-p4r",
     types: &[id::I2_S, id::I2_S_OR_I32],
@@ -47,6 +54,8 @@ pub static P4R: Format = Format {
     block_bytes: 1,
     flavor: Some(Flavor::I2sP4r),
     decode_row,
+    file_type: Some(40),
+    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p4r::place)),
     product: Product::Kernels {
         choose,
         arrange: |stored| rearrange(stored, i2_s_p4r::place),
@@ -64,6 +73,12 @@ fn choose(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         #[cfg(target_arch = "aarch64")]
         Kernel::Neon(neon) => neon.i2_s(),
     }
+}
+
+/// Signs under one scale, the largest magnitude.
+fn encode(values: &[f32], shape: Shape, packing: i2_s::Packing) -> Vec<u8> {
+    let (codes, scale) = i2_s::quantise(values);
+    i2_s::encode_codes(&codes, scale, shape, packing)
 }
 
 /// Decodes what was arranged.

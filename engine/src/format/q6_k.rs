@@ -1,23 +1,23 @@
 //! Q6_K, which heads and embeddings use.
 #![forbid(unsafe_code)]
 
-use super::{Format, Product};
+use super::{Encode, Format, Product, row_of};
 use crate::encoding::q6_k;
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow};
 use crate::kernels::q8_k::Q8K;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
+/// Its row.
 pub static FORMAT: Format = Format {
     name: "q6_k",
     types: &[id::Q6_K],
     block: q6_k::BLOCK,
     block_bytes: q6_k::BLOCK_BYTES,
     flavor: None,
-    decode_row: |weights, row, out| {
-        let stride = out.len() / q6_k::BLOCK * q6_k::BLOCK_BYTES;
-        q6_k::decode(&weights.bytes[row * stride..(row + 1) * stride], out);
-    },
+    decode_row: |weights, row, out| q6_k::decode(row_of(weights, row), out),
+    file_type: Some(18),
+    encode: Encode::Rows(q6_k::encode),
     product: Product::Kernels {
         choose,
         arrange: |stored| stored,

@@ -1,23 +1,23 @@
 //! Q8_0, which heads and embeddings use.
 #![forbid(unsafe_code)]
 
-use super::{Format, Product};
+use super::{Encode, Format, Product, row_of};
 use crate::encoding::q8_0;
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow};
 use crate::kernels::q8_0::Q8Block;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
+/// Its row.
 pub static FORMAT: Format = Format {
     name: "q8_0",
     types: &[id::Q8_0],
     block: q8_0::BLOCK,
     block_bytes: q8_0::BLOCK_BYTES,
     flavor: None,
-    decode_row: |weights, row, out| {
-        let stride = out.len() / q8_0::BLOCK * q8_0::BLOCK_BYTES;
-        q8_0::decode(&weights.bytes[row * stride..(row + 1) * stride], out);
-    },
+    decode_row: |weights, row, out| q8_0::decode(row_of(weights, row), out),
+    file_type: Some(7),
+    encode: Encode::Rows(q8_0::encode),
     product: Product::Kernels {
         choose,
         arrange: |stored| stored,

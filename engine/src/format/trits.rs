@@ -1,13 +1,14 @@
 //! TQ1_0 and TQ2_0: ternary weights in blocks of 256 with a scale each.
 #![forbid(unsafe_code)]
 
-use super::{Format, Product};
+use super::{Encode, Format, Product};
 use crate::flavor::{Flavor, tq1_0, tq2_0};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow, Stored};
 use crate::kernels::q8_k::Q8K;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
+/// Five trits a byte.
 pub static TQ1_0: Format = Format {
     name: "tq1_0",
     types: &[id::TQ1_0],
@@ -15,12 +16,15 @@ pub static TQ1_0: Format = Format {
     block_bytes: tq1_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq1_0),
     decode_row: |weights, row, out| decode(Flavor::Tq1_0, weights, row, out),
+    file_type: Some(36),
+    encode: Encode::Rows(tq1_0::encode),
     product: Product::Kernels {
         choose: choose_tq1_0,
         arrange: |stored| stored,
     },
 };
 
+/// Two bits a trit.
 pub static TQ2_0: Format = Format {
     name: "tq2_0",
     types: &[id::TQ2_0],
@@ -28,6 +32,8 @@ pub static TQ2_0: Format = Format {
     block_bytes: tq2_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq2_0),
     decode_row: |weights, row, out| decode(Flavor::Tq2_0, weights, row, out),
+    file_type: Some(37),
+    encode: Encode::Rows(tq2_0::encode),
     product: Product::Kernels {
         choose: choose_tq2_0,
         arrange: |stored| stored,

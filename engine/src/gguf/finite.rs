@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::cursor::{le_u32, le_u64};
+use super::tensor_type::id;
 use super::{Gguf, TensorInfo, TypeId};
 use crate::refusal::{Code, Refusal};
 
@@ -51,22 +52,32 @@ enum Format {
     F64,
 }
 
+/// Where the halves lie in each block of a type that has some beside its elements.
+pub fn half_places(type_id: u32) -> &'static [usize] {
+    match type_id {
+        id::Q4_0 | id::Q5_0 | id::Q8_0 | id::Q1_0 | id::Q2_0 => &[0],
+        id::Q4_1 | id::Q5_1 | id::Q8_1 | id::Q4_K | id::Q5_K => &[0, 2],
+        id::Q2_K => &[80, 82],
+        id::Q3_K => &[108],
+        id::Q6_K => &[208],
+        id::TQ1_0 => &[52],
+        id::TQ2_0 => &[64],
+        _ => &[],
+    }
+}
+
 impl Floats {
     fn of(tensor: &TensorInfo) -> Option<Self> {
         let TypeId::Known(known) = TypeId::of(tensor.type_id) else {
             return None;
         };
+        let halves = half_places(tensor.type_id);
         let (format, places): (Format, &[usize]) = match known.name {
+            _ if !halves.is_empty() => (Format::F16, halves),
             "F32" | "Q8_K" => (Format::F32, &[0]),
             "F64" => (Format::F64, &[0]),
             "BF16" => (Format::Bf16, &[0]),
-            "F16" | "Q4_0" | "Q5_0" | "Q8_0" => (Format::F16, &[0]),
-            "Q4_1" | "Q5_1" | "Q8_1" | "Q4_K" | "Q5_K" => (Format::F16, &[0, 2]),
-            "Q2_K" => (Format::F16, &[80, 82]),
-            "Q3_K" => (Format::F16, &[108]),
-            "Q6_K" => (Format::F16, &[208]),
-            "TQ1_0" => (Format::F16, &[52]),
-            "TQ2_0" => (Format::F16, &[64]),
+            "F16" => (Format::F16, &[0]),
             // Integers are always finite.
             "I8" | "I16" | "I64" => (Format::F32, &[]),
             _ => return None,

@@ -7,7 +7,16 @@
 pub mod id {
     pub const F32: u32 = 0;
     pub const F16: u32 = 1;
+    pub const Q4_0: u32 = 2;
+    pub const Q4_1: u32 = 3;
+    pub const Q5_0: u32 = 6;
+    pub const Q5_1: u32 = 7;
     pub const Q8_0: u32 = 8;
+    pub const Q8_1: u32 = 9;
+    pub const Q2_K: u32 = 10;
+    pub const Q3_K: u32 = 11;
+    pub const Q4_K: u32 = 12;
+    pub const Q5_K: u32 = 13;
     pub const Q6_K: u32 = 14;
     /// I2_S in files of the first builds, 32-bit integers elsewhere.
     pub const I2_S_OR_I32: u32 = 26;
@@ -16,6 +25,8 @@ pub mod id {
     pub const TQ1_0: u32 = 34;
     pub const TQ2_0: u32 = 35;
     pub const I2_S: u32 = 36;
+    pub const Q1_0: u32 = 41;
+    pub const Q2_0: u32 = 42;
 }
 
 /// What a tensor type id says before anybody looks at the data.
@@ -55,18 +66,18 @@ impl TypeId {
         match number {
             id::F32 => known("F32", 1, 4),
             id::F16 => known("F16", 1, 2),
-            2 => known("Q4_0", 32, 18),
-            3 => known("Q4_1", 32, 20),
+            id::Q4_0 => known("Q4_0", 32, 18),
+            id::Q4_1 => known("Q4_1", 32, 20),
             4 => TypeId::Removed("Q4_2"),
             5 => TypeId::Removed("Q4_3"),
-            6 => known("Q5_0", 32, 22),
-            7 => known("Q5_1", 32, 24),
+            id::Q5_0 => known("Q5_0", 32, 22),
+            id::Q5_1 => known("Q5_1", 32, 24),
             id::Q8_0 => known("Q8_0", 32, 34),
-            9 => known("Q8_1", 32, 36),
-            10 => known("Q2_K", 256, 84),
-            11 => known("Q3_K", 256, 110),
-            12 => known("Q4_K", 256, 144),
-            13 => known("Q5_K", 256, 176),
+            id::Q8_1 => known("Q8_1", 32, 36),
+            id::Q2_K => known("Q2_K", 256, 84),
+            id::Q3_K => known("Q3_K", 256, 110),
+            id::Q4_K => known("Q4_K", 256, 144),
+            id::Q5_K => known("Q5_K", 256, 176),
             id::Q6_K => known("Q6_K", 256, 210),
             15 => known("Q8_K", 256, 292),
             16 => known("IQ2_XXS", 256, 66),
@@ -94,8 +105,8 @@ impl TypeId {
             38 => TypeId::Contested("TL1 or removed IQ4_NL_8_8"),
             39 => TypeId::Contested("TL2 or MXFP4"),
             40 => known("NVFP4", 64, 36),
-            41 => known("Q1_0", 128, 18),
-            42 => known("Q2_0", 64, 18),
+            id::Q1_0 => known("Q1_0", 128, 18),
+            id::Q2_0 => known("Q2_0", 64, 18),
             _ => TypeId::Unknown,
         }
     }

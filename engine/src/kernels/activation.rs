@@ -5,6 +5,8 @@
 //! nearest integer, ties to even, then the clamp.
 #![forbid(unsafe_code)]
 
+use crate::encoding::author::nearest_int;
+
 /// Rows are padded to whole blocks of this many.
 pub const BLOCK: usize = crate::flavor::i2_s_p128::BLOCK;
 
@@ -60,14 +62,6 @@ fn largest(row: &[f32]) -> f64 {
         row.iter()
             .fold(FLOOR, |max, &x| larger(max, f64::from(x).abs()))
     }
-}
-
-/// Rounds to the nearest integer, ties to even, for magnitudes up to 2²²; beyond that, and for
-/// NaN, gives the bits the reference gives. Adding 1.5 · 2²³ leaves the integer in the mantissa.
-#[inline(always)]
-pub fn nearest_int(x: f32) -> i32 {
-    let shifted = x + 12_582_912.0;
-    (shifted.to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 
 use super::activation::RowScale;
 use super::q8_0::Q8Block;
+use super::q8_1::Q8Sum;
 use super::q8_k::Q8K;
 use crate::bytes::{ByteRange, ModelBytes};
 use crate::flavor::Shape;
@@ -34,6 +35,8 @@ pub enum Form {
     Int8,
     /// Blocks of 32.
     Q8_0,
+    /// Blocks of 32 with the sum of their values.
+    Q8_1,
     /// Blocks of 256.
     Q8K,
 }
@@ -56,6 +59,8 @@ pub struct Inputs<'a> {
     pub scales: &'a [RowScale],
     /// The values in blocks of 32.
     pub q8_0: &'a [Q8Block],
+    /// The values in blocks of 32, with sums.
+    pub q8_1: &'a [Q8Sum],
     /// The values in blocks of 256.
     pub q8_k: &'a [Q8K],
 }
@@ -125,6 +130,13 @@ impl Block for Q8Block {
     const FORM: Form = Form::Q8_0;
     fn of<'a>(inputs: &Inputs<'a>) -> &'a [Self] {
         inputs.q8_0
+    }
+}
+
+impl Block for Q8Sum {
+    const FORM: Form = Form::Q8_1;
+    fn of<'a>(inputs: &Inputs<'a>) -> &'a [Self] {
+        inputs.q8_1
     }
 }
 

@@ -1,6 +1,8 @@
 //! Activations in blocks of 32 int8 with one scale rounded to f16: what Q8_0 weights meet.
 #![forbid(unsafe_code)]
 
+use crate::encoding::author::truncate;
+
 /// Elements of a block.
 pub const BLOCK: usize = 32;
 
@@ -25,12 +27,19 @@ pub fn quantise(values: &[f32], out: &mut Vec<Q8Block>) {
 /// come from the exact scale, not from the rounded one that is kept.
 #[inline(always)]
 pub fn quantise_block(block: &[f32; BLOCK]) -> Q8Block {
-    let max = largest(block);
-    let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
+    let (scale, inverse) = scale_and_inverse(block);
     Q8Block {
-        scale: half::f16::from_f32(max / 127.0).to_f32(),
+        scale: half::f16::from_f32(scale).to_f32(),
         values: block.map(|x| to_i8((x * inverse).round_ties_even())),
     }
+}
+
+/// What the integers are multiplied by, and what they were made with.
+#[inline(always)]
+pub(super) fn scale_and_inverse(block: &[f32; BLOCK]) -> (f32, f32) {
+    let max = largest(block);
+    let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
+    (max / 127.0, inverse)
 }
 
 /// The largest magnitude, in the order of eight lanes, which only a NaN can tell from another:
@@ -54,11 +63,7 @@ fn largest(block: &[f32; BLOCK]) -> f32 {
 /// What the conversion of x86 makes of a rounded float: the nearest end of `i8`, and −128 where it
 /// is no `i32` either, as in a block of subnormals, whose inverse scale is infinite.
 fn to_i8(x: f32) -> i8 {
-    if x.abs() < 2_147_483_648.0 {
-        x as i8
-    } else {
-        i8::MIN
-    }
+    truncate(x).clamp(-128, 127) as i8
 }
 
 #[cfg(test)]

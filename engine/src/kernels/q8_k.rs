@@ -1,7 +1,7 @@
 //! Activations in blocks of 256 int8 with one float scale: what TQ1_0, TQ2_0 and Q6_K meet.
 #![forbid(unsafe_code)]
 
-use super::activation::nearest_int;
+use crate::encoding::author::nearest_int;
 
 /// Elements of a block.
 pub const BLOCK: usize = 256;

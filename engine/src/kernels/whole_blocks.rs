@@ -13,7 +13,7 @@ type Quad = [f32; 4];
 pub type Lanes = [i32; 4];
 
 /// Fewest tokens whose products with Q8_0 rows are tiles.
-const TILES_FROM: usize = 2;
+pub const TILES_FROM: usize = 2;
 
 /// Dot product of one TQ1_0 row with quantised activations.
 pub fn tq1_0_dot(row: &[u8], activations: &[Q8K]) -> f32 {
@@ -52,6 +52,34 @@ fn dot<const BYTES: usize>(
         sum = (scale(block) * activation.scale).mul_add(integers as f32, sum);
     }
     sum
+}
+
+/// Sums of the even and of the odd blocks, four lanes each.
+#[derive(Default)]
+pub struct Quads([Quad; 2]);
+
+impl Quads {
+    /// Adds a block of 32 products to the even (0) or odd (1) sums: four neighbours to a lane,
+    /// then the next four to the next.
+    pub fn add(&mut self, which: usize, scale: f32, products: impl Iterator<Item = i32>) {
+        let mut sums = [0; 4];
+        products
+            .enumerate()
+            .for_each(|(index, product)| sums[index / 4 % 4] += product);
+        for (lane, integers) in self.0[which].iter_mut().zip(sums) {
+            *lane = (integers as f32).mul_add(scale, *lane);
+        }
+    }
+
+    /// All lanes added up.
+    pub fn sum(&self) -> f32 {
+        add_neighbours(self.0[0]) + add_neighbours(self.0[1])
+    }
+
+    /// The lanes of the even sums added up, where there are no others.
+    pub fn even(&self) -> f32 {
+        add_neighbours(self.0[0])
+    }
 }
 
 /// Dot product of one Q8_0 row with the quantised activations of one of so many tokens. Several
@@ -122,12 +150,17 @@ pub fn quantise_q8_0(values: &[f32], out: &mut Vec<Q8Block>) {
 /// One block of 32. Unlike on x86 the inverse is that of the rounded scale, and what does not fit
 /// an integer is cut to its lowest byte.
 pub fn quantise_block(block: &[f32; q8_0::BLOCK]) -> Q8Block {
-    let scale = block.iter().fold(0f32, |max, x| max.max(x.abs())) / 127.0;
-    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let (scale, inverse) = scale_and_inverse(block);
     Q8Block {
         scale: half::f16::from_f32(scale).to_f32(),
         values: block.map(|x| (x * inverse).round_ties_even() as i32 as i8),
     }
+}
+
+/// What the integers are multiplied by, and what they were made with.
+pub(super) fn scale_and_inverse(block: &[f32; q8_0::BLOCK]) -> (f32, f32) {
+    let scale = block.iter().fold(0f32, |max, x| max.max(x.abs())) / 127.0;
+    (scale, if scale == 0.0 { 0.0 } else { 1.0 / scale })
 }
 
 #[cfg(test)]

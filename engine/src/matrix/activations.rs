@@ -5,6 +5,7 @@
 use crate::kernels::activation::{self, RowScale};
 use crate::kernels::gemm::{Form, Inputs};
 use crate::kernels::q8_0::{self, Q8Block};
+use crate::kernels::q8_1::{self, Q8Sum};
 use crate::kernels::q8_k::{self, Q8K};
 use crate::kernels::{BlockOrder, whole_blocks};
 use crate::numerics::Arithmetic;
@@ -19,6 +20,7 @@ pub struct Activations {
     int8: Vec<i8>,
     scales: Vec<RowScale>,
     q8_0: Vec<Q8Block>,
+    q8_1: Vec<Q8Sum>,
     q8_k: Vec<Q8K>,
 }
 
@@ -60,6 +62,14 @@ impl Activations {
                 let out = sized(&mut self.q8_0, plain.len() / q8_0::BLOCK);
                 in_blocks(pool, plain, cols, out, quantise);
             }
+            Form::Q8_1 => {
+                let quantise = match arithmetic.block_order() {
+                    BlockOrder::EightLanes => q8_1::quantise_block,
+                    BlockOrder::WholeBlocks => q8_1::quantise_whole_block,
+                };
+                let out = sized(&mut self.q8_1, plain.len() / q8_1::BLOCK);
+                in_blocks(pool, plain, cols, out, quantise);
+            }
             Form::Q8K => {
                 let out = sized(&mut self.q8_k, plain.len() / q8_k::BLOCK);
                 in_blocks(pool, plain, cols, out, q8_k::quantise_block);
@@ -79,6 +89,7 @@ impl Activations {
             int8: first(&self.int8, tokens * padded),
             scales: first(&self.scales, tokens),
             q8_0: first(&self.q8_0, plain.len() / q8_0::BLOCK),
+            q8_1: first(&self.q8_1, plain.len() / q8_1::BLOCK),
             q8_k: first(&self.q8_k, plain.len() / q8_k::BLOCK),
         }
     }

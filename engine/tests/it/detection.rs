@@ -9,6 +9,8 @@ use engine::kernels::Kernel;
 use engine::matrix::Matrix;
 use engine::refusal::{Code, Refusal};
 
+use crate::model::random::encoded;
+
 const NAME: &str = "blk.0.attn_q.weight";
 
 /// A tensor followed by another one, so that the file says where it ends.
@@ -243,8 +245,8 @@ fn bytes_that_several_packings_explain_are_refused_with_the_flag() {
 fn tq_ids_mean_what_they_say_if_every_scale_is_finite() {
     let shape = Shape { rows: 2, cols: 512 };
     let weights: Vec<f32> = (0..1024).map(|i| (i % 3) as f32 - 1.0).collect();
-    let tq1_0 = flavor::tq1_0::encode(&weights, shape);
-    let mut tq2_0 = flavor::tq2_0::encode(&weights, shape);
+    let tq1_0 = encoded("tq1_0", &weights, shape);
+    let mut tq2_0 = encoded("tq2_0", &weights, shape);
     assert_eq!(Planted::new(34, 512, 2, tq1_0).flavor(), Flavor::Tq1_0);
     assert_eq!(
         Planted::new(35, 512, 2, tq2_0.clone()).flavor(),

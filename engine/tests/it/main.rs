@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod detection;
+mod export;
 mod kernels;
 mod libm;
 mod model;

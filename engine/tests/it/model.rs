@@ -3,7 +3,7 @@
 mod binding;
 mod passes;
 mod probing;
-mod random;
+pub mod random;
 
 use std::path::PathBuf;
 

@@ -73,6 +73,38 @@ fn wrong_rules_exchanged_merges_and_wrong_ids_are_noticed() {
     assert_eq!(mismatches(&tokenizer(&suite, "gpt-2"), &cases).len(), 1);
 }
 
+/// Hardly any token is cut apart by the rules that a vocabulary was trained with, and many by
+/// others.
+#[test]
+fn a_vocabulary_speaks_for_its_own_word_rules() {
+    let Some(suite) = suite() else { return };
+    let mut spoke = 0;
+    for family in FAMILIES {
+        let tokenizer = tokenizer(&suite, family);
+        let counts = tokenizer.cut_apart();
+        let own = counts
+            .iter()
+            .find(|&&(name, _)| Some(name) == tokenizer.word_rules());
+        let (Some(own), Some(least)) = (own, counts.iter().map(|&(_, apart)| apart).min()) else {
+            assert!(tokenizer.word_rules().is_none(), "{family}");
+            continue;
+        };
+        assert!(own.1 <= least + 64, "{family}: {counts:?}");
+        assert!(
+            counts.iter().any(|&(_, apart)| apart > own.1 + 64),
+            "{family}: {counts:?}"
+        );
+        spoke += 1;
+    }
+    assert_eq!(spoke, 10, "all but the two of SentencePiece");
+    let llama = tokenizer(&suite, "llama-bpe").cut_apart();
+    let qwen = llama.iter().find(|(name, _)| *name == "qwen2");
+    assert!(
+        qwen.is_some_and(|&(_, apart)| apart > 1000),
+        "numbers of two and three digits"
+    );
+}
+
 /// The published ids decode to the text they were made from.
 #[test]
 fn published_ids_are_the_text_again() {

@@ -42,14 +42,14 @@ fn come_back(bench: &Bench) {
     let kernels = bench.library.kernels();
     let values = row(64);
     for kind in [F32, F16] {
-        let stored = kernels.quantize(kind, &values, 64).unwrap();
+        let stored = kernels.quantize(kind, &values, 64, None).unwrap();
         let back = kernels.dequantize(kind, &stored, 64).unwrap();
         assert!(
             bits(&back) == bits(&values),
             "multiples of 1/32 are exact in type {kind}"
         );
     }
-    let stored = kernels.quantize(Q8_0, &values, 64).unwrap();
+    let stored = kernels.quantize(Q8_0, &values, 64, None).unwrap();
     assert_eq!(stored.len(), 2 * 34);
     let back = kernels.dequantize(Q8_0, &stored, 64).unwrap();
     assert!(
@@ -81,27 +81,27 @@ fn not_there(bench: &Bench) {
         } => (status, message),
         other => panic!("{other}"),
     };
-    let (status, message) = refused(kernels.quantize(Q8_1, &row(32), 32));
+    let (status, message) = refused(kernels.quantize(Q8_1, &row(32), 32, None));
     assert_eq!(status, Status::Unsupported);
     assert!(message.contains("q8_1"), "{message}");
     assert_eq!(
-        refused(kernels.quantize(Q8_0, &row(33), 33)).0,
+        refused(kernels.quantize(Q8_0, &row(33), 33, None)).0,
         Status::Invalid
     );
     assert_eq!(
-        refused(kernels.quantize(-1, &row(32), 32)).0,
+        refused(kernels.quantize(-1, &row(32), 32, None)).0,
         Status::Invalid
     );
     assert_eq!(
-        refused(kernels.quantize(9999, &row(32), 32)).0,
+        refused(kernels.quantize(9999, &row(32), 32, None)).0,
         Status::Invalid
     );
     assert_eq!(
-        refused(kernels.quantize(4, &row(32), 32)).0,
+        refused(kernels.quantize(4, &row(32), 32, None)).0,
         Status::Invalid,
         "a removed type"
     );
-    let ragged = kernels.quantize(F32, &row(31), 32).unwrap_err();
+    let ragged = kernels.quantize(F32, &row(31), 32, None).unwrap_err();
     assert!(matches!(ragged, Error::Argument { .. }), "{ragged}");
     let short = kernels.dequantize(Q8_0, &[0; 33], 32).unwrap_err();
     assert!(
@@ -119,7 +119,7 @@ fn not_there(bench: &Bench) {
 fn pack(bench: &Bench) {
     let kernels = bench.library.kernels();
     let values = ternary(256);
-    let stored = kernels.quantize(I2_S, &values, 128).unwrap();
+    let stored = kernels.quantize(I2_S, &values, 128, None).unwrap();
     assert_eq!(stored.len(), 256 / 4 + 32);
     for (i, value) in values.iter().enumerate() {
         let (block, element) = (i / 128, i % 128);
@@ -133,7 +133,7 @@ fn pack(bench: &Bench) {
         back.is_unsupported() || matches!(back, Error::Refused { .. }),
         "{back}"
     );
-    let ragged = kernels.quantize(I2_S, &ternary(96), 96).unwrap_err();
+    let ragged = kernels.quantize(I2_S, &ternary(96), 96, None).unwrap_err();
     assert!(
         matches!(
             ragged,
@@ -174,7 +174,7 @@ fn activation(bench: &Bench) {
 fn dot(bench: &Bench) {
     let kernels = bench.library.kernels();
     let weights = ternary(256);
-    let stored = kernels.quantize(I2_S, &weights, 256).unwrap();
+    let stored = kernels.quantize(I2_S, &weights, 256, None).unwrap();
     let row = kernels.quantize_activation(I8_S, &row(256)).unwrap();
     let sum = kernels.dot(I2_S, 256, &stored, &row.bytes).unwrap();
     let codes = row.bytes.iter().map(|&b| i32::from(b as i8));
@@ -203,7 +203,7 @@ fn dot(bench: &Bench) {
 /// reference that mends it is noticed.
 fn wrap(bench: &Bench) {
     let kernels = bench.library.kernels();
-    let stored = kernels.quantize(I2_S, &[1.0; 4096], 4096).unwrap();
+    let stored = kernels.quantize(I2_S, &[1.0; 4096], 4096, None).unwrap();
     let row = kernels.quantize_activation(I8_S, &[1.0; 4096]).unwrap();
     assert_eq!((row.bytes[0], row.sum), (127, 127 * 4096));
     let sum = kernels.dot(I2_S, 4096, &stored, &row.bytes).unwrap();

@@ -23,6 +23,22 @@ pub struct Identity {
     pub fingerprint: String,
 }
 
+/// The first word of the fingerprint of an engine that a user brought.
+const BROUGHT: [&str; 5] = ["saved", "program", "protocol", "library", "server"];
+
+impl Identity {
+    /// What kind of thing a user brought, if it is one.
+    pub fn brought(&self) -> Option<&str> {
+        let (kind, _) = self.fingerprint.split_once(' ')?;
+        BROUGHT.contains(&kind).then_some(kind)
+    }
+
+    /// Whether it is the engine of this repository.
+    pub fn is_built_in(&self) -> bool {
+        self.fingerprint.starts_with("engine ")
+    }
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.profile)
@@ -61,6 +77,9 @@ pub struct Logits {
     pub values: Vec<f32>,
     /// Length of a row.
     pub vocab_size: usize,
+    /// The tokens that each row names, where it is not the whole vocabulary: then the values are
+    /// their log-probabilities.
+    pub named: Vec<Vec<Token>>,
 }
 
 impl Logits {
@@ -173,6 +192,7 @@ mod tests {
             positions: vec![0, 7],
             values: vec![1.0, 2.0, 3.0, 4.0],
             vocab_size: 2,
+            named: Vec::new(),
         };
         assert_eq!(logits.at(7), Some(&[3.0, 4.0][..]));
         assert_eq!(logits.at(1), None);

@@ -74,6 +74,17 @@ impl Schedule {
         }
     }
 
+    /// As a phase: what is being done when whoever does it dies of it.
+    pub fn in_words(&self) -> &'static str {
+        let single = |step: &Step| matches!(step, Step::Feed(tokens) if tokens.len() == 1);
+        match &self.steps[..] {
+            [.., Step::Greedy(_)] => "greedy continuation",
+            [Step::Feed(_)] => "prefill of the prompt",
+            steps if steps.iter().all(single) => "decode of the prompt, token by token",
+            _ => "following a schedule",
+        }
+    }
+
     /// Positions the cache holds.
     pub fn context(&self) -> usize {
         if self.context > 0 {

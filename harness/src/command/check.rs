@@ -1,13 +1,11 @@
 //! `harness check`: a compatibility lint for model files.
 
-use std::path::PathBuf;
-
 use engine::refusal::escape;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::command::finish::{Status, finish};
-use crate::command::flags::{Json, Strictness};
+use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
@@ -16,9 +14,12 @@ use crate::judge::outcome::Outcome;
 
 const EXAMPLE: &str = "\
 Examples:
-  harness check --model model.gguf
-  harness check --model model.gguf --check-finite --json
+  harness check model.gguf
+  harness check model.gguf --strict --json  # exits 1: its activation is suspect
   harness check --list
+
+What a file computes, and builds, are the business of `harness doctor`, whose findings are in the
+list, too.
 
 Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
 warnings in strict mode; 2 where the file cannot be read at all.";
@@ -27,16 +28,15 @@ warnings in strict mode; 2 where the file cannot be read at all.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// The model, a GGUF file
-    #[arg(long, value_name = "FILE", required_unless_present = "list")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: Looked,
 
-    /// Look at every float of the file for NaN and infinities
-    #[arg(long)]
+    /// Every value is looked at without it as well
+    #[arg(long, hide = true)]
     check_finite: bool,
 
     /// List what is looked for, instead of looking
-    #[arg(long, conflicts_with = "model")]
+    #[arg(long, conflicts_with_all = ["file", "model"])]
     list: bool,
 
     #[command(flatten)]
@@ -48,9 +48,9 @@ pub struct Args {
 
 /// A lint and, where there is one, what it found.
 #[derive(Serialize)]
-struct Entry {
+pub(super) struct Entry {
     name: &'static str,
-    severity: Severity,
+    pub(super) severity: Severity,
     means: String,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     finding: Option<Finding>,
@@ -59,16 +59,16 @@ struct Entry {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let Some(model) = args.model else {
-        // Only a list can do without.
+    if args.list {
         let lints: Vec<Entry> = Lint::ALL.iter().map(|&lint| entry(lint, None)).collect();
         let listed: String = lints.iter().map(text).collect();
         return finish(Outcome::Ok, &listed, &lints, &args.json);
-    };
-    args.json.beside([("--model", model.as_path())])?;
-    let opened = Opened::read(&model)?;
+    }
+    let model = args.model.path()?;
+    args.json.beside([("--model", model)])?;
+    let opened = Opened::read(model)?;
     let bar = progress::bar(0, "looking at tensors");
-    let mut findings = check::examine(&opened.gguf, args.check_finite, &mut |done, total| {
+    let mut findings = check::examine(&opened.gguf, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -93,7 +93,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &text, &report, &args.json)
 }
 
-fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
+pub(super) fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     Entry {
         name: lint.name(),
         severity: lint.severity(),
@@ -103,7 +103,7 @@ fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     }
 }
 
-fn render(model: &str, findings: &[Entry], status: Status) -> String {
+pub(super) fn render(model: &str, findings: &[Entry], status: Status) -> String {
     let mut out: String = findings.iter().map(text).collect();
     let counts = [Severity::Error, Severity::Warning, Severity::Note].map(|severity| {
         let name = severity.name();

@@ -18,12 +18,16 @@ struct Cli {
     command: Command,
 }
 
-/// The words, each with the file of that name.
+/// The words, each with the file of that name and, where there is one, another word for it.
 macro_rules! commands {
-    ($($(#[$condition:meta])? $word:ident $file:ident)*) => {
+    ($($(#[$condition:meta])? $word:ident $file:ident $(($alias:literal))?)*) => {
         #[derive(Subcommand)]
         enum Command {
-            $($(#[$condition])? $word(crate::command::$file::Args),)*
+            $(
+                $(#[$condition])?
+                $(#[command(visible_alias = $alias)])?
+                $word(crate::command::$file::Args),
+            )*
         }
 
         fn dispatch(command: Command) -> Result<Exit, Failure> {
@@ -44,15 +48,21 @@ commands! {
     Tokenizer tokenizer
     Generate generate
     Inspect inspect
+    Export export
     Calibrate calibrate
-    Check check
+    Check check ("compat-check")
+    Compare compare
+    Doctor doctor
+    Convert convert
     Kernels kernels
     Weights weights
     Metamorphic metamorphic
     Shapes shapes
     Fixtures fixtures
+    #[cfg(unix)] Perplexity perplexity
     Power power
     Receipt receipt
+    #[cfg(unix)] Subject subject
     Reference reference
 }
 

@@ -2,16 +2,17 @@
 
 mod recordings;
 mod selection;
+mod subjects;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::flavor::Flavor;
 use engine::kernels::Kernel;
-use engine::numerics::Profile;
 
 use self::recordings::Recording;
 use self::selection::Selection;
+use self::subjects::Subjects;
 use crate::case::Case;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json, Strictness};
@@ -19,13 +20,12 @@ use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress, signals};
-use crate::oracle::crossval::campaign::{Campaign, Live};
+use crate::oracle::crossval::campaign::Live;
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, junit, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
-use crate::runner::Subject;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
 
@@ -37,6 +37,10 @@ Examples:
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --rtol 1e-4
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
 
 A live reference runs in a process of its own, is first compared with itself, and then judged in its
 own arithmetic. What died, hung, declined or said nonsense is in the table and on the receipt.
@@ -48,6 +52,28 @@ Prompts that no selected reference or recording answers, or that do not fit the 
 are left out and counted. A prompt that was typed must be answered: without a reference that answers
 it the run is incomplete (5). Where no prompt was compared with a reference or a recording, one
 is missing (3): without it there is no agreement.
+
+With --subject another engine is judged instead of the built-in one, which is then compared with
+like a recording. WHAT is one of
+  FILE[,FILE…]   logits it saved: .npy of float32 or float16 [positions, vocabulary]; .safetensors
+                 of F32, F16 or BF16, arrays `prefill` and `decode` being logits and others nodes
+                 under their keys; raw f32 with --subject-shape; .jsonl of the likeliest tokens,
+                 {\"position\": 0, \"top\": [[1022, -0.25], …]}. Logits are a prefill's unless the
+                 name is behind `decode=`; `trace=` names a file of nodes
+  cmd: COMMAND   a program, run by a shell once for each prompt and lane, in a process of its own
+                 with --patience seconds. In the command, {model} stands for the file; {tokens}
+                 for ids with commas between, or {tokens_file} for a file of them; {logits} for a
+                 .npy to write, or {logits.safetensors} or {logits.f32}; {trace} for a .safetensors
+                 of nodes to write; {lane} for prefill or decode, both asked; {threads}
+  serve: COMMAND, lib:FILE
+                 a process that stays up, a shared library: `harness subject --help` says how
+  http://…       llama-server, or one with OpenAI's completions that names tokens by their ids: it
+                 is asked for the likeliest tokens of each position and greedy ones, and judged by
+                 those alone; what model it has is its own affair
+What it lacks is not asked for, and named. Equal bits are equal, no matter who made them. Unequal
+ones are judged by --rtol and its like, else by the tier of the arithmetic that --profile claims,
+else by the nearest tier: the strictest that holds or, if none does, the loosest, from which they
+diverge.
 
 Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
 as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and
@@ -102,10 +128,14 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
     flavor: Option<Flavor>,
 
-    /// Order of the float operations; references of another one are then judged by distances
-    /// [default: for each reference its own, as far as it is known]
-    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
-    profile: Option<Profile>,
+    #[command(flatten)]
+    subjects: Subjects,
+
+    /// Order of the float operations; references of another one are then judged by distances. With
+    /// --subject: the one it claims, and is held to [default: for each reference its own, as far as
+    /// it is known; a subject without one is held to the nearest tier]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
 
     /// Drive this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
     /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
@@ -140,11 +170,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let (started, recorded) = Recording::start(shelf, live)?;
         (recording, live) = (Some(started), recorded);
     }
-    let engine = engine(
-        &args,
-        args.kernel.unwrap_or_else(Kernel::best),
-        args.threads,
-    );
+    let engine = args.engine(args.kernel.unwrap_or_else(Kernel::best), args.threads)?;
     let Selection {
         cases,
         inputs,
@@ -161,10 +187,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         warn(&engine, input, &cases)?;
     }
 
-    let subjects = subjects(&args, engine);
-    let mut campaign = Campaign::new(suite, subjects, args.threads)
-        .with_references(live)
-        .on(inputs, left_out);
+    let mut campaign = args.campaign(suite, engine)?.with_references(live);
+    campaign = campaign.on(inputs, left_out);
     if !args.reference.is_empty() {
         campaign = campaign.demanding();
     }
@@ -224,33 +248,5 @@ fn warn(engine: &Engine, input: &Input, cases: &[(Case, PathBuf)]) -> Result<(),
     match engine.model(input) {
         Ok(model) => Strictness { strict: false }.refuse(model.warnings()),
         Err(_) => Ok(()),
-    }
-}
-
-/// The engine as asked for, and other ways it can compute, all of which must give the same bits:
-/// on the small fixtures every other kernel, and always another number of threads.
-fn subjects(args: &Args, chosen: Engine) -> Vec<Box<dyn Subject>> {
-    let threads = if args.threads == 1 { 2 } else { 1 };
-    let kernels = match args.kernel {
-        None if args.is_of_fixtures() => Kernel::available(),
-        _ => Vec::new(),
-    };
-    // One run differs in both, because a slow kernel is run no more often than it must be.
-    let others = kernels.into_iter().rev().skip(1);
-    let others = others.map(|kernel| engine(args, kernel, threads));
-    let mut subjects: Vec<Engine> = others.collect();
-    if subjects.is_empty() {
-        subjects.push(chosen.on_threads(threads));
-    }
-    let all = std::iter::once(chosen).chain(subjects);
-    all.map(|engine| Box::new(engine) as Box<dyn Subject>)
-        .collect()
-}
-
-fn engine(args: &Args, kernel: Kernel, threads: usize) -> Engine {
-    let engine = Engine::new(kernel, threads).with_flavor(args.flavor);
-    match args.profile {
-        Some(profile) => engine.with_profile(profile),
-        None => engine,
     }
 }

@@ -40,6 +40,31 @@ impl ModelFile {
     }
 }
 
+/// A model file that is only looked at, so that its name alone is enough to type.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Looked {
+    /// The model, a GGUF file
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The same by name
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    model: Option<PathBuf>,
+}
+
+impl Looked {
+    /// The file, if one was typed.
+    pub fn typed(&self) -> Option<&Path> {
+        self.file.as_deref().or(self.model.as_deref())
+    }
+
+    /// The file.
+    pub fn path(&self) -> Result<&Path, Failure> {
+        let missing = || Failure::input("which model? Type FILE or --model FILE; see --help");
+        self.typed().ok_or_else(missing)
+    }
+}
+
 /// How the engine computes.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Computing {
@@ -259,6 +284,15 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number above zero.
+pub fn positive_number(text: &str) -> Result<f32, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|x: &f32| x.is_finite() && *x > 0.0);
+    number.ok_or_else(|| "expected a number above 0".into())
+}
+
 /// A kernel by its name, if this CPU can run it.
 pub fn kernel(name: &str) -> Result<Kernel, String> {
     let known = Kernel::NAMES.join(", ");
@@ -271,7 +305,8 @@ pub fn kernel(name: &str) -> Result<Kernel, String> {
 
 /// An order of float operations by its name.
 pub fn profile(name: &str) -> Result<Profile, String> {
-    let known = Profile::ALL.map(Profile::name).join(", ");
+    let known: Vec<&str> = Profile::named().map(Profile::name).collect();
+    let known = known.join(", ");
     Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
 }
 

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use engine::flavor::Flavor;
 
 use crate::command::finish::finish;
-use crate::command::flags::ModelFile;
+use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
 
@@ -19,9 +19,9 @@ use norms::Norms;
 
 const EXAMPLE: &str = "\
 Examples:
-  harness inspect --model model.gguf
-  harness inspect --model model.gguf --json --tensors
-  BITNET_STRICT_MODE=1 harness inspect --model model.gguf --ln-stats --gate auto
+  harness inspect model.gguf
+  harness inspect model.gguf --tensors --json -
+  BITNET_STRICT_MODE=1 harness inspect --ln-stats --gate auto model.gguf
 
 A policy is a TOML file (no YAML crate is both small and looked after):
   version = 1
@@ -38,7 +38,13 @@ mode and exit 0 otherwise.";
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     #[command(flatten)]
-    model: ModelFile,
+    model: Looked,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    #[command(flatten)]
+    json: Json,
 
     /// List every tensor
     #[arg(long)]
@@ -81,22 +87,23 @@ enum Gate {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let policy = args.policy.as_deref().map(|policy| ("--policy", policy));
-    let model = ("--model", args.model.path.as_path());
-    args.model.json.beside(policy.into_iter().chain([model]))?;
+    let model = args.model.path()?;
+    let files = policy.into_iter().chain([("--model", model)]);
+    args.json.beside(files)?;
     if let (Some(Gate::None | Gate::Auto), Some((_, policy))) = (args.gate, policy) {
         let policy = policy.display();
         return Err(Failure::input(format!(
             "--policy {policy} would not be used: it goes with --gate policy, or without --gate"
         )));
     }
-    let opened = Opened::read(&args.model.path)?;
+    let opened = Opened::read(model)?;
     let mut contents = Contents::of(&opened, args.flavor, args.tensors);
     if args.ln_stats {
         contents.norms = Some(Norms::of(&opened.gguf, &args)?);
     }
     opened.input.still_holds()?;
-    contents.conclude(args.model.strictness.strict);
+    contents.conclude(args.strictness.strict);
     let outcome = contents.status.outcome();
     let text = text::render(&contents);
-    finish(outcome, &text, &contents, &args.model.json)
+    finish(outcome, &text, &contents, &args.json)
 }

@@ -95,7 +95,8 @@ fn examine(
     let bar = progress::bar(scope.families.len() as u64, &reference.facts().name);
     let began = Instant::now();
     let mut theirs = ReferenceKernels::new(reference);
-    let mut ours = EngineKernels::new(profile, kernel);
+    let author = reference.facts().author().unwrap_or_default();
+    let mut ours = EngineKernels::new(profile, kernel).writing_as(author);
     let kernels = kernels::examine(&mut theirs, &mut ours, &scope, &mut || bar.inc(1));
     Examined {
         reference: reference.facts().clone(),
@@ -113,12 +114,13 @@ impl Args {
             seed: self.seed,
             cases: self.cases,
             families: if all {
-                Family::ALL.to_vec()
+                Family::all()
             } else {
                 self.only.clone()
             },
             case: self.case,
             same_arithmetic: reference.hello().knows_i2_s,
+            same_author: reference.facts().author().is_some(),
         }
     }
 

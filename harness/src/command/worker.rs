@@ -10,14 +10,24 @@ use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::reference::isolation::serve;
 use crate::reference::worker::Reference;
+use crate::runner::subject::Spec;
+use crate::runner::subject::worker::Worker;
 use crate::runner::worker::{Computing, EngineWorker};
 
 /// Drive one build, told what to do through a socket on standard input
 #[derive(clap::Args)]
 pub struct Args {
     /// The directory of a reference, built
-    #[arg(long, value_name = "DIR", required_unless_present = "engine")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["engine", "subject"])]
     place: Option<PathBuf>,
+
+    /// An engine that somebody brought
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<Spec>, requires = "scratch")]
+    subject: Option<Spec>,
+
+    /// A folder for its files
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
 
     /// The engine of this repository
     #[arg(long, conflicts_with = "place")]
@@ -40,6 +50,9 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(place) = args.place {
         return serve(move |channel| Reference::start(&place, channel));
+    }
+    if let (Some(spec), Some(scratch)) = (args.subject, args.scratch) {
+        return serve(move |channel| Worker::start(&spec, &scratch, channel));
     }
     let computing = Computing {
         kernel: args.kernel.unwrap_or_else(Kernel::best),

@@ -53,15 +53,21 @@ pub struct Finding {
 /// A packed tensor and what it was found to be.
 type Packed<'a> = (&'a TensorInfo, Result<Detection, Refusal>);
 
-/// Examines a file, with `finite` every float of it for NaN and infinities. `progress` is told how
-/// many looks at a tensor were taken, and of how many.
-pub fn examine(gguf: &Gguf, finite: bool, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> {
+/// Examines a file and every value in it. `progress` is told how many looks at a tensor were taken,
+/// and of how many.
+pub fn examine(gguf: &Gguf, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> {
     let mut findings = Findings::default();
     for warning in &gguf.warnings {
         let detail = format!("{}: {}", warning.name, warning.detail);
         findings.add(Lint::FileOdd, &warning.field, detail);
     }
-    vocabulary::examine(gguf, &mut findings);
+    let whole = is_model(gguf);
+    if whole {
+        vocabulary::examine(gguf, &mut findings);
+    } else {
+        let detail = format!("{} tensors and no layer", gguf.tensors.len());
+        findings.add(Lint::NotAModel, "tokenizer.ggml.model", detail);
+    }
     hyper_parameters::examine(gguf, &mut findings);
     let packed = gguf.tensors.iter().filter(|t| is_packed(t)).count() as u64;
     let total = packed + gguf.tensors.iter().len() as u64;
@@ -76,14 +82,21 @@ pub fn examine(gguf: &Gguf, finite: bool, progress: &mut dyn FnMut(u64, u64)) ->
         tensors::examine(gguf, config, &packed, &mut findings);
     }
     packing::examine(gguf, &packed, &mut findings);
-    values::examine(gguf, finite, &mut findings, &mut looked);
+    values::examine(gguf, &mut findings, &mut looked);
     if let Err(refusal) = config
+        && whole
         && !findings.has(Lint::VocabSizeMismatch)
     {
         let field = refusal.field.clone();
         findings.add(Lint::HyperParametersRefused, &field, refusal.to_string());
     }
     findings.0
+}
+
+/// Whether it is meant to be one: even a damaged model has layers or a vocabulary.
+fn is_model(gguf: &Gguf) -> bool {
+    let layers = || gguf.tensors.iter().any(|t| t.name.starts_with("blk."));
+    gguf.metadata.get("tokenizer.ggml.model").is_some() || layers()
 }
 
 /// One finding per lint, however many tensors it is about.
@@ -149,15 +162,29 @@ lints! {
     /// The file breaks no rule of the format but a habit of every writer.
     FileOdd "file-odd" Warning "ask the one who wrote the file, or write it again"
 
+    /// The file holds tensors and no model, so nothing a model needs was looked for.
+    NotAModel "not-a-model" Note "nothing, if tensors are all that it is for"
+
     /// The word rules are not named, so engines cut text differently than the model was trained.
     PreTokenizerMissing "pre-tokenizer-missing" Warning
         "set tokenizer.ggml.pre to the rules of the original tokenizer, e.g. llama-bpe"
     /// The word rules are the default ones, which hardly any model was trained with.
     PreTokenizerDefault "pre-tokenizer-default" Warning
         "set tokenizer.ggml.pre to the rules of the original tokenizer, e.g. llama-bpe"
+    /// The word rules cut tokens apart that others leave whole: the vocabulary was trained with
+    /// those.
+    PreTokenizerSuspect "pre-tokenizer-suspect" Warning
+        "set tokenizer.ggml.pre to the rules of the original tokenizer; look which fit above"
     /// No key says whether a text begins with the BOS token, and the default for these rules is no.
     AddBosMissing "add-bos-missing" Warning
         "set tokenizer.ggml.add_bos_token to what the original tokenizer does"
+    /// The token that ends a text is a piece of ordinary text, so generation stops in mid-sentence
+    /// or never.
+    EndTokenOrdinary "end-token-ordinary" Warning
+        "set tokenizer.ggml.eos_token_id to the original's, and its token type to 3"
+    /// The chat template is no program that could be run.
+    ChatTemplateBroken "chat-template-broken" Warning
+        "take the template from the original's tokenizer_config.json"
     /// The vocabulary cannot be used, so the model can only be fed ids.
     TokenizerRefused "tokenizer-refused" Error "convert the model again, with its own tokenizer"
     /// The number of tokens, the stated size and the rows of the embedding disagree.
@@ -174,6 +201,11 @@ lints! {
     ContextOdd "context-odd" Warning "look at max_position_embeddings of the original model"
     /// The base of the rotation is missing, so it is 10000, and such models are trained with more.
     RopeBaseMissing "rope-base-missing" Warning "set rope.freq_base to rope_theta of the original"
+    /// The base of the rotation is 10000, and models with such vocabularies are trained with more.
+    RopeBaseOdd "rope-base-odd" Warning "set rope.freq_base to rope_theta of the original"
+    /// The file says that it holds another type of weights than it does.
+    FileTypeContradicted "file-type-contradicted" Note
+        "trust the tensors; the one who wrote the key meant another file"
     /// The epsilon of the norms is outside of what anybody trains.
     EpsilonOdd "epsilon-odd" Warning "look at rms_norm_eps of the original model"
 
@@ -214,6 +246,44 @@ lints! {
     /// and loses the rest.
     WeightsNotTernary "weights-not-ternary" Error
         "ternarise first: round(w / mean|w|) clamped to -1 .. 1, times mean|w|"
+    /// A stretch of packed weights is all zero bytes, which no weights are: a hole in a download.
+    ZeroRun "zero-run" Error "check the download's hash, or fetch the file again"
+    /// Every value of a tensor is zero: nothing behind it depends on anything before it.
+    TensorZero "tensor-zero" Error "check the download's hash, or convert the model again"
+    /// Every weight of a norm is the same, which training does not leave.
+    NormConstant "norm-constant" Warning "compare the norm with the original model's"
+    /// The values are of a size that no weights have, as when they are read in another float
+    /// format.
+    MagnitudeOdd "magnitude-odd" Warning
+        "compare the tensor's type with the original's: F16 or BF16?"
+    /// Far more or far fewer weights are zero than of the same weight in the other layers.
+    ZeroShareOutlier "zero-share-outlier" Warning
+        "compare the tensor with the original's, and the download's hash"
+    /// The order of words makes no difference to what the model expects: what it had learnt is
+    /// lost.
+    WordOrderIgnored "word-order-ignored" Warning
+        "compare it with a sound file: harness compare SOUND THIS --prompt TEXT"
+    /// The file has the shapes of a published model and other bytes: another conversion, or
+    /// damage.
+    NotTheRelease "not-the-release" Note
+        "if it was downloaded as that file, fetch it again; else nothing"
+
+    /// The build lacks the vector instructions that its two-bit kernels are written in: without
+    /// them they may be empty (upstream issues 68, 195, 547).
+    BuildWithoutVectors "build-without-vectors" Error "build with AVX2 or NEON enabled"
+    /// A kernel of the build does not compute what the kernel of that name computes (on ARM
+    /// upstream issues 411 and 585, in 16 bits 459 and 629).
+    BuildKernelDiffers "build-kernel-differs" Error
+        "see the smallest input: harness kernels --reference BUILD --only KERNEL"
+    /// The build's graph computes something else from the same weights (SiLU for squared ReLU:
+    /// upstream issue 588).
+    BuildGraphDiffers "build-graph-differs" Error
+        "see every operation: harness trace --reference BUILD"
+    /// Token by token the build computes something else than from a whole prompt, further apart
+    /// than another order of sums explains.
+    BuildLanesApart "build-lanes-apart" Error
+        "use another ubatch or build; harness crossval --reference BUILD shows both ways"
+
     /// A weight or a scale is NaN or infinite.
     DataNonfinite "data-nonfinite" Error "check the download's hash, or convert the model again"
 }

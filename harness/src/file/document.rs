@@ -95,6 +95,11 @@ impl Document {
 
     /// Appends a tensor of values. A matrix is given as rows; a vector has one row.
     pub fn push(&mut self, name: &str, format: Format, shape: Shape, values: &[f32]) {
+        self.push_bytes(name, format, shape, format.encode(values, shape));
+    }
+
+    /// Appends a tensor that is written already.
+    pub fn push_bytes(&mut self, name: &str, format: Format, shape: Shape, bytes: Vec<u8>) {
         let dims = match shape.rows {
             1 => vec![shape.cols as u64],
             rows => vec![shape.cols as u64, rows as u64],
@@ -103,7 +108,7 @@ impl Document {
             name: name.to_owned(),
             dims,
             type_id: format.type_id(),
-            bytes: format.encode(values, shape),
+            bytes,
             format: Some(format),
         });
     }

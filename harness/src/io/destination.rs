@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::fs;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard};
@@ -48,6 +49,27 @@ impl Destination {
             Destination::Stdout => output::put(bytes).map(drop)?,
             Destination::Path(path) => {
                 atomic::write(path, bytes).map_err(Failure::environment)?;
+            }
+        }
+        remember(self, false);
+        Ok(())
+    }
+
+    /// Writes what comes bit by bit: a file appears whole or not at all.
+    pub fn write_with(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match self {
+            Destination::Stdout => {
+                let mut out = BufWriter::new(std::io::stdout().lock());
+                write(&mut out)?;
+                out.flush().map_err(Failure::environment)?;
+            }
+            Destination::Path(path) => {
+                let mut file = atomic::Unfinished::create(path).map_err(Failure::environment)?;
+                write(&mut file)?;
+                file.commit().map_err(Failure::environment)?;
             }
         }
         remember(self, false);

@@ -1,9 +1,12 @@
-//! NumPy's file format, version 1.0, as far as logits need it: little-endian `float32` in C order.
+//! NumPy's file format, as far as logits need it: `float32` in C order is written, `float16` is
+//! read as well, little-endian both.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
 
 use engine::encoding::float::Float;
+
+use super::array::decoded;
 
 const MAGIC: &[u8; 8] = b"\x93NUMPY\x01\x00";
 /// The values start at a multiple of this.
@@ -31,22 +34,31 @@ pub fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     out.write_all(&Float::F32.encode(values))
 }
 
-/// Reads a file that [`write_header`] and [`write_values`] could have written: its shape and its
-/// values. The error is a sentence that says what is wrong.
+/// Reads a file as NumPy writes it: its shape and its values, widened. The error is a sentence that
+/// says what is wrong.
 pub fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
-    let rest = bytes
-        .strip_prefix(MAGIC)
-        .ok_or("not a NumPy file of version 1.0")?;
-    let (length, rest) = rest.split_first_chunk().ok_or("the header is cut off")?;
-    let length = usize::from(u16::from_le_bytes(*length));
-    let (header, data) = rest
-        .split_at_checked(length)
-        .ok_or("the header is cut off")?;
+    const CUT: &str = "the header is cut off";
+    let rest = bytes.strip_prefix(&MAGIC[..6]).ok_or("not a NumPy file")?;
+    let ([version, _], rest) = rest.split_first_chunk().ok_or(CUT)?;
+    let (length, rest) = if *version == 1 {
+        let (length, rest) = rest.split_first_chunk().ok_or(CUT)?;
+        (usize::from(u16::from_le_bytes(*length)), rest)
+    } else {
+        let (length, rest) = rest.split_first_chunk().ok_or(CUT)?;
+        (u32::from_le_bytes(*length) as usize, rest)
+    };
+    let (header, data) = rest.split_at_checked(length).ok_or(CUT)?;
     let header = std::str::from_utf8(header).map_err(|_| "the header is not text")?;
-    let dims = header
-        .strip_prefix("{'descr': '<f4', 'fortran_order': False, 'shape': (")
+    let whole = || format!("not float32 or float16 in C order: {}", header.trim_end());
+    let rest = header.strip_prefix("{'descr': '").ok_or_else(whole)?;
+    let (float, rest) = [("<f4", Float::F32), ("<f2", Float::F16)]
+        .into_iter()
+        .find_map(|(name, float)| Some((float, rest.strip_prefix(name)?)))
+        .ok_or_else(whole)?;
+    let dims = rest
+        .strip_prefix("', 'fortran_order': False, 'shape': (")
         .and_then(|rest| rest.trim_end().strip_suffix("), }"))
-        .ok_or_else(|| format!("not float32 in C order: {}", header.trim_end()))?;
+        .ok_or_else(whole)?;
     let shape = dims
         .split(',')
         .map(str::trim)
@@ -55,16 +67,14 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
         .collect::<Result<Vec<usize>, _>>()?;
     let promised = shape
         .iter()
-        .try_fold(4_usize, |bytes, &dim| bytes.checked_mul(dim));
+        .try_fold(float.element_bytes(), |bytes, &dim| bytes.checked_mul(dim));
     if promised != Some(data.len()) {
         return Err(format!(
             "the shape is {shape:?}, but {} bytes of values follow",
             data.len()
         ));
     }
-    let mut values = vec![0.0; data.len() / 4];
-    Float::F32.decode(data, &mut values);
-    Ok((shape, values))
+    Ok((shape, decoded(float, data)))
 }
 
 #[cfg(test)]

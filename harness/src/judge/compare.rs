@@ -1,11 +1,18 @@
 //! Two observations side by side. Pure: it sees numbers, and cannot tell who made them.
 
+mod greedy;
+
+use std::collections::BTreeMap;
+
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
+use self::greedy::compare_greedy;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
-use crate::case::observation::{Greedy, Lane, Observation, TracedNode};
+use crate::case::observation::{Lane, Observation, TracedNode};
+use crate::judge::named_rows::compare_named;
+use crate::judge::own_tolerance::Elements;
 use crate::numbers::metrics::{self, Distance, UlpHistogram};
 
 /// Everything found between two observations of one case.
@@ -20,6 +27,9 @@ pub struct Findings {
     pub greedy: GreedyFindings,
     /// The traced nodes. Empty when the ids differ.
     pub nodes: NodeFindings,
+    /// What single logits come to, by the name of the user's tolerance that asks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elements: BTreeMap<String, Vec<Elements>>,
 }
 
 /// The prompt's ids, counted and compared.
@@ -98,7 +108,8 @@ pub struct GreedyDivergence {
     pub step: usize,
     /// The token the reference chose, and the one we chose.
     pub tokens: [Token; 2],
-    /// How much likelier, in logits, ours is than theirs in our own row: the width of the tie.
+    /// How much likelier, in logits, ours is than theirs in our own row, or theirs than ours in
+    /// theirs, whichever is known and more: the width of the tie.
     pub gap: Option<f64>,
 }
 
@@ -163,11 +174,13 @@ pub fn compare(
             lanes: Vec::new(),
             greedy: GreedyFindings::default(),
             nodes: NodeFindings::default(),
+            elements: BTreeMap::new(),
         });
     }
-    let lanes = Lane::ALL.into_iter();
+    let lanes = theirs.lanes.keys().copied();
     Ok(Findings {
         tokens,
+        elements: BTreeMap::new(),
         lanes: lanes
             .map(|lane| compare_lane(case, lane, theirs, ours))
             .collect::<Result<_, _>>()?,
@@ -252,7 +265,7 @@ fn compare_lane(
     let (Some(theirs), Some(ours)) = (theirs.lanes.get(&lane), ours.lanes.get(&lane)) else {
         return Ok(found); // the coverage says that the lane is missing
     };
-    if theirs.vocab_size != ours.vocab_size {
+    if theirs.vocab_size != ours.vocab_size && ours.named.is_empty() {
         return Err(Incomparable::VocabSize {
             theirs: theirs.vocab_size,
             ours: ours.vocab_size,
@@ -262,6 +275,11 @@ fn compare_lane(
         let (Some(a), Some(b)) = (theirs.at(position), ours.at(position)) else {
             continue;
         };
+        let place = ours.positions.binary_search(&position).ok();
+        if let Some(names) = place.and_then(|place| ours.named.get(place)) {
+            found.positions.extend(compare_named(position, a, names, b));
+            continue;
+        }
         let row = compare_rows(position, a, b);
         if found.first_difference.is_none() && row.distance.bit_equal < row.distance.values {
             found.first_difference = first_difference(format!("position {position}"), a, b);
@@ -297,32 +315,8 @@ pub fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFi
     }
 }
 
-fn compare_greedy(case: &Case, theirs: &Greedy, ours: &Greedy) -> GreedyFindings {
-    let steps = theirs.tokens.len().min(ours.tokens.len());
-    let steps = steps.min(case.greedy_steps);
-    let parting = (0..steps).find(|&i| theirs.tokens[i] != ours.tokens[i]);
-    let whole = steps == theirs.tokens.len() && steps == ours.tokens.len();
-    GreedyFindings {
-        steps,
-        text_equal: parting.is_none() && (!whole || theirs.text == ours.text),
-        first_divergence: parting.map(|step| {
-            let tokens = [theirs.tokens[step], ours.tokens[step]];
-            let logit = |row: &Vec<f32>, token: Token| row.get(token as usize).copied();
-            GreedyDivergence {
-                step,
-                tokens,
-                gap: ours.logits.get(step).and_then(|row| {
-                    let gap = f64::from(logit(row, tokens[1])?) - f64::from(logit(row, tokens[0])?);
-                    gap.is_finite().then_some(gap)
-                }),
-            }
-        }),
-    }
-}
-
 fn compare_nodes(theirs: &[TracedNode], ours: &[TracedNode]) -> NodeFindings {
-    let by_key: std::collections::BTreeMap<&str, &TracedNode> =
-        ours.iter().map(|n| (n.key.as_str(), n)).collect();
+    let by_key: BTreeMap<&str, &TracedNode> = ours.iter().map(|n| (n.key.as_str(), n)).collect();
     let mut found = NodeFindings::default();
     for node in theirs {
         let same_shape =
@@ -355,33 +349,4 @@ fn first_difference(place: String, theirs: &[f32], ours: &[f32]) -> Option<Value
         index,
         bits: bits.nth(index)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_continuations_part_the_width_of_the_tie_is_told() {
-        let case = crate::case::parse(
-            br#"{"schema": 1, "cases": [{"name": "a", "model": "m", "prompt": "p", "context": 9,
-            "ubatch": 9, "recordings": ["r"], "tokens": 1, "positions": [0], "nodes": 0,
-            "greedy_steps": 3}]}"#,
-        );
-        let case = case.expect("sound").remove(0);
-        let said = |tokens: [Token; 3], logits: &[[f32; 2]]| Greedy {
-            tokens: tokens.into(),
-            text: String::new(),
-            logits: logits.iter().map(|row| row.to_vec()).collect(),
-        };
-        let ours = said([1, 0, 1], &[[0.0, 1.0], [0.5, 0.25], [0.0, 1.0]]);
-        let found = compare_greedy(&case, &said([1, 1, 1], &[]), &ours);
-        let parting = found.first_divergence.expect("the second step");
-        assert_eq!((parting.step, parting.tokens), (1, [1, 0]));
-        assert_eq!(parting.gap, Some(0.25));
-        assert_eq!(found.steps, 3);
-        // A token beyond our vocabulary has no logit, and so no gap.
-        let found = compare_greedy(&case, &said([9, 1, 1], &[]), &ours);
-        assert_eq!(found.first_divergence.expect("the first step").gap, None);
-    }
 }

@@ -244,7 +244,7 @@ impl fmt::Display for Divergence {
 }
 
 /// The first breach, in the order of the pass: ids, nodes, prefill, decode, continuation.
-fn first_divergence(findings: &Findings, apart: ArithmeticGap) -> Option<Divergence> {
+pub(super) fn first_divergence(findings: &Findings, apart: ArithmeticGap) -> Option<Divergence> {
     if let Some(index) = findings.tokens.first_difference {
         return Some(Divergence::Tokens { index });
     }

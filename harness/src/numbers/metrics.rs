@@ -36,13 +36,24 @@ pub struct Distance {
     pub nmse: Option<f64>,
 }
 
-impl Distance {
-    /// Compares `theirs` with `ours`, which must be of one length.
-    pub fn between(theirs: &[f32], ours: &[f32]) -> Self {
+/// The distance between two rows that come in pieces, or between many pairs of rows taken together.
+#[derive(Debug, Clone, Default)]
+pub struct Distances {
+    values: usize,
+    bit_equal: usize,
+    not_finite: [usize; 2],
+    max_abs: f64,
+    /// `Σx²`, `Σy²`, `Σxy`, `Σ(x − y)²`.
+    sums: [f64; 4],
+}
+
+impl Distances {
+    /// Takes one more piece of both, which must be of one length.
+    pub fn add(&mut self, theirs: &[f32], ours: &[f32]) {
         assert_eq!(theirs.len(), ours.len(), "rows are paired by the caller");
-        let (mut bit_equal, mut not_finite, mut max_abs) = (0, [0, 0], 0.0f64);
-        let [mut xx, mut yy, mut xy, mut squared_error] = [0.0f64; 4];
-        // One pass: this is what most of a comparison's time goes into.
+        // One pass, everything in registers: this is what most of a comparison's time goes into.
+        let (mut bit_equal, mut not_finite, mut max_abs) = (0, [0, 0], self.max_abs);
+        let [mut xx, mut yy, mut xy, mut squared_error] = self.sums;
         for (&x, &y) in theirs.iter().zip(ours) {
             bit_equal += usize::from(x.to_bits() == y.to_bits());
             not_finite[0] += usize::from(!x.is_finite());
@@ -54,20 +65,39 @@ impl Distance {
             xy += x * y;
             squared_error += (x - y) * (x - y);
         }
-        let finite = not_finite == [0, 0];
+        self.values += ours.len();
+        self.bit_equal += bit_equal;
+        self.not_finite = [0, 1].map(|side| self.not_finite[side] + not_finite[side]);
+        self.max_abs = max_abs;
+        self.sums = [xx, yy, xy, squared_error];
+    }
+
+    /// How far apart all of it is.
+    pub fn total(&self) -> Distance {
+        let [xx, yy, xy, squared_error] = self.sums;
+        let finite = self.not_finite == [0, 0];
         Distance {
-            values: ours.len(),
-            bit_equal,
-            not_finite,
+            values: self.values,
+            bit_equal: self.bit_equal,
+            not_finite: self.not_finite,
             cosine: (finite && xx > 0.0 && yy > 0.0)
                 .then(|| (xy / (xx * yy).sqrt()).clamp(-1.0, 1.0)),
-            max_abs: finite.then_some(max_abs),
+            max_abs: finite.then_some(self.max_abs),
             nmse: match (finite, xx > 0.0) {
                 (false, _) => None,
                 (true, true) => Some(squared_error / xx),
                 (true, false) => (squared_error == 0.0).then_some(0.0),
             },
         }
+    }
+}
+
+impl Distance {
+    /// Compares `theirs` with `ours`, which must be of one length.
+    pub fn between(theirs: &[f32], ours: &[f32]) -> Self {
+        let mut distances = Distances::default();
+        distances.add(theirs, ours);
+        distances.total()
     }
 
     /// Every bit is the same and every value is a number.
@@ -112,6 +142,12 @@ pub fn divergence(theirs: &[f32], ours: &[f32]) -> Option<f64> {
     Some(kl.max(0.0))
 }
 
+/// `-ln p` of what came, under the distribution a row of logits stands for: how much it surprises,
+/// in nats. None if a value is not finite or there is no such index.
+pub fn surprise(row: &[f32], came: usize) -> Option<f64> {
+    log_softmax(row)?.get(came).map(|log| -log)
+}
+
 /// The index of the largest value; the lowest index wins a tie. None if there is no number.
 pub fn top1(row: &[f32]) -> Option<usize> {
     ranked(row, 1).first().copied()
@@ -148,7 +184,8 @@ fn ranked(row: &[f32], count: usize) -> Vec<usize> {
     best
 }
 
-fn log_softmax(row: &[f32]) -> Option<Vec<f64>> {
+/// The logarithms of the probabilities a row of logits stands for; none if a value is not finite.
+pub fn log_softmax(row: &[f32]) -> Option<Vec<f64>> {
     if row.is_empty() || row.iter().any(|v| !v.is_finite()) {
         return None;
     }

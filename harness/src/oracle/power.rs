@@ -29,6 +29,7 @@ use engine::{Model, Token};
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::case::ability::Lacking;
 use crate::case::observation::{Identity, Observation};
 use crate::file::document::{Document, Uneditable};
 use crate::runner::RunError;
@@ -127,7 +128,7 @@ impl Fault {
         let own = match model.config().architecture {
             Architecture::Bitnet => BITNET,
             Architecture::BitnetB158 => B158,
-            Architecture::Bitnet25 | Architecture::Llama => return None,
+            _ => return None,
         };
         let Injection::Values(acts) = &self.injection else {
             return None;
@@ -180,7 +181,7 @@ fn observed(
         profile: engine.profile().name().into(),
         fingerprint: "planted".into(),
     };
-    observe_tokens(engine, identity, case, tokens, threads)
+    observe_tokens(engine, identity, case, tokens, (threads, &Lacking::new()))
 }
 
 fn located(name: &'static str, expected: &'static str, injection: Injection) -> Fault {

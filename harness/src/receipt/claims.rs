@@ -1,98 +1,22 @@
 //! What one case asserts: the same on every machine, so that it can be snapshotted and reviewed.
 
+mod validation;
+
 use std::collections::BTreeMap;
 
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
+pub use self::validation::{Quant, Validation};
+use crate::case::ability::Lacking;
 use crate::case::coverage::{Count, Coverage};
-use crate::case::observation::Identity;
+use crate::case::observation::{Identity, Lane};
 use crate::judge::compare::{Findings, NodeDistance};
+use crate::judge::demand::{Demand, JudgedBy};
 use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{ArithmeticGap, Tolerance};
-use crate::judge::verdict::{Verdict, first_undecided, judge};
-use crate::receipt::CaseReceipt;
-
-/// Which side did what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Validation {
-    /// Who turned the prompt into ids.
-    pub tokenizer: String,
-    /// Who computed.
-    pub compute: String,
-}
-
-impl Validation {
-    /// Follows from who the subject was: its fingerprint says what kind of thing computed, and an
-    /// engine that was told how to read the weights decided less than one that found out.
-    pub fn of(subject: &Identity, quant: &Quant) -> Self {
-        let kind = match subject.fingerprint.split_once(' ') {
-            Some(("engine", _)) => "rust",
-            Some(("scripted", _)) => "script",
-            _ => "recording",
-        };
-        let forced = if quant.forced {
-            " with a forced flavor"
-        } else {
-            ""
-        };
-        Validation {
-            tokenizer: kind.into(),
-            compute: format!("{kind}{forced}"),
-        }
-    }
-
-    fn named(name: &str) -> Self {
-        Validation {
-            tokenizer: name.into(),
-            compute: name.into(),
-        }
-    }
-
-    /// That of all cases.
-    pub fn common(cases: &[CaseReceipt]) -> Self {
-        common(cases.iter().map(|c| &c.claims.validation), Self::named)
-    }
-}
-
-/// The ternary weights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quant {
-    /// Format, e.g. `I2_S`.
-    pub format: String,
-    /// Packing, e.g. `P128`.
-    pub flavor: String,
-    /// Whether the packing was given instead of found out.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub forced: bool,
-}
-
-impl Quant {
-    /// That of all cases.
-    pub fn common(cases: &[CaseReceipt]) -> Self {
-        let named = |name: &str| Quant {
-            format: name.into(),
-            flavor: name.into(),
-            forced: false,
-        };
-        common(cases.iter().map(|c| &c.claims.quant), named)
-    }
-}
-
-/// What is the same in all cases: `none` without a case, `mixed` where they differ.
-fn common<'a, T: Clone + PartialEq + 'a>(
-    mut all: impl Iterator<Item = &'a T>,
-    named: impl Fn(&str) -> T,
-) -> T {
-    match all.next() {
-        None => named("none"),
-        Some(first) if all.all(|other| other == first) => first.clone(),
-        Some(_) => named("mixed"),
-    }
-}
+use crate::judge::verdict::{Divergence, Verdict, first_undecided};
 
 /// The model file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +41,9 @@ pub struct Engine {
     /// The kernel that multiplied the weights of each format: not every kernel has every format.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub multiplied_by: BTreeMap<String, String>,
+    /// What it cannot do, and was not asked for.
+    #[serde(default, skip_serializing_if = "Lacking::is_empty")]
+    pub lacking: Lacking,
 }
 
 /// What is said about one comparison.
@@ -146,6 +73,9 @@ pub struct Comparison {
     /// The entry for a known divergence that it went beyond.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceeded: Option<Exceeded>,
+    /// What it was judged by, where that is not the tier of the two arithmetics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<JudgedBy>,
 }
 
 /// Two references side by side. When we agree with one and not with the other, this tells who of
@@ -211,6 +141,7 @@ impl Comparison {
         profile: &str,
         apart: ArithmeticGap,
         declared: Coverage,
+        demand: Demand,
         findings: Result<&Findings, Verdict>,
     ) -> Self {
         let mut comparison = Comparison {
@@ -225,9 +156,10 @@ impl Comparison {
             first_divergence_step: None,
             coverage: declared,
             exceeded: None,
+            judged_by: None,
         };
         match findings {
-            Ok(findings) => comparison.draw(findings, apart),
+            Ok(findings) => comparison.draw(findings, apart, demand),
             Err(verdict) => {
                 // Nothing is missing where nothing could be expected.
                 let expected = !matches!(verdict, Verdict::Declined { .. });
@@ -238,7 +170,7 @@ impl Comparison {
         comparison
     }
 
-    fn draw(&mut self, findings: &Findings, apart: ArithmeticGap) {
+    fn draw(&mut self, findings: &Findings, apart: ArithmeticGap, demand: Demand) {
         let Findings { nodes, greedy, .. } = findings;
         self.coverage = findings.coverage(self.coverage);
         let [values, equal] = findings.logits();
@@ -253,13 +185,18 @@ impl Comparison {
         let continued_alike = greedy.first_divergence.is_none() && greedy.text_equal;
         // Equal bits are equal, whatever sets the two apart.
         let equal = self.logits_bit_identical && same_nodes && continued_alike;
-        let apart = if equal && self.coverage.is_complete() {
-            ArithmeticGap::Nothing
+        let (apart, demand) = if equal && self.coverage.is_complete() {
+            (ArithmeticGap::Nothing, Demand::Ladder)
         } else {
-            apart
+            (apart, demand)
         };
-        self.tolerance = apart.tier();
-        self.verdict = judge(findings, &self.coverage, apart);
+        (self.judged_by, self.verdict) = demand.judge(findings, &self.coverage, apart);
+        self.tolerance = match &self.judged_by {
+            Some(JudgedBy::Nearest(nearest)) => nearest.tier(),
+            // A user's tolerance is none of the ladder's.
+            Some(JudgedBy::Own(_)) => Tolerance::OtherWeights,
+            None => apart.tier(),
+        };
     }
 
     /// Turns a divergence, or a distance that takes more than one document to judge, into a known
@@ -287,8 +224,29 @@ impl Comparison {
     }
 
     /// What sets the two apart, by their arithmetics.
-    pub fn apart(&self) -> ArithmeticGap {
+    pub fn named_apart(&self) -> ArithmeticGap {
         ArithmeticGap::profiles(&self.reference.profile, &self.profile)
+    }
+
+    /// The same, or what comes nearest to it where they have no names; unknown where the user
+    /// decided.
+    pub fn apart(&self) -> ArithmeticGap {
+        match self.judged_by {
+            Some(JudgedBy::Nearest(nearest)) => nearest,
+            Some(JudgedBy::Own(_)) => ArithmeticGap::Unknown,
+            None => self.named_apart(),
+        }
+    }
+
+    /// Whether it is that lane in which it diverges first.
+    pub fn diverges_in(&self, lane: Lane) -> bool {
+        use Divergence::{Lane as OfLane, Logits};
+        match &self.verdict {
+            Verdict::Diverge { first } => {
+                matches!(first, OfLane { lane: l, .. } | Logits { lane: l, .. } if *l == lane)
+            }
+            _ => false,
+        }
     }
 
     /// Whether every bit is demanded.
@@ -324,7 +282,7 @@ impl Claims {
             coverage.references = count(1, 0);
         }
         self.coverage = coverage;
-        self.validation = Validation::of(&self.engine.identity, &self.quant);
+        self.validation = Validation::of(&self.engine, &self.quant);
         self.status = self.outcome(|_| false);
     }
 

@@ -1,26 +1,39 @@
 //! What a comparison that does not agree needs in words: what, in which lane, where first, and the
 //! command that looks closer.
 
-use crate::case::observation::Lane;
 use crate::io::output::quoted;
 use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
+use crate::judge::demand::JudgedBy;
 use crate::judge::tolerance::{ArithmeticGap, Tolerance};
 use crate::judge::verdict::{Verdict, broken_by_lane, undecided};
 use crate::numbers::metrics;
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
 
-/// One word for a lane alone, whatever became of its neighbour.
-pub fn lane_word(receipt: &Receipt, lane: &LaneFindings, comparison: &Comparison) -> &'static str {
+/// One word for a lane alone, whatever became of its neighbour; `declared` are its positions.
+pub fn lane_word(
+    receipt: &Receipt,
+    lane: &LaneFindings,
+    comparison: &Comparison,
+    declared: usize,
+) -> &'static str {
     let apart = comparison.apart();
     let known = matches!(comparison.verdict, Verdict::Known { .. });
-    if broken_by_lane(lane, apart).is_some() {
+    let own = match &comparison.judged_by {
+        Some(JudgedBy::Own(own)) => Some(own),
+        _ => None,
+    };
+    let beyond = own.is_some() && comparison.diverges_in(lane.lane);
+    if beyond || broken_by_lane(lane, apart).is_some() {
         return if known { "known" } else { "DIVERGE" };
     }
-    if lane.positions.len() < comparison.coverage.positions.declared / Lane::ALL.len() {
+    if lane.positions.len() < declared {
         return "INCOMPLETE";
     }
     if lane.is_bit_identical() {
         return "bit-identical";
+    }
+    if own.is_some() {
+        return "own tolerance";
     }
     let open = apart.tier() == Tolerance::OtherWeights || undecided(lane, apart).is_some();
     if open && !receipt.agrees(comparison) {
@@ -38,11 +51,17 @@ pub fn lines(
     findings: Option<&Findings>,
 ) -> Vec<String> {
     let verdict = &comparison.verdict;
-    if receipt.agrees(comparison) || matches!(verdict, Verdict::Declined { .. }) {
+    let (name, with) = (&case.claims.case, &comparison.reference.name);
+    let by = comparison.judged_by.as_ref().map(JudgedBy::words);
+    let by = by.map_or(String::new(), |by| format!(", judged by {by}"));
+    let plain = receipt.agrees(comparison) && by.is_empty();
+    if plain || matches!(verdict, Verdict::Declined { .. }) {
         return Vec::new();
     }
-    let (name, with) = (&case.claims.case, &comparison.reference.name);
-    let mut lines = vec![format!("{name} with {with}: {verdict}")];
+    let mut lines = vec![format!("{name} with {with}: {verdict}{by}")];
+    if receipt.agrees(comparison) {
+        return lines;
+    }
     let Some(findings) = findings else {
         return lines;
     };
@@ -61,8 +80,9 @@ pub fn lines(
             shown(first)
         ));
     }
+    let declared = comparison.coverage.positions.declared / findings.lanes.len().max(1);
     for lane in &findings.lanes {
-        let word = lane_word(receipt, lane, comparison);
+        let word = lane_word(receipt, lane, comparison, declared);
         lines.push(match &lane.first_difference {
             None => format!("  {}: {word}", lane.lane.name()),
             Some(first) => format!("  {}: {word}, first at {}", lane.lane.name(), shown(first)),
@@ -72,7 +92,8 @@ pub fn lines(
         let missing = findings.nodes.missing.join(", ");
         lines.push(format!("  nodes without a counterpart: {missing}"));
     }
-    if matches!(verdict, Verdict::Diverge { .. }) {
+    let built_in = case.claims.engine.identity.brought().is_none();
+    if matches!(verdict, Verdict::Diverge { .. }) && built_in {
         lines.push(format!("  next: {}", next(receipt, case, comparison)));
     }
     lines

@@ -6,6 +6,7 @@ mod rows;
 mod summary;
 
 pub use self::summary::lines as summary;
+use crate::case::ability::{self, Ability};
 use crate::receipt::explanation;
 use crate::receipt::{CaseReceipt, Failed, Receipt};
 
@@ -36,6 +37,7 @@ pub fn render(receipt: &Receipt, detail: Detail, width: Option<usize>) -> String
             width,
         );
     }
+    append(&mut text, subjects(receipt));
     for case in &receipt.cases {
         append(&mut text, notes(receipt, case));
     }
@@ -58,6 +60,29 @@ fn append_table(text: &mut String, table: &crate::io::table::Table, width: Optio
         *text += &table.render(width);
         text.push('\n');
     }
+}
+
+/// Whose logits were judged, where it was not the built-in engine's, and what it was not asked for.
+fn subjects(receipt: &Receipt) -> Vec<String> {
+    let engines = receipt.cases.iter().map(|case| &case.claims.engine);
+    let foreign = engines.filter(|engine| engine.identity.brought().is_some());
+    let mut lines: Vec<String> = Vec::new();
+    for engine in foreign {
+        let identity = &engine.identity;
+        let print: String = identity.fingerprint.chars().take(24).collect();
+        let mut line = format!("judged: {identity}, {print}");
+        if !engine.lacking.is_empty() {
+            let lacking = ability::words(&engine.lacking);
+            line += &format!("; it lacks, and was not asked for: {lacking}");
+        }
+        if engine.lacking.contains(&Ability::Rows) {
+            line += "; judged by its most likely tokens alone";
+        }
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// What the comparisons of a case need in words.

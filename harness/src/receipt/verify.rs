@@ -6,8 +6,10 @@ use engine::kernels::Kernel;
 
 use super::{CaseReceipt, Claims, Comparison, Measured, Receipt, SCHEMA};
 use crate::case::Case;
+use crate::case::ability::Lacking;
 use crate::file::provenance::Input;
 use crate::judge::compare::Findings;
+use crate::judge::demand::{Demand, JudgedBy};
 use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
@@ -134,13 +136,14 @@ impl Verification {
             &format!("case {name}: the prompt"),
             claims.prompt == case.prompt,
         );
+        let lacking = &claims.engine.lacking;
         for comparison in &claims.comparisons {
             let with = &comparison.reference.name;
             self.note(
                 &format!("case {name} with {with}: as much was declared as the case declares"),
-                comparison.coverage.declared() == case.declared(true)
+                comparison.coverage.declared() == case.declared_without(lacking, true)
                     || comparison.is_declined() && !case.live.contains(with)
-                    || foreign_graph(comparison, case),
+                    || foreign_graph(comparison, case, lacking),
             );
             if let Some((reason, bound)) = entry(comparison) {
                 let listed = suite.ledger.about(name, &claims.model.sha256, with);
@@ -218,9 +221,10 @@ impl Verification {
 
 /// A live reference of another arithmetic may have a graph of its own, whose nodes have no
 /// counterpart; everything else is asked of it like of everybody.
-fn foreign_graph(comparison: &Comparison, case: &Case) -> bool {
+fn foreign_graph(comparison: &Comparison, case: &Case, lacking: &Lacking) -> bool {
     let declared = comparison.coverage.declared();
-    comparison.live && !comparison.is_exact() && declared == case.declared(false)
+    let other = comparison.live && !comparison.is_exact();
+    other && declared == case.declared_without(lacking, false)
 }
 
 /// Draws the conclusions of one case again from its findings, in place.
@@ -234,7 +238,7 @@ fn conclude_again(case: &mut CaseReceipt) -> Result<(), String> {
             "{with} was compared in {profile}, which is neither side's"
         ));
     }
-    let of = |c: &Comparison| c.apart();
+    let of = |c: &Comparison| c.named_apart();
     let exact = |_: &Comparison| ArithmeticGap::Nothing;
     let comparisons = claims.comparisons.iter_mut().map(|c| (of(c), c));
     let repetitions = claims.repetitions.iter_mut().map(|c| (exact(c), c));
@@ -300,12 +304,15 @@ fn again(
         (None, verdict) => Err(verdict.clone()),
     };
     let known = entry(comparison);
+    let by = comparison.judged_by.clone();
+    let demand = by.as_ref().map_or(Demand::Ladder, JudgedBy::demand);
     *comparison = Comparison::conclude(
         comparison.reference.clone(),
         comparison.live,
         &comparison.profile,
         apart,
         comparison.coverage.declared(),
+        demand,
         findings,
     );
     if let (Some((reason, bound)), Some(findings)) = (known, &measured.findings) {

@@ -16,6 +16,7 @@ use engine::{Model, Session, Token};
 
 use super::watch::{Plant, Watch, Watching};
 use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task, guarded};
+use crate::case::ability::Lacking;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
@@ -225,6 +226,7 @@ impl<M: Deref<Target = Model>> Opened for Computing<'_, M> {
             return Err(RunError::Refused(message));
         }
         Ok(Followed {
+            named: Vec::new(),
             rows,
             vocab_size: self.model.config().vocab_size,
             nodes: pass.nodes,
@@ -299,6 +301,7 @@ impl Subject for Engine {
             kernel,
             multiplied_by: multiplied_by.collect(),
             forced: self.flavor.is_some(),
+            lacking: Lacking::new(),
             architecture: model.config().architecture.name().into(),
             format: format.into(),
             flavor,

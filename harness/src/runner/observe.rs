@@ -9,6 +9,7 @@ use engine::sampler::greedy;
 use super::watch::Watch;
 use super::{Followed, Opened, RunError};
 use crate::case::Case;
+use crate::case::ability::{self, Ability, Lacking};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
 use crate::case::schedule::{Schedule, Step};
 
@@ -20,16 +21,16 @@ pub fn observe(
     threads: usize,
 ) -> Result<Observation, RunError> {
     let tokens = opened.tokenize(&case.prompt)?;
-    observe_tokens(opened, identity, case, tokens, threads)
+    observe_tokens(opened, identity, case, tokens, (threads, &Lacking::new()))
 }
 
-/// The same where the prompt is these tokens.
+/// The same where the prompt is these tokens; what an engine lacks is left out.
 pub fn observe_tokens(
     opened: &mut dyn Opened,
     identity: Identity,
     case: &Case,
     tokens: Vec<Token>,
-    threads: usize,
+    (threads, lacking): (usize, &Lacking),
 ) -> Result<Observation, RunError> {
     let inside = |p: &&usize| **p < tokens.len();
     let positions: Vec<usize> = case.positions.iter().filter(inside).copied().collect();
@@ -46,26 +47,32 @@ pub fn observe_tokens(
         };
         follow(opened, &schedule, watch)
     };
-    let traced = if case.nodes > 0 {
-        Watch::every()
+    let (mut lanes, mut trace) = (BTreeMap::new(), Vec::new());
+    for name in ability::lanes(lacking) {
+        let traced = name == Lane::Prefill && case.nodes > 0 && !lacking.contains(&Ability::Nodes);
+        let watch = if traced {
+            Watch::every()
+        } else {
+            Watch::default()
+        };
+        let followed = lane(name, &watch)?;
+        trace.extend(followed.nodes);
+        let logits = Logits {
+            positions: positions.clone(),
+            values: followed.rows,
+            vocab_size: followed.vocab_size,
+            named: followed.named,
+        };
+        lanes.insert(name, logits);
+    }
+    let greedy = if lacking.contains(&Ability::Greedy) {
+        Greedy::default()
     } else {
-        Watch::default()
+        continuation(opened, case.greedy_steps, &tokens, of)?
     };
-    let prefill = lane(Lane::Prefill, &traced)?;
-    let decode = lane(Lane::Decode, &Watch::default())?;
-    let greedy = continuation(opened, case.greedy_steps, &tokens, of)?;
-    let logits = |followed: Followed| Logits {
-        positions: positions.clone(),
-        values: followed.rows,
-        vocab_size: followed.vocab_size,
-    };
-    let trace = prefill.nodes.clone();
     Ok(Observation {
         identity,
-        lanes: BTreeMap::from([
-            (Lane::Prefill, logits(prefill)),
-            (Lane::Decode, logits(decode)),
-        ]),
+        lanes,
         greedy,
         trace,
         tokens,
@@ -88,6 +95,12 @@ fn continuation(
         let rows = followed.rows.chunks_exact(followed.vocab_size.max(1));
         found.logits = rows.map(<[f32]>::to_vec).collect();
         found.tokens = found.logits.iter().map(|row| greedy(row)).collect();
+        if !followed.named.is_empty() {
+            // Places among the named ones, and no logits of the vocabulary.
+            let named = followed.named.iter().zip(&found.tokens);
+            found.tokens = named.map(|(names, place)| names[*place as usize]).collect();
+            found.logits.clear();
+        }
     }
     found.text = opened.text(&found.tokens)?;
     Ok(found)
@@ -129,6 +142,7 @@ mod tests {
             self.1 += 1;
             assert_eq!((schedule.context, schedule.threads), (9, 3));
             Ok(Followed {
+                named: Vec::new(),
                 rows: vec![1.0; 4 * (schedule.kept() - missing)],
                 vocab_size: 4,
                 nodes: Vec::new(),

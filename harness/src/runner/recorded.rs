@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::{Dtype, SafeTensors};
+use engine::encoding::float::Float;
 
 use self::manifest::{Manifest, Recording};
 use super::{RunError, Runner, Task};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
+use crate::io::array::Array;
 
 pub(super) const MANIFEST: &str = "recording.json";
 pub(super) const LOGITS: &str = "logits.safetensors";
@@ -27,11 +28,6 @@ pub struct Recorded {
     trace: Arc<BTreeMap<String, Array>>,
     fingerprint: String,
     inputs: Vec<Input>,
-}
-
-struct Array {
-    shape: Vec<usize>,
-    values: Vec<f32>,
 }
 
 impl Recorded {
@@ -60,7 +56,7 @@ impl Recorded {
                 return Err(wrong(file, &"its hash is not the one in recording.json"));
             }
             inputs.push(input);
-            arrays(&bytes).map_err(|e| wrong(file, &e))
+            Array::all_of(&bytes, &[Float::F32]).map_err(|e| wrong(file, &e))
         };
         let recorded = Recorded {
             logits: Arc::new(read(LOGITS)?),
@@ -170,6 +166,7 @@ impl Runner for Recorded {
             positions: recording.positions.clone(),
             values: self.logits[name].values.clone(),
             vocab_size: self.manifest.vocab_size,
+            named: Vec::new(),
         };
         let node = |key: &String| TracedNode {
             key: key.clone(),
@@ -191,21 +188,4 @@ impl Runner for Recorded {
             trace: recording.trace_order.iter().map(node).collect(),
         })
     }
-}
-
-fn arrays(bytes: &[u8]) -> Result<BTreeMap<String, Array>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-    let array = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("{name} is {:?}, not F32", view.dtype()));
-        }
-        let (values, rest) = view.data().as_chunks::<4>();
-        assert!(rest.is_empty(), "safetensors checks sizes against shapes");
-        let array = Array {
-            shape: view.shape().to_vec(),
-            values: values.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        };
-        Ok((name.to_owned(), array))
-    };
-    file.iter().map(array).collect()
 }

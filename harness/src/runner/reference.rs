@@ -2,6 +2,8 @@
 
 pub mod rewritten;
 
+use std::borrow::BorrowMut;
+
 use engine::Token;
 
 use self::rewritten::Form;
@@ -134,35 +136,60 @@ impl Runner for Observing {
 }
 
 /// A model file in a process of the reference's, which keeps it loaded.
-struct Open {
-    client: Client,
+pub(super) struct Open<C> {
+    client: C,
     file: isolation::ModelFile,
     /// The file, if it was made for this reference.
     _made: Option<Scratch>,
 }
 
-impl Open {
+impl Open<Client> {
     fn start(runner: &Observing, model: ModelFile<'_>) -> Result<Self, RunError> {
-        let made = match model {
-            ModelFile::Read(input) => runner.rewritten(input)?,
-            ModelFile::Made(bytes) => {
-                Some(Scratch::write(bytes).map_err(|e| RunError::Refused(e.to_string()))?)
+        let client = Client::new(&runner.reference);
+        match model {
+            ModelFile::Read(input) => match runner.rewritten(input)? {
+                Some(made) => Open::made(client, made),
+                None => Open::of(client, model),
+            },
+            ModelFile::Made(_) => Open::of(client, model),
+        }
+    }
+}
+
+impl<C: BorrowMut<Client>> Open<C> {
+    /// Has a model opened as it is.
+    pub(super) fn of(client: C, model: ModelFile<'_>) -> Result<Self, RunError> {
+        match model {
+            ModelFile::Read(input) => {
+                let (path, sha256) = (input.path.clone(), input.sha256.clone());
+                Open::ask(client, isolation::ModelFile { path, sha256 }, None)
             }
-        };
-        let (path, sha256) = match (&made, model) {
-            (Some(made), _) => (made.path.clone(), made.sha256.clone()),
-            (None, ModelFile::Read(input)) => (input.path.clone(), input.sha256.clone()),
-            (None, ModelFile::Made(_)) => unreachable!("it was written to a file"),
-        };
-        let mut open = Open {
-            client: Client::new(&runner.reference),
-            file: isolation::ModelFile { path, sha256 },
-            _made: made,
-        };
-        let model = open.file.clone();
+            ModelFile::Made(bytes) => {
+                let made = Scratch::write(bytes);
+                Open::made(client, made.map_err(|e| RunError::Refused(e.to_string()))?)
+            }
+        }
+    }
+
+    /// Has a model opened that was made for it.
+    pub(super) fn made(client: C, made: Scratch) -> Result<Self, RunError> {
+        let (path, sha256) = (made.path.clone(), made.sha256.clone());
+        Open::ask(client, isolation::ModelFile { path, sha256 }, Some(made))
+    }
+
+    fn ask(
+        mut client: C,
+        file: isolation::ModelFile,
+        made: Option<Scratch>,
+    ) -> Result<Self, RunError> {
+        let model = file.clone();
         let opened = |done| matches!(done, Done::Opened).then_some(());
-        open.client.ask(&Request::Open { model }, opened)?;
-        Ok(open)
+        client.borrow_mut().ask(&Request::Open { model }, opened)?;
+        Ok(Open {
+            client,
+            file,
+            _made: made,
+        })
     }
 
     /// What the library says to one question in one of its ways.
@@ -171,7 +198,7 @@ impl Open {
             model: self.file.clone(),
             questions: vec![question],
         };
-        let answers = self.client.ask(&request, |done| match done {
+        let answers = self.client.borrow_mut().ask(&request, |done| match done {
             Done::Spelled { answers } => Some(answers),
             _ => None,
         })?;
@@ -179,7 +206,7 @@ impl Open {
             Ok([answer]) => Ok(answer[way].clone()),
             Err(answers) => {
                 let complaint = format!("{} answers to one question", answers.len());
-                Err(self.client.reject(complaint).into())
+                Err(self.client.borrow_mut().reject(complaint).into())
             }
         }
     }
@@ -188,12 +215,16 @@ impl Open {
     fn unexpected(&mut self, said: TokenizerReply) -> RunError {
         match said {
             TokenizerReply::Refused(message) => WorkerExit::Refused(message).into(),
-            other => self.client.reject(format!("unexpected: {other:?}")).into(),
+            other => self
+                .client
+                .borrow_mut()
+                .reject(format!("unexpected: {other:?}"))
+                .into(),
         }
     }
 }
 
-impl Opened for Open {
+impl<C: BorrowMut<Client>> Opened for Open<C> {
     fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
         let question = Question::Text(EscapedBytes(text.into()));
         match self.spell(question, ADDED_AND_PARSED)? {
@@ -220,9 +251,10 @@ impl Opened for Open {
             shown: watch.shown.clone(),
             replaced: replaced.map(|node| (*node).clone()).collect(),
         };
-        let (mut nodes, mut rows) = (Vec::new(), None);
+        let (mut nodes, mut rows, mut named) = (Vec::new(), None, Vec::new());
         let each = |part| {
             match part {
+                Part::Named(names) => named = names,
                 Part::Node(node) => nodes.push(node.checked()?),
                 Part::Rows(_) if rows.is_some() => return Err("its logits came twice".into()),
                 Part::Rows(values) => rows = Some(values),
@@ -233,7 +265,7 @@ impl Opened for Open {
             Done::Followed { vocab_size } => Some(vocab_size),
             _ => None,
         };
-        let vocab_size = self.client.stream(&request, each, last)?;
+        let vocab_size = self.client.borrow_mut().stream(&request, each, last)?;
         let count = rows.as_ref().map_or(0, Vec::len);
         let (kept, whole) = (schedule.kept(), schedule.kept().checked_mul(vocab_size));
         let complaint = || format!("{count} logits, where {kept} rows of {vocab_size} were kept");
@@ -242,8 +274,9 @@ impl Opened for Open {
                 rows,
                 vocab_size,
                 nodes,
+                named,
             }),
-            None => Err(self.client.reject(complaint()).into()),
+            None => Err(self.client.borrow_mut().reject(complaint()).into()),
         }
     }
 }

@@ -58,6 +58,7 @@ impl<R: Runner> Subject for Scripted<R> {
             format: "scripted".into(),
             flavor: "scripted".into(),
             forced: false,
+            lacking: Default::default(),
             multiplied_by: Default::default(),
         })
     }

@@ -2,11 +2,15 @@
 
 mod attribute;
 mod check;
+mod compare;
+mod doctor;
 mod eval;
+mod export;
 mod fixtures;
 mod generate;
 mod inspect;
 mod parity;
+mod perplexity;
 pub mod tiny;
 mod tokenize;
 mod trace;

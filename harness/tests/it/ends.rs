@@ -209,6 +209,7 @@ fn a_reference_compared_with_itself_is_an_error_not_an_agreement() {
         fn facts(&mut self, _: Task<'_>) -> Result<harness::runner::Facts, RunError> {
             let word = || "recorded".to_owned();
             Ok(harness::runner::Facts {
+                lacking: Default::default(),
                 kernel: word(),
                 architecture: word(),
                 format: word(),

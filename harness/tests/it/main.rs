@@ -8,6 +8,7 @@ mod calibrate;
 mod can_fail;
 mod commands;
 mod controls;
+mod convert;
 mod crossval;
 mod ends;
 mod kernels;
@@ -23,6 +24,8 @@ mod qk256;
 mod recorder;
 mod recordings;
 mod shapes;
+#[cfg(unix)]
+mod subjects;
 mod tampered;
 mod tidy;
 mod tokenizer;

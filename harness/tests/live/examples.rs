@@ -136,7 +136,15 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 4] = [
+const FIRST: [(&str, &str); 6] = [
+    (
+        "--subject logits.npy",
+        "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
+    (
+        "harness convert checkpoint",
+        "harness fixtures checkpoint --model model.gguf -o checkpoint",
+    ),
     (
         "--replay blamed/",
         "harness trace --profile ggml-avx2 --recording mar2026-b158-avx512 \

@@ -25,7 +25,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         live!(
             ["llama"],
-            a_library_of_another_arithmetic_is_judged_by_its_decoders_alone
+            a_library_of_another_arithmetic_is_judged_by_its_decoders_and_encoders
         ),
         live!(
             ["bitnet-portable"],
@@ -71,12 +71,21 @@ fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse()
     assert_ends(
         &output,
         0,
-        &["26 kernels agree, 0 differ", "int16-wrap again: "],
+        &[
+            "64 kernels agree, 0 differ",
+            "8 not asked",
+            "int16-wrap again: ",
+        ],
     );
     let report = file.json();
     let rows = report["references"][0]["kernels"].as_array().expect("rows");
-    assert_eq!(rows.len(), 26);
+    assert_eq!(rows.len(), 72);
     for row in rows {
+        let name = row["kernel"].as_str().expect("a name");
+        if name.starts_with("q1_0") || name.starts_with("q2_0") {
+            assert_eq!(row["ended"], "not_there", "{row}");
+            continue;
+        }
         assert_eq!(
             (&row["ended"], &row["differ"]),
             (&"complete".into(), &0.into()),
@@ -84,16 +93,18 @@ fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse()
         );
         assert!(row["values"].as_u64() > Some(100), "{row}");
         let excused = row["excused"].as_object().expect("by name");
-        let expected = match row["kernel"].as_str().expect("a name") {
+        let expected = match name {
             "i2_s-dot" => &["int16-wrap"][..],
-            "q8_0-encode" => &["undefined-conversion"],
+            "q8_0-encode" | "q8_0-encode-weighted" => &["undefined-conversion"],
             name if name.ends_with("-dot") => &["nan-bits"],
             _ => &[],
         };
         let known = |name: &String| expected.contains(&&name[..]);
         assert!(excused.keys().all(known), "{row}");
     }
-    let wraps = &rows[3]["excused"]["int16-wrap"];
+    let mut rows = rows.iter();
+    let wraps = rows.find(|row| row["kernel"] == "i2_s-dot").expect("asked");
+    let wraps = &wraps["excused"]["int16-wrap"];
     assert!(wraps["count"].as_u64() > Some(0), "{wraps}");
     let again = wraps["first"].as_str().expect("arguments");
     let asked = "kernels --reference bitnet-portable ".to_owned() + again;
@@ -102,7 +113,23 @@ fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse()
     assert_ends(&output, 0, &[because]);
 }
 
-fn a_library_of_another_arithmetic_is_judged_by_its_decoders_alone() {
+fn a_library_of_another_arithmetic_is_judged_by_its_decoders_and_encoders() {
+    let all = ["kernels", "--reference", "llama", "--cases", "5"];
+    let file = Scratch::new("llama");
+    let output = harness(&[&all[..], &["--json", file.path()]].concat());
+    assert_ends(
+        &output,
+        0,
+        &["0 differ, 2 differ and are not judged, 6 not asked"],
+    );
+    let report = file.json();
+    let rows = report["references"][0]["kernels"].as_array().expect("rows");
+    for row in rows.iter().filter(|row| row["ended"] == "complete") {
+        let name = row["kernel"].as_str().expect("a name");
+        let writes_or_reads = name.contains("-encode") || name.ends_with("-decode");
+        assert_eq!(row["judged"], writes_or_reads, "{row}");
+        assert!(row["differ"] == 0 || !writes_or_reads, "{row}");
+    }
     let asked = ["kernels", "--reference", "llama", "--cases", "5"];
     let only = ["q6_k-dot", "q6_k-decode", "i2_s-dot"];
     let only = only.iter().flat_map(|name| ["--only", name]);
@@ -157,6 +184,7 @@ fn a_library_that_aborts_is_asked_again_in_a_new_process() {
             kind: 1,
             columns: 64,
             rows: 1,
+            weighted: false,
         },
         ..short
     };
@@ -167,5 +195,5 @@ fn a_library_that_aborts_is_asked_again_in_a_new_process() {
 fn without_a_reference_there_is_nothing_to_ask() {
     assert_ends(&harness(&["kernels"]), 3, &["scripts/reference.sh"]);
     let unknown = harness(&["kernels", "--only", "q9-dot"]);
-    assert_ends(&unknown, 2, &["there are i2_s-encode"]);
+    assert_ends(&unknown, 2, &["there are f32-dot"]);
 }

@@ -6,6 +6,7 @@
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
+mod architectures;
 mod attribute;
 #[path = "../it/attribute/bench.rs"]
 #[allow(dead_code)] // its other half is what the tests without a reference use
@@ -13,6 +14,7 @@ mod bench;
 mod commands;
 mod crossval;
 mod examples;
+mod export;
 mod kernels;
 mod program;
 mod shapes;
@@ -40,6 +42,7 @@ pub(crate) use live;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
+        architectures::trials(),
         attribute::trials(),
         commands::trials(),
         crossval::trials(),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         shapes::trials(),
         signals::trials(),
         tokenizer::trials(),
+        export::trials(),
         examples::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

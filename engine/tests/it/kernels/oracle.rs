@@ -2,7 +2,10 @@
 
 use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
-use engine::kernels::{activation, q8_0 as blocks_of_32, q8_k as blocks_of_256};
+use engine::format::Format;
+use engine::kernels::gemm::{Inputs, Stored, outputs};
+use engine::kernels::{BlockOrder, Kernel, activation, q8_1};
+use engine::kernels::{q8_0 as blocks_of_32, q8_k as blocks_of_256};
 
 use crate::kernels::input::Weights;
 use crate::kernels::packing::Packing;
@@ -21,13 +24,13 @@ pub fn product(
         "tq1_0" | "tq2_0" => trits(packing.name, bytes, row, token),
         "q6_k" => six_bits(bytes, row, token),
         "q8_0" => eight_bits(bytes, row, token),
-        name => {
-            let flavor: Flavor = name.parse().expect("packings are called as their flavors");
-            match flavor.i2_s_packing() {
+        name => match name.parse::<Flavor>() {
+            Ok(flavor) => match flavor.i2_s_packing() {
                 Some(place) => i2_s_output(bytes, weights.shape, row, token, place),
                 None => plain(flavor, weights, bytes, row, token),
-            }
-        }
+            },
+            Err(_) => portable(name, weights.shape, bytes, row, token),
+        },
     };
     outputs.map(output).collect()
 }
@@ -66,6 +69,32 @@ fn plain(flavor: Flavor, weights: &Weights, bytes: &[u8], row: usize, token: &[f
         sum += weight * x;
     }
     sum
+}
+
+/// By the portable kernel, which the C++ itself is asked about by `harness kernels`.
+fn portable(name: &str, shape: Shape, bytes: &[u8], row: usize, token: &[f32]) -> f32 {
+    let format = Format::named(name).expect("a format");
+    let stride = bytes.len() / shape.rows;
+    let stored = bytes[row * stride..(row + 1) * stride].to_vec();
+    let gemm = format.gemm(BlockOrder::EightLanes, Kernel::Scalar);
+    let gemm = gemm.expect("has kernels");
+    let mut large = Vec::new();
+    if token.len().is_multiple_of(256) {
+        blocks_of_256::quantise(token, &mut large);
+    }
+    let blocks = token.as_chunks().0.iter();
+    let small: Vec<_> = blocks.clone().map(blocks_of_32::quantise_block).collect();
+    let sums: Vec<_> = blocks.map(q8_1::quantise_block).collect();
+    let inputs = Inputs {
+        tokens: 1,
+        plain: token,
+        q8_0: &small,
+        q8_1: &sums,
+        q8_k: &large,
+        ..Inputs::default()
+    };
+    let shape = Shape { rows: 1, ..shape };
+    outputs(gemm, &Stored::from_vec(shape, stored, Vec::new()), &inputs)[0]
 }
 
 fn trits(name: &str, bytes: &[u8], row: usize, token: &[f32]) -> f32 {

@@ -2,13 +2,14 @@
 
 use engine::bytes::ModelBytes;
 use engine::encoding::float::Float;
-use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{self, Flavor, Shape};
+use engine::format::Format;
 use engine::gguf::{Gguf, writer::Writer};
 use engine::kernels::Kernel;
 use engine::matrix::Matrix;
 
 use crate::kernels::input::Weights;
+use crate::model::random::encoded;
 
 /// One way to write a matrix.
 pub struct Packing {
@@ -21,7 +22,7 @@ pub struct Packing {
     pub holds: fn(Shape) -> bool,
 }
 
-pub const PACKINGS: [Packing; 10] = [
+pub const PACKINGS: [Packing; 20] = [
     Packing {
         name: "i2_s-p128",
         type_id: 36,
@@ -65,34 +66,73 @@ pub const PACKINGS: [Packing; 10] = [
         holds: |_| true,
     },
     Packing {
-        name: "tq1_0",
-        type_id: 34,
-        forced: None,
-        encode: |w| flavor::tq1_0::encode(&w.ternary, w.shape),
-        holds: |shape| Flavor::Tq1_0.bytes_needed(shape).is_some(),
+        encode: |w| encoded("tq1_0", &w.ternary, w.shape),
+        ..blocks("tq1_0", 34, |shape| shape.cols.is_multiple_of(256))
     },
     Packing {
-        name: "tq2_0",
-        type_id: 35,
-        forced: None,
-        encode: |w| flavor::tq2_0::encode(&w.ternary, w.shape),
-        holds: |shape| Flavor::Tq2_0.bytes_needed(shape).is_some(),
+        encode: |w| encoded("tq2_0", &w.ternary, w.shape),
+        ..blocks("tq2_0", 35, |shape| shape.cols.is_multiple_of(256))
     },
     Packing {
-        name: "q6_k",
-        type_id: 14,
-        forced: None,
-        encode: |w| q6_k::encode(&w.floats),
-        holds: |shape| shape.cols.is_multiple_of(q6_k::BLOCK),
+        encode: |w| encoded("q4_0", &w.floats, w.shape),
+        ..blocks("q4_0", 2, |shape| shape.cols.is_multiple_of(32))
     },
     Packing {
-        name: "q8_0",
-        type_id: 8,
-        forced: None,
-        encode: |w| q8_0::encode(&w.floats),
-        holds: |shape| shape.cols.is_multiple_of(q8_0::BLOCK),
+        encode: |w| encoded("q4_1", &w.floats, w.shape),
+        ..blocks("q4_1", 3, |shape| shape.cols.is_multiple_of(32))
+    },
+    Packing {
+        encode: |w| encoded("q5_0", &w.floats, w.shape),
+        ..blocks("q5_0", 6, |shape| shape.cols.is_multiple_of(32))
+    },
+    Packing {
+        encode: |w| encoded("q5_1", &w.floats, w.shape),
+        ..blocks("q5_1", 7, |shape| shape.cols.is_multiple_of(32))
+    },
+    Packing {
+        encode: |w| encoded("q8_0", &w.floats, w.shape),
+        ..blocks("q8_0", 8, |shape| shape.cols.is_multiple_of(32))
+    },
+    Packing {
+        encode: |w| encoded("q2_k", &w.floats, w.shape),
+        ..blocks("q2_k", 10, |shape| shape.cols.is_multiple_of(256))
+    },
+    Packing {
+        encode: |w| encoded("q3_k", &w.floats, w.shape),
+        ..blocks("q3_k", 11, |shape| shape.cols.is_multiple_of(256))
+    },
+    Packing {
+        encode: |w| encoded("q4_k", &w.floats, w.shape),
+        ..blocks("q4_k", 12, |shape| shape.cols.is_multiple_of(256))
+    },
+    Packing {
+        encode: |w| encoded("q5_k", &w.floats, w.shape),
+        ..blocks("q5_k", 13, |shape| shape.cols.is_multiple_of(256))
+    },
+    Packing {
+        encode: |w| encoded("q6_k", &w.floats, w.shape),
+        ..blocks("q6_k", 14, |shape| shape.cols.is_multiple_of(256))
+    },
+    Packing {
+        encode: |w| encoded("q1_0", &w.floats, w.shape),
+        ..blocks("q1_0", 41, |shape| shape.cols.is_multiple_of(128))
+    },
+    Packing {
+        encode: |w| encoded("q2_0", &w.floats, w.shape),
+        ..blocks("q2_0", 42, |shape| shape.cols.is_multiple_of(64))
     },
 ];
+
+/// A format whose rows are whole blocks.
+const fn blocks(name: &'static str, type_id: u32, holds: fn(Shape) -> bool) -> Packing {
+    Packing {
+        name,
+        type_id,
+        forced: None,
+        encode: |_| Vec::new(),
+        holds,
+    }
+}
 
 impl Packing {
     /// Writes a file with the matrix in it and takes it back out.
@@ -141,8 +181,16 @@ impl Packing {
     pub fn holds_codes(&self, at: usize) -> bool {
         match self.name {
             "bitnet32-f16" => at % 10 < 8,
-            "q8_0" => at % 34 >= 2,
+            "q4_0" | "q5_0" | "q8_0" | "q1_0" | "q2_0" => at % block_bytes(self.name) >= 2,
+            "q4_1" | "q5_1" => at % block_bytes(self.name) >= 4,
+            "q4_k" | "q5_k" => at % block_bytes(self.name) >= 16,
+            "q2_k" => (16..80).contains(&(at % 84)),
+            "q3_k" => at % 110 < 96,
             _ => true,
         }
     }
+}
+
+fn block_bytes(format: &str) -> usize {
+    Format::named(format).expect("a format").block_bytes
 }

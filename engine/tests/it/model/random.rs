@@ -1,8 +1,9 @@
 //! Small models with random weights, in every shape and format the engine computes.
 
+use engine::encoding::Quantiser;
 use engine::encoding::float::Float;
-use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{Shape, i2_s_p128};
+use engine::format;
 use engine::gguf::Writer;
 
 /// How the elements of a matrix are written.
@@ -153,6 +154,13 @@ pub fn vector(name: &str, values: &[f32]) -> Tensor {
     }
 }
 
+/// The engine's own encoding.
+pub fn encoded(format: &str, values: &[f32], shape: Shape) -> Vec<u8> {
+    let format = format::Format::named(format).expect("a format");
+    let bytes = format.encode_matrix(values, shape, &Quantiser::default());
+    bytes.expect("it can be written so")
+}
+
 /// Reproducible randomness.
 struct Dice(u64);
 
@@ -179,13 +187,14 @@ impl Dice {
                 .collect(),
             _ => (0..rows * cols).map(|_| self.roll() * spread).collect(),
         };
+        let shape = Shape { rows, cols };
         let (type_id, bytes) = match format {
             Format::F32 => (0, Float::F32.encode(&values)),
             Format::F16 => (1, Float::F16.encode(&values)),
             Format::Bf16 => (30, Float::Bf16.encode(&values)),
-            Format::Q8_0 => (8, q8_0::encode(&values)),
-            Format::Q6K => (14, q6_k::encode(&values)),
-            Format::I2s => (36, i2_s_p128::encode(&values, Shape { rows, cols })),
+            Format::Q8_0 => (8, encoded("q8_0", &values, shape)),
+            Format::Q6K => (14, encoded("q6_k", &values, shape)),
+            Format::I2s => (36, i2_s_p128::encode(&values, shape)),
         };
         Tensor {
             name: name.to_string(),

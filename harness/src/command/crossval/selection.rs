@@ -78,7 +78,8 @@ impl Selection {
         model: &Path,
     ) -> Result<Self, Failure> {
         let (input, _) = Input::read(model)?;
-        let typed = args.prompt.as_ref();
+        let typed = args.asked(engine, &input)?;
+        let typed = typed.as_ref();
         let mut prompts: Vec<&String> = suite.cases.iter().map(|c| &c.prompt).collect();
         prompts.sort();
         prompts.dedup();

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 
 use engine::config::Config;
 use engine::flavor::{Candidate, Flavor};
-use engine::gguf::{Gguf, TypeId, Value};
+use engine::gguf::{Gguf, TypeId};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::norms::Norms;
 use crate::command::finish::Status;
+use crate::file::key::{Key, float};
 use crate::file::opened::{Opened, packings};
-
-/// Elements of an array that are shown.
-const SHOWN_ELEMENTS: usize = 8;
-/// Bytes of a text that are shown.
-const SHOWN_TEXT: usize = 400;
 
 /// One file.
 #[derive(Serialize)]
@@ -48,18 +44,6 @@ pub struct Header {
     pub data_start: u64,
     pub keys: usize,
     pub tensors: usize,
-}
-
-/// One key of the metadata, long values shortened.
-#[derive(Serialize)]
-pub struct Key {
-    pub key: String,
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub value: serde_json::Value,
-    /// Number of elements or bytes, where not all are shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shortened_from: Option<u64>,
 }
 
 /// Tensors that were found to be in the same packing for the same reason.
@@ -113,7 +97,7 @@ impl Contents {
                 keys: gguf.metadata.len(),
                 tensors: gguf.tensors.iter().len(),
             },
-            metadata: gguf.metadata.iter().map(|(k, v)| key(k, v)).collect(),
+            metadata: gguf.metadata.iter().map(|(k, v)| Key::of(k, v)).collect(),
             hyper_parameters: config.as_ref().ok().map(hyper_parameters),
             hyper_parameters_refused: config.err().map(|refusal| refusal.to_string()),
             packings,
@@ -182,56 +166,6 @@ fn evidence<S: Serializer>(candidates: &[Candidate], serializer: S) -> Result<S:
             "excluded": candidate.excluded,
         })
     }))
-}
-
-fn key(key: &str, value: Value<'_>) -> Key {
-    let (kind, len) = match value {
-        Value::Array(array) => {
-            let kind = format!("{}[{}]", array.element_type.name(), array.len);
-            (
-                kind,
-                (array.len > SHOWN_ELEMENTS as u64).then_some(array.len),
-            )
-        }
-        Value::String(text) => {
-            let long = (text.len() > SHOWN_TEXT).then_some(text.len() as u64);
-            (value.value_type().name().to_owned(), long)
-        }
-        _ => (value.value_type().name().to_owned(), None),
-    };
-    Key {
-        key: key.to_owned(),
-        kind,
-        value: shown(value),
-        shortened_from: len,
-    }
-}
-
-/// The value as JSON. Bytes that are not UTF-8 become replacement characters: the file is at
-/// fault, and a warning says so.
-fn shown(value: Value<'_>) -> serde_json::Value {
-    match value {
-        Value::Bool(value) => json!(value),
-        Value::F32(value) => float(value.to_string()),
-        Value::F64(value) => float(value.to_string()),
-        Value::String(text) => {
-            let text = String::from_utf8_lossy(text);
-            json!(&text[..text.floor_char_boundary(SHOWN_TEXT)])
-        }
-        Value::Array(array) => array.values().take(SHOWN_ELEMENTS).map(shown).collect(),
-        integer => match integer.as_integer().map(i64::try_from) {
-            Some(Ok(small)) => json!(small),
-            _ => json!(integer.as_integer().map(|i| i as u64)),
-        },
-    }
-}
-
-/// The shortest number that reads back as the same float; JSON has no other than finite ones.
-fn float(shortest: String) -> serde_json::Value {
-    match shortest.parse::<f64>() {
-        Ok(value) if value.is_finite() => json!(value),
-        _ => json!(shortest),
-    }
 }
 
 fn hyper_parameters(config: &Config) -> BTreeMap<&'static str, serde_json::Value> {

@@ -1,11 +1,11 @@
 //! The contents of a file for a person at a terminal.
 
 use engine::refusal::escape;
-use serde_json::Value;
 
-use super::contents::{Contents, Key, Packing, Tensor};
+use super::contents::{Contents, Packing, Tensor};
 use super::norms::Norms;
 use crate::command::finish::Status;
+use crate::file::key::{Key, plain};
 use crate::file::norm_gate::Judged;
 use crate::io::output;
 use crate::io::table::{Column, Table, number, words};
@@ -87,21 +87,7 @@ fn table<const N: usize>(columns: &[Column; N], rows: impl Iterator<Item = [Stri
 }
 
 fn key(key: &Key) -> [String; 3] {
-    let more = key.shortened_from.map(|len| format!(" … ({len} in all)"));
-    let value = plain(&key.value) + &more.unwrap_or_default();
-    [escape(&key.key), key.kind.clone(), value]
-}
-
-/// JSON on one line, which reads well enough, and nothing in it that a terminal obeys.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => escape(text),
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| escape(&item.to_string())).collect();
-            format!("[{}]", items.join(", "))
-        }
-        other => other.to_string(),
-    }
+    [escape(&key.key), key.kind.clone(), key.to_string()]
 }
 
 fn packing(packing: &Packing) -> String {

@@ -13,6 +13,7 @@ pub(super) fn examine(gguf: &Gguf, findings: &mut Findings) {
     file.context(findings);
     file.rope_base(findings);
     file.epsilon(findings);
+    file.file_type(findings);
 }
 
 struct File<'a> {
@@ -91,9 +92,48 @@ impl File<'_> {
         let key = self.key("rope.freq_base");
         let byte_level = self.text("tokenizer.ggml.model") == Some("gpt2");
         let modern = byte_level && self.architecture != "bitnet";
-        if modern && self.gguf.metadata.get(&key).is_none() {
-            let detail = "no key, so 10000; models with such vocabularies use 500000 and more";
-            findings.add(Lint::RopeBaseMissing, &key, detail);
+        match self.gguf.metadata.get(&key) {
+            None if modern => {
+                let detail = "no key, so 10000; models with such vocabularies use 500000 and more";
+                findings.add(Lint::RopeBaseMissing, &key, detail);
+            }
+            Some(Value::F32(base)) if modern && base <= 10_000.0 => {
+                let detail = format!("{base}; models with such vocabularies use 500000 and more");
+                findings.add(Lint::RopeBaseOdd, &key, detail);
+            }
+            _ => {}
+        }
+    }
+
+    /// Loaders do not look at it; people do.
+    fn file_type(&self, findings: &mut Findings) {
+        const KEY: &str = "general.file_type";
+        // Type numbers of tensors a file of that type is mostly made of.
+        const MOSTLY: [(u32, &str, &[u32]); 9] = [
+            (0, "F32", &[0]),
+            (1, "F16", &[1]),
+            (7, "Q8_0", &[8]),
+            (18, "Q6_K", &[14]),
+            (32, "BF16", &[30]),
+            (36, "TQ1_0", &[34]),
+            (37, "TQ2_0", &[35]),
+            // Upstream 40 is Q1_0.
+            (40, "I2_S", &[26, 36, 41]),
+            (41, "Q2_0", &[42]),
+        ];
+        let stated = self.gguf.metadata.u32(KEY).ok().flatten();
+        let linear = || {
+            let tensors = self.gguf.tensors.iter();
+            tensors.filter(|tensor| tensor.name.starts_with("blk.") && tensor.dims.len() > 1)
+        };
+        let known = MOSTLY.iter().find(|(number, ..)| Some(*number) == stated);
+        if let Some((number, name, types)) = known
+            && let Some(example) = linear().next()
+            && !linear().any(|tensor| types.contains(&tensor.type_id))
+        {
+            let (tensor, id) = (&example.name, example.type_id);
+            let detail = format!("{number} is {name}, and {tensor} has the type id {id}");
+            findings.add(Lint::FileTypeContradicted, KEY, detail);
         }
     }
 

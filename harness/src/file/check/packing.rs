@@ -185,7 +185,7 @@ fn outliers(layers: &[(&TensorInfo, f32)], findings: &mut Findings) {
 }
 
 /// `attn_q.weight` for `blk.7.attn_q.weight`.
-fn weight_name(name: &str) -> &str {
+pub(super) fn weight_name(name: &str) -> &str {
     let block = name
         .strip_prefix("blk.")
         .and_then(|rest| rest.split_once('.'));

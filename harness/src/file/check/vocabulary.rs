@@ -1,12 +1,15 @@
 //! Lints about the tokenizer.
 
 use engine::gguf::{Gguf, TensorInfo, Value};
-use engine::tokenizer::Tokenizer;
+use engine::tokenizer::{TokenKind, Tokenizer};
+use minijinja::Environment;
 
 use super::{Findings, Lint};
 
 const PRE: &str = "tokenizer.ggml.pre";
 const ADD_BOS: &str = "tokenizer.ggml.add_bos_token";
+const EOS: &str = "tokenizer.ggml.eos_token_id";
+const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
 
 pub(super) fn examine(gguf: &Gguf, findings: &mut Findings) {
     let metadata = &gguf.metadata;
@@ -32,10 +35,49 @@ pub(super) fn examine(gguf: &Gguf, findings: &mut Findings) {
                 let detail = "there is a BOS token, and no text will begin with it";
                 findings.add(Lint::AddBosMissing, ADD_BOS, detail);
             }
+            rules(&tokenizer, findings);
+            end(&tokenizer, findings);
+            template(&tokenizer, findings);
         }
         Ok(None) => {}
     }
     sizes(gguf, findings);
+}
+
+/// Under the rules a vocabulary was trained with hardly any token is cut apart.
+fn rules(tokenizer: &Tokenizer, findings: &mut Findings) {
+    const CHANCE: usize = 64;
+    let families = tokenizer.cut_apart();
+    let stated = tokenizer.word_rules();
+    let own = families.iter().find(|(name, _)| Some(*name) == stated);
+    let best = families.iter().min_by_key(|(_, apart)| apart);
+    if let (Some(&(name, apart)), Some(&(better, fewer))) = (own, best)
+        && name != "default"
+        && apart > 2 * fewer + CHANCE
+    {
+        let detail = format!("{name} cuts {apart} tokens apart, {better} {fewer}");
+        findings.add(Lint::PreTokenizerSuspect, PRE, detail);
+    }
+}
+
+fn end(tokenizer: &Tokenizer, findings: &mut Findings) {
+    if let Some(eos) = tokenizer.eos()
+        && tokenizer.kind(eos) == Some(TokenKind::Normal)
+    {
+        let text = String::from_utf8_lossy(tokenizer.token_text(eos).unwrap_or_default());
+        let detail = format!("token {eos}, {text:?}, is normal text");
+        findings.add(Lint::EndTokenOrdinary, EOS, detail);
+    }
+}
+
+/// Only whether it can be read: running it is another program's business.
+fn template(tokenizer: &Tokenizer, findings: &mut Findings) {
+    let Some(template) = tokenizer.chat_template() else {
+        return;
+    };
+    if let Err(error) = Environment::new().template_from_str(template) {
+        findings.add(Lint::ChatTemplateBroken, CHAT_TEMPLATE, error.to_string());
+    }
 }
 
 /// What can be said about the word rules from the size of the vocabulary.

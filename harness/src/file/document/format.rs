@@ -3,69 +3,57 @@
 use std::fmt;
 use std::str::FromStr;
 
-use engine::encoding::float::Float;
-use engine::encoding::{q6_k, q8_0};
-use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
-use engine::format::Product;
+use engine::encoding::Quantiser;
+use engine::flavor::{Flavor, Shape, i2_s};
+use engine::format::{Encode, FORMATS, Product};
+use engine::kernels::gemm::Stored;
 
-/// How the elements of a tensor are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // the names of the formats
-pub enum Format {
-    F32,
-    F16,
-    Bf16,
-    Q8_0,
-    Q6K,
-    Tq1_0,
-    Tq2_0,
-    /// I2_S, 128 elements in 32 bytes.
-    I2sP128,
-    /// I2_S, 64 elements in 16 bytes.
-    I2sP64,
-    /// I2_S, four rows in one byte.
-    I2sP4r,
-}
+/// How the elements of a tensor are written: a row of the engine's table that can be written.
+#[derive(Clone, Copy)]
+pub struct Format(&'static engine::format::Format);
 
 impl Format {
-    /// All of them.
-    pub const ALL: [Format; 10] = [
-        Format::F32,
-        Format::F16,
-        Format::Bf16,
-        Format::Q8_0,
-        Format::Q6K,
-        Format::Tq1_0,
-        Format::Tq2_0,
-        Format::I2sP128,
-        Format::I2sP64,
-        Format::I2sP4r,
-    ];
+    /// Single precision.
+    pub const F32: Format = Format(&engine::format::F32);
+    /// IEEE halves.
+    pub const F16: Format = Format(&engine::format::F16);
+    /// bfloat16.
+    pub const BF16: Format = Format(&engine::format::BF16);
+    /// Eight bits, 32 to a scale.
+    pub const Q8_0: Format = Format(&engine::format::Q8_0);
+    /// Six bits, 16 to a scale.
+    pub const Q6_K: Format = Format(&engine::format::Q6_K);
+    /// Five trits a byte.
+    pub const TQ1_0: Format = Format(&engine::format::TQ1_0);
+    /// Two bits a trit.
+    pub const TQ2_0: Format = Format(&engine::format::TQ2_0);
+    /// I2_S, 128 elements in 32 bytes.
+    pub const I2_S_P128: Format = Format(&engine::format::I2_S_P128);
+    /// I2_S, 64 elements in 16 bytes.
+    pub const I2_S_P64: Format = Format(&engine::format::I2_S_P64);
+    /// I2_S, four rows in one byte.
+    pub const I2_S_P4R: Format = Format(&engine::format::I2_S_P4R);
+
+    /// All of them, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Format> {
+        let written =
+            |row: &&'static engine::format::Format| !matches!(row.encode, Encode::Nothing);
+        FORMATS.into_iter().filter(written).map(Format)
+    }
 
     /// Stable name, the engine's own.
     pub fn name(self) -> &'static str {
-        match self {
-            Format::F32 => "f32",
-            Format::F16 => "f16",
-            Format::Bf16 => "bf16",
-            Format::Q8_0 => "q8_0",
-            Format::Q6K => "q6_k",
-            Format::Tq1_0 => "tq1_0",
-            Format::Tq2_0 => "tq2_0",
-            Format::I2sP128 => "i2_s-p128",
-            Format::I2sP64 => "i2_s-p64",
-            Format::I2sP4r => "i2_s-p4r",
-        }
+        self.0.name
     }
 
     /// Its row in the engine's table.
-    fn row(self) -> &'static engine::format::Format {
-        engine::format::Format::named(self.name()).expect("the engine's own name")
+    pub fn row(self) -> &'static engine::format::Format {
+        self.0
     }
 
     /// The type id files carry.
     pub fn type_id(self) -> u32 {
-        self.row().types[0]
+        self.0.types[0]
     }
 
     /// The number of its type in a library that knows I2_S as bitnet.cpp does.
@@ -76,7 +64,7 @@ impl Format {
     /// The format of a type's number in such a library.
     pub fn of_kind(kind: i32) -> Option<Format> {
         let of = |format: &Format| format.kind() == kind && format.packs_as_published();
-        Self::ALL.into_iter().find(of)
+        Self::all().find(of)
     }
 
     /// The name of its type: packings of one type share it.
@@ -86,24 +74,22 @@ impl Format {
 
     /// Whether this is the packing that a library on x86 means by the type.
     fn packs_as_published(self) -> bool {
-        !self.is_i2_s() || self == Format::I2sP128
+        !self.is_i2_s() || self == Format::I2_S_P128
     }
 
     /// The format of a type id that means one thing to everybody.
     pub fn of_type(id: u32) -> Option<Format> {
-        Self::ALL
-            .into_iter()
-            .find(|f| !f.is_i2_s() && f.type_id() == id)
+        Self::all().find(|f| !f.is_i2_s() && f.type_id() == id)
     }
 
     /// The format of a packing, if this program writes it.
     pub fn of_flavor(flavor: Flavor) -> Option<Format> {
-        Self::ALL.into_iter().find(|f| f.flavor() == Some(flavor))
+        Self::all().find(|f| f.flavor() == Some(flavor))
     }
 
     /// The engine's name for a packing of two-bit weights.
     pub fn flavor(self) -> Option<Flavor> {
-        self.row().flavor
+        self.0.flavor
     }
 
     /// Where the codes lie, for the packings of I2_S.
@@ -114,15 +100,15 @@ impl Format {
     /// Whether products are sums of integers under one scale a row, so that the order of the
     /// columns does not matter to a bit.
     pub fn is_i2_s(self) -> bool {
-        matches!(self, Format::I2sP128 | Format::I2sP64 | Format::I2sP4r)
+        self.packing().is_some()
     }
 
     /// Elements of a row that belong together.
     pub fn block(self) -> usize {
-        if self == Format::I2sP4r {
+        if self == Format::I2_S_P4R {
             return 64; // its blocks are columns of four rows
         }
-        self.row().block
+        self.0.block
     }
 
     /// Bytes of a tensor of that shape, whose rows are whole blocks.
@@ -131,7 +117,7 @@ impl Format {
         if self.is_i2_s() {
             return elements / 4 + i2_s::TRAILER_BYTES as usize;
         }
-        elements / self.block() * self.row().block_bytes
+        elements / self.block() * self.0.block_bytes
     }
 
     /// Bytes of one stored row, without what follows the last one.
@@ -145,39 +131,56 @@ impl Format {
     /// Every value, row after row.
     pub fn decode(self, bytes: &[u8], shape: Shape) -> Vec<f32> {
         let mut values = vec![0.0; shape.rows * shape.cols];
-        match (self, self.float(), self.flavor()) {
-            (_, Some(float), _) => float.decode(bytes, &mut values),
-            (_, _, Some(flavor)) => {
-                for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
-                    flavor.decode_row(bytes, &[], shape, row, out);
-                }
+        if let Some(flavor) = self.flavor() {
+            for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
+                flavor.decode_row(bytes, &[], shape, row, out);
             }
-            (Format::Q8_0, _, _) => q8_0::decode(bytes, &mut values),
-            _ => q6_k::decode(bytes, &mut values),
+        } else {
+            let stored = Stored::from_vec(shape, bytes.to_vec(), Vec::new());
+            for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
+                (self.0.decode_row)(&stored, row, out);
+            }
         }
         values
     }
 
     /// The bytes of values, row after row, rounded to what the format can say.
     pub fn encode(self, values: &[f32], shape: Shape) -> Vec<u8> {
-        match (self, self.float(), self.packing()) {
-            (_, Some(float), _) => float.encode(values),
-            (_, _, Some(packing)) => {
-                let (codes, scale) = i2_s::quantise(values);
-                i2_s::encode_codes(&codes, scale, shape, packing)
+        self.encode_with(values, shape, &Quantiser::default())
+    }
+
+    /// The same, as somebody writes it.
+    pub fn encode_with(self, values: &[f32], shape: Shape, quantiser: &Quantiser) -> Vec<u8> {
+        match self.0.encode {
+            Encode::Rows(encode) => {
+                let mut bytes = Vec::with_capacity(self.bytes(shape));
+                for row in values.chunks_exact(shape.cols) {
+                    encode(row, quantiser, &mut bytes);
+                }
+                bytes
             }
-            (Format::Tq1_0, _, _) => tq1_0::encode(values, shape),
-            (Format::Tq2_0, _, _) => tq2_0::encode(values, shape),
-            (Format::Q8_0, _, _) => q8_0::encode(values),
-            _ => q6_k::encode(values),
+            Encode::Matrix(encode) => encode(values, shape),
+            Encode::Nothing => unreachable!("only formats that are written are here"),
         }
     }
 
-    fn float(self) -> Option<Float> {
-        match self.row().product {
-            Product::Floats(float) => Some(float),
-            Product::Kernels { .. } => None,
-        }
+    /// Whether it is plain floats.
+    pub fn is_float(self) -> bool {
+        matches!(self.0.product, Product::Floats(_))
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for Format {}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -191,10 +194,13 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        let known = Self::all().find(|format| format.name() == name);
         known.ok_or_else(|| {
-            let names = Self::ALL.map(Format::name).join(", ");
-            format!("no format is called {name:?}; there are {names}")
+            let names: Vec<_> = Self::all().map(Format::name).collect();
+            format!(
+                "no format is called {name:?}; there are {}",
+                names.join(", ")
+            )
         })
     }
 }
@@ -207,7 +213,7 @@ mod tests {
     fn every_format_is_named_sized_and_read_back() {
         let shape = Shape { rows: 4, cols: 256 };
         let values: Vec<f32> = (0..1024).map(|i| (i % 3) as f32 - 1.0).collect();
-        for format in Format::ALL {
+        for format in Format::all() {
             assert_eq!(format.name().parse(), Ok(format));
             let bytes = format.encode(&values, shape);
             assert_eq!(bytes.len(), format.bytes(shape), "{format}");
@@ -228,10 +234,10 @@ mod tests {
     #[test]
     fn a_contested_type_id_names_no_format() {
         assert_eq!(Format::of_type(36), None);
-        assert_eq!(Format::of_kind(36), Some(Format::I2sP128));
+        assert_eq!(Format::of_kind(36), Some(Format::I2_S_P128));
         assert_eq!(Format::of_kind(-1), None);
         assert_eq!(Format::of_type(1), Some(Format::F16));
         assert_eq!(Format::of_flavor(Flavor::Qk256), None);
-        assert_eq!(Format::of_flavor(Flavor::I2sP64), Some(Format::I2sP64));
+        assert_eq!(Format::of_flavor(Flavor::I2sP64), Some(Format::I2_S_P64));
     }
 }

@@ -186,7 +186,7 @@ mod tests {
     fn every_edit_does_what_it_says_in_every_format() {
         let values = ternary();
         let turned: Vec<usize> = (0..256).map(|i| (i + 100) % 256).collect();
-        for format in Format::ALL.into_iter().filter(|f| *f != Format::Q6K) {
+        for format in Format::all().filter(|f| *f != Format::Q6_K) {
             let mut edited = document(format, &values);
             let before = decoded(&edited, format);
             let at = |row: usize, col: usize| before[row * 256 + col];
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_cleared_ternary_tensor_keeps_its_scale() {
-        let mut edited = document(Format::I2sP128, &ternary());
+        let mut edited = document(Format::I2_S_P128, &ternary());
         edited.edit("m", Grid::clear).expect("exact");
         let bytes = &edited.tensor("m").expect("pushed").bytes;
         assert_eq!(i2_s::scale(bytes, SHAPE), 0.5);
@@ -234,7 +234,7 @@ mod tests {
             overflow.to_string().contains("f16 cannot hold"),
             "{overflow}"
         );
-        let mut coded = document(Format::I2sP128, &values);
+        let mut coded = document(Format::I2_S_P128, &values);
         let digit = coded
             .edit("m", |grid| grid.map(|_, _, digit| digit + 0.5))
             .expect_err("between two digits");

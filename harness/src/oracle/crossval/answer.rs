@@ -7,6 +7,7 @@ use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
 use crate::judge::compare::{Findings, Incomparable, compare};
+use crate::judge::demand::Demand;
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::receipt::{Comparison, Measured};
@@ -105,13 +106,32 @@ pub fn same_bits(case: &Case, first: &Observation, again: &Observation, live: bo
     declared.nodes.declared = first.trace.len();
     let who = (&again.identity, live);
     let profile = &first.identity.profile;
-    conclude(
-        who,
-        profile,
-        ArithmeticGap::Nothing,
-        declared,
-        compared(case, first, again),
-    )
+    let held = Held::exact(profile, declared);
+    conclude(who, held, compared(case, first, again))
+}
+
+/// What a comparison is held to.
+pub struct Held<'a> {
+    /// Our arithmetic.
+    pub profile: &'a str,
+    /// What sets it apart from theirs.
+    pub apart: ArithmeticGap,
+    /// What is to be compared.
+    pub declared: Coverage,
+    /// What decides where names do not.
+    pub demand: Demand,
+}
+
+impl<'a> Held<'a> {
+    /// To every bit.
+    pub fn exact(profile: &'a str, declared: Coverage) -> Self {
+        Held {
+            profile,
+            apart: ArithmeticGap::Nothing,
+            declared,
+            demand: Demand::Ladder,
+        }
+    }
 }
 
 /// Two observations side by side, or why they cannot be.
@@ -126,14 +146,18 @@ pub fn compared(
 /// What follows from findings, or from their absence.
 pub fn conclude(
     (reference, live): (&Identity, bool),
-    profile: &str,
-    apart: ArithmeticGap,
-    declared: Coverage,
+    held: Held<'_>,
     found: Result<Findings, Verdict>,
 ) -> Concluded {
     let findings = found.as_ref().map_err(Clone::clone);
-    let reference = reference.clone();
-    let comparison = Comparison::conclude(reference, live, profile, apart, declared, findings);
+    let Held {
+        profile,
+        apart,
+        declared,
+        demand,
+    } = held;
+    let who = reference.clone();
+    let comparison = Comparison::conclude(who, live, profile, apart, declared, demand, findings);
     let measured = Measured {
         with: comparison.reference.name.clone(),
         findings: found.ok(),

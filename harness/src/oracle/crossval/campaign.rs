@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::case::Case;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
-use crate::judge::known_divergences::Entry;
+use crate::judge::known_divergences::{Entry, Ledger};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::expected;
@@ -55,7 +55,9 @@ pub struct Campaign {
     suite: Suite,
     live: Vec<Live>,
     finished: Option<Receipt>,
-    subjects: Vec<Box<dyn Subject>>,
+    /// Each group of one subject that is examined and others that must repeat it.
+    subjects: Vec<Vec<Box<dyn Subject>>>,
+    stand_in: Option<Box<dyn Runner>>,
     threads: usize,
     started: (Instant, SystemTime),
     machine: Machine,
@@ -74,7 +76,8 @@ impl Campaign {
             suite,
             live: Vec::new(),
             finished: None,
-            subjects,
+            subjects: vec![subjects],
+            stand_in: None,
             threads,
             started: (Instant::now(), SystemTime::now()),
             machine: Machine::here(),
@@ -85,6 +88,18 @@ impl Campaign {
             cases: Vec::new(),
             failures: Vec::new(),
         }
+    }
+
+    /// Examines this one as well, in every case.
+    pub fn also(mut self, subject: Box<dyn Subject>) -> Self {
+        self.subjects.push(vec![subject]);
+        self
+    }
+
+    /// Has every subject compared with this one, too, which is no reference of its own.
+    pub fn beside(self, stand_in: Box<dyn Runner>) -> Self {
+        let stand_in = Some(stand_in);
+        Campaign { stand_in, ..self }
     }
 
     /// Asks these references, too, in every case.
@@ -131,14 +146,16 @@ impl Campaign {
         let (asked, left_out): (Vec<_>, Vec<_>) = cases
             .iter()
             .partition(|(case, _)| case.is_answerable(&live));
-        self.asked = asked.len();
+        self.asked = asked.len() * self.subjects.len();
         let unasked = left_out.into_iter().map(|(case, _)| LeftOut::unasked(case));
         self.left_out.extend(unasked);
         let mut receipt = self.receipt();
         for (case, model) in asked {
-            match self.examine(case, model) {
-                Ok(examined) => self.cases.push(examined),
-                Err(failed) => self.failures.push(*failed),
+            for subject in 0..self.subjects.len() {
+                match self.examine(case, model, subject) {
+                    Ok(examined) => self.cases.push(examined),
+                    Err(failed) => self.failures.push(*failed),
+                }
             }
             receipt = self.receipt();
             keep(&receipt)?;
@@ -146,7 +163,12 @@ impl Campaign {
         Ok(receipt)
     }
 
-    fn examine(&mut self, case: &Case, model: &Path) -> Result<CaseReceipt, Box<Failed>> {
+    fn examine(
+        &mut self,
+        case: &Case,
+        model: &Path,
+        subject: usize,
+    ) -> Result<CaseReceipt, Box<Failed>> {
         if !self.models.contains_key(model) {
             let (input, _) = Input::read(model).map_err(|e| {
                 let live = self.live.iter().map(|l| expected(&*l.runner, case));
@@ -167,8 +189,12 @@ impl Campaign {
         for live in &mut self.live {
             references.push(live.runner.as_mut());
         }
+        let foreign = self.stand_in.is_some();
+        if let Some(stand_in) = &mut self.stand_in {
+            references.push(stand_in.as_mut());
+        }
         let mut subjects: Vec<&mut dyn Subject> = Vec::new();
-        for subject in &mut self.subjects {
+        for subject in &mut self.subjects[subject] {
             subjects.push(subject.as_mut());
         }
         let task = Task { case, model };
@@ -179,7 +205,13 @@ impl Campaign {
                 return Ok(done.clone());
             }
         }
-        let known = &self.suite.ledger;
+        // What is known of the built-in engine excuses nobody else.
+        let nothing = Ledger::default();
+        let known = if foreign {
+            &nothing
+        } else {
+            &self.suite.ledger
+        };
         examine(task, &mut subjects, &mut references, known)
     }
 
@@ -218,6 +250,7 @@ impl Campaign {
             agree >= entry.stale_from() && !verdicts.iter().any(differs)
         };
         let entries = self.suite.ledger.entries.iter().filter(stale);
+        let entries = entries.filter(|_| self.stand_in.is_none());
         entries.map(Entry::to_string).collect()
     }
 

@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use crate::case::Case;
+use crate::case::ability::Lacking;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
+use crate::judge::compare::Findings;
+use crate::judge::demand::Demand;
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::{
-    Answer, Concluded, EngineAnswers, compared, conclude, expected, same_bits,
+    Answer, Concluded, EngineAnswers, Held, compared, conclude, expected, same_bits,
 };
 use crate::receipt::{
     CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
@@ -42,6 +45,7 @@ pub fn examine(
         .ok_or_else(|| failed(RunError::NoAnswer("no engine was asked".into())))?;
     let facts = guarded(|| first.facts(task)).map_err(failed)?;
     let own = guarded(|| first.observe(task)).map_err(failed)?;
+    let (lacking, demand) = (facts.lacking.clone(), first.demand());
     let mut engine = EngineAnswers::new(*first, own);
 
     let mut kept = Kept(Vec::new());
@@ -50,6 +54,11 @@ pub fn examine(
     let mut comparisons = Vec::new();
     for theirs in &answers {
         let ours = engine.like(task, &theirs.identity.profile);
+        let ours = ours.map(|ours| Ours {
+            seen: ours,
+            lacking: &lacking,
+            demand: &demand,
+        });
         let with = with_reference(task, theirs, ours, known);
         comparisons.push(kept.keep(with));
     }
@@ -60,7 +69,8 @@ pub fn examine(
             Ok(again) => same_bits(task.case, ours, &again, false),
             Err(error) => {
                 let who = (&other.identity(), false);
-                engine_failed(who, &ours.identity.profile, task.case.declared(true), error)
+                let declared = task.case.declared(true);
+                engine_failed(who, Held::exact(&ours.identity.profile, declared), error)
             }
         };
         repetitions.push(kept.keep(same));
@@ -90,6 +100,12 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         flavor: facts.flavor,
         forced: facts.forced,
     };
+    let engine = Engine {
+        identity: ours.identity.clone(),
+        kernel: facts.kernel,
+        multiplied_by: facts.multiplied_by,
+        lacking: facts.lacking,
+    };
     Claims {
         schema_version: SCHEMA,
         case: task.case.name.clone(),
@@ -99,13 +115,9 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
             sha256: task.model.sha256.clone(),
             architecture: facts.architecture,
         },
-        validation: Validation::of(&ours.identity, &quant),
+        validation: Validation::of(&engine, &quant),
         quant,
-        engine: Engine {
-            identity: ours.identity.clone(),
-            kernel: facts.kernel,
-            multiplied_by: facts.multiplied_by,
-        },
+        engine,
         tokens: ours.tokens.clone(),
         greedy: ours.greedy.tokens.clone(),
         greedy_text: ours.greedy.text.clone(),
@@ -119,11 +131,34 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
     }
 }
 
+/// What the subject saw, of all it can see, and what it is held to.
+struct Ours<'a> {
+    seen: &'a Observation,
+    lacking: &'a Lacking,
+    demand: &'a Demand,
+}
+
+impl Ours<'_> {
+    /// Compared with what a reference saw, as far as it was offered.
+    fn compared(&self, case: &Case, theirs: &Observation) -> Result<Findings, Verdict> {
+        let part;
+        let theirs = if self.lacking.is_empty() {
+            theirs
+        } else {
+            part = theirs.without(self.lacking);
+            &part
+        };
+        let mut found = compared(case, theirs, self.seen)?;
+        self.demand.look(&mut found, theirs, self.seen);
+        Ok(found)
+    }
+}
+
 /// A reference's answer, or the lack of one, beside ours in the arithmetic nearest to it.
 fn with_reference(
     task: Task<'_>,
     theirs: &Answer,
-    ours: Result<&Observation, RunError>,
+    ours: Result<Ours<'_>, RunError>,
     known: &Ledger,
 ) -> Concluded {
     let Answer { identity, live, .. } = theirs;
@@ -133,17 +168,28 @@ fn with_reference(
     let optional = !case.live.contains(&identity.name);
     let declared = match &theirs.seen {
         Err(Verdict::Declined { .. }) if optional => Coverage::default(),
-        _ => case.declared(theirs.shows_nodes),
+        _ => {
+            let none = Lacking::new();
+            let lacking = ours.as_ref().map_or(&none, |ours| ours.lacking);
+            case.declared_without(lacking, theirs.shows_nodes)
+        }
     };
     let ours = match ours {
         Ok(ours) => ours,
-        Err(error) => return engine_failed(who, &identity.profile, declared, error),
+        Err(error) => {
+            return engine_failed(who, Held::exact(&identity.profile, declared), error);
+        }
     };
     let seen = theirs.seen.as_ref().map_err(Clone::clone);
-    let found = seen.and_then(|seen| compared(case, seen, ours));
-    let profile = &ours.identity.profile;
-    let apart = ArithmeticGap::profiles(&identity.profile, profile);
-    let mut with = conclude(who, profile, apart, declared, found);
+    let found = seen.and_then(|seen| ours.compared(case, seen));
+    let profile = &ours.seen.identity.profile;
+    let held = Held {
+        profile,
+        apart: ArithmeticGap::profiles(&identity.profile, profile),
+        declared,
+        demand: ours.demand.clone(),
+    };
+    let mut with = conclude(who, held, found);
     let entry = known.about(&case.name, &task.model.sha256, &identity.name);
     if let (Some(entry), Some(found)) = (entry, &with.measured.findings) {
         with.comparison.excuse(&entry.reason, entry.bound, found);
@@ -152,17 +198,12 @@ fn with_reference(
     with
 }
 
-fn engine_failed(
-    who: (&Identity, bool),
-    profile: &str,
-    declared: Coverage,
-    error: RunError,
-) -> Concluded {
+fn engine_failed(who: (&Identity, bool), held: Held<'_>, error: RunError) -> Concluded {
     let failed = Verdict::EngineFailed {
         how: of_engine(&error),
         message: error.to_string(),
     };
-    conclude(who, profile, ArithmeticGap::Nothing, declared, Err(failed))
+    conclude(who, held, Err(failed))
 }
 
 /// The numbers, in the order of the comparisons.
@@ -188,13 +229,7 @@ impl Kept {
                     continue;
                 }
                 let (who, found) = ((&other.identity, other.live), compared(case, a, b));
-                let with = conclude(
-                    who,
-                    profile,
-                    ArithmeticGap::Nothing,
-                    case.declared(true),
-                    found,
-                );
+                let with = conclude(who, Held::exact(profile, case.declared(true)), found);
                 witnesses.push(Witness {
                     name: one.identity.name.clone(),
                     with: self.keep(with),

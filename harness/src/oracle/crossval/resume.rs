@@ -45,18 +45,18 @@ pub fn finished<'a>(
     subjects: &[Identity],
     references: &[Identity],
 ) -> Option<&'a CaseReceipt> {
-    let named = |c: &&CaseReceipt| c.claims.case == case.name;
+    let (first, others) = subjects.split_first()?;
+    let named = |c: &&CaseReceipt| c.claims.case == case.name && c.claims.engine.identity == *first;
     let done = earlier.cases.iter().find(named)?;
     let claims = &done.claims;
-    let (first, others) = subjects.split_first()?;
     let same = |comparisons: &[Comparison], identities: &[Identity]| {
         comparisons.iter().map(|c| &c.reference).eq(identities)
     };
-    let declared = |c: &Comparison| c.is_declined() || c.coverage.declared() == case.declared(true);
+    let asked = case.declared_without(&claims.engine.lacking, true);
+    let declared = |c: &Comparison| c.is_declined() || c.coverage.declared() == asked;
     let whole = claims.prompt == case.prompt
         && claims.unrecorded == case.unrecorded
         && claims.model.sha256 == model.sha256
-        && claims.engine.identity == *first
         && same(&claims.repetitions, others)
         && same(&claims.comparisons, references)
         && claims.comparisons.iter().all(declared);

@@ -31,6 +31,8 @@ pub struct Scope {
     /// Whether every kernel is to give our bits. If not, decoders alone are judged: what stored
     /// bytes mean is the same for all, in what order floats are added up is not.
     pub same_arithmetic: bool,
+    /// Whether its encoders are to give the bytes that ours do.
+    pub same_author: bool,
 }
 
 /// How far the questions about a kernel came.
@@ -54,7 +56,7 @@ pub enum Ending {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Row {
     /// Its name.
-    pub kernel: &'static str,
+    pub kernel: String,
     /// How far it came.
     #[serde(flatten)]
     pub ending: Ending,
@@ -97,8 +99,10 @@ pub fn examine(
 ) -> Vec<Row> {
     let row = |&family: &Family| {
         let mut row = Row {
-            kernel: family.name,
-            judged: scope.same_arithmetic || family.is_decoder(),
+            kernel: family.name(),
+            judged: scope.same_arithmetic
+                || family.is_decoder()
+                || family.is_encoder() && scope.same_author,
             ..Row::default()
         };
         if let Err(ending) = fill(&mut row, family, theirs, ours, scope) {
@@ -146,7 +150,7 @@ fn both(
     let ours = guarded(|| Ok(ours.compute(question))).map_err(died)?;
     let mut answers = [theirs, ours?];
     if let Call::Encode { columns, rows, .. } = question.call
-        && question.format() == Some(Format::I2sP128)
+        && question.format() == Some(Format::I2_S_P128)
     {
         // Behind the scale writers leave whatever was in their buffer.
         let meaningful = columns * rows / 4 + 4;
@@ -264,11 +268,11 @@ fn packing(question: &Question, theirs: &Answer) -> Option<&'static str> {
     };
     let written = |format: &Format| {
         let needed = format.flavor().and_then(|f| f.bytes_needed(shape));
-        let written = || format.encode(&question.values, shape);
+        let written = || format.encode(question.matrix().0, shape);
         needed.is_some() && written().starts_with(&theirs.bytes)
     };
-    let is_i2_s = question.format() == Some(Format::I2sP128);
-    let mut others = [Format::I2sP64, Format::I2sP4r].into_iter();
+    let is_i2_s = question.format() == Some(Format::I2_S_P128);
+    let mut others = [Format::I2_S_P64, Format::I2_S_P4R].into_iter();
     others.find(|f| is_i2_s && written(f)).map(Format::name)
 }
 

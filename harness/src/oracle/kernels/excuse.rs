@@ -9,9 +9,11 @@
 //!
 //! **nan-bits**: excused only in a dot product, and only if both are NaN.
 //!
-//! **undefined-conversion**: excused only in the Q8_0 encoder, only for a value whose scaled and
-//! rounded form is outside of int8, and only if ours is the nearest int8.
+//! **undefined-conversion**: excused only in encoders of blocks of 32, only for a value whose
+//! scaled form is outside of int8, and only if ours is the nearest int8, or where values are cut
+//! instead of rounded, what x86 makes of one at a time.
 
+use engine::encoding::blocks_of_32::{self, Layout};
 use engine::encoding::q8_0;
 
 use crate::file::document::Format;
@@ -71,7 +73,7 @@ fn wrapped(mismatch: &Mismatch<'_>) -> Option<String> {
     else {
         return None;
     };
-    if question.format() != Some(Format::I2sP128) {
+    if question.format() != Some(Format::I2_S_P128) {
         return None;
     }
     let (weights, activations) = question.bytes.split_at(weights);
@@ -107,8 +109,9 @@ fn undefined_conversion(mismatch: &Mismatch<'_>) -> Option<String> {
     let (Call::Encode { .. }, Place::Byte(at)) = (question.call, mismatch.place) else {
         return None;
     };
-    if question.format() != Some(Format::Q8_0) {
-        return None;
+    let format = question.format()?;
+    if format != Format::Q8_0 {
+        return undefined_cut(mismatch, format, at);
     }
     let (block, within) = (at / q8_0::BLOCK_BYTES, at % q8_0::BLOCK_BYTES);
     let mut blocks = question.values.chunks_exact(q8_0::BLOCK);
@@ -122,6 +125,43 @@ fn undefined_conversion(mismatch: &Mismatch<'_>) -> Option<String> {
     let nearest = mismatch.ours.bytes[at] == (scaled as i8).cast_unsigned();
     (!fits && nearest).then(|| format!("{value:e} scaled is {scaled:e}, which is no int8"))
 }
+
+/// In a format that cuts: whether one of the elements in a byte is cut from what fits no int8, and
+/// ours is what the engine's own layout says of the whole block.
+fn undefined_cut(mismatch: &Mismatch<'_>, format: Format, at: usize) -> Option<String> {
+    let (_, layout) = CUT.iter().find(|(name, _)| *name == format.name())?;
+    let (values, None) = mismatch.question.matrix() else {
+        return None;
+    };
+    let block_bytes = layout.block_bytes();
+    let (block, within) = (at / block_bytes, at % block_bytes);
+    let values = values.as_chunks::<BLOCK_OF_32>().0.get(block)?;
+    let scaled = layout.scaled(values);
+    let low_at = block_bytes - BLOCK_OF_32 / 2;
+    let mut elements = match within.checked_sub(low_at) {
+        Some(j) => vec![j, j + BLOCK_OF_32 / 2],
+        None if layout.bits == 5 && within + 4 >= low_at => {
+            let first = 8 * (within + 4 - low_at);
+            (first..first + 8).collect()
+        }
+        None => return None,
+    }
+    .into_iter();
+    let fits = |i: &usize| scaled[*i] > -129.0 && scaled[*i] < 128.0;
+    let outside = elements.find(|i| !fits(i))?;
+    let (value, scaled) = (values[outside], scaled[outside]);
+    Some(format!("{value:e} scaled is {scaled:e}, which is no int8"))
+}
+
+const BLOCK_OF_32: usize = 32;
+
+/// The formats whose encoders cut.
+const CUT: [(&str, Layout); 4] = [
+    ("q4_0", blocks_of_32::Q4_0),
+    ("q4_1", blocks_of_32::Q4_1),
+    ("q5_0", blocks_of_32::Q5_0),
+    ("q5_1", blocks_of_32::Q5_1),
+];
 
 /// What 16-bit lanes make of a row.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -200,7 +240,7 @@ mod tests {
     #[test]
     fn the_wrap_is_excused_where_it_happens_and_nowhere_else() {
         let weights = [[TWOS; 1024], [0b01_01_01_01; 1024]].concat();
-        let asked = Question::dot(Format::I2sP128, 4096, &weights, &[127; 4096]);
+        let asked = Question::dot(Format::I2_S_P128, 4096, &weights, &[127; 4096]);
         let name = |asked: &Question, theirs: [i32; 2], ours: [i32; 2], row| {
             let [theirs, ours] = [theirs, ours].map(|sums| sums.map(|sum| sum as f32));
             excuse(asked, [(&theirs, 0), (&ours, 0)], Place::Value(row))
@@ -225,7 +265,7 @@ mod tests {
 
     #[test]
     fn two_nans_are_excused_in_products_and_one_is_not() {
-        let asked = Question::dot(Format::I2sP128, 128, &[TWOS; 32], &[1; 128]);
+        let asked = Question::dot(Format::I2_S_P128, 128, &[TWOS; 32], &[1; 128]);
         let excused = |asked: &Question, theirs: f32, ours: f32| {
             excuse(asked, [(&[theirs], 0), (&[ours], 0)], Place::Value(0)).is_some()
         };
@@ -250,5 +290,20 @@ mod tests {
         assert!(!encoded(1e-42, 126, 2 + 3));
         assert!(!encoded(1e-42, 0, 0) && !encoded(1e-42, 0, 1));
         assert!(!encoded(1.0, 127, 2 + 3) && !encoded(1.0, 64, 2 + 4));
+    }
+
+    #[test]
+    fn a_cut_is_undefined_only_in_the_bytes_of_elements_that_do_not_fit() {
+        let excused = |name: &str, peak: f32, at: usize| {
+            let mut values = [0.0; 32];
+            values[19] = peak;
+            let asked = Question::encode(name.parse().expect("a format"), 32, &values);
+            excuse(&asked, [(&[], 0x80), (&[], 0)], Place::Byte(at)).is_some()
+        };
+        // Element 19 is in the upper half of the fourth byte, and the third of fifth bits.
+        assert!(excused("q4_0", 1e-42, 2 + 3) && excused("q5_0", 1e-42, 2 + 2));
+        assert!(!excused("q4_0", 1.0, 2 + 3) && !excused("q5_0", 1.0, 2 + 2));
+        assert!(!excused("q4_0", 1e-42, 0), "the scale");
+        assert!(!excused("q2_k", 1e-42, 20), "no format that cuts");
     }
 }

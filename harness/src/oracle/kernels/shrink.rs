@@ -21,7 +21,8 @@ pub fn candidates(question: &Question) -> impl Iterator<Item = Question> + use<>
 /// How many numbers may become zeros, from the question's end, and how many of them only together.
 fn inputs(question: &Question) -> (usize, usize) {
     match question.call {
-        Call::Encode { .. } | Call::Activation { .. } => (question.values.len(), 1),
+        Call::Encode { .. } => (question.matrix().0.len(), 1),
+        Call::Activation { .. } => (question.values.len(), 1),
         Call::Dot { activations, .. } => {
             let form = question.format().map(Activations::of);
             (activations, form.map_or(1, |form| form.block.1))
@@ -36,7 +37,7 @@ fn zeroed(question: &Question, span: Range<usize>) -> Question {
         let first = question.bytes.len() - inputs(question).0;
         smaller.bytes[first..][span].fill(0);
     } else {
-        smaller.values[span].fill(0.0);
+        smaller.values[span].fill(0.0); // never of the importance, which comes last
     }
     smaller
 }
@@ -61,12 +62,23 @@ fn halves(question: &Question) -> Vec<Question> {
         return Vec::new();
     };
     match question.call {
-        Call::Encode { columns, rows, .. } if rows > 1 => split(values, columns)
-            .map(|half| Question::encode(format, columns, half))
-            .collect(),
-        Call::Encode { .. } => split(values, format.block())
-            .map(|half| Question::encode(format, half.len(), half))
-            .collect(),
+        Call::Encode { columns, rows, .. } => {
+            let (values, importance) = question.matrix();
+            let unit = if rows > 1 { columns } else { format.block() };
+            let mut weights = importance
+                .into_iter()
+                .flat_map(|all| split(all, format.block()));
+            let encode = |half| match (importance, rows > 1) {
+                (None, true) => Question::encode(format, columns, half),
+                (None, false) => Question::encode(format, half.len(), half),
+                (Some(all), true) => Question::encode_weighted(format, half, all),
+                (Some(_), false) => {
+                    let half_of_them = weights.next().expect("a half for each half");
+                    Question::encode_weighted(format, half, half_of_them)
+                }
+            };
+            split(values, unit).map(encode).collect()
+        }
         Call::Dot {
             columns,
             rows,

@@ -21,7 +21,7 @@ pub(crate) fn report(report: &Report, width: Option<usize>) -> String {
 pub fn render(rows: &[Row], again: &str, width: Option<usize>) -> String {
     let differences = rows.iter().filter_map(|row| {
         let first = row.first.as_ref()?;
-        Some(difference(row.kernel, first, again))
+        Some(difference(&row.kernel, first, again))
     });
     let differences: String = differences.collect();
     let mut excused = Excused::default();
@@ -42,7 +42,7 @@ fn kernels(rows: &[Row]) -> Table {
     Table::of(
         rows,
         &[
-            (words("kernel"), |row| row.kernel.into()),
+            (words("kernel"), |row| row.kernel.clone()),
             (number("cases"), |row| count(row, row.cases)),
             (number("values"), |row| count(row, row.values)),
             (number("equal"), |row| count(row, row.equal)),

@@ -153,10 +153,12 @@ impl Subject<'_> {
 
     /// Whether the sums of parts change their sign with their weights. Those of the block formats
     /// of trits do not: they add digits of 0 to 2 in some lanes and take the offset away in
-    /// others, so that the lanes round differently.
+    /// others, so that the lanes round differently. Nor do those of formats with a minimum or
+    /// with more codes below zero than above.
     pub(super) fn require_symmetric(&self, parts: &[&str]) -> Result<(), NotApplicable> {
         let why = "its sums do not turn round with its weights";
-        let symmetric = |f| !matches!(f, Format::Tq1_0 | Format::Tq2_0);
+        let blocks = [Format::Q8_0, Format::Q6_K];
+        let symmetric = |f: Format| f.is_float() || f.is_i2_s() || blocks.contains(&f);
         let mut parts = parts.iter();
         parts.try_for_each(|part| self.require(part, why, symmetric))
     }

@@ -266,6 +266,7 @@ mod tests {
             positions: vec![0, 1, 2],
             values: VALUES.to_vec(),
             vocab_size: 3,
+            named: Vec::new(),
         };
         Observation {
             identity: Identity {

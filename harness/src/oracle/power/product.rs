@@ -1,9 +1,9 @@
 //! Faults of the product of ternary weights with int8 activations, planted in the first query
 //! projection: the product is computed once more from the file's codes, with one thing wrong.
 
+use engine::encoding::author::nearest_int;
 use engine::flavor::{Shape, i2_s, i2_s_p128};
 use engine::gguf::Gguf;
-use engine::kernels::activation::nearest_int;
 
 use super::pass::{Act, Change, PassState};
 use super::{EDGES, Fault, act, made};

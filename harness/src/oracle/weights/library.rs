@@ -85,7 +85,7 @@ impl<'a> Library<'a> {
         if format == Format::F32 && what == "decode" {
             return Ok(None);
         }
-        if format.is_i2_s() && (format != Format::I2sP128 || !cols.is_multiple_of(128)) {
+        if format.is_i2_s() && (format != Format::I2_S_P128 || !cols.is_multiple_of(128)) {
             let why = format!("its kernels do not read {format} in rows of {cols}");
             return Ok(Some(why));
         }

@@ -48,6 +48,7 @@ fn apart(receipt: &Receipt, comparison: &Comparison) -> String {
             facts.extend(live.flags.as_ref().map(|flags| format!("flags {flags}")));
             facts.extend(live.compiler.as_ref().map(|by| format!("by {by}")));
         }
+        None if comparison.reference.is_built_in() => facts.push("the built-in engine".into()),
         None => facts.push("a recording".into()),
     }
     let threads = receipt.circumstances.threads;

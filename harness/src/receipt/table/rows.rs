@@ -54,8 +54,10 @@ pub fn cases(receipt: &Receipt) -> Table {
         let mut verdicts = BTreeSet::new();
         for (comparison, measured) in case.compared().filter(|(c, _)| !c.is_declined()) {
             let plain = receipt.agrees(comparison);
-            let lanes = measured.iter().flat_map(|f| &f.lanes).filter(|_| plain);
-            verdicts.extend(lanes.map(|lane| lane_word(receipt, lane, comparison)));
+            let lanes = measured.map(|f| &f.lanes[..]).unwrap_or_default();
+            let declared = comparison.coverage.positions.declared / lanes.len().max(1);
+            let lanes = lanes.iter().filter(|_| plain);
+            verdicts.extend(lanes.map(|lane| lane_word(receipt, lane, comparison, declared)));
             verdicts.extend((!plain).then(|| comparison.verdict.word()));
         }
         let verdicts: Vec<&str> = verdicts.into_iter().collect();
@@ -110,7 +112,10 @@ pub fn lanes(receipt: &Receipt, wanted: fn(&Receipt, &Comparison) -> bool) -> Ta
                     format!("{}/{declared}", lane.positions.len()),
                     format!("{equal}/{all}"),
                 ];
-                let start = start(lane.lane.name(), lane_word(receipt, lane, comparison));
+                let start = start(
+                    lane.lane.name(),
+                    lane_word(receipt, lane, comparison, declared),
+                );
                 table.row(start.into_iter().chain(counts));
             }
             for (what, verdict, count) in beside_lanes(comparison, found) {

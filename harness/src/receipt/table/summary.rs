@@ -92,9 +92,12 @@ fn exact_logits(receipt: &Receipt) -> [usize; 2] {
 fn stood_in(receipt: &Receipt) -> String {
     let answered = |case: &&CaseReceipt| {
         let mut own = case.claims.comparisons.iter();
-        own.any(|c| !c.live && c.is_answered())
+        own.any(|c| !c.live && c.is_answered() && !c.reference.is_built_in())
     };
+    let built_in = |c: &Comparison| c.is_answered() && c.reference.is_built_in();
+    let beside = comparisons(&receipt.cases).any(built_in);
     match receipt.cases.iter().filter(answered).count() {
+        0 if beside => "and no recording: the built-in engine stood in for both".into(),
         0 => "and no recording stood in for it: nothing was compared with a reference".into(),
         n if n == receipt.cases.len() => "recordings of the reference stood in for it".into(),
         n => format!(

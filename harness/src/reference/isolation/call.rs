@@ -16,6 +16,8 @@ pub enum Call {
         columns: usize,
         /// Number of rows.
         rows: usize,
+        /// Whether the importance of each column follows the rows.
+        weighted: bool,
     },
     /// The values of stored rows. Reads bytes, gives values.
     Decode {
@@ -64,7 +66,11 @@ impl fmt::Display for Call {
                 kind,
                 columns,
                 rows,
-            } => write!(f, "encoding {rows} rows of {columns} as type {kind}"),
+                weighted,
+            } => {
+                write!(f, "encoding {rows} rows of {columns} as type {kind}")?;
+                f.write_str(if *weighted { ", columns weighed" } else { "" })
+            }
             Call::Decode { kind, count, .. } => write!(f, "decoding {count} of type {kind}"),
             Call::Codes { kind, count } => write!(f, "reading {count} codes of type {kind}"),
             Call::Activation { kind, count } => {

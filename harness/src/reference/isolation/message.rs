@@ -16,7 +16,7 @@ use crate::io::floats;
 
 /// Grows with every change of the messages. Both sides are the same program, so a difference
 /// means that the file was replaced while it ran.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;
 
 /// A model file as it is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +171,8 @@ pub enum Reply {
 pub enum Part {
     /// The rows of logits that the schedule keeps.
     Rows(#[serde(with = "floats")] Vec<f32>),
+    /// The tokens that each of these rows names, where it is not the whole vocabulary.
+    Named(Vec<Vec<Token>>),
     /// A node that is shown.
     Node(TracedNode),
 }

@@ -10,7 +10,7 @@ use ffi::{Node, Observe, SessionOptions, Step};
 
 use super::{Held, refused};
 use crate::case::observation::TracedNode;
-use crate::case::schedule::{self, Schedule, Session, Timed};
+use crate::case::schedule::{Schedule, Session, Timed};
 use crate::io::process::{Resident, resident};
 use crate::numbers::metrics::same_bits;
 use crate::reference::isolation::{Channel, Cost, Part, Shown, Stop};
@@ -49,7 +49,7 @@ impl Held {
         mut exchange: Exchange,
         channel: &mut Channel,
     ) -> Result<(), Stop> {
-        let (options, words) = (options(schedule)?, in_words(schedule));
+        let (options, words) = (options(schedule)?, schedule.in_words());
         let mut rows = None;
         if exchange.replaced.is_empty() {
             channel.phase(words)?;
@@ -76,7 +76,7 @@ impl Held {
     /// Follows a schedule in a context of its own, sends the rows it keeps, and says what it cost.
     pub(super) fn time(&self, schedule: &Schedule, channel: &mut Channel) -> Result<Cost, Stop> {
         let options = options(schedule)?;
-        channel.phase(in_words(schedule))?;
+        channel.phase(schedule.in_words())?;
         let began = Instant::now();
         let session = self.model.session(&options).map_err(refused)?;
         let begin = began.elapsed();
@@ -99,17 +99,6 @@ fn unchanged(alone: Option<Vec<f32>>, watched: Vec<f32>) -> Result<Vec<f32>, Sto
         return Err(Stop::Refused(why.into()));
     }
     Ok(watched)
-}
-
-/// As a phase: what is being done when the library dies of it.
-fn in_words(schedule: &Schedule) -> &'static str {
-    let single = |step: &schedule::Step| matches!(step, schedule::Step::Feed(t) if t.len() == 1);
-    match &schedule.steps[..] {
-        [.., schedule::Step::Greedy(_)] => "greedy continuation",
-        [schedule::Step::Feed(_)] => "prefill of the prompt",
-        steps if steps.iter().all(single) => "decode of the prompt, token by token",
-        _ => "following a schedule",
-    }
 }
 
 fn options(schedule: &Schedule) -> Result<SessionOptions, Stop> {

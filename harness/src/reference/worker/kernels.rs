@@ -25,8 +25,16 @@ impl Reference {
         let mut computed = Computed::default();
         let kernels = self.library.kernels();
         match call {
-            Call::Encode { kind, columns, .. } => {
-                computed.bytes = kernels.quantize(kind, values, columns).map_err(refused)?;
+            Call::Encode {
+                kind,
+                columns,
+                rows,
+                ..
+            } => {
+                let (values, importance) = values.split_at((rows * columns).min(values.len()));
+                let importance = Some(importance).filter(|some| !some.is_empty());
+                let bytes = kernels.quantize(kind, values, columns, importance);
+                computed.bytes = bytes.map_err(refused)?;
             }
             Call::Decode { kind, count } => {
                 computed.values = kernels.dequantize(kind, bytes, count).map_err(refused)?;

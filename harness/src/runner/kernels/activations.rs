@@ -2,6 +2,7 @@
 
 use engine::kernels::gemm::Form;
 use engine::kernels::q8_0::{self, Q8Block};
+use engine::kernels::q8_1::{self, Q8Sum};
 use engine::kernels::q8_k::{self, Q8K};
 use engine::kernels::{BlockOrder, Kernel, activation, whole_blocks};
 use engine::numerics::Arithmetic;
@@ -24,6 +25,8 @@ pub struct Activations {
 
 /// Bytes of a block of Q8_0: an f16 scale and the values.
 const Q8_0_BYTES: usize = 2 + q8_0::BLOCK;
+/// Bytes of a block of Q8_1: two f16, the scale and the sum, and the values.
+const Q8_1_BYTES: usize = 4 + q8_1::BLOCK;
 /// Bytes of a block of Q8_K: a float scale, the values and the sums.
 const Q8_K_BYTES: usize = 4 + q8_k::BLOCK + q8_k::BLOCK / 8;
 
@@ -36,16 +39,19 @@ impl Activations {
     pub const BF16: Self = row(Form::Bf16, "bf16", 30, (1, 2));
     /// Blocks of 32 with a scale each.
     pub const Q8_0: Self = row(Form::Q8_0, "q8_0", 8, (q8_0::BLOCK, Q8_0_BYTES));
+    /// Blocks of 32 with a scale and a sum each.
+    pub const Q8_1: Self = row(Form::Q8_1, "q8_1", 9, (q8_1::BLOCK, Q8_1_BYTES));
     /// Blocks of 256 with a scale each and the sums of 16 neighbours.
     pub const Q8K: Self = row(Form::Q8K, "q8_k", 15, (q8_k::BLOCK, Q8_K_BYTES));
     /// One int8 each; scale and sum of the row lie elsewhere.
     pub const I8S: Self = row(Form::Int8, "i8_s", 37, (1, 1));
 
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::F32,
         Self::F16,
         Self::BF16,
         Self::Q8_0,
+        Self::Q8_1,
         Self::Q8K,
         Self::I8S,
     ];
@@ -53,7 +59,7 @@ impl Activations {
     /// What rows of that format meet: floats their own kind, the others what the engine's kernels
     /// read.
     pub fn of(format: Format) -> Self {
-        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
+        let stored = format.row();
         let gemm = stored.gemm(BlockOrder::EightLanes, Kernel::Scalar);
         let meets = |one: &Self| gemm.map_or(one.name == stored.name, |g| one.form == g.form());
         let met = Self::ALL.into_iter().find(meets);
@@ -94,6 +100,16 @@ impl Activations {
                 }
                 blocks.iter().flat_map(write_q8_0).collect()
             }
+            Form::Q8_1 => {
+                let quantise = match arithmetic.block_order() {
+                    BlockOrder::EightLanes => q8_1::quantise_block,
+                    BlockOrder::WholeBlocks => q8_1::quantise_whole_block,
+                };
+                let blocks = row.as_chunks().0.iter();
+                blocks
+                    .flat_map(|values| write_q8_1(&quantise(values)))
+                    .collect()
+            }
             Form::Q8K => {
                 let mut blocks = Vec::new();
                 q8_k::quantise(row, &mut blocks);
@@ -126,6 +142,12 @@ fn write_q8_0(block: &Q8Block) -> Vec<u8> {
     [&scale[..], &values].concat()
 }
 
+fn write_q8_1(block: &Q8Sum) -> Vec<u8> {
+    let [scale, sum] = [block.block.scale, block.sum].map(half::f16::from_f32);
+    let values = block.block.values.map(i8::cast_unsigned);
+    [&scale.to_le_bytes()[..], &sum.to_le_bytes(), &values].concat()
+}
+
 fn write_q8_k(block: &Q8K) -> Vec<u8> {
     let values = block.values.map(i8::cast_unsigned);
     let sums = block.sums.map(i16::to_le_bytes);
@@ -139,6 +161,21 @@ pub fn read_q8_0(bytes: &[u8]) -> Vec<Q8Block> {
         .map(|block| Q8Block {
             scale: half::f16::from_le_bytes([block[0], block[1]]).to_f32(),
             values: std::array::from_fn(|i| block[2 + i].cast_signed()),
+        })
+        .collect()
+}
+
+/// The blocks of a stored row.
+pub fn read_q8_1(bytes: &[u8]) -> Vec<Q8Sum> {
+    let half = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+    let blocks = bytes.as_chunks::<Q8_1_BYTES>().0.iter();
+    blocks
+        .map(|block| Q8Sum {
+            block: Q8Block {
+                scale: half(block),
+                values: std::array::from_fn(|i| block[4 + i].cast_signed()),
+            },
+            sum: half(&block[2..]),
         })
         .collect()
 }

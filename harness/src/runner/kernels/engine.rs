@@ -1,6 +1,9 @@
 //! The engine as a backend: the functions a forward pass is made of, one at a time.
 
+use engine::encoding::float::Float;
+use engine::encoding::{Author, Quantiser};
 use engine::flavor::{Shape, i2_s, i2_s_p128};
+use engine::format::Product;
 use engine::kernels::Kernel;
 use engine::kernels::activation::RowScale;
 use engine::kernels::gemm::{Form, Inputs, Stored, outputs};
@@ -9,7 +12,7 @@ use engine::numerics::{Arithmetic, Profile, arithmetic};
 
 use ffi::TypeFacts;
 
-use super::activations::{Activations, read_q8_0, read_q8_k};
+use super::activations::{Activations, read_q8_0, read_q8_1, read_q8_k};
 use super::question::{Answer, Computer, Question};
 use crate::file::document::Format;
 use crate::reference::isolation::{Call, WorkerExit};
@@ -19,6 +22,7 @@ use crate::reference::isolation::{Call, WorkerExit};
 pub struct EngineKernels {
     kernel: Kernel,
     arithmetic: &'static dyn Arithmetic,
+    author: Author,
 }
 
 impl EngineKernels {
@@ -27,14 +31,22 @@ impl EngineKernels {
         EngineKernels {
             kernel,
             arithmetic: arithmetic(profile, kernel),
+            author: Author::Bitnet,
         }
+    }
+
+    /// As somebody else writes weights.
+    pub fn writing_as(self, author: Author) -> Self {
+        EngineKernels { author, ..self }
     }
 
     fn dot(&self, format: Format, columns: usize, weights: &[u8], row: &[u8]) -> Vec<f32> {
         let stride = format.row_bytes(columns);
         let rows = weights.len() / stride;
-        let stored = engine::format::Format::named(format.name()).expect("the engine's own name");
-        let Some(gemm) = stored.gemm(self.arithmetic.block_order(), self.kernel) else {
+        let Some(gemm) = format
+            .row()
+            .gemm(self.arithmetic.block_order(), self.kernel)
+        else {
             return self.dot_floats(format, columns, weights, row);
         };
         let form = gemm.form();
@@ -44,7 +56,9 @@ impl EngineKernels {
             tokens: 1,
             int8: &int8,
             scales: &[RowScale { scale: 1.0, sum: 0 }],
+            plain: &singles(when(Form::Plain)),
             q8_0: &read_q8_0(when(Form::Q8_0)),
+            q8_1: &read_q8_1(when(Form::Q8_1)),
             q8_k: &read_q8_k(when(Form::Q8K)),
             ..Inputs::default()
         };
@@ -61,17 +75,19 @@ impl EngineKernels {
             stride: columns,
         };
         let row_of_halves = row.as_chunks::<2>().0;
-        match format {
-            Format::F16 => self.arithmetic.dot_f16(halves, row_of_halves, 1, &mut out),
-            Format::Bf16 => self.arithmetic.dot_bf16(halves, row_of_halves, &mut out),
+        match format.row().product {
+            Product::Floats(Float::F16) => {
+                self.arithmetic.dot_f16(halves, row_of_halves, 1, &mut out);
+            }
+            Product::Floats(Float::Bf16) => {
+                self.arithmetic.dot_bf16(halves, row_of_halves, &mut out);
+            }
             _ => {
-                let singles = Rows {
+                let rows = Rows {
                     elements: weights.as_chunks::<4>().0,
                     stride: columns,
                 };
-                let row = row.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
-                let row: Vec<f32> = row.collect();
-                self.arithmetic.dot_f32(singles, &row, 1, &mut out);
+                self.arithmetic.dot_f32(rows, &singles(row), 1, &mut out);
             }
         }
         out
@@ -108,8 +124,15 @@ impl Computer for EngineKernels {
                 kind,
                 columns,
                 rows,
+                ..
             } => {
-                answer.bytes = known(kind)?.encode(values, shape(rows, columns));
+                let (values, importance) = question.matrix();
+                let quantiser = Quantiser {
+                    author: self.author,
+                    importance,
+                };
+                let format = known(kind)?;
+                answer.bytes = format.encode_with(values, shape(rows, columns), &quantiser);
             }
             Call::Decode { kind, count } => {
                 answer.values = known(kind)?.decode(bytes, shape(1, count));
@@ -135,6 +158,11 @@ impl Computer for EngineKernels {
         }
         Ok(answer)
     }
+}
+
+fn singles(bytes: &[u8]) -> Vec<f32> {
+    let singles = bytes.as_chunks().0.iter();
+    singles.map(|b| f32::from_le_bytes(*b)).collect()
 }
 
 fn shape(rows: usize, cols: usize) -> Shape {

@@ -15,6 +15,8 @@ use crate::runner::kernels::question::{Computer, Question};
 enum Kernel {
     /// Values to stored rows.
     Encode(Format),
+    /// The same with regard to the importance of columns.
+    Weighted(Format),
     /// Stored rows to values; where the library has no such function, its codes.
     Decode(Format),
     /// Values to what dot products take.
@@ -23,64 +25,65 @@ enum Kernel {
     Dot(Format),
 }
 
-use Format::{Bf16, F16, F32, I2sP128, Q6K, Q8_0, Tq1_0, Tq2_0};
-use Kernel::{Activation, Decode, Dot, Encode};
+use Kernel::{Activation, Decode, Dot, Encode, Weighted};
 
 /// One kernel and the questions about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Family {
-    /// Stable name, e.g. `i2_s-dot`: what `--only` takes.
-    pub name: &'static str,
-    kernel: Kernel,
-}
+pub struct Family(Kernel);
 
 /// Elements of one question, about.
 const ELEMENTS: usize = 4096;
 
 impl Family {
-    /// All of them, in the order they are reported.
-    pub const ALL: [Family; 26] = [
-        family("i2_s-encode", Encode(I2sP128)),
-        family("i2_s-decode", Decode(I2sP128)),
-        family("i8_s-activation", Activation(Activations::I8S)),
-        family("i2_s-dot", Dot(I2sP128)),
-        family("f32-dot", Dot(F32)),
-        family("f16-encode", Encode(F16)),
-        family("f16-decode", Decode(F16)),
-        family("f16-activation", Activation(Activations::F16)),
-        family("f16-dot", Dot(F16)),
-        family("bf16-encode", Encode(Bf16)),
-        family("bf16-decode", Decode(Bf16)),
-        family("bf16-activation", Activation(Activations::BF16)),
-        family("bf16-dot", Dot(Bf16)),
-        family("q8_0-encode", Encode(Q8_0)),
-        family("q8_0-decode", Decode(Q8_0)),
-        family("q8_0-activation", Activation(Activations::Q8_0)),
-        family("q8_0-dot", Dot(Q8_0)),
-        family("q6_k-decode", Decode(Q6K)),
-        family("q8_k-activation", Activation(Activations::Q8K)),
-        family("q6_k-dot", Dot(Q6K)),
-        family("tq1_0-encode", Encode(Tq1_0)),
-        family("tq1_0-decode", Decode(Tq1_0)),
-        family("tq1_0-dot", Dot(Tq1_0)),
-        family("tq2_0-encode", Encode(Tq2_0)),
-        family("tq2_0-decode", Decode(Tq2_0)),
-        family("tq2_0-dot", Dot(Tq2_0)),
-    ];
+    /// All of them, in the order of the table of formats: what a format can, and the activations
+    /// that no format before it meets.
+    pub fn all() -> Vec<Family> {
+        let mut all: Vec<Kernel> = Vec::new();
+        for format in Format::all().filter(|f| Format::of_kind(f.kind()) == Some(*f)) {
+            if format != Format::F32 {
+                all.extend([Encode(format), Decode(format)]);
+                let form = Activation(Activations::of(format));
+                if form != Activation(Activations::F32) && !all.contains(&form) {
+                    all.push(form);
+                }
+            }
+            if !format.is_float() && !format.is_i2_s() {
+                all.push(Weighted(format));
+            }
+            all.push(Dot(format));
+        }
+        all.into_iter().map(Family).collect()
+    }
+
+    /// Stable name, e.g. `i2_s-dot`: what `--only` takes.
+    pub fn name(self) -> String {
+        let (of, what) = match self.0 {
+            Encode(format) => (format.type_name(), "encode"),
+            Weighted(format) => (format.type_name(), "encode-weighted"),
+            Decode(format) => (format.type_name(), "decode"),
+            Activation(form) => (form.name, "activation"),
+            Dot(format) => (format.type_name(), "dot"),
+        };
+        format!("{of}-{what}")
+    }
 
     /// The one of that name.
     pub fn by_name(name: &str) -> Result<Family, String> {
-        let known = Self::ALL.into_iter().find(|family| family.name == name);
-        known.ok_or_else(|| {
-            let names = Self::ALL.map(|family| family.name).join(", ");
-            format!("no kernel is called {name:?}; there are {names}")
+        let all = Self::all();
+        let known = all.iter().find(|family| family.name() == name);
+        known.copied().ok_or_else(|| {
+            let names: Vec<_> = all.iter().map(|family| family.name()).collect();
+            format!(
+                "no kernel is called {name:?}; there are {}",
+                names.join(", ")
+            )
         })
     }
 
     /// How many of its questions are chosen; those after them are random.
     pub fn chosen(self) -> usize {
-        match self.kernel {
-            Encode(_) | Activation(_) => CHOSEN.len(),
+        match self.0 {
+            Encode(_) | Weighted(_) | Activation(_) => CHOSEN.len(),
             Decode(_) => 16,
             Dot(_) => 2 * CHOSEN.len(),
         }
@@ -88,14 +91,22 @@ impl Family {
 
     /// Whether it says what stored bytes mean, which is the same for every library.
     pub fn is_decoder(self) -> bool {
-        matches!(self.kernel, Decode(_))
+        matches!(self.0, Decode(_))
+    }
+
+    /// Whether it writes weights, which differs from author to author and not from processor to
+    /// processor.
+    pub fn is_encoder(self) -> bool {
+        matches!(self.0, Encode(_) | Weighted(_))
     }
 
     /// Why a library cannot be asked, if it cannot.
     pub fn obstacle(self, library: &mut dyn Computer) -> Result<Option<String>, WorkerExit> {
-        let (kind, name) = match self.kernel {
+        let (kind, name) = match self.0 {
             Activation(form) => (form.kind, form.name),
-            Encode(format) | Decode(format) | Dot(format) => (format.kind(), format.type_name()),
+            Encode(format) | Weighted(format) | Decode(format) | Dot(format) => {
+                (format.kind(), format.type_name())
+            }
         };
         let lacks = |what: &str| Ok(Some(format!("it has no {what} {name}")));
         let Some(facts) = library.describe(kind)? else {
@@ -105,11 +116,12 @@ impl Family {
             let theirs = facts.name;
             return Ok(Some(format!("its type {kind} is {theirs}, not {name}")));
         }
-        match self.kernel {
-            Encode(_) if !facts.can_quantize => lacks("encoder of"),
+        match self.0 {
+            Encode(_) | Weighted(_) if !facts.can_quantize => lacks("encoder of"),
             Decode(format) if !facts.can_dequantize && !format.is_i2_s() => lacks("decoder of"),
             Activation(_) if !facts.can_quantize_activation => lacks("activations of type"),
-            Dot(_) | Decode(_) if !facts.can_dot => lacks("dot product of"),
+            Dot(_) if !facts.can_dot => lacks("dot product of"),
+            Decode(format) if format.is_i2_s() && !facts.can_dot => lacks("dot product of"),
             Dot(format) => {
                 let form = Activations::of(format);
                 let partner = facts.dot_partner.unwrap_or(-1);
@@ -130,7 +142,7 @@ impl Family {
     /// A question, the same for the same seed and number everywhere.
     pub fn question(self, seed: u64, case: usize) -> Question {
         let dice = &mut self.dice(seed, case);
-        match self.kernel {
+        match self.0 {
             Encode(format) => {
                 let (columns, rows) = if format.is_i2_s() && dice.once_in(4) {
                     // Blocks of 128 that do not end with the rows.
@@ -141,12 +153,19 @@ impl Family {
                 let values = self.values(dice, case, columns * rows);
                 Question::encode(format, columns, &values)
             }
+            Weighted(format) => {
+                let (columns, rows) = matrix(dice, format);
+                let values = self.values(dice, case, columns * rows);
+                let importance: Vec<f32> = (0..columns).map(|_| inputs::importance(dice)).collect();
+                Question::encode_weighted(format, &values, &importance)
+            }
             Decode(format) => {
                 let (cols, rows) = matrix(dice, format);
                 let shape = Shape { rows, cols };
-                let bytes = match format {
-                    F16 | Bf16 => halves(dice, case, ELEMENTS),
-                    _ => inputs::stored(dice, format, shape, case < self.chosen()),
+                let bytes = if format.is_float() {
+                    halves(dice, case, ELEMENTS)
+                } else {
+                    inputs::stored(dice, format, shape, case < self.chosen())
                 };
                 Question::decode(format, &bytes)
             }
@@ -191,10 +210,10 @@ impl Family {
 
     /// What a question is about, in words.
     pub fn describe(self, case: usize) -> &'static str {
-        let chosen = match self.kernel {
+        let chosen = match self.0 {
             Dot(format) if format.is_i2_s() => return "codes and int8 activations",
             Decode(_) => return "stored bytes",
-            Encode(_) | Kernel::Activation(_) => CHOSEN.get(case),
+            Encode(_) | Weighted(_) | Activation(_) => CHOSEN.get(case),
             Dot(_) => CHOSEN.get(case / 2),
         };
         chosen.map_or("random values", |(name, _)| name)
@@ -202,16 +221,12 @@ impl Family {
 
     /// A generator of its own for every question, so that one can be asked again alone.
     fn dice(self, seed: u64, case: usize) -> SplitMix64 {
-        let name = self.name.bytes();
-        let start = name.fold(seed, |state, byte| {
+        let name = self.name();
+        let start = name.bytes().fold(seed, |state, byte| {
             SplitMix64(state ^ u64::from(byte)).bits()
         });
         SplitMix64(start ^ SplitMix64(case as u64).bits())
     }
-}
-
-const fn family(name: &'static str, kernel: Kernel) -> Family {
-    Family { name, kernel }
 }
 
 /// Length and number of the rows of a small matrix.

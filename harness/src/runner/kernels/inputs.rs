@@ -1,6 +1,7 @@
 //! What kernels are fed: rows chosen to hurt, then rows drawn at random, all from a seed.
 
 use engine::flavor::Shape;
+use engine::gguf::finite::half_places;
 
 use crate::file::document::Format;
 use crate::numbers::split_mix::SplitMix64;
@@ -153,6 +154,12 @@ pub fn random(dice: &mut SplitMix64, row: &mut [f32]) {
     }
 }
 
+/// How much a column matters: a mean of squares, of any magnitude.
+pub fn importance(dice: &mut SplitMix64) -> f32 {
+    let square = dice.signed_unit() * dice.signed_unit();
+    square.abs() * 2f32.powi(dice.below(12) as i32 - 6)
+}
+
 /// Int8 activations of a row: numbers at the edges, or any.
 pub fn int8(dice: &mut SplitMix64, case: usize, count: usize) -> Vec<u8> {
     let edges: [&[i8]; 8] = [
@@ -189,30 +196,26 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
         let code = |_| if edge { fill } else { dice.bits() as u8 };
         return (0..length).map(code).collect();
     }
-    let scale_at = match format {
-        Format::F32 | Format::F16 | Format::Bf16 => {
-            let mut values = vec![0.0; rows * cols];
-            if edge {
-                CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values);
-            } else {
-                random(dice, &mut values);
-            }
-            return format.encode(&values, shape);
+    if format.is_float() {
+        let mut values = vec![0.0; rows * cols];
+        if edge {
+            CHOSEN[dice.below(CHOSEN.len() - NOT_FINITE)].1(dice, &mut values);
+        } else {
+            random(dice, &mut values);
         }
-        Format::Q8_0 => 0,
-        Format::Q6K => 208,
-        Format::Tq1_0 => 52,
-        _ => 64,
-    };
+        return format.encode(&values, shape);
+    }
     let mut bytes: Vec<u8> = (0..length).map(|_| byte(dice)).collect();
     let block = format.row_bytes(format.block());
     for block in bytes.chunks_exact_mut(block) {
-        let scale = if edge {
-            dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00])
-        } else {
-            (dice.below(2) << 15 | dice.below(0x7c00)) as u16
-        };
-        block[scale_at..scale_at + 2].copy_from_slice(&scale.to_le_bytes());
+        for &place in half_places(format.type_id()) {
+            let half = if edge {
+                dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00])
+            } else {
+                (dice.below(2) << 15 | dice.below(0x7c00)) as u16
+            };
+            block[place..place + 2].copy_from_slice(&half.to_le_bytes());
+        }
     }
     bytes
 }
@@ -227,6 +230,7 @@ pub fn length(dice: &mut SplitMix64, block: usize) -> usize {
             dice.pick(&edges)
         }
         128 => 128 * dice.pick(&[1, 2, 3, 6, 8, 31, 32, 33, 64, 65]),
+        64 => 64 * dice.pick(&[1, 2, 3, 4, 6, 8, 16]),
         32 => 32 * dice.pick(&[1, 2, 3, 4, 5, 7, 8, 9, 16, 24, 32]),
         _ => block * dice.pick(&[1, 2, 3, 4, 5, 8]),
     }

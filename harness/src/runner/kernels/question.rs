@@ -35,8 +35,36 @@ impl Question {
             kind: format.kind(),
             columns,
             rows: values.len() / columns,
+            weighted: false,
         };
         Self::new(call, values, Vec::new())
+    }
+
+    /// The same, where errors in some columns matter more.
+    pub fn encode_weighted(format: Format, values: &[f32], importance: &[f32]) -> Self {
+        let columns = importance.len();
+        let call = Call::Encode {
+            kind: format.kind(),
+            columns,
+            rows: values.len() / columns,
+            weighted: true,
+        };
+        Self::new(call, &[values, importance].concat(), Vec::new())
+    }
+
+    /// The values to encode, and the importance of the columns if there is one.
+    pub fn matrix(&self) -> (&[f32], Option<&[f32]>) {
+        let Call::Encode {
+            columns,
+            rows,
+            weighted,
+            ..
+        } = self.call
+        else {
+            return (&self.values, None);
+        };
+        let (values, importance) = self.values.split_at(rows * columns);
+        (values, weighted.then_some(importance))
     }
 
     /// What are these values as dot products take them?

@@ -86,7 +86,7 @@ fn fits_iq2_bn(document: &Document) -> Result<(), String> {
         Some((packing, tensor.shape().cols))
     });
     let two_bits: Vec<_> = two_bits.collect();
-    if let Some((packing, _)) = two_bits.iter().find(|(p, _)| *p != Format::I2sP128) {
+    if let Some((packing, _)) = two_bits.iter().find(|(p, _)| *p != Format::I2_S_P128) {
         return Err(format!("it would read {packing} as i2_s-p128"));
     }
     match two_bits.iter().map(|(_, columns)| *columns).min() {

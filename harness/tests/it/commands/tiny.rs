@@ -5,6 +5,7 @@ use engine::gguf::writer::Field;
 
 pub const F32: u32 = 0;
 pub const F16: u32 = 1;
+pub const BF16: u32 = 30;
 pub const I2_S: u32 = 36;
 
 const EMBEDDING: u64 = 128;
@@ -127,9 +128,10 @@ impl Tiny {
         self.tensors.retain(|tensor| tensor.name != name);
     }
 
-    /// Appends a gain of ones.
+    /// Appends gains around one.
     pub fn norm(&mut self, name: &str, len: u64) {
-        self.f32(name, &[len], vec![1.0; len as usize]);
+        let gain = |n: u64| 0.75 + (n % 5) as f32 * 0.125;
+        self.f32(name, &[len], (0..len).map(gain).collect());
     }
 
     /// Appends plain floats.
@@ -189,7 +191,7 @@ pub fn i2_s(elements: u64, scale: f32) -> Vec<u8> {
 }
 
 /// The 256 characters of the byte-level alphabet, one merge, two control tokens.
-fn vocabulary() -> Vec<String> {
+pub fn vocabulary() -> Vec<String> {
     let printable = |b: u32| matches!(b, 33..=126 | 161..=172 | 174..=255);
     let shown = (0..256).filter(|&b| printable(b));
     let moved = 256..256 + (0..256).filter(|&b| !printable(b)).count() as u32;

@@ -6,6 +6,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::reference::isolation::Call;
 use harness::runner::kernels::engine::EngineKernels;
+use harness::runner::kernels::family::Family;
 use harness::runner::kernels::question::Answer;
 use harness::runner::kernels::question::Computer;
 use harness::runner::kernels::question::Question;
@@ -195,8 +196,54 @@ fn byte_flipped(_: &Question, answer: &mut Answer) {
     answer.bytes[middle] ^= 4;
 }
 
-/// Kernel, fault, and how the answers are damaged.
-pub const FAULTS: [(&str, &str, Damage); 35] = [
+/// Kernel, fault, and how the answers are damaged: those below, and for every kernel without one
+/// what its kind suffers from.
+pub fn faults() -> Vec<(String, &'static str, Damage)> {
+    let listed = FAULTS
+        .iter()
+        .map(|(kernel, fault, damage)| (kernel.to_string(), *fault, *damage));
+    let mut all: Vec<(String, &str, Damage)> = listed.collect();
+    for family in Family::all() {
+        let name = family.name();
+        if all.iter().any(|(kernel, ..)| *kernel == name) {
+            continue;
+        }
+        // No order of sums is that of another processor where rows are decoded first.
+        let decoded_first = ["q1_0-dot", "q2_0-dot"].contains(&&name[..]);
+        let (fault, damage): (_, Damage) = match name.rsplit_once('-') {
+            Some((_, "decode")) => ("scale off by 1e-4", scale_off_by_1e_4),
+            Some((_, "dot")) if decoded_first => ("one ulp", one_ulp),
+            Some((_, "dot")) => ("sums of another ISA", whole_blocks),
+            Some((_, "activation")) => ("sum of another block", sums_turned),
+            Some((_, "weighted")) => ("importance ignored", importance_ignored),
+            _ => ("one bit", byte_flipped),
+        };
+        all.push((name, fault, damage));
+    }
+    all
+}
+
+fn sums_turned(_: &Question, answer: &mut Answer) {
+    for block in answer.bytes.as_chunks_mut::<36>().0 {
+        block[3] ^= 0x80;
+    }
+}
+
+/// As the function without weights, where that makes a difference; a byte anywhere where not.
+fn importance_ignored(question: &Question, answer: &mut Answer) {
+    let format = question.format().expect("of a format");
+    let columns = question.matrix().1.map_or(1, <[f32]>::len);
+    let plain = Question::encode(format, columns, question.matrix().0);
+    let mut ours = EngineKernels::new(Profile::GgmlAvx512, Kernel::Scalar);
+    let unweighted = ours.compute(&plain).expect("the engine answers");
+    if unweighted == *answer {
+        byte_flipped(question, answer);
+    } else {
+        *answer = unweighted;
+    }
+}
+
+const FAULTS: [(&str, &str, Damage); 35] = [
     ("i2_s-encode", "blocks of 64", as_p64),
     ("i2_s-encode", "one bit", byte_flipped),
     ("i2_s-decode", "quarters in another order", codes_backwards),

@@ -153,7 +153,7 @@ struct WithoutI2s(EngineKernels);
 
 impl Computer for WithoutI2s {
     fn describe(&mut self, kind: i32) -> Result<Option<TypeFacts>, WorkerExit> {
-        if kind == Format::I2sP128.kind() {
+        if kind == Format::I2_S_P128.kind() {
             return Ok(None);
         }
         self.0.describe(kind)

@@ -161,6 +161,7 @@ impl Subject for Engine {
     fn facts(&mut self, _: Task<'_>) -> Result<Facts, RunError> {
         let word = || "scripted".to_owned();
         Ok(Facts {
+            lacking: Default::default(),
             kernel: word(),
             multiplied_by: BTreeMap::new(),
             architecture: word(),

@@ -1,0 +1,200 @@
+//! Q2_K: 256 elements of two bits; each 16 have four bits of scale and four of offset, under two
+//! f16 for all.
+//!
+//! The block is 16 bytes of scales (lower half) and offsets (upper half), 64 bytes of elements in
+//! planes of 32, the f16 scale and the f16 offset.
+#![forbid(unsafe_code)]
+
+use super::author::{Author, Quantiser, nearest_int, squares, weights};
+use super::fit::{self, Search};
+use super::planes::Planes;
+
+/// Elements of a block.
+pub const BLOCK: usize = 256;
+/// Bytes of a block.
+pub const BLOCK_BYTES: usize = 84;
+
+const GROUP: usize = 16;
+const GROUPS: usize = BLOCK / GROUP;
+const QUANTS_AT: usize = 16;
+const SCALE_AT: usize = 80;
+const OFFSET_AT: usize = 82;
+const TWO_BITS: Planes = Planes { bits: 2, width: 32 };
+const HIGHEST: i32 = 15;
+
+/// The scale of the whole block.
+pub fn scale(block: &[u8; BLOCK_BYTES]) -> f32 {
+    half::f16::from_le_bytes([block[SCALE_AT], block[SCALE_AT + 1]]).to_f32()
+}
+
+/// The scale of all offsets.
+pub fn offset(block: &[u8; BLOCK_BYTES]) -> f32 {
+    half::f16::from_le_bytes([block[OFFSET_AT], block[OFFSET_AT + 1]]).to_f32()
+}
+
+/// The scale of 16 elements, 0 to 15.
+pub fn group_scale(block: &[u8; BLOCK_BYTES], group: usize) -> u8 {
+    block[group] & 15
+}
+
+/// The offset of 16 elements, 0 to 15.
+pub fn group_offset(block: &[u8; BLOCK_BYTES], group: usize) -> u8 {
+    block[group] >> 4
+}
+
+/// One element without scale and offset, 0 to 3.
+pub fn quant(block: &[u8; BLOCK_BYTES], index: usize) -> u8 {
+    TWO_BITS.get(&block[QUANTS_AT..], index)
+}
+
+/// Decodes whole blocks.
+pub fn decode(bytes: &[u8], out: &mut [f32]) {
+    let blocks = bytes.as_chunks().0.iter();
+    for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
+        for (index, out) in out.iter_mut().enumerate() {
+            let scale = scale(block) * f32::from(group_scale(block, index / GROUP));
+            let offset = offset(block) * f32::from(group_offset(block, index / GROUP));
+            *out = scale * f32::from(quant(block, index)) - offset;
+        }
+    }
+}
+
+/// Encodes a row of whole blocks.
+pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
+    assert!(rest.is_empty(), "whole blocks of 256");
+    for (i, block) in blocks.iter().enumerate() {
+        let importance = quantiser.importance.map(|all| &all[i * BLOCK..][..BLOCK]);
+        let mut groups = Groups::default();
+        match importance {
+            Some(importance) => groups.search(quantiser.author, block, importance),
+            None => groups.guess(quantiser.author, block),
+        }
+        out.extend(groups.pack(quantiser.author, block));
+    }
+}
+
+/// The scales and offsets of a block, and its elements as far as they are found with them.
+struct Groups {
+    scale: f32,
+    offset: f32,
+    scales: [u8; GROUPS],
+    offsets: [u8; GROUPS],
+    codes: [u8; BLOCK],
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Groups {
+            scale: 0.0,
+            offset: 0.0,
+            scales: [0; GROUPS],
+            offsets: [0; GROUPS],
+            codes: [0; BLOCK],
+        }
+    }
+}
+
+impl Groups {
+    /// Every group by itself; the largest scale and the largest offset become 15.
+    fn guess(&mut self, author: Author, block: &[f32; BLOCK]) {
+        let search = Search {
+            limit: 3,
+            from: -0.5,
+            step: 0.1,
+            last: 15,
+            magnitudes: true,
+            cut_first: false,
+        };
+        let (mut scales, mut offsets) = ([0.0; GROUPS], [0.0; GROUPS]);
+        for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
+            let codes = &mut self.codes[g * GROUP..][..GROUP];
+            let weights = group.map(f32::abs);
+            (scales[g], offsets[g]) = fit::offset(author, search, group, &weights, codes);
+        }
+        (self.scale, self.scales) = shared(&scales);
+        (self.offset, self.offsets) = shared(&offsets);
+    }
+
+    /// With regard to the importance of the columns.
+    fn search(&mut self, author: Author, block: &[f32; BLOCK], importance: &[f32]) {
+        let variance = squares(author, block) / BLOCK as f32;
+        let search = Search::with_importance(author, 3);
+        let (mut scales, mut offsets) = ([0.0; GROUPS], [0.0; GROUPS]);
+        let mut sums = [0.0; GROUPS];
+        for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
+            let weights = weights(author, variance, group, &importance[g * GROUP..]);
+            sums[g] = weights.iter().sum();
+            let codes = &mut self.codes[g * GROUP..][..GROUP];
+            (scales[g], offsets[g]) = fit::offset(author, search, group, &weights, codes);
+        }
+        self.scale = fit::positive(author, HIGHEST, &scales, &sums, &mut self.scales);
+        self.offset = fit::positive(author, HIGHEST, &offsets, &sums, &mut self.offsets);
+    }
+
+    /// Elements anew for the rounded scales, then all of it in its place.
+    fn pack(mut self, author: Author, block: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
+        let mut bytes = [0; BLOCK_BYTES];
+        bytes[SCALE_AT..OFFSET_AT].copy_from_slice(&author.half(self.scale));
+        bytes[OFFSET_AT..].copy_from_slice(&author.half(self.offset));
+        for g in 0..GROUPS {
+            bytes[g] = self.scales[g] | self.offsets[g] << 4;
+            let scale = scale(&bytes) * f32::from(group_scale(&bytes, g));
+            if scale == 0.0 {
+                continue;
+            }
+            let offset = offset(&bytes) * f32::from(group_offset(&bytes, g));
+            let group = &block[g * GROUP..][..GROUP];
+            for (code, x) in self.codes[g * GROUP..].iter_mut().zip(group) {
+                *code = nearest_int((x + offset) / scale).clamp(0, 3) as u8;
+            }
+        }
+        TWO_BITS.put_all(&mut bytes[QUANTS_AT..SCALE_AT], self.codes);
+        bytes
+    }
+}
+
+/// What all are multiples of, and the multiples.
+fn shared(parts: &[f32; GROUPS]) -> (f32, [u8; GROUPS]) {
+    let max = parts
+        .iter()
+        .fold(0.0, |max, &x| if x > max { x } else { max });
+    if max <= 0.0 {
+        return (0.0, [0; GROUPS]);
+    }
+    let inverse = HIGHEST as f32 / max;
+    let multiples = parts.map(|part| nearest_int(inverse * part) as u8);
+    (max / HIGHEST as f32, multiples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_by_hand() {
+        let mut block = [0; BLOCK_BYTES];
+        block[SCALE_AT..OFFSET_AT].copy_from_slice(&half::f16::from_f32(0.5).to_le_bytes());
+        block[OFFSET_AT..].copy_from_slice(&half::f16::from_f32(0.25).to_le_bytes());
+        block[8 + 6] = 0x3a; // second half, plane 3, first 16: scale 10, offset 3
+        block[QUANTS_AT + 32 + 5] = 0b11_00_10_01;
+        let mut out = [0.0; BLOCK];
+        decode(&block, &mut out);
+        // 3 · 10 · 0.5 − 3 · 0.25
+        assert_eq!(out[128 + 96 + 5], 14.25);
+        assert_eq!(out[128 + 96 + 6], -0.75);
+        assert_eq!(out[128 + 5], 0.0);
+    }
+
+    #[test]
+    fn values_that_the_format_can_say_come_back() {
+        let values: [f32; BLOCK] = std::array::from_fn(|i| (i * 7 % 4) as f32 - 1.0);
+        let mut bytes = Vec::new();
+        encode(&values, &Quantiser::default(), &mut bytes);
+        let mut back = [0.0; BLOCK];
+        decode(&bytes, &mut back);
+        for (x, y) in values.iter().zip(&back) {
+            assert!((x - y).abs() < 2e-3, "{x} came back as {y}");
+        }
+    }
+}

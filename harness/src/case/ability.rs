@@ -1,0 +1,106 @@
+//! What an engine can be asked for. What it cannot do it says, and nothing is declared of it: a
+//! verdict never counts what was not offered, and the receipt names it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_variant::to_variant_name;
+
+use crate::case::Case;
+use crate::case::coverage::Coverage;
+use crate::case::observation::{Lane, Observation};
+
+/// One thing an engine may be able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ability {
+    /// Turns text into ids; without it, it is given the built-in tokenizer's.
+    Tokenize,
+    /// Computes a prompt in one go and hands out the logits of every position.
+    Prefill,
+    /// Computes one token at a time.
+    Decode,
+    /// Hands out whole rows of logits; without it, the most likely tokens only.
+    Rows,
+    /// Shows the nodes of its graph.
+    Nodes,
+    /// Continues a prompt with the most likely tokens.
+    Greedy,
+    /// Turns ids into text.
+    Detokenize,
+}
+
+/// What an engine cannot do.
+pub type Lacking = BTreeSet<Ability>;
+
+impl Ability {
+    /// All of them.
+    pub const ALL: [Ability; 7] = [
+        Ability::Tokenize,
+        Ability::Prefill,
+        Ability::Decode,
+        Ability::Rows,
+        Ability::Nodes,
+        Ability::Greedy,
+        Ability::Detokenize,
+    ];
+
+    /// As in receipts and in the protocol.
+    pub fn name(self) -> &'static str {
+        to_variant_name(&self).expect("a variant without fields")
+    }
+
+    /// All but those.
+    pub fn all_but(offered: &[Ability]) -> Lacking {
+        let lacking = Self::ALL.into_iter().filter(|a| !offered.contains(a));
+        lacking.collect()
+    }
+
+    /// The ability that a lane takes.
+    pub fn of_lane(lane: Lane) -> Self {
+        match lane {
+            Lane::Prefill => Ability::Prefill,
+            Lane::Decode => Ability::Decode,
+        }
+    }
+}
+
+/// The lanes that are offered.
+pub fn lanes(lacking: &Lacking) -> impl Iterator<Item = Lane> {
+    let offered = |lane: &Lane| !lacking.contains(&Ability::of_lane(*lane));
+    Lane::ALL.into_iter().filter(offered)
+}
+
+impl Case {
+    /// What it declares of an engine that lacks something.
+    pub fn declared_without(&self, lacking: &Lacking, nodes: bool) -> Coverage {
+        let mut declared = self.declared(nodes && !lacking.contains(&Ability::Nodes));
+        declared.positions.declared = self.positions.len() * lanes(lacking).count();
+        if lacking.contains(&Ability::Greedy) {
+            declared.greedy_steps.declared = 0;
+        }
+        declared
+    }
+}
+
+impl Observation {
+    /// The part of what a reference saw that can be compared with an engine that lacks something.
+    pub fn without(&self, lacking: &Lacking) -> Observation {
+        let mut part = self.clone();
+        part.lanes
+            .retain(|lane, _| !lacking.contains(&Ability::of_lane(*lane)));
+        if lacking.contains(&Ability::Nodes) {
+            part.trace.clear();
+        }
+        if lacking.contains(&Ability::Greedy) {
+            part.greedy = Default::default();
+        }
+        part
+    }
+}
+
+/// What was not asked for, in words; empty if nothing is lacking.
+pub fn words(lacking: &Lacking) -> String {
+    let names = lacking.iter().map(|ability| ability.name());
+    names.collect::<Vec<_>>().join(", ")
+}

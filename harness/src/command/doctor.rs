@@ -1,0 +1,235 @@
+//! `harness doctor`: what is wrong with a file or a build, why, and what mends it.
+
+#[cfg(unix)]
+mod build;
+
+use std::path::Path;
+
+use engine::config::Config;
+use engine::numerics::Profile;
+use engine::refusal::escape;
+use serde::Serialize;
+
+use super::check::{Entry, entry, render};
+use crate::command::finish::{Status, finish};
+use crate::command::flags::{Json, Looked, Strictness};
+use crate::exit::{Exit, Failure};
+use crate::file::check::{self, Finding, Lint, Severity};
+use crate::file::opened::Opened;
+use crate::file::release::Release;
+use crate::io::progress;
+use crate::oracle::word_order::{self, WordOrder};
+use crate::runner::engine::open;
+
+const EXAMPLE: &str = "\
+Examples:
+  harness doctor model.gguf
+  harness doctor model.gguf --json doctor.json
+  harness doctor --build bitnet
+  harness doctor model.gguf --build bitnet
+
+A file: all that `harness check` looks at; whether its bytes are a published file's; and whether the
+order of words makes a difference to the model, which no model that was exchanged, reversed or
+half-converted survives: an ordinary text in order and shuffled, in nats a token.
+A build: the instruction sets it says it has; its kernels asked a few questions; a small model's
+graph, operation by operation, on the engine's own inputs; whole prompts against single tokens.
+
+Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
+warnings in strict mode; 2 where the file cannot be read, 3 where the build cannot be opened.";
+
+/// Say what is wrong with a file or a build, why, and what mends it
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    model: Looked,
+
+    /// A C++ build, by name or directory
+    #[arg(long, value_name = "NAME|DIR")]
+    build: Option<String>,
+
+    #[command(flatten)]
+    strictness: Strictness,
+
+    #[command(flatten)]
+    json: Json,
+}
+
+/// What was looked at in a file, and what was found.
+#[derive(Serialize)]
+struct FileReport {
+    model: String,
+    model_sha256: String,
+    /// The published file it is.
+    release: Option<Release>,
+    /// None where the model does not open, has no vocabulary, or computes no finite numbers.
+    word_order: Option<WordOrder>,
+    /// Why the model computes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    does_not_open: Option<String>,
+    findings: Vec<Entry>,
+}
+
+/// What was looked at in a build, and what was found.
+#[derive(Serialize)]
+struct BuildReport {
+    build: String,
+    system_info: String,
+    /// What was asked, a line each.
+    asked: Vec<String>,
+    findings: Vec<Entry>,
+}
+
+/// Everything.
+#[derive(Serialize)]
+struct Report {
+    file: Option<FileReport>,
+    build: Option<BuildReport>,
+    strict_mode: bool,
+    status: Status,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let model = args.model.typed();
+    if model.is_none() && args.build.is_none() {
+        return Err(Failure::input(
+            "nothing to look at: type FILE, --build or both",
+        ));
+    }
+    args.json.beside(model.map(|model| ("--model", model)))?;
+    let file = model.map(file).transpose()?;
+    let build = args.build.as_deref().map(build).transpose()?;
+    let findings = || {
+        let file = file.iter().flat_map(|file| &file.findings);
+        file.chain(build.iter().flat_map(|build| &build.findings))
+    };
+    let worst = findings().map(|finding| finding.severity).max();
+    let strict_mode = args.strictness.strict;
+    let fails = strict_mode || worst == Some(Severity::Error);
+    let status = Status::of(worst >= Some(Severity::Warning), fails);
+    let report = Report {
+        file,
+        build,
+        strict_mode,
+        status,
+    };
+    finish(status.outcome(), &report.text(), &report, &args.json)
+}
+
+fn file(path: &Path) -> Result<FileReport, Failure> {
+    let opened = Opened::read(path)?;
+    let bar = progress::bar(0, "looking at tensors");
+    let mut findings = check::examine(&opened.gguf, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let sha256 = opened.input.sha256.clone();
+    let release = Release::of_hash(&sha256);
+    if let (None, Ok(config)) = (release, Config::from_gguf(&opened.gguf))
+        && let Some(other) = Release::of_shape(&config)
+    {
+        let detail = format!(
+            "the shapes of {}, whose sha256 is {}",
+            other.name, other.sha256
+        );
+        findings.push(finding(Lint::NotTheRelease, "the file", detail));
+    }
+    let waiting = progress::spinner("reading a text in order and shuffled");
+    let (word_order, does_not_open) = match open(&opened.input, None, None) {
+        Ok(model) => (word_order::ask(&model, Profile::default())?, None),
+        Err(refusal) => (None, Some(refusal.to_string())),
+    };
+    waiting.finish_and_clear();
+    if let Some(found) = word_order.filter(|found| !found.matters()) {
+        let detail = words(&found);
+        findings.push(finding(Lint::WordOrderIgnored, "the model", detail));
+    }
+    opened.input.still_holds()?;
+    Ok(FileReport {
+        model: path.display().to_string(),
+        model_sha256: sha256,
+        release,
+        word_order,
+        does_not_open,
+        findings: entries(findings),
+    })
+}
+
+fn finding(lint: Lint, subject: &str, detail: String) -> Finding {
+    let subjects = vec![subject.to_owned()];
+    Finding {
+        lint,
+        subjects,
+        detail,
+    }
+}
+
+/// Worst first.
+fn entries(mut findings: Vec<Finding>) -> Vec<Entry> {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
+    let findings = findings.into_iter();
+    findings
+        .map(|found| entry(found.lint, Some(found)))
+        .collect()
+}
+
+#[cfg(unix)]
+fn build(name: &str) -> Result<BuildReport, Failure> {
+    build::examine(name)
+}
+
+#[cfg(not(unix))]
+fn build(_: &str) -> Result<BuildReport, Failure> {
+    let message = "a C++ build can be opened on Unix only";
+    Err(Failure::new(Exit::ReferenceMissing, message))
+}
+
+fn words(found: &WordOrder) -> String {
+    format!(
+        "{} tokens surprise it by {:.2} nats each as they were written, by {:.2} shuffled; one of \
+         {} at random would by {:.2}",
+        found.tokens,
+        found.written,
+        found.shuffled,
+        found.vocab_size,
+        found.chance()
+    )
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let file = self.file.as_ref().map(|file| file.text(self.status));
+        let build = self.build.as_ref().map(|build| build.text(self.status));
+        let parts: Vec<String> = file.into_iter().chain(build).collect();
+        parts.join("\n")
+    }
+}
+
+impl FileReport {
+    fn text(&self, status: Status) -> String {
+        let release = match &self.release {
+            Some(release) => format!("the published {}", release.name),
+            None => "no published file that is known here".into(),
+        };
+        let order = match (&self.word_order, &self.does_not_open) {
+            (Some(found), _) => words(found),
+            (None, Some(why)) => format!("not asked, as the model does not open: {}", escape(why)),
+            (None, None) => "not known: it has no vocabulary, or a logit is not finite".into(),
+        };
+        let (model, sha256) = (escape(&self.model), &self.model_sha256);
+        let head = format!("sha256      {sha256}\nrelease     {release}\nword order  {order}\n");
+        head + &render(&model, &self.findings, status)
+    }
+}
+
+impl BuildReport {
+    fn text(&self, status: Status) -> String {
+        let mut text = format!("build       {}\n", escape(&self.system_info));
+        for line in &self.asked {
+            text += &format!("asked       {}\n", escape(line));
+        }
+        text + &render(&escape(&self.build), &self.findings, status)
+    }
+}

@@ -1,0 +1,127 @@
+//! What a comparison is held to where the names of the two arithmetics alone do not decide: the
+//! user's tolerances, or the nearest tier of the ladder.
+
+use serde::{Deserialize, Serialize};
+
+use super::compare::Findings;
+use super::own_tolerance::OwnTolerance;
+use super::verdict::{Divergence, Verdict, first_divergence, first_undecided, judge};
+use crate::case::coverage::Coverage;
+use crate::case::observation::Observation;
+use crate::judge::tolerance::{ArithmeticGap, Tolerance};
+
+/// What is demanded.
+#[derive(Debug, Clone, Default)]
+pub enum Demand {
+    /// The tier that follows from the two names; nothing where it follows that nobody knows.
+    #[default]
+    Ladder,
+    /// The same, but an arithmetic that nobody has named is held to the nearest tier.
+    Nearest,
+    /// The user's tolerances, the strictest first: whatever the names are.
+    Own(Vec<OwnTolerance>),
+}
+
+/// What a verdict was found by, where it was not the two names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum JudgedBy {
+    /// The strictest tier that holds, or the loosest, which does not.
+    Nearest(ArithmeticGap),
+    /// The strictest of the user's tolerances that holds, or the loosest, which does not.
+    Own(OwnTolerance),
+}
+
+/// Kinds of difference that are judged by distances, the strictest first. The last two have the
+/// same tier, and floors that hardly differ.
+const LADDER: [ArithmeticGap; 4] = [
+    ArithmeticGap::Order,
+    ArithmeticGap::Halves,
+    ArithmeticGap::Ik,
+    ArithmeticGap::Llama,
+];
+
+impl Demand {
+    /// Looks at what only the user's tolerances ask about.
+    pub fn look(&self, findings: &mut Findings, theirs: &Observation, ours: &Observation) {
+        if let Demand::Own(own) = self {
+            let elements = |one: &OwnTolerance| (one.name.clone(), one.elements(theirs, ours));
+            findings.elements = own.iter().map(elements).collect();
+        }
+    }
+
+    /// Judges what `apart` is between two names. Equal bits were looked for before.
+    pub fn judge(
+        &self,
+        findings: &Findings,
+        coverage: &Coverage,
+        apart: ArithmeticGap,
+    ) -> (Option<JudgedBy>, Verdict) {
+        let same_question = findings.tokens.first_difference.is_none();
+        match self {
+            _ if !same_question => (None, judge(findings, coverage, apart)),
+            Demand::Own(own) => by_own(own, findings, coverage),
+            Demand::Nearest if apart == ArithmeticGap::Unknown => {
+                let (nearest, verdict) = by_nearest(findings, coverage);
+                (Some(JudgedBy::Nearest(nearest)), verdict)
+            }
+            _ => (None, judge(findings, coverage, apart)),
+        }
+    }
+}
+
+fn by_own(
+    own: &[OwnTolerance],
+    findings: &Findings,
+    coverage: &Coverage,
+) -> (Option<JudgedBy>, Verdict) {
+    // Ids and finiteness are demanded of everybody.
+    let gross = first_divergence(findings, ArithmeticGap::Unknown);
+    let broken =
+        |tolerance: &&OwnTolerance| gross.is_none() && tolerance.broken(findings).is_none();
+    let holds = own.iter().find(broken).or(own.last());
+    let first = gross.or_else(|| holds?.broken(findings));
+    let by = holds.cloned().map(JudgedBy::Own);
+    (by, concluded(first, coverage))
+}
+
+/// The strictest tier that the findings are within. Nobody stands behind an arithmetic without a
+/// name, so that what is too far apart for the loosest tier diverges, however short the text.
+fn by_nearest(findings: &Findings, coverage: &Coverage) -> (ArithmeticGap, Verdict) {
+    let first = |apart| first_divergence(findings, apart).or(first_undecided(findings, apart));
+    let loosest = ArithmeticGap::Llama;
+    let holds = LADDER.into_iter().find(|apart| first(*apart).is_none());
+    let nearest = holds.unwrap_or(loosest);
+    (nearest, concluded(first(nearest), coverage))
+}
+
+fn concluded(first: Option<Divergence>, coverage: &Coverage) -> Verdict {
+    match first {
+        Some(first) => Verdict::Diverge { first },
+        None if !coverage.is_complete() => Verdict::Incomplete {
+            missing: coverage.shortfall(),
+        },
+        None => Verdict::Agree,
+    }
+}
+
+impl JudgedBy {
+    /// The same demand again, to draw the same conclusion.
+    pub fn demand(&self) -> Demand {
+        match self {
+            JudgedBy::Nearest(_) => Demand::Nearest,
+            JudgedBy::Own(own) => Demand::Own(vec![own.clone()]),
+        }
+    }
+
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            JudgedBy::Nearest(apart) => {
+                let tier: Tolerance = apart.tier();
+                format!("nearest tier {}, {}", tier.name(), apart.words())
+            }
+            JudgedBy::Own(own) => format!("own tolerance {own}"),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What is the same for every engine that a user brings: the facts of its model, and what it is
+//! held to.
+
+use super::UNNAMED;
+use crate::case::ability::Lacking;
+use crate::runner::engine::Engine;
+use crate::runner::{Facts, Subject, Task};
+
+/// What the receipt says of an engine called `name`. The model's facts are the built-in engine's,
+/// as far as that reads the model.
+pub fn facts(host: &mut Engine, task: Task<'_>, name: &str, lacking: &Lacking) -> Facts {
+    let unknown = || Facts {
+        kernel: String::new(),
+        multiplied_by: Default::default(),
+        architecture: "unknown".into(),
+        format: "unknown".into(),
+        flavor: "unknown".into(),
+        forced: false,
+        lacking: Lacking::new(),
+    };
+    Facts {
+        kernel: name.to_owned(),
+        multiplied_by: Default::default(),
+        forced: false,
+        lacking: lacking.clone(),
+        ..host.facts(task).unwrap_or_else(|_| unknown())
+    }
+}
+
+/// The arithmetic that is claimed.
+pub fn profile(claimed: Option<&String>) -> String {
+    claimed.cloned().unwrap_or_else(|| UNNAMED.to_owned())
+}

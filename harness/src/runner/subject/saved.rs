@@ -1,0 +1,206 @@
+//! Outputs that somebody's engine has saved: logits in files, judged as if it were here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use engine::Token;
+
+use super::Options;
+use super::foreign;
+use super::saved_files::{self, Contents, Rows};
+use crate::case::ability::{Ability, Lacking};
+use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
+use crate::exit::Failure;
+use crate::file::provenance::{self, Input};
+use crate::judge::demand::Demand;
+use crate::runner::{Facts, RunError, Runner, Subject, Task};
+
+/// What a file is said to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Logits of that lane, and nodes where it is a safetensors file.
+    Logits(Lane),
+    /// Nodes.
+    Trace,
+}
+
+/// Files, separated by commas, each with what it holds in front of it where that is not the
+/// logits of a prefill.
+pub fn parts(words: &str) -> Result<Vec<(Part, PathBuf)>, String> {
+    let part = |word: &str| {
+        let named = [
+            ("prefill=", Part::Logits(Lane::Prefill)),
+            ("decode=", Part::Logits(Lane::Decode)),
+            ("trace=", Part::Trace),
+        ];
+        let named = named
+            .into_iter()
+            .find_map(|(name, part)| Some((part, word.strip_prefix(name)?)));
+        let (part, file) = named.unwrap_or((Part::Logits(Lane::Prefill), word));
+        if file.is_empty() {
+            return Err(format!("{words:?} names no file"));
+        }
+        Ok((part, PathBuf::from(file)))
+    };
+    words.split(',').map(part).collect()
+}
+
+/// What was saved.
+pub struct Saved {
+    identity: Identity,
+    contents: Contents,
+    tokens: Option<Vec<Token>>,
+    demand: Demand,
+    host: crate::runner::engine::Engine,
+    inputs: Vec<Input>,
+    lacking: Lacking,
+}
+
+impl Saved {
+    /// Reads the files.
+    pub fn read(parts: &[(Part, PathBuf)], options: Options) -> Result<Self, Failure> {
+        let mut all = Contents::default();
+        let mut inputs = Vec::new();
+        for (part, path) in parts {
+            let lane = match part {
+                Part::Logits(lane) => *lane,
+                Part::Trace => Lane::Prefill,
+            };
+            let (input, contents) = saved_files::read(path, lane, &options.shape)?;
+            inputs.push(input);
+            all.nodes.extend(contents.nodes);
+            for (lane, rows) in contents.lanes {
+                if all.lanes.insert(lane, rows).is_some() {
+                    let (path, lane) = (path.display(), lane.name());
+                    return Err(Failure::input(format!(
+                        "{path}: the logits of {lane} again"
+                    )));
+                }
+            }
+        }
+        if all.lanes.is_empty() {
+            return Err(Failure::input("no file of --subject holds logits"));
+        }
+        let mut offered: Vec<Ability> = all.lanes.keys().map(|l| Ability::of_lane(*l)).collect();
+        if all.lanes.values().all(|rows| rows.named.is_empty()) {
+            offered.push(Ability::Rows);
+        }
+        if !all.nodes.is_empty() {
+            offered.push(Ability::Nodes);
+        }
+        let names: Vec<String> = parts
+            .iter()
+            .map(|(_, p)| provenance::file_name(p))
+            .collect();
+        let hashes: Vec<&str> = inputs.iter().map(|input| &input.sha256[..]).collect();
+        Ok(Saved {
+            identity: Identity {
+                name: names.join("+"),
+                profile: foreign::profile(options.profile.as_ref()),
+                fingerprint: format!("saved {}", provenance::sha256(hashes.concat().as_bytes())),
+            },
+            contents: all,
+            tokens: options.tokens,
+            demand: options.demand,
+            host: options.host,
+            inputs,
+            lacking: Ability::all_but(&offered),
+        })
+    }
+
+    /// A lane's rows as logits: a row for each token, or for each position that the case compares.
+    fn placed(
+        &self,
+        lane: Lane,
+        rows: &Rows,
+        task: Task<'_>,
+        tokens: usize,
+    ) -> Result<Logits, RunError> {
+        let count = rows.values.len() / rows.width;
+        let inside = |p: &usize| *p < tokens;
+        let compared: Vec<usize> = task.case.positions.iter().copied().filter(inside).collect();
+        let all: Vec<usize> = (0..tokens).collect();
+        let positions = match &rows.positions {
+            Some(own) => own.clone(),
+            None if count == tokens => all,
+            None if count == compared.len() => compared,
+            None => {
+                let (name, lane) = (&self.identity.name, lane.name());
+                return Err(RunError::Refused(format!(
+                    "{name} has {count} rows of {lane} logits: expected {tokens}, one for each \
+                     token of the prompt; if its ids were others, say which with --tokens"
+                )));
+            }
+        };
+        Ok(Logits {
+            positions,
+            values: rows.values.clone(),
+            vocab_size: rows.width,
+            named: rows.named.clone(),
+        })
+    }
+}
+
+impl Runner for Saved {
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        if let Some(changed) = self.inputs.iter().find_map(|i| i.still_holds().err()) {
+            return Err(RunError::Refused(changed.to_string()));
+        }
+        let tokens = match &self.tokens {
+            Some(tokens) => tokens.clone(),
+            None => self.host.tokenize(task)?,
+        };
+        let mut lanes = BTreeMap::new();
+        for (lane, rows) in &self.contents.lanes {
+            lanes.insert(*lane, self.placed(*lane, rows, task, tokens.len())?);
+        }
+        Ok(Observation {
+            identity: self.identity(),
+            tokens,
+            lanes,
+            greedy: Greedy::default(),
+            trace: self.contents.nodes.clone(),
+        })
+    }
+}
+
+impl Subject for Saved {
+    fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
+        let name = self.identity.name.clone();
+        Ok(foreign::facts(&mut self.host, task, &name, &self.lacking))
+    }
+
+    fn demand(&self) -> Demand {
+        self.demand.clone()
+    }
+}
+
+/// Token ids as a user gives them: separated by commas or white space, or in a file of such.
+pub fn tokens(words: &str) -> Result<Vec<Token>, Failure> {
+    let file = Path::new(words);
+    let text = if file.is_file() {
+        let (_, bytes) = Input::read(file)?;
+        String::from_utf8_lossy(&bytes).into_owned()
+    } else {
+        words.to_owned()
+    };
+    let between = |c: char| c == ',' || c.is_whitespace() || "[]".contains(c);
+    let words = text.split(between).filter(|word| !word.is_empty());
+    let id = |word: &str| {
+        let wrong = |_| Failure::input(format!("--tokens: `{word}` is no token id, and no file"));
+        word.parse::<Token>().map_err(wrong)
+    };
+    let ids: Vec<Token> = words.map(id).collect::<Result<_, _>>()?;
+    if ids.is_empty() {
+        return Err(Failure::input("--tokens: there are no ids"));
+    }
+    Ok(ids)
+}

@@ -1,0 +1,95 @@
+//! Programs, run once for each prompt and lane. Here they are scripts around the program itself,
+//! which lets each do one thing wrong.
+
+use std::time::Instant;
+
+use harness::judge::outcome::Outcome;
+
+use super::Desk;
+use crate::program::ends::assert_ends;
+
+const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
+
+/// The built-in engine as somebody's program.
+fn right() -> String {
+    format!(
+        "{HARNESS} eval --model {{model}} --tokens {{tokens}} --logits {{logits}} --trace {{trace}}"
+    )
+}
+
+/// A program that copies a file of logits and does something else as well.
+fn copying(file: &str, also: &str) -> String {
+    format!("cmd: sh -c 'cp {file} $1; {also}' engine {{tokens}} {{logits}}")
+        .replace("$1", "\"$1\"")
+        .replace("engine {tokens} {logits}", "engine {logits} {tokens}")
+}
+
+#[test]
+fn a_right_program_has_equal_bits_and_nodes() {
+    let desk = Desk::new();
+    let subject = format!("cmd: {}", right());
+    let words = [
+        "judged: harness (unnamed), program ",
+        "nodes 350/348",
+        "22528/22528",
+    ];
+    assert_ends(&desk.judge(&subject, &[]), 0, &words);
+    let claims = &desk.receipt().cases[0].claims;
+    assert_eq!(claims.validation.compute, "program");
+    // Both lanes, where the command line has a place for them.
+    let lanes = format!(
+        "{} --ubatch $(test {{lane}} = decode && echo 1 || echo 512)",
+        right()
+    );
+    let said = desk.judge(&format!("cmd: {lanes}"), &["--profile", "ggml-avx512"]);
+    assert_ends(&said, 0, &["positions 66/66"]);
+}
+
+#[test]
+fn a_program_that_computes_wrongly_is_named() {
+    let desk = Desk::new();
+    let (shape, mut values) = desk.ours();
+    values[40] = f32::from_bits(values[40].to_bits() + 1);
+    let ulp = desk.write("ulp.npy", &shape, &values);
+    let exact = ["--profile", "ggml-avx512"];
+    let words = ["prefill position 0: bits differ", "1 ulp"];
+    assert_ends(&desk.judge(&copying(&ulp, "true"), &exact), 1, &words);
+    values.rotate_right(shape[1]);
+    let shifted = desk.write("shifted.npy", &shape, &values);
+    assert_ends(
+        &desk.judge(&copying(&shifted, "true"), &[]),
+        1,
+        &["DIVERGE"],
+    );
+    let short = desk.write("short.npy", &[10, shape[1]], &values[..10 * shape[1]]);
+    let words = ["10 rows of logits, expected 11"];
+    assert_ends(&desk.judge(&copying(&short, "true"), &[]), 2, &words);
+    let nothing = "cmd: true {tokens} {logits}";
+    assert_ends(
+        &desk.judge(nothing, &[]),
+        2,
+        &["after true 1022,34", "logits.npy"],
+    );
+    let words = ["no place for the ids and the logits", "{tokens_file}"];
+    assert_ends(&desk.judge("cmd: true", &[]), 2, &words);
+}
+
+#[test]
+fn a_program_that_dies_or_hangs_costs_its_case_and_leaves_its_last_words() {
+    let desk = Desk::new();
+    let ours = desk.path("ours.npy");
+    let dies = copying(&ours, "echo the last words >&2; kill -SEGV $$");
+    let words = [
+        "crashed while prefill of the prompt, SIGSEGV",
+        "| the last words",
+    ];
+    assert_ends(&desk.judge(&dies, &[]), 7, &words);
+    assert_eq!(desk.receipt().parity.status, Outcome::EngineDied);
+    let ends = copying(&ours, "exit 3");
+    assert_ends(&desk.judge(&ends, &[]), 7, &["exit code 3"]);
+    let began = Instant::now();
+    let hangs = copying(&ours, "sleep 60");
+    let words = ["ran out of time while prefill", "no answer within 1s"];
+    assert_ends(&desk.judge(&hangs, &["--patience", "1"]), 7, &words);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
