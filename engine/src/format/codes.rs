@@ -68,6 +68,8 @@ fn choose_qk256(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         Kernel::Avx2(avx2) => avx2.qk256(),
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx512Vnni(vnni) => vnni.qk256(),
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon(_) => &QK256_SCALAR,
     }
 }
 

@@ -39,8 +39,8 @@ counts. --base is the model that is believed: KL is of its expectations against 
 it the engine's on this model are, so that a reference's row shows how far it is from the engine. In
 brackets is where a number lies 19 times out of 20, chunks drawn again.
 --oracle puts a run in double precision first: no build's arithmetic, but what they all approximate.
-The error of each is then its own, and the ratio says how many times the engine's it is: near 1 for
-whoever rounds as much, whatever the order; far above for whoever computes something else.";
+The error of each is then its own, and the ratio says how many times the engine's it is: near 1
+where as much is rounded, in whatever order; far above where something else is computed.";
 
 /// How much a text surprises a model, and how far another model or computation is from it
 #[derive(clap::Args)]
@@ -157,29 +157,35 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     for input in inputs.iter().copied().chain([&text_input]) {
         input.still_holds()?;
     }
-    let error = |measured: &Measured| measured.from_first.as_ref()?.error;
-    let own = measured.get(1).and_then(error).filter(|_| args.oracle);
-    let row = |((measured, identity), input): ((Measured, Identity), &Input)| Row {
-        model: file_name(&input.path),
-        model_sha256: input.sha256.clone(),
-        computed_by: identity,
-        error_ratio: own.zip(error(&measured)).map(|(own, error)| error / own),
-        measured,
-    };
     let report = Report {
         text: args.text.display().to_string(),
         text_sha256: text_input.sha256.clone(),
         tokens: chunks.chunks.iter().map(Vec::len).sum(),
         context: chunks.chunks[0].len(),
         chunks: chunks.chunks.len(),
-        rows: measured
-            .into_iter()
-            .zip(identities)
-            .zip(inputs)
-            .map(row)
-            .collect(),
+        rows: rows(measured, identities, &inputs, args.oracle),
     };
     finish(Outcome::Ok, &report.text(), &report, &args.json)
+}
+
+/// What was measured of each computation, and of which model it is.
+fn rows(
+    measured: Vec<Measured>,
+    identities: Vec<Identity>,
+    inputs: &[&Input],
+    oracle: bool,
+) -> Vec<Row> {
+    let error = |measured: &Measured| measured.from_first.as_ref()?.error;
+    let own = measured.get(1).and_then(error).filter(|_| oracle);
+    let all = measured.into_iter().zip(identities).zip(inputs);
+    all.map(|((measured, computed_by), input)| Row {
+        model: file_name(&input.path),
+        model_sha256: input.sha256.clone(),
+        computed_by,
+        error_ratio: own.zip(error(&measured)).map(|(own, error)| error / own),
+        measured,
+    })
+    .collect()
 }
 
 impl Args {
