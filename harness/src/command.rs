@@ -18,6 +18,7 @@ pub mod export;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;
+pub mod formats;
 pub mod generate;
 pub mod inspect;
 pub mod kernels;

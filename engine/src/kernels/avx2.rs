@@ -9,7 +9,6 @@ use std::arch::x86_64::*;
 use super::gemm::{Gemm, RowByRow};
 use super::q8_0::Q8Block;
 use super::q8_k::Q8K;
-use super::qk256;
 use crate::encoding::{q6_k, q8_0};
 use crate::flavor::{tq1_0, tq2_0};
 
@@ -29,11 +28,6 @@ impl Avx2 {
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
         &i2_s::I2_S
-    }
-
-    /// The product of QK256.
-    pub fn qk256(self) -> &'static dyn Gemm {
-        &qk256::avx2::QK256
     }
 
     /// The product of TQ1_0, in eight lanes.

@@ -10,7 +10,6 @@ mod trits;
 
 use super::avx2::Avx2;
 use super::gemm::Gemm;
-use super::qk256;
 
 /// Proof that this CPU has what [`Avx2`] proves and AVX-512 F, BW, DQ, VL and VNNI: it cannot be
 /// made where it has not.
@@ -32,11 +31,6 @@ impl Avx512Vnni {
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
         &i2_s::I2_S
-    }
-
-    /// The product of QK256.
-    pub fn qk256(self) -> &'static dyn Gemm {
-        &qk256::avx512::QK256
     }
 
     /// The product of TQ1_0, in eight lanes.
