@@ -1,42 +1,15 @@
 //! Hyper-parameters from metadata: a plain struct, every field checked once.
 #![forbid(unsafe_code)]
 
+mod architecture;
 mod keys;
+
+pub use architecture::{Activation, Architecture, Biases, Facts, Head, RopePairs};
 
 use crate::gguf::{Gguf, Metadata, TensorInfo};
 use crate::refusal::{Code, Refusal};
 
 use keys::Keys;
-
-/// The model families the engine computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// 1bitLLM's BitNet: SiLU, sub-norms, optional `.scale` tensors, always tied head.
-    Bitnet,
-    /// BitNet b1.58 under its first name.
-    Bitnet25,
-    /// BitNet b1.58 2B4T: squared ReLU, sub-norms, logits from the embedding.
-    BitnetB158,
-    /// Llama with ternary weights: rotation of adjacent pairs, no sub-norms, separate head.
-    Llama,
-}
-
-/// The gate's non-linearity in the feed-forward block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Activation {
-    Silu,
-    SquaredRelu,
-}
-
-/// Which elements a rotation pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RopePairs {
-    /// `i` with `i + n/2`.
-    Halves,
-    /// `2i` with `2i + 1`.
-    Adjacent,
-}
 
 /// Everything the forward pass needs to know besides the weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +19,7 @@ pub struct Config {
     pub activation: Activation,
     pub rope_pairs: RopePairs,
     pub has_sub_norms: bool,
+    pub has_head_norms: bool,
     pub vocab_size: usize,
     pub context_length: usize,
     pub embedding_length: usize,
@@ -68,6 +42,7 @@ impl Config {
     pub fn from_gguf(gguf: &Gguf) -> Result<Self, Refusal> {
         refuse_split(&gguf.metadata)?;
         let architecture = Architecture::of(&gguf.metadata)?;
+        let facts = architecture.facts();
         let keys = Keys {
             metadata: &gguf.metadata,
             prefix: architecture.name(),
@@ -78,9 +53,10 @@ impl Config {
         let rope_dimensions = rope_dimensions(&keys, architecture, heads.dim)?;
         let config = Config {
             architecture,
-            activation: architecture.activation(),
-            rope_pairs: architecture.rope_pairs(),
-            has_sub_norms: architecture != Architecture::Llama,
+            activation: facts.activation,
+            rope_pairs: facts.rope_pairs,
+            has_sub_norms: facts.sub_norms,
+            has_head_norms: facts.head_norms,
             vocab_size: vocab_size(gguf, &keys)? as usize,
             context_length: keys.at_least_one("context_length")? as usize,
             embedding_length: embedding_length as usize,
@@ -106,52 +82,6 @@ impl Config {
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const EMBEDDING: &str = "token_embd.weight";
 const RMS_EPSILON: &str = "attention.layer_norm_rms_epsilon";
-
-impl Architecture {
-    /// All of them.
-    pub const ALL: [Architecture; 4] = [
-        Architecture::Bitnet,
-        Architecture::Bitnet25,
-        Architecture::BitnetB158,
-        Architecture::Llama,
-    ];
-
-    /// The value of `general.architecture`, which is also the prefix of the keys.
-    pub fn name(self) -> &'static str {
-        match self {
-            Architecture::Bitnet => "bitnet",
-            Architecture::Bitnet25 => "bitnet-25",
-            Architecture::BitnetB158 => "bitnet-b1.58",
-            Architecture::Llama => "llama",
-        }
-    }
-
-    fn of(metadata: &Metadata) -> Result<Self, Refusal> {
-        let key = "general.architecture";
-        let known = Self::ALL.map(Self::name).join(", ");
-        let Some(name) = metadata.string(key)? else {
-            return Err(metadata.missing(key, format!("one of {known}")));
-        };
-        Self::ALL
-            .into_iter()
-            .find(|architecture| architecture.name() == name)
-            .ok_or_else(|| metadata.refuse(Code::UnknownArch, key, format!("one of {known}"), name))
-    }
-
-    fn activation(self) -> Activation {
-        match self {
-            Architecture::Bitnet | Architecture::Llama => Activation::Silu,
-            Architecture::Bitnet25 | Architecture::BitnetB158 => Activation::SquaredRelu,
-        }
-    }
-
-    fn rope_pairs(self) -> RopePairs {
-        match self {
-            Architecture::Llama => RopePairs::Adjacent,
-            _ => RopePairs::Halves,
-        }
-    }
-}
 
 /// Checked against the embedding first: every other width is derived from it.
 fn embedding_length(gguf: &Gguf, keys: &Keys<'_>) -> Result<u32, Refusal> {
@@ -201,7 +131,7 @@ impl Heads {
         };
         // The sub-norm over the heads' output is as wide as the embedding.
         let width = u64::from(dim) * u64::from(count);
-        if architecture != Architecture::Llama && width != u64::from(embedding) {
+        if architecture.facts().sub_norms && width != u64::from(embedding) {
             let rule = format!("heads as wide as the embedding, {embedding} together");
             return Err(keys.refuse(key, rule, format!("{count} of {dim}")));
         }
@@ -237,7 +167,7 @@ fn rope_dimensions(
         let rule = format!("an even number of 2..={head_dim}, the head dimension");
         return Err(keys.refuse(key, rule, dimensions));
     }
-    if architecture != Architecture::Bitnet && dimensions != head_dim {
+    if !architecture.facts().partial_rotation && dimensions != head_dim {
         let rule = format!("the head dimension {head_dim} for {}", architecture.name());
         return Err(keys.refuse(key, rule, dimensions));
     }

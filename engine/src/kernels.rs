@@ -30,7 +30,7 @@ use avx512::Avx512Vnni;
 pub enum Kernel {
     /// Plain Rust, everywhere; the oracle of the others.
     Scalar,
-    /// x86-64 with AVX2.
+    /// x86-64 with AVX2, and perhaps instructions that multiply more bytes at once.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     /// x86-64 with AVX-512 and VNNI.
@@ -54,7 +54,13 @@ impl BlockOrder {
 
 impl Kernel {
     /// The names of every kernel there is, whether or not this machine can run it.
-    pub const NAMES: [&str; 3] = ["scalar", "x86_64-avx2", "x86_64-avx512vnni"];
+    pub const NAMES: [&str; 5] = [
+        "scalar",
+        "x86_64-avx2",
+        "x86_64-avxvnni",
+        "x86_64-avx512vl",
+        "x86_64-avx512vnni",
+    ];
 
     /// Every kernel this CPU can run, slowest first.
     pub fn available() -> Vec<Kernel> {
@@ -78,6 +84,10 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             "x86_64-avx2" => Avx2::new().map(Kernel::Avx2),
             #[cfg(target_arch = "x86_64")]
+            "x86_64-avxvnni" => Avx2::with_vnni().map(Kernel::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            "x86_64-avx512vl" => Avx2::with_avx512vl().map(Kernel::Avx2),
+            #[cfg(target_arch = "x86_64")]
             "x86_64-avx512vnni" => Avx512Vnni::new().map(Kernel::Avx512Vnni),
             _ => None,
         }
@@ -88,7 +98,7 @@ impl Kernel {
         match self {
             Kernel::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(_) => "x86_64-avx2",
+            Kernel::Avx2(avx2) => avx2.name(),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni(_) => "x86_64-avx512vnni",
         }

@@ -19,11 +19,13 @@
 //! | [`matrix`] | a tensor into one value that knows its shape, packing, bytes and kernel |
 //! | [`export`] | tensors of any format into a file in another, and what that loses |
 //! | [`weights`] | names into matrices with verified shapes |
+//! | [`checkpoint`] | a Hugging Face checkpoint into a GGUF file |
 //! | [`transformer`] | tokens into hidden states into logits |
 //! | [`sampler`] | logits into the next token |
 //! | [`session`] | all of it behind [`Model`] and [`Session`] |
 
 pub mod bytes;
+pub mod checkpoint;
 pub mod config;
 pub mod encoding;
 pub mod export;

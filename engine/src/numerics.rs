@@ -21,6 +21,7 @@ pub mod half;
 mod instances;
 pub mod lanes;
 pub mod libm;
+mod oracle_f64;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -40,10 +41,12 @@ pub enum Profile {
     GgmlNeon,
     /// ggml built for aarch64 with half-precision arithmetic: 4 lanes, and 8 of halves.
     GgmlNeonFp16,
+    /// No build's: every operation in double precision, rounded once.
+    OracleF64,
 }
 
 impl Profile {
-    /// Every profile there is.
+    /// Every profile that some build has.
     pub const ALL: [Profile; 5] = [
         Profile::GgmlAvx512,
         Profile::GgmlAvx512Bf16,
@@ -60,11 +63,17 @@ impl Profile {
             Profile::GgmlAvx2 => "ggml-avx2",
             Profile::GgmlNeon => "ggml-neon",
             Profile::GgmlNeonFp16 => "ggml-neon-fp16",
+            Profile::OracleF64 => "oracle-f64",
         }
+    }
+
+    /// Those, and the one that they approximate.
+    pub fn named() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Profile::OracleF64])
     }
 
     /// The profile of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|profile| profile.name() == name)
+        Self::named().find(|profile| profile.name() == name)
     }
 }

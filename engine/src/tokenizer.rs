@@ -291,6 +291,12 @@ impl Tokenizer {
     }
 }
 
+/// Whether a text begins with the BOS token under word rules of that name, unless the file says
+/// otherwise.
+pub fn adds_bos(word_rules: &str) -> bool {
+    split::family(word_rules).is_some_and(|family| family.add_bos)
+}
+
 /// The word rules the file names.
 fn family(metadata: &Metadata, warnings: &mut Vec<Warning>) -> Result<&'static Family, Refusal> {
     let name = metadata.string(PRE)?.filter(|name| !name.is_empty());

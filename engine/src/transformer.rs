@@ -217,6 +217,7 @@ fn project(
         query,
         key,
         value,
+        gathered,
         ..
     } = view;
     step.products(
@@ -227,13 +228,34 @@ fn project(
             (&block.value, &mut **value),
         ],
     );
-    for (linear, labels, name, out, heads) in [
-        (&block.query, labels.query, "Qcur", query, heads),
-        (&block.key, labels.key, "Kcur", key, kv_heads),
+    let (query_norm, key_norm) = (block.query_norm.as_deref(), block.key_norm.as_deref());
+    for (linear, labels, [name, normed], norm, out, heads) in [
+        (
+            &block.query,
+            labels.query,
+            ["Qcur", "Qcur_normed"],
+            query_norm,
+            query,
+            heads,
+        ),
+        (
+            &block.key,
+            labels.key,
+            ["Kcur", "Kcur_normed"],
+            key_norm,
+            key,
+            kv_heads,
+        ),
     ] {
         step.follow(linear, labels, out);
         let shape = [out.len() / (heads * dim), heads, dim];
         step.nodes.see_reshaped(name, &shape, out);
+        if let Some(weight) = norm {
+            // Nothing is gathered yet, and no key is wider than the queries.
+            let room = &mut gathered[..out.len()];
+            room.copy_from_slice(out);
+            step.norm(room, weight, normed, out);
+        }
         rope.apply(out, heads, step.multiplier);
         step.nodes.see(name, "ROPE", &shape, out);
     }

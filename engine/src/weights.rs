@@ -7,7 +7,7 @@
 mod binder;
 mod expected;
 
-use crate::config::{Architecture, Config};
+use crate::config::{Config, Head};
 use crate::flavor::{Detection, Flavor};
 use crate::gguf::{Gguf, Warning};
 use crate::kernels::Kernel;
@@ -38,6 +38,10 @@ pub struct Block {
     pub key: Linear,
     /// (kv heads · head_dim, embedding)
     pub value: Linear,
+    /// (head_dim), where the architecture normalises queries
+    pub query_norm: Option<Vec<f32>>,
+    /// (head_dim), where the architecture normalises keys
+    pub key_norm: Option<Vec<f32>>,
     /// (heads · head_dim), where the architecture has it
     pub attention_sub_norm: Option<Vec<f32>>,
     /// (embedding, heads · head_dim)
@@ -83,23 +87,25 @@ impl Weights {
         let mut binder = Binder::new(gguf, config, forced, kernel);
         let embedding = binder.matrix("token_embd.weight")?;
         let output_norm = binder.vector("output_norm.weight")?;
-        let output = match config.architecture {
-            Architecture::Llama => binder.optional_matrix("output.weight")?,
-            Architecture::Bitnet => {
+        let facts = config.architecture.facts();
+        let output = match facts.head {
+            Head::Own => binder.optional_matrix("output.weight")?,
+            Head::EmbeddingOnly => {
                 binder.forbid(
                     "output.weight",
                     "logits of this architecture come from token_embd",
                 )?;
                 None
             }
-            Architecture::Bitnet25 | Architecture::BitnetB158 => {
+            Head::Embedding => {
                 binder.ignore("output.weight", "logits come from token_embd");
                 None
             }
         };
-        let rope_factors = match config.architecture {
-            Architecture::Bitnet => None,
-            _ => binder.optional_vector("rope_freqs.weight")?,
+        let rope_factors = if facts.rope_factors {
+            binder.optional_vector("rope_freqs.weight")?
+        } else {
+            None
         };
         let blocks = (0..config.block_count)
             .map(|layer| block(&mut binder, config, layer))
@@ -135,23 +141,25 @@ impl Weights {
 
 fn block(binder: &mut Binder, config: &Config, layer: usize) -> Result<Block, Refusal> {
     let name = |part: &str| format!("blk.{layer}.{part}");
-    let sub_norm = |binder: &mut Binder, part: &str| {
-        let present = config.has_sub_norms;
+    let norm = |binder: &mut Binder, present: bool, part: &str| {
         present
             .then(|| binder.vector(&format!("{}.weight", name(part))))
             .transpose()
     };
+    let (sub_norms, head_norms) = (config.has_sub_norms, config.has_head_norms);
     let block = Block {
         attention_norm: binder.vector(&name("attn_norm.weight"))?,
         query: binder.linear(&name("attn_q"))?,
         key: binder.linear(&name("attn_k"))?,
         value: binder.linear(&name("attn_v"))?,
-        attention_sub_norm: sub_norm(binder, "attn_sub_norm")?,
+        query_norm: norm(binder, head_norms, "attn_q_norm")?,
+        key_norm: norm(binder, head_norms, "attn_k_norm")?,
+        attention_sub_norm: norm(binder, sub_norms, "attn_sub_norm")?,
         attention_output: binder.linear(&name("attn_output"))?,
         feed_forward_norm: binder.vector(&name("ffn_norm.weight"))?,
         gate: binder.linear(&name("ffn_gate"))?,
         up: binder.linear(&name("ffn_up"))?,
-        feed_forward_sub_norm: sub_norm(binder, "ffn_sub_norm")?,
+        feed_forward_sub_norm: norm(binder, sub_norms, "ffn_sub_norm")?,
         down: binder.linear(&name("ffn_down"))?,
     };
     Ok(block)

@@ -173,3 +173,33 @@ mod tests {
         assert!(!crate::support_compiled_in());
     }
 }
+
+/// An engine that a user compiled: none can be opened in this build.
+#[derive(Debug, Clone, Copy)]
+pub struct Five(Infallible);
+
+/// A session in one: there is none in this build.
+#[derive(Debug)]
+pub struct FiveSession<'l>(Infallible, PhantomData<&'l Five>);
+
+#[allow(missing_docs)] // documented where they do something
+impl Five {
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        Err(Error::NotCompiledIn(path.to_owned()))
+    }
+
+    pub fn identity(&self) -> String {
+        match self.0 {}
+    }
+
+    pub fn open(&self, _: &Path, _: [usize; 3]) -> Result<FiveSession<'_>, Error> {
+        match self.0 {}
+    }
+}
+
+#[allow(missing_docs)] // documented where they do something
+impl FiveSession<'_> {
+    pub fn feed(&mut self, _: &[i32], _: bool) -> Result<(Vec<f32>, usize), Error> {
+        match self.0 {}
+    }
+}

@@ -27,6 +27,7 @@
 //! | [`session`] | a context: tokens in, logits out |
 //! | [`model`] | a loaded file and its vocabulary |
 //! | [`library`] | the way in: a prepared reference becomes models and functions |
+//! | [`five`] | an engine that a user compiled against five functions of ours |
 //! | [`absent`] | the same types for a build that can open nothing |
 #![allow(rustdoc::private_intra_doc_links)] // the table is for who changes this crate
 
@@ -41,6 +42,8 @@ pub mod reference;
 mod bindings;
 #[cfg(all(unix, feature = "live"))]
 mod convert;
+#[cfg(all(unix, feature = "live"))]
+mod five;
 #[cfg(all(unix, feature = "live"))]
 mod handle;
 #[cfg(all(unix, feature = "live"))]
@@ -60,7 +63,9 @@ mod session;
 mod absent;
 
 #[cfg(not(all(unix, feature = "live")))]
-pub use absent::{Kernels, Library, Model, Session};
+pub use absent::{Five, FiveSession, Kernels, Library, Model, Session};
+#[cfg(all(unix, feature = "live"))]
+pub use five::{Five, FiveSession};
 #[cfg(all(unix, feature = "live"))]
 pub use kernels::Kernels;
 #[cfg(all(unix, feature = "live"))]

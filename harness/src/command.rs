@@ -11,6 +11,7 @@ pub mod chat;
 pub mod check;
 pub mod cli;
 pub mod compare;
+pub mod convert;
 pub mod crossval;
 pub mod doctor;
 pub mod eval;
@@ -30,6 +31,8 @@ pub mod receipt;
 pub mod reference;
 pub mod selection;
 pub mod shapes;
+#[cfg(unix)]
+pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod big;
+pub mod checkpoint;
 pub(crate) mod edges;
 mod models;
 pub mod qk256;

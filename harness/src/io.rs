@@ -5,6 +5,7 @@ pub mod array;
 pub mod atomic;
 pub mod destination;
 pub mod floats;
+pub mod http;
 pub mod npy;
 pub mod output;
 #[allow(unsafe_code)]

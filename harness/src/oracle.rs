@@ -5,12 +5,15 @@
 
 pub mod attribute;
 pub mod calibrate;
+pub mod convert;
 pub mod crossval;
 pub mod kernels;
 pub mod metamorphic;
 pub mod perplexity;
 pub mod power;
 pub mod shapes;
+#[cfg(unix)]
+pub mod subject;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;

@@ -129,6 +129,8 @@ pub struct Followed {
     pub vocab_size: usize,
     /// The nodes that were to be shown, in execution order.
     pub nodes: Vec<TracedNode>,
+    /// The tokens that each row names, where it is not the whole vocabulary.
+    pub named: Vec<Vec<Token>>,
 }
 
 /// The runner under examination: it can also say what it is made of.

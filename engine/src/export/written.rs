@@ -10,7 +10,7 @@ use crate::encoding::Quantiser;
 use crate::flavor::Shape;
 use crate::format::{Encode, Format};
 use crate::gguf::Writer;
-use crate::gguf::writer::Field;
+use crate::gguf::writer::{Data, Field};
 use crate::kernels::gemm::Stored;
 use crate::pool::Pool;
 
@@ -38,8 +38,7 @@ pub fn write(
     out: &mut dyn Write,
     done: &mut dyn FnMut(Written),
 ) -> Result<(), ExportError> {
-    let writer = head(plan, config, metadata);
-    out.write_all(&writer.head())?;
+    let mut data = head(plan, config, metadata).begin(out)?;
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let mut pool = Pool::new(threads);
     for entry in &plan.entries {
@@ -52,21 +51,16 @@ pub fn write(
             },
             pool: &mut pool,
         };
-        let (loss, written) = encoder.write(&*decoded, out)?;
-        assert_eq!(written, entry.bytes, "{}: as planned", entry.name);
-        let aligned = written.next_multiple_of(writer.alignment_of_data());
-        out.write_all(&vec![0; (aligned - written) as usize])?;
+        let loss = encoder.write(&*decoded, &mut data)?;
         done(Written { entry, loss });
     }
-    out.flush()?;
+    data.finish()?.flush()?;
     Ok(())
 }
 
 /// Bytes of the whole file that [`write`] would write.
 pub fn file_bytes(plan: &Plan, config: &ExportConfig, metadata: &[(String, Field)]) -> u64 {
-    let writer = head(plan, config, metadata);
-    let aligned = |entry: &Entry| entry.bytes.next_multiple_of(writer.alignment_of_data());
-    writer.head().len() as u64 + plan.entries.iter().map(aligned).sum::<u64>()
+    head(plan, config, metadata).size()
 }
 
 /// Keys, and the directory of tensors that will follow.
@@ -85,7 +79,7 @@ fn head(plan: &Plan, config: &ExportConfig, metadata: &[(String, Field)]) -> Wri
         writer = writer.key(key, value);
     }
     plan.entries.iter().fold(writer, |writer, entry| {
-        writer.announce(&entry.name, &entry.dims, entry.format.types[0], entry.bytes)
+        writer.declare(&entry.name, &entry.dims, entry.format.types[0], entry.bytes)
     })
 }
 
@@ -126,12 +120,12 @@ struct Piece {
 }
 
 impl Encoder<'_> {
-    /// Gives the loss and the bytes written.
-    fn write(
+    /// Gives the loss. More or fewer bytes than were planned are an error of the data section.
+    fn write<W: Write>(
         &mut self,
         decoded: &dyn Decoded,
-        out: &mut dyn Write,
-    ) -> Result<(Loss, u64), ExportError> {
+        out: &mut Data<W>,
+    ) -> Result<Loss, ExportError> {
         let Shape { rows, cols } = self.entry.shape;
         let in_pieces =
             self.entry.padding == 0 && matches!(self.entry.format.encode, Encode::Rows(_));
@@ -141,7 +135,7 @@ impl Encoder<'_> {
             rows
         };
         let pieces = rows.div_ceil(rows_a_piece);
-        let (mut loss, mut written) = (Loss::default(), 0);
+        let mut loss = Loss::default();
         let at_once = self.pool.threads() * PIECES_AT_ONCE;
         for first in (0..pieces).step_by(at_once) {
             let mut batch: Vec<Piece> = Vec::new();
@@ -157,12 +151,11 @@ impl Encoder<'_> {
                 piece[0] = encode(entry, &quantiser, values, end - start);
             });
             for piece in batch {
-                out.write_all(&piece.bytes)?;
-                written += piece.bytes.len() as u64;
+                out.put(&piece.bytes)?;
                 loss = loss.and(piece.loss);
             }
         }
-        Ok((loss, written))
+        Ok(loss)
     }
 }
 

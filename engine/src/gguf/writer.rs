@@ -1,12 +1,16 @@
 //! Writes GGUF files: the same versions, value types and layouts that the parser reads.
 #![forbid(unsafe_code)]
 
+mod data;
+
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::array::ValueType;
 use super::layout::DEFAULT_ALIGNMENT;
 use super::value::Value;
+
+pub use data::Data;
 
 /// A value that owns its content, to be written.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +48,7 @@ struct Tensor {
     dims: Vec<u64>,
     type_id: u32,
     len: u64,
+    /// Nothing yet, where the tensor was only declared.
     bytes: Vec<u8>,
 }
 
@@ -77,20 +82,15 @@ impl Writer {
 
     /// Appends a tensor: `dims` in ggml order, the contiguous one first, `bytes` as they shall
     /// lie in the file.
-    pub fn tensor(mut self, name: &str, dims: &[u64], type_id: u32, bytes: Vec<u8>) -> Self {
-        self.tensors.push(Tensor {
-            name: name.to_owned(),
-            dims: dims.to_vec(),
-            type_id,
-            len: bytes.len() as u64,
-            bytes,
-        });
-        self
+    pub fn tensor(self, name: &str, dims: &[u64], type_id: u32, bytes: Vec<u8>) -> Self {
+        let mut declared = self.declare(name, dims, type_id, bytes.len() as u64);
+        let tensor = declared.tensors.last_mut().expect("just declared");
+        tensor.bytes = bytes;
+        declared
     }
 
-    /// Appends a tensor of so many bytes that whoever writes [`Writer::head`] writes after it, each
-    /// padded to [`Writer::alignment_of_data`].
-    pub fn announce(mut self, name: &str, dims: &[u64], type_id: u32, len: u64) -> Self {
+    /// Appends a tensor whose `len` bytes are written later, through [`Writer::begin`].
+    pub fn declare(mut self, name: &str, dims: &[u64], type_id: u32, len: u64) -> Self {
         self.tensors.push(Tensor {
             name: name.to_owned(),
             dims: dims.to_vec(),
@@ -101,23 +101,33 @@ impl Writer {
         self
     }
 
-    /// What tensors are aligned to.
-    pub fn alignment_of_data(&self) -> u64 {
-        self.alignment
+    /// Writes everything in front of the data and takes the tensors' bytes after that.
+    pub fn begin<W: Write>(&self, mut out: W) -> io::Result<Data<W>> {
+        let head = self.head();
+        out.write_all(&head)?;
+        let lens = self.tensors.iter().map(|tensor| tensor.len).collect();
+        Ok(Data::behind(head.len() as u64, out, self.alignment, lens))
     }
 
-    /// The file.
+    /// Bytes of the whole file.
+    pub fn size(&self) -> u64 {
+        let aligned = |tensor: &Tensor| tensor.len.next_multiple_of(self.alignment);
+        let head = (self.head().len() as u64).next_multiple_of(self.alignment);
+        head + self.tensors.iter().map(aligned).sum::<u64>()
+    }
+
+    /// The file, whose tensors all came with their bytes.
     pub fn finish(&self) -> Vec<u8> {
-        let mut out = self.head();
-        for tensor in &self.tensors {
-            out.extend_from_slice(&tensor.bytes);
-            self.pad(&mut out);
-        }
-        out
+        let written = self.begin(Vec::new()).and_then(|mut data| {
+            for tensor in &self.tensors {
+                data.put(&tensor.bytes)?;
+            }
+            data.finish()
+        });
+        written.expect("every tensor brought its bytes, and memory takes them")
     }
 
-    /// The file up to the first byte of the first tensor.
-    pub fn head(&self) -> Vec<u8> {
+    fn head(&self) -> Vec<u8> {
         let mut out = Vec::from(*super::MAGIC);
         put_u32(&mut out, self.version);
         put_u64(&mut out, self.tensors.len() as u64);
@@ -134,7 +144,6 @@ impl Writer {
             put_u64(&mut out, offset);
             offset += tensor.len.next_multiple_of(self.alignment);
         }
-        self.pad(&mut out);
         out
     }
 
@@ -153,11 +162,6 @@ impl Writer {
             let _ = std::fs::remove_file(&beside);
         }
         written
-    }
-
-    fn pad(&self, out: &mut Vec<u8>) {
-        let padded = (out.len() as u64).next_multiple_of(self.alignment);
-        out.resize(padded as usize, 0);
     }
 }
 

@@ -10,6 +10,7 @@ mod trits;
 
 use super::avx2::Avx2;
 use super::gemm::Gemm;
+use super::x86::dot::{self, Dpbusd512};
 
 /// Proof that this CPU has what [`Avx2`] proves and AVX-512 F, BW, DQ, VL and VNNI: it cannot be
 /// made where it has not.
@@ -26,6 +27,17 @@ impl Avx512Vnni {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
         there.then_some(Avx512Vnni(()))
+    }
+
+    /// Multiplies int8 values in registers, as fast as there is an instruction for it.
+    pub(super) fn multiply_registers(self, rounds: u64) {
+        #[target_feature(enable = "avx512f,avx512vnni")]
+        fn compiled(rounds: u64) {
+            // SAFETY: this function asks for the instructions.
+            unsafe { dot::multiply_registers::<Dpbusd512>(rounds) }
+        }
+        // SAFETY: the value proves that the instructions are there.
+        unsafe { compiled(rounds) }
     }
 
     /// The product of I2_S.

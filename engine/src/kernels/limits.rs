@@ -52,29 +52,26 @@ pub fn int8_products(kernel: Kernel, rounds: u64) -> u64 {
             rounds * CHAINS as u64
         }
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2(_) => {
-            // SAFETY: the value proves that this CPU has AVX2.
-            unsafe { x86::avx2(rounds) };
+        Kernel::Avx2(avx2) => {
+            avx2.multiply_registers(rounds);
             rounds * (CHAINS * 32) as u64
         }
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512Vnni(_) => {
-            // SAFETY: the value proves that this CPU has AVX-512 and VNNI.
-            unsafe { x86::avx512vnni(rounds) };
+        Kernel::Avx512Vnni(vnni) => {
+            vnni.multiply_registers(rounds);
             rounds * (CHAINS * 64) as u64
         }
     }
 }
 
 /// Sums that do not wait for each other: more than the latency of an addition.
-const CHAINS: usize = 12;
+pub(super) const CHAINS: usize = 12;
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
-    use std::hint::black_box;
 
-    use super::{CHAINS, fold};
+    use super::fold;
 
     /// How far ahead memory is asked for.
     const AHEAD: usize = 8192;
@@ -94,34 +91,6 @@ mod x86 {
         let ahead = line.as_ptr().wrapping_add(AHEAD);
         // SAFETY: every x86-64 has the instruction, and it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
-    }
-
-    /// Pairs to 16 bits, which are added up there: kernels widen them so rarely that it costs
-    /// nothing. The sums are also what is multiplied: a product that stays the same would be
-    /// computed once.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn avx2(rounds: u64) {
-        let value = black_box(_mm256_set1_epi8(1));
-        let mut sums = [_mm256_setzero_si256(); CHAINS];
-        for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(*sum, value));
-            }
-        }
-        black_box(sums);
-    }
-
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    pub(super) fn avx512vnni(rounds: u64) {
-        let codes = black_box(_mm512_set1_epi8(1));
-        let value = black_box(_mm512_set1_epi8(1));
-        let mut sums = [_mm512_setzero_si512(); CHAINS];
-        for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = _mm512_dpbusd_epi32(*sum, codes, value);
-            }
-        }
-        black_box(sums);
     }
 }
 

@@ -13,6 +13,7 @@ use super::ggml_neon::{self, GgmlNeon};
 use super::ggml_neon_fp16::GgmlNeonFp16;
 use super::half::Half;
 use super::lanes::{self, Order};
+use super::oracle_f64::OracleF64;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::kernels::activation::RowScale;
@@ -223,6 +224,7 @@ pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
         Profile::GgmlAvx2 => instance::<{ ggml_avx2::LANES }, GgmlAvx2>(kernel),
         Profile::GgmlNeon => instance::<{ ggml_neon::LANES }, GgmlNeon>(kernel),
         Profile::GgmlNeonFp16 => instance::<{ ggml_neon::LANES }, GgmlNeonFp16>(kernel),
+        Profile::OracleF64 => &OracleF64,
     }
 }
 

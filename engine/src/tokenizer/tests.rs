@@ -103,7 +103,7 @@ fn merges_apply_by_rank_and_then_from_the_left() {
     assert_eq!(tokenizer.encode("abab", false, false), [0x100, 0x100]);
     assert_eq!(tokenizer.encode(" ab ab", false, false), [0x102, 0x102]);
     assert_eq!(tokenizer.encode("é", false, false), [0xc3, 0xa9]);
-    assert_eq!(tokenizer.encode("", true, true), []);
+    assert!(tokenizer.encode("", true, true).is_empty());
 }
 
 #[test]
@@ -180,9 +180,9 @@ fn byte_level_pieces_are_the_bytes_again() {
     let tokenizer = tokenizer(&byte_level_keys());
     assert_eq!(*tokenizer.piece(0x102, false), *b" ab");
     assert_eq!(*tokenizer.piece(0xc3, false), [0xc3]);
-    assert_eq!(*tokenizer.piece(0x105, false), []);
+    assert!(tokenizer.piece(0x105, false).is_empty());
     assert_eq!(*tokenizer.piece(0x105, true), *b"<|bos|>");
-    assert_eq!(*tokenizer.piece(9999, true), []);
+    assert!(tokenizer.piece(9999, true).is_empty());
     let tokens = tokenizer.encode("ab . é's ", false, false);
     assert_eq!(tokenizer.decode(&tokens, false), "ab. é's ");
     assert_eq!(tokenizer.decode(&[0x105, 0x61], true), "<|bos|>a");

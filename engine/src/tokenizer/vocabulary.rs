@@ -34,6 +34,24 @@ pub enum TokenKind {
     Byte,
 }
 
+impl TokenKind {
+    /// All of them; the position is the number that files write.
+    const ALL: [TokenKind; 7] = [
+        TokenKind::Undefined,
+        TokenKind::Normal,
+        TokenKind::Unknown,
+        TokenKind::Control,
+        TokenKind::UserDefined,
+        TokenKind::Unused,
+        TokenKind::Byte,
+    ];
+
+    /// The number that files write.
+    pub fn id(self) -> i32 {
+        self as i32
+    }
+}
+
 /// The tokens.
 pub(super) struct Vocabulary {
     texts: Texts,
@@ -178,24 +196,17 @@ fn read_kinds(metadata: &Metadata, count: usize) -> Result<Vec<TokenKind>, Refus
         .ok_or_else(|| wrong_elements(metadata, KINDS, array, "an array of integers"))?;
     let mut kinds = Vec::with_capacity(count);
     for (index, number) in integers.enumerate() {
-        kinds.push(match number {
-            0 => TokenKind::Undefined,
-            1 => TokenKind::Normal,
-            2 => TokenKind::Unknown,
-            3 => TokenKind::Control,
-            4 => TokenKind::UserDefined,
-            5 => TokenKind::Unused,
-            6 => TokenKind::Byte,
-            _ => {
-                let at = index as u64 * array.element_type.min_bytes();
-                let refusal = element(metadata, KINDS, index, at);
-                return Err(refusal(
-                    Code::VocabInvalid,
-                    "a token type of 0..=6",
-                    &number,
-                ));
-            }
-        });
+        let known = usize::try_from(number).ok();
+        let Some(&kind) = known.and_then(|number| TokenKind::ALL.get(number)) else {
+            let at = index as u64 * array.element_type.min_bytes();
+            let refusal = element(metadata, KINDS, index, at);
+            return Err(refusal(
+                Code::VocabInvalid,
+                "a token type of 0..=6",
+                &number,
+            ));
+        };
+        kinds.push(kind);
     }
     Ok(kinds)
 }

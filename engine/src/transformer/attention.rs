@@ -4,6 +4,8 @@
 //! the probabilities of the one to half precision, and not those of the other.
 #![forbid(unsafe_code)]
 
+mod visible;
+
 use std::ops::Range;
 
 use super::cache::Cache;
@@ -123,6 +125,13 @@ impl Attention {
         };
         let shape = [self.heads, tokens, positions];
 
+        let several = tokens > 1 && arithmetic.unrounded(tokens, positions);
+        if several && !nodes.are_looked_at() && self.gather_visible(lookup, work, pool) {
+            nodes.skip(5); // all that follows up to the heads side by side
+            self.side_by_side(tokens, pool, out);
+            return nodes.see(name, "CONT", &[tokens, row], out);
+        }
+
         self.products(lookup, work, pool);
         let weights = &mut self.weights[..self.heads * tokens * positions];
         nodes.see("kq", "MUL_MAT", &shape, weights);
@@ -140,24 +149,42 @@ impl Attention {
         nodes.see("kqv", "MUL_MAT", &[self.heads, tokens, self.dim], gathered);
 
         nodes.skip(1); // the heads side by side, still a view
-        pool.over_parts(out, row, |t, out| {
-            for (h, out) in out.chunks_exact_mut(self.dim).enumerate() {
-                out.copy_from_slice(&gathered[(h * tokens + t) * self.dim..][..self.dim]);
-            }
-        });
+        self.side_by_side(tokens, pool, out);
         nodes.see(name, "CONT", &[tokens, row], out);
     }
 
-    /// Query times key for every head, token and position. Half precision, except that a single
-    /// head's queries already lie as the product tiles want them.
+    /// What was gathered, token after token.
+    fn side_by_side(&self, tokens: usize, pool: &mut Pool, out: &mut [f32]) {
+        let (dim, gathered) = (self.dim, &self.gathered);
+        pool.over_parts(out, self.heads * dim, |t, out| {
+            for (h, out) in out.chunks_exact_mut(dim).enumerate() {
+                out.copy_from_slice(&gathered[(h * tokens + t) * dim..][..dim]);
+            }
+        });
+    }
+
+    /// The queries as halves.
+    fn round_queries(&mut self, query: &[f32], arithmetic: &dyn Arithmetic, pool: &mut Pool) {
+        let row = self.heads * self.dim;
+        pool.over_parts(&mut self.query[..query.len()], row, |t, out| {
+            arithmetic.round_f16(&query[t * row..(t + 1) * row], out);
+        });
+    }
+
+    /// Whether queries meet the keys as they are: those of a single head already lie as the
+    /// product tiles want them.
+    fn takes_queries_unrounded(&self, work: Work) -> bool {
+        self.heads == 1 && work.arithmetic.unrounded(work.tokens, self.dim)
+    }
+
+    /// Query times key for every head, token and position.
     fn products(&mut self, lookup: Lookup, work: Work, pool: &mut Pool) {
         let (dim, row, group) = (self.dim, self.heads * self.dim, self.group());
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let Lookup { query, .. } = lookup;
-        let unrounded = self.heads == 1 && arithmetic.unrounded(tokens, dim);
-        let rounded = &mut self.query[..query.len()];
-        arithmetic.round_f16(query, rounded);
-        let rounded = &*rounded;
+        let unrounded = self.takes_queries_unrounded(work);
+        self.round_queries(query, arithmetic, pool);
+        let rounded = &self.query[..query.len()];
         let weights = &mut self.weights[..self.heads * tokens * positions];
         if tokens == 1 {
             let groups = Groups::new(self.heads, self.kv_heads, KEYS);

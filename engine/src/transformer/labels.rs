@@ -74,7 +74,7 @@ impl Labels {
             scaled,
             biased,
         };
-        let llama = architecture == Architecture::Llama;
+        let llama = matches!(architecture, Architecture::Llama | Architecture::Qwen3);
         let wide = |name, before| LinearLabels {
             followed: Some(before),
             ..LinearLabels::last(name)
@@ -94,7 +94,7 @@ impl Labels {
             gated: match architecture {
                 Architecture::Bitnet => "ffn_sub_out",
                 Architecture::Bitnet25 | Architecture::BitnetB158 => "ffn_out",
-                Architecture::Llama => "ffn_gate_par",
+                Architecture::Llama | Architecture::Qwen3 => "ffn_gate_par",
             },
             down: if llama {
                 wide("ffn_out", "ffn_down")

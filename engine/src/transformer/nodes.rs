@@ -45,6 +45,11 @@ impl<'p> Nodes<'p> {
         self.not_finite
     }
 
+    /// Whether somebody looks at the values.
+    pub fn are_looked_at(&self) -> bool {
+        self.probe.looks()
+    }
+
     /// What follows belongs to that layer.
     pub fn enter_layer(&mut self, layer: usize) {
         self.place = Place::Layer(layer);

@@ -48,9 +48,19 @@ pub trait Probe {
     /// Called with the node's values, row-major, `shape` outermost first. Overwriting `values`
     /// changes what the rest of the pass computes.
     fn at(&mut self, node: Node, shape: &[usize], values: &mut [f32]);
+
+    /// Whether it looks at anything: what nobody looks at need not be computed as a value of its
+    /// own.
+    fn looks(&self) -> bool {
+        true
+    }
 }
 
 /// Looks at nothing.
 impl Probe for () {
     fn at(&mut self, _node: Node, _shape: &[usize], _values: &mut [f32]) {}
+
+    fn looks(&self) -> bool {
+        false
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Expected, Linear, expected};
-use crate::config::{Architecture, Config};
+use crate::config::{Architecture, Biases, Config};
 use crate::flavor::{Detection, Flavor};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo, Warning};
@@ -95,18 +95,22 @@ impl<'a> Binder<'a> {
             bias: None,
         };
         let bias = format!("{stem}.bias");
-        match self.architecture {
-            Architecture::Bitnet => {
-                let scale = self.optional_vector(&format!("{stem}.scale"))?;
-                linear.scale = scale.map(|values| values[0]);
-            }
-            Architecture::Bitnet25 | Architecture::BitnetB158 if stem.contains("ffn") => {
+        let facts = self.architecture.facts();
+        if facts.scales {
+            let scale = self.optional_vector(&format!("{stem}.scale"))?;
+            linear.scale = scale.map(|values| values[0]);
+        }
+        match facts.biases {
+            Biases::Nowhere => {}
+            Biases::Attention if stem.contains("ffn") => {
                 self.ignore(
                     &bias,
                     "this architecture has no bias in its feed-forward part",
                 );
             }
-            _ => linear.bias = self.optional_vector(&bias)?,
+            Biases::Attention | Biases::Everywhere => {
+                linear.bias = self.optional_vector(&bias)?;
+            }
         }
         Ok(linear)
     }

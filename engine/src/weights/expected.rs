@@ -2,7 +2,7 @@
 //! whoever checks a file read.
 #![forbid(unsafe_code)]
 
-use crate::config::{Architecture, Config};
+use crate::config::{Biases, Config, Head};
 
 /// One tensor of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +33,11 @@ pub fn expected(config: &Config) -> Vec<Expected> {
     let mut list = List(Vec::new());
     list.required("token_embd.weight", &embedding);
     list.required("output_norm.weight", &[width]);
-    // The oldest architecture has neither a head of its own nor factors for the rotation.
-    if config.architecture != Architecture::Bitnet {
+    let facts = config.architecture.facts();
+    if facts.head != Head::EmbeddingOnly {
         list.optional("output.weight", &embedding);
+    }
+    if facts.rope_factors {
         list.optional("rope_freqs.weight", &[config.rope_dimensions / 2]);
     }
     for block in 0..config.block_count {
@@ -51,6 +53,7 @@ impl List {
         let (width, inner) = (config.embedding_length, config.feed_forward_length);
         let heads = config.head_count * config.head_dim;
         let kv_heads = config.head_count_kv * config.head_dim;
+        let facts = config.architecture.facts();
         let name = |part: &str, kind: &str| format!("blk.{block}.{part}.{kind}");
         for part in LINEAR {
             let [cols, rows] = match part {
@@ -61,17 +64,26 @@ impl List {
                 _ => [width, inner],
             };
             self.required(&name(part, "weight"), &[cols, rows]);
-            if config.architecture == Architecture::Bitnet {
+            if facts.scales {
                 self.optional(&name(part, "scale"), &[1]);
-            } else {
+            }
+            if facts.biases != Biases::Nowhere {
                 self.optional(&name(part, "bias"), &[rows]);
             }
         }
-        self.required(&name("attn_norm", "weight"), &[width]);
-        self.required(&name("ffn_norm", "weight"), &[width]);
-        if config.has_sub_norms {
-            self.required(&name("attn_sub_norm", "weight"), &[heads]);
-            self.required(&name("ffn_sub_norm", "weight"), &[inner]);
+        if config.has_head_norms {
+            for part in ["attn_q_norm", "attn_k_norm"] {
+                self.required(&name(part, "weight"), &[config.head_dim]);
+            }
+        }
+        for (part, sub, input) in [
+            ("attn_norm", "attn_sub_norm", heads),
+            ("ffn_norm", "ffn_sub_norm", inner),
+        ] {
+            self.required(&name(part, "weight"), &[width]);
+            if config.has_sub_norms {
+                self.required(&name(sub, "weight"), &[input]);
+            }
         }
     }
 

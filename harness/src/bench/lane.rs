@@ -180,6 +180,7 @@ impl Lane {
                 rows = values;
                 Ok(())
             }
+            Part::Named(_) => Err("names of tokens, and none were asked for".into()),
             Part::Node(node) => Err(format!("node {}, and none was asked for", node.key)),
         };
         let last = |done| match done {

@@ -53,6 +53,7 @@ commands! {
     Check check ("compat-check")
     Compare compare
     Doctor doctor
+    Convert convert
     Kernels kernels
     Weights weights
     Metamorphic metamorphic
@@ -62,6 +63,7 @@ commands! {
     #[cfg(unix)] Perplexity perplexity
     Power power
     Receipt receipt
+    #[cfg(unix)] Subject subject
     Reference reference
 }
 

@@ -65,6 +65,11 @@ like a recording. WHAT is one of
                  for ids with commas between, or {tokens_file} for a file of them; {logits} for a
                  .npy to write, or {logits.safetensors} or {logits.f32}; {trace} for a .safetensors
                  of nodes to write; {lane} for prefill or decode, both asked; {threads}
+  serve: COMMAND, lib:FILE
+                 a process that stays up, a shared library: `harness subject --help` says how
+  http://…       llama-server, or one with OpenAI's completions that names tokens by their ids: it
+                 is asked for the likeliest tokens of each position and greedy ones, and judged by
+                 those alone; what model it has is its own affair
 What it lacks is not asked for, and named. Equal bits are equal, no matter who made them. Unequal
 ones are judged by --rtol and its like, else by the tier of the arithmetic that --profile claims,
 else by the nearest tier: the strictest that holds or, if none does, the loosest, from which they

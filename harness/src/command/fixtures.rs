@@ -10,14 +10,16 @@ use ffi::reference::Cache;
 use serde_json::json;
 
 use crate::command::finish::finish;
-use crate::command::flags::Json;
+use crate::command::flags::{Json, positive};
 use crate::exit::{Exit, Failure};
+use crate::file::opened::Opened;
 use crate::file::provenance;
 use crate::fixture::big::Like;
+use crate::fixture::checkpoint::{self, Form};
 use crate::fixture::random::{self, RandomShape};
 use crate::fixture::{self, Problem, Report};
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::progress;
+use crate::io::{atomic, progress};
 use crate::judge::outcome::Outcome;
 use crate::runner::suite::Suite;
 
@@ -27,6 +29,7 @@ Example:
   harness fixtures regenerate --fixtures fixtures --json
   harness fixtures random --seed 7 -o model.gguf
   harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 group=5' -o model.gguf
+  harness fixtures checkpoint --model model.gguf --form multiply --shards 3 -o made
   harness fixtures big --like 2b4t -o big.gguf
   harness fixtures big --like 700m --weights tq2_0 --table q6_k -o big-tq2_0.gguf";
 
@@ -46,6 +49,8 @@ enum Action {
     Regenerate(Place),
     /// Write a small model with random weights; the same seed gives the same bytes everywhere
     Random(Recipe),
+    /// Write a model as the Hugging Face checkpoint that it might have come from
+    Checkpoint(Checkpoint),
     /// Write a model with random weights in the shapes of a published one, for `bench`
     Big(Large),
 }
@@ -75,6 +80,28 @@ struct Large {
     /// cache, under a name that says all of it]
     #[arg(short, long, value_name = "FILE|-")]
     output: Option<Destination>,
+
+    #[command(flatten)]
+    json: Json,
+}
+
+#[derive(clap::Args)]
+struct Checkpoint {
+    /// The model, a GGUF file
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+
+    /// How linear weights lie in the checkpoint
+    #[arg(long, value_name = "FORM", default_value = "values")]
+    form: Form,
+
+    /// Files that the tensors are shared out among
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    shards: usize,
+
+    /// The folder the checkpoint goes to; a new one, or an empty one
+    #[arg(short, long, value_name = "FOLDER")]
+    output: PathBuf,
 
     #[command(flatten)]
     json: Json,
@@ -134,6 +161,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             let shape = drawn.changed(&recipe.changes.shape).map_err(refuse)?;
             make(&shape, recipe.output.as_ref(), &recipe.json)
         }
+        Action::Checkpoint(checkpoint) => write_checkpoint(&checkpoint),
         Action::Big(large) => {
             let Large { weights, table, .. } = &large;
             let shape = large
@@ -168,6 +196,31 @@ fn regenerate(place: &Place) -> Result<Exit, Failure> {
 
 fn refuse(why: String) -> Failure {
     Failure::input(format!("--shape: {why}"))
+}
+
+fn write_checkpoint(args: &Checkpoint) -> Result<Exit, Failure> {
+    let roles = FileRoles::default().reads("--model", &args.model);
+    let folder = &args.output;
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Failure::environment(format!("{}: {e}", folder.display())))?;
+    if !fixture::files(folder)?.is_empty() {
+        let message = format!("--output {}: the folder is not empty", folder.display());
+        return Err(Failure::input(message));
+    }
+    let opened = Opened::read(&args.model)?;
+    let files = checkpoint::files(&opened.gguf, args.form, args.shards).map_err(Failure::input)?;
+    let paths = files.iter().map(|file| folder.join(&file.name));
+    let roles = paths.fold(roles, |roles, path| roles.reads("--output", &path));
+    roles.writes("--json", args.json.to.as_ref())?;
+    let mut text = String::new();
+    for file in &files {
+        let path = folder.join(&file.name);
+        atomic::write(&path, &file.bytes).map_err(Failure::environment)?;
+        text += &format!("{}: {} bytes\n", path.display(), file.bytes.len());
+    }
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let result = json!({ "output": folder.display().to_string(), "files": names });
+    finish(Outcome::Ok, &text, &result, &args.json)
 }
 
 /// The place in the cache of a model of that shape.

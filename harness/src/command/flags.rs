@@ -284,6 +284,15 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number above zero.
+pub fn positive_number(text: &str) -> Result<f32, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|x: &f32| x.is_finite() && *x > 0.0);
+    number.ok_or_else(|| "expected a number above 0".into())
+}
+
 /// A kernel by its name, if this CPU can run it.
 pub fn kernel(name: &str) -> Result<Kernel, String> {
     let known = Kernel::NAMES.join(", ");
@@ -296,7 +305,8 @@ pub fn kernel(name: &str) -> Result<Kernel, String> {
 
 /// An order of float operations by its name.
 pub fn profile(name: &str) -> Result<Profile, String> {
-    let known = Profile::ALL.map(Profile::name).join(", ");
+    let known: Vec<&str> = Profile::named().map(Profile::name).collect();
+    let known = known.join(", ");
     Profile::from_name(name).ok_or_else(|| format!("there are {known}"))
 }
 

@@ -32,11 +32,15 @@ Examples:
   harness perplexity model.gguf --text chapter.txt --context 64
   harness perplexity model.gguf --text chapter.txt --context 64 --base instruct.gguf
   harness perplexity model.gguf --text chapter.txt --context 64 --reference bitnet --json -
+  harness perplexity model.gguf --text chapter.txt --context 64 --reference bitnet --oracle
 
 As llama-perplexity has it: chunks of --context tokens, each begun anew, of which the second half
 counts. --base is the model that is believed: KL is of its expectations against the others'. Without
 it the engine's on this model are, so that a reference's row shows how far it is from the engine. In
-brackets is where a number lies 19 times out of 20, chunks drawn again.";
+brackets is where a number lies 19 times out of 20, chunks drawn again.
+--oracle puts a run in double precision first: no build's arithmetic, but what they all approximate.
+The error of each is then its own, and the ratio says how many times the engine's it is: near 1
+where as much is rounded, in whatever order; far above where something else is computed.";
 
 /// How much a text surprises a model, and how far another model or computation is from it
 #[derive(clap::Args)]
@@ -60,6 +64,10 @@ pub struct Args {
     /// The model that is believed, with the same vocabulary
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
+
+    /// Compare all of them with a run in double precision on this model
+    #[arg(long, conflicts_with = "base")]
+    oracle: bool,
 
     /// This C++ reference on the model as well; may be given several times
     #[arg(long, value_name = "NAME|DIR")]
@@ -94,6 +102,9 @@ struct Row {
     model: String,
     model_sha256: String,
     computed_by: Identity,
+    /// How many times the engine's error against the run in double precision this one's is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_ratio: Option<f64>,
     #[serde(flatten)]
     measured: Measured,
 }
@@ -113,16 +124,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let base = args.base.as_deref().map(Input::read).transpose()?;
     let base = base.map(|(input, _)| input);
 
-    let engine = || {
+    let engine = |profile| {
         let kernel = args.kernel.unwrap_or_else(Kernel::best);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Engine::new(kernel, cores).with_profile(args.profile)
+        Engine::new(kernel, cores).with_profile(profile)
     };
-    let own = engine();
+    let own = engine(args.profile);
     let chunks = args.chunks_of(text, &*own.model(&model)?)?;
     let mut runners: Vec<(&Input, Box<dyn Runner>)> = Vec::new();
     if let Some(base) = &base {
-        runners.push((base, Box::new(engine())));
+        runners.push((base, Box::new(engine(args.profile))));
+    }
+    if args.oracle {
+        runners.push((&model, Box::new(engine(Profile::OracleF64))));
     }
     runners.push((&model, Box::new(own)));
     for reference in references {
@@ -143,26 +157,35 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     for input in inputs.iter().copied().chain([&text_input]) {
         input.still_holds()?;
     }
-    let row = |((measured, identity), input): ((Measured, Identity), &Input)| Row {
-        model: file_name(&input.path),
-        model_sha256: input.sha256.clone(),
-        computed_by: identity,
-        measured,
-    };
     let report = Report {
         text: args.text.display().to_string(),
         text_sha256: text_input.sha256.clone(),
         tokens: chunks.chunks.iter().map(Vec::len).sum(),
         context: chunks.chunks[0].len(),
         chunks: chunks.chunks.len(),
-        rows: measured
-            .into_iter()
-            .zip(identities)
-            .zip(inputs)
-            .map(row)
-            .collect(),
+        rows: rows(measured, identities, &inputs, args.oracle),
     };
     finish(Outcome::Ok, &report.text(), &report, &args.json)
+}
+
+/// What was measured of each computation, and of which model it is.
+fn rows(
+    measured: Vec<Measured>,
+    identities: Vec<Identity>,
+    inputs: &[&Input],
+    oracle: bool,
+) -> Vec<Row> {
+    let error = |measured: &Measured| measured.from_first.as_ref()?.error;
+    let own = measured.get(1).and_then(error).filter(|_| oracle);
+    let all = measured.into_iter().zip(identities).zip(inputs);
+    all.map(|((measured, computed_by), input)| Row {
+        model: file_name(&input.path),
+        model_sha256: input.sha256.clone(),
+        computed_by,
+        error_ratio: own.zip(error(&measured)).map(|(own, error)| error / own),
+        measured,
+    })
+    .collect()
 }
 
 impl Args {
@@ -195,7 +218,7 @@ impl Report {
             let from = row.measured.from_first.as_ref();
             from.map_or_else(|| "-".into(), cell)
         }
-        let columns: [(Column, Cell<Row>); 8] = [
+        let mut columns: Vec<(Column, Cell<Row>)> = vec![
             (words("model"), |row| escape(&row.model)),
             (words("computed by"), |row| row.computed_by.to_string()),
             (number("perplexity"), |row| {
@@ -212,6 +235,9 @@ impl Report {
             (number("tail"), |row| {
                 from(row, |from| scientific(Some(from.tail_kl)))
             }),
+            (number("error"), |row| {
+                from(row, |from| scientific(from.error))
+            }),
             (number("same top-1"), |row| {
                 from(row, |from| {
                     format!("{}/{}", from.same_top1, row.measured.positions)
@@ -221,6 +247,12 @@ impl Report {
                 from(row, |from| format!("{}/{}", from.equal_logits, from.logits))
             }),
         ];
+        if self.rows.iter().any(|row| row.error_ratio.is_some()) {
+            columns.push((number("error ratio"), |row| {
+                let ratio = row.error_ratio.map(|ratio| format!("{ratio:.3}"));
+                ratio.unwrap_or_else(|| "-".into())
+            }));
+        }
         format!(
             "{} chunks of {} tokens of {}, sha256 {}\n",
             self.chunks,

@@ -49,6 +49,16 @@ impl Unfinished {
         })
     }
 
+    /// Where what was written so far can be read before it is in its place; `None` if that place
+    /// only takes bytes.
+    pub fn content(&mut self) -> io::Result<Option<&Path>> {
+        self.flush()?;
+        Ok(match &self.place {
+            Place::Instead(beside, _) => Some(beside.path()),
+            Place::Into(_) => None,
+        })
+    }
+
     /// Puts the content in its place, safely on the disk.
     pub fn commit(self) -> io::Result<()> {
         let path = self.path;

@@ -1,4 +1,4 @@
-//! The nodes of a pass as a safetensors file.
+//! Safetensors files: what stands in front of the data, and the nodes of a pass as such a file.
 //!
 //! The header is written here and not by the crate of that name, because that one hashes the
 //! metadata: the same trace would have different bytes every time.
@@ -9,7 +9,45 @@ use std::io::{self, Write};
 
 use engine::encoding::float::Float;
 use engine::transformer::probe::{Node, Probe};
+use serde::Serialize;
 use serde_json::{Map, json};
+
+/// A tensor of a file.
+pub struct Entry<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How an element is written, e.g. `F32`.
+    pub dtype: &'a str,
+    /// The last dimension is the contiguous one.
+    pub shape: &'a [usize],
+    /// Bytes it takes.
+    pub bytes: usize,
+}
+
+/// Writes what stands in front of the data of `entries`, which follow it in their order.
+pub fn write_header<'a, A: Serialize>(
+    out: &mut dyn Write,
+    entries: impl IntoIterator<Item = Entry<'a>>,
+    about: &BTreeMap<&str, A>,
+) -> io::Result<()> {
+    let mut header = Map::from_iter([("__metadata__".to_owned(), json!(about))]);
+    let mut end = 0;
+    for entry in entries {
+        let begin = end;
+        end += entry.bytes;
+        let fields = json!({
+            "dtype": entry.dtype,
+            "shape": entry.shape,
+            "data_offsets": [begin, end],
+        });
+        header.insert(entry.name.to_owned(), fields);
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    // The format asks for data at a multiple of eight; spaces are allowed at the end.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)
+}
 
 /// A probe that keeps every node.
 #[derive(Default)]
@@ -43,23 +81,13 @@ impl Trace {
 
     /// Writes the file: tensors in the order they were computed, the header sorted by name.
     pub fn write(&self, out: &mut dyn Write, about: &BTreeMap<&str, String>) -> io::Result<()> {
-        let mut header = Map::from_iter([("__metadata__".to_owned(), json!(about))]);
-        let mut end = 0;
-        for node in &self.nodes {
-            let begin = end;
-            end += node.values.len() * size_of::<f32>();
-            let entry = json!({
-                "dtype": "F32",
-                "shape": node.shape,
-                "data_offsets": [begin, end],
-            });
-            header.insert(node.key.clone(), entry);
-        }
-        let mut header = serde_json::to_vec(&header)?;
-        // The format asks for data at a multiple of eight; spaces are allowed at the end.
-        header.resize(header.len().next_multiple_of(8), b' ');
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
-        out.write_all(&header)?;
+        let entries = self.nodes.iter().map(|node| Entry {
+            name: &node.key,
+            dtype: "F32",
+            shape: &node.shape,
+            bytes: node.values.len() * size_of::<f32>(),
+        });
+        write_header(out, entries, about)?;
         let mut nodes = self.nodes.iter();
         nodes.try_for_each(|node| out.write_all(&Float::F32.encode(&node.values)))
     }

@@ -77,6 +77,11 @@ impl<T: AsRef<Path>> Temporary<T> {
         Ok(Temporary { held, path })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What was made, still known to signals until `done` has put it where it belongs.
     pub fn finish<R>(mut self, done: impl FnOnce(T) -> R) -> R {
         done(self.held.take().expect("taken only here"))

@@ -108,8 +108,8 @@ pub struct GreedyDivergence {
     pub step: usize,
     /// The token the reference chose, and the one we chose.
     pub tokens: [Token; 2],
-    /// How much likelier, in logits, ours is than theirs in our own row, or, if we have none,
-    /// theirs than ours in theirs: the width of the tie.
+    /// How much likelier, in logits, ours is than theirs in our own row, or theirs than ours in
+    /// theirs, whichever is known and more: the width of the tie.
     pub gap: Option<f64>,
 }
 

@@ -86,6 +86,8 @@ pub struct FromFirst {
     pub median_kl: f64,
     /// The tail.
     pub tail_kl: f64,
+    /// `√(Σ(x − y)² / Σx²)` over all logits, x being the first one's.
+    pub error: Option<f64>,
     /// Positions with the same most likely token.
     pub same_top1: usize,
     /// Logits whose bits are equal.
@@ -170,6 +172,7 @@ impl Tally {
                 interval: interval.of_mean(&self.kl),
                 median_kl: spread.median,
                 tail_kl: spread.tail,
+                error: distance.nmse.map(f64::sqrt),
                 same_top1: self.same_top1,
                 equal_logits: distance.bit_equal,
                 logits: distance.values,

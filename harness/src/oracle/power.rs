@@ -128,7 +128,7 @@ impl Fault {
         let own = match model.config().architecture {
             Architecture::Bitnet => BITNET,
             Architecture::BitnetB158 => B158,
-            Architecture::Bitnet25 | Architecture::Llama => return None,
+            _ => return None,
         };
         let Injection::Values(acts) = &self.injection else {
             return None;

@@ -6,7 +6,7 @@ mod rows;
 mod summary;
 
 pub use self::summary::lines as summary;
-use crate::case::ability;
+use crate::case::ability::{self, Ability};
 use crate::receipt::explanation;
 use crate::receipt::{CaseReceipt, Failed, Receipt};
 
@@ -74,6 +74,9 @@ fn subjects(receipt: &Receipt) -> Vec<String> {
         if !engine.lacking.is_empty() {
             let lacking = ability::words(&engine.lacking);
             line += &format!("; it lacks, and was not asked for: {lacking}");
+        }
+        if engine.lacking.contains(&Ability::Rows) {
+            line += "; judged by its most likely tokens alone";
         }
         if !lines.contains(&line) {
             lines.push(line);

@@ -167,6 +167,7 @@ pub const OPERATIONS: &[Operation] = &[
         part("Qcur", "ADD", Before, BIAS)]),
     op(ATTENTION, "query rope", &[
         part("Qcur", "RESHAPE", Before, HEADS),
+        part("Qcur_normed", "MUL", Before, "weighted norm of every query head"),
         part("Qcur", "ROPE", Before, "turns the queries by their positions")]),
     op(ATTENTION, "key product", &[
         product("Kcur", NORMED, "attn_k", "keys: int8 codes times ternary weights, then scales"),
@@ -174,6 +175,7 @@ pub const OPERATIONS: &[Operation] = &[
         part("Kcur", "ADD", Before, BIAS)]),
     op(ATTENTION, "key rope", &[
         part("Kcur", "RESHAPE", Before, HEADS),
+        part("Kcur_normed", "MUL", Before, "weighted norm of every key head"),
         part("Kcur", "ROPE", Before, "turns the keys; they are then stored as f16")]),
     op(ATTENTION, "value product", &[
         product("Vcur", NORMED, "attn_v", "values: int8 codes times ternary weights; kept as f16"),

@@ -226,6 +226,7 @@ impl<M: Deref<Target = Model>> Opened for Computing<'_, M> {
             return Err(RunError::Refused(message));
         }
         Ok(Followed {
+            named: Vec::new(),
             rows,
             vocab_size: self.model.config().vocab_size,
             nodes: pass.nodes,

@@ -61,7 +61,7 @@ pub fn observe_tokens(
             positions: positions.clone(),
             values: followed.rows,
             vocab_size: followed.vocab_size,
-            named: Vec::new(),
+            named: followed.named,
         };
         lanes.insert(name, logits);
     }
@@ -95,6 +95,12 @@ fn continuation(
         let rows = followed.rows.chunks_exact(followed.vocab_size.max(1));
         found.logits = rows.map(<[f32]>::to_vec).collect();
         found.tokens = found.logits.iter().map(|row| greedy(row)).collect();
+        if !followed.named.is_empty() {
+            // Places among the named ones, and no logits of the vocabulary.
+            let named = followed.named.iter().zip(&found.tokens);
+            found.tokens = named.map(|(names, place)| names[*place as usize]).collect();
+            found.logits.clear();
+        }
     }
     found.text = opened.text(&found.tokens)?;
     Ok(found)
@@ -136,6 +142,7 @@ mod tests {
             self.1 += 1;
             assert_eq!((schedule.context, schedule.threads), (9, 3));
             Ok(Followed {
+                named: Vec::new(),
                 rows: vec![1.0; 4 * (schedule.kept() - missing)],
                 vocab_size: 4,
                 nodes: Vec::new(),

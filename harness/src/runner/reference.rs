@@ -255,9 +255,10 @@ impl<C: BorrowMut<Client>> Opened for Open<C> {
             shown: watch.shown.clone(),
             replaced: replaced.map(|node| (*node).clone()).collect(),
         };
-        let (mut nodes, mut rows) = (Vec::new(), None);
+        let (mut nodes, mut rows, mut named) = (Vec::new(), None, Vec::new());
         let each = |part| {
             match part {
+                Part::Named(names) => named = names,
                 Part::Node(node) => nodes.push(node.checked()?),
                 Part::Rows(_) if rows.is_some() => return Err("its logits came twice".into()),
                 Part::Rows(values) => rows = Some(values),
@@ -277,6 +278,7 @@ impl<C: BorrowMut<Client>> Opened for Open<C> {
                 rows,
                 vocab_size,
                 nodes,
+                named,
             }),
             None => Err(self.client.borrow_mut().reject(complaint()).into()),
         }

@@ -2,7 +2,7 @@
 //! servers. One way to name them, and one place that makes a runner of the name.
 
 #[cfg(unix)]
-mod brought;
+pub mod brought;
 mod foreign;
 pub mod saved;
 mod saved_files;
@@ -31,6 +31,12 @@ pub enum Spec {
     Saved(Vec<(Part, PathBuf)>),
     /// A command line, run once for each prompt and lane.
     Program(String),
+    /// A command line that stays up and speaks the protocol on its standard streams.
+    Protocol(String),
+    /// A shared library with the five functions of `adapters/subject.h`.
+    Library(PathBuf),
+    /// The address of a server.
+    Server(String),
 }
 
 /// How a subject is asked and judged.
@@ -58,7 +64,7 @@ impl FromStr for Spec {
     type Err = String;
 
     fn from_str(words: &str) -> Result<Self, String> {
-        let kinds = "FILE, or `cmd: COMMAND`";
+        let kinds = "FILE, `cmd: COMMAND`, `serve: COMMAND`, `lib:FILE` or `http://HOST:PORT`";
         if words.trim().is_empty() {
             return Err(format!("there is nothing in it; it is {kinds}"));
         }
@@ -67,6 +73,9 @@ impl FromStr for Spec {
                 Err(format!("nothing is behind the colon; it is {kinds}"))
             }
             Some(("cmd", command)) => Ok(Spec::Program(command.trim().to_owned())),
+            Some(("serve", command)) => Ok(Spec::Protocol(command.trim().to_owned())),
+            Some(("lib", path)) => Ok(Spec::Library(path.trim().into())),
+            Some(("http" | "https", _)) => Ok(Spec::Server(words.trim().to_owned())),
             _ => saved::parts(words).map(Spec::Saved),
         }
     }
@@ -81,6 +90,9 @@ impl fmt::Display for Spec {
                 f.write_str(&files.collect::<Vec<_>>().join(","))
             }
             Spec::Program(command) => write!(f, "cmd: {command}"),
+            Spec::Protocol(command) => write!(f, "serve: {command}"),
+            Spec::Library(path) => write!(f, "lib:{}", path.display()),
+            Spec::Server(url) => f.write_str(url),
         }
     }
 }
@@ -91,6 +103,9 @@ impl Spec {
         match self {
             Spec::Saved(_) => "saved",
             Spec::Program(_) => "program",
+            Spec::Protocol(_) => "protocol",
+            Spec::Library(_) => "library",
+            Spec::Server(_) => "server",
         }
     }
 }

@@ -157,6 +157,7 @@ impl Opened for Dying {
             return Err(Silence::Dies.planted());
         }
         Ok(Followed {
+            named: Vec::new(),
             rows: self.logits.clone(),
             vocab_size: self.vocab_size,
             nodes: Vec::new(),

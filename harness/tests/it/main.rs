@@ -8,6 +8,7 @@ mod calibrate;
 mod can_fail;
 mod commands;
 mod controls;
+mod convert;
 mod crossval;
 mod ends;
 mod kernels;

@@ -136,10 +136,14 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 5] = [
+const FIRST: [(&str, &str); 6] = [
     (
         "--subject logits.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
+    (
+        "harness convert checkpoint",
+        "harness fixtures checkpoint --model model.gguf -o checkpoint",
     ),
     (
         "--replay blamed/",

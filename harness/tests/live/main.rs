@@ -6,6 +6,7 @@
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
+mod architectures;
 mod attribute;
 #[path = "../it/attribute/bench.rs"]
 #[allow(dead_code)] // its other half is what the tests without a reference use
@@ -41,6 +42,7 @@ pub(crate) use live;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
+        architectures::trials(),
         attribute::trials(),
         commands::trials(),
         crossval::trials(),

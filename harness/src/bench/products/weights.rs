@@ -17,6 +17,9 @@ use crate::numbers::split_mix::SplitMix64;
 /// Bytes of weights that are read in turn: more than caches hold.
 pub const BEYOND_CACHES: usize = 64 << 20;
 
+/// From the number of a copy and the activations of some tokens to the outputs.
+pub type Compute<'a> = Box<dyn FnMut(usize, &[f32]) -> Vec<f32> + 'a>;
+
 /// A product ready to be computed, with any of several copies of its weights.
 pub struct Candidate<'a> {
     /// As receipts call it.
@@ -28,7 +31,7 @@ pub struct Candidate<'a> {
     /// Whether activations are int8.
     pub integer: bool,
     /// Its outputs for some tokens.
-    pub compute: Box<dyn FnMut(usize, &[f32]) -> Vec<f32> + 'a>,
+    pub compute: Compute<'a>,
 }
 
 /// Copies of one random matrix, so many that no cache holds them all.

@@ -23,10 +23,13 @@ pub(super) fn compare_greedy(case: &Case, theirs: &Greedy, ours: &Greedy) -> Gre
                 gap.is_finite().then_some(gap)
             };
             let [a, b] = tokens;
-            let gap = match (ours.logits.get(step), theirs.logits.get(step)) {
-                (Some(row), _) => between(row, [b, a]),
-                (None, row) => row.and_then(|row| between(row, [a, b])),
-            };
+            // A tie is one in both rows, where both are known.
+            let own = ours.logits.get(step).map(|row| between(row, [b, a]));
+            let other = theirs.logits.get(step).map(|row| between(row, [a, b]));
+            let known = [own, other].into_iter().flatten();
+            let gap = known
+                .reduce(|one, other| Some(one?.max(other?)))
+                .unwrap_or_default();
             GreedyDivergence { step, tokens, gap }
         }),
     }

@@ -49,11 +49,12 @@ impl Cell {
         }
     }
 
-    /// Rows of the head are whole blocks, and only `llama` may have another width than its heads.
+    /// Rows of the head are whole blocks, and only without sub-norms may there be another width than that
+    /// of the heads.
     fn is_possible(&self) -> bool {
         let widths = KV_HEADS.map(|kv_heads| self.head_dim * self.group * kv_heads);
         let fits = |width: &usize| *width <= WIDEST && width.is_multiple_of(self.head.block());
-        self.architecture == Architecture::Llama || widths.iter().any(fits)
+        !self.architecture.facts().sub_norms || widths.iter().any(fits)
     }
 
     /// The first of a number's shapes that can be made one of this cell.

@@ -171,6 +171,8 @@ pub enum Reply {
 pub enum Part {
     /// The rows of logits that the schedule keeps.
     Rows(#[serde(with = "floats")] Vec<f32>),
+    /// The tokens that each of these rows names, where it is not the whole vocabulary.
+    Named(Vec<Vec<Token>>),
     /// A node that is shown.
     Node(TracedNode),
 }

@@ -87,6 +87,11 @@ impl Brought {
         })
     }
 
+    /// What it cannot do.
+    pub fn lacking(&self) -> &Lacking {
+        &self.lacking
+    }
+
     fn hosted<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Hosted<'s>, RunError> {
         let lacking = &self.lacking;
         let helped = [Ability::Tokenize, Ability::Detokenize];

@@ -1,7 +1,11 @@
 //! An engine that a user brought, on the far side of the channel on which references answer: in a
 //! process of its own, on the same terms, under the same clock.
 
+mod child;
+pub mod library;
 pub mod program;
+pub mod protocol;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,6 +87,9 @@ impl Worker {
         channel.phase("starting")?;
         let engine: Box<dyn Engine> = match spec {
             Spec::Program(words) => Box::new(program::Program::parse(words, scratch)?),
+            Spec::Protocol(words) => Box::new(protocol::Speaking::start(words)?),
+            Spec::Library(path) => Box::new(library::Library::load(path)?),
+            Spec::Server(url) => Box::new(server::Server::find(url)?),
             Spec::Saved(_) => return Err(Stop::Refused("files are no engine".into())),
         };
         let about = serde_json::to_string(&engine.about());
@@ -167,6 +174,9 @@ impl Serve for Worker {
                 let followed = self.engine.follow(&asked, channel)?;
                 for node in followed.nodes {
                     channel.part(Part::Node(node))?;
+                }
+                if !followed.named.is_empty() {
+                    channel.part(Part::Named(followed.named))?;
                 }
                 channel.part(Part::Rows(followed.rows))?;
                 let vocab_size = followed.vocab_size;

@@ -99,6 +99,32 @@ fn a_model_is_nowhere_from_itself_and_somewhere_from_another() {
     );
 }
 
+/// The engine's own arithmetics round as much as each other, whatever their order; what computes
+/// another function does not.
+#[test]
+fn an_error_is_measured_against_double_precision() {
+    let ratio = |model: &str, flags: &str| {
+        let flags = format!("--json --oracle {flags}");
+        let report = perplexity(model, text().as_bytes(), &flags).exits(0).json();
+        let first = &report["rows"][0];
+        assert_eq!(first["computed_by"]["profile"], "oracle-f64");
+        assert_eq!(report["rows"][1]["error_ratio"], 1.0);
+        report["rows"][1]["from_first"]["error"]
+            .as_f64()
+            .expect("an error")
+    };
+    let errors = ["ggml-avx512", "ggml-avx2", "ggml-neon"]
+        .map(|profile| ratio(MOBY, &format!("--profile {profile}")));
+    let largest = errors.iter().copied().fold(0.0, f64::max);
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(largest < 2.0 * least && largest > 0.0, "{errors:?}");
+    let halves = ratio(MOBY, "--profile ggml-neon-fp16");
+    assert!(
+        halves > 2.0 * largest,
+        "sums of halves: {halves} beside {errors:?}"
+    );
+}
+
 #[test]
 fn a_text_that_is_too_short_or_no_text_is_refused() {
     let short = perplexity(MOBY, b"Call me Ishmael.", "").exits(2);

@@ -7,7 +7,7 @@ use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
 use harness::numbers::metrics::log_softmax;
 
-use super::{Desk, model};
+use super::{Desk, ids_of_the_prompt, model};
 use crate::program::ends::{assert_ends, harness};
 
 const OURS: &str = "mar2026-b158-avx512";
@@ -228,11 +228,4 @@ fn ids_may_be_given_and_one_prompt_must_be() {
     );
     let two = ["--subject", &file];
     assert_ends(&desk.judge(&file, &two), 0, &["cases 2/2"]);
-}
-
-fn ids_of_the_prompt(desk: &Desk) -> String {
-    assert_ends(&desk.judge(&desk.path("ours.npy"), &[]), 0, &[]);
-    let tokens = desk.receipt().cases[0].claims.tokens.clone();
-    let words: Vec<String> = tokens.iter().map(|t| t.to_string()).collect();
-    words.join(",")
 }

@@ -1,14 +1,12 @@
 //! An engine that is a program: started anew for each prompt, told by words of its command line
 //! where the logits go.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Stdio;
 
 use engine::Token;
-use rustix::process::{Signal, getpid, kill_process};
 
+use super::child::{end_like, shell};
 use super::{About, Asked, Engine};
 use crate::case::ability::Ability;
 use crate::case::observation::Lane;
@@ -85,24 +83,13 @@ impl Program {
         self.scratch.join("trace.safetensors")
     }
 
-    /// Runs it to its end. How it ends badly is how this process ends, so that one record tells
-    /// the death of either.
+    /// Runs it to its end. How it ends badly is how this process ends.
     fn run(&self, line: &str) -> Result<(), Stop> {
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(format!("exec {line}"));
-        let status = command.stdin(Stdio::null()).status()?;
+        let status = shell(line).stdin(Stdio::null()).status()?;
         if status.success() {
             return Ok(());
         }
-        if let Some(signal) = status.signal().and_then(Signal::from_named_raw) {
-            // More than once, because the first of some is caught to look for a stack that
-            // overflowed, on whichever thread.
-            for _ in 0..20 {
-                let _ = kill_process(getpid(), signal);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        }
-        std::process::exit(status.code().unwrap_or(1));
+        end_like(status)
     }
 }
 
@@ -168,6 +155,7 @@ impl Engine for Program {
         }
         nodes.retain(|node| asked.shown.has(&node.key));
         Ok(Followed {
+            named: Vec::new(),
             rows: kept(&rows.values, rows.width, asked.schedule.only.as_deref()),
             vocab_size: rows.width,
             nodes,

@@ -1,0 +1,138 @@
+//! The types a checkpoint is written in: rows of the table of formats, and what files call them.
+
+use crate::encoding::Quantiser;
+use crate::flavor::{Flavor, Shape, i2_s};
+use crate::format::{self, Format};
+use crate::kernels::gemm::Stored;
+
+/// One of them.
+pub struct Target {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// The value of `general.file_type` where most weights are written so.
+    pub file_type: u32,
+    format: &'static Format,
+}
+
+/// All of them.
+pub static TARGETS: [Target; 15] = [
+    Target::new("i2_s", 40, &format::I2_S_P128),
+    Target::new("tq1_0", 36, &format::TQ1_0),
+    Target::new("tq2_0", 37, &format::TQ2_0),
+    Target::new("f32", 0, &format::F32),
+    Target::new("f16", 1, &format::F16),
+    Target::new("bf16", 32, &format::BF16),
+    Target::new("q8_0", 7, &format::Q8_0),
+    Target::new("q6_k", 18, &format::Q6_K),
+    Target::new("q5_k", 16, &format::Q5_K),
+    Target::new("q5_1", 9, &format::Q5_1),
+    Target::new("q5_0", 8, &format::Q5_0),
+    Target::new("q4_k", 14, &format::Q4_K),
+    Target::new("q4_1", 3, &format::Q4_1),
+    Target::new("q4_0", 2, &format::Q4_0),
+    Target::new("q3_k", 11, &format::Q3_K),
+];
+
+impl Target {
+    const fn new(name: &'static str, file_type: u32, format: &'static Format) -> Self {
+        Target {
+            name,
+            file_type,
+            format,
+        }
+    }
+
+    /// The one of that name; the error lists the names there are.
+    pub fn named(name: &str) -> Result<&'static Target, String> {
+        let known = TARGETS.iter().find(|target| target.name == name);
+        known.ok_or_else(|| {
+            let names = TARGETS.each_ref().map(|target| target.name).join(", ");
+            format!("no type is called {name:?}; there are {names}")
+        })
+    }
+
+    /// The number of its type in a file.
+    pub fn type_id(&self) -> u32 {
+        self.format.types[0]
+    }
+
+    /// Whether it holds nothing but digits under scales.
+    pub fn is_ternary(&self) -> bool {
+        self.format.flavor.is_some()
+    }
+
+    /// Bytes of a tensor, or `None` where its rows are not whole blocks.
+    pub fn bytes(&self, shape: Shape) -> Option<u64> {
+        self.format.bytes_needed(shape)
+    }
+
+    /// What the length of a row must be a multiple of.
+    pub fn block(&self) -> usize {
+        if self.is_i2_s() {
+            64
+        } else {
+            self.format.block
+        }
+    }
+
+    /// The bytes of some rows, whose elements are a multiple of 256: values are `cells` times
+    /// `scale`.
+    pub fn encode(&self, cells: &[f32], scale: f32, shape: Shape) -> Vec<u8> {
+        if self.is_i2_s() {
+            let codes: Vec<u8> = cells.iter().map(|digit| (digit + 1.0) as u8).collect();
+            let packing = Flavor::I2sP128.i2_s_packing().expect("it is one");
+            let mut bytes = i2_s::encode_codes(&codes, scale, shape, packing);
+            bytes.truncate(codes.len() / 4);
+            return bytes;
+        }
+        let quantiser = Quantiser::default();
+        let encoded = self
+            .format
+            .encode_matrix(&scaled(cells, scale), shape, &quantiser);
+        encoded.expect("its rows are whole blocks, and every target is written")
+    }
+
+    /// What stands behind the last row.
+    pub fn trailer(&self, scale: f32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.is_i2_s() {
+            bytes.extend(scale.to_le_bytes());
+            bytes.resize(i2_s::TRAILER_BYTES as usize, 0);
+        }
+        bytes
+    }
+
+    /// How many values are not what is written of them, and by how much at most.
+    pub fn loss(&self, cells: &[f32], scale: f32, bytes: &[u8], shape: Shape) -> (u64, f32) {
+        // Digits and scale are written as they are.
+        if self.is_i2_s() {
+            return (0, 0.0);
+        }
+        let stored = Stored::from_vec(shape, bytes.to_vec(), Vec::new());
+        let mut read = vec![0.0; shape.cols];
+        let (mut changed, mut worst) = (0, 0.0_f32);
+        for (row, cells) in cells.chunks_exact(shape.cols).enumerate() {
+            (self.format.decode_row)(&stored, row, &mut read);
+            for (cell, read) in cells.iter().zip(&read) {
+                let off = (cell * scale - read).abs();
+                changed += u64::from(off > 0.0);
+                worst = worst.max(off);
+            }
+        }
+        (changed, worst)
+    }
+
+    fn is_i2_s(&self) -> bool {
+        self.format.flavor == Some(Flavor::I2sP128)
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+fn scaled(cells: &[f32], scale: f32) -> Vec<f32> {
+    cells.iter().map(|cell| cell * scale).collect()
+}
