@@ -5,7 +5,6 @@
 //! |---|---|
 //! | `json`, `shard` | read the files of a checkpoint, every rule of their formats enforced |
 //! | `tensors` | finds tensors by name, in one file or in the shards of an index |
-//! | `names` | says what a tensor of a GGUF file is called in a checkpoint |
 //! | `description` | turns `config.json` into hyper-parameters |
 //! | `word_rules`, `vocabulary` | turn `tokenizer.json` into the keys of a GGUF file |
 //! | `content` | reads a tensor's values in pieces: floats, or digits under a scale |
@@ -20,7 +19,6 @@ mod content;
 mod description;
 mod json;
 mod meaning;
-mod names;
 mod plan;
 mod shard;
 mod target;
@@ -37,9 +35,9 @@ use json::Json;
 use tensors::Tensors;
 use vocabulary::Vocabulary;
 
+pub use crate::config::names::sources as source_names;
 pub use description::ScaleRule;
 pub use meaning::{Floats, Said};
-pub use names::sources as source_names;
 pub use plan::{Plan, Planned, Written};
 pub use target::{TARGETS, Target};
 

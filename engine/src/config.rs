@@ -3,6 +3,7 @@
 
 mod architecture;
 mod keys;
+pub mod names;
 
 pub use architecture::{Activation, Architecture, Biases, Facts, Head, RopePairs};
 
@@ -252,6 +253,9 @@ fn agree_with_tensors(gguf: &Gguf, keys: &Keys<'_>, config: &Config) -> Result<(
         .max();
     // Whoever allocates by block allocates no more than the tensor table already takes.
     let blocks = highest.map_or(0, |highest| (highest + 1).min(gguf.tensors.len() as u64));
+    if blocks == 0 {
+        refuse_foreign_names(gguf)?;
+    }
     if config.block_count as u64 > blocks {
         let rule = format!("at most {blocks}, the blocks that have tensors");
         return Err(keys.refuse("block_count", rule, config.block_count));
@@ -266,6 +270,22 @@ fn agree_with_tensors(gguf: &Gguf, keys: &Keys<'_>, config: &Config) -> Result<(
             Err(tensor.refuse(Code::VocabSizeMismatch, "dims[1]", rule, rows))
         }
         _ => Ok(()),
+    }
+}
+
+/// A file whose tensors kept the names of a checkpoint: their dims and the order of their rows may
+/// be those of the checkpoint as well, so renaming alone would not make a model of it.
+fn refuse_foreign_names(gguf: &Gguf) -> Result<(), Refusal> {
+    let mut tensors = gguf.tensors.iter();
+    let foreign = tensors.find_map(|tensor| Some((tensor, names::translated(&tensor.name)?)));
+    match foreign {
+        None => Ok(()),
+        Some((tensor, target)) => {
+            let rule = format!("the name \"{target}\"");
+            let found = "the name that a checkpoint gives it";
+            let refusal = tensor.refuse(Code::UnknownTensor, "name", rule, found);
+            Err(refusal.hint("convert the checkpoint itself: harness convert"))
+        }
     }
 }
 

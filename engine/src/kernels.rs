@@ -11,6 +11,8 @@ pub mod gemm;
 pub mod k_quants;
 pub mod lanes;
 pub mod limits;
+#[cfg(target_arch = "aarch64")]
+pub mod neon;
 pub mod q8_0;
 pub mod q8_1;
 pub mod q8_k;
@@ -24,6 +26,8 @@ mod x86;
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use avx512::Avx512Vnni;
+#[cfg(target_arch = "aarch64")]
+use neon::Neon;
 
 /// An instruction set the inner loops are written for. Every kernel gives the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +37,12 @@ pub enum Kernel {
     /// x86-64 with AVX2, and perhaps instructions that multiply more bytes at once.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// x86-64 with AVX-512 and VNNI.
+    /// x86-64 with AVX-512 and VNNI, and perhaps AMX.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Avx512Vnni),
+    /// aarch64 with instructions that multiply bytes.
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 /// How the products of block-quantised rows are added up, which decides their last bits.
@@ -54,12 +61,15 @@ impl BlockOrder {
 
 impl Kernel {
     /// The names of every kernel there is, whether or not this machine can run it.
-    pub const NAMES: [&str; 5] = [
+    pub const NAMES: [&str; 8] = [
         "scalar",
+        "aarch64-dotprod",
+        "aarch64-i8mm",
         "x86_64-avx2",
         "x86_64-avxvnni",
         "x86_64-avx512vl",
         "x86_64-avx512vnni",
+        "x86_64-amx",
     ];
 
     /// Every kernel this CPU can run, slowest first.
@@ -89,6 +99,12 @@ impl Kernel {
             "x86_64-avx512vl" => Avx2::with_avx512vl().map(Kernel::Avx2),
             #[cfg(target_arch = "x86_64")]
             "x86_64-avx512vnni" => Avx512Vnni::new().map(Kernel::Avx512Vnni),
+            #[cfg(target_arch = "x86_64")]
+            "x86_64-amx" => Avx512Vnni::with_amx().map(Kernel::Avx512Vnni),
+            #[cfg(target_arch = "aarch64")]
+            "aarch64-dotprod" => Neon::with_dotprod().map(Kernel::Neon),
+            #[cfg(target_arch = "aarch64")]
+            "aarch64-i8mm" => Neon::with_i8mm().map(Kernel::Neon),
             _ => None,
         }
     }
@@ -100,7 +116,9 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2(avx2) => avx2.name(),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni(_) => "x86_64-avx512vnni",
+            Kernel::Avx512Vnni(vnni) => vnni.name(),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon(neon) => neon.name(),
         }
     }
 }

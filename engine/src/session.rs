@@ -88,8 +88,8 @@ pub struct Session<'m> {
 }
 
 impl<'m> Session<'m> {
-    /// Allocates everything a pass needs. A cache too long to allocate at once grows when it is
-    /// needed.
+    /// Makes room for the first positions. What longer ubatches and caches need is allocated when
+    /// they first come.
     pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, Refusal> {
         let at_least_one = |value: usize, field: &str| {
             NonZeroUsize::new(value)

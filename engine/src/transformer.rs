@@ -44,7 +44,8 @@ pub struct State {
 }
 
 impl State {
-    /// Room for ubatches of up to `ubatch` tokens; the cache grows up to `context` positions.
+    /// For ubatches of up to `ubatch` tokens, for which there is room when
+    /// [`reserve`](Self::reserve) was called; the cache grows up to `context` positions.
     pub fn new(
         config: &Config,
         arithmetic: &'static dyn Arithmetic,
@@ -55,9 +56,9 @@ impl State {
         Ok(State {
             cache: Cache::new(config, context)?,
             labels: Labels::of(config.architecture),
-            scratch: Scratch::new(config, ubatch)?,
+            scratch: Scratch::new(config),
             rope: Rope::new(config, ubatch)?,
-            attention: Attention::new(config, ubatch)?,
+            attention: Attention::new(config),
             multiplier: Multiplier::new(arithmetic, threads),
         })
     }
@@ -72,6 +73,7 @@ impl State {
     pub fn reserve(&mut self, tokens: usize) -> Result<(), Refusal> {
         let used = self.cache.filled() + tokens;
         self.cache.reserve(used)?;
+        self.scratch.reserve(tokens)?;
         let positions = self.cache.padded(used);
         let arithmetic = self.multiplier.arithmetic();
         self.attention.reserve(tokens, positions, arithmetic)

@@ -16,6 +16,7 @@ pub mod crossval;
 pub mod doctor;
 pub mod eval;
 pub mod export;
+pub mod fetch;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;

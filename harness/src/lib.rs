@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`exit`] | the one table of exit codes, and the failures that lead to them |
 //! | [`io`] | files, terminals, the kernel |
+//! | [`hub`](mod@hub) | files of a Hugging Face repository, fetched and kept |
 //! | [`numbers`] | how far apart, how sure; the seed |
 //! | [`case`] | what is asked and what was seen: plain data |
 //! | [`file`](mod@file) | a model file: hashed, opened, edited, criticised |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod exit;
 pub mod file;
 pub mod fixture;
+pub mod hub;
 pub mod io;
 pub mod judge;
 pub mod numbers;

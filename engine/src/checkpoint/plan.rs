@@ -5,11 +5,10 @@ use std::io::{self, Write};
 use super::content::{Cells, Content, Digit};
 use super::description::Description;
 use super::meaning::{Meant, Question};
-use super::names;
 use super::target::Target;
 use super::tensors::Tensor;
 use super::{Checkpoint, Options};
-use crate::config::RopePairs;
+use crate::config::{RopePairs, names};
 use crate::flavor::Shape;
 use crate::gguf::Writer;
 use crate::gguf::writer::Field;
@@ -80,7 +79,10 @@ impl Checkpoint {
                 config.architecture.name().into(),
             ),
             ("general.name".into(), name.as_str().into()),
-            ("general.file_type".into(), options.target.file_type.into()),
+            (
+                "general.file_type".into(),
+                options.target.file_type().into(),
+            ),
             ("general.quantization_version".into(), 2_u32.into()),
         ];
         keys.extend(description.keys());

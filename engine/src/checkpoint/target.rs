@@ -1,7 +1,7 @@
 //! The types a checkpoint is written in: rows of the table of formats, and what files call them.
 
 use crate::encoding::Quantiser;
-use crate::flavor::{Flavor, Shape, i2_s};
+use crate::flavor::{Flavor, Shape, i2_s, i2_s_p128};
 use crate::format::{self, Format};
 use crate::kernels::gemm::Stored;
 
@@ -9,37 +9,38 @@ use crate::kernels::gemm::Stored;
 pub struct Target {
     /// What it is called on the command line.
     pub name: &'static str,
-    /// The value of `general.file_type` where most weights are written so.
-    pub file_type: u32,
     format: &'static Format,
 }
 
 /// All of them.
 pub static TARGETS: [Target; 15] = [
-    Target::new("i2_s", 40, &format::I2_S_P128),
-    Target::new("tq1_0", 36, &format::TQ1_0),
-    Target::new("tq2_0", 37, &format::TQ2_0),
-    Target::new("f32", 0, &format::F32),
-    Target::new("f16", 1, &format::F16),
-    Target::new("bf16", 32, &format::BF16),
-    Target::new("q8_0", 7, &format::Q8_0),
-    Target::new("q6_k", 18, &format::Q6_K),
-    Target::new("q5_k", 16, &format::Q5_K),
-    Target::new("q5_1", 9, &format::Q5_1),
-    Target::new("q5_0", 8, &format::Q5_0),
-    Target::new("q4_k", 14, &format::Q4_K),
-    Target::new("q4_1", 3, &format::Q4_1),
-    Target::new("q4_0", 2, &format::Q4_0),
-    Target::new("q3_k", 11, &format::Q3_K),
+    Target::new("i2_s", &format::I2_S_P128),
+    Target::new("tq1_0", &format::TQ1_0),
+    Target::new("tq2_0", &format::TQ2_0),
+    Target::new("f32", &format::F32),
+    Target::new("f16", &format::F16),
+    Target::new("bf16", &format::BF16),
+    Target::new("q8_0", &format::Q8_0),
+    Target::new("q6_k", &format::Q6_K),
+    Target::new("q5_k", &format::Q5_K),
+    Target::new("q5_1", &format::Q5_1),
+    Target::new("q5_0", &format::Q5_0),
+    Target::new("q4_k", &format::Q4_K),
+    Target::new("q4_1", &format::Q4_1),
+    Target::new("q4_0", &format::Q4_0),
+    Target::new("q3_k", &format::Q3_K),
 ];
 
 impl Target {
-    const fn new(name: &'static str, file_type: u32, format: &'static Format) -> Self {
-        Target {
-            name,
-            file_type,
-            format,
-        }
+    const fn new(name: &'static str, format: &'static Format) -> Self {
+        Target { name, format }
+    }
+
+    /// The value of `general.file_type` where most weights are written so.
+    pub fn file_type(&self) -> u32 {
+        self.format
+            .file_type
+            .expect("files of every target have one")
     }
 
     /// The one of that name; the error lists the names there are.
@@ -79,11 +80,7 @@ impl Target {
     /// `scale`.
     pub fn encode(&self, cells: &[f32], scale: f32, shape: Shape) -> Vec<u8> {
         if self.is_i2_s() {
-            let codes: Vec<u8> = cells.iter().map(|digit| (digit + 1.0) as u8).collect();
-            let packing = Flavor::I2sP128.i2_s_packing().expect("it is one");
-            let mut bytes = i2_s::encode_codes(&codes, scale, shape, packing);
-            bytes.truncate(codes.len() / 4);
-            return bytes;
+            return i2_s_p128::pack(cells);
         }
         let quantiser = Quantiser::default();
         let encoded = self

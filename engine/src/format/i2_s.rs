@@ -70,6 +70,8 @@ fn choose(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         Kernel::Avx2(avx2) => avx2.i2_s(),
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx512Vnni(vnni) => vnni.i2_s(),
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon(neon) => neon.i2_s(),
     }
 }
 

@@ -41,6 +41,10 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.q6_k(),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q6_k(),
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.q6_k(),
         (BlockOrder::WholeBlocks, _) => &WHOLE,
     }
 }

@@ -42,6 +42,10 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.q8_0(),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q8_0(),
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.q8_0(),
         (BlockOrder::WholeBlocks, _) => &WHOLE,
     }
 }

@@ -67,6 +67,10 @@ fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq1_0(),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq1_0(),
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::EightLanes, Kernel::Neon(_)) => &TQ1_0_LANES,
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.tq1_0(),
         (BlockOrder::WholeBlocks, _) => &TQ1_0_WHOLE,
     }
 }
@@ -78,6 +82,10 @@ fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq2_0(),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq2_0(),
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::EightLanes, Kernel::Neon(_)) => &TQ2_0_LANES,
+        #[cfg(target_arch = "aarch64")]
+        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.tq2_0(),
         (BlockOrder::WholeBlocks, _) => &TQ2_0_WHOLE,
     }
 }

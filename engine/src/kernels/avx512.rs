@@ -1,4 +1,4 @@
-//! The inner loops for x86-64 with AVX-512 and its VNNI extension.
+//! The inner loops for x86-64 with AVX-512 and its VNNI extension, and with AMX where it is.
 
 #![allow(unsafe_code)]
 
@@ -10,12 +10,17 @@ mod trits;
 
 use super::avx2::Avx2;
 use super::gemm::Gemm;
+use super::limits::CHAINS;
+use super::x86::amx::Amx;
 use super::x86::dot::{self, Dpbusd512};
 
-/// Proof that this CPU has what [`Avx2`] proves and AVX-512 F, BW, DQ, VL and VNNI: it cannot be
-/// made where it has not.
+/// Proof that this CPU has what [`Avx2`] proves and AVX-512 F, BW, DQ, VL and VNNI, and perhaps
+/// AMX: it cannot be made where it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Avx512Vnni(());
+pub struct Avx512Vnni {
+    /// Whether there are tiles of bytes that this process may use.
+    tiles: bool,
+}
 
 impl Avx512Vnni {
     /// The proof, if there is one.
@@ -26,23 +31,43 @@ impl Avx512Vnni {
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
-        there.then_some(Avx512Vnni(()))
+        there.then_some(Avx512Vnni { tiles: false })
     }
 
-    /// Multiplies int8 values in registers, as fast as there is an instruction for it.
-    pub(super) fn multiply_registers(self, rounds: u64) {
+    /// The proof that there is AMX-INT8, too, and that the system lets this process use it.
+    pub fn with_amx() -> Option<Self> {
+        let there = Self::new().is_some() && Amx::new().is_some();
+        there.then_some(Avx512Vnni { tiles: true })
+    }
+
+    /// Printable name of the kernel.
+    pub fn name(self) -> &'static str {
+        if self.tiles {
+            "x86_64-amx"
+        } else {
+            "x86_64-avx512vnni"
+        }
+    }
+
+    /// Multiplies int8 values in registers, as fast as there is an instruction for it; how many
+    /// products that were.
+    pub(super) fn multiply_registers(self, rounds: u64) -> u64 {
         #[target_feature(enable = "avx512f,avx512vnni")]
         fn compiled(rounds: u64) {
             // SAFETY: this function asks for the instructions.
             unsafe { dot::multiply_registers::<Dpbusd512>(rounds) }
         }
+        if let Some(mut amx) = Amx::new().filter(|_| self.tiles) {
+            return amx.multiply_registers(rounds);
+        }
         // SAFETY: the value proves that the instructions are there.
-        unsafe { compiled(rounds) }
+        unsafe { compiled(rounds) };
+        rounds * (CHAINS * 64) as u64
     }
 
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
-        &i2_s::I2_S
+        if self.tiles { &i2_s::AMX } else { &i2_s::VNNI }
     }
 
     /// The product of TQ1_0, in eight lanes.

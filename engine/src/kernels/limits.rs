@@ -17,6 +17,8 @@ pub fn stream(kernel: Kernel, bytes: &[u8]) -> u64 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the value proves that this CPU has AVX-512.
         Kernel::Avx512Vnni(_) => unsafe { x86::stream_avx512(bytes) },
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon(_) => fold(bytes, |_| ()),
     }
 }
 
@@ -57,10 +59,9 @@ pub fn int8_products(kernel: Kernel, rounds: u64) -> u64 {
             rounds * (CHAINS * 32) as u64
         }
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512Vnni(vnni) => {
-            vnni.multiply_registers(rounds);
-            rounds * (CHAINS * 64) as u64
-        }
+        Kernel::Avx512Vnni(vnni) => vnni.multiply_registers(rounds),
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon(neon) => neon.multiply_registers(rounds),
     }
 }
 

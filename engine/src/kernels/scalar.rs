@@ -24,10 +24,10 @@ pub fn ternary_dot(packed: &[u8], activations: &[i8]) -> i32 {
     let activations = activations.as_chunks::<BLOCK>().0;
     let mut sum = 0;
     for (bytes, values) in blocks.iter().zip(activations) {
-        for (j, &byte) in bytes.iter().enumerate() {
-            for plane in 0..4 {
-                let code = i32::from(byte >> (6 - 2 * plane) & 3);
-                sum += code * i32::from(values[plane * BLOCK_BYTES + j]);
+        for (plane, values) in values.as_chunks::<BLOCK_BYTES>().0.iter().enumerate() {
+            for (byte, &value) in bytes.iter().zip(values) {
+                let code = i16::from(byte >> (6 - 2 * plane) & 3);
+                sum += i32::from(code * i16::from(value));
             }
         }
     }

@@ -9,6 +9,8 @@ use crate::flavor::{tq1_0, tq2_0};
 
 /// Four running sums.
 type Quad = [f32; 4];
+/// Integer sums of a block of 32, one a lane.
+pub type Lanes = [i32; 4];
 
 /// Fewest tokens whose products with Q8_0 rows are tiles.
 pub const TILES_FROM: usize = 2;
@@ -84,6 +86,23 @@ impl Quads {
 /// tokens keep one vector of sums. A single one keeps a vector for the even and one for the odd
 /// blocks, and a last even block without an odd one is a scalar.
 pub fn q8_0_dot(row: &[u8], activations: &[Q8Block], tokens: usize) -> f32 {
+    q8_0_dot_with(row, activations, tokens, lane_sums)
+}
+
+/// The same with integer sums of a block from anywhere.
+#[inline(always)]
+pub fn q8_0_dot_with(
+    row: &[u8],
+    activations: &[Q8Block],
+    tokens: usize,
+    lane_sums: impl Fn(&[u8; q8_0::BLOCK_BYTES], &Q8Block) -> Lanes,
+) -> f32 {
+    let add_block = |quad: &mut Quad, block: &_, activation: &Q8Block| {
+        let scale = q8_0::scale(block) * activation.scale;
+        for (lane, integers) in quad.iter_mut().zip(lane_sums(block, activation)) {
+            *lane = (integers as f32).mul_add(scale, *lane);
+        }
+    };
     let blocks = row.as_chunks::<{ q8_0::BLOCK_BYTES }>().0;
     if tokens >= TILES_FROM {
         let mut quad = Quad::default();
@@ -108,15 +127,8 @@ pub fn q8_0_dot(row: &[u8], activations: &[Q8Block], tokens: usize) -> f32 {
     sum
 }
 
-fn add_block(quad: &mut Quad, block: &[u8; q8_0::BLOCK_BYTES], activation: &Q8Block) {
-    let scale = q8_0::scale(block) * activation.scale;
-    for (lane, integers) in quad.iter_mut().zip(lane_sums(block, activation)) {
-        *lane = (integers as f32).mul_add(scale, *lane);
-    }
-}
-
 /// Four neighbours to a lane, then the next four to the next.
-fn lane_sums(block: &[u8; q8_0::BLOCK_BYTES], activation: &Q8Block) -> [i32; 4] {
+fn lane_sums(block: &[u8; q8_0::BLOCK_BYTES], activation: &Q8Block) -> Lanes {
     let mut sums = [0; 4];
     for (index, &value) in activation.values.iter().enumerate() {
         sums[index / 4 % 4] += i32::from(q8_0::quant(block, index)) * i32::from(value);

@@ -6,51 +6,113 @@
 
 #![allow(unsafe_code)]
 
+pub mod amx;
+pub mod blocks;
 pub mod dot;
+pub mod formats;
 pub mod i2_s;
 pub mod panel;
+
+use super::gemm::{Form, Gemm, Inputs, Stored, Tile};
+use crate::pool::Band;
 
 /// How far ahead of the loads memory is asked for, by the second level of the cache: the first
 /// has too few misses at a time.
 pub const AHEAD: usize = 8192;
 
-/// Defines a product: generic code compiled for some instructions.
-macro_rules! product {
+/// The products of one format, one for each instruction that multiplies bytes.
+pub struct Products {
+    /// Pairs in 16 bits.
+    pub pairs: &'static dyn Gemm,
+    /// AVX-VNNI.
+    pub avxvnni: &'static dyn Gemm,
+    /// The same in the encoding of AVX-512.
+    pub avx512vl: &'static dyn Gemm,
+}
+
+/// A product that is generic code compiled for some instructions.
+pub struct Compiled {
+    /// See [`Gemm::name`].
+    pub name: &'static str,
+    /// See [`Gemm::form`].
+    pub form: Form,
+    /// See [`Gemm::tile`].
+    pub tile: fn(tokens: usize) -> Tile,
+    /// See [`Gemm::multiply`]. Asks for the instructions.
+    pub multiply: unsafe fn(&Stored, &Inputs, &mut Band),
+}
+
+impl Gemm for Compiled {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn form(&self) -> Form {
+        self.form
+    }
+
+    fn tile(&self, tokens: usize) -> Tile {
+        (self.tile)(tokens)
+    }
+
+    fn multiply(&self, weights: &Stored, inputs: &Inputs, band: &mut Band) {
+        // SAFETY: a proof that the instructions are there hands the product out.
+        unsafe { (self.multiply)(weights, inputs, band) }
+    }
+}
+
+/// Defines the products of a format from generic code, for every instruction with 256 bits.
+macro_rules! products {
     (
-        $(#[$doc:meta])*
-        $product:ident: $name:literal, $features:literal,
-        $form:expr, $tile:expr, $multiply:expr
+        $products:ident: $form:expr, $tile:ident, $multiply:ident $(of $format:ty)?,
+        $pairs:literal, $avxvnni:literal, $avx512vl:literal
     ) => {
-        $(#[$doc])*
-        pub static $product: &dyn $crate::kernels::gemm::Gemm = {
-            struct Product;
+        /// The products.
+        pub static $products: $crate::kernels::x86::Products = {
+            use $crate::kernels::gemm::{Inputs, Stored};
+            use $crate::kernels::x86::dot::{Dpbusd, Dpbusd256, Maddubs};
+            use $crate::kernels::x86::{Compiled, Products};
+            use $crate::pool::Band;
 
-            impl $crate::kernels::gemm::Gemm for Product {
-                fn name(&self) -> &'static str {
-                    $name
-                }
-
-                fn form(&self) -> Form {
-                    $form
-                }
-
-                fn tile(&self, tokens: usize) -> Tile {
-                    $tile(tokens)
-                }
-
-                fn multiply(&self, weights: &Stored, inputs: &Inputs, band: &mut Band) {
-                    #[target_feature(enable = $features)]
-                    fn compiled(weights: &Stored, inputs: &Inputs, band: &mut Band) {
-                        // SAFETY: this function asks for the instructions.
-                        unsafe { $multiply(weights, inputs, band) }
-                    }
-                    // SAFETY: a proof that the instructions are there hands the product out.
-                    unsafe { compiled(weights, inputs, band) }
-                }
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn pairs(weights: &Stored, inputs: &Inputs, band: &mut Band) {
+                // SAFETY: this function asks for the instructions, as those below do.
+                unsafe { $multiply::<Maddubs $(, $format)?>(weights, inputs, band) }
             }
 
-            &Product
+            #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+            fn avxvnni(weights: &Stored, inputs: &Inputs, band: &mut Band) {
+                // SAFETY: as above.
+                unsafe { $multiply::<Dpbusd $(, $format)?>(weights, inputs, band) }
+            }
+
+            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl,avx512vnni")]
+            fn avx512vl(weights: &Stored, inputs: &Inputs, band: &mut Band) {
+                // SAFETY: as above.
+                unsafe { $multiply::<Dpbusd256 $(, $format)?>(weights, inputs, band) }
+            }
+
+            Products {
+                pairs: &Compiled {
+                    name: $pairs,
+                    form: $form,
+                    tile: $tile::<Maddubs>,
+                    multiply: pairs,
+                },
+                avxvnni: &Compiled {
+                    name: $avxvnni,
+                    form: $form,
+                    tile: $tile::<Dpbusd>,
+                    multiply: avxvnni,
+                },
+                avx512vl: &Compiled {
+                    name: $avx512vl,
+                    form: $form,
+                    tile: $tile::<Dpbusd256>,
+                    multiply: avx512vl,
+                },
+            }
         };
     };
 }
-use product;
+use products;

@@ -39,6 +39,8 @@ pub fn dots(kernel: Kernel, rows: &[i8], x: &[i16], out: &mut [i64]) {
 fn portion(kernel: Kernel, row: &[i8], x: &[i16]) -> i64 {
     match kernel {
         Kernel::Scalar => rest(row, x),
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon(_) => rest(row, x),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the value proves that this CPU has AVX2.
         Kernel::Avx2(_) => unsafe { x86::avx2(row, x) },
@@ -120,6 +122,8 @@ mod x86 {
 pub fn copy(kernel: Kernel, row: &[[u8; 2]], values: &mut [f32], codes: &mut [i8]) -> Coarse {
     match kernel {
         Kernel::Scalar => shared_copy(row, values, codes),
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon(_) => shared_copy(row, values, codes),
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx2(_) => {
             #[target_feature(enable = "avx2,fma,f16c")]

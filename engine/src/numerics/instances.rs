@@ -106,6 +106,21 @@ macro_rules! operations {
         }
 
         #[cfg(target_arch = "x86_64")]
+        impl<const L: usize, O: Order<L>> Arithmetic for PortableFma<L, O> {
+            facts!("scalar", x86::plain);
+            $(
+                fn $name(&self, $($arg: $ty),*) {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn compiled<const L: usize, O: Order<L>>($($arg: $ty),*) {
+                        $module::$shared$(::<$l, $o>)?($($arg),*)
+                    }
+                    // SAFETY: `instance` hands out a `PortableFma` only where both are.
+                    unsafe { compiled::<L, O>($($arg),*) }
+                }
+            )*
+        }
+
+        #[cfg(target_arch = "x86_64")]
         impl<const L: usize, O: Order<L>> Arithmetic for Avx2<L, O> {
             facts!("x86_64-avx2", x86::avx2);
             $(
@@ -208,6 +223,11 @@ mod portable {
 /// Compiled for the least the target promises.
 struct Portable<const L: usize, O>(PhantomData<O>);
 
+/// The same code where there is an instruction for `mul_add`, which the C library would look for at
+/// every call.
+#[cfg(target_arch = "x86_64")]
+struct PortableFma<const L: usize, O>(PhantomData<O>);
+
 /// Compiled for AVX2, FMA and F16C.
 #[cfg(target_arch = "x86_64")]
 struct Avx2<const L: usize, O>(PhantomData<O>);
@@ -231,6 +251,9 @@ pub fn arithmetic(profile: Profile, kernel: Kernel) -> &'static dyn Arithmetic {
 fn instance<const L: usize, O: Order<L>>(kernel: Kernel) -> &'static dyn Arithmetic {
     #[cfg(target_arch = "x86_64")]
     match kernel {
+        Kernel::Scalar if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
+            return &PortableFma::<L, O>(PhantomData);
+        }
         Kernel::Scalar => {}
         Kernel::Avx2(_) => return &Avx2::<L, O>(PhantomData),
         Kernel::Avx512Vnni(_) => return &Avx512::<L, O>(PhantomData),

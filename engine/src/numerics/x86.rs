@@ -15,6 +15,34 @@ use super::dense::{self, Grid, Rows};
 use super::half::{Half, widen_f16};
 use super::lanes::Order;
 
+/// The shared code where there is an instruction for `mul_add`.
+pub mod plain {
+    use super::{Grid, Half, Order, Rows, dense};
+
+    /// See [`dense::dots_f16`].
+    #[target_feature(enable = "avx2,fma")]
+    pub fn dots_f16<const L: usize, O: Order<L>>(
+        rows: Rows<Half>,
+        xs: Rows<Half>,
+        len: usize,
+        together: usize,
+        grid: Grid,
+    ) {
+        dense::dots_f16::<L, O>(rows, xs, len, together, grid);
+    }
+
+    /// See [`dense::tiles_f16`].
+    #[target_feature(enable = "avx2,fma")]
+    pub fn tiles_f16<const L: usize, O: Order<L>>(
+        rows: Rows<Half>,
+        xs: Rows<f32>,
+        len: usize,
+        grid: Grid,
+    ) {
+        dense::tiles_f16::<L, O>(rows, xs, len, grid);
+    }
+}
+
 /// The products where there are AVX2, FMA and F16C.
 pub mod avx2 {
     use super::{Grid, Half, Order, Rows, dense, tiles, ymm};

@@ -70,19 +70,19 @@ struct Work {
 }
 
 impl Attention {
-    /// Room for ubatches of up to `tokens`; positions come with [`reserve`](Self::reserve).
-    pub fn new(config: &Config, tokens: usize) -> Result<Self, Refusal> {
+    /// Without room yet: that comes with [`reserve`](Self::reserve).
+    pub fn new(config: &Config) -> Self {
         let (heads, dim) = (config.head_count, config.head_dim);
-        Ok(Attention {
+        Attention {
             heads,
             kv_heads: config.head_count_kv,
             dim,
             scale: config.attention_scale,
-            query: grow(tokens, heads * dim, "attention")?,
+            query: Vec::new(),
             weights: Vec::new(),
             rounded: Vec::new(),
-            gathered: grow(tokens, heads * dim, "attention")?,
-        })
+            gathered: Vec::new(),
+        }
     }
 
     /// Room for `tokens` at once over `positions`.
@@ -92,6 +92,11 @@ impl Attention {
         positions: usize,
         arithmetic: &dyn Arithmetic,
     ) -> Result<(), Refusal> {
+        let row = self.heads * self.dim;
+        if self.query.len() < tokens * row {
+            self.query = grow(tokens, row, "attention")?;
+            self.gathered = grow(tokens, row, "attention")?;
+        }
         let needed = tokens * positions;
         if self.weights.len() / self.heads < needed {
             self.weights = grow(self.heads, needed.next_power_of_two(), "attention")?;

@@ -1,4 +1,4 @@
-//! The buffers of a pass, allocated once.
+//! The buffers of a pass, allocated when a pass of that size first needs them.
 #![forbid(unsafe_code)]
 
 use crate::config::Config;
@@ -41,30 +41,40 @@ pub struct View<'a> {
 }
 
 impl Scratch {
-    /// Buffers for ubatches of up to `tokens`.
-    pub fn new(config: &Config, tokens: usize) -> Result<Self, Refusal> {
+    /// Without room yet.
+    pub fn new(config: &Config) -> Self {
         let heads = config.head_count * config.head_dim;
         let kv_heads = config.head_count_kv * config.head_dim;
         let (width, inner) = (config.embedding_length, config.feed_forward_length);
-        let buffer = |width: usize| -> Result<Buffer, Refusal> {
-            let values = grow(tokens, width, "scratch buffers")?;
-            Ok(Buffer { values, width })
+        let buffer = |width: usize| Buffer {
+            values: Vec::new(),
+            width,
         };
-        Ok(Scratch {
+        Scratch {
             buffers: [
-                buffer(width)?,
-                buffer(width)?,
-                buffer(heads)?,
-                buffer(kv_heads)?,
-                buffer(kv_heads)?,
-                buffer(heads)?,
-                buffer(heads)?,
-                buffer(inner)?,
-                buffer(inner)?,
-                buffer(inner)?,
-                buffer(width)?,
+                buffer(width),
+                buffer(width),
+                buffer(heads),
+                buffer(kv_heads),
+                buffer(kv_heads),
+                buffer(heads),
+                buffer(heads),
+                buffer(inner),
+                buffer(inner),
+                buffer(inner),
+                buffer(width),
             ],
-        })
+        }
+    }
+
+    /// Room for ubatches of `tokens`.
+    pub fn reserve(&mut self, tokens: usize) -> Result<(), Refusal> {
+        for Buffer { values, width } in &mut self.buffers {
+            if values.len() < tokens * *width {
+                *values = grow(tokens, *width, "scratch buffers")?;
+            }
+        }
+        Ok(())
     }
 
     /// The first `tokens` rows of every buffer.

@@ -244,6 +244,7 @@ fn put_key(out: &mut Built, index: usize, key: &Key) {
 fn put_tensor(out: &mut Built, index: usize, tensor: &Tensor, offset: u64) {
     let name = String::from_utf8_lossy(&tensor.name).into_owned();
     out.note(format!("tensors[{index}].name"));
+    out.note(format!("tensors.\"{name}\".name"));
     out.string(&tensor.name);
     out.note(format!("tensors.\"{name}\".n_dims"));
     out.u32(tensor.n_dims.unwrap_or(tensor.dims.len() as u32));

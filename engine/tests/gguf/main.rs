@@ -172,7 +172,7 @@ fn all_ids() -> impl Iterator<Item = String> {
         ("G", 26),
         ("H", 3),
         ("I", 4),
-        ("T", 41),
+        ("T", 42),
     ];
     letters
         .into_iter()

@@ -273,15 +273,15 @@ fn blocks_at_their_ends_give_the_bits_of_the_scalar_kernel() {
                 q8_0: &small,
                 ..Inputs::default()
             };
-            let of = |kernel| {
-                let gemm = format.gemm(BlockOrder::EightLanes, kernel);
-                outputs(gemm.expect("has kernels"), &weights, &inputs)
-            };
-            let expected = of(Kernel::Scalar);
-            for kernel in Kernel::available() {
-                let difference = oracle::first_difference(&expected, &of(kernel));
-                assert_eq!(difference, None, "{name}, {}, {fill:?}", kernel.name());
-                compared += expected.len();
+            for order in BlockOrder::ALL {
+                let gemm = |kernel| format.gemm(order, kernel).expect("has kernels");
+                let expected = outputs(gemm(Kernel::Scalar), &weights, &inputs);
+                for gemm in Kernel::available().into_iter().map(gemm) {
+                    let found = outputs(gemm, &weights, &inputs);
+                    let difference = oracle::first_difference(&expected, &found);
+                    assert_eq!(difference, None, "{}, {fill:?}", gemm.name());
+                    compared += expected.len();
+                }
             }
         }
     }

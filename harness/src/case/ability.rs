@@ -22,8 +22,10 @@ pub enum Ability {
     Decode,
     /// Hands out whole rows of logits; without it, the most likely tokens only.
     Rows,
-    /// Shows the nodes of its graph.
+    /// Shows nodes of its graph.
     Nodes,
+    /// Shows every node that recordings have; found out, and not offered.
+    EveryNode,
     /// Continues a prompt with the most likely tokens.
     Greedy,
     /// Turns ids into text.
@@ -35,12 +37,13 @@ pub type Lacking = BTreeSet<Ability>;
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 7] = [
+    pub const ALL: [Ability; 8] = [
         Ability::Tokenize,
         Ability::Prefill,
         Ability::Decode,
         Ability::Rows,
         Ability::Nodes,
+        Ability::EveryNode,
         Ability::Greedy,
         Ability::Detokenize,
     ];
@@ -53,7 +56,8 @@ impl Ability {
     /// All but those.
     pub fn all_but(offered: &[Ability]) -> Lacking {
         let lacking = Self::ALL.into_iter().filter(|a| !offered.contains(a));
-        lacking.collect()
+        // Whether it shows all of them is seen when it does.
+        lacking.filter(|a| *a != Ability::EveryNode).collect()
     }
 
     /// The ability that a lane takes.
@@ -74,7 +78,9 @@ pub fn lanes(lacking: &Lacking) -> impl Iterator<Item = Lane> {
 impl Case {
     /// What it declares of an engine that lacks something.
     pub fn declared_without(&self, lacking: &Lacking, nodes: bool) -> Coverage {
-        let mut declared = self.declared(nodes && !lacking.contains(&Ability::Nodes));
+        let partial = [Ability::Nodes, Ability::EveryNode];
+        let every = !partial.iter().any(|ability| lacking.contains(ability));
+        let mut declared = self.declared(nodes && every);
         declared.positions.declared = self.positions.len() * lanes(lacking).count();
         if lacking.contains(&Ability::Greedy) {
             declared.greedy_steps.declared = 0;
@@ -84,13 +90,18 @@ impl Case {
 }
 
 impl Observation {
-    /// The part of what a reference saw that can be compared with an engine that lacks something.
-    pub fn without(&self, lacking: &Lacking) -> Observation {
+    /// The part of what a reference saw that can be compared with an engine that lacks something,
+    /// and saw this.
+    pub fn without(&self, lacking: &Lacking, ours: &Observation) -> Observation {
         let mut part = self.clone();
         part.lanes
             .retain(|lane, _| !lacking.contains(&Ability::of_lane(*lane)));
         if lacking.contains(&Ability::Nodes) {
             part.trace.clear();
+        }
+        if lacking.contains(&Ability::EveryNode) {
+            let shown = |key: &String| ours.trace.iter().any(|node| node.key == *key);
+            part.trace.retain(|node| shown(&node.key));
         }
         if lacking.contains(&Ability::Greedy) {
             part.greedy = Default::default();

@@ -54,6 +54,7 @@ commands! {
     Compare compare
     Doctor doctor
     Convert convert
+    Fetch fetch
     Kernels kernels
     Weights weights
     Metamorphic metamorphic

@@ -64,7 +64,8 @@ like a recording. WHAT is one of
                  with --patience seconds. In the command, {model} stands for the file; {tokens}
                  for ids with commas between, or {tokens_file} for a file of them; {logits} for a
                  .npy to write, or {logits.safetensors} or {logits.f32}; {trace} for a .safetensors
-                 of nodes to write; {lane} for prefill or decode, both asked; {threads}
+                 of nodes to write; {lane} for prefill or decode, both asked;
+                 {ubatch} for tokens computed together at most; {threads}
   serve: COMMAND, lib:FILE
                  a process that stays up, a shared library: `harness subject --help` says how
   http://…       llama-server, or one with OpenAI's completions that names tokens by their ids: it

@@ -82,7 +82,7 @@ pub fn examine(gguf: &Gguf, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> 
         tensors::examine(gguf, config, &packed, &mut findings);
     }
     packing::examine(gguf, &packed, &mut findings);
-    values::examine(gguf, &mut findings, &mut looked);
+    values::examine(gguf, &packed, &mut findings, &mut looked);
     if let Err(refusal) = config
         && whole
         && !findings.has(Lint::VocabSizeMismatch)

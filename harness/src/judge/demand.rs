@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::Findings;
+use super::compare::{Findings, NodeDistance, NodeFindings};
 use super::own_tolerance::OwnTolerance;
 use super::verdict::{Divergence, Verdict, first_divergence, first_undecided, judge};
 use crate::case::coverage::Coverage;
 use crate::case::observation::Observation;
-use crate::judge::tolerance::{ArithmeticGap, Tolerance};
+use crate::judge::tolerance::{ArithmeticGap, Tolerance, tolerances};
 
 /// What is demanded.
 #[derive(Debug, Clone, Default)]
@@ -88,11 +88,59 @@ fn by_own(
 /// The strictest tier that the findings are within. Nobody stands behind an arithmetic without a
 /// name, so that what is too far apart for the loosest tier diverges, however short the text.
 fn by_nearest(findings: &Findings, coverage: &Coverage) -> (ArithmeticGap, Verdict) {
-    let first = |apart| first_divergence(findings, apart).or(first_undecided(findings, apart));
+    let first = |apart| {
+        let made = made_here(&findings.nodes).map(MadeHere::divergence);
+        made.or_else(|| first_divergence(findings, apart))
+            .or_else(|| first_undecided(findings, apart))
+    };
     let loosest = ArithmeticGap::Llama;
     let holds = LADDER.into_iter().find(|apart| first(*apart).is_none());
     let nearest = holds.unwrap_or(loosest);
     (nearest, concluded(first(nearest), coverage))
+}
+
+/// A node at which a fault was made, as far as a free run can tell.
+pub struct MadeHere<'f>(&'f NodeDistance);
+
+/// The first node that roundings alone do not explain, though they explain all before it.
+pub fn made_here(nodes: &NodeFindings) -> Option<MadeHere<'_>> {
+    let operation = &tolerances().operation;
+    let mut before = 0.0_f64;
+    for node in &nodes.compared {
+        // What is no number is another rule's.
+        let nmse = node.distance.nmse?;
+        if nmse > operation.layer_nmse {
+            return (nmse > operation.made_here * before).then_some(MadeHere(node));
+        }
+        before = before.max(nmse);
+    }
+    None
+}
+
+impl MadeHere<'_> {
+    fn divergence(self) -> Divergence {
+        let operation = &tolerances().operation;
+        let (most, times) = (operation.layer_nmse, operation.made_here);
+        Divergence::Node {
+            key: self.0.key.clone(),
+            rule: format!("NMSE above {most:.1e}, and every node before it {times:e} times nearer"),
+        }
+    }
+
+    /// Its numbers, and what they look like.
+    pub fn words(&self) -> String {
+        /// The share of an error that is left when the scale is mended, where it was the scale.
+        const LEFT: f64 = 0.1;
+        let NodeDistance { key, distance } = self.0;
+        let nmse = distance.nmse.unwrap_or(f64::NAN);
+        let mut line = format!("the fault is made at {key}: NMSE {nmse:.1e}");
+        // Of the energy of a vector, 1 − cos² lies beside the direction of the other.
+        let left = distance.cosine.map(|cosine| 1.0 - cosine * cosine);
+        if left.is_some_and(|left| left < LEFT * nmse) {
+            line += ", in the same direction: another scale";
+        }
+        line
+    }
 }
 
 fn concluded(first: Option<Divergence>, coverage: &Coverage) -> Verdict {

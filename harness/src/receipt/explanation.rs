@@ -3,7 +3,7 @@
 
 use crate::io::output::quoted;
 use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
-use crate::judge::demand::JudgedBy;
+use crate::judge::demand::{JudgedBy, made_here};
 use crate::judge::tolerance::{ArithmeticGap, Tolerance};
 use crate::judge::verdict::{Verdict, broken_by_lane, undecided};
 use crate::numbers::metrics;
@@ -80,6 +80,9 @@ pub fn lines(
             shown(first)
         ));
     }
+    let judged = comparison.judged_by.is_some() && matches!(verdict, Verdict::Diverge { .. });
+    let made = made_here(&findings.nodes).filter(|_| judged);
+    lines.extend(made.map(|made| format!("  {}", made.words())));
     let declared = comparison.coverage.positions.declared / findings.lanes.len().max(1);
     for lane in &findings.lanes {
         let word = lane_word(receipt, lane, comparison, declared);

@@ -96,14 +96,25 @@ fn continuation(
         found.logits = rows.map(<[f32]>::to_vec).collect();
         found.tokens = found.logits.iter().map(|row| greedy(row)).collect();
         if !followed.named.is_empty() {
-            // Places among the named ones, and no logits of the vocabulary.
+            // Places among the named ones become tokens, and what is not named is out of the question.
             let named = followed.named.iter().zip(&found.tokens);
             found.tokens = named.map(|(names, place)| names[*place as usize]).collect();
-            found.logits.clear();
+            let rows = followed.named.iter().zip(&found.logits);
+            found.logits = rows.map(|(names, row)| spread(names, row)).collect();
         }
     }
     found.text = opened.text(&found.tokens)?;
     Ok(found)
+}
+
+/// The logarithms of probabilities in the places of their tokens.
+fn spread(names: &[Token], logprobs: &[f32]) -> Vec<f32> {
+    let length = names.iter().max().map_or(0, |&most| most as usize + 1);
+    let mut row = vec![f32::NEG_INFINITY; length];
+    for (&name, &logprob) in names.iter().zip(logprobs) {
+        row[name as usize] = logprob;
+    }
+    row
 }
 
 /// Follows a schedule, and takes no answer that is shorter than it has to be.

@@ -11,6 +11,7 @@ mod controls;
 mod convert;
 mod crossval;
 mod ends;
+mod fetch;
 mod kernels;
 mod known_divergences;
 mod ladder;

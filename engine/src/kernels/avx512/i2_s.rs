@@ -6,14 +6,27 @@ use std::arch::x86_64::*;
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
+use crate::kernels::x86::amx::{Amx, Configured};
 use crate::kernels::x86::dot::{Dot, Dpbusd512};
-use crate::kernels::x86::panel;
+use crate::kernels::x86::panel::{self, Tiles};
 use crate::pool::Band;
 
 /// Handed out by [`super::Avx512Vnni`] alone.
-pub(super) struct I2s(());
+pub(super) struct I2s {
+    name: &'static str,
+    /// Whether panels are computed by the tile unit, as far as tokens fill its tiles.
+    tiles: bool,
+}
 
-pub(super) static I2_S: I2s = I2s(());
+pub(super) static VNNI: I2s = I2s {
+    name: "x86_64-avx512vnni-i2_s",
+    tiles: false,
+};
+
+pub(super) static AMX: I2s = I2s {
+    name: "x86_64-amx-i2_s",
+    tiles: true,
+};
 
 /// Fewest tokens that are worth the unpacking of a panel.
 const PANELS_FROM: usize = 12;
@@ -31,7 +44,7 @@ const PANEL: usize = panel::rows::<Dpbusd512>();
 
 impl Gemm for I2s {
     fn name(&self) -> &'static str {
-        "x86_64-avx512vnni-i2_s"
+        self.name
     }
 
     fn form(&self) -> Form {
@@ -59,10 +72,14 @@ impl Gemm for I2s {
             PANELS_FROM.. => height / PANEL * PANEL,
             _ => 0,
         };
-        for row in (0..paneled).step_by(PANEL) {
-            // SAFETY: an `I2s` is handed out only by `Avx512Vnni`, which exists only where there
-            // are the instructions.
-            unsafe { panels(&rows, row, inputs.tokens, band) };
+        let amx = Amx::new().filter(|_| self.tiles && paneled > 0);
+        // SAFETY: an `I2s` is handed out only by `Avx512Vnni`, which exists only where there are
+        // the instructions; those of the tile unit are where there is a value of it.
+        unsafe {
+            match amx {
+                Some(amx) => panels(&rows, paneled, band, &mut Configured::new(amx)),
+                None => panels(&rows, paneled, band, &mut ()),
+            }
         }
         for token in 0..inputs.tokens {
             // SAFETY: as above.
@@ -71,11 +88,13 @@ impl Gemm for I2s {
     }
 }
 
-/// See [`panel::multiply`].
+/// The outputs of the first rows of a band: see [`panel::multiply`].
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vnni")]
-fn panels(rows: &Rows, row: usize, tokens: usize, band: &mut Band) {
-    // SAFETY: this function asks for the instructions.
-    unsafe { panel::multiply::<Dpbusd512>(rows, row, tokens, band) }
+fn panels(rows: &Rows, count: usize, band: &mut Band, unit: &mut impl Tiles) {
+    for row in (0..count).step_by(PANEL) {
+        // SAFETY: this function asks for the instructions.
+        unsafe { panel::multiply::<Dpbusd512>(rows, row, band.tokens(), band, unit) }
+    }
 }
 
 /// Computes the outputs of the rows from `first` on for one token.

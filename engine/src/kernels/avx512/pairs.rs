@@ -5,9 +5,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::avx2::sum_lanes;
 use crate::kernels::gemm::Stored;
 use crate::kernels::x86::AHEAD;
+use crate::kernels::x86::blocks::sum_lanes;
 
 /// Rows that stay in the second level of the cache while all tokens meet them.
 pub const ROWS: usize = 32;

@@ -4,9 +4,9 @@ use std::arch::x86_64::*;
 
 use super::pairs;
 use crate::encoding::q8_0;
-use crate::kernels::avx2;
 use crate::kernels::gemm::{Block, Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::q8_0::Q8Block;
+use crate::kernels::x86::formats;
 use crate::pool::Band;
 
 pairs::product! {
@@ -69,7 +69,7 @@ impl Gemm for Checked {
         let is_least = |any: bool, value: &i8| any | (*value == i8::MIN);
         let has_least = |block: &Q8Block| block.values.iter().fold(false, is_least);
         if inputs.q8_0.iter().any(has_least) {
-            avx2::Q8_0.multiply(weights, inputs, band);
+            formats::Q8_0.pairs.multiply(weights, inputs, band);
         } else {
             PRODUCT.multiply(weights, inputs, band);
         }

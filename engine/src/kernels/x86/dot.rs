@@ -28,6 +28,8 @@ pub unsafe trait Dot {
     /// Sums and four products a lane; the unsigned bytes come first.
     unsafe fn add(sums: Self::Vector, unsigned: Self::Vector, signed: Self::Vector)
     -> Self::Vector;
+    /// Sums of 32 bits and two products of 16-bit words a lane.
+    unsafe fn add_words(sums: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// What products are added to, after sums of 32 bits.
     unsafe fn begin(before: Self::Vector) -> Self::Vector;
     /// Those sums and what was added since [`begin`](Self::begin): at most 32 times, with codes up
@@ -100,6 +102,12 @@ unsafe impl Dot for Maddubs {
     }
 
     #[inline(always)]
+    unsafe fn add_words(sums: __m256i, a: __m256i, b: __m256i) -> __m256i {
+        // SAFETY: see the trait.
+        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)) }
+    }
+
+    #[inline(always)]
     unsafe fn begin(_: __m256i) -> __m256i {
         // SAFETY: see the trait.
         unsafe { Self::zero() }
@@ -124,7 +132,7 @@ unsafe impl Dot for Maddubs {
 macro_rules! four_at_once {
     (
         $dot:ident: $vector:ty, $lanes:literal lanes, $tokens:literal tokens,
-        $zero:ident, $load:ident, $same:ident, $add:ident, $store:ident
+        $zero:ident, $load:ident, $same:ident, $add:ident, $add_words:ident, $store:ident
     ) => {
         // SAFETY: nothing but the instructions named for it is used.
         unsafe impl Dot for $dot {
@@ -157,6 +165,12 @@ macro_rules! four_at_once {
             }
 
             #[inline(always)]
+            unsafe fn add_words(sums: $vector, a: $vector, b: $vector) -> $vector {
+                // SAFETY: see the trait.
+                unsafe { $add_words(sums, a, b) }
+            }
+
+            #[inline(always)]
             unsafe fn begin(before: $vector) -> $vector {
                 before
             }
@@ -178,17 +192,17 @@ macro_rules! four_at_once {
 four_at_once! {
     Dpbusd: __m256i, 8 lanes, 6 tokens,
     _mm256_setzero_si256, _mm256_loadu_si256, _mm256_set1_epi32,
-    _mm256_dpbusd_avx_epi32, _mm256_storeu_si256
+    _mm256_dpbusd_avx_epi32, _mm256_dpwssd_avx_epi32, _mm256_storeu_si256
 }
 
 four_at_once! {
     Dpbusd256: __m256i, 8 lanes, 12 tokens,
     _mm256_setzero_si256, _mm256_loadu_si256, _mm256_set1_epi32,
-    _mm256_dpbusd_epi32, _mm256_storeu_si256
+    _mm256_dpbusd_epi32, _mm256_dpwssd_epi32, _mm256_storeu_si256
 }
 
 four_at_once! {
     Dpbusd512: __m512i, 16 lanes, 12 tokens,
     _mm512_setzero_si512, _mm512_loadu_si512, _mm512_set1_epi32,
-    _mm512_dpbusd_epi32, _mm512_storeu_si512
+    _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_storeu_si512
 }

@@ -3,8 +3,8 @@
 
 use std::arch::x86_64::*;
 
-use super::dot::{Dot, Dpbusd, Dpbusd256, Maddubs};
-use super::{AHEAD, panel, product};
+use super::dot::Dot;
+use super::{AHEAD, panel, products};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
@@ -17,21 +17,9 @@ const PANELS_FROM: usize = 16;
 /// Blocks between two widenings: four times the vectors of products are 32.
 const BETWEEN_WIDENINGS: usize = 8;
 
-product! {
-    /// Pairs in 16 bits.
-    MADDUBS: "x86_64-avx2-i2_s", "avx2", Form::Int8, tile::<Maddubs>, multiply::<Maddubs>
-}
-
-product! {
-    /// Four products at once, in the encoding of AVX.
-    AVXVNNI: "x86_64-avxvnni-i2_s", "avx2,avxvnni",
-    Form::Int8, tile::<Dpbusd>, multiply::<Dpbusd>
-}
-
-product! {
-    /// Four products at once, in the encoding of AVX-512.
-    AVX512VL: "x86_64-avx512vl-i2_s", "avx2,avx512f,avx512vl,avx512vnni",
-    Form::Int8, tile::<Dpbusd256>, multiply::<Dpbusd256>
+products! {
+    PRODUCTS: Form::Int8, tile, multiply,
+    "x86_64-avx2-i2_s", "x86_64-avxvnni-i2_s", "x86_64-avx512vl-i2_s"
 }
 
 fn tile<D: Dot>(tokens: usize) -> Tile {
@@ -59,7 +47,7 @@ unsafe fn multiply<D: Dot<Vector = __m256i>>(weights: &Stored, inputs: &Inputs, 
     // SAFETY: the instructions are there.
     unsafe {
         for row in (0..paneled).step_by(panels) {
-            panel::multiply::<D>(&rows, row, inputs.tokens, band);
+            panel::multiply::<D>(&rows, row, inputs.tokens, band, &mut ());
         }
         let fours = paneled + (height - paneled) / ROWS * ROWS;
         for token in 0..inputs.tokens {

@@ -40,7 +40,13 @@ pub const fn rows<D: Dot>() -> usize {
 /// # Safety
 /// The instructions of `D` and AVX2 are there.
 #[inline(always)]
-pub unsafe fn multiply<D: Dot>(own: &Rows, row: usize, tokens: usize, band: &mut Band) {
+pub unsafe fn multiply<D: Dot>(
+    own: &Rows,
+    row: usize,
+    tokens: usize,
+    band: &mut Band,
+    unit: &mut impl Tiles,
+) {
     let mut lines = Lines([MaybeUninit::uninit(); COLS / 4 * MOST]);
     let lines = lines.0.as_mut_ptr().cast::<u8>();
     let portions = own.cols().div_ceil(COLS).max(1);
@@ -67,6 +73,12 @@ pub unsafe fn multiply<D: Dot>(own: &Rows, row: usize, tokens: usize, band: &mut
         while token < tokens {
             // Tiles of about the same size: a small one at the end would wait for its sums.
             let left = tokens - token;
+            // SAFETY: the lines of all columns were written.
+            let tiled = unsafe { unit.add(&part, token, left, band) };
+            if tiled > 0 {
+                token += tiled;
+                continue;
+            }
             let size = left.div_ceil(left.div_ceil(D::TOKENS));
             // SAFETY: the instructions are there, and all lines were written.
             token += unsafe {
@@ -84,8 +96,25 @@ pub unsafe fn multiply<D: Dot>(own: &Rows, row: usize, tokens: usize, band: &mut
     }
 }
 
+/// What computes some tokens of a panel's 32 rows by itself.
+pub trait Tiles {
+    /// Adds products with some of the tokens that are left; returns how many.
+    ///
+    /// # Safety
+    /// The lines of all columns of the part are written.
+    unsafe fn add(&mut self, part: &Part, token: usize, left: usize, band: &mut Band) -> usize;
+}
+
+/// Nothing does.
+impl Tiles for () {
+    #[inline(always)]
+    unsafe fn add(&mut self, _: &Part, _: usize, _: usize, _: &mut Band) -> usize {
+        0
+    }
+}
+
 /// Some columns of a panel.
-struct Part<'a> {
+pub struct Part<'a> {
     own: &'a Rows<'a>,
     lines: *const u8,
     start: usize,
@@ -94,36 +123,51 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// The panel's lines.
+    pub fn lines(&self) -> *const u8 {
+        self.lines
+    }
+
+    /// How many columns: whole blocks.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The values of some tokens for these columns, and how far apart tokens are.
+    pub fn values(&self, token: usize, count: usize) -> (*const i8, usize) {
+        let stride = self.own.cols();
+        let values = &self.own.tokens(token, count)[self.start..];
+        assert!(
+            values.len() >= (count - 1) * stride + self.cols,
+            "the columns of every token"
+        );
+        (values.as_ptr(), stride)
+    }
+
+    /// Keeps the sums of one token with some of the rows, from `first` of the panel's on.
+    #[inline(always)]
+    pub fn keep_some(&self, sums: &mut [i32], token: usize, first: usize, band: &mut Band) {
+        let first = self.row + first;
+        let out = &mut band.token(token)[first..first + sums.len()];
+        // So many at a time are a vector.
+        let both = sums.as_chunks_mut::<GROUP>().0.iter_mut();
+        for (sums, out) in both.zip(out.as_chunks_mut::<GROUP>().0) {
+            self.keep(sums, token, out);
+        }
+    }
+
     /// Adds these columns' products with `T` tokens to the sums; returns `T`.
     ///
     /// # Safety
     /// The instructions of `D` are there, and the lines of all columns.
     #[inline(always)]
     unsafe fn add<D: Dot, const T: usize>(&self, token: usize, band: &mut Band) -> usize {
-        let stride = self.own.cols();
-        let values = &self.own.tokens(token, T)[self.start..];
-        assert!(
-            values.len() >= (T - 1) * stride + self.cols,
-            "the columns of every token"
-        );
+        let (values, stride) = self.values(token, T);
         let mut sums = [[0i32; 32]; T];
         // SAFETY: lines and values are there for all columns, as the assertion says.
-        unsafe {
-            tile::<D, T>(
-                self.lines,
-                self.cols / 4,
-                values.as_ptr(),
-                stride,
-                &mut sums,
-            )
-        };
+        unsafe { tile::<D, T>(self.lines, self.cols / 4, values, stride, &mut sums) };
         for (t, sums) in sums.iter_mut().enumerate() {
-            let out = &mut band.token(token + t)[self.row..self.row + rows::<D>()];
-            // So many at a time are a vector.
-            let both = sums.as_chunks_mut::<GROUP>().0.iter_mut();
-            for (sums, out) in both.zip(out.as_chunks_mut::<GROUP>().0) {
-                self.keep(sums, token + t, out);
-            }
+            self.keep_some(&mut sums[..rows::<D>()], token + t, 0, band);
         }
         T
     }

@@ -1,4 +1,4 @@
-//! T34–T37, T39–T41, I01–I04: what shows when tensors are bound, or only when they are used.
+//! T34–T37, T39–T42, I01–I04: what shows when tensors are bound, or only when they are used.
 
 use engine::refusal::Code;
 
@@ -7,6 +7,7 @@ use crate::builder::Draft;
 use crate::case::{Case, Stage};
 
 const QUERY: &str = "blk.0.attn_q.weight";
+const ELSEWHERE: &str = "layers.0.attention.wq.weight";
 const I8: u32 = 24;
 const Q4_0: u32 = 2;
 
@@ -38,6 +39,11 @@ fn tables(base: Base) -> Vec<Case> {
     let norm = "blk.0.attn_norm.weight";
     let mut bytes = base.draft();
     bytes.find(norm).type_id = I8;
+    let mut foreign = base.draft();
+    foreign
+        .tensors
+        .retain(|tensor| !tensor.name.starts_with(b"blk.") || tensor.name == QUERY.as_bytes());
+    foreign.find(QUERY).name = ELSEWHERE.into();
     let [full, half] = [[wide, wide], [wide, 32]].map(|dims| format!("{dims:?}"));
     vec![
         Case::refused_at("T34", Code::MissingTensor, &gone(), None, missing.build())
@@ -46,6 +52,14 @@ fn tables(base: Base) -> Vec<Case> {
         Case::accepted("T35", extra.build())
             .by(Stage::Open)
             .warns("UNKNOWN_TENSOR"),
+        refused(
+            "T42",
+            Code::UnknownTensor,
+            &path(ELSEWHERE, "name"),
+            foreign,
+        )
+        .by(Stage::Config)
+        .says(QUERY, "a checkpoint"),
         refused("T36", Code::ShapeMismatch, &path(QUERY, "dims"), narrow).says(full, half),
         refused("T37", Code::DtypeMismatch, &path(norm, "type"), bytes).says(0, I8),
     ]

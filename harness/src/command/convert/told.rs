@@ -107,7 +107,8 @@ pub fn verified(report: &Report) -> String {
                 .file
                 .map_or("nothing".into(), |value| value.to_string());
             text += &format!(
-                "            {what}: {} as {}, row {}, column {}: {} in the checkpoint, {file} in the file\n",
+                "            {what}: {} as {}, row {}, column {}: {} in the checkpoint, \
+                 {file} in the file\n",
                 escape(&found.tensor),
                 found.format,
                 found.row,
@@ -135,9 +136,9 @@ pub fn verified(report: &Report) -> String {
     } = as_it_runs;
     let number = |value: &Option<f64>| value.map_or("none".into(), |value| format!("{value:.6}"));
     text += &format!(
-        "as it runs  {positions} positions: least cosine {}, mean KL {}, {same_top1} likeliest tokens \
-         the same\n            surprise a token: checkpoint {}, file {}, what knows nothing \
-         {surprise_of_nothing:.6} nats\n",
+        "as it runs  {positions} positions: least cosine {}, mean KL {}, {same_top1} likeliest \
+         tokens the same\n            surprise a token: checkpoint {}, file {}, what knows \
+         nothing {surprise_of_nothing:.6} nats\n",
         number(least_cosine),
         scientific(*mean_kl),
         number(checkpoint),

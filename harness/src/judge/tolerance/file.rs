@@ -67,6 +67,8 @@ pub struct Operation {
     pub half_sums: f64,
     /// Largest NMSE of what leaves a layer, between two arithmetics.
     pub layer_nmse: f64,
+    /// How many times nearer every node before it is, where a fault was made in a free run.
+    pub made_here: f64,
     /// Median NMSE of the logits that one module of another arithmetic may cause.
     pub module_median: f64,
 }

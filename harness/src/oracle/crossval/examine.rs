@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::case::Case;
-use crate::case::ability::Lacking;
+use crate::case::ability::{Ability, Lacking};
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
 use crate::judge::compare::Findings;
@@ -45,6 +45,10 @@ pub fn examine(
         .ok_or_else(|| failed(RunError::NoAnswer("no engine was asked".into())))?;
     let facts = guarded(|| first.facts(task)).map_err(failed)?;
     let own = guarded(|| first.observe(task)).map_err(failed)?;
+    let mut facts = facts;
+    if own.identity.brought().is_some() && own.trace.len() < task.case.nodes {
+        facts.lacking.insert(Ability::EveryNode);
+    }
     let (lacking, demand) = (facts.lacking.clone(), first.demand());
     let mut engine = EngineAnswers::new(*first, own);
 
@@ -145,7 +149,7 @@ impl Ours<'_> {
         let theirs = if self.lacking.is_empty() {
             theirs
         } else {
-            part = theirs.without(self.lacking);
+            part = theirs.without(self.lacking, self.seen);
             &part
         };
         let mut found = compared(case, theirs, self.seen)?;

@@ -49,8 +49,8 @@ impl Cell {
         }
     }
 
-    /// Rows of the head are whole blocks, and only without sub-norms may there be another width than that
-    /// of the heads.
+    /// Rows of the head are whole blocks, and only without sub-norms may the width be another than
+    /// that of all heads.
     fn is_possible(&self) -> bool {
         let widths = KV_HEADS.map(|kv_heads| self.head_dim * self.group * kv_heads);
         let fits = |width: &usize| *width <= WIDEST && width.is_multiple_of(self.head.block());

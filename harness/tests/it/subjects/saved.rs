@@ -229,3 +229,45 @@ fn ids_may_be_given_and_one_prompt_must_be() {
     let two = ["--subject", &file];
     assert_ends(&desk.judge(&file, &two), 0, &["cases 2/2"]);
 }
+
+#[test]
+fn the_node_at_which_a_fault_is_made_is_named() {
+    let desk = Desk::new();
+    let bytes = std::fs::read(desk.path("n.safetensors")).expect("just written");
+    let arrays = harness::io::array::Array::all_of(&bytes, &[Float::F32]).expect("sound");
+    let wrong = |key: &str, factor: f32| {
+        let shown = arrays.iter().filter(|(name, _)| {
+            let order = [
+                "inp_embd|GET_ROWS#0",
+                "attn_norm-0|MUL#0",
+                "Qcur-0|MUL_MAT#0",
+            ];
+            order.contains(&&name[..])
+        });
+        let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+        for (name, array) in shown {
+            let scale = if name == key { factor } else { 1.0 };
+            let values: Vec<f32> = array.values.iter().map(|v| v * scale).collect();
+            let begin = data.len();
+            data.extend(Float::F32.encode(&values));
+            let entry = serde_json::json!({
+                "dtype": "F32", "shape": array.shape, "data_offsets": [begin, data.len()],
+            });
+            header.insert(name.clone(), entry);
+        }
+        let header = serde_json::to_vec(&header).expect("plain data");
+        let length = (header.len() as u64).to_le_bytes();
+        let file = desk.path("some.safetensors");
+        std::fs::write(&file, [&length[..], &header, &data].concat()).expect("written");
+        format!("{},trace={file}", desk.path("ours.npy"))
+    };
+    let right = desk.judge(&wrong("none", 1.0), &[]);
+    assert_ends(&right, 0, &["every_node", "nodes 9/0"]);
+    desk.receipt();
+    let words = [
+        "DIVERGE: node Qcur-0|MUL_MAT#0: NMSE above 1.0e-4",
+        "the fault is made at Qcur-0|MUL_MAT#0: NMSE 1.0e-2, in the same direction: another scale",
+    ];
+    assert_ends(&desk.judge(&wrong("Qcur-0|MUL_MAT#0", 0.9), &[]), 1, &words);
+    desk.receipt();
+}

@@ -28,8 +28,7 @@ impl Known {
         let row = &self.rows[(count.min(last) - 1).saturating_sub(shift)];
         let mut ids: Vec<usize> = (0..row.len()).collect();
         ids.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
-        let top = ids[..10].iter().map(|&id| (id, row[id])).collect();
-        top
+        ids[..10].iter().map(|&id| (id, row[id])).collect()
     }
 
     fn answer(&self, path: &str, body: &Value) -> Option<Value> {
@@ -135,8 +134,7 @@ fn the_likeliest_tokens_are_judged_and_the_verdict_says_so() {
     let url = start(&desk, true, "");
     let words = [
         "judged: server of canned.gguf",
-        "lacks",
-        "rows",
+        "by its most likely tokens alone",
         "positions 33/33",
     ];
     // It goes on with the same token for ever, which nobody else does.

@@ -27,7 +27,7 @@ pub struct Program {
 pub const PLACES: &str = "{model} the file; {tokens} ids with commas between, or {tokens_file} a \
                           file of them; {logits} a .npy to write, or {logits.safetensors}, \
                           {logits.f32}; {trace} a .safetensors of nodes to write; {lane} prefill \
-                          or decode; {threads}";
+                          or decode; {ubatch} tokens together at most; {threads}";
 
 const LOGITS: [(&str, &str); 3] = [
     ("{logits}", "logits.npy"),
@@ -61,7 +61,7 @@ impl Program {
     }
 
     /// The command line with everything in its place.
-    fn line(&self, tokens: &[Token], lane: Lane, threads: usize) -> Result<String, Stop> {
+    fn line(&self, tokens: &[Token], lane: Lane, schedule: &Schedule) -> Result<String, Stop> {
         let ids: Vec<String> = tokens.iter().map(Token::to_string).collect();
         let list = self.scratch.join("tokens.txt");
         std::fs::write(&list, ids.join("\n") + "\n")?;
@@ -75,7 +75,8 @@ impl Program {
             .replace(place, &path(&logits))
             .replace("{trace}", &path(&self.trace()))
             .replace("{lane}", lane.name())
-            .replace("{threads}", &threads.to_string());
+            .replace("{ubatch}", &schedule.ubatch.to_string())
+            .replace("{threads}", &schedule.threads.to_string());
         Ok(line)
     }
 
@@ -126,7 +127,7 @@ impl Engine for Program {
         for old in [&logits, &self.trace()] {
             let _ = std::fs::remove_file(old); // there may be none
         }
-        let line = self.line(&tokens, lane, asked.schedule.threads)?;
+        let line = self.line(&tokens, lane, &asked.schedule)?;
         self.run(&line)?;
         let refused = |why: String| Stop::Refused(format!("after {line}: {why}"));
         let length = std::fs::metadata(&logits).map_or(0, |m| m.len()) as usize;

@@ -1,0 +1,205 @@
+//! Products of rows in blocks with 256-bit vectors: the eight lanes of
+//! [`Lanes`](crate::kernels::lanes::Lanes) are those of a vector.
+//!
+//! A block is unpacked once and then meets as many tokens as there are registers.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::AHEAD;
+use super::dot::Dot;
+use crate::kernels::gemm::{Block, Inputs, Stored, Tile};
+use crate::pool::Band;
+
+/// Rows that stay in the second level of the cache while all tokens meet them.
+const ROWS: usize = 32;
+/// The most tokens that meet an unpacked block.
+const TOKENS: usize = 8;
+
+/// A format whose rows are blocks.
+///
+/// # Safety
+/// The functions of an implementation ask for AVX2, F16C and the instructions of `D`, no others.
+#[allow(clippy::missing_safety_doc)] // it is the trait's
+pub unsafe trait InBlocks {
+    /// What its blocks meet.
+    type Activation: Block;
+    /// A block as it meets them.
+    type Unpacked;
+    /// Bytes of a block.
+    const BYTES: usize;
+    /// Whether scale times sum is added to a lane with one rounding.
+    const FUSED: bool;
+
+    /// The scale of a block, a half.
+    fn scale(block: &[u8]) -> [u8; 2];
+    /// The scale of activations.
+    fn scale_of(activation: &Self::Activation) -> f32;
+    /// Unpacks a block.
+    unsafe fn unpack(block: &[u8]) -> Self::Unpacked;
+    /// Integer sums of every lane.
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        block: &Self::Unpacked,
+        x: [&Self::Activation; T],
+    ) -> [__m256i; T];
+}
+
+/// What is computed together.
+pub fn tile<D: Dot>(tokens: usize) -> Tile {
+    Tile {
+        rows: ROWS / 2,
+        tokens: tokens.clamp(1, D::TOKENS.min(TOKENS)),
+    }
+}
+
+/// Computes the outputs of a band.
+///
+/// # Safety
+/// The instructions of `D`, AVX2, FMA and F16C are there.
+#[inline(always)]
+pub unsafe fn multiply<D: Dot<Vector = __m256i>, F: InBlocks>(
+    weights: &Stored,
+    inputs: &Inputs,
+    band: &mut Band,
+) {
+    let (height, tokens) = (band.rows().len(), inputs.tokens);
+    for first in (0..height).step_by(ROWS) {
+        let own = first..height.min(first + ROWS);
+        let mut token = 0;
+        while token < tokens {
+            let own = own.clone();
+            // SAFETY: the instructions are there.
+            token += unsafe {
+                match D::TOKENS.min(tokens - token) {
+                    8.. => some::<D, F, 8>(weights, own, inputs, token, band),
+                    4.. => some::<D, F, 4>(weights, own, inputs, token, band),
+                    2.. => some::<D, F, 2>(weights, own, inputs, token, band),
+                    _ => some::<D, F, 1>(weights, own, inputs, token, band),
+                }
+            };
+        }
+    }
+}
+
+/// The outputs of some rows of the band for `T` tokens from `token` on; returns `T`.
+///
+/// # Safety
+/// The instructions of `D`, AVX2, FMA and F16C are there.
+#[inline(always)]
+unsafe fn some<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
+    weights: &Stored,
+    own: Range<usize>,
+    inputs: &Inputs,
+    token: usize,
+    band: &mut Band,
+) -> usize {
+    let blocks = F::Activation::of(inputs).len() / inputs.tokens;
+    let mut xs: [&[F::Activation]; T] = [&[]; T];
+    for (t, x) in xs.iter_mut().enumerate() {
+        *x = &F::Activation::of(inputs)[(token + t) * blocks..][..blocks];
+    }
+    let stride = blocks * F::BYTES;
+    let first = band.rows().start;
+    for row in own {
+        let bytes = &weights.bytes[(first + row) * stride..][..stride];
+        // SAFETY: the instructions are there.
+        let sums = unsafe { sums::<D, F, T>(bytes, xs) };
+        for (t, sum) in sums.into_iter().enumerate() {
+            band.token(token + t)[row] = sum;
+        }
+    }
+    T
+}
+
+/// The outputs of one row for `T` tokens.
+///
+/// # Safety
+/// The instructions of `D`, AVX2, FMA and F16C are there.
+#[inline(always)]
+unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
+    row: &[u8],
+    xs: [&[F::Activation]; T],
+) -> [f32; T] {
+    // SAFETY: the instructions are there.
+    unsafe {
+        let mut lanes = [_mm256_setzero_ps(); T];
+        for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
+            for line in (0..F::BYTES).step_by(64) {
+                let ahead = block.as_ptr().wrapping_add(AHEAD + line);
+                _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+            }
+            let mut x = [&xs[0][i]; T];
+            for (x, xs) in x.iter_mut().zip(xs) {
+                *x = &xs[i];
+            }
+            let scale = half(F::scale(block));
+            let sums = F::multiply::<D, T>(&F::unpack(block), x);
+            for ((lanes, sums), x) in lanes.iter_mut().zip(sums).zip(x) {
+                let scale = _mm256_mul_ps(scale, _mm256_set1_ps(F::scale_of(x)));
+                let sums = _mm256_cvtepi32_ps(sums);
+                *lanes = if F::FUSED {
+                    _mm256_fmadd_ps(scale, sums, *lanes)
+                } else {
+                    _mm256_add_ps(_mm256_mul_ps(sums, scale), *lanes)
+                };
+            }
+        }
+        lanes.map(|lanes| sum_lanes(lanes))
+    }
+}
+
+/// A half as a float, in every lane. Loaded into all lanes at once: an instruction that inserts
+/// it into a vector would wait for what that vector held.
+///
+/// # Safety
+/// There are AVX2 and F16C.
+#[inline(always)]
+unsafe fn half(bytes: [u8; 2]) -> __m256 {
+    // SAFETY: the instructions are there.
+    unsafe { _mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(bytes))) }
+}
+
+/// See [`crate::kernels::lanes::Lanes::sum`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn sum_lanes(lanes: __m256) -> f32 {
+    let four = _mm_add_ps(
+        _mm256_extractf128_ps::<1>(lanes),
+        _mm256_castps256_ps128(lanes),
+    );
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    let one = _mm_add_ss(two, _mm_movehdup_ps(two));
+    _mm_cvtss_f32(one)
+}
+
+/// 32 bytes from `at` on.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+pub unsafe fn load(block: &[u8], at: usize) -> __m256i {
+    let bytes = &block[at..at + 32];
+    // SAFETY: the slice vouches for 32 bytes; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+/// 32 activations.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+pub unsafe fn values(values: &[i8; 32]) -> __m256i {
+    // SAFETY: the reference vouches for 32 bytes; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
+}
+
+/// 16 bytes from `at` on.
+///
+/// # Safety
+/// Every x86-64 has the instruction.
+#[inline(always)]
+pub unsafe fn load_16(block: &[u8], at: usize) -> __m128i {
+    let bytes = &block[at..at + 16];
+    // SAFETY: the slice vouches for 16 bytes; no alignment is asked for.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
