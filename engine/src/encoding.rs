@@ -8,6 +8,7 @@ pub mod author;
 pub mod blocks_of_32;
 mod fit;
 pub mod float;
+pub mod fp8;
 pub mod one_bit;
 mod planes;
 pub mod q2_k;

@@ -9,6 +9,7 @@ mod blocks_of_32;
 mod codes;
 mod few_bits;
 mod floats;
+mod fp8;
 mod i2_s;
 mod k_quants;
 mod q6_k;
@@ -19,6 +20,7 @@ pub use blocks_of_32::{Q4_0, Q4_1, Q5_0, Q5_1};
 pub use codes::{BITNET32_F16, QK256, SPLIT32};
 pub use few_bits::{Q1_0, Q2_0};
 pub use floats::{BF16, F16, F32};
+pub use fp8::{F8_E4M3, F8_E5M2};
 pub use i2_s::{P4R as I2_S_P4R, P64 as I2_S_P64, P128 as I2_S_P128};
 pub use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K};
 pub use q6_k::FORMAT as Q6_K;
@@ -75,10 +77,13 @@ pub enum Product {
         /// Brings a tensor into the layout all kernels read, where files have another.
         arrange: fn(Stored) -> Stored,
     },
+    /// Nothing of its own: no reference multiplies it. Rows become floats, and those are
+    /// multiplied as F32 is, so that a file rewritten as F32 gives the same bits.
+    Decoded,
 }
 
 /// Every format, in the order they are listed to people.
-pub static FORMATS: [&Format; 23] = [
+pub static FORMATS: [&Format; 25] = [
     &F32,
     &F16,
     &BF16,
@@ -94,6 +99,8 @@ pub static FORMATS: [&Format; 23] = [
     &Q6_K,
     &Q1_0,
     &Q2_0,
+    &F8_E4M3,
+    &F8_E5M2,
     &TQ1_0,
     &TQ2_0,
     &I2_S_P128,
@@ -129,11 +136,11 @@ impl Format {
             .expect("every packing has its row")
     }
 
-    /// What multiplies it in an order of sums with an instruction set; `None` for plain floats,
-    /// which the numeric profile multiplies.
+    /// What multiplies it in an order of sums with an instruction set; `None` for plain floats and
+    /// what becomes them, which the numeric profile multiplies.
     pub fn gemm(&self, order: BlockOrder, kernel: Kernel) -> Option<&'static dyn Gemm> {
         match self.product {
-            Product::Floats(_) => None,
+            Product::Floats(_) | Product::Decoded => None,
             Product::Kernels { choose, .. } => Some(choose(order, kernel)),
         }
     }
@@ -237,6 +244,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(compared, 17);
+        assert_eq!(compared, 19);
     }
 }

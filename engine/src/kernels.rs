@@ -16,9 +16,6 @@ pub mod neon;
 pub mod q8_0;
 pub mod q8_1;
 pub mod q8_k;
-#[cfg(target_arch = "x86_64")]
-mod qk256;
-pub mod row_groups;
 pub mod scalar;
 pub mod ternary;
 pub mod whole_blocks;

@@ -25,6 +25,8 @@ pub enum Matrix {
     Dense(Dense),
     /// Anything whose product starts with quantised weights.
     Packed(Packed),
+    /// Anything whose rows become floats first.
+    Decoded(Decoded),
 }
 
 /// Rows of plain floats, still in the file.
@@ -36,6 +38,12 @@ pub struct Dense {
     pub format: Float,
     /// Exactly the elements, row after row, little endian.
     pub bytes: ByteRange,
+}
+
+/// Rows in a format that nobody multiplies: they are decoded, and multiplied as F32.
+pub struct Decoded {
+    format: &'static Format,
+    stored: Stored,
 }
 
 /// Rows in a packing with kernels of its own.
@@ -98,26 +106,30 @@ impl Matrix {
             return Err(tensor.refuse(Code::BlockMismatch, "dims[0]", expected, shape.cols));
         }
         let bytes = exactly(gguf, tensor, format.bytes_needed(shape))?;
-        let (choose, arrange) = match format.product {
-            Product::Floats(format) => {
-                return Ok(Matrix::Dense(Dense {
-                    shape,
-                    format,
-                    bytes,
-                }));
-            }
-            Product::Kernels { choose, arrange } => (choose, arrange),
-        };
         let scales = detection.map_or(Ok(Vec::new()), |detection| scales(gguf, detection))?;
-        Ok(Matrix::Packed(Packed {
-            format,
-            stored: arrange(Stored {
-                shape,
-                bytes,
-                scales,
+        let stored = Stored {
+            shape,
+            bytes,
+            scales,
+        };
+        Ok(Self::of(format, stored, kernel))
+    }
+
+    /// Rows as a file stores them.
+    pub fn of(format: &'static Format, stored: Stored, kernel: Kernel) -> Self {
+        match format.product {
+            Product::Floats(float) => Matrix::Dense(Dense {
+                shape: stored.shape,
+                format: float,
+                bytes: stored.bytes,
             }),
-            gemms: BlockOrder::ALL.map(|order| choose(order, kernel)),
-        }))
+            Product::Kernels { choose, arrange } => Matrix::Packed(Packed {
+                format,
+                stored: arrange(stored),
+                gemms: BlockOrder::ALL.map(|order| choose(order, kernel)),
+            }),
+            Product::Decoded => Matrix::Decoded(Decoded { format, stored }),
+        }
     }
 
     /// Number of rows: outputs.
@@ -135,6 +147,7 @@ impl Matrix {
         match self {
             Matrix::Dense(dense) => dense.shape,
             Matrix::Packed(packed) => packed.stored.shape,
+            Matrix::Decoded(decoded) => decoded.stored.shape,
         }
     }
 
@@ -143,6 +156,7 @@ impl Matrix {
         match self {
             Matrix::Dense(dense) => dense.format.name(),
             Matrix::Packed(packed) => packed.format.name,
+            Matrix::Decoded(decoded) => decoded.format.name,
         }
     }
 
@@ -153,6 +167,9 @@ impl Matrix {
                 format!("{}-{}", arithmetic.instructions(), dense.format.name())
             }
             Matrix::Packed(packed) => packed.gemm(arithmetic.block_order()).name().to_owned(),
+            Matrix::Decoded(decoded) => {
+                format!("{}-f32-{}", arithmetic.instructions(), decoded.format.name)
+            }
         }
     }
 
@@ -164,6 +181,7 @@ impl Matrix {
         match self {
             Matrix::Dense(dense) => dense.format.decode(dense.row(row), out),
             Matrix::Packed(packed) => (packed.format.decode_row)(&packed.stored, row, out),
+            Matrix::Decoded(decoded) => (decoded.format.decode_row)(&decoded.stored, row, out),
         }
     }
 }
@@ -173,6 +191,25 @@ impl Dense {
     pub fn row(&self, row: usize) -> &[u8] {
         let stride = self.shape.cols * self.format.element_bytes();
         &self.bytes[row * stride..(row + 1) * stride]
+    }
+}
+
+impl Decoded {
+    /// How the weights lie in memory.
+    pub fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    /// Writes so many rows from `first` on as floats, little endian.
+    pub fn rows(&self, first: usize, out: &mut [[u8; 4]]) {
+        let cols = self.stored.shape.cols;
+        let mut row = vec![0.0; cols];
+        for (number, out) in (first..).zip(out.chunks_exact_mut(cols)) {
+            (self.format.decode_row)(&self.stored, number, &mut row);
+            for (bytes, x) in out.iter_mut().zip(&row) {
+                *bytes = x.to_le_bytes();
+            }
+        }
     }
 }
 

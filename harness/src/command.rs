@@ -20,6 +20,7 @@ pub mod fetch;
 pub mod finish;
 pub mod fixtures;
 pub mod flags;
+pub mod formats;
 pub mod generate;
 pub mod inspect;
 pub mod kernels;

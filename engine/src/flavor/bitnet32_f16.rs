@@ -47,6 +47,21 @@ pub fn encode_codes(codes: &[u8], scales: &[f32], shape: Shape) -> Vec<u8> {
     bytes
 }
 
+/// Quantises a row-major matrix: the largest magnitude of a block counts as 2.
+pub fn encode(values: &[f32], shape: Shape) -> Vec<u8> {
+    let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
+    for row in values.chunks_exact(shape.cols) {
+        for block in row.chunks(BLOCK) {
+            let peak = block.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+            let scale = half::f16::from_f32(peak / 2.0).to_f32();
+            let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+            codes.extend(block.iter().map(|x| qk256::nearest(x * inverse)));
+            scales.push(scale);
+        }
+    }
+    encode_codes(&codes, &scales, shape)
+}
+
 fn block_at(shape: Shape, row: usize, col: usize) -> usize {
     (row * shape.cols.div_ceil(BLOCK) + col / BLOCK) * BLOCK_BYTES
 }
@@ -54,6 +69,17 @@ fn block_at(shape: Shape, row: usize, col: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_the_packing_can_say_come_back() {
+        let shape = Shape { rows: 3, cols: 40 };
+        let of = |i: usize| [-0.5, -0.25, 0.25, 0.5][i * 7 % 11 % 4];
+        let values: Vec<f32> = (0..120).map(of).collect();
+        let bytes = encode(&values, shape);
+        assert_eq!(Some(bytes.len() as u64), bytes_needed(shape));
+        let back = |i: usize| value(&bytes, shape, i / 40, i % 40);
+        assert!((0..120).all(|i| back(i) == values[i]));
+    }
 
     #[test]
     fn two_rows_of_two_blocks_by_hand() {

@@ -38,6 +38,43 @@ pub fn value_of(code: u8) -> f32 {
     }
 }
 
+/// The four values of every byte.
+const VALUES: [[f32; 4]; 256] = {
+    let mut all = [[0.0; 4]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut k = 0;
+        while k < 4 {
+            all[byte][k] = [-2.0, -1.0, 1.0, 2.0][byte >> (2 * k) & 3];
+            k += 1;
+        }
+        byte += 1;
+    }
+    all
+};
+
+/// Writes one row as floats, four at a time.
+pub fn decode_row(bytes: &[u8], shape: Shape, row: usize, out: &mut [f32]) {
+    let row_bytes = shape.cols.div_ceil(BLOCK) * BLOCK_BYTES;
+    let row = &bytes[row * row_bytes..(row + 1) * row_bytes];
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    for (four, &byte) in fours.iter_mut().zip(row) {
+        *four = VALUES[usize::from(byte)];
+    }
+    let last = VALUES[usize::from(row[fours.len().min(row.len() - 1)])];
+    rest.copy_from_slice(&last[..rest.len()]);
+}
+
+/// The code of the value that lies nearest; a tie goes away from zero, and zero is positive.
+pub fn nearest(x: f32) -> u8 {
+    match x {
+        x if x <= -1.5 => 0,
+        x if x < 0.0 => 1,
+        x if x < 1.5 => 2,
+        _ => 3,
+    }
+}
+
 /// Packs row-major codes; codes nobody reads are zero.
 pub fn encode_codes(codes: &[u8], shape: Shape) -> Vec<u8> {
     let row_bytes = shape.cols.div_ceil(BLOCK) * BLOCK_BYTES;
@@ -52,6 +89,30 @@ pub fn encode_codes(codes: &[u8], shape: Shape) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_value_is_nearest_to_itself() {
+        assert!((0..4).all(|code| nearest(value_of(code)) == code));
+        assert_eq!([-0.2, 0.0, 1.5, -1.5].map(nearest), [1, 2, 3, 0]);
+    }
+
+    #[test]
+    fn rows_are_decoded_as_elements_are() {
+        for cols in [1, 4, 255, 256, 257, 300] {
+            let shape = Shape { rows: 3, cols };
+            let codes: Vec<u8> = (0..3 * cols).map(|i| (i * 7 % 11 % 4) as u8).collect();
+            let bytes = encode_codes(&codes, shape);
+            for row in 0..3 {
+                let mut out = vec![0.0; cols];
+                decode_row(&bytes, shape, row, &mut out);
+                let one_by_one = |col| value(&bytes, shape, row, col);
+                assert!(
+                    (0..cols).all(|col| out[col] == one_by_one(col)),
+                    "{shape:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_byte_by_hand_in_the_second_row_of_a_tailed_matrix() {

@@ -4,7 +4,6 @@
 use super::{Encode, Format, Product, row_of};
 use crate::encoding::{one_bit, two_bits};
 use crate::gguf::tensor_type::id;
-use crate::kernels::gemm::{ColumnByColumn, Stored};
 
 /// One bit.
 pub static Q1_0: Format = Format {
@@ -16,10 +15,7 @@ pub static Q1_0: Format = Format {
     decode_row: |weights, row, out| one_bit::decode(row_of(weights, row), out),
     file_type: Some(40),
     encode: Encode::Rows(one_bit::encode),
-    product: Product::Kernels {
-        choose: |_, _| &Q1_0_SCALAR,
-        arrange: |stored| stored,
-    },
+    product: Product::Decoded,
 };
 
 /// Two bits, neighbours side by side.
@@ -32,28 +28,5 @@ pub static Q2_0: Format = Format {
     decode_row: |weights, row, out| two_bits::decode(row_of(weights, row), out),
     file_type: Some(41),
     encode: Encode::Rows(two_bits::encode),
-    product: Product::Kernels {
-        choose: |_, _| &Q2_0_SCALAR,
-        arrange: |stored| stored,
-    },
+    product: Product::Decoded,
 };
-
-static Q1_0_SCALAR: ColumnByColumn = ColumnByColumn {
-    name: "scalar-q1_0",
-    value: |weights, row, col| {
-        let block = block_of(weights, row, col, one_bit::BLOCK);
-        f32::from(one_bit::quant(block, col % one_bit::BLOCK)) * one_bit::scale(block)
-    },
-};
-
-static Q2_0_SCALAR: ColumnByColumn = ColumnByColumn {
-    name: "scalar-q2_0",
-    value: |weights, row, col| {
-        let block = block_of(weights, row, col, two_bits::BLOCK);
-        f32::from(two_bits::quant(block, col % two_bits::BLOCK)) * two_bits::scale(block)
-    },
-};
-
-fn block_of<const N: usize>(weights: &Stored, row: usize, col: usize, block: usize) -> &[u8; N] {
-    &row_of(weights, row).as_chunks().0[col / block]
-}

@@ -228,7 +228,7 @@ fn check_shape(tensor: &TensorInfo) -> Result<(), Refusal> {
         TypeId::Unknown => Err(tensor.refuse(
             Code::TensorTypeUnknown,
             "type",
-            "a tensor type id of 0..=42",
+            "a tensor type id of 0..=44",
             id,
         )),
         TypeId::Removed(name) => Err(tensor

@@ -62,6 +62,7 @@ pub fn half_places(type_id: u32) -> &'static [usize] {
         id::Q6_K => &[208],
         id::TQ1_0 => &[52],
         id::TQ2_0 => &[64],
+        id::F8_E4M3 | id::F8_E5M2 => &[32],
         _ => &[],
     }
 }

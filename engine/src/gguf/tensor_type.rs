@@ -27,6 +27,9 @@ pub mod id {
     pub const I2_S: u32 = 36;
     pub const Q1_0: u32 = 41;
     pub const Q2_0: u32 = 42;
+    /// OxiBonsai's, as the next one.
+    pub const F8_E4M3: u32 = 43;
+    pub const F8_E5M2: u32 = 44;
 }
 
 /// What a tensor type id says before anybody looks at the data.
@@ -107,6 +110,8 @@ impl TypeId {
             40 => known("NVFP4", 64, 36),
             id::Q1_0 => known("Q1_0", 128, 18),
             id::Q2_0 => known("Q2_0", 64, 18),
+            id::F8_E4M3 => known("F8_E4M3", 32, 34),
+            id::F8_E5M2 => known("F8_E5M2", 32, 34),
             _ => TypeId::Unknown,
         }
     }

@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use super::gemm::Gemm;
-use super::qk256;
 use super::x86::dot::{self, Dpbusd, Dpbusd256, Maddubs};
 use super::x86::{Products, formats, i2_s};
 
@@ -83,11 +82,6 @@ impl Avx2 {
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
         self.of(&i2_s::PRODUCTS)
-    }
-
-    /// The product of QK256.
-    pub fn qk256(self) -> &'static dyn Gemm {
-        &qk256::avx2::QK256
     }
 
     /// The product of TQ1_0, in eight lanes.

@@ -11,7 +11,6 @@ mod trits;
 use super::avx2::Avx2;
 use super::gemm::Gemm;
 use super::limits::CHAINS;
-use super::qk256;
 use super::x86::amx::Amx;
 use super::x86::dot::{self, Dpbusd512};
 
@@ -69,11 +68,6 @@ impl Avx512Vnni {
     /// The product of I2_S.
     pub fn i2_s(self) -> &'static dyn Gemm {
         if self.tiles { &i2_s::AMX } else { &i2_s::VNNI }
-    }
-
-    /// The product of QK256.
-    pub fn qk256(self) -> &'static dyn Gemm {
-        &qk256::avx512::QK256
     }
 
     /// The product of TQ1_0, in eight lanes.

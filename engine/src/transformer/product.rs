@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::encoding::float::Float;
 use crate::kernels::gemm::{Form, Inputs};
-use crate::matrix::{Activations, Dense, Matrix};
+use crate::matrix::{Activations, Decoded, Dense, Matrix};
 use crate::numerics::Arithmetic;
 use crate::numerics::dense::Rows;
 use crate::pool::{Band, Pool, Target};
@@ -120,12 +120,13 @@ impl Multiplier {
             rows: matrix.rows(),
             tile: match matrix {
                 Matrix::Packed(packed) => packed.gemm(order).tile(tokens).rows,
-                Matrix::Dense(_) => ROWS_AT_ONCE,
+                Matrix::Dense(_) | Matrix::Decoded(_) => ROWS_AT_ONCE,
             },
         });
         pool.over_bands(targets, |which, band| match matrices[which] {
             Matrix::Packed(packed) => packed.gemm(order).multiply(packed.stored(), &inputs, band),
             Matrix::Dense(dense) => multiply_dense(dense, forms[which], &inputs, arithmetic, band),
+            Matrix::Decoded(decoded) => multiply_decoded(decoded, &inputs, arithmetic, band),
         });
     }
 }
@@ -143,12 +144,38 @@ fn pool_for<'p>(operations: usize, alone: &'p mut Pool, together: &'p mut Pool) 
 fn form(matrix: &Matrix, arithmetic: &dyn Arithmetic, tokens: usize) -> Form {
     match matrix {
         Matrix::Packed(packed) => packed.gemm(arithmetic.block_order()).form(),
+        Matrix::Decoded(_) => Form::Plain,
         Matrix::Dense(dense) => match dense.format {
             Float::F32 => Form::Plain,
             Float::F16 if arithmetic.unrounded(tokens, dense.shape.cols) => Form::Plain,
             Float::F16 => Form::F16,
             Float::Bf16 => Form::Bf16,
         },
+    }
+}
+
+/// The outputs of a band whose rows become floats, some rows at a time with every token.
+fn multiply_decoded(
+    decoded: &Decoded,
+    inputs: &Inputs,
+    arithmetic: &dyn Arithmetic,
+    band: &mut Band,
+) {
+    let (rows, cols, tokens) = (band.rows(), decoded.stored().shape.cols, inputs.tokens);
+    let mut singles = vec![[0; 4]; ROWS_AT_ONCE.min(rows.len()) * cols];
+    for first in (0..rows.len()).step_by(ROWS_AT_ONCE) {
+        let last = rows.len().min(first + ROWS_AT_ONCE);
+        let singles = &mut singles[..(last - first) * cols];
+        decoded.rows(rows.start + first, singles);
+        for token in 0..tokens {
+            let singles = Rows {
+                elements: singles,
+                stride: cols,
+            };
+            let own = token * cols..(token + 1) * cols;
+            let out = &mut band.token(token)[first..last];
+            arithmetic.dot_f32(singles, &inputs.plain[own], tokens, out);
+        }
     }
 }
 

@@ -209,34 +209,6 @@ fn the_largest_products_do_not_wrap() {
     }
 }
 
-/// Twice the largest float is no float: where that can happen a product is rounded by itself.
-#[test]
-fn products_of_qk256_that_overflow_are_infinite_before_they_are_added() {
-    let packing = PACKINGS.iter().find(|packing| packing.name == "qk256");
-    let packing = packing.expect("a packing");
-    let shape = Shape { rows: 33, cols: 40 };
-    let mut random = Random::new(17);
-    let weights = Weights::random(shape, &mut random);
-    let bytes = (packing.encode)(&weights);
-    let mut overflowed = 0;
-    for (kernel, tokens) in Kernel::available()
-        .into_iter()
-        .flat_map(|kernel| [1, 17].map(|tokens| (kernel, tokens)))
-    {
-        let activations: Vec<f32> = Kind::Extreme
-            .activations(tokens * shape.cols, &mut random)
-            .into_iter()
-            .map(|x| x * (f32::MAX / 5.0))
-            .collect();
-        let expected = oracle::product(packing, &weights, &bytes, &activations);
-        let found = multiply(&packing.load(&weights, &bytes, kernel), &activations, 1);
-        let difference = oracle::first_difference(&expected, &found);
-        assert_eq!(difference, None, "{}, {tokens} tokens", kernel.name());
-        overflowed += found.iter().filter(|x| !x.is_finite()).count();
-    }
-    assert!(overflowed > 0, "nothing overflowed");
-}
-
 #[test]
 fn the_largest_blocks_do_not_wrap() {
     let weights = vec![1.0; 512];

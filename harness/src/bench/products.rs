@@ -145,7 +145,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Format>, String> {
 
 /// One for each order there is: of the blocks for formats with kernels of their own.
 fn profiles(format: &Format) -> Vec<Profile> {
-    if matches!(format.product, Product::Floats(_)) {
+    if matches!(format.product, Product::Floats(_) | Product::Decoded) {
         return Profile::ALL.to_vec();
     }
     let of = |order: BlockOrder| {

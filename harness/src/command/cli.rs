@@ -60,6 +60,7 @@ commands! {
     Metamorphic metamorphic
     Shapes shapes
     Fixtures fixtures
+    Formats formats
     #[cfg(unix)] Perplexity perplexity
     Power power
     Receipt receipt

@@ -291,6 +291,9 @@ fn same_scales(one: &Matrix, other: &Matrix) -> bool {
         (Matrix::Packed(one), Matrix::Packed(other)) => {
             same_bits(&one.stored().scales, &other.stored().scales)
         }
+        (Matrix::Decoded(one), Matrix::Decoded(other)) => {
+            same_bits(&one.stored().scales, &other.stored().scales)
+        }
         _ => true,
     }
 }

@@ -9,6 +9,8 @@ pub mod grid;
 use engine::flavor::Shape;
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, TensorInfo, Writer};
+use engine::kernels::Kernel;
+use engine::matrix::Matrix;
 use engine::refusal::Refusal;
 
 use crate::file::opened::{is_packed, packings};
@@ -24,6 +26,8 @@ pub struct Document {
     version: u32,
     keys: Vec<(String, Field)>,
     tensors: Vec<Tensor>,
+    /// Names of tensors that hold nothing but the scales of others.
+    scales: Vec<String>,
 }
 
 /// One tensor.
@@ -35,6 +39,8 @@ pub struct Tensor {
     pub dims: Vec<u64>,
     /// How the elements are written, where this program can say.
     pub format: Option<Format>,
+    /// The values of a packing that it reads and does not write.
+    values: Option<Vec<f32>>,
     type_id: u32,
     bytes: Vec<u8>,
 }
@@ -45,11 +51,18 @@ impl Document {
         let keys = gguf.metadata.iter();
         let keys = keys.map(|(key, value)| (key.to_owned(), Field::from(value)));
         let mut packed = packings(gguf, None);
-        let mut tensors = Vec::new();
+        let (mut tensors, mut scales) = (Vec::new(), Vec::new());
         for tensor in gguf.tensors.iter() {
+            let mut values = None;
             let format = if is_packed(tensor) {
                 let (_, detection) = packed.next().expect("one for every packed tensor");
-                Format::of_flavor(detection?.flavor)
+                let detection = detection?;
+                let format = Format::of_flavor(detection.flavor);
+                if format.is_none() {
+                    values = Some(decoded(gguf, tensor)?);
+                    scales.extend(detection.scales);
+                }
+                format
             } else {
                 Format::of_type(tensor.type_id)
             };
@@ -57,6 +70,7 @@ impl Document {
                 name: tensor.name.clone(),
                 dims: tensor.dims.clone(),
                 format,
+                values,
                 type_id: tensor.type_id,
                 bytes: own_bytes(gguf, tensor, format)?,
             });
@@ -65,6 +79,7 @@ impl Document {
             version: gguf.version,
             keys: keys.collect(),
             tensors,
+            scales,
         })
     }
 
@@ -109,6 +124,7 @@ impl Document {
             dims,
             type_id: format.type_id(),
             bytes,
+            values: None,
             format: Some(format),
         });
     }
@@ -143,18 +159,53 @@ impl Document {
         self.two_bits().map(|tensor| &mut tensor.bytes)
     }
 
-    /// Writes every I2_S tensor as F32: the same values, for programs that do not know the type.
-    /// Returns how many there were.
+    /// Writes every tensor of two-bit weights as F32: the same values, for programs that do not
+    /// know the type. Returns how many there were.
     pub fn widen(&mut self) -> Result<usize, Uneditable> {
-        let mut widened = 0;
-        for tensor in self.two_bits() {
+        let mut widened = self.rewrite(Format::F32, Format::is_i2_s)?;
+        widened += self.rewrite(Format::F32, Format::fills_up)?;
+        Ok(widened + self.widen_unwritten())
+    }
+
+    /// Writes as bitnet.cpp reads them the tensors that it would misread: other packings of I2_S
+    /// as its own, whatever it does not know as F32. Returns how many there were.
+    pub fn published(&mut self) -> Result<usize, Uneditable> {
+        let other = |format: Format| format.is_i2_s() && format != Format::I2_S_P128;
+        let mut changed = self.rewrite(Format::I2_S_P128, other)?;
+        changed += self.rewrite(Format::F32, Format::is_decoded)?;
+        Ok(changed + self.widen_unwritten())
+    }
+
+    /// Writes the tensors whose format is one of those in another. Returns how many there were.
+    fn rewrite(
+        &mut self,
+        format: Format,
+        wanted: impl Fn(Format) -> bool,
+    ) -> Result<usize, Uneditable> {
+        let tensors = self.tensors.iter_mut();
+        let mut rewritten = 0;
+        for tensor in tensors.filter(|tensor| tensor.format.is_some_and(&wanted)) {
             let values = Grid::read(tensor)?.values();
-            tensor.bytes = Format::F32.encode(&values, tensor.shape());
-            tensor.type_id = Format::F32.type_id();
-            tensor.format = Some(Format::F32);
-            widened += 1;
+            tensor.becomes(format, &values);
+            rewritten += 1;
         }
-        Ok(widened)
+        Ok(rewritten)
+    }
+
+    /// Writes what is read and not written as F32; tensors of scales are not needed then.
+    fn widen_unwritten(&mut self) -> usize {
+        let mut widened = 0;
+        for tensor in &mut self.tensors {
+            if let Some(values) = tensor.values.take() {
+                tensor.becomes(Format::F32, &values);
+                widened += 1;
+            }
+        }
+        if widened > 0 {
+            let scales = std::mem::take(&mut self.scales);
+            self.retain(|name| !scales.iter().any(|scale| scale == name));
+        }
+        widened
     }
 
     /// Puts row `order[i]` in the place of row `i`. Whole rows move, so every format allows it.
@@ -203,11 +254,19 @@ impl Default for Document {
             version: 3,
             keys: Vec::new(),
             tensors: Vec::new(),
+            scales: Vec::new(),
         }
     }
 }
 
 impl Tensor {
+    /// Other values, written so.
+    fn becomes(&mut self, format: Format, values: &[f32]) {
+        self.bytes = format.encode(values, self.shape());
+        self.type_id = format.type_id();
+        self.format = Some(format);
+    }
+
     /// Rows and columns; a vector is one row.
     pub fn shape(&self) -> Shape {
         let rows: u64 = self.dims[1..].iter().product();
@@ -216,6 +275,16 @@ impl Tensor {
             cols: self.dims[0] as usize,
         }
     }
+}
+
+/// Every value, as the engine reads it.
+fn decoded(gguf: &Gguf, tensor: &TensorInfo) -> Result<Vec<f32>, Refusal> {
+    let matrix = Matrix::from_tensor(gguf, tensor, None, Kernel::best())?;
+    let mut values = vec![0.0; matrix.rows() * matrix.cols()];
+    for (row, out) in values.chunks_exact_mut(matrix.cols()).enumerate() {
+        matrix.decode_row(row, out);
+    }
+    Ok(values)
 }
 
 /// The bytes of a tensor without what alignment put behind them, as far as that is known.

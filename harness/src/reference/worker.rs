@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use engine::bytes::ModelBytes;
+use engine::flavor::Flavor;
 use engine::gguf::Gguf;
 use engine::refusal::{Code, Refusal};
 use ffi::reference::{Cache, IfMissing, Spec, prepare};
 use ffi::{Library, Model, ModelOptions, RequantizeOptions, control_word};
 
+use crate::file::opened::packings;
 use crate::file::provenance::Input;
 use crate::reference::isolation::{
     Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop,
@@ -120,9 +122,17 @@ impl Reference {
 
     fn load(&self, file: &Path, extent: Extent, channel: &mut Channel) -> Result<Held, Stop> {
         let (input, bytes) = Input::read(file).map_err(refused)?;
-        if extent == Extent::Whole && !self.knows_i2_s && has_i2_s(bytes).map_err(refused)? {
+        let bytes = ModelBytes::clone(&bytes);
+        if extent == Extent::Whole
+            && !self.knows_i2_s
+            && has_i2_s(bytes.clone()).map_err(refused)?
+        {
             let message = "this library cannot multiply I2_S weights and would compute nonsense";
             return Err(Stop::Refused(message.into()));
+        }
+        if let (Extent::Whole, Some(packing)) = (extent, misread(&bytes)) {
+            let message = format!("this library would read {packing} as i2_s-p128");
+            return Err(Stop::Refused(message));
         }
         channel.phase(match extent {
             Extent::Vocabulary => "reading the vocabulary",
@@ -225,6 +235,16 @@ fn has_i2_s(bytes: ModelBytes) -> Result<bool, Refusal> {
         Err(refusal) if refusal.code == Code::TensorTypeUnknown => Ok(false),
         gguf => Ok(gguf?.tensors.iter().any(|t| t.type_id == I2_S as u32)),
     }
+}
+
+/// The first packing under the type of I2_S that a library takes for its own and that is another.
+fn misread(bytes: &ModelBytes) -> Option<Flavor> {
+    let gguf = Gguf::parse(bytes.clone()).ok()?;
+    let mut decided = packings(&gguf, None).filter(|(tensor, _)| tensor.type_id == I2_S as u32);
+    decided.find_map(|(_, detection)| {
+        let flavor = detection.ok()?.flavor;
+        (flavor != Flavor::I2sP128).then_some(flavor)
+    })
 }
 
 fn refused(error: impl ToString) -> Stop {

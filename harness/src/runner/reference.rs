@@ -35,6 +35,8 @@ pub struct Observing {
     threads: Option<usize>,
     /// What two-bit weights become before the library sees them.
     form: Option<Form>,
+    /// Whether even packings that it would misread are shown to it.
+    as_they_are: bool,
 }
 
 impl Observing {
@@ -43,6 +45,7 @@ impl Observing {
         let foreign = !reference.hello().knows_i2_s;
         Observing {
             form: foreign.then_some(Form::Wide),
+            as_they_are: false,
             ..Self::unchanged(reference)
         }
     }
@@ -54,6 +57,7 @@ impl Observing {
             reference,
             threads: None,
             form: None,
+            as_they_are: true,
         }
     }
 

@@ -9,10 +9,16 @@ use crate::program::fixture;
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
-    vec![live!(
-        ["bitnet", "llama"],
-        every_exported_format_gives_the_bits_of_bitnet_and_runs_in_llama
-    )]
+    vec![
+        live!(
+            ["bitnet", "llama"],
+            every_exported_format_gives_the_bits_of_bitnet_and_runs_in_llama
+        ),
+        live!(
+            ["bitnet"],
+            packings_that_bitnet_would_misread_are_rewritten_and_give_its_bits
+        ),
+    ]
 }
 
 fn every_exported_format_gives_the_bits_of_bitnet_and_runs_in_llama() {
@@ -43,5 +49,43 @@ fn every_exported_format_gives_the_bits_of_bitnet_and_runs_in_llama() {
                     bit-identical";
         let runs = "live llama (crates.io llama-cpp-sys-2 0.1.161): 1 of 1 cases answered";
         assert_ends(&output, 0, &[bits, runs]);
+    }
+}
+
+fn packings_that_bitnet_would_misread_are_rewritten_and_give_its_bits() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    for (weights, architecture) in [("qk256", "llama"), ("bitnet32-f16", "bitnet")] {
+        let path = folder.path().join(format!("{weights}.gguf"));
+        let out = path.to_str().expect("plain path");
+        let shape = format!("weights={weights} width=256 inner=256");
+        let made = [
+            "fixtures",
+            "random",
+            "--seed",
+            "5",
+            "--arch",
+            architecture,
+            "--shape",
+            &shape,
+        ];
+        assert_ends(&harness(&[&made[..], &["-o", out]].concat()), 0, &[weights]);
+        let crossval = [
+            "crossval",
+            "--model",
+            out,
+            "--prompt",
+            "abc def",
+            "--reference",
+            "bitnet",
+        ];
+        let output = harness(&crossval);
+        assert_ends(&output, 0, &["1 of 1 cases answered, 1 bit-identical"]);
+        // As they are, they are not even shown to it.
+        let relations = ["metamorphic", "--model", out, "--reference", "bitnet"];
+        let said = format!("would read {weights} as i2_s-p128");
+        let output = harness(&relations);
+        let both = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(both).expect("text");
+        assert!(text.contains(&said), "{text}");
     }
 }

@@ -35,6 +35,10 @@ pub fn trials() -> Vec<Trial> {
             ["ik"],
             a_library_that_aborts_is_asked_again_in_a_new_process
         ),
+        live!(
+            ["bitnet", "llama"],
+            the_table_of_formats_is_the_committed_one
+        ),
         live!([], without_a_reference_there_is_nothing_to_ask),
     ]
 }
@@ -196,4 +200,16 @@ fn without_a_reference_there_is_nothing_to_ask() {
     assert_ends(&harness(&["kernels"]), 3, &["scripts/reference.sh"]);
     let unknown = harness(&["kernels", "--only", "q9-dot"]);
     assert_ends(&unknown, 2, &["there are f32-dot"]);
+}
+
+fn the_table_of_formats_is_the_committed_one() {
+    let references = ["--reference", "bitnet", "--reference", "llama"];
+    let output = harness(&[&["formats"][..], &references].concat());
+    assert_ends(&output, 0, &["every format is read"]);
+    let table = String::from_utf8(output.stdout).expect("text");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../../receipts");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("formats", table));
 }

@@ -141,9 +141,9 @@ fn type_ids(base: Base) -> Vec<Case> {
         Case::refused(id, Code::BlockMismatch, &path(LAST, "dims[0]"), built).says(32, dims[0])
     };
     vec![
-        case("T17", Code::TensorTypeUnknown, u32::MAX, "0..=42"),
+        case("T17", Code::TensorTypeUnknown, u32::MAX, "0..=44"),
         case("T18", Code::TensorTypeRemoved, 4, "in use"),
-        case("T19", Code::TensorTypeUnknown, 1000, "0..=42"),
+        case("T19", Code::TensorTypeUnknown, 1000, "0..=44"),
         blocks("T20", &[33]),
         blocks("T21", &[16, 2]),
     ]

@@ -2,10 +2,12 @@
 
 use engine::encoding::{q6_k, q8_0};
 use engine::flavor::{Flavor, Shape, i2_s, tq1_0, tq2_0};
-use engine::format::Format;
+use engine::format::{Format, Product};
 use engine::kernels::gemm::{Inputs, Stored, outputs};
 use engine::kernels::{BlockOrder, Kernel, activation, q8_1};
 use engine::kernels::{q8_0 as blocks_of_32, q8_k as blocks_of_256};
+use engine::numerics::dense::Rows;
+use engine::numerics::{Profile, arithmetic};
 
 use crate::kernels::input::Weights;
 use crate::kernels::packing::Packing;
@@ -20,14 +22,20 @@ pub fn product(
     let Shape { rows, cols } = weights.shape;
     let tokens = activations.chunks_exact(cols);
     let outputs = tokens.flat_map(|token| (0..rows).map(move |row| (token, row)));
+    let values = values(packing.name, weights, bytes);
+    let together = activations.len() / cols;
     let output = |(token, row): (&[f32], usize)| match packing.name {
+        _ if values.is_some() => {
+            let values = values.as_ref().expect("some");
+            as_floats(weights, values, row, token, together)
+        }
         "tq1_0" | "tq2_0" => trits(packing.name, bytes, row, token),
         "q6_k" => six_bits(bytes, row, token),
         "q8_0" => eight_bits(bytes, row, token),
         name => match name.parse::<Flavor>() {
             Ok(flavor) => match flavor.i2_s_packing() {
                 Some(place) => i2_s_output(bytes, weights.shape, row, token, place),
-                None => plain(flavor, weights, bytes, row, token),
+                None => unreachable!("the others are decoded"),
             },
             Err(_) => portable(name, weights.shape, bytes, row, token),
         },
@@ -60,15 +68,35 @@ fn i2_s_output(bytes: &[u8], shape: Shape, row: usize, token: &[f32], place: i2_
     (sum as f32 - values as f32) / activation.scale * i2_s::scale(bytes, shape)
 }
 
-/// First column to last, product and sum rounded each.
-fn plain(flavor: Flavor, weights: &Weights, bytes: &[u8], row: usize, token: &[f32]) -> f32 {
-    let mut decoded = vec![0.0; token.len()];
-    flavor.decode_row(bytes, &weights.scales, weights.shape, row, &mut decoded);
-    let mut sum = 0.0f32;
-    for (weight, x) in decoded.iter().zip(token) {
-        sum += weight * x;
+/// The profile's product of the decoded values as F32.
+fn as_floats(weights: &Weights, values: &[f32], row: usize, token: &[f32], tokens: usize) -> f32 {
+    let cols = weights.shape.cols;
+    let row = values[row * cols..(row + 1) * cols]
+        .iter()
+        .map(|x| x.to_le_bytes());
+    let row: Vec<[u8; 4]> = row.collect();
+    let mut out = [0.0];
+    let arithmetic = arithmetic(Profile::GgmlAvx512, Kernel::Scalar);
+    arithmetic.dot_f32(Rows::of_one(&row), token, tokens, &mut out);
+    out[0]
+}
+
+/// Every value of a format without a product of its own, element by element where it is a packing.
+fn values(name: &str, weights: &Weights, bytes: &[u8]) -> Option<Vec<f32>> {
+    let format = Format::named(name).expect("a format");
+    if !matches!(format.product, Product::Decoded) {
+        return None;
     }
-    sum
+    let shape = weights.shape;
+    let mut values = vec![0.0; shape.rows * shape.cols];
+    let stored = Stored::from_vec(shape, bytes.to_vec(), weights.scales.clone());
+    for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
+        match format.flavor {
+            Some(flavor) => flavor.decode_row(bytes, &weights.scales, shape, row, out),
+            None => (format.decode_row)(&stored, row, out),
+        }
+    }
+    Some(values)
 }
 
 /// By the portable kernel, which the C++ itself is asked about by `harness kernels`.

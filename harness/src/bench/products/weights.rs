@@ -6,7 +6,7 @@ use engine::flavor::{Flavor, Shape, bitnet32_f16, qk256, split32};
 use engine::format::{Format, Product};
 use engine::kernels::Kernel;
 use engine::kernels::gemm::{Form, Gemm, Stored, outputs};
-use engine::matrix::{Activations, Dense, Matrix};
+use engine::matrix::{Activations, Matrix};
 use engine::numerics::{Profile, arithmetic};
 use engine::pool::Pool;
 use engine::transformer::Multiplier;
@@ -17,7 +17,7 @@ use crate::numbers::split_mix::SplitMix64;
 /// Bytes of weights that are read in turn: more than caches hold.
 pub const BEYOND_CACHES: usize = 64 << 20;
 
-/// Outputs of one of the copies for some tokens' activations.
+/// From the number of a copy and the activations of some tokens to the outputs.
 pub type Compute<'a> = Box<dyn FnMut(usize, &[f32]) -> Vec<f32> + 'a>;
 
 /// A product ready to be computed, with any of several copies of its weights.
@@ -60,15 +60,8 @@ impl Weights {
         let copies = (0..count).map(stored);
         let copies = match format.product {
             Product::Kernels { arrange, .. } => Copies::Packed(copies.map(arrange).collect()),
-            Product::Floats(format) => {
-                let dense = |stored: Stored| {
-                    let bytes = stored.bytes;
-                    Matrix::Dense(Dense {
-                        shape,
-                        format,
-                        bytes,
-                    })
-                };
+            Product::Floats(_) | Product::Decoded => {
+                let dense = |stored| Matrix::of(format, stored, Kernel::best());
                 Copies::Dense(copies.map(dense).collect())
             }
         };

@@ -58,7 +58,8 @@ impl Tensor {
 
     /// The format, where this program can say it to a library.
     pub fn format(&self) -> Option<Format> {
-        self.encoding().parse().ok()
+        let format: Option<Format> = self.encoding().parse().ok();
+        format.filter(|format| !format.fills_up()) // packings nobody else reads
     }
 
     /// Ranges of rows that fit in memory.

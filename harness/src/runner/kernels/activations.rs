@@ -1,5 +1,6 @@
 //! The forms activations take before they meet stored rows, as bytes and back.
 
+use engine::format::Product;
 use engine::kernels::gemm::Form;
 use engine::kernels::q8_0::{self, Q8Block};
 use engine::kernels::q8_1::{self, Q8Sum};
@@ -61,7 +62,11 @@ impl Activations {
     pub fn of(format: Format) -> Self {
         let stored = format.row();
         let gemm = stored.gemm(BlockOrder::EightLanes, Kernel::Scalar);
-        let meets = |one: &Self| gemm.map_or(one.name == stored.name, |g| one.form == g.form());
+        let own = match stored.product {
+            Product::Decoded => Self::F32.name,
+            _ => stored.name,
+        };
+        let meets = |one: &Self| gemm.map_or(one.name == own, |g| one.form == g.form());
         let met = Self::ALL.into_iter().find(meets);
         met.expect("one of the forms above")
     }

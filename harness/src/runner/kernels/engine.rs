@@ -83,8 +83,12 @@ impl EngineKernels {
                 self.arithmetic.dot_bf16(halves, row_of_halves, &mut out);
             }
             _ => {
+                // Of a format without a product of its own: its values.
+                let shape = shape(out.len(), columns);
+                let values = format.decode(weights, shape);
+                let values: Vec<[u8; 4]> = values.iter().map(|x| x.to_le_bytes()).collect();
                 let rows = Rows {
-                    elements: weights.as_chunks::<4>().0,
+                    elements: &values,
                     stride: columns,
                 };
                 self.arithmetic.dot_f32(rows, &singles(row), 1, &mut out);

@@ -94,6 +94,11 @@ impl Family {
         matches!(self.0, Decode(_))
     }
 
+    /// Whether it is a product of decoded values, in an order that no block format has.
+    pub fn decodes_first(self) -> bool {
+        matches!(self.0, Dot(format) if format.is_decoded())
+    }
+
     /// Whether it writes weights, which differs from author to author and not from processor to
     /// processor.
     pub fn is_encoder(self) -> bool {

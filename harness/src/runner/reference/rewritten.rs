@@ -38,21 +38,30 @@ impl Form {
 }
 
 impl Observing {
-    /// A model with its weights in another form; nothing if they stay as they are.
+    /// A model with its weights in another form: the one asked for, or for a library that knows
+    /// I2_S the packing it reads, or F32 where none holds the values. Nothing if they stay as they
+    /// are.
     pub(super) fn rewritten(&self, model: &Input) -> Result<Option<Scratch>, RunError> {
-        let Some(form) = self.form else {
+        if self.form.is_none() && self.as_they_are {
             return Ok(None);
-        };
+        }
         let path = &model.path;
         let (_, bytes) = Input::read(path).map_err(refused)?;
         let size = bytes.len() as u64;
         let gguf = Gguf::parse(bytes).map_err(refused)?;
         let mut document = Document::read(&gguf).map_err(refused)?;
         let file = Scratch::reserve();
-        match form {
-            Form::Wide if document.widen().map_err(refused)? == 0 => return Ok(None),
-            Form::Wide => std::fs::write(&file.path, document.file()).map_err(refused)?,
-            Form::Iq2Bn => {
+        let changed = match self.form {
+            None => document.published(),
+            Some(Form::Wide) => document.widen(),
+            Some(Form::Iq2Bn) => Ok(1),
+        };
+        match self.form {
+            _ if changed.map_err(refused)? == 0 => return Ok(None),
+            None | Some(Form::Wide) => {
+                std::fs::write(&file.path, document.file()).map_err(refused)?;
+            }
+            Some(Form::Iq2Bn) => {
                 fits_iq2_bn(&document).map_err(RunError::Declined)?;
                 // As many bits to a weight, and four bytes to a row instead of a tensor.
                 write_iq2_bn(&self.reference, path, &file.path, 2 * size)?;

@@ -209,7 +209,7 @@ pub fn faults() -> Vec<(String, &'static str, Damage)> {
             continue;
         }
         // No order of sums is that of another processor where rows are decoded first.
-        let decoded_first = ["q1_0-dot", "q2_0-dot"].contains(&&name[..]);
+        let decoded_first = family.decodes_first();
         let (fault, damage): (_, Damage) = match name.rsplit_once('-') {
             Some((_, "decode")) => ("scale off by 1e-4", scale_off_by_1e_4),
             Some((_, "dot")) if decoded_first => ("one ulp", one_ulp),
