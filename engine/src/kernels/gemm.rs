@@ -192,7 +192,9 @@ pub struct ColumnByColumn {
     pub value: fn(weights: &Stored, row: usize, col: usize) -> f32,
 }
 
-/// Elements decoded at a time.
+/// Rows added up side by side: a sum waits for itself alone.
+const TOGETHER: usize = 16;
+/// Columns decoded at a time.
 const PORTION: usize = 256;
 
 impl Gemm for ColumnByColumn {
@@ -205,24 +207,36 @@ impl Gemm for ColumnByColumn {
     }
 
     fn tile(&self, _tokens: usize) -> Tile {
-        Tile { rows: 1, tokens: 1 }
+        Tile {
+            rows: TOGETHER,
+            tokens: 1,
+        }
     }
 
     fn multiply(&self, weights: &Stored, inputs: &Inputs, band: &mut Band) {
-        let cols = weights.shape.cols;
-        let mut portion = [0f32; PORTION];
-        for (i, row) in band.rows().enumerate() {
-            (0..inputs.tokens).for_each(|token| band.token(token)[i] = 0.0);
+        let (cols, rows) = (weights.shape.cols, band.rows());
+        let mut portion = [[0f32; TOGETHER]; PORTION];
+        (0..inputs.tokens).for_each(|token| band.token(token).fill(0.0));
+        for first in (0..rows.len()).step_by(TOGETHER) {
+            let some = first..rows.len().min(first + TOGETHER);
             for start in (0..cols).step_by(PORTION) {
                 let portion = &mut portion[..PORTION.min(cols - start)];
-                for (col, value) in (start..).zip(portion.iter_mut()) {
-                    *value = (self.value)(weights, row, col);
+                for (r, row) in some.clone().enumerate() {
+                    for (col, values) in (start..).zip(portion.iter_mut()) {
+                        values[r] = (self.value)(weights, rows.start + row, col);
+                    }
                 }
                 for token in 0..inputs.tokens {
                     let activations = &inputs.plain[token * cols + start..][..portion.len()];
-                    let products = portion.iter().zip(activations).map(|(w, x)| w * x);
-                    let sum = &mut band.token(token)[i];
-                    *sum = products.fold(*sum, |sum, product| sum + product);
+                    let out = &mut band.token(token)[some.clone()];
+                    let mut sums = [0f32; TOGETHER];
+                    sums[..out.len()].copy_from_slice(out);
+                    for (values, x) in portion.iter().zip(activations) {
+                        for (sum, w) in sums.iter_mut().zip(values) {
+                            *sum += w * x;
+                        }
+                    }
+                    out.copy_from_slice(&sums[..out.len()]);
                 }
             }
         }
