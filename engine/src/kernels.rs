@@ -63,13 +63,13 @@ impl Kernel {
     /// The names of every kernel there is, whether or not this machine can run it.
     pub const NAMES: [&str; 8] = [
         "scalar",
-        "aarch64-dotprod",
-        "aarch64-i8mm",
         "x86_64-avx2",
         "x86_64-avxvnni",
         "x86_64-avx512vl",
         "x86_64-avx512vnni",
         "x86_64-amx",
+        "aarch64-dotprod",
+        "aarch64-i8mm",
     ];
 
     /// Every kernel this CPU can run, slowest first.
