@@ -87,8 +87,10 @@ fn every_format_is_written_as_planned_and_read_again() {
                     .zip(&row)
                     .fold(off, |off, (x, y)| off.max((x - y).abs()));
             }
-            // Signs under the largest magnitude are the coarsest.
-            assert!(off <= 0.34, "{}: {off}", format.name);
+            // Signs under the largest magnitude are the coarsest, but for a packing without scale,
+            // whose least value is 1.
+            let most = if format.name == "qk256" { 1.0 } else { 0.34 };
+            assert!(off <= most, "{}: {off}", format.name);
         }
     }
 }
