@@ -2,14 +2,13 @@
 # Engines that nobody here wrote, from PyPI, judged as a user would judge his own: each must get the
 # verdict it deserves, and each planted fault must be caught where it was made.
 #
-#   scripts/engines.sh [FOLDER]   # FOLDER has moby-tiny's config.json and model.safetensors
+#   scripts/engines.sh
 #
 # The packages live in a virtual environment in the cache; the first time takes minutes. REPORTS
 # names a folder in which receipts are kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-moby=${1:-../shared/moby-tiny}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness/engines
 reports=${REPORTS:-$(mktemp -d)}
 engines=harness/adapters/engines
@@ -27,9 +26,12 @@ if [ "$(cat "$cache/made-of" 2>/dev/null)" != "${packages[*]}" ]; then
     CMAKE_ARGS="-DLLAMA_BUILD_TOOLS=OFF" "$python" -m pip install --quiet "${packages[@]}"
     echo "${packages[*]}" >"$cache/made-of"
 fi
-[ -f "$moby/model.safetensors" ] || { echo "$moby: no model.safetensors" >&2; exit 2; }
 cargo build --quiet -p harness
 harness=target/debug/harness
+# The trained model as a checkpoint of ternary values, which have no scale of their own.
+moby=$reports/checkpoint
+rm -rf "$moby"
+"$harness" fixtures checkpoint --model "$b158" --form values -o "$moby" >/dev/null
 
 # judge NAME CODE WORDS ARGUMENT…: crossval must end with that code and say these words.
 judge() {

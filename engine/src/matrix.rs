@@ -8,13 +8,14 @@ mod activations;
 
 use crate::bytes::ByteRange;
 use crate::encoding::float::Float;
-use crate::flavor::{self, Detection, Flavor, Shape};
+use crate::flavor::{self, Detection, Flavor, Shape, qk256};
 use crate::format::{Format, Product};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel};
 use crate::numerics::Arithmetic;
+use crate::numerics::dense::Rows;
 use crate::refusal::{Code, Refusal};
 
 pub use activations::Activations;
@@ -198,6 +199,16 @@ impl Decoded {
     /// How the weights lie in memory.
     pub fn stored(&self) -> &Stored {
         &self.stored
+    }
+
+    /// Its rows from `first` on as they are stored, where they are QK256.
+    pub fn qk256(&self, first: usize) -> Option<Rows<'_, u8>> {
+        let stride = self.stored.shape.cols.div_ceil(qk256::BLOCK) * qk256::BLOCK_BYTES;
+        let rows = || Rows {
+            elements: &self.stored.bytes[first * stride..],
+            stride,
+        };
+        (self.format.flavor == Some(Flavor::Qk256)).then(rows)
     }
 
     /// Writes so many rows from `first` on as floats, little endian.

@@ -52,17 +52,18 @@ impl Fp8 {
         if x.is_nan() {
             return 0x7f;
         }
+        let size = x.abs().min(self.value(self.largest()));
         // Bytes without their sign are in the order of their values.
         let (mut below, mut above) = (0, self.largest());
         while above - below > 1 {
             let middle = below + (above - below) / 2;
-            if self.value(middle) <= x.abs() {
+            if self.value(middle) <= size {
                 below = middle;
             } else {
                 above = middle;
             }
         }
-        let off = |byte: u8| (f64::from(self.value(byte)) - f64::from(x.abs())).abs();
+        let off = |byte: u8| (f64::from(self.value(byte)) - f64::from(size)).abs();
         let is_above = off(above) < off(below) || off(above) == off(below) && above % 2 == 0;
         let byte = if is_above { above } else { below };
         byte | u8::from(x.is_sign_negative()) << 7

@@ -58,7 +58,7 @@ pub fn write(
     Ok(())
 }
 
-/// Bytes of the whole file that [`write`] would write.
+/// Bytes of the whole file that [`write()`] would write.
 pub fn file_bytes(plan: &Plan, config: &ExportConfig, metadata: &[(String, Field)]) -> u64 {
     head(plan, config, metadata).size()
 }

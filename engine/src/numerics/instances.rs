@@ -86,6 +86,12 @@ macro_rules! operations {
             );
             /// f16 rows · unrounded activations of so many elements.
             fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, grid: Grid);
+            /// `out[r]` = QK256 row r · activations of a single token, as
+            /// [`dot_f32`](Self::dot_f32) has it of the row's values; false where the row has to be
+            /// decoded for that.
+            fn dots_qk256(&self, _rows: Rows<u8>, _x: &[f32], _out: &mut [f32]) -> bool {
+                false
+            }
             /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
             fn dot_f16(&self, rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32]) {
                 self.dots_f16(rows, Rows::of_one(x), x.len(), tokens, Grid::of_one(out));
@@ -138,6 +144,11 @@ macro_rules! operations {
         #[cfg(target_arch = "x86_64")]
         impl<const L: usize, O: Order<L>> Arithmetic for Avx512<L, O> {
             facts!("x86_64-avx512", x86::avx512);
+            fn dots_qk256(&self, rows: Rows<u8>, x: &[f32], out: &mut [f32]) -> bool {
+                // SAFETY: as below.
+                unsafe { x86::avx512::dots_qk256::<L, O>(rows, x, out) };
+                true
+            }
             $(
                 fn $name(&self, $($arg: $ty),*) {
                     #[target_feature(

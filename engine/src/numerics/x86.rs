@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+mod codes;
 mod heads;
 mod tiles;
 
@@ -81,7 +82,7 @@ pub mod avx2 {
 
 /// The products where there is AVX-512, too.
 pub mod avx512 {
-    use super::{Grid, Half, Order, Rows, dense, heads, tiles, zmm};
+    use super::{Grid, Half, Order, Rows, codes, dense, heads, tiles, zmm};
 
     /// See [`dense::dots_f16`].
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
@@ -114,6 +115,12 @@ pub mod avx512 {
             8 => tiles::tiles::<L, O>(rows, xs, len, grid),
             _ => dense::tiles_f16::<L, O>(rows, xs, len, grid),
         }
+    }
+
+    /// Rows of QK256 · one token's activations.
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn dots_qk256<const L: usize, O: Order<L>>(rows: Rows<u8>, x: &[f32], out: &mut [f32]) {
+        codes::dots::<L, O>(rows, x, out);
     }
 }
 

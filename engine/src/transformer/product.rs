@@ -162,6 +162,12 @@ fn multiply_decoded(
     band: &mut Band,
 ) {
     let (rows, cols, tokens) = (band.rows(), decoded.stored().shape.cols, inputs.tokens);
+    if tokens == 1
+        && let Some(codes) = decoded.qk256(rows.start)
+        && arithmetic.dots_qk256(codes, &inputs.plain[..cols], band.token(0))
+    {
+        return;
+    }
     let mut singles = vec![[0; 4]; ROWS_AT_ONCE.min(rows.len()) * cols];
     for first in (0..rows.len()).step_by(ROWS_AT_ONCE) {
         let last = rows.len().min(first + ROWS_AT_ONCE);

@@ -96,7 +96,7 @@ fn continuation(
         found.logits = rows.map(<[f32]>::to_vec).collect();
         found.tokens = found.logits.iter().map(|row| greedy(row)).collect();
         if !followed.named.is_empty() {
-            // Places among the named ones become tokens, and what is not named is out of the question.
+            // Places among the named ones become tokens; what is not named is out of the question.
             let named = followed.named.iter().zip(&found.tokens);
             found.tokens = named.map(|(names, place)| names[*place as usize]).collect();
             let rows = followed.named.iter().zip(&found.logits);

@@ -234,9 +234,11 @@ mod tests {
                 values.clone()
             };
             let step = match format.name() {
-                "q1_0" => 0.7,                    // its zero is a third of the way to one
-                "q4_0" | "q5_0" | "q3_k" => 0.15, // of −1 to 1, one end is beyond the codes
-                "q4_1" | "q5_1" => 0.07,          // an even number of codes has no middle
+                "q1_0" => 0.7,           // its zero is a third of the way to one
+                "q2_k" => 0.34,          // four codes from end to end have no middle
+                "q3_k" => 0.2,           // likewise, and its scale has six bits
+                "q4_0" | "q5_0" => 0.15, // of −1 to 1, one end is beyond the codes
+                "q4_1" | "q5_1" => 0.07, // an even number of codes has no middle
                 _ => 0.02,
             };
             assert_eq!(format.name().parse(), Ok(format));

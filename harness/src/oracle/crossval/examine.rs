@@ -43,9 +43,8 @@ pub fn examine(
     let (first, others) = subjects
         .split_first_mut()
         .ok_or_else(|| failed(RunError::NoAnswer("no engine was asked".into())))?;
-    let facts = guarded(|| first.facts(task)).map_err(failed)?;
+    let mut facts = guarded(|| first.facts(task)).map_err(failed)?;
     let own = guarded(|| first.observe(task)).map_err(failed)?;
-    let mut facts = facts;
     if own.identity.brought().is_some() && own.trace.len() < task.case.nodes {
         facts.lacking.insert(Ability::EveryNode);
     }
