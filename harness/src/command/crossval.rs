@@ -38,7 +38,7 @@ Examples:
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy
-  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy \
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy \\
       --rtol 1e-4  # exits 1: aarch64 in halves is further away
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' \\
       --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
