@@ -31,7 +31,7 @@ pub struct Scope {
     /// Whether every kernel is to give our bits. If not, decoders alone are judged: what stored
     /// bytes mean is the same for all, in what order floats are added up is not.
     pub same_arithmetic: bool,
-    /// Whether its encoders are to give the bytes that ours do.
+    /// Whether its encoders are to give the bytes that ours do. If not, they are not asked.
     pub same_author: bool,
 }
 
@@ -123,6 +123,10 @@ fn fill(
 ) -> Result<(), Ending> {
     if let Some(why) = family.obstacle(theirs)? {
         return Err(Ending::NotThere(why));
+    }
+    if family.is_encoder() && !scope.same_author {
+        let why = "its author's choices are not known here, and some of them abort";
+        return Err(Ending::NotThere(why.into()));
     }
     let cases = match scope.case {
         Some(case) => case..case + 1,
