@@ -26,7 +26,7 @@ const LEAST: f64 = 1.0;
 /// half, and all of it where two tensors were exchanged.
 const MOST: f64 = 0.8;
 /// Tokens of it at most: a vocabulary that knows no words makes many of them.
-const TOKENS: usize = 64;
+const TOKENS: usize = 32;
 
 /// How much a text surprises a model, a token in the mean, in nats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
