@@ -39,6 +39,10 @@ class Transformers(subject.Whole):
         self.model = transformers.AutoModelForCausalLM.from_pretrained(
             FOLDER, config=config, dtype=torch.float32
         )
+        # A table of halves stays one, whatever was asked for.
+        for value in [*self.model.parameters(), *self.model.buffers()]:
+            if value.is_floating_point():
+                value.data = value.data.float()
         if HOW == "right":
             for name, value in self.model.named_buffers():
                 if name.endswith("weight_scale"):
