@@ -6,7 +6,7 @@ use engine::{Model, Session, Token};
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::numbers::metrics::{Distance, divergence, top1};
+use crate::numbers::metrics::{self, Distance, divergence, top1};
 use crate::numbers::statistics::mean;
 
 /// Both sets of weights as F32.
@@ -168,11 +168,9 @@ fn pass(model: &Model, tokens: &[Token]) -> Result<Pass, Failure> {
 
 /// Mean surprise of every token but the first, given those before it.
 fn surprise(rows: &[Vec<f32>], tokens: &[Token]) -> Option<f64> {
-    let of = |(row, token): (&Vec<f32>, &Token)| {
-        let most = row.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x));
-        let sum: f64 = row.iter().map(|x| f64::from(x - most).exp()).sum();
-        sum.ln() - f64::from(row[*token as usize] - most)
-    };
-    let all: Vec<f64> = rows.iter().zip(&tokens[1..]).map(of).collect();
-    mean(&all).filter(|mean| mean.is_finite())
+    let came = rows.iter().zip(&tokens[1..]);
+    let all: Option<Vec<f64>> = came
+        .map(|(row, token)| metrics::surprise(row, *token as usize))
+        .collect();
+    mean(&all?)
 }
