@@ -83,9 +83,9 @@ impl Kernel {
     /// The fastest of those that have run on a processor: AMX has met a model of its unit only,
     /// and is there for who names it.
     pub fn best() -> Kernel {
-        let available = Self::available().into_iter();
-        let ran = available.filter(|kernel| kernel.name() != "x86_64-amx");
-        ran.last().expect("the scalar kernel is always there")
+        let mut ran = Self::available();
+        ran.retain(|kernel| kernel.name() != "x86_64-amx");
+        ran.pop().expect("the scalar kernel is always there")
     }
 
     /// The kernel of that name, if it exists and this CPU can run it.
