@@ -23,19 +23,19 @@ use crate::io::{atomic, progress};
 use crate::judge::outcome::Outcome;
 use crate::runner::suite::Suite;
 
-const EXAMPLE: &str = "\
-Example:
+const EXAMPLES: &str = "\
+Examples:
   harness fixtures verify
-  harness fixtures regenerate --fixtures fixtures --json
-  harness fixtures random --seed 7 -o model.gguf
-  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 group=5' -o model.gguf
+  harness fixtures verify --json verified.json
+  harness fixtures random --seed 7 -o random.gguf
+  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 vocab=300' -o small.gguf
   harness fixtures checkpoint --model model.gguf --form multiply --shards 3 -o made
   harness fixtures big --like 2b4t -o big.gguf
   harness fixtures big --like 700m --weights tq2_0 --table q6_k -o big-tq2_0.gguf";
 
 /// Verify or regenerate the committed fixtures, or make a random model
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -109,7 +109,7 @@ struct Checkpoint {
 
 #[derive(clap::Args)]
 struct Changes {
-    /// Change the shape, in the words it is printed in, e.g. 'layers=1 group=5'
+    /// Change the shape, in the words it is printed in, e.g. 'layers=1 vocab=300'
     #[arg(
         long,
         value_name = "WORDS",
