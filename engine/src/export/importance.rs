@@ -82,7 +82,7 @@ fn values(gguf: &Gguf, tensor: &TensorInfo) -> Result<Vec<f32>, ExportError> {
 }
 
 impl Format {
-    /// Whether whoever writes it regards importance: other bytes come of the same values.
+    /// Whether its quantiser regards importance: other bytes come of the same values.
     pub fn weighs(&self) -> bool {
         let Encode::Rows(encode) = self.encode else {
             return false;

@@ -113,7 +113,7 @@ impl Plan {
             let reason = if config.format.weighs() {
                 "not one tensor that is quantised is among those it is known of"
             } else {
-                "whoever writes this format has no regard for it"
+                "the quantiser of this format has no regard for it"
             };
             return Err(ExportError::Importance {
                 name: config.format.name.to_owned(),

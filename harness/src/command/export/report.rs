@@ -244,7 +244,8 @@ impl Evaluation {
         });
         let nll = |measured: &Measured| measured.perplexity.ln();
         kl + &format!(
-            "surprise of a token of {}: {:.4} nats, of the source {:.4} (perplexity {:.3}, {:.3})\n",
+            "surprise of a token of {}: {:.4} nats, of the source {:.4} (perplexity {:.3}, \
+             {:.3})\n",
             escape(&self.text),
             nll(&self.exported),
             nll(&self.source),
