@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use engine::Model;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::escape;
@@ -23,9 +22,6 @@ use crate::reference::isolation::Limits;
 use crate::runner::engine::Engine;
 use crate::runner::reference::Observing;
 use crate::runner::{ModelFile, Opened, Runner};
-
-/// Tokens of a chunk that perplexities are usually stated for.
-const USUAL_CONTEXT: usize = 512;
 
 const HELP: &str = "\
 Examples:
@@ -114,11 +110,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let base = args.base.as_deref().map(|base| ("--base", base));
     let read = [("the model", args.model.as_path()), ("--text", &args.text)];
     args.json.beside(read.into_iter().chain(base))?;
-    let (text_input, bytes) = Input::read(&args.text)?;
-    let text = std::str::from_utf8(&bytes).map_err(|e| {
-        let path = args.text.display();
-        Failure::input(format!("{path} is not UTF-8: {e}"))
-    })?;
+    let (text_input, text) = Input::read_text(&args.text)?;
     let references = reference::open(&args.reference, Limits::default())?;
     let (model, _) = Input::read(&args.model)?;
     let base = args.base.as_deref().map(Input::read).transpose()?;
@@ -130,7 +122,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Engine::new(kernel, cores).with_profile(profile)
     };
     let own = engine(args.profile);
-    let chunks = args.chunks_of(text, &*own.model(&model)?)?;
+    let chunks = Chunks::of_text(&text, &*own.model(&model)?, args.context, args.chunks)?;
     let mut runners: Vec<(&Input, Box<dyn Runner>)> = Vec::new();
     if let Some(base) = &base {
         runners.push((base, Box::new(engine(args.profile))));
@@ -186,24 +178,6 @@ fn rows(
         measured,
     })
     .collect()
-}
-
-impl Args {
-    fn chunks_of(&self, text: &str, model: &Model) -> Result<Chunks, Failure> {
-        let tokenizer = model.tokenizer();
-        let tokenizer = tokenizer.ok_or_else(|| Failure::input("the model has no vocabulary"))?;
-        let most = model.config().context_length;
-        let length = self.context.unwrap_or(USUAL_CONTEXT.min(most));
-        if length > most {
-            let message = format!("chunks of {length}, and the model was made for {most}");
-            return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
-        }
-        let begin = tokenizer.bos().filter(|_| tokenizer.adds_bos());
-        let tokens = tokenizer.encode(text, true, false);
-        let mut chunks = Chunks::of(&tokens, length, begin).map_err(Failure::input)?;
-        chunks.chunks.truncate(self.chunks.unwrap_or(usize::MAX));
-        Ok(chunks)
-    }
 }
 
 /// A number and where it lies.

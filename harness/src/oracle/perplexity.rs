@@ -6,15 +6,21 @@
 
 use std::ops::Range;
 
-use engine::Token;
+use engine::numerics::Profile;
+use engine::{Model, Token};
 use serde::Serialize;
 
 use crate::case::schedule::{Schedule, Step};
+use crate::exit::Failure;
 use crate::judge::tolerance::tolerances;
 use crate::numbers::metrics::{Distances, divergence, surprise, top1};
 use crate::numbers::statistics::{Spread, mean};
+use crate::runner::engine::Computing;
 use crate::runner::watch::Watch;
 use crate::runner::{Opened, RunError, guarded};
+
+/// Tokens of a chunk that perplexities are usually stated for.
+const USUAL_CONTEXT: usize = 512;
 
 /// A text in chunks.
 pub struct Chunks {
@@ -45,6 +51,29 @@ impl Chunks {
             chunks: tokens.chunks_exact(length).map(chunk).collect(),
             counted: length / 2..length - 1,
         })
+    }
+
+    /// Cuts a text for a model: chunks of `length`, or of the usual one as far as the model's
+    /// context goes, and so many of them at most.
+    pub fn of_text(
+        text: &str,
+        model: &Model,
+        length: Option<usize>,
+        most: Option<usize>,
+    ) -> Result<Self, Failure> {
+        let tokenizer = model.tokenizer();
+        let tokenizer = tokenizer.ok_or_else(|| Failure::input("the model has no vocabulary"))?;
+        let context = model.config().context_length;
+        let length = length.unwrap_or(USUAL_CONTEXT.min(context));
+        if length > context {
+            let message = format!("chunks of {length}, and the model was made for {context}");
+            return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
+        }
+        let begin = tokenizer.bos().filter(|_| tokenizer.adds_bos());
+        let tokens = tokenizer.encode(text, true, false);
+        let mut chunks = Chunks::of(&tokens, length, begin).map_err(Failure::input)?;
+        chunks.chunks.truncate(most.unwrap_or(usize::MAX));
+        Ok(chunks)
     }
 
     /// How one of them is computed.
@@ -86,6 +115,8 @@ pub struct FromFirst {
     pub median_kl: f64,
     /// The tail.
     pub tail_kl: f64,
+    /// The largest.
+    pub largest_kl: f64,
     /// `√(Σ(x − y)² / Σx²)` over all logits, x being the first one's.
     pub error: Option<f64>,
     /// Positions with the same most likely token.
@@ -130,6 +161,19 @@ pub fn measure(
     Ok(tallies.iter().map(Tally::measured).collect())
 }
 
+/// What the engine makes of the text with each of these models, side by side.
+pub fn measure_models(
+    text: &Chunks,
+    models: &[&Model],
+    done: &mut dyn FnMut(),
+) -> Result<Vec<Measured>, RunError> {
+    let opened = models.iter().map(|&model| {
+        let computing = Computing::new(model, Profile::default());
+        Box::new(computing) as Box<dyn Opened>
+    });
+    measure(text, &mut opened.collect::<Vec<_>>(), done)
+}
+
 impl Tally {
     fn add(&mut self, rows: &[f32], width: usize, came: &[Token]) -> Result<(), RunError> {
         let pairs = rows.chunks(width.max(1)).zip(came);
@@ -172,6 +216,7 @@ impl Tally {
                 interval: interval.of_mean(&self.kl),
                 median_kl: spread.median,
                 tail_kl: spread.tail,
+                largest_kl: self.kl.concat().into_iter().fold(0.0, f64::max),
                 error: distance.nmse.map(f64::sqrt),
                 same_top1: self.same_top1,
                 equal_logits: distance.bit_equal,
