@@ -136,10 +136,14 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 6] = [
+const FIRST: [(&str, &str); 7] = [
     (
         "--subject logits.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
+    (
+        "--kl-base base.kld",
+        "harness perplexity model.gguf --text chapter.txt --context 64 --write-kl-base base.kld",
     ),
     (
         "harness convert checkpoint",
