@@ -232,7 +232,7 @@ impl Args {
         let source = Model::open(&self.input, &options(None))?;
         let exported = Model::open(exported, &options(flavor))?;
         let chunks = Chunks::of_text(&text, &source, self.context, self.chunks)?;
-        let bar = progress::bar(chunks.chunks.len() as u64, "chunks");
+        let bar = progress::bar(chunks.count() as u64, "chunks");
         let measured = measure_models(&chunks, &[&source, &exported], &mut || bar.inc(1))?;
         bar.finish_and_clear();
         let [source, exported] = <[_; 2]>::try_from(measured).expect("one a model");

@@ -25,7 +25,12 @@ pub struct Input {
 impl Input {
     /// Reads a file into memory and remembers what it was.
     pub fn read(path: &Path) -> Result<(Self, ModelBytes), Failure> {
-        let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+        Self::open(path, Storage::Read)
+    }
+
+    /// The same, of a file that may be larger than the memory.
+    pub fn open(path: &Path, storage: Storage) -> Result<(Self, ModelBytes), Failure> {
+        let (bytes, stamp) = ModelBytes::open(path, storage)?;
         let input = Input {
             path: path.to_owned(),
             sha256: sha256(&bytes),

@@ -136,7 +136,7 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 7] = [
+const FIRST: [(&str, &str); 8] = [
     (
         "instruct.gguf",
         "harness fixtures instruct --model model.gguf -o instruct.gguf",
@@ -144,6 +144,10 @@ const FIRST: [(&str, &str); 7] = [
     (
         "--subject logits.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
+    (
+        "--kl-base base.kld",
+        "harness perplexity model.gguf --text chapter.txt --context 64 --write-kl-base base.kld",
     ),
     (
         "harness convert checkpoint",

@@ -219,8 +219,8 @@ impl Evaluation {
         Evaluation {
             text: text.path.display().to_string(),
             text_sha256: text.sha256.clone(),
-            chunks: chunks.chunks.len(),
-            context: chunks.chunks[0].len(),
+            chunks: chunks.count(),
+            context: chunks.length,
             source,
             exported,
         }
@@ -237,7 +237,7 @@ impl Evaluation {
                  of {} positions\n",
                 from.mean_kl,
                 interval.unwrap_or_default(),
-                from.largest_kl,
+                from.largest_kl(),
                 from.same_top1,
                 self.exported.positions,
             )
