@@ -20,6 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::io::destination::Destination;
 use crate::io::kl_base::KlBase;
+use crate::io::process::map_or_read;
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
 use crate::oracle::perplexity::{Chunks, Measured, measure};
@@ -49,10 +50,10 @@ llama-perplexity prints there, which takes every position for independent.
 --oracle puts a run in double precision first: no build's arithmetic, but what they all approximate.
 The error of each is then its own, and the ratio says how many times the engine's it is: near 1
 where as much is rounded, in whatever order; far above where something else is computed.
---kl-base believes what llama-perplexity --kl-divergence-base wrote, or --write-kl-base, which writes
-the same bytes where the logits have the same bits. It holds the text and, in 16 bits each, its
-log-probabilities: KL is then summed as that program sums it, a row counts the codes that its own
-file would have in common with this one, and what 16 bits cannot show is said.";
+--kl-base believes what llama-perplexity --kl-divergence-base wrote, or --write-kl-base, which
+writes the same bytes where the logits have the same bits. It holds the text and, in 16 bits each,
+its log-probabilities: KL is then summed as that program sums it, a row counts the codes that its
+own file would have in common with this one, and what 16 bits cannot show is said.";
 
 /// How much a text surprises a model, and how far another model or computation is from it
 #[derive(clap::Args)]
@@ -112,19 +113,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let named = |flag, path: &Option<PathBuf>| path.clone().map(|path| (flag, path));
-    let read = [
-        Some(("the model", args.model.clone())),
-        named("--text", &args.text),
-        named("--base", &args.base),
-        named("--kl-base", &args.kl_base),
-    ];
-    let read: Vec<(&str, PathBuf)> = read.into_iter().flatten().collect();
-    let read = read.iter().map(|(flag, path)| (*flag, path.as_path()));
-    let roles = args.json.beside(read)?;
-    roles.writes("--write-kl-base", args.write_kl_base.as_ref())?;
+    args.spare_inputs()?;
+    // A text is short; a base file may be larger than the memory.
     let storage = if args.kl_base.is_some() {
-        Storage::Map
+        map_or_read()
     } else {
         Storage::Read
     };
@@ -195,6 +187,23 @@ fn kept_by(file: &Input) -> Identity {
 }
 
 impl Args {
+    /// Refuses to write where something is read.
+    fn spare_inputs(&self) -> Result<(), Failure> {
+        let named = |flag, path: &'_ Option<PathBuf>| Some((flag, path.clone()?));
+        let read = [
+            Some(("the model", self.model.clone())),
+            named("--text", &self.text),
+            named("--base", &self.base),
+            named("--kl-base", &self.kl_base),
+        ];
+        let read: Vec<(&str, PathBuf)> = read.into_iter().flatten().collect();
+        let read = read.iter().map(|(flag, path)| (*flag, path.as_path()));
+        let roles = self.json.beside(read)?;
+        roles
+            .writes("--write-kl-base", self.write_kl_base.as_ref())
+            .map(drop)
+    }
+
     fn engine(&self, profile: Profile) -> Engine {
         let kernel = self.kernel.unwrap_or_else(Kernel::best);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

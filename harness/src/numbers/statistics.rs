@@ -66,8 +66,8 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Below which that share of some ascending numbers lies, between two neighbours in proportion; none
-/// of nothing.
+/// Below which that share of some ascending numbers lies, between two neighbours in proportion;
+/// none of nothing.
 pub fn quantile(ascending: &[f64], share: f64) -> Option<f64> {
     let last = ascending.len().checked_sub(1)?;
     let place = share.clamp(0.0, 1.0) * last as f64;

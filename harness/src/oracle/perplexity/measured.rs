@@ -124,11 +124,11 @@ impl Tally {
             interval: interval
                 .of_mean(&self.surprise)
                 .map(|ends| ends.map(f64::exp)),
-            from_first: self.from_first(first),
+            from_first: self.distance(first),
         }
     }
 
-    fn from_first(&self, first: &[f64]) -> Option<FromFirst> {
+    fn distance(&self, first: &[f64]) -> Option<FromFirst> {
         let interval = &tolerances().interval;
         let mut ascending = self.apart.kl.concat();
         let spread = Spread::of(&ascending)?;
