@@ -17,7 +17,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Witness};
-pub use self::explanation::ad_hoc_name;
+pub use self::explanation::{ad_hoc_name, shown as explanation_of};
 pub use self::pooled::Pooled;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
