@@ -167,6 +167,7 @@ impl Runner for Recorded {
             values: self.logits[name].values.clone(),
             vocab_size: self.manifest.vocab_size,
             named: Vec::new(),
+            sixteen_bits: false,
         };
         let node = |key: &String| TracedNode {
             key: key.clone(),
