@@ -6,10 +6,10 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+use engine::Model;
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::{Model, Token};
 
 use self::beside::{Side, Writing};
 use self::report::{Report, rows};
@@ -29,9 +29,6 @@ use crate::reference::isolation::Limits;
 use crate::runner::engine::Engine;
 use crate::runner::reference::Observing;
 use crate::runner::{ModelFile, Opened, Runner};
-
-/// Tokens of a chunk that perplexities are usually stated for.
-const USUAL_CONTEXT: usize = 512;
 
 const HELP: &str = "\
 Examples:
@@ -189,19 +186,17 @@ fn kept_by(file: &Input) -> Identity {
 impl Args {
     /// Refuses to write where something is read.
     fn spare_inputs(&self) -> Result<(), Failure> {
-        let named = |flag, path: &'_ Option<PathBuf>| Some((flag, path.clone()?));
-        let read = [
-            Some(("the model", self.model.clone())),
-            named("--text", &self.text),
-            named("--base", &self.base),
-            named("--kl-base", &self.kl_base),
+        let model = Some(("the model", self.model.as_path()));
+        let named = [
+            ("--text", &self.text),
+            ("--base", &self.base),
+            ("--kl-base", &self.kl_base),
         ];
-        let read: Vec<(&str, PathBuf)> = read.into_iter().flatten().collect();
-        let read = read.iter().map(|(flag, path)| (*flag, path.as_path()));
-        let roles = self.json.beside(read)?;
-        roles
-            .writes("--write-kl-base", self.write_kl_base.as_ref())
-            .map(drop)
+        let named = named.into_iter();
+        let named = named.filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
+        let roles = self.json.beside(model.into_iter().chain(named))?;
+        roles.writes("--write-kl-base", self.write_kl_base.as_ref())?;
+        Ok(())
     }
 
     fn engine(&self, profile: Profile) -> Engine {
@@ -218,32 +213,14 @@ impl Args {
         model: &Model,
     ) -> Result<Chunks, Failure> {
         let path = source.path.display();
-        let tokenizer = model.tokenizer();
-        let tokenizer = tokenizer.ok_or_else(|| Failure::input("the model has no vocabulary"))?;
-        let begin: Option<Token> = tokenizer.bos().filter(|_| tokenizer.adds_bos());
-        let most = model.config().context_length;
-        let length = kept.map_or(self.context.unwrap_or(USUAL_CONTEXT.min(most)), |kept| {
-            kept.head.length
-        });
-        if length > most {
-            let message = format!("chunks of {length}, and the model was made for {most}");
-            return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
+        if let Some(kept) = kept {
+            let chunks = Chunks::again(&kept.head, model, self.chunks);
+            let named = |f: Failure| Failure::new(f.exit, format!("{path}: {}", f.message));
+            return chunks.map_err(named);
         }
-        let chunks = self.chunks.unwrap_or(usize::MAX);
-        let Some(kept) = kept else {
-            let wrong = |e| Failure::input(format!("{path} is not UTF-8: {e}"));
-            let text = std::str::from_utf8(bytes).map_err(wrong)?;
-            let tokens = tokenizer.encode(text, true, false);
-            return Chunks::of(&tokens, length, begin, chunks).map_err(Failure::input);
-        };
-        let (theirs, ours) = (kept.head.vocab_size, model.config().vocab_size);
-        if theirs != ours {
-            return Err(Failure::input(format!(
-                "{path}: a vocabulary of {theirs}, where the model has {ours} tokens: it was \
-                 written with another model"
-            )));
-        }
-        Ok(Chunks::again(&kept.head, begin, chunks))
+        let wrong = |e| Failure::input(format!("{path} is not UTF-8: {e}"));
+        let text = std::str::from_utf8(bytes).map_err(wrong)?;
+        Chunks::of_text(text, model, self.context, self.chunks)
     }
 
     /// Lets all of them go through the text, and writes the first one's rows where that was asked.

@@ -44,6 +44,16 @@ impl Input {
         }
     }
 
+    /// Reads a file that is text.
+    pub fn read_text(path: &Path) -> Result<(Self, String), Failure> {
+        let (input, bytes) = Self::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| {
+            let path = path.display();
+            Failure::input(format!("{path} is not UTF-8: {e}"))
+        })?;
+        Ok((input, text.to_owned()))
+    }
+
     /// Whether a stamp taken by somebody else is that of the bytes that were hashed.
     pub fn is_stamped(&self, stamp: &FileStamp) -> Result<(), Refusal> {
         if self.stamp == *stamp {

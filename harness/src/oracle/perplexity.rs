@@ -8,15 +8,22 @@ mod measured;
 
 use std::ops::Range;
 
-use engine::Token;
+use engine::numerics::Profile;
+use engine::tokenizer::Tokenizer;
+use engine::{Model, Token};
 
 use self::measured::Tally;
 pub use self::measured::{FromFirst, Measured, SHARES};
 use crate::case::schedule::{Schedule, Step};
+use crate::exit::Failure;
 use crate::io::kl_base::{self, Head, KlBase};
 use crate::numbers::rows_apart::Believed;
+use crate::runner::engine::Computing;
 use crate::runner::watch::Watch;
 use crate::runner::{Opened, RunError, guarded};
+
+/// Tokens of a chunk that perplexities are usually stated for.
+const USUAL_CONTEXT: usize = 512;
 
 /// A text in chunks.
 pub struct Chunks {
@@ -53,14 +60,43 @@ impl Chunks {
         })
     }
 
-    /// Those that somebody computed before, `most` at most.
-    pub fn again(head: &Head, begin: Option<Token>, most: usize) -> Self {
-        let count = head.chunks().min(most);
-        Chunks {
-            tokens: head.tokens[..count * head.length].to_vec(),
-            length: head.length,
-            begin,
+    /// Cuts a text for a model: chunks of `length`, or of the usual one as far as the model's
+    /// context goes, and so many of them at most.
+    pub fn of_text(
+        text: &str,
+        model: &Model,
+        length: Option<usize>,
+        most: Option<usize>,
+    ) -> Result<Self, Failure> {
+        let context = model.config().context_length;
+        let length = within_context(length.unwrap_or(USUAL_CONTEXT.min(context)), model)?;
+        let tokenizer = tokenizer(model)?;
+        let tokens = tokenizer.encode(text, true, false);
+        let chunks = Chunks::of(
+            &tokens,
+            length,
+            begin(tokenizer),
+            most.unwrap_or(usize::MAX),
+        );
+        chunks.map_err(Failure::input)
+    }
+
+    /// Those that somebody computed before, so many of them at most.
+    pub fn again(head: &Head, model: &Model, most: Option<usize>) -> Result<Self, Failure> {
+        let length = within_context(head.length, model)?;
+        let (theirs, ours) = (head.vocab_size, model.config().vocab_size);
+        if theirs != ours {
+            return Err(Failure::input(format!(
+                "a vocabulary of {theirs}, where the model has {ours} tokens: it was written \
+                 with another model"
+            )));
         }
+        let count = head.chunks().min(most.unwrap_or(usize::MAX));
+        Ok(Chunks {
+            tokens: head.tokens[..count * length].to_vec(),
+            length,
+            begin: begin(tokenizer(model)?),
+        })
     }
 
     /// How many there are.
@@ -98,6 +134,25 @@ impl Chunks {
         let counted = self.counted();
         &chunk[counted.start + 1..=counted.end]
     }
+}
+
+fn within_context(length: usize, model: &Model) -> Result<usize, Failure> {
+    let most = model.config().context_length;
+    if length > most {
+        let message = format!("chunks of {length}, and the model was made for {most}");
+        return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
+    }
+    Ok(length)
+}
+
+fn tokenizer(model: &Model) -> Result<&Tokenizer, Failure> {
+    let tokenizer = model.tokenizer();
+    tokenizer.ok_or_else(|| Failure::input("the model has no vocabulary"))
+}
+
+/// What every text begins with.
+fn begin(tokenizer: &Tokenizer) -> Option<Token> {
+    tokenizer.bos().filter(|_| tokenizer.adds_bos())
 }
 
 /// What is done with a chunk's rows beside measuring them.
@@ -148,6 +203,34 @@ pub fn measure(
     let first = tallies.first().map(|first| first.surprises().concat());
     let first = first.unwrap_or_default();
     Ok(tallies.iter().map(|tally| tally.measured(&first)).collect())
+}
+
+/// What the engine makes of the text with each of these models, side by side. `done` is told of
+/// each chunk.
+pub fn measure_models(
+    text: &Chunks,
+    models: &[&Model],
+    done: &mut dyn FnMut(),
+) -> Result<Vec<Measured>, RunError> {
+    let opened = models.iter().map(|&model| {
+        let computing = Computing::new(model, Profile::default());
+        Box::new(computing) as Box<dyn Opened>
+    });
+    let mut opened: Vec<_> = opened.collect();
+    measure(text, None, &mut opened, &mut Counted(done))
+}
+
+/// Nothing beside, but each chunk is told.
+struct Counted<'a>(&'a mut dyn FnMut());
+
+impl Beside for Counted<'_> {
+    fn first(&mut self, _: &Believed, _: usize) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn done(&mut self) {
+        (self.0)();
+    }
 }
 
 #[cfg(test)]

@@ -58,6 +58,13 @@ pub struct FromFirst {
     pub logits: usize,
 }
 
+impl FromFirst {
+    /// The largest divergence at any position.
+    pub fn largest_kl(&self) -> f64 {
+        self.quantiles.last().copied().unwrap_or_default()
+    }
+}
+
 /// The numbers of one computation, chunk by chunk.
 #[derive(Default)]
 pub(super) struct Tally {
