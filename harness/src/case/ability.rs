@@ -26,6 +26,8 @@ pub enum Ability {
     Nodes,
     /// Shows every node that recordings have; found out, and not offered.
     EveryNode,
+    /// Goes on from values that it is given for a node.
+    Replace,
     /// Continues a prompt with the most likely tokens.
     Greedy,
     /// Turns ids into text.
@@ -37,13 +39,14 @@ pub type Lacking = BTreeSet<Ability>;
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 8] = [
+    pub const ALL: [Ability; 9] = [
         Ability::Tokenize,
         Ability::Prefill,
         Ability::Decode,
         Ability::Rows,
         Ability::Nodes,
         Ability::EveryNode,
+        Ability::Replace,
         Ability::Greedy,
         Ability::Detokenize,
     ];

@@ -11,6 +11,7 @@ use self::greedy::compare_greedy;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation, TracedNode};
+use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::named_rows::compare_named;
 use crate::judge::own_tolerance::Elements;
 use crate::numbers::metrics::{self, Distance, UlpHistogram};
@@ -30,6 +31,9 @@ pub struct Findings {
     /// What single logits come to, by the name of the user's tolerance that asks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub elements: BTreeMap<String, Vec<Elements>>,
+    /// Of both sides, where a run in double precision stood beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorRatios>,
 }
 
 /// The prompt's ids, counted and compared.
@@ -175,12 +179,14 @@ pub fn compare(
             greedy: GreedyFindings::default(),
             nodes: NodeFindings::default(),
             elements: BTreeMap::new(),
+            errors: None,
         });
     }
     let lanes = theirs.lanes.keys().copied();
     Ok(Findings {
         tokens,
         elements: BTreeMap::new(),
+        errors: None,
         lanes: lanes
             .map(|lane| compare_lane(case, lane, theirs, ours))
             .collect::<Result<_, _>>()?,
