@@ -155,10 +155,7 @@ fn read<const N: usize>(
 /// Reads one.
 pub fn receipt(path: &Path) -> Result<Receipt, Failure> {
     let (_, bytes) = Input::read(path)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
-        let path = path.display();
-        Failure::input(format!("{path} is not a receipt this build can read: {e}"))
-    })
+    Receipt::read(&bytes).map_err(|why| Failure::input(format!("{}: {why}", path.display())))
 }
 
 /// Case by case, so that one more case does not shift all the others.

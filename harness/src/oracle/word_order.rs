@@ -17,7 +17,7 @@ use crate::numbers::statistics::mean;
 use crate::runner::engine::follow;
 
 /// Plain words of a kind that every English model has seen, and one trained on a whale hunt.
-const TEXT: &str = "The captain stood upon the deck and looked out over the sea. The whale had \
+pub const TEXT: &str = "The captain stood upon the deck and looked out over the sea. The whale had \
                     gone down, and the men in the boats waited for him to rise again. There was no \
                     sound but that of the water.";
 /// Nats by which a text in order must be less surprising: of a sound model they are several.

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
-pub use self::validation::{Quant, Validation};
+pub use self::validation::Validation;
 use crate::case::ability::Lacking;
 use crate::case::coverage::{Count, Coverage};
+pub use crate::case::model::{Quant, Vocabulary};
 use crate::case::observation::{Identity, Lane};
 use crate::judge::compare::{Findings, NodeDistance};
 use crate::judge::demand::{Demand, JudgedBy};
@@ -103,6 +104,8 @@ pub struct Claims {
     pub model: Model,
     /// Its weights.
     pub quant: Quant,
+    /// What turns its texts into ids.
+    pub tokenizer: Option<Vocabulary>,
     /// Who did what.
     pub validation: Validation,
     /// The engine.

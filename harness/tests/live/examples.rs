@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use libtest_mimic::{Failed, Trial};
 
 use engine::bytes::ModelBytes;
-use engine::gguf::Gguf;
-use harness::file::document::Document;
+use engine::encoding::float::Float;
+use engine::gguf::{Gguf, Writer};
 
 use crate::needs;
 use crate::program::fixture;
@@ -142,10 +142,18 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 8] = [
+const FIRST: [(&str, &str); 10] = [
+    (
+        "instruct.gguf",
+        "harness fixtures instruct --model model.gguf -o instruct.gguf",
+    ),
     (
         "--subject logits.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
+    (
+        "--kl-base base.kld",
+        "harness perplexity model.gguf --text chapter.txt --context 64 --write-kl-base base.kld",
     ),
     (
         "harness convert checkpoint",
@@ -192,7 +200,7 @@ impl Desk {
         ] {
             std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
         }
-        std::fs::write(desk.0.join("instruct.gguf"), instruct()).expect("written");
+        std::fs::write(desk.0.join("importance.gguf"), importance()).expect("written");
         desk
     }
 
@@ -231,14 +239,19 @@ impl Desk {
     }
 }
 
-/// The fixture with a chat template, which it was not trained on.
-fn instruct() -> Vec<u8> {
-    let model = std::fs::read(fixture("moby-tiny/moby-tiny-bitnet.gguf")).expect("a fixture");
-    let gguf = Gguf::parse(ModelBytes::from_vec(model)).expect("it is sound");
-    let mut document = Document::read(&gguf).expect("it can be edited");
-    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
-    document.set("tokenizer.chat_template", template);
-    document.file()
+/// As llama-imatrix would write it of one matrix of `model.gguf`.
+fn importance() -> Vec<u8> {
+    let name = "blk.0.ffn_up.weight";
+    let bytes = std::fs::read(fixture("moby-tiny/moby-tiny-bitnet.gguf")).expect("a fixture");
+    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("it is sound");
+    let columns = gguf.tensors.get(name).expect("it has one").cols();
+    let sums: Vec<f32> = (0..columns).map(|i| 1.0 / (1 + i) as f32).collect();
+    let [sums, counts] = [&sums[..], &[1.0]].map(|values| Float::F32.encode(values));
+    let writer = Writer::new(3).key("general.type", "imatrix");
+    let writer = writer.tensor(&format!("{name}.in_sum2"), &[columns, 1], 0, sums);
+    writer
+        .tensor(&format!("{name}.counts"), &[1, 1], 0, counts)
+        .finish()
 }
 
 impl Drop for Desk {

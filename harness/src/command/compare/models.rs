@@ -18,7 +18,7 @@ use crate::io::table::{Table, number, scientific, words};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
 use crate::numbers::gap::place;
-use crate::numbers::metrics::{divergence, top1};
+use crate::numbers::rows_apart::{Believed, RowsApart};
 use crate::numbers::statistics::mean;
 use crate::oracle::trace::{Located, NodeReport, locate, table};
 use crate::runner::engine::{open, tokenize};
@@ -103,11 +103,10 @@ fn compute(
     let mut passes = Passes::new(&model, &tokens, args.order(), case.ubatch)?;
     let sizes = [believed, &model].map(|model| model.config().vocab_size);
     let ours = passes.free()?.logits.unwrap_or_default();
-    let theirs = free.logits.unwrap_or_default();
-    let pairs = || theirs.chunks(sizes[0]).zip(ours.chunks(sizes[1]));
-    let comparable = sizes[0] == sizes[1] && theirs.len() == ours.len();
-    let kl: Option<Vec<f64>> = pairs().map(|(x, y)| divergence(x, y)).collect();
-    let same_top1 = pairs().filter(|(x, y)| top1(x) == top1(y)).count();
+    let theirs = Believed::Logits(free.logits.unwrap_or_default());
+    let mut apart = RowsApart::default();
+    let paired = sizes[0] == sizes[1] && apart.add(&theirs, &ours, sizes[1]).is_ok();
+    let apart = paired.then_some(apart);
     let reference = Observation {
         identity: Identity {
             name,
@@ -123,8 +122,8 @@ fn compute(
     Ok(Computed {
         other_tokens: Some(other_tokens).filter(|other| *other != reference.tokens),
         tokens: reference.tokens,
-        mean_kl: kl.filter(|_| comparable).and_then(|kl| mean(&kl)),
-        same_top1: if comparable { same_top1 } else { 0 },
+        mean_kl: apart.as_ref().and_then(|apart| mean(&apart.kl.concat())),
+        same_top1: apart.map_or(0, |apart| apart.same_top1),
         nodes: evidence.located,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::case::Case;
 use crate::case::ability::{Ability, Lacking};
 use crate::case::coverage::Coverage;
+use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation};
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
@@ -16,8 +17,7 @@ use crate::oracle::crossval::answer::{
     Answer, Concluded, EngineAnswers, Held, compared, conclude, expected, same_bits,
 };
 use crate::receipt::{
-    CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
-    Witness,
+    CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, SCHEMA, Validation, Witness,
 };
 use crate::runner::{Facts, RunError, Runner, Subject, Task, guarded};
 
@@ -98,11 +98,11 @@ pub fn examine(
 
 /// What is known about a case before anything was compared.
 fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
-    let quant = Quant {
-        format: facts.format,
-        flavor: facts.flavor,
-        forced: facts.forced,
-    };
+    let ModelFacts {
+        architecture,
+        quant,
+        vocabulary,
+    } = facts.model;
     let engine = Engine {
         identity: ours.identity.clone(),
         kernel: facts.kernel,
@@ -116,10 +116,11 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         model: Model {
             file: task.case.model.clone(),
             sha256: task.model.sha256.clone(),
-            architecture: facts.architecture,
+            architecture,
         },
         validation: Validation::of(&engine, &quant),
         quant,
+        tokenizer: vocabulary,
         engine,
         tokens: ours.tokens.clone(),
         greedy: ours.greedy.tokens.clone(),

@@ -4,27 +4,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use engine::bytes::ModelBytes;
-use engine::gguf::Gguf;
 use engine::gguf::writer::Field;
 use harness::file::document::{Document, Format};
 use serde_json::{Value, json};
 
-use crate::program::{Answer, Folder, Harness, fixture};
+use crate::program::{Answer, Folder, Harness, document, fixture};
 
 const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const GATE: &str = "blk.1.ffn_gate.weight";
 const UP: &str = "blk.1.ffn_up.weight";
 
-fn document() -> Document {
-    let bytes = std::fs::read(fixture(MOBY)).expect("committed");
-    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
-    Document::read(&gguf).expect("decided")
-}
-
 fn damaged(folder: &Folder, damage: impl FnOnce(&mut Document)) -> PathBuf {
-    let mut document = document();
+    let mut document = document(MOBY);
     damage(&mut document);
     folder.file("damaged.gguf", &document.file())
 }

@@ -6,19 +6,13 @@ use engine::gguf::Gguf;
 use harness::file::document::Document;
 use serde_json::Value;
 
-use crate::program::{Answer, Folder, Harness, fixture};
+use crate::program::{Answer, Folder, Harness, document};
 
 const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
 
-fn document() -> Document {
-    let bytes = std::fs::read(fixture(MOBY)).expect("committed");
-    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
-    Document::read(&gguf).expect("decided")
-}
-
 fn doctor(damage: impl FnOnce(&mut Document)) -> Answer {
     let folder = Folder::new();
-    let mut document = document();
+    let mut document = document(MOBY);
     damage(&mut document);
     let model = folder.file("damaged.gguf", &document.file());
     Harness::new("doctor")
@@ -107,7 +101,7 @@ fn the_shapes_of_a_published_model_do_not_make_it_that_file() {
     use harness::file::release::Release;
     let published = "4221b252fdd5fd25e15847adfeb5ee88886506ba50b8a34548374492884c2162";
     assert!(Release::of_hash(published).is_some());
-    let gguf = ModelBytes::from_vec(document().file());
+    let gguf = ModelBytes::from_vec(document(MOBY).file());
     let config = engine::config::Config::from_gguf(&Gguf::parse(gguf).expect("sound"));
     let mut config = config.expect("a model");
     assert_eq!(Release::of_shape(&config), None);
