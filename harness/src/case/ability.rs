@@ -69,6 +69,11 @@ impl Ability {
         lacking.filter(|ability| !seen.contains(ability)).collect()
     }
 
+    /// Whether some case asks for it.
+    pub fn is_of_cases(self) -> bool {
+        self != Ability::Replace
+    }
+
     /// The ability that a lane takes.
     pub fn of_lane(lane: Lane) -> Self {
         match lane {
