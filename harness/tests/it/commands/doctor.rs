@@ -6,7 +6,7 @@ use engine::gguf::Gguf;
 use harness::file::document::Document;
 use serde_json::Value;
 
-use crate::program::{Answer, Folder, Harness, document};
+use crate::program::{Answer, Folder, Harness, document, fixture};
 
 const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
 
