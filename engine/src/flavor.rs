@@ -8,6 +8,7 @@ pub mod i2_s;
 pub mod i2_s_p128;
 pub mod i2_s_p4r;
 pub mod i2_s_p64;
+pub mod ptq1_0;
 pub mod qk256;
 pub mod split32;
 pub mod tq1_0;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::gguf::TensorInfo;
+use crate::gguf::tensor_type::id;
 use crate::refusal::{Code, Refusal};
 
 pub use detect::{Candidate, Detection, detect};
@@ -88,6 +90,23 @@ impl Flavor {
         Flavor::Tq1_0,
         Flavor::Tq2_0,
     ];
+
+    /// The packings that tensors of a type number may be in.
+    pub fn of_type(number: u32) -> &'static [Flavor] {
+        match number {
+            id::I2_S_OR_I32 | id::I2_S => &[
+                Flavor::I2sP128,
+                Flavor::I2sP64,
+                Flavor::I2sP4r,
+                Flavor::Qk256,
+                Flavor::Bitnet32F16,
+                Flavor::Split32,
+            ],
+            id::TQ1_0 => &[Flavor::Tq1_0],
+            id::TQ2_0 => &[Flavor::Tq2_0],
+            _ => &[],
+        }
+    }
 
     /// Stable name, e.g. `i2_s-p128`: what `--flavor` takes and receipts carry.
     pub fn name(self) -> &'static str {
@@ -180,6 +199,25 @@ impl FromStr for Flavor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gguf::dialect;
+
+    /// What [`crate::gguf::dialect`] knows of sizes before anybody knows packings.
+    #[test]
+    fn a_file_s_dialect_goes_by_the_sizes_of_these_packings() {
+        let same = [
+            ("I2_S", Flavor::I2sP64),
+            ("QK256", Flavor::Qk256),
+            ("BitNet32-F16", Flavor::Bitnet32F16),
+            ("Split32", Flavor::Split32),
+        ];
+        for (name, flavor) in same {
+            for (rows, cols) in [(1, 64), (3, 300), (4, 256), (7, 192), (640, 2560)] {
+                let shape = Shape { rows, cols };
+                let theirs = dialect::bytes_of_packing(name, cols as u64, rows as u64);
+                assert_eq!(theirs, flavor.bytes_needed(shape), "{name} {shape:?}");
+            }
+        }
+    }
 
     #[test]
     fn names_are_read_back() {

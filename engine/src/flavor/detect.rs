@@ -94,14 +94,6 @@ impl<'a> Case<'a> {
 
     /// The packings the type id leaves open.
     fn considered(&self) -> Result<&'static [Flavor], Refusal> {
-        const TWO_BIT: [Flavor; 6] = [
-            Flavor::I2sP128,
-            Flavor::I2sP64,
-            Flavor::I2sP4r,
-            Flavor::Qk256,
-            Flavor::Bitnet32F16,
-            Flavor::Split32,
-        ];
         let full_width = self.shape.elements().and_then(|n| n.checked_mul(4));
         match self.tensor.type_id {
             id::I2_S_OR_I32 if full_width.is_some_and(|n| n <= self.tensor.gap) => {
@@ -112,15 +104,15 @@ impl<'a> Case<'a> {
                     "room for one 32-bit integer an element, as the type id says",
                 ))
             }
-            id::I2_S_OR_I32 | id::I2_S => Ok(&TWO_BIT),
-            id::TQ1_0 => Ok(&[Flavor::Tq1_0]),
-            id::TQ2_0 => Ok(&[Flavor::Tq2_0]),
-            other => Err(self.tensor.refuse(
-                Code::FlavorUnknown,
-                "type",
-                "a type id that ternary packings use: 26, 34, 35 or 36",
-                other,
-            )),
+            number => match Flavor::of_type(number) {
+                [] => Err(self.tensor.refuse(
+                    Code::FlavorUnknown,
+                    "type",
+                    "a type id that ternary packings use: 26, 34, 35 or 36",
+                    number,
+                )),
+                flavors => Ok(flavors),
+            },
         }
     }
 

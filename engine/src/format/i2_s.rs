@@ -12,6 +12,7 @@ use crate::kernels::{BlockOrder, Kernel, scalar};
 pub static P128: Format = Format {
     name: "i2_s-p128",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: i2_s_p128::BLOCK,
     block_bytes: i2_s_p128::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP128),
@@ -34,6 +35,7 @@ pub static P128: Format = Format {
 pub static P64: Format = Format {
     name: "i2_s-p64",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: i2_s_p64::BLOCK,
     block_bytes: i2_s_p64::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP64),
@@ -50,6 +52,7 @@ pub static P64: Format = Format {
 pub static P4R: Format = Format {
     name: "i2_s-p4r",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: i2_s_p4r::ROWS,
     block_bytes: 1,
     flavor: Some(Flavor::I2sP4r),

@@ -9,6 +9,7 @@ use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
+use crate::file::reading::Reading;
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
 
@@ -40,6 +41,9 @@ pub struct Args {
     list: bool,
 
     #[command(flatten)]
+    reading: Reading,
+
+    #[command(flatten)]
     strictness: Strictness,
 
     #[command(flatten)]
@@ -66,9 +70,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let model = args.model.path()?;
     args.json.beside([("--model", model)])?;
-    let opened = Opened::read(model)?;
+    let opened = Opened::read(model, args.reading)?;
     let bar = progress::bar(0, "looking at tensors");
-    let mut findings = check::examine(&opened.gguf, &mut |done, total| {
+    let mut findings = check::examine(&opened.gguf, args.reading.flavor, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });

@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::file::difference::{Differences, KeyDifference, TensorDifference};
 use crate::file::opened::Opened;
 use crate::file::provenance::file_name;
+use crate::file::reading::Reading;
 use crate::io::table::{Table, number, scientific, words};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
@@ -69,6 +70,9 @@ pub struct Args {
     all: bool,
 
     #[command(flatten)]
+    reading: Reading,
+
+    #[command(flatten)]
     json: Json,
 }
 
@@ -114,7 +118,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     ];
     args.json
         .beside(read.map(|(role, path)| (role, path.as_path())))?;
-    let [first, second] = [Opened::read(&args.first)?, Opened::read(&args.second)?];
+    let [first, second] = [
+        Opened::read(&args.first, args.reading)?,
+        Opened::read(&args.second, args.reading)?,
+    ];
     let bar = progress::bar(0, "tensors");
     let differences = Differences::between(&first.gguf, &second.gguf, &mut |done, total| {
         bar.set_length(total);
@@ -129,7 +136,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         not_computed: None,
     };
     if let Some(prompt) = &args.prompt {
-        let believed = open(&first.input, None, args.kernel)?;
+        let believed = open(&first.input, args.reading, args.kernel)?;
         let tokens = tokenize(&believed, prompt)?;
         match compute(&args, prompt, &believed, tokens, &second) {
             Ok(computed) => compared.computed = Some(computed),
@@ -152,7 +159,7 @@ fn compute(
     let name = file_name(&args.first);
     let case = Case::of_prompt("prompt", &name, prompt, tokens.len());
     let free = Passes::new(believed, &tokens, args.profile, case.ubatch)?.free()?;
-    let model = open(&second.input, None, args.kernel)?;
+    let model = open(&second.input, args.reading, args.kernel)?;
     let other_tokens = tokenize(&model, prompt)?;
     let mut passes = Passes::new(&model, &tokens, args.profile, case.ubatch)?;
     let sizes = [believed, &model].map(|model| model.config().vocab_size);

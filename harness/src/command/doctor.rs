@@ -16,6 +16,7 @@ use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity};
 use crate::file::opened::Opened;
+use crate::file::reading::Reading;
 use crate::file::release::Release;
 use crate::io::progress;
 use crate::oracle::word_order::{self, WordOrder};
@@ -47,6 +48,9 @@ pub struct Args {
     /// A C++ build, by name or directory
     #[arg(long, value_name = "NAME|DIR")]
     build: Option<String>,
+
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     strictness: Strictness,
@@ -98,7 +102,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ));
     }
     args.json.beside(model.map(|model| ("--model", model)))?;
-    let file = model.map(file).transpose()?;
+    let file = model.map(|model| file(model, args.reading)).transpose()?;
     let build = args.build.as_deref().map(build).transpose()?;
     let findings = || {
         let file = file.iter().flat_map(|file| &file.findings);
@@ -117,10 +121,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &report.text(), &report, &args.json)
 }
 
-fn file(path: &Path) -> Result<FileReport, Failure> {
-    let opened = Opened::read(path)?;
+fn file(path: &Path, reading: Reading) -> Result<FileReport, Failure> {
+    let opened = Opened::read(path, reading)?;
     let bar = progress::bar(0, "looking at tensors");
-    let mut findings = check::examine(&opened.gguf, &mut |done, total| {
+    let mut findings = check::examine(&opened.gguf, reading.flavor, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -137,7 +141,7 @@ fn file(path: &Path) -> Result<FileReport, Failure> {
         findings.push(finding(Lint::NotTheRelease, "the file", detail));
     }
     let waiting = progress::spinner("reading a text in order and shuffled");
-    let (word_order, does_not_open) = match open(&opened.input, None, None) {
+    let (word_order, does_not_open) = match open(&opened.input, reading, None) {
         Ok(model) => (word_order::ask(&model, Profile::default())?, None),
         Err(refusal) => (None, Some(refusal.to_string())),
     };

@@ -9,8 +9,9 @@ use engine::export::{
     Entry, ExportConfig, ExportError, ExportStats, FileSource, Loss, Plan, Source, TensorSpec,
     file_bytes, write,
 };
-use engine::gguf::Gguf;
+use engine::gguf::dialect::Dialect;
 use engine::gguf::writer::Field;
+use engine::gguf::{Gguf, Value};
 use serde::Serialize;
 
 use super::finish::finish;
@@ -93,6 +94,10 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
+    /// Whose GGUF the model is, where several would read the file differently
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Dialect>)]
+    dialect: Option<Dialect>,
+
     #[command(flatten)]
     json: flags::Json,
 }
@@ -146,6 +151,11 @@ struct Lost {
     cosine: f64,
 }
 
+/// The version of its quantisers that OxiBonsai writes as a text: what is written here is not its.
+fn is_oxibonsai_s(key: &str, value: &Value<'_>) -> bool {
+    key == "general.quantization_version" && matches!(value, Value::String(_))
+}
+
 /// Above this, what was written is another matrix: a third of it is error.
 const NOT_THE_SAME: f64 = 0.3;
 
@@ -156,13 +166,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     roles.writes("--json", args.json.to.as_ref())?;
     let config = args.config()?;
     let (bytes, stamp) = ModelBytes::open(&args.input, Storage::Map)?;
-    let gguf = Gguf::parse(bytes)?;
+    let gguf = Gguf::parse_as(bytes, args.dialect)?;
     let source = FileSource::new(&gguf).map_err(refused)?;
     args.names_are_there(source.tensors())?;
     let plan = Plan::new(source.tensors(), &config).map_err(refused)?;
     let keys: Vec<(String, Field)> = gguf
         .metadata
         .iter()
+        .filter(|(key, value)| !is_oxibonsai_s(key, value))
         .map(|(key, value)| (key.to_owned(), Field::from(value)))
         .collect();
     let mut losses = vec![None; plan.entries.len()];
