@@ -11,6 +11,9 @@ pub mod i2_s_p64;
 pub mod ptq1_0;
 pub mod qk256;
 pub mod split32;
+mod tables;
+pub mod tl1;
+pub mod tl2;
 pub mod tq1_0;
 pub mod tq2_0;
 
@@ -76,11 +79,15 @@ pub enum Flavor {
     Tq1_0,
     /// Two bits each, 256 to the block (ggml id 35).
     Tq2_0,
+    /// Two weights an index, for lookup tables on ARM.
+    Tl1,
+    /// Three weights an index and a sign, for lookup tables on x86.
+    Tl2,
 }
 
 impl Flavor {
     /// Every packing, in the order they are listed to people.
-    pub const ALL: [Flavor; 8] = [
+    pub const ALL: [Flavor; 10] = [
         Flavor::I2sP128,
         Flavor::I2sP64,
         Flavor::I2sP4r,
@@ -89,6 +96,8 @@ impl Flavor {
         Flavor::Split32,
         Flavor::Tq1_0,
         Flavor::Tq2_0,
+        Flavor::Tl1,
+        Flavor::Tl2,
     ];
 
     /// The packings that tensors of a type number may be in.
@@ -104,6 +113,8 @@ impl Flavor {
             ],
             id::TQ1_0 => &[Flavor::Tq1_0],
             id::TQ2_0 => &[Flavor::Tq2_0],
+            id::TL1 => &[Flavor::Tl1],
+            id::TL2 => &[Flavor::Tl2],
             _ => &[],
         }
     }
@@ -119,6 +130,8 @@ impl Flavor {
             Flavor::Split32 => "split32",
             Flavor::Tq1_0 => "tq1_0",
             Flavor::Tq2_0 => "tq2_0",
+            Flavor::Tl1 => "tl1",
+            Flavor::Tl2 => "tl2",
         }
     }
 
@@ -133,6 +146,8 @@ impl Flavor {
             Flavor::Split32 => split32::bytes_needed(shape),
             Flavor::Tq1_0 => tq1_0::bytes_needed(shape),
             Flavor::Tq2_0 => tq2_0::bytes_needed(shape),
+            Flavor::Tl1 => tl1::bytes_needed(shape),
+            Flavor::Tl2 => tl2::bytes_needed(shape),
         }
     }
 
@@ -157,6 +172,8 @@ impl Flavor {
                 Flavor::Split32 => split32::value(bytes, scales, shape, row, col),
                 Flavor::Tq1_0 => tq1_0::value(bytes, shape, row, col),
                 Flavor::Tq2_0 => tq2_0::value(bytes, shape, row, col),
+                Flavor::Tl1 => tl1::value(bytes, shape, row, col),
+                Flavor::Tl2 => tl2::value(bytes, shape, row, col),
             };
         }
     }

@@ -22,7 +22,7 @@ pub use codes::{BITNET32_F16, QK256, SPLIT32};
 pub use few_bits::{Q1_0, Q2_0};
 pub use floats::{BF16, F16, F32};
 pub use fp8::{F8_E4M3, F8_E5M2};
-pub use i2_s::{P4R as I2_S_P4R, P64 as I2_S_P64, P128 as I2_S_P128};
+pub use i2_s::{P4R as I2_S_P4R, P64 as I2_S_P64, P128 as I2_S_P128, TL1, TL2};
 pub use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K};
 pub use q6_k::FORMAT as Q6_K;
 pub use q8_0::FORMAT as Q8_0;
@@ -88,7 +88,7 @@ pub enum Product {
 }
 
 /// Every format, in the order they are listed to people.
-pub static FORMATS: [&Format; 34] = [
+pub static FORMATS: [&Format; 36] = [
     &F32,
     &F16,
     &BF16,
@@ -120,6 +120,8 @@ pub static FORMATS: [&Format; 34] = [
     &I2_S_P128,
     &I2_S_P64,
     &I2_S_P4R,
+    &TL1,
+    &TL2,
     &QK256,
     &BITNET32_F16,
     &SPLIT32,
@@ -140,7 +142,9 @@ impl Format {
     /// The formats a type number stands for in a dialect: several where the bytes decide. What
     /// only the dialect means goes before what everybody means.
     pub fn of_type(number: u32, dialect: Dialect) -> impl Iterator<Item = &'static Format> {
-        let own = Own::of(number, dialect).is_some();
+        let of_dialect =
+            |format: &&Format| format.types.contains(&number) && format.dialects.contains(&dialect);
+        let own = Own::of(number, dialect).is_some() || FORMATS.iter().any(of_dialect);
         FORMATS.into_iter().filter(move |format| {
             let speaks = if own {
                 format.dialects.contains(&dialect)

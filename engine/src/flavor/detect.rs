@@ -5,7 +5,7 @@
 use std::cell::OnceCell;
 
 use super::evidence::{self, Evidence};
-use super::{Flavor, Shape, split32, tq1_0, tq2_0};
+use super::{Flavor, Shape, i2_s, split32, tl2, tq1_0, tq2_0};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::refusal::{Code, Refusal};
@@ -108,7 +108,7 @@ impl<'a> Case<'a> {
                 [] => Err(self.tensor.refuse(
                     Code::FlavorUnknown,
                     "type",
-                    "a type id that ternary packings use: 26, 34, 35 or 36",
+                    "a type id that ternary packings use: 26, 34 to 36, 38 or 39",
                     number,
                 )),
                 flavors => Ok(flavors),
@@ -148,6 +148,9 @@ impl<'a> Case<'a> {
                 format!("a row of {cols} is no multiple of 64")
             }
             Flavor::Tq1_0 | Flavor::Tq2_0 => format!("a row of {cols} is no multiple of 256"),
+            Flavor::Tl1 | Flavor::Tl2 => {
+                format!("no kernels with lookup tables were generated for {rows} × {cols}")
+            }
             _ => format!("{rows} × {cols} elements cannot be counted"),
         }
     }
@@ -172,6 +175,8 @@ impl<'a> Case<'a> {
             },
             Flavor::Tq1_0 => evidence::of_f16_blocks(bytes, tq1_0::BLOCK_BYTES, tq1_0::SCALE_AT),
             Flavor::Tq2_0 => evidence::of_f16_blocks(bytes, tq2_0::BLOCK_BYTES, tq2_0::SCALE_AT),
+            Flavor::Tl1 => evidence::of_scale(i2_s::scale(bytes, self.shape)),
+            Flavor::Tl2 => evidence::of_scale(tl2::scale(bytes, self.shape)),
         }
     }
 

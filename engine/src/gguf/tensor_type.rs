@@ -71,8 +71,9 @@ impl TypeId {
     /// Looks an id up as a dialect means it: what only that dialect means goes before what
     /// everybody means.
     pub fn of(number: u32, dialect: Dialect) -> TypeId {
-        if number == id::TL2 && dialect == Dialect::BitnetCpp {
-            return TypeId::Contested("TL2"); // its size goes by the shape
+        if dialect == Dialect::BitnetCpp && matches!(number, id::TL1 | id::TL2) {
+            // Sizes go by the shape.
+            return TypeId::Contested(if number == id::TL1 { "TL1" } else { "TL2" });
         }
         let own = Own::of(number, dialect);
         own.map_or_else(|| TypeId::common(number), |own| TypeId::Known(own.meaning))
@@ -127,7 +128,7 @@ impl TypeId {
             id::TQ2_0 => known("TQ2_0", 256, 66),
             id::I2_S => TypeId::Contested("I2_S or removed IQ4_NL_4_4"),
             37 => TypeId::Removed("I8_S or IQ4_NL_4_8"),
-            id::TL1 => TypeId::Contested("TL1 or removed IQ4_NL_8_8"),
+            id::TL1 => TypeId::Removed("IQ4_NL_8_8"),
             id::TL2 => known("MXFP4", 32, 17),
             40 => known("NVFP4", 64, 36),
             id::Q1_0 => known("Q1_0", 128, 18),
