@@ -7,7 +7,6 @@ mod subjects;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
@@ -19,6 +18,7 @@ use crate::command::finish::finish;
 use crate::command::flags::{self, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress, signals};
 use crate::oracle::crossval::campaign::Live;
@@ -132,9 +132,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
-    /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
-    flavor: Option<Flavor>,
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     subjects: Subjects,

@@ -144,7 +144,7 @@ impl Args {
 
     /// The built-in engine with that kernel.
     pub fn engine(&self, kernel: Kernel, threads: usize) -> Result<Engine, Failure> {
-        let engine = Engine::new(kernel, threads).with_flavor(self.flavor);
+        let engine = Engine::new(kernel, threads).reading(self.reading);
         match &self.profile {
             Some(name) if !self.subjects.any() => {
                 let profile = flags::profile(name);

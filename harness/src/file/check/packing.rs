@@ -29,10 +29,10 @@ const TABLE_SHAPES: [(u64, u64); 10] = [
 pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Findings) {
     for tensor in gguf.tensors.iter() {
         contested(tensor, findings);
+        lookup_table(tensor, findings);
     }
     let mut scales = BTreeMap::new();
     for (tensor, detection) in packed {
-        lookup_table(tensor, findings);
         size_and_codes(gguf, tensor, detection, findings);
         if let Ok(Detection { flavor, .. }) = detection
             && flavor.is_i2_s()
@@ -53,7 +53,7 @@ pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Finding
 
 fn contested(tensor: &TensorInfo, findings: &mut Findings) {
     let id = tensor.type_id;
-    let detail = match (TypeId::of(id), id) {
+    let detail = match (tensor.meaning(), id) {
         (TypeId::Contested(readings), _) => {
             format!("type id {id} is {readings}, depending on who reads")
         }
