@@ -1,7 +1,6 @@
 //! The engine of this repository behind the runner's trait.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -17,6 +16,7 @@ use engine::{Model, Session, Token};
 use super::watch::{Plant, Watch, Watching};
 use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task, guarded};
 use crate::case::ability::Lacking;
+use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
@@ -287,24 +287,13 @@ impl Subject for Engine {
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
         let model = self.model(task.model)?;
-        let flavors = model.detections().iter().map(|(_, d)| d.flavor);
-        let flavors: BTreeSet<Flavor> = flavors.collect();
-        let (format, flavor) = match flavors.first() {
-            None => ("dense", "dense".into()),
-            Some(first) if first.is_i2_s() => ("I2_S", join(&flavors)),
-            Some(Flavor::Qk256) => ("I2S_QK256", join(&flavors)),
-            Some(_) => ("ternary", join(&flavors)),
-        };
         let kernels = model.kernels(self.profile).into_iter();
         let multiplied_by = kernels.map(|(format, kernel)| (format.to_owned(), kernel));
         Ok(Facts {
             kernel,
             multiplied_by: multiplied_by.collect(),
-            forced: self.flavor.is_some(),
+            model: ModelFacts::of(&model, self.flavor.is_some()),
             lacking: Lacking::new(),
-            architecture: model.config().architecture.name().into(),
-            format: format.into(),
-            flavor,
         })
     }
 }
@@ -336,9 +325,4 @@ fn stopped(error: EvalError) -> RunError {
         EvalError::OutOfMemory(_) => RunError::OutOfMemory(error.to_string()),
         _ => RunError::Refused(error.to_string()),
     }
-}
-
-fn join(flavors: &BTreeSet<Flavor>) -> String {
-    let names: Vec<_> = flavors.iter().map(|f| f.name()).collect();
-    names.join("+")
 }
