@@ -5,6 +5,30 @@
 //! once, when a matrix is opened.
 #![forbid(unsafe_code)]
 
+/// What chooses a kernel where there is one for each order of sums, and vectors of x86-64 for that
+/// of x86.
+macro_rules! either {
+    ($lanes:expr, $whole:expr, $($products:ident)::+) => {
+        |order, kernel| {
+            use $crate::kernels::{BlockOrder, Kernel};
+            match (order, kernel) {
+                (BlockOrder::WholeBlocks, _) => $whole,
+                (BlockOrder::EightLanes, Kernel::Scalar) => $lanes,
+                #[cfg(target_arch = "x86_64")]
+                (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => {
+                    avx2.of(&$crate::kernels::x86::$($products)::+)
+                }
+                #[cfg(target_arch = "x86_64")]
+                (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => {
+                    vnni.narrow(&$crate::kernels::x86::$($products)::+)
+                }
+                #[cfg(target_arch = "aarch64")]
+                (BlockOrder::EightLanes, Kernel::Neon(_)) => $lanes,
+            }
+        }
+    };
+}
+
 mod blocks_of_32;
 mod codes;
 mod few_bits;
@@ -233,18 +257,6 @@ impl Format {
 fn row_of(weights: &Stored, row: usize) -> &[u8] {
     let stride = weights.bytes.len() / weights.shape.rows;
     &weights.bytes[row * stride..(row + 1) * stride]
-}
-
-/// The kernel for the order of sums, where there is one for each and none for instruction sets.
-fn either(
-    order: BlockOrder,
-    lanes: &'static dyn Gemm,
-    whole: &'static dyn Gemm,
-) -> &'static dyn Gemm {
-    match order {
-        BlockOrder::EightLanes => lanes,
-        BlockOrder::WholeBlocks => whole,
-    }
 }
 
 #[cfg(test)]

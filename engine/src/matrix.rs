@@ -8,14 +8,14 @@ mod activations;
 
 use crate::bytes::ByteRange;
 use crate::encoding::float::Float;
-use crate::flavor::{self, Detection, Flavor, Shape, qk256};
+use crate::flavor::{self, Detection, Flavor, Shape, qk256, split32};
 use crate::format::{Format, Product};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel};
 use crate::numerics::Arithmetic;
-use crate::numerics::dense::Rows;
+use crate::numerics::dense::{Codes, Rows};
 use crate::refusal::{Code, Refusal};
 
 pub use activations::Activations;
@@ -200,14 +200,29 @@ impl Decoded {
         &self.stored
     }
 
-    /// Its rows from `first` on as they are stored, where they are QK256.
-    pub fn qk256(&self, first: usize) -> Option<Rows<'_, u8>> {
-        let stride = self.stored.shape.cols.div_ceil(qk256::BLOCK) * qk256::BLOCK_BYTES;
-        let rows = || Rows {
-            elements: &self.stored.bytes[first * stride..],
-            stride,
-        };
-        (self.format.flavor == Some(Flavor::Qk256)).then(rows)
+    /// Its rows from `first` on, where they are codes.
+    pub fn codes(&self, first: usize) -> Option<Codes<'_>> {
+        let Stored {
+            shape,
+            bytes,
+            scales,
+        } = &self.stored;
+        let blocks = shape.cols.div_ceil(split32::BLOCK);
+        match self.format.flavor? {
+            Flavor::Qk256 => {
+                let stride = shape.cols.div_ceil(qk256::BLOCK) * qk256::BLOCK_BYTES;
+                Some(Codes::Qk256(Rows::from(bytes, stride, first)))
+            }
+            Flavor::Bitnet32F16 => {
+                let rows = Rows::from(bytes.as_chunks().0, blocks, first);
+                Some(Codes::Bitnet32F16(rows))
+            }
+            Flavor::Split32 => {
+                let codes = Rows::from(bytes, blocks * split32::BLOCK_BYTES, first);
+                Some(Codes::Split32(codes, Rows::from(scales, blocks, first)))
+            }
+            _ => None,
+        }
     }
 
     /// Writes so many rows from `first` on as floats, little endian.

@@ -4,7 +4,7 @@
 
 use std::cell::OnceCell;
 
-use super::evidence::{self, Evidence};
+use super::evidence::{self, Evidence, Threes};
 use super::{Flavor, Shape, i2_s, split32, tl2, tq1_0, tq2_0};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
@@ -72,6 +72,7 @@ struct Case<'a> {
     sibling: Option<String>,
     /// The three packings of I2_S have the same evidence, looked for once.
     i2_s: OnceCell<Evidence>,
+    threes: Threes,
 }
 
 impl<'a> Case<'a> {
@@ -89,6 +90,7 @@ impl<'a> Case<'a> {
             shape,
             sibling,
             i2_s: OnceCell::new(),
+            threes: Threes::default(),
         })
     }
 
@@ -166,7 +168,7 @@ impl<'a> Case<'a> {
             }
             Flavor::Qk256 => match &self.sibling {
                 Some(name) => Evidence::against(format!("it has no scales, and {name:?} has them")),
-                None => evidence::of_qk256(bytes),
+                None => evidence::of_qk256(bytes, &self.threes),
             },
             Flavor::Bitnet32F16 => evidence::of_bitnet32_f16(bytes, self.shape),
             Flavor::Split32 => match &self.sibling {
@@ -190,7 +192,7 @@ impl<'a> Case<'a> {
                  pieces over each other, and the weights are lost"
             ));
         }
-        let mut evidence = evidence::of_i2_s(bytes, self.shape);
+        let mut evidence = evidence::of_i2_s(bytes, self.shape, &self.threes);
         if !self.shape.cols.is_multiple_of(128) {
             evidence.facts.push(format!(
                 "rows of {} do not start at a block of 128: kernels that assume so skip the rest",

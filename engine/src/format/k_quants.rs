@@ -1,7 +1,7 @@
 //! Q2_K, Q3_K, Q4_K and Q5_K.
 #![forbid(unsafe_code)]
 
-use super::{Encode, Format, Product, either, row_of};
+use super::{Encode, Format, Product, row_of};
 use crate::encoding::{q2_k, q3_k, q4_k};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::RowByRow;
@@ -20,7 +20,7 @@ pub static Q2_K: Format = Format {
     file_type: Some(10),
     encode: Encode::Rows(q2_k::encode),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q2_K_LANES, &Q2_K_WHOLE),
+        choose: either!(&Q2_K_LANES, &Q2_K_WHOLE, k_quants::Q2_K),
         arrange: |stored| stored,
     },
 };
@@ -47,7 +47,7 @@ pub static Q3_K: Format = Format {
     file_type: Some(11),
     encode: Encode::Rows(q3_k::encode),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q3_K_LANES, &Q3_K_WHOLE),
+        choose: either!(&Q3_K_LANES, &Q3_K_WHOLE, k_quants::Q3_K),
         arrange: |stored| stored,
     },
 };
@@ -74,7 +74,7 @@ pub static Q4_K: Format = Format {
     file_type: Some(14),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q4_K.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q4_K_LANES, &Q4_K_WHOLE),
+        choose: either!(&Q4_K_LANES, &Q4_K_WHOLE, k_quants::Q4_K),
         arrange: |stored| stored,
     },
 };
@@ -101,7 +101,7 @@ pub static Q5_K: Format = Format {
     file_type: Some(16),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q5_K.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q5_K_LANES, &Q5_K_WHOLE),
+        choose: either!(&Q5_K_LANES, &Q5_K_WHOLE, k_quants::Q5_K),
         arrange: |stored| stored,
     },
 };

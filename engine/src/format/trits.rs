@@ -6,6 +6,8 @@ use crate::flavor::{Flavor, tq1_0, tq2_0};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow, Stored};
 use crate::kernels::q8_k::Q8K;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
 /// Five trits a byte.
@@ -66,7 +68,7 @@ fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
     match (order, kernel) {
         (BlockOrder::EightLanes, Kernel::Scalar) => &TQ1_0_LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq1_0(),
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ1_0),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq1_0(),
         #[cfg(target_arch = "aarch64")]
@@ -81,7 +83,7 @@ fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
     match (order, kernel) {
         (BlockOrder::EightLanes, Kernel::Scalar) => &TQ2_0_LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq2_0(),
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ2_0),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq2_0(),
         #[cfg(target_arch = "aarch64")]
