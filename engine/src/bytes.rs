@@ -69,6 +69,12 @@ impl ModelBytes {
     }
 }
 
+impl From<Vec<u8>> for ModelBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from_vec(bytes)
+    }
+}
+
 /// Opens a regular file; `None` where there is nothing of that name.
 pub(crate) fn regular_file(path: &Path, field: &str) -> Result<Option<File>, Refusal> {
     match std::fs::metadata(path) {
