@@ -6,6 +6,8 @@ pub mod answers;
 pub mod attribute;
 #[cfg(unix)]
 pub mod bench;
+#[cfg(unix)]
+pub mod bisect;
 pub mod brought;
 pub mod calibrate;
 pub mod chat;

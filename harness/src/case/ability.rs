@@ -10,6 +10,7 @@ use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation};
 use crate::case::schedule::{Schedule, Step};
+use crate::io::kl_base;
 
 /// One thing an engine may be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub enum Ability {
     EveryNode,
     /// Goes on from values that it is given for a node.
     Replace,
+    /// Hands out the logits of a prompt's first half as well, as the others do: found out, and not
+    /// offered.
+    FirstHalf,
     /// Continues a prompt with the most likely tokens.
     Greedy,
     /// Turns ids into text.
@@ -42,7 +46,7 @@ pub type Lacking = BTreeSet<Ability>;
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 10] = [
+    pub const ALL: [Ability; 11] = [
         Ability::Tokenize,
         Ability::Prefill,
         Ability::Decode,
@@ -50,6 +54,7 @@ impl Ability {
         Ability::Nodes,
         Ability::EveryNode,
         Ability::Replace,
+        Ability::FirstHalf,
         Ability::Greedy,
         Ability::Detokenize,
         Ability::Truncate,
@@ -64,7 +69,8 @@ impl Ability {
     pub fn all_but(offered: &[Ability]) -> Lacking {
         let lacking = Self::ALL.into_iter().filter(|a| !offered.contains(a));
         // Whether it shows all of them is seen when it does.
-        lacking.filter(|a| *a != Ability::EveryNode).collect()
+        let seen = [Ability::EveryNode, Ability::FirstHalf];
+        lacking.filter(|ability| !seen.contains(ability)).collect()
     }
 
     /// Whether some case asks for it.
@@ -112,7 +118,10 @@ impl Case {
         let partial = [Ability::Nodes, Ability::EveryNode];
         let every = !partial.iter().any(|ability| lacking.contains(ability));
         let mut declared = self.declared(nodes && every);
-        declared.positions.declared = self.positions.len() * lanes(lacking).count();
+        let late = kl_base::counted(self.tokens);
+        let all = !lacking.contains(&Ability::FirstHalf);
+        let positions = self.positions.iter().filter(|at| all || late.contains(at));
+        declared.positions.declared = positions.count() * lanes(lacking).count();
         if lacking.contains(&Ability::Greedy) {
             declared.greedy_steps.declared = 0;
         }

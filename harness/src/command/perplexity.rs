@@ -21,6 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::io::destination::Destination;
 use crate::io::kl_base::KlBase;
+use crate::io::process::map_or_read;
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
 use crate::oracle::perplexity::{Chunks, Measured, measure};
@@ -115,9 +116,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.no_file_is_read_and_written()?;
+    args.spare_inputs()?;
+    // A text is short; a base file may be larger than the memory.
     let storage = if args.kl_base.is_some() {
-        Storage::Map
+        map_or_read()
     } else {
         Storage::Read
     };
@@ -191,7 +193,8 @@ fn kept_by(file: &Input) -> Identity {
 }
 
 impl Args {
-    fn no_file_is_read_and_written(&self) -> Result<(), Failure> {
+    /// Refuses to write where something is read.
+    fn spare_inputs(&self) -> Result<(), Failure> {
         let model = Some(("the model", self.model.as_path()));
         let named = [
             ("--text", &self.text),

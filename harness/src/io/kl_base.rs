@@ -126,8 +126,8 @@ impl<'b> KlBase<'b> {
         });
         if length < LEAST_LENGTH || vocab_size == 0 || chunks == 0 {
             return Err(format!(
-                "its head says {chunks} chunks of {length} tokens out of {vocab_size}, which \
-                 leaves nothing to count"
+                "its head says {chunks} chunks of {length} tokens out of {vocab_size}: nothing is \
+                 left to count"
             ));
         }
         let promised = promised(length, vocab_size, chunks);

@@ -30,6 +30,8 @@ pub enum JudgedBy {
     Nearest(ArithmeticGap),
     /// The strictest of the user's tolerances that holds, or the loosest, which does not.
     Own(OwnTolerance),
+    /// The error against double precision, over the reference's own.
+    ErrorRatio,
 }
 
 /// Kinds of difference that are judged by distances, the strictest first. The last two have the
@@ -61,6 +63,10 @@ impl Demand {
         match self {
             _ if !same_question => (None, judge(findings, coverage, apart)),
             Demand::Own(own) => by_own(own, findings, coverage),
+            _ if apart == ArithmeticGap::Unknown && has_errors(findings) => {
+                let verdict = by_error_ratio(findings, coverage);
+                (Some(JudgedBy::ErrorRatio), verdict)
+            }
             Demand::Nearest if apart == ArithmeticGap::Unknown => {
                 let (nearest, verdict) = by_nearest(findings, coverage);
                 (Some(JudgedBy::Nearest(nearest)), verdict)
@@ -83,6 +89,20 @@ fn by_own(
     let first = gross.or_else(|| holds?.broken(findings));
     let by = holds.cloned().map(JudgedBy::Own);
     (by, concluded(first, coverage))
+}
+
+fn has_errors(findings: &Findings) -> bool {
+    findings
+        .errors
+        .as_ref()
+        .is_some_and(|errors| !errors.is_empty())
+}
+
+/// Whether both sides err as much against double precision, whoever made them.
+fn by_error_ratio(findings: &Findings, coverage: &Coverage) -> Verdict {
+    let gross = first_divergence(findings, ArithmeticGap::Unknown);
+    let broken = || findings.errors.as_ref()?.broken();
+    concluded(gross.or_else(broken), coverage)
 }
 
 /// The strictest tier that the findings are within. Nobody stands behind an arithmetic without a
@@ -161,10 +181,18 @@ fn concluded(first: Option<Divergence>, coverage: &Coverage) -> Verdict {
 }
 
 impl JudgedBy {
+    /// The step of the ladder it is; none where something else decided.
+    pub fn nearest(&self) -> Option<ArithmeticGap> {
+        match self {
+            JudgedBy::Nearest(nearest) => Some(*nearest),
+            JudgedBy::Own(_) | JudgedBy::ErrorRatio => None,
+        }
+    }
+
     /// The same demand again, to draw the same conclusion.
     pub fn demand(&self) -> Demand {
         match self {
-            JudgedBy::Nearest(_) => Demand::Nearest,
+            JudgedBy::Nearest(_) | JudgedBy::ErrorRatio => Demand::Nearest,
             JudgedBy::Own(own) => Demand::Own(vec![own.clone()]),
         }
     }
@@ -177,6 +205,7 @@ impl JudgedBy {
                 format!("nearest tier {}, {}", tier.name(), apart.words())
             }
             JudgedBy::Own(own) => format!("own tolerance {own}"),
+            JudgedBy::ErrorRatio => tolerances().error_ratio.name.clone(),
         }
     }
 }

@@ -195,9 +195,8 @@ impl Comparison {
         };
         (self.judged_by, self.verdict) = demand.judge(findings, &self.coverage, apart);
         self.tolerance = match &self.judged_by {
-            Some(JudgedBy::Nearest(nearest)) => nearest.tier(),
-            // A user's tolerance is none of the ladder's.
-            Some(JudgedBy::Own(_)) => Tolerance::OtherWeights,
+            // A user's tolerance is none of the ladder's, nor is a ratio of errors.
+            Some(by) => by.nearest().unwrap_or(ArithmeticGap::Unknown).tier(),
             None => apart.tier(),
         };
     }
@@ -231,14 +230,12 @@ impl Comparison {
         ArithmeticGap::profiles(&self.reference.profile, &self.profile)
     }
 
-    /// The same, or what comes nearest to it where they have no names; unknown where the user
-    /// decided.
+    /// The same, or what comes nearest to it where they have no names; unknown where the user or
+    /// the errors decided.
     pub fn apart(&self) -> ArithmeticGap {
-        match self.judged_by {
-            Some(JudgedBy::Nearest(nearest)) => nearest,
-            Some(JudgedBy::Own(_)) => ArithmeticGap::Unknown,
-            None => self.named_apart(),
-        }
+        let unknown = |by: &JudgedBy| by.nearest().unwrap_or(ArithmeticGap::Unknown);
+        let by = self.judged_by.as_ref();
+        by.map_or_else(|| self.named_apart(), unknown)
     }
 
     /// Whether it is that lane in which it diverges first.

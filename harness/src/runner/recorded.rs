@@ -124,6 +124,7 @@ impl Recorded {
             values: self.logits[name].values.clone(),
             vocab_size: self.manifest.vocab_size,
             named: Vec::new(),
+            sixteen_bits: false,
         };
         let node = |key: &String| TracedNode {
             key: key.clone(),

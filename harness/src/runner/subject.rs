@@ -77,8 +77,8 @@ impl FromStr for Spec {
             Some(("lib", path)) => Ok(Spec::Library(path.trim().into())),
             Some(("http" | "https", _)) => Ok(Spec::Server(words.trim().to_owned())),
             _ if looks_like_a_command(words) => Err(format!(
-                "there is no file {words:?}; a program is `cmd: {words}`, one that stays up `serve: \
-                 {words}`"
+                "there is no file {words:?}; a program is `cmd: {words}`, one that stays up is \
+                 `serve: {words}`"
             )),
             _ => saved::parts(words).map(Spec::Saved),
         }

@@ -142,6 +142,7 @@ fn a_dying_reference_is_named_as_such() {
         task,
         &mut [ours.as_mut()],
         &mut [&mut Dying],
+        None,
         &suite.ledger,
     );
     let claims = examined.expect("the engine lives").claims;

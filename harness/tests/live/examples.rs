@@ -142,7 +142,7 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 10] = [
+const FIRST: &[(&str, &str)] = &[
     (
         "instruct.gguf",
         "harness fixtures instruct --model model.gguf -o instruct.gguf",

@@ -126,6 +126,7 @@ fn logits(rows: Rows) -> Logits {
         values: rows.values,
         vocab_size: rows.width,
         named: rows.named,
+        sixteen_bits: rows.sixteen_bits,
     }
 }
 

@@ -77,6 +77,7 @@ impl Saved {
             let (input, contents) = saved_files::read(path, part.lane(), &options.shape)?;
             inputs.push(input);
             all.nodes.extend(contents.nodes);
+            all.tokens = all.tokens.or(contents.tokens);
             for (lane, rows) in contents.lanes {
                 if all.lanes.insert(lane, rows).is_some() {
                     let (path, lane) = (path.display(), lane.name());
@@ -90,11 +91,16 @@ impl Saved {
             return Err(Failure::input("no file of --subject holds logits"));
         }
         let mut offered: Vec<Ability> = all.lanes.keys().map(|l| Ability::of_lane(*l)).collect();
+        if !all.nodes.is_empty() {
+            offered.push(Ability::Nodes);
+        }
         if all.lanes.values().all(|rows| rows.named.is_empty()) {
             offered.push(Ability::Rows);
         }
-        if !all.nodes.is_empty() {
-            offered.push(Ability::Nodes);
+        let mut lacking = Ability::all_but(&offered);
+        let coarse = all.lanes.values().any(|rows| rows.sixteen_bits);
+        if coarse {
+            lacking.insert(Ability::FirstHalf);
         }
         let names: Vec<String> = parts
             .iter()
@@ -103,16 +109,21 @@ impl Saved {
         let hashes: Vec<&str> = inputs.iter().map(|input| &input.sha256[..]).collect();
         Ok(Saved {
             identity: Identity {
-                name: names.join("+"),
+                name: names.join("+")
+                    + if coarse {
+                        ", 16-bit log-probabilities"
+                    } else {
+                        ""
+                    },
                 profile: foreign::profile(options.profile.as_ref()),
                 fingerprint: format!("saved {}", provenance::sha256(hashes.concat().as_bytes())),
             },
+            tokens: options.tokens.or(all.tokens.take()),
             contents: all,
-            tokens: options.tokens,
             demand: options.demand,
             host: options.host,
             inputs,
-            lacking: Ability::all_but(&offered),
+            lacking,
         })
     }
 
@@ -145,6 +156,7 @@ impl Saved {
             values: rows.values.clone(),
             vocab_size: rows.width,
             named: rows.named.clone(),
+            sixteen_bits: rows.sixteen_bits,
         })
     }
 }
