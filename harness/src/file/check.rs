@@ -293,7 +293,7 @@ lints! {
 
     /// A token takes the build less time than reading the weights does, or many times as long.
     BuildSpeedOdd "build-speed-odd" Warning
-        "too fast: see whether it computes, harness crossval; too slow: look at its instruction sets"
+        "too fast: harness crossval tells whether it computes; too slow: see its instruction sets"
 
     /// A weight or a scale is NaN or infinite.
     DataNonfinite "data-nonfinite" Error "check the download's hash, or convert the model again"
