@@ -237,7 +237,7 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
     let text = if args.junit == Some(Destination::Stdout) {
         String::new()
     } else {
-        table::render(receipt, detail, output::width())
+        table::render(receipt, detail, output::width()) + &args.next(receipt)
     };
     let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
     if let Some(junit) = &args.junit {
