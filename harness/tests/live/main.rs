@@ -11,6 +11,7 @@ mod attribute;
 #[path = "../it/attribute/bench.rs"]
 #[allow(dead_code)] // its other half is what the tests without a reference use
 mod bench;
+mod bisect;
 mod commands;
 mod crossval;
 mod examples;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let trials = [
         architectures::trials(),
         attribute::trials(),
+        bisect::trials(),
         commands::trials(),
         crossval::trials(),
         kernels::trials(),
