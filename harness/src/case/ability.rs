@@ -27,6 +27,8 @@ pub enum Ability {
     Nodes,
     /// Shows every node that recordings have; found out, and not offered.
     EveryNode,
+    /// Goes on from values that it is given for a node.
+    Replace,
     /// Hands out the logits of a prompt's first half as well, as the others do: found out, and not
     /// offered.
     FirstHalf,
@@ -41,13 +43,14 @@ pub type Lacking = BTreeSet<Ability>;
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 9] = [
+    pub const ALL: [Ability; 10] = [
         Ability::Tokenize,
         Ability::Prefill,
         Ability::Decode,
         Ability::Rows,
         Ability::Nodes,
         Ability::EveryNode,
+        Ability::Replace,
         Ability::FirstHalf,
         Ability::Greedy,
         Ability::Detokenize,
@@ -64,6 +67,11 @@ impl Ability {
         // Whether it shows all of them is seen when it does.
         let seen = [Ability::EveryNode, Ability::FirstHalf];
         lacking.filter(|ability| !seen.contains(ability)).collect()
+    }
+
+    /// Whether some case asks for it.
+    pub fn is_of_cases(self) -> bool {
+        self != Ability::Replace
     }
 
     /// The ability that a lane takes.

@@ -62,7 +62,7 @@ pub fn read(path: &Path, lane: Lane, shape: &[usize]) -> Result<(Input, Contents
         }
         "safetensors" => {
             let types = [Float::F32, Float::F16, Float::Bf16];
-            let arrays = Array::all_of(&bytes, &types).map_err(wrong)?;
+            let arrays = Array::in_order(&bytes, &types).map_err(wrong)?;
             contents.sort(arrays, lane).map_err(wrong)?;
         }
         "jsonl" => {
@@ -89,7 +89,7 @@ pub fn read(path: &Path, lane: Lane, shape: &[usize]) -> Result<(Input, Contents
 
 impl Contents {
     /// Arrays called `logits`, `prefill` or `decode` are logits, the others nodes.
-    fn sort(&mut self, arrays: BTreeMap<String, Array>, lane: Lane) -> Result<(), String> {
+    fn sort(&mut self, arrays: Vec<(String, Array)>, lane: Lane) -> Result<(), String> {
         let only = arrays.len() == 1;
         for (key, array) in arrays {
             let named = match &key[..] {
