@@ -226,7 +226,8 @@ impl Args {
             table.row([escape(build), escape(&end)]);
         }
         let asked = found.tested.len();
-        let head = table.render(output::width()) + &format!("{asked} of {builds} builds asked\n");
+        let head =
+            table.render(output::width()) + &format!("{asked} of {builds} builds are known\n");
         let Some(change) = &found.change else {
             let (good, bad) = (escape(&self.good), escape(&self.bad));
             return head + &format!("{bad} gives the answers of {good}: nothing to find here\n");

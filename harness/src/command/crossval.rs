@@ -42,7 +42,6 @@ Examples:
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy \\
       --rtol 1e-4  # exits 1: aarch64 in halves is further away
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --oracle
-  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --oracle
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' \\
       --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
 

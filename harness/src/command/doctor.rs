@@ -38,7 +38,8 @@ A file: all that `harness check` looks at; whether its bytes are a published fil
 --manifest lists under its name; and whether the order of words makes a difference to the model,
 which no model that was exchanged, reversed or half-converted survives: an ordinary text in order
 and shuffled, in nats a token. Where it knows the text less than well, usual damages are undone one
-at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v exchanged.
+at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v, or the norms
+exchanged.
 A build: the instruction sets it says it has; its kernels asked a few questions; a small model's
 graph, operation by operation, on the engine's own inputs; whole prompts against single tokens; with
 a large file, whether its speed is one that memory allows.

@@ -267,6 +267,9 @@ lints! {
     /// better with the inverse of every scale.
     ScaleInverted "scale-inverted" Warning
         "multiply by the checkpoint's weight_scale where the converter divided, or vice versa"
+    /// Every scale is 1, which no training leaves: they were lost on the way.
+    ScalesLost "scales-lost" Warning
+        "convert the model again, with the checkpoint's weight_scale tensors"
     /// The scale lies far from that of the same weight in the other layers.
     ScaleOutlier "scale-outlier" Warning
         "compare the scale with the mean magnitude of the original weight"

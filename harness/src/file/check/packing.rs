@@ -49,6 +49,7 @@ pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Finding
     for layers in scales.values() {
         outliers(layers, findings);
     }
+    lost(scales.values().flatten(), findings);
 }
 
 fn contested(tensor: &TensorInfo, findings: &mut Findings) {
@@ -180,6 +181,22 @@ fn outliers(layers: &[(&TensorInfo, f32)], findings: &mut Findings) {
         {
             let detail = format!("a scale of {scale}, the median of the layers is {median}");
             findings.add(Lint::ScaleOutlier, &tensor.name, detail);
+        }
+    }
+}
+
+/// One matrix may have a mean magnitude of exactly one; several that all do were never measured.
+fn lost<'s>(
+    scales: impl Iterator<Item = &'s (&'s TensorInfo, f32)> + Clone,
+    findings: &mut Findings,
+) {
+    const ENOUGH: usize = 3;
+    let all = scales.clone().all(|(_, scale)| *scale == 1.0);
+    let count = scales.clone().count();
+    if all && count >= ENOUGH {
+        for (tensor, _) in scales {
+            let detail = format!("a scale of 1, as all {count} have");
+            findings.add(Lint::ScalesLost, &tensor.name, detail);
         }
     }
 }

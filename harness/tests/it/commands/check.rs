@@ -303,6 +303,7 @@ fn every_lint_has_a_defect_of_its_own() {
         Lint::WordOrderIgnored,
         Lint::NotTheRelease,
         Lint::TensorsExchanged,
+        Lint::ScalesLost,
         Lint::ManifestMismatch,
         Lint::BuildSpeedOdd,
         Lint::BuildWithoutVectors,
