@@ -35,7 +35,7 @@ Examples:
   harness export model.gguf -o small.gguf --format tq2_0 --name 'my model' --dry-run
   harness export model.gguf -o small.gguf --format q4_k --eval chapter.txt --context 64
   harness export model.gguf -o small.gguf --format q4_k --imatrix importance.gguf
-  harness export model.gguf -o small.gguf --format q2_k --importance README.md \
+  harness export model.gguf -o small.gguf --format q2_k --importance README.md \\
       --eval chapter.txt --context 64
 
 Everything but the weights stays as it is in the file. Vectors stay in single precision, and the

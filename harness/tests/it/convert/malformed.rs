@@ -177,7 +177,7 @@ const ROWS: [Row; 31] = [
         Code::HparamInvalid,
         [
             "config.json.rope_scaling.rope_type",
-            "default or linear",
+            "default, linear or llama3",
             "yarn",
         ],
         false,
