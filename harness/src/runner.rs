@@ -67,6 +67,11 @@ pub trait Runner {
         true
     }
 
+    /// What it cannot be asked for.
+    fn lacking(&self) -> Lacking {
+        Lacking::new()
+    }
+
     /// Tokens it should be fed at most where it computes on several threads.
     fn most_on_threads(&self) -> usize {
         usize::MAX

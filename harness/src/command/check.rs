@@ -1,5 +1,7 @@
 //! `harness check`: a compatibility lint for model files.
 
+use std::path::Path;
+
 use engine::refusal::escape;
 use serde::Serialize;
 use serde_json::json;
@@ -7,7 +9,7 @@ use serde_json::json;
 use crate::command::finish::{Status, finish};
 use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::file::check::{self, Finding, Lint, Severity};
+use crate::file::check::{self, Finding, Lint, Severity, upstream};
 use crate::file::opened::Opened;
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
@@ -55,6 +57,9 @@ pub(super) struct Entry {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     finding: Option<Finding>,
     next_step: &'static str,
+    /// Issues of the projects in which users met it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    upstream: &'static [&'static str],
 }
 
 /// Runs the command.
@@ -66,13 +71,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let model = args.model.path()?;
     args.json.beside([("--model", model)])?;
-    let opened = Opened::read(model)?;
-    let bar = progress::bar(0, "looking at tensors");
-    let mut findings = check::examine(&opened.gguf, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
+    let (opened, mut findings) = examined(model)?;
     opened.input.still_holds()?;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
@@ -93,6 +92,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &text, &report, &args.json)
 }
 
+/// A file, and what every look at it found.
+pub(super) fn examined(path: &Path) -> Result<(Opened, Vec<Finding>), Failure> {
+    let bar = progress::bar(0, "looking at tensors");
+    let found = Opened::read_and(path, |gguf| {
+        check::examine(gguf, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })
+    });
+    bar.finish_and_clear();
+    found
+}
+
 pub(super) fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     Entry {
         name: lint.name(),
@@ -100,6 +112,7 @@ pub(super) fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
         means: lint.sentence(),
         finding,
         next_step: lint.next_step(),
+        upstream: upstream::issues(lint),
     }
 }
 
@@ -137,5 +150,8 @@ fn text(entry: &Entry) -> String {
         ));
     }
     out.push_str(&format!("  next {}\n", entry.next_step));
+    if !entry.upstream.is_empty() {
+        out.push_str(&format!("  see  {}\n", entry.upstream.join(", ")));
+    }
     out
 }

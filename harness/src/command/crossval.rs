@@ -62,8 +62,9 @@ like a recording. WHAT is one of
   FILE[,FILE…]   logits it saved: .npy of float32 or float16 [positions, vocabulary]; .safetensors
                  of F32, F16 or BF16, arrays `prefill` and `decode` being logits and others nodes
                  under their keys; raw f32 with --subject-shape; .jsonl of the likeliest tokens,
-                 {\"position\": 0, \"top\": [[1022, -0.25], …]}. Logits are a prefill's unless the
-                 name is behind `decode=`; `trace=` names a file of nodes
+                 {\"position\": 0, \"top\": [[1022, -0.25], …]}; .kld of one chunk, as
+                 llama-perplexity --kl-divergence-base writes it, compared in its 16 bits. Logits
+                 are a prefill's unless the name is behind `decode=`; `trace=` names a file of nodes
   cmd: COMMAND   a program, run by a shell once for each prompt and lane, in a process of its own
                  with --patience seconds. In the command, {model} stands for the file; {tokens}
                  for ids with commas between, or {tokens_file} for a file of them; {logits} for a

@@ -31,12 +31,17 @@ impl Input {
     /// The same, of a file that may be larger than the memory.
     pub fn open(path: &Path, storage: Storage) -> Result<(Self, ModelBytes), Failure> {
         let (bytes, stamp) = ModelBytes::open(path, storage)?;
-        let input = Input {
+        let sha256 = sha256(&bytes);
+        Ok((Self::of(path, sha256, stamp), bytes))
+    }
+
+    /// A file that was opened and hashed.
+    pub fn of(path: &Path, sha256: String, stamp: FileStamp) -> Self {
+        Input {
             path: path.to_owned(),
-            sha256: sha256(&bytes),
+            sha256,
             stamp,
-        };
-        Ok((input, bytes))
+        }
     }
 
     /// Reads a file that is text.

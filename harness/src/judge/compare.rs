@@ -11,6 +11,7 @@ use self::greedy::compare_greedy;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation, TracedNode};
+use crate::io::kl_base::CodedRow;
 use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::named_rows::compare_named;
 use crate::judge::own_tolerance::Elements;
@@ -286,6 +287,9 @@ fn compare_lane(
             found.positions.extend(compare_named(position, a, names, b));
             continue;
         }
+        let coded = ours.sixteen_bits.then(|| CodedRow::of(a)).flatten();
+        let coded: Option<Vec<f32>> = coded.map(|row| row.log_probabilities().collect());
+        let a = coded.as_deref().unwrap_or(a);
         let row = compare_rows(position, a, b);
         if found.first_difference.is_none() && row.distance.bit_equal < row.distance.values {
             found.first_difference = first_difference(format!("position {position}"), a, b);

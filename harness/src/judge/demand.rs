@@ -124,13 +124,20 @@ pub struct MadeHere<'f>(&'f NodeDistance);
 
 /// The first node that roundings alone do not explain, though they explain all before it.
 pub fn made_here(nodes: &NodeFindings) -> Option<MadeHere<'_>> {
+    let at = first_made(nodes.compared.iter().map(|node| node.distance.nmse))?;
+    Some(MadeHere(&nodes.compared[at]))
+}
+
+/// The place of the first of these NMSEs that roundings alone do not explain, though they explain
+/// all before it.
+pub fn first_made(nmses: impl IntoIterator<Item = Option<f64>>) -> Option<usize> {
     let operation = &tolerances().operation;
     let mut before = 0.0_f64;
-    for node in &nodes.compared {
+    for (at, nmse) in nmses.into_iter().enumerate() {
         // What is no number is another rule's.
-        let nmse = node.distance.nmse?;
+        let nmse = nmse?;
         if nmse > operation.layer_nmse {
-            return (nmse > operation.made_here * before).then_some(MadeHere(node));
+            return (nmse > operation.made_here * before).then_some(at);
         }
         before = before.max(nmse);
     }

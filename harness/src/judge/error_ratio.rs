@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::verdict::Divergence;
 use crate::case::observation::{Lane, Logits, Observation, TracedNode};
 use crate::judge::tolerance::tolerances;
-use crate::numbers::statistics::quantile;
 
 /// Errors in units of the root mean square of the exact values, the reference's first.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -105,8 +104,11 @@ fn is_unmasked(key: &str) -> bool {
 }
 
 fn of_logits(exact: &Logits, sides: [&Logits; 2]) -> Option<Errors> {
-    // Of rows that name some tokens only nothing is left to compare with.
-    let whole = |side: &Logits| side.named.is_empty() && side.vocab_size == exact.vocab_size;
+    // Rows that name some tokens only, or are rounded, are no logits.
+    let whole = |side: &Logits| {
+        let in_full = side.named.is_empty() && !side.sixteen_bits;
+        in_full && side.vocab_size == exact.vocab_size
+    };
     if !sides.iter().all(|side| whole(side)) {
         return None;
     }
@@ -137,7 +139,9 @@ impl Errors {
             let (mut rmse, mut max): (Vec<f64>, Vec<f64>) = rows.unzip();
             rmse.sort_by(f64::total_cmp);
             max.sort_by(f64::total_cmp);
-            Some([quantile(&rmse, quiet)?, quantile(&max, quiet)?])
+            // Never between two rows, of which one may be quiet and the next not.
+            let at = (quiet * rmse.len().saturating_sub(1) as f64) as usize;
+            Some([*rmse.get(at)?, *max.get(at)?])
         };
         let [theirs, ours] = sides.map(side);
         let ([rmse, max], [own_rmse, own_max]) = theirs.zip(ours).filter(|_| sound)?;

@@ -126,6 +126,12 @@ fn references(line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let named = words.windows(2).filter(|pair| pair[0] == "--reference");
     let mut named: Vec<String> = named.map(|pair| pair[1].to_owned()).collect();
+    named.extend(
+        words
+            .get(2)
+            .filter(|word| **word == "bitnet")
+            .map(|word| (*word).to_owned()),
+    );
     if let ["harness", "reference", "build" | "info", name] = words[..] {
         named.push(name.to_owned());
     }
@@ -136,7 +142,7 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 8] = [
+const FIRST: &[(&str, &str)] = &[
     (
         "instruct.gguf",
         "harness fixtures instruct --model model.gguf -o instruct.gguf",
@@ -160,6 +166,16 @@ const FIRST: [(&str, &str); 8] = [
     ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
+    (
+        "compare logits.npy other.npy",
+        "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy && \
+         harness eval --model model.gguf --prompt 'Call me Ishmael.' --profile ggml-avx2 \
+         --logits other.npy",
+    ),
+    (
+        "compare yesterday.json today.json",
+        "harness crossval --case b158-ishmael --json today.json && cp today.json yesterday.json",
+    ),
     (
         "receipt diff yesterday.json today.json",
         "harness crossval --case b158-ishmael --json today.json && cp today.json yesterday.json",
