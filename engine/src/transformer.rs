@@ -4,7 +4,7 @@
 mod attention;
 mod cache;
 mod feed_forward;
-mod labels;
+pub mod labels;
 pub mod likeliest;
 mod nodes;
 pub mod probe;

@@ -8,6 +8,7 @@ pub mod bisect;
 pub mod calibrate;
 pub mod convert;
 pub mod crossval;
+pub mod importance;
 pub mod kernels;
 pub mod metamorphic;
 pub mod perplexity;

@@ -1,5 +1,5 @@
-//! How much each column of a matrix matters, from a file of llama.cpp's `llama-imatrix`: the mean
-//! square of what the column is multiplied with on some text.
+//! How much each column of a matrix matters: the mean square of what the column is multiplied with
+//! on some text. llama.cpp's `llama-imatrix` writes files of it.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -10,6 +10,14 @@ use crate::format::{Encode, Format};
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernels::Kernel;
 use crate::matrix::Matrix;
+
+impl FromIterator<(String, Vec<f32>)> for Importance {
+    fn from_iter<T: IntoIterator<Item = (String, Vec<f32>)>>(matrices: T) -> Self {
+        Importance {
+            columns: matrices.into_iter().collect(),
+        }
+    }
+}
 
 /// What a column's squares are called behind the name of the matrix, and how many were summed.
 const SUMS: &str = ".in_sum2";

@@ -14,6 +14,7 @@ use engine::flavor::Flavor;
 use engine::gguf::dialect::Dialect;
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, Value};
+use engine::session::OpenOptions;
 
 use super::finish::finish;
 use crate::command::flags;
@@ -23,6 +24,7 @@ use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
+use crate::oracle::importance;
 use crate::oracle::perplexity::{Chunks, measure_models};
 
 use report::Evaluation;
@@ -35,6 +37,8 @@ Examples:
   harness export model.gguf -o small.gguf --format tq2_0 --name 'my model' --dry-run
   harness export model.gguf -o small.gguf --format q4_k --eval chapter.txt --context 64
   harness export model.gguf -o small.gguf --format q4_k --imatrix importance.gguf
+  harness export model.gguf -o small.gguf --format q2_k --importance README.md \\
+      --eval chapter.txt --context 64
 
 Everything but the weights stays as it is in the file. Vectors stay in single precision, and the
 tables of tokens (token_embd.weight, output.weight) unless --tables is given; rows that are no
@@ -42,8 +46,9 @@ whole blocks do, too. Each of that is told. A file is written whole or not at al
 
 --eval lets both files read a text, as `harness perplexity` does: how far the expectations of the
 new one lie from those of the old one, and how much the text surprises each.
---imatrix takes what llama-imatrix writes (GGUF): the error of columns that matter more counts more,
-in the formats that search for their codes (q4_0 to q5_1, q2_k to q6_k).";
+--importance lets the old one read a text first, and --imatrix takes what llama-imatrix (GGUF) found
+on one: the error of columns that matter more counts more then, in the formats that search for their
+codes (q4_0 to q5_1, q2_k to q6_k). Compare on another text than that.";
 
 /// Write a model with its weights in another format, and say what that loses
 #[derive(clap::Args)]
@@ -90,6 +95,10 @@ pub struct Args {
     #[arg(long = "as", value_name = "AUTHOR", default_value = "upstream", value_parser = author)]
     author: Author,
 
+    /// Weigh the errors of columns by what they are multiplied with on this text, UTF-8
+    #[arg(long, value_name = "FILE", conflicts_with = "imatrix")]
+    importance: Option<PathBuf>,
+
     /// Weigh the errors of columns by this file of llama-imatrix
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
@@ -98,8 +107,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     eval: Option<PathBuf>,
 
-    /// Tokens of a chunk of that text [default: 512, or the model's context where that is shorter]
-    #[arg(long, value_name = "N", value_parser = flags::positive, requires = "eval")]
+    /// Tokens of a chunk of a text [default: 512, or the model's context where that is shorter]
+    #[arg(long, value_name = "N", value_parser = flags::positive)]
     context: Option<usize>,
 
     /// Chunks of it at most
@@ -206,12 +215,25 @@ impl Args {
             let importance = Importance::read(&Gguf::parse(bytes)?);
             config.importance = Some(importance.map_err(|error| within(path, error))?);
         }
+        if let Some(path) = &self.importance {
+            let (_, text) = Input::read_text(path)?;
+            let model = Model::open(&self.input, &as_meant(self.dialect, None))?;
+            let chunks = Chunks::of_text(&text, &model, self.context, None)?;
+            let bar = progress::bar(chunks.count() as u64, "weighing");
+            let importance = importance::measure(&model, chunks.each(), &mut || bar.inc(1));
+            config.importance = Some(importance?);
+            bar.finish_and_clear();
+        }
         Ok(config)
     }
 
     /// The files that are read, by flag.
     fn reads(&self) -> impl Iterator<Item = (&str, &Path)> {
-        let others = [("--imatrix", &self.imatrix), ("--eval", &self.eval)];
+        let others = [
+            ("--importance", &self.importance),
+            ("--imatrix", &self.imatrix),
+            ("--eval", &self.eval),
+        ];
         let others = others
             .into_iter()
             .filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
@@ -235,12 +257,8 @@ impl Args {
         flavor: Option<Flavor>,
     ) -> Result<Evaluation, Failure> {
         let (input, text) = Input::read_text(text)?;
-        let opened = |path, dialect, flavor| {
-            let reading = Reading { dialect, flavor };
-            Model::open(path, &reading.options(Storage::Map, None))
-        };
-        let source = opened(self.input.as_path(), self.dialect, None)?;
-        let exported = opened(exported, None, flavor)?;
+        let source = Model::open(&self.input, &as_meant(self.dialect, None))?;
+        let exported = Model::open(exported, &as_meant(None, flavor))?;
         let chunks = Chunks::of_text(&text, &source, self.context, self.chunks)?;
         let bar = progress::bar(chunks.count() as u64, "chunks");
         let measured = measure_models(&chunks, &[&source, &exported], &mut || bar.inc(1))?;
@@ -269,6 +287,10 @@ fn author(name: &str) -> Result<Author, String> {
         "bitnet" => Ok(Author::Bitnet),
         _ => Err("there are upstream and bitnet".into()),
     }
+}
+
+fn as_meant(dialect: Option<Dialect>, flavor: Option<Flavor>) -> OpenOptions {
+    Reading { dialect, flavor }.options(Storage::Map, None)
 }
 
 /// What a reader that is told nothing takes the new file's packing for, where that is another one.

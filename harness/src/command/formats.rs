@@ -71,6 +71,8 @@ pub struct Args {
 
 /// Tokens of a chunk of the text: enough to expect something from.
 const CONTEXT: usize = 16;
+/// Chunks at most: every format is one model more that reads them.
+const CHUNKS: usize = 8;
 
 #[derive(Serialize)]
 struct Report {
@@ -223,7 +225,7 @@ impl Args {
         let source = Model::open(path, &options)?;
         let text = self.text.as_deref().map(Input::read_text).transpose()?;
         let text = text.as_ref().map_or(word_order::TEXT, |(_, text)| text);
-        let chunks = Chunks::of_text(text, &source, Some(CONTEXT), None)?;
+        let chunks = Chunks::of_text(text, &source, Some(CONTEXT), Some(CHUNKS))?;
         let mut written = Written {
             positions: 0,
             mean_kl: BTreeMap::new(),

@@ -118,10 +118,22 @@ impl Chunks {
         kl_base::counted(self.length)
     }
 
-    /// How one of them is computed.
-    fn schedule(&self, chunk: &[Token]) -> Schedule {
+    /// Each as it is computed.
+    pub fn each(&self) -> impl Iterator<Item = Vec<Token>> {
+        self.tokens
+            .chunks(self.length)
+            .map(|chunk| self.begun(chunk))
+    }
+
+    fn begun(&self, chunk: &[Token]) -> Vec<Token> {
         let mut chunk = chunk.to_vec();
         chunk[0] = self.begin.unwrap_or(chunk[0]);
+        chunk
+    }
+
+    /// How one of them is computed.
+    fn schedule(&self, chunk: &[Token]) -> Schedule {
+        let chunk = self.begun(chunk);
         Schedule {
             ubatch: chunk.len(),
             only: Some(self.counted().collect()),

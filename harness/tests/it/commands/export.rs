@@ -1,8 +1,13 @@
 //! `harness export`: what is planned is what is written, nothing is destroyed, slips are told.
 
+use engine::Model;
 use engine::bytes::ModelBytes;
 use engine::encoding::float::Float;
 use engine::gguf::{Gguf, Writer};
+use engine::session::OpenOptions;
+use harness::oracle::importance::measure;
+use harness::oracle::perplexity::Chunks;
+use safetensors::SafeTensors;
 use serde_json::Value;
 
 use crate::program::{Folder, Harness, fixture};
@@ -264,4 +269,65 @@ fn importance_moves_the_error_out_of_the_columns_that_matter() {
         let refusal = command.arg(file).run().exits(2).stderr;
         assert!(refusal.contains(said), "{format} {said}: {refusal}");
     }
+}
+
+const WEIGHED: &str = "The whale swam on, and the men in the boats pulled at their oars. ";
+
+#[test]
+fn the_importance_of_a_column_is_the_mean_square_of_its_input() {
+    let model = Model::open(&fixture(MODEL), &OpenOptions::default()).expect("a fixture");
+    let chunks = Chunks::of_text(&WEIGHED.repeat(4), &model, Some(16), Some(3)).expect("long");
+    let importance = measure(&model, chunks.each(), &mut || ()).expect("it computes");
+    let folder = Folder::new();
+    for (matrix, node) in [
+        ("blk.0.attn_k.weight", "attn_norm-0|MUL#0"),
+        ("blk.1.attn_output.weight", "attn_sub_norm-1|MUL#0"),
+        ("blk.3.ffn_down.weight", "ffn_sub_norm-3|MUL#0"),
+        ("token_embd.weight", "result_norm|MUL#0"),
+    ] {
+        let found = importance.of(matrix).expect("it is multiplied");
+        let mut squares = vec![0.0; found.len()];
+        for chunk in chunks.each() {
+            let ids: Vec<String> = chunk.iter().map(u32::to_string).collect();
+            let trace = folder.path().join("trace.safetensors");
+            let eval = Harness::new("eval --tokens")
+                .arg(ids.join(","))
+                .arg("--model");
+            let eval = eval
+                .arg(fixture(MODEL))
+                .arg("--trace")
+                .arg(&trace)
+                .arg("--logits");
+            eval.arg(folder.path().join("logits.npy")).run().exits(0);
+            let bytes = std::fs::read(&trace).expect("written");
+            let nodes = SafeTensors::deserialize(&bytes).expect("sound");
+            let bytes = nodes.tensor(node).expect("traced").data().to_vec();
+            let mut values = vec![0.0; bytes.len() / 4];
+            Float::F32.decode(&bytes, &mut values);
+            for (at, x) in values.iter().enumerate() {
+                squares[at % found.len()] += f64::from(*x).powi(2);
+            }
+        }
+        for (found, sum) in found.iter().zip(squares) {
+            let expected = sum / 48.0;
+            assert!(
+                (f64::from(*found) - expected).abs() <= 1e-6 * expected,
+                "{matrix}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_weighed_by_a_text_lies_nearer_on_another() {
+    let folder = Folder::new();
+    let text = folder.file("weighed.txt", WEIGHED.repeat(16).as_bytes());
+    let mean_kl = |words: &str| {
+        let evaluation = evaluated(&format!("--format q2_k {words}"));
+        let mean = &evaluation["exported"]["from_first"]["mean_kl"];
+        mean.as_f64().expect("measured")
+    };
+    let weighed = mean_kl(&format!("--importance {}", text.display()));
+    let plain = mean_kl("");
+    assert!(weighed < plain, "{weighed} and {plain}");
 }
