@@ -74,22 +74,21 @@ impl Matrix {
         forced: Option<Flavor>,
         kernel: Kernel,
     ) -> Result<(Self, Option<Detection>), Refusal> {
-        let mut formats = Format::of_type(tensor.type_id);
-        let detection = match (formats.next(), formats.next()) {
-            (Some(Format { flavor: None, .. }), _) => None,
-            (Some(_), _) => Some(flavor::detect(gguf, tensor, forced)?),
-            (None, _) => {
-                let expected = "a type that is multiplied: F32, F16, BF16, Q4_0 to Q6_K, Q1_0, \
-                                Q2_0 or a ternary packing";
-                let found = tensor.type_id;
-                return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
-            }
+        let dialect = tensor.dialect.map_or_else(|| gguf.spoken.decided(), Ok)?;
+        let format = Format::of_type(tensor.type_id, dialect).next();
+        let Some(format) = format else {
+            let expected = "a type that is multiplied: F32, F16, BF16, Q4_0 to Q6_K, Q1_0, Q2_0 \
+                            or a ternary packing";
+            let found = format!("{}, {}", tensor.type_id, tensor.meaning().name());
+            return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
         };
-        let format = match &detection {
-            Some(detection) => Some(Format::of_flavor(detection.flavor)),
-            None => Format::of_type(tensor.type_id).next(),
+        let detection = match format.flavor {
+            Some(_) => Some(flavor::detect(gguf, tensor, forced)?),
+            None => None,
         };
-        let format = format.expect("it was there a moment ago");
+        let format = detection
+            .as_ref()
+            .map_or(format, |found| Format::of_flavor(found.flavor));
         let matrix = Self::open(gguf, tensor, format, detection.as_ref(), kernel)?;
         Ok((matrix, detection))
     }

@@ -46,6 +46,14 @@ pub(super) fn of_i2_s(bytes: &[u8], shape: Shape, threes: &Threes) -> Evidence {
     }
 }
 
+/// TL1 and TL2: the one scale is sane. Any bytes can be their indices.
+pub(super) fn of_scale(scale: f32) -> Evidence {
+    if scale == 0.0 || SANE_SCALES.contains(&scale) {
+        return Evidence::with(vec![format!("scale {scale:e} behind the indices")]);
+    }
+    Evidence::against(format!("the scale would be {scale:e}"))
+}
+
 /// BitNet32-F16: every block's scale is finite, not negative and not absurd.
 pub(super) fn of_bitnet32_f16(bytes: &[u8], shape: Shape) -> Evidence {
     let blocks = shape.rows * shape.cols.div_ceil(bitnet32_f16::BLOCK);

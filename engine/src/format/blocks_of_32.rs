@@ -13,6 +13,7 @@ use crate::kernels::{blocks_of_32 as kernels, whole_blocks};
 pub static Q4_0: Format = Format {
     name: "q4_0",
     types: &[id::Q4_0],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q4_0.block_bytes(),
     flavor: None,
@@ -29,6 +30,7 @@ pub static Q4_0: Format = Format {
 pub static Q4_1: Format = Format {
     name: "q4_1",
     types: &[id::Q4_1],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q4_1.block_bytes(),
     flavor: None,
@@ -45,6 +47,7 @@ pub static Q4_1: Format = Format {
 pub static Q5_0: Format = Format {
     name: "q5_0",
     types: &[id::Q5_0],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q5_0.block_bytes(),
     flavor: None,
@@ -61,6 +64,7 @@ pub static Q5_0: Format = Format {
 pub static Q5_1: Format = Format {
     name: "q5_1",
     types: &[id::Q5_1],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q5_1.block_bytes(),
     flavor: None,

@@ -10,6 +10,7 @@ use crate::gguf::tensor_type::id;
 pub static QK256: Format = Format {
     name: "qk256",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: qk256::BLOCK,
     block_bytes: qk256::BLOCK_BYTES,
     flavor: Some(Flavor::Qk256),
@@ -26,6 +27,7 @@ pub static QK256: Format = Format {
 pub static BITNET32_F16: Format = Format {
     name: "bitnet32-f16",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: bitnet32_f16::BLOCK,
     block_bytes: bitnet32_f16::BLOCK_BYTES,
     flavor: Some(Flavor::Bitnet32F16),
@@ -42,6 +44,7 @@ pub static BITNET32_F16: Format = Format {
 pub static SPLIT32: Format = Format {
     name: "split32",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: split32::BLOCK,
     block_bytes: split32::BLOCK_BYTES,
     flavor: Some(Flavor::Split32),

@@ -12,6 +12,7 @@ use crate::kernels::q8_k::Q8K;
 pub static Q2_K: Format = Format {
     name: "q2_k",
     types: &[id::Q2_K],
+    dialects: &[],
     block: q2_k::BLOCK,
     block_bytes: q2_k::BLOCK_BYTES,
     flavor: None,
@@ -38,6 +39,7 @@ static Q2_K_WHOLE: RowByRow<Q8K> = RowByRow {
 pub static Q3_K: Format = Format {
     name: "q3_k",
     types: &[id::Q3_K],
+    dialects: &[],
     block: q3_k::BLOCK,
     block_bytes: q3_k::BLOCK_BYTES,
     flavor: None,
@@ -64,6 +66,7 @@ static Q3_K_WHOLE: RowByRow<Q8K> = RowByRow {
 pub static Q4_K: Format = Format {
     name: "q4_k",
     types: &[id::Q4_K],
+    dialects: &[],
     block: q4_k::BLOCK,
     block_bytes: q4_k::Q4_K.block_bytes(),
     flavor: None,
@@ -90,6 +93,7 @@ static Q4_K_WHOLE: RowByRow<Q8K> = RowByRow {
 pub static Q5_K: Format = Format {
     name: "q5_k",
     types: &[id::Q5_K],
+    dialects: &[],
     block: q4_k::BLOCK,
     block_bytes: q4_k::Q5_K.block_bytes(),
     flavor: None,

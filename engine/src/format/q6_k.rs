@@ -14,6 +14,7 @@ use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 pub static FORMAT: Format = Format {
     name: "q6_k",
     types: &[id::Q6_K],
+    dialects: &[],
     block: q6_k::BLOCK,
     block_bytes: q6_k::BLOCK_BYTES,
     flavor: None,

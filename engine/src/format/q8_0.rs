@@ -14,6 +14,7 @@ use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 pub static FORMAT: Format = Format {
     name: "q8_0",
     types: &[id::Q8_0],
+    dialects: &[],
     block: q8_0::BLOCK,
     block_bytes: q8_0::BLOCK_BYTES,
     flavor: None,

@@ -14,6 +14,7 @@ use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 pub static TQ1_0: Format = Format {
     name: "tq1_0",
     types: &[id::TQ1_0],
+    dialects: &[],
     block: tq1_0::BLOCK,
     block_bytes: tq1_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq1_0),
@@ -30,6 +31,7 @@ pub static TQ1_0: Format = Format {
 pub static TQ2_0: Format = Format {
     name: "tq2_0",
     types: &[id::TQ2_0],
+    dialects: &[],
     block: tq2_0::BLOCK,
     block_bytes: tq2_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq2_0),
