@@ -12,6 +12,7 @@ pub mod dot;
 pub mod i2_s;
 pub mod k_quants;
 pub mod panel;
+pub mod scaled;
 pub mod small_blocks;
 pub mod trits;
 

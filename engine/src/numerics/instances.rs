@@ -130,20 +130,16 @@ macro_rules! operations {
             );
             /// Whether [`dots_codes`](Self::dots_codes) multiplies rows of so many columns with so
             /// many tokens. Otherwise they have to be decoded.
-            fn takes_codes(&self, _together: usize, _cols: usize) -> bool {
-                false
-            }
+            fn takes_codes(&self, together: usize, cols: usize) -> bool;
             /// [`dots_f32`](Self::dots_f32) of the values of rows of codes.
             fn dots_codes(
                 &self,
-                _rows: Codes,
-                _xs: Rows<f32>,
-                _len: usize,
-                _together: usize,
-                _grid: Grid,
-            ) {
-                unreachable!("rows of codes are decoded");
-            }
+                rows: Codes,
+                xs: Rows<f32>,
+                len: usize,
+                together: usize,
+                grid: Grid,
+            );
             /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
             fn dot_f16(&self, rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32]) {
                 self.dots_f16(rows, Rows::of_one(x), x.len(), tokens, Grid::of_one(out));

@@ -8,7 +8,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::Arithmetic;
-use super::dense::{Grid, Rows};
+use super::dense::{Codes, Grid, Rows};
 use super::elementwise;
 use super::half::{Half, widen_bf16, widen_f16};
 use crate::kernels::BlockOrder;
@@ -162,6 +162,14 @@ impl Arithmetic for OracleF64 {
         dots(rows, xs, len, grid, |a, b| {
             dot(a, b, f32::from_le_bytes, |x| x)
         });
+    }
+
+    fn takes_codes(&self, _: usize, _: usize) -> bool {
+        false
+    }
+
+    fn dots_codes(&self, _: Codes, _: Rows<f32>, _: usize, _: usize, _: Grid) {
+        unreachable!("rows of codes are decoded");
     }
 }
 

@@ -19,7 +19,10 @@ use super::lanes::Order;
 
 /// Compiles the products for some instructions.
 macro_rules! compiled {
-    ($(#[$doc:meta])* $module:ident: $features:literal, $($products:ident)::+ $(of $vector:ty)?) => {
+    (
+        $(#[$doc:meta])*
+        $module:ident: $features:literal, $($products:ident)::+ $(of $vector:ty)?
+    ) => {
         $(#[$doc])*
         pub mod $module {
             use super::*;
@@ -34,7 +37,9 @@ macro_rules! compiled {
                 grid: Grid,
             ) {
                 // SAFETY: this function asks for the instructions, as those below do.
-                unsafe { $($products)::+::dots_f16::<$($vector,)? L, O>(rows, xs, len, together, grid) }
+                unsafe {
+                    $($products)::+::dots_f16::<$($vector,)? L, O>(rows, xs, len, together, grid)
+                }
             }
 
             /// See [`dense::tiles_f16`].
@@ -71,7 +76,9 @@ macro_rules! compiled {
                 grid: Grid,
             ) {
                 // SAFETY: as above.
-                unsafe { $($products)::+::dots_f32::<$($vector,)? L, O>(rows, xs, len, together, grid) }
+                unsafe {
+                    $($products)::+::dots_f32::<$($vector,)? L, O>(rows, xs, len, together, grid)
+                }
             }
 
             /// Whether [`dots_codes`] is there for so many tokens and columns.
@@ -89,7 +96,9 @@ macro_rules! compiled {
                 grid: Grid,
             ) {
                 // SAFETY: as above.
-                unsafe { $($products)::+::dots_codes::<$($vector,)? L, O>(rows, xs, len, together, grid) }
+                unsafe {
+                    $($products)::+::dots_codes::<$($vector,)? L, O>(rows, xs, len, together, grid)
+                }
             }
         }
     };

@@ -13,8 +13,10 @@ in_eight_lanes! {
 in_eight_lanes! {
     TQ2_0 of Tq2_0: "x86_64-avx2-tq2_0", "x86_64-avxvnni-tq2_0", "x86_64-avx512vl-tq2_0"
 }
-/// Sums of digits 0 to 2, of which TQ2_0 has a 3, too, times activations, less the sums of 16 activations each lane gives back. A lane
-/// of 16 bits gets eight times two products of at most 3 · 128.
+
+/// Sums of digits times activations, less the sums of 16 activations each lane gives back. Digits
+/// are 0 to 2, in TQ2_0 a 3, too: a lane of 16 bits gets eight times two products of at most
+/// 3 · 128.
 ///
 /// # Safety
 /// The instructions of `D` and AVX2 are there.

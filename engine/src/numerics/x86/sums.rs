@@ -116,8 +116,8 @@ where
     T
 }
 
-/// The running sums of `R` rows with `T` tokens over so many elements, in `N` vectors each. The rows
-/// that come next are so many bytes further on.
+/// The running sums of `R` rows with `T` tokens over so many elements, in `N` vectors each. The
+/// rows that come next are so many bytes further on.
 ///
 /// # Safety
 /// The instructions of `V` are there.

@@ -45,7 +45,8 @@ pub unsafe trait Vector: Copy {
 /// Defines a width.
 macro_rules! width {
     (
-        $vector:ty: $lanes:literal, $load_halves:ident($half:ty), $same_half:ident, $look_up:ident, $fours:ident,
+        $vector:ty: $lanes:literal,
+        $load_halves:ident($half:ty), $same_half:ident, $look_up:ident, $fours:ident,
         $zero:ident, $same:ident, $load:ident, $store:ident, $multiply:ident, $add:ident,
         $fuse:ident, $halves:ident, $widen:ident, $shift:ident, $cast:ident
     ) => {
@@ -137,7 +138,8 @@ width! {
 
 width! {
     __m512: 16, _mm256_loadu_si256(__m256i), _mm256_set1_epi16, look_up_16,
-    _mm512_broadcast_f32x4, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_mul_ps,
+    _mm512_broadcast_f32x4, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
+    _mm512_storeu_ps, _mm512_mul_ps,
     _mm512_add_ps, _mm512_fmadd_ps, _mm512_cvtph_ps, _mm512_cvtepu16_epi32, _mm512_slli_epi32,
     _mm512_castsi512_ps
 }
