@@ -73,6 +73,12 @@ impl ModelBytes {
     }
 }
 
+impl From<Vec<u8>> for ModelBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from_vec(bytes)
+    }
+}
+
 fn refuse_irregular(metadata: &std::fs::Metadata, field: &str) -> Result<(), Refusal> {
     if metadata.is_file() {
         return Ok(());

@@ -6,6 +6,7 @@
 //! | `json`, `shard` | read the files of a checkpoint, every rule of their formats enforced |
 //! | `tensors` | finds tensors by name, in one file or in the shards of an index |
 //! | `description` | turns `config.json` into hyper-parameters |
+//! | `rope` | reads how positions are stretched, and computes the factors that say so |
 //! | `word_rules`, `vocabulary` | turn `tokenizer.json` into the keys of a GGUF file |
 //! | `content` | reads a tensor's values in pieces: floats, or digits under a scale |
 //! | `meaning` | decides what a linear weight's digits and scale are, or refuses to guess |
@@ -20,6 +21,7 @@ mod description;
 mod json;
 mod meaning;
 mod plan;
+mod rope;
 mod shard;
 mod target;
 mod tensors;

@@ -18,6 +18,7 @@
 
 mod config;
 mod error;
+mod importance;
 mod loss;
 mod plan;
 mod source;
@@ -25,6 +26,7 @@ mod written;
 
 pub use config::{DEFAULT_EXCEPTIONS, ExportConfig};
 pub use error::ExportError;
+pub use importance::Importance;
 pub use loss::Loss;
 pub use plan::{Entry, ExportStats, Kept, Plan};
 pub use source::{Decoded, FileSource, Source, TensorSpec, WeightTensor};

@@ -239,6 +239,19 @@ impl Tokenizer {
         Some(self.roles.eos)
     }
 
+    /// The token behind a turn of a conversation, if the vocabulary has one.
+    pub fn eot(&self) -> Option<Token> {
+        self.roles.eot
+    }
+
+    /// What cuts words into tokens, as `tokenizer.ggml.model` names it.
+    pub fn algorithm(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::Bpe(_) => "gpt2",
+            Algorithm::SentencePiece(_) => "llama",
+        }
+    }
+
     /// Whether the model asks for the BOS token in front of a text.
     pub fn adds_bos(&self) -> bool {
         self.roles.add_bos

@@ -202,4 +202,13 @@ impl FiveSession<'_> {
     pub fn feed(&mut self, _: &[i32], _: bool) -> Result<(Vec<f32>, usize), Error> {
         match self.0 {}
     }
+
+    pub fn feed_watched(
+        &mut self,
+        _: &[i32],
+        _: bool,
+        _: &mut dyn FnMut(&str, &[usize], &mut [f32]),
+    ) -> Result<(Vec<f32>, usize), Error> {
+        match self.0 {}
+    }
 }

@@ -12,6 +12,11 @@ type Open = unsafe extern "C" fn(*const c_char, i32, i32, i32) -> *mut c_void;
 type Feed = unsafe extern "C" fn(*mut c_void, *const i32, i32, i32) -> i32;
 type Logits = unsafe extern "C" fn(*mut c_void, *mut i32, *mut i32) -> *const f32;
 type Free = unsafe extern "C" fn(*mut c_void);
+type Node = unsafe extern "C" fn(*mut c_void, *const c_char, *const i64, i32, *mut f32);
+type Watch = unsafe extern "C" fn(*mut c_void, Option<Node>, *mut c_void);
+
+/// Looks at a node, its key, shape and values, and may put others in their place.
+pub type Look<'a> = dyn FnMut(&str, &[usize], &mut [f32]) + 'a;
 
 /// The library, with its five functions.
 pub struct Five {
@@ -20,6 +25,7 @@ pub struct Five {
     feed: Feed,
     logits: Logits,
     free: Free,
+    watch: Option<Watch>,
     path: PathBuf,
     // Behind the pointers, which it keeps valid.
     _library: libloading::Library,
@@ -53,7 +59,11 @@ impl Five {
                     .map_err(unloadable)?
             };
         }
+        // SAFETY: as above; whoever shows no nodes lacks it.
+        let watch = unsafe { library.get::<Watch>(b"subject_watch\0") };
+        let watch = watch.ok().map(|symbol| *symbol);
         Ok(Five {
+            watch,
             identity: function!("subject_identity", Identity),
             open: function!("subject_open", Open),
             feed: function!("subject_feed", Feed),
@@ -133,6 +143,65 @@ impl FiveSession<'_> {
         let values = unsafe { std::slice::from_raw_parts(logits, rows * vocab) };
         Ok((values.to_vec(), vocab))
     }
+
+    /// The same with `look` at every node.
+    pub fn feed_watched(
+        &mut self,
+        tokens: &[i32],
+        last_only: bool,
+        mut look: &mut Look<'_>,
+    ) -> Result<(Vec<f32>, usize), Error> {
+        let watch = self.library.watch.ok_or_else(|| Error::Load {
+            path: self.library.path.clone(),
+            reason: "it offers nodes, and has no subject_watch".into(),
+        })?;
+        let session = self.session.as_ptr();
+        // SAFETY: the library opened the session and did not free it; what the pointer names
+        // outlives the feed, behind which nobody looks any more.
+        unsafe { watch(session, Some(see), (&raw mut look).cast()) };
+        let fed = self.feed(tokens, last_only);
+        // SAFETY: as above.
+        unsafe { watch(session, None, std::ptr::null_mut()) };
+        fed
+    }
+}
+
+/// What the library calls; a node that cannot be one is passed over.
+unsafe extern "C" fn see(
+    data: *mut c_void,
+    key: *const c_char,
+    shape: *const i64,
+    dims: i32,
+    values: *mut f32,
+) {
+    let Ok(dims) = usize::try_from(dims) else {
+        return;
+    };
+    if key.is_null() || values.is_null() || (shape.is_null() && dims > 0) {
+        return;
+    }
+    // SAFETY: not null, and the header asks for a string that ends.
+    let key = unsafe { CStr::from_ptr(key) }.to_string_lossy();
+    let sizes = (0..dims).map(|at| {
+        // SAFETY: the header asks for so many of them.
+        usize::try_from(unsafe { *shape.add(at) }).ok()
+    });
+    let Some(shape) = sizes.collect::<Option<Vec<usize>>>() else {
+        return;
+    };
+    let count = shape
+        .iter()
+        .try_fold(1, |n: usize, size| n.checked_mul(*size));
+    let Some(count) = count.filter(|&count| count <= isize::MAX as usize / 4) else {
+        return;
+    };
+    // SAFETY: `feed_watched` gave the library this pointer, and waits for the feed to end.
+    let look = unsafe { &mut *data.cast::<&mut Look<'_>>() };
+    // SAFETY: the header asks for as many floats as the shape says, which nobody else touches
+    // during the call.
+    look(&key, &shape, unsafe {
+        std::slice::from_raw_parts_mut(values, count)
+    });
 }
 
 impl Drop for FiveSession<'_> {

@@ -3,6 +3,7 @@
  * Write the five functions below. Then
  *   cc -shared -fPIC engine.c -o libengine.so            --subject lib:./libengine.so
  *   cc -DSUBJECT_SERVE engine.c -o engine                --subject 'serve: ./engine'
+ * With -DSUBJECT_NODES in the second where there is a sixth, subject_watch.
  * The first is loaded into a process of the harness's; the second speaks the protocol on its
  * standard streams, so it may live anywhere that ssh reaches.
  *
@@ -36,6 +37,14 @@ const float *subject_logits(void *session, int32_t *rows, int32_t *vocab);
 
 /* Closes what subject_open opened. */
 void subject_free(void *session);
+
+/* Optional, offered as `nodes`, and `replace` if you go on from what it leaves behind: from now on
+ * call `node` with every node of the graph as soon as it is computed, under the name llama.cpp has
+ * for it, `Qcur-0|MUL_MAT#0`, its shape outermost first. It may overwrite the values. With NULL
+ * nobody looks any more. */
+typedef void (*subject_node)(void *data, const char *key, const int64_t *shape, int32_t dims,
+                             float *values);
+void subject_watch(void *session, subject_node node, void *data);
 
 #ifdef __cplusplus
 }
@@ -93,19 +102,21 @@ static char *subject_string(const char *line, const char *key) {
     return text;
 }
 
+static const char subject_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /* Writes bytes as base64. */
-static void subject_base64(const unsigned char *bytes, size_t count) {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static void subject_base64(FILE *to, const unsigned char *bytes, size_t count) {
+    const char *digits = subject_digits;
     for (size_t i = 0; i < count; i += 3) {
         size_t left = count - i;
         unsigned group = bytes[i] << 16;
         if (left > 1) group |= bytes[i + 1] << 8;
         if (left > 2) group |= bytes[i + 2];
-        putchar(digits[group >> 18]);
-        putchar(digits[group >> 12 & 63]);
-        putchar(left > 1 ? digits[group >> 6 & 63] : '=');
-        putchar(left > 2 ? digits[group & 63] : '=');
+        putc(digits[group >> 18], to);
+        putc(digits[group >> 12 & 63], to);
+        putc(left > 1 ? digits[group >> 6 & 63] : '=', to);
+        putc(left > 2 ? digits[group & 63] : '=', to);
     }
 }
 
@@ -139,8 +150,50 @@ static void subject_hello(void) {
     free(offers);
 }
 
-/* Feeds the ids of a line. */
-static void subject_answer_feed(void *session, const char *line) {
+#ifdef SUBJECT_NODES
+/* Reads so many bytes of base64. */
+static void subject_unbase64(const char *text, unsigned char *bytes, size_t count) {
+    unsigned group = 0, bits = 0;
+    for (size_t at = 0; at < count && *text; text++) {
+        const char *digit = strchr(subject_digits, *text);
+        if (!digit) return;
+        group = group << 6 | (unsigned)(digit - subject_digits);
+        bits += 6;
+        if (bits >= 8) bytes[at++] = (unsigned char)(group >> (bits -= 8));
+    }
+}
+
+/* The nodes of a feed as JSON, and the line that says what takes whose place. */
+struct subject_seen {
+    FILE *to;
+    const char *begin, *between;
+};
+
+static void subject_see(void *data, const char *key, const int64_t *shape, int32_t dims,
+                        float *values) {
+    struct subject_seen *seen = (struct subject_seen *)data;
+    const char *given = seen->begin ? strstr(seen->begin, "\"replace\":") : NULL;
+    size_t size = sizeof *values;
+    char *quoted = (char *)malloc(strlen(key) + 10);
+    fprintf(seen->to, "%s{\"key\":\"%s\",\"shape\":[", seen->between, key);
+    for (int32_t i = 0; i < dims; i++) {
+        fprintf(seen->to, "%s%lld", i ? "," : "", (long long)shape[i]);
+        size *= (size_t)shape[i];
+    }
+    fprintf(seen->to, "],\"data\":\"");
+    subject_base64(seen->to, (const unsigned char *)values, size);
+    fprintf(seen->to, "\"}");
+    seen->between = ",";
+    sprintf(quoted, "\"key\":\"%s\"", key);
+    given = given ? strstr(given, quoted) : NULL;
+    given = given ? strstr(given, "\"data\":\"") : NULL;
+    if (given) subject_unbase64(given + 8, (unsigned char *)values, size);
+    free(quoted);
+}
+#endif /* SUBJECT_NODES */
+
+/* Feeds the ids of a line, watched if that of `begin` asks for it. */
+static void subject_answer_feed(void *session, const char *line, const char *begin) {
     const char *at = subject_value(line, "tokens");
     int32_t *tokens = (int32_t *)malloc((strlen(line) + 1) * sizeof *tokens);
     int32_t count = 0, rows = 0, vocab = 0;
@@ -149,21 +202,39 @@ static void subject_answer_feed(void *session, const char *line) {
         tokens[count++] = (int32_t)strtol(at, &end, 10);
         at = *end == ',' ? end + 1 : end;
     }
+    char *nodes = NULL;
+#ifdef SUBJECT_NODES
+    size_t room = 0;
+    struct subject_seen seen = {open_memstream(&nodes, &room), begin, ""};
+    int watched = begin && (strstr(begin, "\"nodes\":true") || strstr(begin, "\"replace\":"));
+    if (session && watched) subject_watch(session, subject_see, &seen);
+#else
+    (void)begin;
+#endif
     int failed = session ? subject_feed(session, tokens, count, strstr(line, "\"last\"") != NULL)
                          : 1;
     free(tokens);
+#ifdef SUBJECT_NODES
+    if (session && watched) subject_watch(session, NULL, NULL);
+    fclose(seen.to);
+#endif
     if (failed) {
         subject_say("{\"ok\":false,\"error\":\"the engine could not compute these tokens\"}");
+        free(nodes);
         return;
     }
     const float *logits = subject_logits(session, &rows, &vocab);
     printf("{\"ok\":true,\"logits\":\"");
-    subject_base64((const unsigned char *)logits, (size_t)rows * (size_t)vocab * sizeof *logits);
-    subject_say("\"}");
+    size_t size = (size_t)rows * (size_t)vocab * sizeof *logits;
+    subject_base64(stdout, (const unsigned char *)logits, size);
+    printf("\"");
+    if (nodes) printf(",\"nodes\":[%s]", nodes);
+    subject_say("}");
+    free(nodes);
 }
 
 int main(void) {
-    char *line = NULL, *model = NULL;
+    char *line = NULL, *model = NULL, *begin = NULL;
     size_t room = 0;
     void *session = NULL;
     while (getline(&line, &room, stdin) > 0) {
@@ -186,13 +257,15 @@ int main(void) {
             }
         } else if (!strcmp(op, "begin")) {
             if (session) subject_free(session);
+            free(begin);
+            begin = strdup(line);
             session = subject_open(model ? model : "", (int32_t)subject_number(line, "context"),
                                    (int32_t)subject_number(line, "ubatch"),
                                    (int32_t)subject_number(line, "threads"));
             subject_say(session ? "{\"ok\":true}"
                                 : "{\"ok\":false,\"error\":\"the engine does not open it\"}");
         } else if (!strcmp(op, "feed")) {
-            subject_answer_feed(session, line);
+            subject_answer_feed(session, line, begin);
         } else if (!strcmp(op, "bye")) {
             subject_say("{\"ok\":true}");
             free(op);
@@ -204,6 +277,7 @@ int main(void) {
     }
     if (session) subject_free(session);
     free(model);
+    free(begin);
     free(line);
     return 0;
 }

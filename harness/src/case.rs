@@ -6,6 +6,7 @@
 
 pub mod ability;
 pub mod coverage;
+pub mod model;
 pub mod observation;
 pub mod schedule;
 

@@ -6,6 +6,9 @@ pub mod answers;
 pub mod attribute;
 #[cfg(unix)]
 pub mod bench;
+#[cfg(unix)]
+pub mod bisect;
+pub mod brought;
 pub mod calibrate;
 pub mod chat;
 pub mod check;
@@ -26,6 +29,7 @@ pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
 #[cfg(unix)]
+pub mod own_tolerances;
 pub mod perplexity;
 pub mod power;
 pub mod receipt;

@@ -6,6 +6,7 @@ pub mod atomic;
 pub mod destination;
 pub mod floats;
 pub mod http;
+pub mod kl_base;
 pub mod npy;
 pub mod output;
 #[allow(unsafe_code)]

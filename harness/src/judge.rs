@@ -4,6 +4,7 @@
 pub mod compare;
 pub mod demand;
 pub mod documents;
+pub mod error_ratio;
 pub mod excuse;
 pub mod known_divergences;
 pub mod named_rows;

@@ -1,8 +1,10 @@
 //! Arithmetic about results: how far apart two rows are, how sure a mean is; shrinking; the seed.
 #![forbid(unsafe_code)]
 
+pub mod coded_row;
 pub mod gap;
 pub mod metrics;
+pub mod rows_apart;
 pub mod shrink;
 pub mod split_mix;
 pub mod statistics;

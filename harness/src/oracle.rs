@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attribute;
+pub mod bisect;
 pub mod calibrate;
 pub mod convert;
 pub mod crossval;

@@ -10,26 +10,32 @@ pub mod diff;
 pub mod disagreement;
 mod explanation;
 pub mod junit;
+mod parity;
 pub mod pooled;
 pub mod table;
 pub mod verify;
 
-use serde::{Deserialize, Serialize};
+use std::time::{Duration, UNIX_EPOCH};
 
-pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Witness};
-pub use self::explanation::ad_hoc_name;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Vocabulary, Witness};
+pub use self::explanation::{ad_hoc_name, shown as explanation_of};
+pub use self::parity::Parity;
+use self::parity::exact;
 pub use self::pooled::Pooled;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::file::provenance::{self, Machine};
-use crate::judge::compare::{Findings, GreedyFindings};
+use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 pub use crate::reference::LiveReference;
 use crate::reference::isolation::Death;
 
 /// The version of receipts this build writes and reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The numbers a comparison's verdict follows from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,13 +83,6 @@ pub fn comparisons(cases: &[CaseReceipt]) -> impl Iterator<Item = &Comparison> {
     cases.iter().flat_map(|case| &case.claims.comparisons)
 }
 
-/// What was found where every bit is demanded.
-fn exact(cases: &[CaseReceipt]) -> impl Iterator<Item = &Findings> {
-    let compared = cases.iter().flat_map(CaseReceipt::compared);
-    let exact = compared.filter(|(comparison, _)| comparison.is_exact());
-    exact.filter_map(|(_, findings)| findings)
-}
-
 /// A case that came to no claims.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,22 +116,6 @@ impl Failed {
             coverage,
         }
     }
-}
-
-/// The run in one object, under the names the predecessor used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parity {
-    /// What the run comes to.
-    pub status: Outcome,
-    /// Whether a live reference took part.
-    pub cpp_available: bool,
-    /// The smallest cosine at any position of which every bit is demanded.
-    pub cosine_similarity: Option<f64>,
-    /// Greedy steps of the same comparisons that came before any divergence, as a share.
-    pub exact_match_rate: Option<f64>,
-    /// The earliest of these steps at which a continuation parts.
-    pub first_divergence_step: Option<usize>,
 }
 
 /// When, where and how; no claim depends on it.
@@ -225,6 +208,8 @@ pub struct Receipt {
     pub validation: Validation,
     /// The weights; `mixed` where the cases differ.
     pub quant: Quant,
+    /// The vocabulary; left out where the cases differ.
+    pub tokenizer: Option<Vocabulary>,
     /// The run in one object.
     pub parity: Parity,
     /// All of it counted.
@@ -236,6 +221,8 @@ pub struct Receipt {
     /// The lanes that are judged by distances, over all cases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pooled: Vec<Pooled>,
+    /// When the run began, as people write it.
+    pub timestamp: String,
     /// When, where and how.
     pub circumstances: Circumstances,
     /// SHA-256 of this receipt with an empty seal. It notices edits, it does not prove origin.
@@ -261,11 +248,13 @@ impl Receipt {
             schema_version: SCHEMA,
             validation: Validation::common(&cases),
             quant: Quant::common(&cases),
-            parity: parity(&coverage, &cases, &failures, &pooled, &circumstances),
+            tokenizer: Vocabulary::common(&cases),
+            parity: Parity::of(&coverage, &cases, &failures, &pooled, &circumstances),
             coverage,
             cases,
             failures,
             pooled,
+            timestamp: circumstances.began(),
             circumstances,
             seal: String::new(),
         };
@@ -293,6 +282,23 @@ impl Receipt {
         provenance::sha256(unsealed.to_json().as_bytes())
     }
 
+    /// As it lies in a file that this build, and no other version of it, can have written.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: Value,
+        }
+        let Version { schema_version } =
+            serde_json::from_slice(bytes).map_err(|e| format!("it is no receipt: {e}"))?;
+        if schema_version != SCHEMA {
+            let mend = "run crossval again, or read it with the build that wrote it";
+            return Err(format!(
+                "schema_version is {schema_version}, this build reads {SCHEMA}: {mend}"
+            ));
+        }
+        serde_json::from_slice(bytes).map_err(|e| format!("it is no receipt: {e}"))
+    }
+
     /// As written to a file.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("string keys and finite floats only") + "\n"
@@ -300,6 +306,13 @@ impl Receipt {
 }
 
 impl Circumstances {
+    /// When the run began, as people write it: `2026-11-28T12:00:00Z`.
+    fn began(&self) -> String {
+        let began = UNIX_EPOCH.checked_add(Duration::from_secs(self.started_unix));
+        let time = began.map(humantime::format_rfc3339_seconds);
+        time.map_or_else(|| "unknown".to_owned(), |time| time.to_string())
+    }
+
     /// Whether a reference that was asked for, or without which nothing can be asked, said nothing,
     /// or nothing was compared with any, and so nothing agrees.
     fn is_unanswered(&self, coverage: &Coverage, cases: &[CaseReceipt]) -> bool {
@@ -309,59 +322,5 @@ impl Circumstances {
         };
         let all_alone = !cases.is_empty() && cases.iter().all(alone);
         all_left_out || all_alone || !self.unanswered.is_empty()
-    }
-}
-
-fn parity(
-    coverage: &Coverage,
-    cases: &[CaseReceipt],
-    failures: &[Failed],
-    pooled: &[Pooled],
-    circumstances: &Circumstances,
-) -> Parity {
-    let floor = if coverage.is_complete() {
-        Outcome::Ok
-    } else {
-        Outcome::Incomplete
-    };
-    let if_any = |any: bool, outcome: Outcome| any.then_some(outcome);
-    let of_run = [
-        if_any(!circumstances.changed_inputs.is_empty(), Outcome::Void),
-        if_any(
-            pooled.iter().any(|p| p.broken.is_some()),
-            Outcome::Divergence,
-        ),
-        if_any(!circumstances.stale_entries.is_empty(), Outcome::StaleEntry),
-        if_any(
-            circumstances.is_unanswered(coverage, cases),
-            Outcome::ReferenceMissing,
-        ),
-    ];
-    let of_case = |case: &CaseReceipt| case.claims.outcome(|c| pooled::settles(pooled, c));
-    let ends = cases.iter().map(of_case);
-    let ends = ends.chain(failures.iter().map(|f| f.status));
-    let ends = ends.chain(of_run.into_iter().flatten());
-    let exact: Vec<&Findings> = exact(cases).collect();
-    let positions = exact
-        .iter()
-        .flat_map(|f| &f.lanes)
-        .flat_map(|l| &l.positions);
-    let cosines: Option<Vec<f64>> = positions.map(|p| p.distance.cosine).collect();
-    let greedy = || exact.iter().map(|f| &f.greedy);
-    let parting = |g: &GreedyFindings| g.first_divergence.as_ref().map(|d| d.step);
-    let steps: usize = greedy().map(|g| g.steps).sum();
-    let equal: usize = greedy().map(|g| parting(g).unwrap_or(g.steps)).sum();
-    let cpp_available = comparisons(cases).any(|c| c.live && c.is_answered());
-    let status = match Outcome::worst(floor, ends) {
-        // Some cases have recordings only; the run had more.
-        Outcome::RustOnly if cpp_available => Outcome::Ok,
-        status => status,
-    };
-    Parity {
-        status,
-        cpp_available,
-        cosine_similarity: cosines.into_iter().flatten().min_by(f64::total_cmp),
-        exact_match_rate: (steps > 0).then(|| equal as f64 / steps as f64),
-        first_divergence_step: greedy().filter_map(parting).min(),
     }
 }

@@ -144,3 +144,36 @@ fn missing(message: String) -> Failure {
 /// Elsewhere no reference can be opened, so there is none.
 #[cfg(not(unix))]
 pub enum Reference {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arithmetic_follows_from_the_instruction_sets_and_without_any_is_not_known() {
+        let of = |system_info: &str| {
+            let hello = Hello {
+                protocol: 0,
+                api: "x".into(),
+                system_info: system_info.into(),
+                sha256: Vec::new(),
+                knows_i2_s: true,
+                details: Default::default(),
+                control_word: [0; 2],
+            };
+            let reference = LiveReference {
+                name: "x".into(),
+                origin: String::new(),
+                commit: None,
+                compiler: None,
+                flags: None,
+                hello,
+            };
+            reference.engine_profile().ok()
+        };
+        assert_eq!(of("AVX = 1 | AVX2 = 1 |"), Some(Profile::GgmlAvx2));
+        assert_eq!(of("NEON = 1 | FP16_VA = 1 |"), Some(Profile::GgmlNeonFp16));
+        assert_eq!(of("NEON = 1 |"), Some(Profile::GgmlNeon));
+        assert_eq!(of("AVX = 1 | AVX2 = 0 | NEON = 0 | SSSE3 = 1 |"), None);
+    }
+}

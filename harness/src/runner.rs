@@ -26,6 +26,7 @@ use ::engine::Token;
 use self::watch::Watch;
 use crate::case::Case;
 use crate::case::ability::Lacking;
+use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::Schedule;
 use crate::exit::{Exit, Failure};
@@ -64,6 +65,11 @@ pub trait Runner {
     /// Whether its graph has the nodes that recordings have, under the same names.
     fn shows_nodes(&self) -> bool {
         true
+    }
+
+    /// What it cannot be asked for.
+    fn lacking(&self) -> Lacking {
+        Lacking::new()
     }
 
     /// Tokens it should be fed at most where it computes on several threads.
@@ -160,14 +166,8 @@ pub struct Facts {
     pub kernel: String,
     /// The kernel that multiplies the weights of each format.
     pub multiplied_by: BTreeMap<String, String>,
-    /// Architecture named by the model file.
-    pub architecture: String,
-    /// Format of the ternary weights, e.g. `I2_S`.
-    pub format: String,
-    /// Their packing, e.g. `P128`.
-    pub flavor: String,
-    /// Whether the packing was given instead of found out.
-    pub forced: bool,
+    /// What the model is made of.
+    pub model: ModelFacts,
     /// What it cannot be asked for.
     pub lacking: Lacking,
 }

@@ -1,6 +1,7 @@
 //! What `config.json` says: hyper-parameters, and how linear weights are meant.
 
 use super::json::{Json, Node};
+use super::rope::Rope;
 use crate::config::{Activation, Architecture, Config};
 use crate::gguf::writer::Field;
 use crate::refusal::{Code, Refusal};
@@ -10,6 +11,8 @@ use crate::refusal::{Code, Refusal};
 pub struct Description {
     /// For the forward pass.
     pub config: Config,
+    /// What the frequency of each pair of a head is divided by.
+    pub rope_factors: Option<Vec<f32>>,
     /// How its linear weights are ternary, if they are.
     pub ternary: Option<Ternary>,
     /// Whether the table of embeddings is the head.
@@ -55,7 +58,7 @@ impl Description {
                 architecture.name()
             ));
         }
-        let config = config(&root, architecture)?;
+        let (config, rope) = config(&root, architecture)?;
         let tied = match root.get("tie_word_embeddings") {
             Some(tied) => tied.bool()?,
             None => false,
@@ -63,6 +66,7 @@ impl Description {
         let ternary = ternary(&root, class)?;
         Ok(Description {
             config,
+            rope_factors: rope.factors,
             ternary,
             tied,
             notes,
@@ -141,7 +145,7 @@ fn activation(root: &Node) -> Result<Option<Activation>, Refusal> {
     })
 }
 
-fn config(root: &Node, architecture: Architecture) -> Result<Config, Refusal> {
+fn config(root: &Node, architecture: Architecture) -> Result<(Config, Rope), Refusal> {
     let facts = architecture.facts();
     let size = |key| root.need(key, "an integer of at least 1")?.size();
     let or = |key, default| root.get(key).map_or(Ok(default), |node| node.size());
@@ -163,7 +167,13 @@ fn config(root: &Node, architecture: Architecture) -> Result<Config, Refusal> {
         }
     };
     let epsilon = root.need("rms_norm_eps", "a number above 0")?.positive()?;
-    Ok(Config {
+    let rope = Rope::read(root, head_dim)?;
+    if rope.factors.is_some() && !facts.rope_factors {
+        let node = root.need("rope_scaling", "a way to stretch positions")?;
+        let rule = format!("default or linear, which {} computes", architecture.name());
+        return Err(node.refuse(Code::HparamInvalid, rule, node.shown()));
+    }
+    let config = Config {
         architecture,
         activation: facts.activation,
         rope_pairs: facts.rope_pairs,
@@ -178,34 +188,12 @@ fn config(root: &Node, architecture: Architecture) -> Result<Config, Refusal> {
         head_count_kv: kv_heads,
         head_dim,
         rope_dimensions: head_dim,
-        rope_freq_base: rope_base(root)?,
-        rope_freq_scale: rope_scale(root)?,
+        rope_freq_base: rope.base,
+        rope_freq_scale: rope.scale,
         rms_epsilon: epsilon,
         attention_scale: 1.0 / (head_dim as f32).sqrt(),
-    })
-}
-
-/// Newer configurations keep everything about the rotation in one place.
-fn rope_base(root: &Node) -> Result<f32, Refusal> {
-    let inner = root.get("rope_parameters");
-    let inner = inner.and_then(|node| node.get("rope_theta"));
-    let node = root.get("rope_theta").or(inner);
-    node.map_or(Ok(10_000.0), |node| node.positive())
-}
-
-fn rope_scale(root: &Node) -> Result<f32, Refusal> {
-    let scaling = ["rope_scaling", "rope_parameters"];
-    let Some(node) = scaling.into_iter().find_map(|key| root.get(key)) else {
-        return Ok(1.0);
     };
-    let Some(kind) = node.get("rope_type").or(node.get("type")) else {
-        return Ok(1.0);
-    };
-    match kind.text()? {
-        "default" => Ok(1.0),
-        "linear" => Ok(1.0 / node.need("factor", "a number above 0")?.positive()?),
-        other => Err(kind.refuse(Code::HparamInvalid, "default or linear", other)),
-    }
+    Ok((config, rope))
 }
 
 /// What `quantization_config` says of linear weights; the first BitNet models say it by their

@@ -5,11 +5,14 @@ use std::io::{self, Write};
 use super::content::{Cells, Content, Digit};
 use super::description::Description;
 use super::meaning::{Meant, Question};
+use super::rope::FACTORS;
 use super::target::Target;
 use super::tensors::Tensor;
 use super::{Checkpoint, Options};
 use crate::config::{RopePairs, names};
+use crate::encoding::float::Float;
 use crate::flavor::Shape;
+use crate::format::F32;
 use crate::gguf::Writer;
 use crate::gguf::writer::Field;
 use crate::refusal::{Code, Refusal};
@@ -71,6 +74,9 @@ impl Checkpoint {
         let description = Description::read(&self.config, options.architecture)?;
         let mut notes = description.notes.clone();
         let tensors = self.planned(&description, options, &mut notes)?;
+        if description.rope_factors.is_some() {
+            notes.push(format!("{FACTORS} is computed from rope_scaling"));
+        }
         let config = &description.config;
         let name = options.name.clone().unwrap_or_else(|| self.name());
         let mut keys: Vec<(String, Field)> = vec![
@@ -224,11 +230,19 @@ impl Plan<'_> {
         for (key, value) in &self.keys {
             writer = writer.key(key, value.clone());
         }
+        let factors = self.description.rope_factors.as_deref();
+        if let Some(factors) = factors {
+            let (dims, bytes) = ([factors.len() as u64], 4 * factors.len() as u64);
+            writer = writer.declare(FACTORS, &dims, F32.types[0], bytes);
+        }
         for planned in &self.tensors {
             let (name, id) = (&planned.name, planned.target.type_id());
             writer = writer.declare(name, &planned.dims, id, planned.bytes);
         }
         let mut data = writer.begin(out).map_err(cannot)?;
+        if let Some(factors) = factors {
+            data.put(&Float::F32.encode(factors)).map_err(cannot)?;
+        }
         let mut written = Vec::new();
         for planned in &self.tensors {
             let Meant { content, how } = self.meant(planned)?;

@@ -2,7 +2,7 @@
 //! itself.
 #![forbid(unsafe_code)]
 
-use super::ExportError;
+use super::{ExportError, Importance};
 use crate::encoding::Author;
 use crate::format::{Encode, FORMATS, Format};
 
@@ -33,6 +33,8 @@ pub struct ExportConfig {
     pub pad_partial_blocks: bool,
     /// Whose quantiser is followed to the bit.
     pub author: Author,
+    /// How much the error of each column matters, for formats that regard it.
+    pub importance: Option<Importance>,
 }
 
 impl ExportConfig {
@@ -59,6 +61,7 @@ impl ExportConfig {
             quantize_vectors: false,
             pad_partial_blocks: false,
             author: Author::default(),
+            importance: None,
         })
     }
 

@@ -35,6 +35,14 @@ pub enum ExportError {
         /// A name there is.
         first: String,
     },
+    /// What says how important columns are does not, or not of this model.
+    #[error("importance: {name}: {reason}")]
+    Importance {
+        /// A tensor or a key.
+        name: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// The file that is read is not sound.
     #[error(transparent)]
     Source(#[from] Refusal),

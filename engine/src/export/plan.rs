@@ -48,6 +48,8 @@ pub struct Entry {
     pub kept: Option<Kept>,
     /// Zeros behind its last value that fill the last block.
     pub padding: usize,
+    /// Whether its columns have an importance that its format regards.
+    pub weighed: bool,
     /// Bytes it takes, without what aligns the next one.
     pub bytes: u64,
 }
@@ -106,6 +108,17 @@ impl Plan {
             } else {
                 plan.entries.push(entry(source, tensor, config)?);
             }
+        }
+        if config.importance.is_some() && !plan.entries.iter().any(|entry| entry.weighed) {
+            let reason = if config.format.weighs() {
+                "not one tensor that is quantised is among those it is known of"
+            } else {
+                "the quantiser of this format has no regard for it"
+            };
+            return Err(ExportError::Importance {
+                name: config.format.name.to_owned(),
+                reason: reason.to_owned(),
+            });
         }
         Ok(plan)
     }
@@ -170,6 +183,7 @@ fn entry(source: usize, tensor: &TensorSpec, config: &ExportConfig) -> Result<En
             (wanted, count.next_multiple_of(wanted.block) - count)
         }
     };
+    let weighed = padding == 0 && format.weighs() && is_weighed(tensor, config)?;
     let bytes = if padding > 0 {
         let blocks = (shape.elements().ok_or_else(too_many)? as usize + padding) / format.block;
         (blocks as u64).checked_mul(format.block_bytes as u64)
@@ -184,8 +198,25 @@ fn entry(source: usize, tensor: &TensorSpec, config: &ExportConfig) -> Result<En
         format,
         kept: kept.filter(|_| !std::ptr::eq(wanted, &F32)),
         padding,
+        weighed,
         bytes: bytes.ok_or_else(too_many)?,
     })
+}
+
+/// Whether its columns have an importance, which then must be of as many columns.
+fn is_weighed(tensor: &TensorSpec, config: &ExportConfig) -> Result<bool, ExportError> {
+    let importance = config.importance.as_ref();
+    match importance.and_then(|all| all.of(&tensor.name)) {
+        Some(columns) if columns.len() as u64 != tensor.dims[0] => Err(ExportError::Importance {
+            name: tensor.name.clone(),
+            reason: format!(
+                "{} numbers for {} columns: it was made for another model",
+                columns.len(),
+                tensor.dims[0]
+            ),
+        }),
+        found => Ok(found.is_some()),
+    }
 }
 
 /// Why a tensor stays in single precision, if it does.

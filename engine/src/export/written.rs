@@ -43,11 +43,12 @@ pub fn write(
     let mut pool = Pool::new(threads);
     for entry in &plan.entries {
         let decoded = source.open(entry.source)?;
+        let importance = config.importance.as_ref().filter(|_| entry.weighed);
         let mut encoder = Encoder {
             entry,
             quantiser: Quantiser {
                 author: config.author,
-                importance: None,
+                importance: importance.and_then(|all| all.of(&entry.name)),
             },
             pool: &mut pool,
         };

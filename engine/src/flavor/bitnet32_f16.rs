@@ -47,19 +47,31 @@ pub fn encode_codes(codes: &[u8], scales: &[f32], shape: Shape) -> Vec<u8> {
     bytes
 }
 
-/// Quantises a row-major matrix: the largest magnitude of a block counts as 2.
+/// Quantises a row-major matrix.
 pub fn encode(values: &[f32], shape: Shape) -> Vec<u8> {
+    let stored = |scale| half::f16::from_f32(scale).to_f32();
+    let (codes, scales) = quantised(values, shape, stored);
+    encode_codes(&codes, &scales, shape)
+}
+
+/// The codes of a row-major matrix and a scale for each block, of which `stored` keeps what a file
+/// can: the largest magnitude of a block counts as 2.
+pub(super) fn quantised(
+    values: &[f32],
+    shape: Shape,
+    stored: impl Fn(f32) -> f32,
+) -> (Vec<u8>, Vec<f32>) {
     let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks_exact(shape.cols) {
         for block in row.chunks(BLOCK) {
             let peak = block.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
-            let scale = half::f16::from_f32(peak / 2.0).to_f32();
+            let scale = stored(peak / 2.0);
             let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
             codes.extend(block.iter().map(|x| qk256::nearest(x * inverse)));
             scales.push(scale);
         }
     }
-    encode_codes(&codes, &scales, shape)
+    (codes, scales)
 }
 
 fn block_at(shape: Shape, row: usize, col: usize) -> usize {

@@ -4,7 +4,7 @@
 //! 3 mean −2, −1, +1, +2, times the block's scale. Every row starts a block.
 #![forbid(unsafe_code)]
 
-use super::{Shape, qk256};
+use super::{Shape, bitnet32_f16, qk256};
 
 /// Elements of a block.
 pub const BLOCK: usize = 32;
@@ -65,6 +65,13 @@ pub fn encode_codes(codes: &[u8], shape: Shape) -> Vec<u8> {
     bytes
 }
 
+/// Quantises a row-major matrix: its codes, and a scale a block for the sibling. The largest
+/// magnitude of a block counts as 2.
+pub fn encode(values: &[f32], shape: Shape) -> (Vec<u8>, Vec<f32>) {
+    let (codes, scales) = bitnet32_f16::quantised(values, shape, |scale| scale);
+    (encode_codes(&codes, shape), scales)
+}
+
 fn byte_at(shape: Shape, row: usize, col: usize) -> usize {
     row * shape.cols.div_ceil(BLOCK) * BLOCK_BYTES + col / 4
 }
@@ -94,6 +101,19 @@ mod tests {
         for (i, &expected) in codes.iter().enumerate() {
             assert_eq!(code(&bytes, shape, i / 40, i % 40), expected);
         }
+    }
+
+    #[test]
+    fn values_that_the_packing_can_say_come_back() {
+        let shape = Shape { rows: 3, cols: 40 };
+        // Scales that no half can hold.
+        let of = |i: usize| [-2.0, -1.0, 1.0, 2.0][i * 7 % 11 % 4] * (0.1 + (i / 40) as f32);
+        let values: Vec<f32> = (0..120).map(of).collect();
+        let (bytes, scales) = encode(&values, shape);
+        assert_eq!(Some(bytes.len() as u64), bytes_needed(shape));
+        assert_eq!(Some(scales.len() as u64), scales_needed(shape));
+        let back = |i: usize| value(&bytes, &scales, shape, i / 40, i % 40);
+        assert!((0..120).all(|i| back(i) == values[i]));
     }
 
     #[test]

@@ -51,14 +51,19 @@ impl Model {
         Self::bind(bytes, stamp, options)
     }
 
-    /// The same for bytes that are no file: the stamp tells their size and matches no file.
-    pub fn from_bytes(bytes: Vec<u8>, options: &OpenOptions) -> Result<Self, Refusal> {
+    /// The same for bytes that are no file, or are in memory already: the stamp tells their size
+    /// and matches no file.
+    pub fn from_bytes(
+        bytes: impl Into<ModelBytes>,
+        options: &OpenOptions,
+    ) -> Result<Self, Refusal> {
+        let bytes = bytes.into();
         let stamp = FileStamp {
             size: bytes.len() as u64,
             modified: None,
             inode: (0, 0),
         };
-        Self::bind(ModelBytes::from_vec(bytes), stamp, options)
+        Self::bind(bytes, stamp, options)
     }
 
     /// The hyper-parameters.

@@ -19,6 +19,8 @@ pub(super) struct Defaults {
 pub(super) struct Roles {
     pub bos: Token,
     pub eos: Token,
+    /// What ends a turn of a conversation.
+    pub eot: Option<Token>,
     /// Tokens that end a generation, in order.
     pub ends: Vec<Token>,
     pub add_bos: bool,
@@ -37,9 +39,11 @@ struct Role {
     ends: bool,
 }
 
+const END_OF_TURN: &str = "eot_token_id";
+
 const ROLES: &[Role] = &[
     Role {
-        keys: &["eot_token_id"],
+        keys: &[END_OF_TURN],
         texts: &[
             "<|eot_id|>",
             "<|im_end|>",
@@ -118,6 +122,7 @@ impl Roles {
         let bos = bos.map_or_else(|| default_id(metadata, "bos", defaults.bos, vocabulary), Ok)?;
         let eos = eos.map_or_else(|| default_id(metadata, "eos", defaults.eos, vocabulary), Ok)?;
         let mut ends = vec![eos];
+        let mut eot = None;
         let mut by_text = Vec::new();
         for role in ROLES {
             let mut token = None;
@@ -133,6 +138,7 @@ impl Roles {
                 by_text.extend(token);
             }
             ends.extend(token.filter(|_| role.ends));
+            eot = eot.or(token.filter(|_| role.keys.contains(&END_OF_TURN)));
         }
         let end_texts = END_TEXTS
             .iter()
@@ -145,6 +151,7 @@ impl Roles {
         Ok(Roles {
             bos,
             eos,
+            eot,
             ends,
             add_bos: flag("add_bos_token", defaults.add_bos)?,
             add_eos: flag("add_eos_token", false)?,

@@ -50,6 +50,11 @@ impl TokenKind {
     pub fn id(self) -> i32 {
         self as i32
     }
+
+    /// What a number stands for in files, if it stands for something.
+    pub fn of_id(number: impl TryInto<usize>) -> Option<Self> {
+        Self::ALL.get(number.try_into().ok()?).copied()
+    }
 }
 
 /// The tokens.
@@ -196,8 +201,7 @@ fn read_kinds(metadata: &Metadata, count: usize) -> Result<Vec<TokenKind>, Refus
         .ok_or_else(|| wrong_elements(metadata, KINDS, array, "an array of integers"))?;
     let mut kinds = Vec::with_capacity(count);
     for (index, number) in integers.enumerate() {
-        let known = usize::try_from(number).ok();
-        let Some(&kind) = known.and_then(|number| TokenKind::ALL.get(number)) else {
+        let Some(kind) = TokenKind::of_id(number) else {
             let at = index as u64 * array.element_type.min_bytes();
             let refusal = element(metadata, KINDS, index, at);
             return Err(refusal(

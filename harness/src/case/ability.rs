@@ -9,6 +9,7 @@ use serde_variant::to_variant_name;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation};
+use crate::io::kl_base;
 
 /// One thing an engine may be able to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +27,11 @@ pub enum Ability {
     Nodes,
     /// Shows every node that recordings have; found out, and not offered.
     EveryNode,
+    /// Goes on from values that it is given for a node.
+    Replace,
+    /// Hands out the logits of a prompt's first half as well, as the others do: found out, and not
+    /// offered.
+    FirstHalf,
     /// Continues a prompt with the most likely tokens.
     Greedy,
     /// Turns ids into text.
@@ -37,13 +43,15 @@ pub type Lacking = BTreeSet<Ability>;
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 8] = [
+    pub const ALL: [Ability; 10] = [
         Ability::Tokenize,
         Ability::Prefill,
         Ability::Decode,
         Ability::Rows,
         Ability::Nodes,
         Ability::EveryNode,
+        Ability::Replace,
+        Ability::FirstHalf,
         Ability::Greedy,
         Ability::Detokenize,
     ];
@@ -57,7 +65,8 @@ impl Ability {
     pub fn all_but(offered: &[Ability]) -> Lacking {
         let lacking = Self::ALL.into_iter().filter(|a| !offered.contains(a));
         // Whether it shows all of them is seen when it does.
-        lacking.filter(|a| *a != Ability::EveryNode).collect()
+        let seen = [Ability::EveryNode, Ability::FirstHalf];
+        lacking.filter(|ability| !seen.contains(ability)).collect()
     }
 
     /// The ability that a lane takes.
@@ -81,7 +90,10 @@ impl Case {
         let partial = [Ability::Nodes, Ability::EveryNode];
         let every = !partial.iter().any(|ability| lacking.contains(ability));
         let mut declared = self.declared(nodes && every);
-        declared.positions.declared = self.positions.len() * lanes(lacking).count();
+        let late = kl_base::counted(self.tokens);
+        let all = !lacking.contains(&Ability::FirstHalf);
+        let positions = self.positions.iter().filter(|at| all || late.contains(at));
+        declared.positions.declared = positions.count() * lanes(lacking).count();
         if lacking.contains(&Ability::Greedy) {
             declared.greedy_steps.declared = 0;
         }

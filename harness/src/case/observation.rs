@@ -80,6 +80,9 @@ pub struct Logits {
     /// The tokens that each row names, where it is not the whole vocabulary: then the values are
     /// their log-probabilities.
     pub named: Vec<Vec<Token>>,
+    /// Whether they are log-probabilities that were kept in 16 bits: what they are compared with
+    /// is then rounded in the same way.
+    pub sixteen_bits: bool,
 }
 
 impl Logits {
@@ -193,6 +196,7 @@ mod tests {
             values: vec![1.0, 2.0, 3.0, 4.0],
             vocab_size: 2,
             named: Vec::new(),
+            sixteen_bits: false,
         };
         assert_eq!(logits.at(7), Some(&[3.0, 4.0][..]));
         assert_eq!(logits.at(1), None);

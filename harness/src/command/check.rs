@@ -1,5 +1,7 @@
 //! `harness check`: a compatibility lint for model files.
 
+use std::path::Path;
+
 use engine::refusal::escape;
 use serde::Serialize;
 use serde_json::json;
@@ -7,7 +9,7 @@ use serde_json::json;
 use crate::command::finish::{Status, finish};
 use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::file::check::{self, Finding, Lint, Severity};
+use crate::file::check::{self, Finding, Lint, Severity, upstream};
 use crate::file::opened::Opened;
 use crate::file::reading::Reading;
 use crate::io::progress;
@@ -59,6 +61,9 @@ pub(super) struct Entry {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     finding: Option<Finding>,
     next_step: &'static str,
+    /// Issues of the projects in which users met it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    upstream: &'static [&'static str],
 }
 
 /// Runs the command.
@@ -70,13 +75,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let model = args.model.path()?;
     args.json.beside([("--model", model)])?;
-    let opened = Opened::read(model, args.reading)?;
-    let bar = progress::bar(0, "looking at tensors");
-    let mut findings = check::examine(&opened.gguf, args.reading.flavor, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
+    let (opened, mut findings) = examined(model, args.reading)?;
     opened.input.still_holds()?;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
@@ -97,6 +96,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &text, &report, &args.json)
 }
 
+/// A file, and what every look at it found.
+pub(super) fn examined(path: &Path, reading: Reading) -> Result<(Opened, Vec<Finding>), Failure> {
+    let bar = progress::bar(0, "looking at tensors");
+    let found = Opened::read_and(path, reading, |gguf| {
+        check::examine(gguf, reading.flavor, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })
+    });
+    bar.finish_and_clear();
+    found
+}
+
 pub(super) fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
     Entry {
         name: lint.name(),
@@ -104,6 +116,7 @@ pub(super) fn entry(lint: Lint, finding: Option<Finding>) -> Entry {
         means: lint.sentence(),
         finding,
         next_step: lint.next_step(),
+        upstream: upstream::issues(lint),
     }
 }
 
@@ -141,5 +154,8 @@ fn text(entry: &Entry) -> String {
         ));
     }
     out.push_str(&format!("  next {}\n", entry.next_step));
+    if !entry.upstream.is_empty() {
+        out.push_str(&format!("  see  {}\n", entry.upstream.join(", ")));
+    }
     out
 }

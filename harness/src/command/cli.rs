@@ -49,6 +49,7 @@ commands! {
     Generate generate
     Inspect inspect
     Export export
+    #[cfg(unix)] Bisect bisect
     Calibrate calibrate
     Check check ("compat-check")
     Compare compare

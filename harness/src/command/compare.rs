@@ -1,353 +1,244 @@
-//! `harness compare`: what sets two model files apart, in their contents and in what they compute.
+//! `harness compare`: what sets two things of a kind apart: models, outputs, engines, receipts.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod engines;
+mod models;
+mod outputs;
+mod receipts;
+
+use std::path::Path;
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::refusal::escape;
-use engine::{Model, Token};
-use serde::Serialize;
 
-use crate::case::Case;
-use crate::case::observation::{Greedy, Identity, Observation};
-use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
+use crate::command::own_tolerances::OwnTolerances;
 use crate::exit::{Exit, Failure};
-use crate::file::difference::{Differences, KeyDifference, TensorDifference};
-use crate::file::opened::Opened;
-use crate::file::provenance::file_name;
 use crate::file::reading::Reading;
-use crate::io::table::{Table, number, scientific, words};
-use crate::io::{output, progress};
-use crate::judge::outcome::Outcome;
-use crate::numbers::gap::place;
-use crate::numbers::metrics::{divergence, top1};
-use crate::numbers::statistics::mean;
-use crate::oracle::trace::{Located, NodeReport, locate, table};
-use crate::runner::engine::{open, tokenize};
-use crate::runner::passes::Passes;
+use crate::runner::subject::{Spec, saved};
 
 const HELP: &str = "\
 Examples:
   harness compare model.gguf instruct.gguf  # exits 1: one brings a chat template
   harness compare model.gguf instruct.gguf --prompt 'Call me Ishmael.'  # exits 1
   harness compare model.gguf model.gguf --prompt 'Call me Ishmael.' --json -
+  harness compare logits.npy other.npy
+  harness compare logits.npy other.npy --ulp 0 # exits 1: another order of sums
+  harness compare --reference bitnet --reference bitnet-portable
+  harness compare bitnet 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}' \\
+      --model model.gguf --prompt 'Call me Ishmael.'
+  harness compare yesterday.json today.json
 
-The first file is the one that is believed. A tensor is said to be exchanged with another, scaled by
-one factor, negated, or to have its rows moved, where that explains every value. With a prompt the
-engine computes both files, then every operation of the second alone on the first one's inputs: each
-that gives something else is named with its tensor, whatever the damage before it did.
+The first is the one that is believed. What each is it is told by:
+  model      a GGUF file
+  output     logits and nodes, as `crossval --subject` reads them: .npy, .safetensors, .jsonl, raw
+             with --shape; `prefill=A,decode=B,trace=C`; a folder with a recording.json
+  engine     a folder with a build of a C++ reference, or its name; `cmd: …`, `serve: …`, `lib:…`
+  receipt    what `crossval --json` wrote
+Two of one kind are compared, two of different kinds are refused.
 
-Exit code 0 where nothing differs that a computation can notice: the same values in another format
-and keys under general. that only describe are told and change nothing; 1 otherwise.";
+Models: a tensor is said to be exchanged with another, scaled by one factor, negated, or to have its
+rows moved, where that explains every value. With a prompt the engine computes both files, then
+every operation of the second alone on the first one's inputs: each that gives something else is
+named with its tensor, whatever the damage before it did. Exit code 0 where nothing differs that a
+computation can notice: the same values in another format and keys under general. that only describe
+are told and change nothing; 1 otherwise.
+Outputs: every position and node; equal bits exit 0, else tolerances decide, as in `crossval`.
+Engines: both are asked the cases, or --prompt on --model; the second's operations are judged alone
+on the first one's inputs, where it goes on from values that it is given.
+Receipts: which claims changed, which coverage, which environment; the last alone exits 0.";
 
-/// Show what sets two model files apart, tensor by tensor and operation by operation
+/// Show what sets two models, outputs, engines or receipts apart
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The file that is believed
-    first: PathBuf,
+    /// The two, the believed one first
+    #[arg(value_name = "WHAT", num_args = 0..=2)]
+    what: Vec<String>,
 
-    /// The file that is compared with it
-    second: PathBuf,
+    /// A C++ reference, by name or directory, instead of one of them
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Vec<String>,
 
-    /// Compute this prompt with both as well
+    /// Engines: ask about this model, with --prompt, instead of the fixtures'
+    #[arg(long, value_name = "FILE")]
+    model: Option<std::path::PathBuf>,
+
+    /// Models, engines: compute this prompt
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
 
-    /// Order of float operations
-    #[arg(long, value_name = "NAME", value_parser = flags::profile, requires = "prompt",
-        default_value = "ggml-avx512")]
-    profile: Profile,
+    /// Engines: ask this case only; may be given several times [default: every case with a trace]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
+    case: Vec<String>,
+
+    /// Outputs: rows and length of a row of files of raw f32
+    #[arg(long, value_name = "ROWS,VOCAB", value_delimiter = ',')]
+    shape: Vec<usize>,
+
+    /// Models: order of float operations [default: ggml-avx512]
+    #[arg(long, value_name = "NAME", value_parser = flags::profile)]
+    profile: Option<Profile>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
-    #[arg(long, value_name = "NAME", value_parser = flags::kernel, requires = "prompt")]
+    #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
-    /// Print every node that differs, also where it only got other inputs
-    #[arg(long, requires = "prompt")]
+    /// Print every node or position that differs, also where it only got other inputs
+    #[arg(long)]
     all: bool,
 
     #[command(flatten)]
     reading: Reading,
 
     #[command(flatten)]
+    tolerances: OwnTolerances,
+
+    #[command(flatten)]
     json: Json,
 }
 
-/// Everything there is to say about two files.
-#[derive(Serialize)]
-struct Compared {
-    first: Side,
-    second: Side,
-    #[serde(flatten)]
-    differences: Differences,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    computed: Option<Computed>,
-    /// Why the second file computes nothing, where a prompt was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    not_computed: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Side {
-    model: String,
-    model_sha256: String,
-}
-
-/// What both files make of one prompt.
-#[derive(Serialize)]
-struct Computed {
-    tokens: Vec<Token>,
-    /// What the second file's vocabulary makes of the text, where that is something else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    other_tokens: Option<Vec<Token>>,
-    /// Mean of `KL(first ‖ second)` over the positions; none where the logits cannot be compared.
-    mean_kl: Option<f64>,
-    /// Positions with the same most likely token.
-    same_top1: usize,
-    nodes: Located,
+/// What can be compared with its like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Model,
+    Output,
+    Recording,
+    Engine,
+    Receipt,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let read = [
-        ("the first file", &args.first),
-        ("the second", &args.second),
-    ];
-    args.json
-        .beside(read.map(|(role, path)| (role, path.as_path())))?;
-    let [first, second] = [
-        Opened::read(&args.first, args.reading)?,
-        Opened::read(&args.second, args.reading)?,
-    ];
-    let bar = progress::bar(0, "tensors");
-    let differences = Differences::between(&first.gguf, &second.gguf, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    let mut compared = Compared {
-        first: Side::of(&first),
-        second: Side::of(&second),
-        differences,
-        computed: None,
-        not_computed: None,
+    let words: Vec<&String> = args.reference.iter().chain(&args.what).collect();
+    let [first, second] = words[..] else {
+        let count = words.len();
+        let message = "two things are compared: type both, or --reference for an engine";
+        return Err(Failure::input(format!("{message}; there are {count}")));
     };
-    if let Some(prompt) = &args.prompt {
-        let believed = open(&first.input, args.reading, args.kernel)?;
-        let tokens = tokenize(&believed, prompt)?;
-        match compute(&args, prompt, &believed, tokens, &second) {
-            Ok(computed) => compared.computed = Some(computed),
-            Err(failure) => compared.not_computed = Some(failure.to_string()),
-        }
+    let read = [first, second].map(Path::new);
+    let read = [("the first", read[0]), ("the second", read[1])];
+    args.json.beside(read)?;
+    let kinds = [args.kind(first)?, args.kind(second)?];
+    let [one, other] = kinds;
+    if one != other {
+        return Err(Failure::input(format!(
+            "{first} is {}, {second} is {}: two of one kind are compared",
+            one.words(),
+            other.words()
+        )));
     }
-    first.input.still_holds()?;
-    second.input.still_holds()?;
-    let text = compared.text(args.all);
-    finish(compared.outcome(), &text, &compared, &args.json)
+    args.takes(one)?;
+    let files = read.map(|(_, path)| path);
+    match one {
+        Kind::Model => models::run(&args, files),
+        Kind::Output => outputs::of_files(&args, [first, second]),
+        Kind::Recording => outputs::of_recordings(&args, files),
+        Kind::Engine => engines::run(&args, [first, second]),
+        Kind::Receipt => receipts::run(&args, files),
+    }
 }
 
-fn compute(
-    args: &Args,
-    prompt: &str,
-    believed: &Model,
-    tokens: Vec<Token>,
-    second: &Opened,
-) -> Result<Computed, Failure> {
-    let name = file_name(&args.first);
-    let case = Case::of_prompt("prompt", &name, prompt, tokens.len());
-    let free = Passes::new(believed, &tokens, args.profile, case.ubatch)?.free()?;
-    let model = open(&second.input, args.reading, args.kernel)?;
-    let other_tokens = tokenize(&model, prompt)?;
-    let mut passes = Passes::new(&model, &tokens, args.profile, case.ubatch)?;
-    let sizes = [believed, &model].map(|model| model.config().vocab_size);
-    let ours = passes.free()?.logits.unwrap_or_default();
-    let theirs = free.logits.unwrap_or_default();
-    let pairs = || theirs.chunks(sizes[0]).zip(ours.chunks(sizes[1]));
-    let comparable = sizes[0] == sizes[1] && theirs.len() == ours.len();
-    let kl: Option<Vec<f64>> = pairs().map(|(x, y)| divergence(x, y)).collect();
-    let same_top1 = pairs().filter(|(x, y)| top1(x) == top1(y)).count();
-    let reference = Observation {
-        identity: Identity {
-            name,
-            profile: args.profile.name().into(),
-            fingerprint: String::new(),
-        },
-        tokens,
-        trace: free.nodes,
-        lanes: BTreeMap::new(),
-        greedy: Greedy::default(),
-    };
-    let evidence = locate(&reference, 0, &mut passes)?;
-    Ok(Computed {
-        other_tokens: Some(other_tokens).filter(|other| *other != reference.tokens),
-        tokens: reference.tokens,
-        mean_kl: kl.filter(|_| comparable).and_then(|kl| mean(&kl)),
-        same_top1: if comparable { same_top1 } else { 0 },
-        nodes: evidence.located,
-    })
-}
-
-impl Side {
-    fn of(opened: &Opened) -> Self {
-        Side {
-            model: opened.input.path.display().to_string(),
-            model_sha256: opened.input.sha256.clone(),
+impl Kind {
+    fn words(self) -> &'static str {
+        match self {
+            Kind::Model => "a model",
+            Kind::Output => "an output",
+            Kind::Recording => "a recording",
+            Kind::Engine => "an engine",
+            Kind::Receipt => "a receipt",
         }
     }
 }
 
-impl Compared {
-    fn outcome(&self) -> Outcome {
-        let computed = self.computed.as_ref();
-        Outcome::of(
-            &[
-                (self.differences.compute_otherwise(), Outcome::Divergence),
-                (self.not_computed.is_some(), Outcome::Divergence),
-                (
-                    computed.is_some_and(|c| c.other_tokens.is_some()),
-                    Outcome::Divergence,
-                ),
-                (
-                    computed.is_some_and(|c| c.nodes.outcome() != Outcome::Ok),
-                    Outcome::Divergence,
-                ),
-            ],
-            None,
-        )
+impl Args {
+    /// The order of float operations in which models are computed.
+    fn order(&self) -> Profile {
+        self.profile.unwrap_or_default()
     }
 
-    fn text(&self, all: bool) -> String {
-        let Differences {
-            keys,
-            tensors,
-            equal_tensors,
-        } = &self.differences;
-        let side = |word: &str, side: &Side| {
-            format!("{word:<8}{}  {}\n", side.model_sha256, escape(&side.model))
-        };
-        let mut text = side("first", &self.first) + &side("second", &self.second);
-        text += &format!("\nkeys: {} differ\n", keys.len());
-        text += &keys_table(keys);
-        let (differ, all_tensors) = (tensors.len(), tensors.len() + equal_tensors);
-        text += &format!("\ntensors: {differ} of {all_tensors} differ\n");
-        text += &tensors_table(tensors);
-        if let Some(why) = &self.not_computed {
-            text += &format!("\nthe second file computes nothing: {}\n", escape(why));
+    /// What a word names, told by what lies there.
+    fn kind(&self, word: &String) -> Result<Kind, Failure> {
+        let path = Path::new(word);
+        if self.reference.contains(word) {
+            return Ok(Kind::Engine);
         }
-        if let Some(computed) = &self.computed {
-            text += &computed.text(all);
+        if path.is_dir() {
+            let recorded = path.join("recording.json").is_file();
+            return Ok(if recorded {
+                Kind::Recording
+            } else {
+                Kind::Engine
+            });
         }
-        text
+        if path.is_file() {
+            return self.kind_of_file(path);
+        }
+        if ffi::reference::Spec::parse(word).is_ok() {
+            return Ok(Kind::Engine);
+        }
+        match word.parse::<Spec>() {
+            Ok(Spec::Saved(parts)) if parts.iter().all(|(_, path)| path.is_file()) => {
+                Ok(Kind::Output)
+            }
+            Ok(Spec::Saved(_)) | Err(_) => Err(Failure::input(format!(
+                "there is no {word}: it is no file, no folder, no reference that is known and no \
+                 engine like `serve: COMMAND`"
+            ))),
+            Ok(_) => Ok(Kind::Engine),
+        }
     }
-}
 
-impl Computed {
-    fn text(&self, all: bool) -> String {
-        let positions = self.tokens.len();
-        let mut text = match self.mean_kl {
-            Some(kl) => format!(
-                "\nlogits: mean KL {}, the same most likely token at {} of {positions} positions\n",
-                scientific(Some(kl)),
-                self.same_top1
-            ),
-            None => "\nlogits: not comparable, or not finite\n".into(),
-        };
-        if let Some(other) = &self.other_tokens {
-            let count = other.len();
-            text += &format!(
-                "the second file's vocabulary reads the prompt as {count} other tokens; both were \
-                 given the first one's\n"
-            );
+    fn kind_of_file(&self, path: &Path) -> Result<Kind, Failure> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match &*extension {
+            "gguf" => return Ok(Kind::Model),
+            "npy" | "safetensors" | "jsonl" => return Ok(Kind::Output),
+            "json" => return Ok(Kind::Receipt),
+            _ => {}
         }
-        if all {
-            return text + &table::render(&self.nodes, false, output::width());
+        let mut begin = [0; 4];
+        let file = std::fs::File::open(path).map_err(Failure::environment)?;
+        let read = std::io::Read::read(&mut { file }, &mut begin).map_err(Failure::environment)?;
+        match &begin[..read] {
+            b"GGUF" => Ok(Kind::Model),
+            _ if !self.shape.is_empty() => Ok(Kind::Output),
+            [b'{', ..] => Ok(Kind::Receipt),
+            _ => Err(Failure::input(format!(
+                "{} is no model (.gguf), no output (.npy, .safetensors, .jsonl, raw with --shape) \
+                 and no receipt (.json)",
+                path.display()
+            ))),
         }
-        let nodes = &self.nodes.nodes;
-        let own: Vec<&NodeReport> = nodes.iter().filter(|node| !node.acceptable).collect();
-        text += &format!(
-            "operations: {} of {} give something else on the first file's inputs\n",
-            own.len(),
-            nodes.len()
-        );
-        for side in [&self.nodes.missing, &self.nodes.unjudged] {
-            if let Some(example) = side.first() {
-                let file = if side == &self.nodes.missing {
-                    "first"
-                } else {
-                    "second"
-                };
-                let count = side.len();
-                text += &format!("only in the {file} file's graph: {count}, as {example}\n");
+    }
+
+    /// Refuses flags that would be read by nobody.
+    fn takes(&self, kind: Kind) -> Result<(), Failure> {
+        let computes = matches!(kind, Kind::Model | Kind::Engine);
+        let output = matches!(kind, Kind::Output | Kind::Recording);
+        let engine = kind == Kind::Engine;
+        for (given, meant, flag) in [
+            (self.model.is_some(), engine, "--model"),
+            (!self.case.is_empty(), engine, "--case"),
+            (self.prompt.is_some(), computes, "--prompt"),
+            (self.profile.is_some(), kind == Kind::Model, "--profile"),
+            (self.kernel.is_some(), computes, "--kernel"),
+            (!self.shape.is_empty(), kind == Kind::Output, "--shape"),
+            (self.tolerances.any(), output || engine, "an own tolerance"),
+        ] {
+            if given && !meant {
+                let (kind, words) = (kind.words(), "means nothing where the two are each");
+                return Err(Failure::input(format!("{flag} {words} {kind}")));
             }
         }
-        text + &operations_table(&own)
+        if engine && self.prompt.is_some() != self.model.is_some() {
+            let message = "engines are asked a --prompt on a --model, or the fixtures' cases";
+            return Err(Failure::input(message));
+        }
+        Ok(())
     }
-}
 
-fn operations_table(own: &[&NodeReport]) -> String {
-    let tensor = |node: &NodeReport| node.tensor.clone().unwrap_or_else(|| "-".to_owned());
-    let value = |node: &NodeReport, side: usize| {
-        let first = node.local.first.as_ref();
-        first.map_or_else(String::new, |first| format!("{:e}", first.values()[side]))
-    };
-    let mut table = Table::new(&[
-        words("operation"),
-        words("tensor"),
-        words("at"),
-        number("first"),
-        number("second"),
-        number("nmse"),
-        words("what it does"),
-    ]);
-    for node in own {
-        let at = node
-            .local
-            .first
-            .as_ref()
-            .map(|first| place(&node.shape, first.index));
-        table.row([
-            node.key.clone(),
-            tensor(node),
-            at.unwrap_or_default(),
-            value(node, 0),
-            value(node, 1),
-            scientific(node.local.nmse),
-            node.does.to_owned(),
-        ]);
+    /// The files of one output.
+    fn parts(word: &str) -> Result<Vec<(saved::Part, std::path::PathBuf)>, Failure> {
+        saved::parts(word).map_err(Failure::input)
     }
-    rendered(&table)
-}
-
-fn keys_table(keys: &[KeyDifference]) -> String {
-    let none = || "-".to_owned();
-    let mut table = Table::new(&[words("key"), words("first"), words("second"), words("")]);
-    for key in keys {
-        let shown = |side: &Option<_>| side.as_ref().map_or_else(none, ToString::to_string);
-        let note = if key.is_read { "" } else { "only describes" };
-        let cells = [
-            escape(&key.key),
-            shown(&key.first),
-            shown(&key.second),
-            note.into(),
-        ];
-        table.row(cells);
-    }
-    rendered(&table)
-}
-
-fn tensors_table(tensors: &[TensorDifference]) -> String {
-    let name: fn(&TensorDifference) -> String = |t| escape(&t.name);
-    let change: fn(&TensorDifference) -> String = |t| escape(&t.change.to_string());
-    let columns = [(words("tensor"), name), (words("the second file"), change)];
-    rendered(&Table::of(tensors, &columns))
-}
-
-fn rendered(table: &Table) -> String {
-    if table.is_empty() {
-        return String::new();
-    }
-    table.render(output::width())
 }

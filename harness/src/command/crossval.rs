@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::kernels::Kernel;
+use engine::numerics::Profile;
 
 use self::recordings::Recording;
 use self::selection::Selection;
@@ -40,6 +41,8 @@ Examples:
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy \\
       --rtol 1e-4  # exits 1: aarch64 in halves is further away
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --oracle
+  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --oracle
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' \\
       --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
 
@@ -59,8 +62,9 @@ like a recording. WHAT is one of
   FILE[,FILE…]   logits it saved: .npy of float32 or float16 [positions, vocabulary]; .safetensors
                  of F32, F16 or BF16, arrays `prefill` and `decode` being logits and others nodes
                  under their keys; raw f32 with --subject-shape; .jsonl of the likeliest tokens,
-                 {\"position\": 0, \"top\": [[1022, -0.25], …]}. Logits are a prefill's unless the
-                 name is behind `decode=`; `trace=` names a file of nodes
+                 {\"position\": 0, \"top\": [[1022, -0.25], …]}; .kld of one chunk, as
+                 llama-perplexity --kl-divergence-base writes it, compared in its 16 bits. Logits
+                 are a prefill's unless the name is behind `decode=`; `trace=` names a file of nodes
   cmd: COMMAND   a program, run by a shell once for each prompt and lane, in a process of its own
                  with --patience seconds. In the command, {model} stands for the file; {tokens}
                  for ids with commas between, or {tokens_file} for a file of them; {logits} for a
@@ -75,7 +79,9 @@ like a recording. WHAT is one of
 What it lacks is not asked for, and named. Equal bits are equal, no matter who made them. Unequal
 ones are judged by --rtol and its like, else by the tier of the arithmetic that --profile claims,
 else by the nearest tier: the strictest that holds or, if none does, the loosest, from which they
-diverge.
+diverge. With --oracle an arithmetic without a name, on either side, is judged by its error against
+a run in double precision instead: it may be twice the reference's own, node by node and in the
+logits, which is more than another order of sums makes it and less than most faults.
 
 Columns: bit-equal counts logits, nodes traced tensors, greedy the steps of the continuation, each
 as equal/compared. Where bits differ: the smallest cosine, the largest difference, median and
@@ -143,6 +149,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME|DIR")]
     reference: Vec<String>,
 
+    /// Compute each case in double precision as well: both sides' errors are then told and, where
+    /// an arithmetic has no name, decide
+    #[arg(long)]
+    oracle: bool,
+
     /// Seconds a reference may take for one case
     #[arg(long, value_name = "N", default_value = "120")]
     patience: u64,
@@ -188,7 +199,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         warn(&engine, input, &cases)?;
     }
 
+    let exact = engine
+        .on_threads(args.threads)
+        .with_profile(Profile::OracleF64);
     let mut campaign = args.campaign(suite, engine)?.with_references(live);
+    if args.oracle {
+        campaign = campaign.against(Box::new(exact));
+    }
     campaign = campaign.on(inputs, left_out);
     if !args.reference.is_empty() {
         campaign = campaign.demanding();

@@ -2,25 +2,29 @@
 
 #[cfg(unix)]
 mod build;
+#[cfg(unix)]
+mod speed;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use engine::Model;
+use engine::bytes::Storage;
 use engine::config::Config;
 use engine::numerics::Profile;
 use engine::refusal::escape;
 use serde::Serialize;
 
-use super::check::{Entry, entry, render};
+use super::check::{Entry, entry, examined, render};
 use crate::command::finish::{Status, finish};
 use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::file::check::{self, Finding, Lint, Severity};
-use crate::file::opened::Opened;
+use crate::file::check::{Finding, Lint, Severity};
+use crate::file::provenance::{checksums, file_name};
 use crate::file::reading::Reading;
-use crate::file::release::Release;
+use crate::file::release::{Listed, Manifest, Release, listed};
 use crate::io::progress;
+use crate::oracle::word_order::mends::{self, Better, Mend, Mends};
 use crate::oracle::word_order::{self, WordOrder};
-use crate::runner::engine::open;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -28,12 +32,16 @@ Examples:
   harness doctor model.gguf --json doctor.json
   harness doctor --build bitnet
   harness doctor model.gguf --build bitnet
+  sha256sum model.gguf >known.txt && harness doctor model.gguf --manifest known.txt
 
-A file: all that `harness check` looks at; whether its bytes are a published file's; and whether the
-order of words makes a difference to the model, which no model that was exchanged, reversed or
-half-converted survives: an ordinary text in order and shuffled, in nats a token.
+A file: all that `harness check` looks at; whether its bytes are a published file's, or those that
+--manifest lists under its name; and whether the order of words makes a difference to the model,
+which no model that was exchanged, reversed or half-converted survives: an ordinary text in order
+and shuffled, in nats a token. Where it knows the text less than well, usual damages are undone one
+at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v exchanged.
 A build: the instruction sets it says it has; its kernels asked a few questions; a small model's
-graph, operation by operation, on the engine's own inputs; whole prompts against single tokens.
+graph, operation by operation, on the engine's own inputs; whole prompts against single tokens; with
+a large file, whether its speed is one that memory allows.
 
 Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
 warnings in strict mode; 2 where the file cannot be read, 3 where the build cannot be opened.";
@@ -48,6 +56,10 @@ pub struct Args {
     /// A C++ build, by name or directory
     #[arg(long, value_name = "NAME|DIR")]
     build: Option<String>,
+
+    /// Hashes of files that are known to be sound, as sha256sum writes them
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
 
     #[command(flatten)]
     reading: Reading,
@@ -66,8 +78,13 @@ struct FileReport {
     model_sha256: String,
     /// The published file it is.
     release: Option<Release>,
+    /// What the manifest says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<String>,
     /// None where the model does not open, has no vocabulary, or computes no finite numbers.
     word_order: Option<WordOrder>,
+    /// None where the model knows its text well.
+    mends: Option<Mends>,
     /// Why the model computes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     does_not_open: Option<String>,
@@ -101,9 +118,21 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             "nothing to look at: type FILE, --build or both",
         ));
     }
-    args.json.beside(model.map(|model| ("--model", model)))?;
-    let file = model.map(|model| file(model, args.reading)).transpose()?;
-    let build = args.build.as_deref().map(build).transpose()?;
+    let manifest = args.manifest.as_deref();
+    let read = [("--model", model), ("--manifest", manifest)];
+    let read = read
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path?)));
+    args.json.beside(read)?;
+    let manifest = manifest.map(checksums).transpose()?;
+    let file = model
+        .map(|model| file(model, args.reading, manifest.as_ref()))
+        .transpose()?;
+    let build = args
+        .build
+        .as_deref()
+        .map(|name| build(name, model))
+        .transpose()?;
     let findings = || {
         let file = file.iter().flat_map(|file| &file.findings);
         file.chain(build.iter().flat_map(|build| &build.findings))
@@ -121,14 +150,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &report.text(), &report, &args.json)
 }
 
-fn file(path: &Path, reading: Reading) -> Result<FileReport, Failure> {
-    let opened = Opened::read(path, reading)?;
-    let bar = progress::bar(0, "looking at tensors");
-    let mut findings = check::examine(&opened.gguf, reading.flavor, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
+fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<FileReport, Failure> {
+    let (opened, mut findings) = examined(path, reading)?;
     let sha256 = opened.input.sha256.clone();
     let release = Release::of_hash(&sha256);
     if let (None, Ok(config)) = (release, Config::from_gguf(&opened.gguf))
@@ -140,25 +163,62 @@ fn file(path: &Path, reading: Reading) -> Result<FileReport, Failure> {
         );
         findings.push(finding(Lint::NotTheRelease, "the file", detail));
     }
+    let listed = manifest.map(|manifest| listed(manifest, path, &sha256));
+    if let Some(Listed::Other(other)) = &listed {
+        let detail = format!("its sha256 is {sha256}, listed is {other}");
+        findings.push(finding(Lint::ManifestMismatch, &file_name(path), detail));
+    }
     let waiting = progress::spinner("reading a text in order and shuffled");
-    let (word_order, does_not_open) = match open(&opened.input, reading, None) {
-        Ok(model) => (word_order::ask(&model, Profile::default())?, None),
-        Err(refusal) => (None, Some(refusal.to_string())),
-    };
+    let profile = Profile::default();
+    let (mut word_order, mut mends, mut does_not_open) = (None, None, None);
+    match Model::from_bytes(opened.bytes.clone(), &reading.options(Storage::Read, None)) {
+        Ok(model) => {
+            word_order = word_order::ask(&model, profile)?;
+            let found = word_order.as_ref();
+            let asked = found
+                .map(|found| mends::ask(&model, profile, found))
+                .transpose()?;
+            mends = asked.flatten();
+        }
+        Err(refusal) => does_not_open = Some(refusal.to_string()),
+    }
     waiting.finish_and_clear();
     if let Some(found) = word_order.filter(|found| !found.matters()) {
         let detail = words(&found);
         findings.push(finding(Lint::WordOrderIgnored, "the model", detail));
     }
+    let better = mends.as_ref().and_then(|mends| mends.better.as_ref());
+    findings.extend(
+        word_order
+            .zip(better)
+            .map(|(found, better)| mended(&found, better)),
+    );
     opened.input.still_holds()?;
     Ok(FileReport {
         model: path.display().to_string(),
         model_sha256: sha256,
         release,
+        listed: listed.map(|listed| listed.to_string()),
         word_order,
+        mends,
         does_not_open,
         findings: entries(findings),
     })
+}
+
+/// A mend that helps tells what is broken.
+fn mended(found: &WordOrder, better: &Better) -> Finding {
+    let (before, after) = (found.written, better.surprise);
+    let gain = format!("the text then surprises by {after:.2} nats a token instead of {before:.2}");
+    let (lint, subjects) = match &better.mend {
+        Mend::InvertScales => (Lint::ScaleInverted, vec!["every scale".to_owned()]),
+        Mend::Exchange(pairs) => (Lint::TensorsExchanged, pairs.concat()),
+    };
+    Finding {
+        lint,
+        subjects,
+        detail: gain,
+    }
 }
 
 fn finding(lint: Lint, subject: &str, detail: String) -> Finding {
@@ -180,12 +240,12 @@ fn entries(mut findings: Vec<Finding>) -> Vec<Entry> {
 }
 
 #[cfg(unix)]
-fn build(name: &str) -> Result<BuildReport, Failure> {
-    build::examine(name)
+fn build(name: &str, file: Option<&Path>) -> Result<BuildReport, Failure> {
+    build::examine(name, file)
 }
 
 #[cfg(not(unix))]
-fn build(_: &str) -> Result<BuildReport, Failure> {
+fn build(_: &str, _: Option<&Path>) -> Result<BuildReport, Failure> {
     let message = "a C++ build can be opened on Unix only";
     Err(Failure::new(Exit::ReferenceMissing, message))
 }
@@ -223,7 +283,23 @@ impl FileReport {
             (None, None) => "not known: it has no vocabulary, or a logit is not finite".into(),
         };
         let (model, sha256) = (escape(&self.model), &self.model_sha256);
-        let head = format!("sha256      {sha256}\nrelease     {release}\nword order  {order}\n");
+        let mut head = format!("sha256      {sha256}\nrelease     {release}\n");
+        if let Some(listed) = &self.listed {
+            head += &format!("manifest    {}\n", escape(listed));
+        }
+        head += &format!("word order  {order}\n");
+        if let Some(Mends {
+            known,
+            tried,
+            better,
+        }) = &self.mends
+        {
+            let better = match better {
+                Some(_) => "one helps",
+                None => "none helps",
+            };
+            head += &format!("mends       {tried} of {known} tried, {better}\n");
+        }
         head + &render(&model, &self.findings, status)
     }
 }

@@ -1,26 +1,31 @@
 //! `harness export`: a model file with its weights in another format, and what that loses.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+mod report;
 
+use std::path::{Path, PathBuf};
+
+use engine::Model;
 use engine::bytes::{ModelBytes, Storage};
 use engine::encoding::Author;
 use engine::export::{
-    Entry, ExportConfig, ExportError, ExportStats, FileSource, Loss, Plan, Source, TensorSpec,
-    file_bytes, write,
+    ExportConfig, ExportError, FileSource, Importance, Plan, Source, TensorSpec, file_bytes, write,
 };
+use engine::flavor::Flavor;
 use engine::gguf::dialect::Dialect;
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, Value};
-use serde::Serialize;
+use engine::session::OpenOptions;
 
 use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::file::provenance::Input;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::table::{Table, number, scientific, words};
-use crate::io::{output, progress};
+use crate::io::progress;
 use crate::judge::outcome::Outcome;
+use crate::oracle::perplexity::{Chunks, measure_models};
+
+use report::Evaluation;
 
 const HELP: &str = "\
 Examples:
@@ -28,10 +33,17 @@ Examples:
   harness export model.gguf -o small.gguf --format q6_k --tables --json small.json
   harness export model.gguf -o part.gguf --format q8_0 --only 'blk.*.ffn_*' --keep-f32 '*down*'
   harness export model.gguf -o small.gguf --format tq2_0 --name 'my model' --dry-run
+  harness export model.gguf -o small.gguf --format q4_k --eval chapter.txt --context 64
+  harness export model.gguf -o small.gguf --format q4_k --imatrix importance.gguf
 
 Everything but the weights stays as it is in the file. Vectors stay in single precision, and the
 tables of tokens (token_embd.weight, output.weight) unless --tables is given; rows that are no
-whole blocks do, too. Each of that is told. A file is written whole or not at all.";
+whole blocks do, too. Each of that is told. A file is written whole or not at all.
+
+--eval lets both files read a text, as `harness perplexity` does: how far the expectations of the
+new one lie from those of the old one, and how much the text surprises each.
+--imatrix takes what llama-imatrix writes (GGUF): the error of columns that matter more counts more,
+in the formats that search for their codes (q4_0 to q5_1, q2_k to q6_k).";
 
 /// Write a model with its weights in another format, and say what that loses
 #[derive(clap::Args)]
@@ -78,6 +90,22 @@ pub struct Args {
     #[arg(long = "as", value_name = "AUTHOR", default_value = "upstream", value_parser = author)]
     author: Author,
 
+    /// Weigh the errors of columns by this file of llama-imatrix
+    #[arg(long, value_name = "FILE")]
+    imatrix: Option<PathBuf>,
+
+    /// Compare the new file with the old one on this text, UTF-8
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    eval: Option<PathBuf>,
+
+    /// Tokens of a chunk of that text [default: 512, or the model's context where that is shorter]
+    #[arg(long, value_name = "N", value_parser = flags::positive, requires = "eval")]
+    context: Option<usize>,
+
+    /// Chunks of it at most
+    #[arg(long, value_name = "N", value_parser = flags::positive, requires = "eval")]
+    chunks: Option<usize>,
+
     /// Name of the new model
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -102,68 +130,21 @@ pub struct Args {
     json: flags::Json,
 }
 
-/// What `--json` writes.
-#[derive(Serialize)]
-struct Report {
-    schema_version: u32,
-    input: String,
-    output: Option<String>,
-    format: &'static str,
-    dry_run: bool,
-    /// Size of the whole file.
-    file_bytes: u64,
-    tensors: Vec<Row>,
-    /// Names of tensors without values, which are left out.
-    empty: Vec<String>,
-    stats: Stats,
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Stats {
-    num_tensors: usize,
-    quantized_tensors: usize,
-    fp32_tensors: usize,
-    original_bytes: u64,
-    exported_bytes: u64,
-    compression_ratio: f64,
-}
-
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    dims: Vec<u64>,
-    from: &'static str,
-    to: &'static str,
-    bytes: u64,
-    bits_per_weight: f64,
-    /// Why it stays in single precision.
-    kept: Option<String>,
-    padding: usize,
-    #[serde(flatten)]
-    lost: Option<Lost>,
-}
-
-#[derive(Serialize, Clone, Copy)]
-struct Lost {
-    nmse: f64,
-    max_error: f64,
-    cosine: f64,
-}
-
 /// The version of its quantisers that OxiBonsai writes as a text: what is written here is not its.
 fn is_oxibonsai_s(key: &str, value: &Value<'_>) -> bool {
     key == "general.quantization_version" && matches!(value, Value::String(_))
 }
 
-/// Above this, what was written is another matrix: a third of it is error.
-const NOT_THE_SAME: f64 = 0.3;
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let roles = FileRoles::default().reads("IN", &args.input);
+    let roles = args
+        .reads()
+        .fold(FileRoles::default(), |roles, (flag, path)| {
+            roles.reads(flag, path)
+        });
     let roles = roles.writes("--output", args.output.as_ref())?;
     roles.writes("--json", args.json.to.as_ref())?;
+    let eval = args.evaluated()?;
     let config = args.config()?;
     let (bytes, stamp) = ModelBytes::open(&args.input, Storage::Map)?;
     let gguf = Gguf::parse_as(bytes, args.dialect)?;
@@ -190,10 +171,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         })?;
     }
     let size = file_bytes(&plan, &config, &keys);
-    let report = args.report(&plan, source.tensors(), &losses, size);
+    let mut report = args.report(&plan, source.tensors(), &losses, size);
+    if let (Some(Destination::Path(to)), false) = (&args.output, args.dry_run) {
+        report.warnings.extend(misread(to, &plan)?);
+    }
+    if let Some((text, to)) = eval {
+        report.evaluation = Some(args.evaluate(text, to, plan.format.flavor)?);
+    }
     let text = match &args.output {
         Some(Destination::Stdout) if !args.dry_run => String::new(),
-        _ => text(&report),
+        _ => report::text(&report),
     };
     finish(Outcome::Ok, &text, &report, &args.json)
 }
@@ -214,7 +201,54 @@ impl Args {
         config.quantize_vectors = self.vectors;
         config.pad_partial_blocks = self.pad;
         config.author = self.author;
+        if let Some(path) = &self.imatrix {
+            let (bytes, _) = ModelBytes::open(path, Storage::Map)?;
+            let importance = Importance::read(&Gguf::parse(bytes)?);
+            config.importance = Some(importance.map_err(|error| within(path, error))?);
+        }
         Ok(config)
+    }
+
+    /// The files that are read, by flag.
+    fn reads(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let others = [("--imatrix", &self.imatrix), ("--eval", &self.eval)];
+        let others = others
+            .into_iter()
+            .filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
+        [("IN", self.input.as_path())].into_iter().chain(others)
+    }
+
+    /// The text to compare on and the file to read it with, which a stream is not.
+    fn evaluated(&self) -> Result<Option<(&Path, &Path)>, Failure> {
+        match (&self.eval, &self.output) {
+            (None, _) => Ok(None),
+            (Some(text), Some(Destination::Path(to))) => Ok(Some((text, to))),
+            (Some(_), _) => Err(Failure::input("--eval reads the new file again: name one")),
+        }
+    }
+
+    /// Lets both files read the text, the new one as it is meant.
+    fn evaluate(
+        &self,
+        text: &Path,
+        exported: &Path,
+        flavor: Option<Flavor>,
+    ) -> Result<Evaluation, Failure> {
+        let (input, text) = Input::read_text(text)?;
+        let options = |dialect, flavor| OpenOptions {
+            storage: Storage::Map,
+            dialect,
+            flavor,
+            ..OpenOptions::default()
+        };
+        let source = Model::open(&self.input, &options(self.dialect, None))?;
+        let exported = Model::open(exported, &options(None, flavor))?;
+        let chunks = Chunks::of_text(&text, &source, self.context, self.chunks)?;
+        let bar = progress::bar(chunks.count() as u64, "chunks");
+        let measured = measure_models(&chunks, &[&source, &exported], &mut || bar.inc(1))?;
+        bar.finish_and_clear();
+        let [source, exported] = <[_; 2]>::try_from(measured).expect("one a model");
+        Ok(Evaluation::new(&input, &chunks, source, exported))
     }
 
     /// A pattern that names nothing is a slip.
@@ -229,132 +263,6 @@ impl Args {
         }
         Ok(())
     }
-
-    fn report(
-        &self,
-        plan: &Plan,
-        specs: &[TensorSpec],
-        losses: &[Option<Loss>],
-        file_bytes: u64,
-    ) -> Report {
-        let rows = plan.entries.iter().zip(losses);
-        let tensors: Vec<Row> = rows.map(|(e, loss)| row(e, specs, loss.as_ref())).collect();
-        let far = |row: &&Row| row.lost.is_some_and(|lost| lost.nmse > NOT_THE_SAME);
-        let warnings = tensors.iter().filter(far).map(|row| {
-            format!(
-                "{} lost {:.0} % of its energy: {} cannot say what is in it",
-                row.name,
-                100.0 * row.lost.map_or(0.0, |lost| lost.nmse),
-                row.to
-            )
-        });
-        let ExportStats {
-            num_tensors,
-            quantized_tensors,
-            fp32_tensors,
-            original_bytes,
-            exported_bytes,
-            compression_ratio,
-        } = plan.stats();
-        Report {
-            schema_version: 1,
-            input: self.input.display().to_string(),
-            output: self.output.as_ref().map(ToString::to_string),
-            format: plan.format.name,
-            dry_run: self.dry_run,
-            file_bytes,
-            warnings: warnings.collect(),
-            tensors,
-            empty: plan.empty.clone(),
-            stats: Stats {
-                num_tensors,
-                quantized_tensors,
-                fp32_tensors,
-                original_bytes,
-                exported_bytes,
-                compression_ratio,
-            },
-        }
-    }
-}
-
-fn row(entry: &Entry, specs: &[TensorSpec], loss: Option<&Loss>) -> Row {
-    Row {
-        name: entry.name.clone(),
-        dims: entry.dims.clone(),
-        from: specs[entry.source].written,
-        to: entry.format.name,
-        bytes: entry.bytes,
-        bits_per_weight: entry.bits_per_weight(),
-        kept: entry.kept.map(|kept| kept.to_string()),
-        padding: entry.padding,
-        lost: loss.map(|loss| Lost {
-            nmse: loss.nmse(),
-            max_error: loss.largest(),
-            cosine: loss.cosine(),
-        }),
-    }
-}
-
-fn text(report: &Report) -> String {
-    let mut table = Table::of(
-        &report.tensors,
-        &[
-            (words("tensor"), |row| row.name.clone()),
-            (words("dims"), |row| {
-                let dims: Vec<String> = row.dims.iter().map(u64::to_string).collect();
-                dims.join("×")
-            }),
-            (words("from"), |row| row.from.into()),
-            (words("to"), |row| row.to.into()),
-            (number("bytes"), |row| row.bytes.to_string()),
-            (number("bits"), |row| format!("{:.3}", row.bits_per_weight)),
-            (number("nmse"), |row| lost(row, |lost| lost.nmse)),
-            (number("max"), |row| lost(row, |lost| lost.max_error)),
-            (number("cosine"), |row| {
-                row.lost
-                    .map_or("–".into(), |lost| format!("{:.6}", lost.cosine))
-            }),
-            (words("note"), |row| {
-                let padded = (row.padding > 0).then(|| format!("{} zeros at its end", row.padding));
-                let kept = row.kept.as_ref().map(|why| format!("stays: {why}"));
-                kept.or(padded).unwrap_or_default()
-            }),
-        ],
-    )
-    .render(output::width());
-    for name in &report.empty {
-        let _ = writeln!(table, "{name} has no values and is left out");
-    }
-    for warning in &report.warnings {
-        let _ = writeln!(table, "warning: {warning}");
-    }
-    let stats = &report.stats;
-    let elements = stats.original_bytes / 4;
-    let _ = writeln!(
-        table,
-        "{} tensors as {}, {} in single precision: {} bytes of {}, {:.3} bits a weight, ratio \
-         {:.2}",
-        stats.quantized_tensors,
-        report.format,
-        stats.fp32_tensors,
-        stats.exported_bytes,
-        stats.original_bytes,
-        8.0 * stats.exported_bytes as f64 / elements.max(1) as f64,
-        stats.compression_ratio,
-    );
-    let (to, bytes) = (
-        report.output.as_deref().unwrap_or("the file"),
-        report.file_bytes,
-    );
-    let verb = if report.dry_run { "would be" } else { "is" };
-    let _ = writeln!(table, "{to} {verb} {bytes} bytes");
-    table
-}
-
-fn lost(row: &Row, number: fn(Lost) -> f64) -> String {
-    row.lost
-        .map_or("–".into(), |lost| scientific(Some(number(lost))))
 }
 
 fn author(name: &str) -> Result<Author, String> {
@@ -363,6 +271,28 @@ fn author(name: &str) -> Result<Author, String> {
         "bitnet" => Ok(Author::Bitnet),
         _ => Err("there are upstream and bitnet".into()),
     }
+}
+
+/// What a reader that is told nothing takes the new file's packing for, where that is another one.
+fn misread(path: &Path, plan: &Plan) -> Result<Option<String>, Failure> {
+    let (bytes, _) = ModelBytes::open(path, Storage::Map)?;
+    let gguf = Gguf::parse(bytes)?;
+    let read = FileSource::new(&gguf).map_err(refused)?;
+    let pairs = plan.entries.iter().zip(read.tensors());
+    let mut taken = pairs.filter(|(entry, read)| entry.format.name != read.written);
+    Ok(taken.next().map(|(entry, read)| {
+        let meant = entry.format.name;
+        format!(
+            "its bytes are those of {} as well: wherever it is read, say --flavor {meant}",
+            read.written
+        )
+    }))
+}
+
+fn within(path: &Path, error: ExportError) -> Failure {
+    let failure = refused(error);
+    let message = format!("{}: {}", path.display(), failure.message);
+    Failure { message, ..failure }
 }
 
 fn refused(error: ExportError) -> Failure {

@@ -1,5 +1,7 @@
 //! `harness fixtures`: the committed inputs, verified or made again.
 
+mod instruct;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -24,19 +26,20 @@ use crate::io::{atomic, progress};
 use crate::judge::outcome::Outcome;
 use crate::runner::suite::Suite;
 
-const EXAMPLE: &str = "\
-Example:
+const EXAMPLES: &str = "\
+Examples:
   harness fixtures verify
-  harness fixtures regenerate --fixtures fixtures --json
-  harness fixtures random --seed 7 -o model.gguf
-  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 group=5' -o model.gguf
+  harness fixtures verify --json verified.json
+  harness fixtures random --seed 7 -o random.gguf
+  harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 vocab=300' -o small.gguf
   harness fixtures checkpoint --model model.gguf --form multiply --shards 3 -o made
+  harness fixtures instruct --model model.gguf -o instruct.gguf
   harness fixtures big --like 2b4t -o big.gguf
   harness fixtures big --like 700m --weights tq2_0 --table q6_k -o big-tq2_0.gguf";
 
 /// Verify or regenerate the committed fixtures, or make a random model
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -52,6 +55,8 @@ enum Action {
     Random(Recipe),
     /// Write a model as the Hugging Face checkpoint that it might have come from
     Checkpoint(Checkpoint),
+    /// Write a model with a chat template, so that `generate --chat` can talk to it
+    Instruct(instruct::Instruct),
     /// Write a model with random weights in the shapes of a published one, for `bench`
     Big(Large),
 }
@@ -110,7 +115,7 @@ struct Checkpoint {
 
 #[derive(clap::Args)]
 struct Changes {
-    /// Change the shape, in the words it is printed in, e.g. 'layers=1 group=5'
+    /// Change the shape, in the words it is printed in, e.g. 'layers=1 vocab=300'
     #[arg(
         long,
         value_name = "WORDS",
@@ -163,6 +168,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             make(&shape, recipe.output.as_ref(), &recipe.json)
         }
         Action::Checkpoint(checkpoint) => write_checkpoint(&checkpoint),
+        Action::Instruct(instruct) => instruct.write(),
         Action::Big(large) => {
             let Large { weights, table, .. } = &large;
             let shape = large

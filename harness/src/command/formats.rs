@@ -1,18 +1,30 @@
 //! `harness formats`: the table of formats, and what was compared of each with which reference.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use engine::Model;
+use engine::bytes::Storage;
 use engine::encoding::Author;
+use engine::export::{ExportConfig, ExportError, FileSource, Plan, Source, write};
 use engine::format::{Encode, FORMATS, Format, Product};
+use engine::gguf::writer::Field;
 use engine::kernels::Kernel;
+use engine::refusal::escape;
+use engine::session::OpenOptions;
 use serde::Serialize;
 
 use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::file::document;
+use crate::file::provenance::{Input, file_name};
 use crate::io::table::{Column, Table, number, words};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
 use crate::oracle::kernels::{Ending, Row, Scope, examine, outcome};
+use crate::oracle::perplexity::{Chunks, measure_models};
+use crate::oracle::word_order;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
 use crate::runner::kernels::engine::EngineKernels;
@@ -23,11 +35,15 @@ const HELP: &str = "\
 Examples:
   harness formats
   harness formats --reference bitnet --reference llama --json formats.json
+  harness formats --model model.gguf --text chapter.txt
 
 Without a reference the table says what there is. With one, its own functions are asked the
 questions of `harness kernels`: whether stored bytes mean the same values, whether values become
 the same bytes, with and without importance of columns, and whether products are the same bits.
-Exit 1 where something differs that is to be the same.";
+Exit 1 where something differs that is to be the same.
+
+With --model, that model is written in each format as `harness export` does, and the mean KL of what
+it expects then from what it expected says what the format loses of this one.";
 
 /// List the formats of weights, and compare each with a C++ reference's own functions
 #[derive(clap::Args)]
@@ -41,15 +57,30 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "20")]
     cases: usize,
 
+    /// A model, to be written in each format
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// The text it reads, UTF-8 [default: three plain sentences]
+    #[arg(long, value_name = "FILE", requires = "model")]
+    text: Option<PathBuf>,
+
     #[command(flatten)]
     json: flags::Json,
 }
+
+/// Tokens of a chunk of the text: enough to expect something from.
+const CONTEXT: usize = 16;
 
 #[derive(Serialize)]
 struct Report {
     schema_version: u32,
     outcome: Outcome,
     references: Vec<String>,
+    /// The model that was written in each.
+    model: Option<String>,
+    /// Positions of the text that count.
+    positions: Option<usize>,
     formats: Vec<Line>,
 }
 
@@ -66,6 +97,8 @@ struct Line {
     written: bool,
     /// What multiplies it.
     product: &'static str,
+    /// Mean KL of the model's expectations from those it has when written so, in nats.
+    mean_kl: Option<f64>,
     /// One for each reference.
     compared: Vec<Compared>,
 }
@@ -121,7 +154,11 @@ impl Said {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.json.beside([])?;
+    let read = [("--model", &args.model), ("--text", &args.text)];
+    let read = read
+        .iter()
+        .filter_map(|(flag, path)| Some((*flag, path.as_deref()?)));
+    args.json.beside(read)?;
     let references = reference::open(&args.reference, Limits::with_cpu_seconds(3600))?;
     let examined = references.iter().map(|reference| args.examine(reference));
     let examined: Vec<Vec<Row>> = examined.collect::<Result<_, _>>()?;
@@ -130,13 +167,20 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     } else {
         outcome(examined.iter().flatten())
     };
+    let written = args
+        .model
+        .as_deref()
+        .map(|model| args.written(model))
+        .transpose()?;
     let report = Report {
         schema_version: 1,
+        model: args.model.as_deref().map(file_name),
+        positions: written.as_ref().map(|written| written.positions),
         outcome,
         references: references.iter().map(|r| r.facts().name.clone()).collect(),
         formats: FORMATS
             .iter()
-            .map(|format| line(format, &examined))
+            .map(|format| line(format, &examined, written.as_ref()))
             .collect(),
     };
     finish(report.outcome, &text(&report), &report, &args.json)
@@ -162,7 +206,70 @@ impl Args {
     }
 }
 
-fn line(format: &'static Format, examined: &[Vec<Row>]) -> Line {
+/// What each format loses of a model.
+struct Written {
+    positions: usize,
+    /// By the name of the format, where it can be written.
+    mean_kl: BTreeMap<&'static str, f64>,
+}
+
+impl Args {
+    /// Writes the model in each format and lets it read the text, beside what it was.
+    fn written(&self, path: &Path) -> Result<Written, Failure> {
+        let options = OpenOptions {
+            storage: Storage::Map,
+            ..OpenOptions::default()
+        };
+        let source = Model::open(path, &options)?;
+        let text = self.text.as_deref().map(Input::read_text).transpose()?;
+        let text = text.as_ref().map_or(word_order::TEXT, |(_, text)| text);
+        let chunks = Chunks::of_text(text, &source, Some(CONTEXT), None)?;
+        let mut written = Written {
+            positions: 0,
+            mean_kl: BTreeMap::new(),
+        };
+        let bar = progress::bar(FORMATS.len() as u64, "formats");
+        for format in FORMATS {
+            if !matches!(format.encode, Encode::Nothing) {
+                let file = export(&source, format).map_err(Failure::input)?;
+                let exported = Model::from_bytes(file, &options_for(format))?;
+                let measured = measure_models(&chunks, &[&source, &exported], &mut || ())?;
+                let from = measured[1].from_first.as_ref().expect("there is a first");
+                written.positions = measured[1].positions;
+                written.mean_kl.insert(format.name, from.mean_kl);
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(written)
+    }
+}
+
+/// The packing is said: some cannot be told from others by their bytes.
+fn options_for(format: &Format) -> OpenOptions {
+    OpenOptions {
+        dialect: format.dialects.first().copied(),
+        flavor: format.flavor,
+        ..OpenOptions::default()
+    }
+}
+
+/// The whole file, as `harness export` writes it.
+fn export(model: &Model, format: &Format) -> Result<Vec<u8>, ExportError> {
+    let source = FileSource::new(model.gguf())?;
+    let config = ExportConfig::new(format.name, "")?;
+    let config = config.with_fp32_layers(ExportConfig::default_fp32_exceptions());
+    let plan = Plan::new(source.tensors(), &config)?;
+    let keys = model.gguf().metadata.iter();
+    let keys: Vec<_> = keys
+        .map(|(key, value)| (key.to_owned(), Field::from(value)))
+        .collect();
+    let mut file = Vec::new();
+    write(&source, &plan, &config, &keys, &mut file, &mut |_| ())?;
+    Ok(file)
+}
+
+fn line(format: &'static Format, examined: &[Vec<Row>], written: Option<&Written>) -> Line {
     let asked = |rows: &Vec<Row>| {
         let known = document::Format::all().find(|known| std::ptr::eq(known.row(), format));
         let published =
@@ -195,11 +302,13 @@ fn line(format: &'static Format, examined: &[Vec<Row>]) -> Line {
             Product::Kernels { .. } => "of its own",
             Product::Decoded => "as F32",
         },
+        mean_kl: written.and_then(|written| written.mean_kl.get(format.name).copied()),
         compared: examined.iter().map(asked).collect(),
     }
 }
 
 fn text(report: &Report) -> String {
+    let loss = report.model.as_ref().map(|_| number("KL"));
     let fixed = [
         words("format"),
         words("type ids"),
@@ -212,7 +321,7 @@ fn text(report: &Report) -> String {
     ];
     const PARTS: [&str; 4] = ["decoded", "encoded", "weighed", "product"];
     let asked = report.references.iter().flat_map(|_| PARTS.map(words));
-    let columns: Vec<Column> = fixed.into_iter().chain(asked).collect();
+    let columns: Vec<Column> = fixed.into_iter().chain(loss).chain(asked).collect();
     let mut table = Table::new(&columns);
     for line in &report.formats {
         let types: Vec<String> = line.types.iter().map(u32::to_string).collect();
@@ -230,12 +339,21 @@ fn text(report: &Report) -> String {
             let parts = [one.decode, one.encode, one.weighted, one.product];
             parts.map(|said| said.word().to_owned())
         });
-        table.row(fixed.into_iter().chain(said));
+        let mean_kl = line.mean_kl.map_or("–".into(), |kl| format!("{kl:.1e}"));
+        let loss = report.model.as_ref().map(|_| mean_kl);
+        table.row(fixed.into_iter().chain(loss).chain(said));
     }
     let mut text = table.render(output::width());
     if !report.references.is_empty() {
         let names = report.references.join(", ");
         text += &format!("four columns for each of: {names}; other: an arithmetic of its own\n");
+    }
+    if let (Some(model), Some(positions)) = (&report.model, report.positions) {
+        let model = escape(model);
+        text += &format!(
+            "KL: {model} written so, its tables apart, from what it was; mean of {positions} \
+             positions, in nats\n"
+        );
     }
     text.push_str("every format is read, decoded and multiplied by the engine\n");
     text

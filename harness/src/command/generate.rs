@@ -1,5 +1,6 @@
 //! `harness generate`: text from a model, streamed.
 
+mod conversation;
 mod stream;
 
 use std::time::{Duration, Instant};
@@ -12,21 +13,25 @@ use engine::{Session, Token};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::command::chat::isolated;
 use crate::command::flags::{Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
 use crate::io::progress;
-use crate::reference::isolation::{Conversation, Message};
 
+use conversation::{Talk, message};
 use stream::TextStream;
 
 const EXAMPLE: &str = "\
 Examples:
   harness generate --model model.gguf --prompt 'Call me Ishmael.'
   harness generate --model instruct.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
+  printf 'Who are you?\\nWhat did I ask?\\n' | harness generate --model instruct.gguf --chat -n 16
   harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
+
+With --chat and no --prompt, each line of the terminal or of standard input is what the user says,
+and every answer regards all that was said before, to the bit as if it were asked at once; /reset
+forgets it, /quit ends.
 
 The same model, prompt, flags and seed give the same text, on any number of threads. The file is
 mapped: when another program changes it meanwhile, the command says so and ends with exit code 4.";
@@ -39,10 +44,10 @@ pub struct Args {
     model: ModelFile,
 
     /// The text to continue or, with --chat, what the user says
-    #[arg(long, value_name = "TEXT")]
-    prompt: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "chat")]
+    prompt: Option<String>,
 
-    /// Put the prompt into the model's own chat template
+    /// Put the prompt into the model's own chat template; without one, hold a conversation
     #[arg(long)]
     chat: bool,
 
@@ -50,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", requires = "chat")]
     system: Option<String>,
 
-    /// Tokens to generate at most
+    /// Tokens to generate at most, for each answer
     #[arg(short = 'n', long, value_name = "N", default_value = "128")]
     max_tokens: usize,
 
@@ -116,27 +121,42 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let tokenizer = model.tokenizer().ok_or_else(|| {
         Failure::input("the model has no vocabulary, so it can neither read nor write text")
     })?;
-    let prompt = if args.chat {
-        conversation(&args, tokenizer)?
-    } else {
-        tokenizer.encode(&args.prompt, true, true)
+    let most = model.config().context_length;
+    let writer = |positions| {
+        Ok::<_, Failure>(Writer {
+            session: args.computing.session(&model, positions)?,
+            tokenizer,
+            sampler,
+            stream: TextStream::default(),
+            shown: String::new(),
+            silent: args.model.json.takes_stdout(),
+        })
+    };
+    let prompt = match (&args.prompt, args.chat) {
+        (None, _) => {
+            let context = args.computing.context.unwrap_or(most);
+            let turns = Talk::new(&args, writer(context)?, context).hold()?;
+            model.stamp().still_holds(path)?;
+            let model = path.display().to_string();
+            let report = json!({ "model": model, "turns": turns });
+            args.model.json.write(&report)?;
+            return Ok(Exit::Agrees);
+        }
+        (Some(said), true) => {
+            let mut messages = conversation::system(&args);
+            messages.push(message("user", said));
+            conversation::prompt(tokenizer, &messages)?
+        }
+        (Some(text), false) => tokenizer.encode(text, true, true),
     };
     if prompt.is_empty() {
         return Err(Failure::input("the prompt has no tokens"));
     }
-    let most = model.config().context_length;
     let needed = prompt
         .len()
         .saturating_add(args.max_tokens)
         .min(most.max(prompt.len()));
-    let mut writer = Writer {
-        session: args.computing.session(&model, needed)?,
-        tokenizer,
-        sampler,
-        stream: TextStream::default(),
-        shown: String::new(),
-        silent: args.model.json.takes_stdout(),
-    };
+    let mut writer = writer(needed)?;
     let started = Instant::now();
     let first = writer.read(&prompt, needed - prompt.len())?;
     let read = started.elapsed();
@@ -166,34 +186,6 @@ impl Choosing {
         };
         Ok(Sampler::new(sampling)?)
     }
-}
-
-/// The ids of the rendered template. It usually begins with BOS itself; where it does not and the
-/// model asks for one, it is added.
-fn conversation(args: &Args, tokenizer: &Tokenizer) -> Result<Vec<Token>, Failure> {
-    let template = tokenizer
-        .chat_template()
-        .ok_or_else(|| Failure::input("the model brings no chat template: try without --chat"))?;
-    let message = |role: &str, content: &String| Message {
-        role: role.into(),
-        content: content.clone(),
-    };
-    let system = args.system.iter().map(|text| message("system", text));
-    let text = |token: Option<Token>| {
-        let bytes = token.and_then(|token| tokenizer.token_text(token));
-        String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
-    };
-    let rendered = isolated::render(Conversation {
-        template: template.into(),
-        messages: system.chain([message("user", &args.prompt)]).collect(),
-        bos: text(tokenizer.bos()),
-        eos: text(tokenizer.eos()),
-    })?;
-    let mut tokens = tokenizer.encode(&rendered, false, true);
-    if tokenizer.adds_bos() && tokens.first().copied() != tokenizer.bos() {
-        tokens.splice(0..0, tokenizer.bos());
-    }
-    Ok(tokens)
 }
 
 /// Tokens from which on the head is screened: the copy took 0.45 s where every token was 10 ms
@@ -266,14 +258,14 @@ impl Writer<'_> {
         output::put(text.as_bytes())
     }
 
-    /// Ends the line and returns all that was shown.
-    fn finish(mut self) -> Result<String, Failure> {
+    /// Ends the line and returns all that was shown of this text.
+    fn finish(&mut self) -> Result<String, Failure> {
         let rest = std::mem::take(&mut self.stream).finish();
         self.show(&rest)?;
         if !self.silent {
             output::put(b"\n")?;
         }
-        Ok(self.shown)
+        Ok(std::mem::take(&mut self.shown))
     }
 }
 

@@ -1,31 +1,34 @@
 //! `harness perplexity`: how much a text surprises a model, and how far two computations or two
 //! models lie apart on it.
 
-use std::path::PathBuf;
+mod beside;
+mod report;
+
+use std::path::{Path, PathBuf};
 
 use engine::Model;
+use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::refusal::escape;
-use serde::Serialize;
 
+use self::beside::{Side, Writing};
+use self::report::{Report, rows};
 use crate::case::observation::Identity;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
-use crate::io::table::{Cell, Column, Table, number, scientific, words};
-use crate::io::{output, progress};
+use crate::io::destination::Destination;
+use crate::io::kl_base::KlBase;
+use crate::io::process::map_or_read;
+use crate::io::progress;
 use crate::judge::outcome::Outcome;
-use crate::oracle::perplexity::{Chunks, FromFirst, Measured, measure};
+use crate::oracle::perplexity::{Chunks, Measured, measure};
 use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::engine::Engine;
 use crate::runner::reference::Observing;
 use crate::runner::{ModelFile, Opened, Runner};
-
-/// Tokens of a chunk that perplexities are usually stated for.
-const USUAL_CONTEXT: usize = 512;
 
 const HELP: &str = "\
 Examples:
@@ -33,14 +36,21 @@ Examples:
   harness perplexity model.gguf --text chapter.txt --context 64 --base instruct.gguf
   harness perplexity model.gguf --text chapter.txt --context 64 --reference bitnet --json -
   harness perplexity model.gguf --text chapter.txt --context 64 --reference bitnet --oracle
+  harness perplexity model.gguf --text chapter.txt --context 64 --write-kl-base base.kld
+  harness kl model.gguf --kl-base base.kld
 
 As llama-perplexity has it: chunks of --context tokens, each begun anew, of which the second half
 counts. --base is the model that is believed: KL is of its expectations against the others'. Without
 it the engine's on this model are, so that a reference's row shows how far it is from the engine. In
-brackets is where a number lies 19 times out of 20, chunks drawn again.
+brackets is where a number lies 19 times out of 20, chunks drawn again; behind +/- what
+llama-perplexity prints there, which takes every position for independent.
 --oracle puts a run in double precision first: no build's arithmetic, but what they all approximate.
 The error of each is then its own, and the ratio says how many times the engine's it is: near 1
-where as much is rounded, in whatever order; far above where something else is computed.";
+where as much is rounded, in whatever order; far above where something else is computed.
+--kl-base believes what llama-perplexity --kl-divergence-base wrote, or --write-kl-base, which
+writes the same bytes where the logits have the same bits. It holds the text and, in 16 bits each,
+its log-probabilities: KL is then summed as that program sums it, a row counts the codes that its
+own file would have in common with this one, and what 16 bits cannot show is said.";
 
 /// How much a text surprises a model, and how far another model or computation is from it
 #[derive(clap::Args)]
@@ -50,8 +60,13 @@ pub struct Args {
     model: PathBuf,
 
     /// The text, UTF-8
-    #[arg(long, visible_alias = "file", value_name = "FILE")]
-    text: PathBuf,
+    #[arg(
+        long,
+        visible_alias = "file",
+        value_name = "FILE",
+        required_unless_present = "kl_base"
+    )]
+    text: Option<PathBuf>,
 
     /// Tokens of a chunk [default: 512, or the model's context where that is shorter]
     #[arg(long, value_name = "N", value_parser = flags::positive)]
@@ -64,6 +79,14 @@ pub struct Args {
     /// The model that is believed, with the same vocabulary
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
+
+    /// Believe what llama-perplexity --kl-divergence-base wrote, and read its text
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "context", "base", "oracle"])]
+    kl_base: Option<PathBuf>,
+
+    /// Write such a file of the computation that is believed
+    #[arg(long, value_name = "FILE", conflicts_with = "kl_base")]
+    write_kl_base: Option<Destination>,
 
     /// Compare all of them with a run in double precision on this model
     #[arg(long, conflicts_with = "base")]
@@ -85,180 +108,142 @@ pub struct Args {
     json: Json,
 }
 
-/// Everything that was measured.
-#[derive(Serialize)]
-struct Report {
-    text: String,
-    text_sha256: String,
-    tokens: usize,
-    context: usize,
-    chunks: usize,
-    rows: Vec<Row>,
-}
-
-/// One computation of one model.
-#[derive(Serialize)]
-struct Row {
-    model: String,
-    model_sha256: String,
-    computed_by: Identity,
-    /// How many times the engine's error against the run in double precision this one's is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_ratio: Option<f64>,
-    #[serde(flatten)]
-    measured: Measured,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let base = args.base.as_deref().map(|base| ("--base", base));
-    let read = [("the model", args.model.as_path()), ("--text", &args.text)];
-    args.json.beside(read.into_iter().chain(base))?;
-    let (text_input, bytes) = Input::read(&args.text)?;
-    let text = std::str::from_utf8(&bytes).map_err(|e| {
-        let path = args.text.display();
-        Failure::input(format!("{path} is not UTF-8: {e}"))
-    })?;
+    args.spare_inputs()?;
+    // A text is short; a base file may be larger than the memory.
+    let storage = if args.kl_base.is_some() {
+        map_or_read()
+    } else {
+        Storage::Read
+    };
+    // One of the two is there, or the command line would have been refused.
+    let source: &Path = args
+        .kl_base
+        .as_ref()
+        .or(args.text.as_ref())
+        .unwrap_or(&args.model);
+    let (source, bytes) = Input::open(source, storage)?;
+    let kept = args
+        .kl_base
+        .is_some()
+        .then(|| KlBase::parse(&bytes))
+        .transpose();
+    let path = source.path.display();
+    let kept = kept.map_err(|why| Failure::input(format!("{path}: {why}")))?;
     let references = reference::open(&args.reference, Limits::default())?;
     let (model, _) = Input::read(&args.model)?;
+    let own = args.engine(args.profile);
+    let text = args.chunks_of(&source, &bytes, kept.as_ref(), &*own.model(&model)?)?;
+
     let base = args.base.as_deref().map(Input::read).transpose()?;
     let base = base.map(|(input, _)| input);
-
-    let engine = |profile| {
-        let kernel = args.kernel.unwrap_or_else(Kernel::best);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Engine::new(kernel, cores).with_profile(profile)
-    };
-    let own = engine(args.profile);
-    let chunks = args.chunks_of(text, &*own.model(&model)?)?;
     let mut runners: Vec<(&Input, Box<dyn Runner>)> = Vec::new();
     if let Some(base) = &base {
-        runners.push((base, Box::new(engine(args.profile))));
+        runners.push((base, Box::new(args.engine(args.profile))));
     }
     if args.oracle {
-        runners.push((&model, Box::new(engine(Profile::OracleF64))));
+        runners.push((&model, Box::new(args.engine(Profile::OracleF64))));
     }
     runners.push((&model, Box::new(own)));
     for reference in references {
         runners.push((&model, Box::new(Observing::new(reference))));
     }
-    let identities: Vec<_> = runners
-        .iter()
-        .map(|(_, runner)| runner.identity())
-        .collect();
-    let inputs: Vec<&Input> = runners.iter().map(|(input, _)| *input).collect();
-    let mut opened: Vec<Box<dyn Opened + '_>> = Vec::new();
-    for (input, runner) in &mut runners {
-        opened.push(runner.open(ModelFile::Read(input))?);
-    }
-    let bar = progress::bar(chunks.chunks.len() as u64, "chunks");
-    let measured = measure(&chunks, &mut opened, &mut || bar.inc(1))?;
-    bar.finish_and_clear();
-    for input in inputs.iter().copied().chain([&text_input]) {
+    let mut side = Side::new(progress::bar(text.count() as u64, "chunks"));
+    let measured = args.measure(&text, kept.as_ref(), &mut runners, &mut side)?;
+    let mut who: Vec<(&Input, Identity)> = Vec::new();
+    who.extend(kept.is_some().then(|| (&source, kept_by(&source))));
+    who.extend(
+        runners
+            .iter()
+            .map(|(input, runner)| (*input, runner.identity())),
+    );
+    for (input, _) in &who {
         input.still_holds()?;
     }
+    source.still_holds()?;
     let report = Report {
-        text: args.text.display().to_string(),
-        text_sha256: text_input.sha256.clone(),
-        tokens: chunks.chunks.iter().map(Vec::len).sum(),
-        context: chunks.chunks[0].len(),
-        chunks: chunks.chunks.len(),
-        rows: rows(measured, identities, &inputs, args.oracle),
+        text: source.path.display().to_string(),
+        text_sha256: source.sha256.clone(),
+        tokens: text.count() * text.length,
+        context: text.length,
+        chunks: text.count(),
+        sixteen_bits: side.sixteen_bits(),
+        rows: rows(measured, who, args.oracle),
     };
     finish(Outcome::Ok, &report.text(), &report, &args.json)
 }
 
-/// What was measured of each computation, and of which model it is.
-fn rows(
-    measured: Vec<Measured>,
-    identities: Vec<Identity>,
-    inputs: &[&Input],
-    oracle: bool,
-) -> Vec<Row> {
-    let error = |measured: &Measured| measured.from_first.as_ref()?.error;
-    let own = measured.get(1).and_then(error).filter(|_| oracle);
-    let all = measured.into_iter().zip(identities).zip(inputs);
-    all.map(|((measured, computed_by), input)| Row {
-        model: file_name(&input.path),
-        model_sha256: input.sha256.clone(),
-        computed_by,
-        error_ratio: own.zip(error(&measured)).map(|(own, error)| error / own),
-        measured,
-    })
-    .collect()
-}
-
-impl Args {
-    fn chunks_of(&self, text: &str, model: &Model) -> Result<Chunks, Failure> {
-        let tokenizer = model.tokenizer();
-        let tokenizer = tokenizer.ok_or_else(|| Failure::input("the model has no vocabulary"))?;
-        let most = model.config().context_length;
-        let length = self.context.unwrap_or(USUAL_CONTEXT.min(most));
-        if length > most {
-            let message = format!("chunks of {length}, and the model was made for {most}");
-            return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
-        }
-        let begin = tokenizer.bos().filter(|_| tokenizer.adds_bos());
-        let tokens = tokenizer.encode(text, true, false);
-        let mut chunks = Chunks::of(&tokens, length, begin).map_err(Failure::input)?;
-        chunks.chunks.truncate(self.chunks.unwrap_or(usize::MAX));
-        Ok(chunks)
+/// Who stands behind a file that was kept.
+fn kept_by(file: &Input) -> Identity {
+    Identity {
+        name: file_name(&file.path),
+        profile: "16-bit log-probabilities".into(),
+        fingerprint: format!("saved {}", file.sha256),
     }
 }
 
-/// A number and where it lies.
-fn between(value: f64, interval: Option<[f64; 2]>, shown: fn(f64) -> String) -> String {
-    let interval = interval.map(|[low, high]| format!(" [{}, {}]", shown(low), shown(high)));
-    shown(value) + &interval.unwrap_or_default()
-}
-
-impl Report {
-    fn text(&self) -> String {
-        fn from(row: &Row, cell: impl Fn(&FromFirst) -> String) -> String {
-            let from = row.measured.from_first.as_ref();
-            from.map_or_else(|| "-".into(), cell)
-        }
-        let mut columns: Vec<(Column, Cell<Row>)> = vec![
-            (words("model"), |row| escape(&row.model)),
-            (words("computed by"), |row| row.computed_by.to_string()),
-            (number("perplexity"), |row| {
-                let shown = |value| format!("{value:.4}");
-                between(row.measured.perplexity, row.measured.interval, shown)
-            }),
-            (number("mean KL"), |row| {
-                let shown = |value| scientific(Some(value));
-                from(row, |from| between(from.mean_kl, from.interval, shown))
-            }),
-            (number("median"), |row| {
-                from(row, |from| scientific(Some(from.median_kl)))
-            }),
-            (number("tail"), |row| {
-                from(row, |from| scientific(Some(from.tail_kl)))
-            }),
-            (number("error"), |row| {
-                from(row, |from| scientific(from.error))
-            }),
-            (number("same top-1"), |row| {
-                from(row, |from| {
-                    format!("{}/{}", from.same_top1, row.measured.positions)
-                })
-            }),
-            (number("equal bits"), |row| {
-                from(row, |from| format!("{}/{}", from.equal_logits, from.logits))
-            }),
+impl Args {
+    /// Refuses to write where something is read.
+    fn spare_inputs(&self) -> Result<(), Failure> {
+        let model = Some(("the model", self.model.as_path()));
+        let named = [
+            ("--text", &self.text),
+            ("--base", &self.base),
+            ("--kl-base", &self.kl_base),
         ];
-        if self.rows.iter().any(|row| row.error_ratio.is_some()) {
-            columns.push((number("error ratio"), |row| {
-                let ratio = row.error_ratio.map(|ratio| format!("{ratio:.3}"));
-                ratio.unwrap_or_else(|| "-".into())
-            }));
+        let named = named.into_iter();
+        let named = named.filter_map(|(flag, path)| Some((flag, path.as_deref()?)));
+        let roles = self.json.beside(model.into_iter().chain(named))?;
+        roles.writes("--write-kl-base", self.write_kl_base.as_ref())?;
+        Ok(())
+    }
+
+    fn engine(&self, profile: Profile) -> Engine {
+        let kernel = self.kernel.unwrap_or_else(Kernel::best);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Engine::new(kernel, cores).with_profile(profile)
+    }
+
+    fn chunks_of(
+        &self,
+        source: &Input,
+        bytes: &[u8],
+        kept: Option<&KlBase<'_>>,
+        model: &Model,
+    ) -> Result<Chunks, Failure> {
+        let path = source.path.display();
+        if let Some(kept) = kept {
+            let chunks = Chunks::again(&kept.head, model, self.chunks);
+            let named = |f: Failure| Failure::new(f.exit, format!("{path}: {}", f.message));
+            return chunks.map_err(named);
         }
-        format!(
-            "{} chunks of {} tokens of {}, sha256 {}\n",
-            self.chunks,
-            self.context,
-            escape(&self.text),
-            self.text_sha256
-        ) + &Table::of(&self.rows, &columns).render(output::width())
+        let wrong = |e| Failure::input(format!("{path} is not UTF-8: {e}"));
+        let text = std::str::from_utf8(bytes).map_err(wrong)?;
+        Chunks::of_text(text, model, self.context, self.chunks)
+    }
+
+    /// Lets all of them go through the text, and writes the first one's rows where that was asked.
+    fn measure(
+        &self,
+        text: &Chunks,
+        kept: Option<&KlBase<'_>>,
+        runners: &mut [(&Input, Box<dyn Runner>)],
+        side: &mut Side,
+    ) -> Result<Vec<Measured>, Failure> {
+        let mut opened: Vec<Box<dyn Opened + '_>> = Vec::new();
+        for (input, runner) in runners {
+            opened.push(runner.open(ModelFile::Read(input))?);
+        }
+        let Some(to) = &self.write_kl_base else {
+            return Ok(measure(text, kept, &mut opened, side)?);
+        };
+        let mut measured = Vec::new();
+        to.write_with(|out| {
+            let mut writing = Writing::new(side, text, out);
+            measured = measure(text, kept, &mut opened, &mut writing)?;
+            writing.end()
+        })?;
+        Ok(measured)
     }
 }

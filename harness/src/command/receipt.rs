@@ -152,16 +152,14 @@ fn read<const N: usize>(
     Ok((receipts, json))
 }
 
-fn receipt(path: &Path) -> Result<Receipt, Failure> {
+/// Reads one.
+pub fn receipt(path: &Path) -> Result<Receipt, Failure> {
     let (_, bytes) = Input::read(path)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
-        let path = path.display();
-        Failure::input(format!("{path} is not a receipt this build can read: {e}"))
-    })
+    Receipt::read(&bytes).map_err(|why| Failure::input(format!("{}: {why}", path.display())))
 }
 
 /// Case by case, so that one more case does not shift all the others.
-fn claim_differences(left: &Receipt, right: &Receipt) -> Vec<Difference> {
+pub fn claim_differences(left: &Receipt, right: &Receipt) -> Vec<Difference> {
     let names =
         |r: &Receipt| -> Vec<String> { r.cases.iter().map(|c| c.claims.case.clone()).collect() };
     let all: BTreeSet<String> = names(left).into_iter().chain(names(right)).collect();

@@ -37,7 +37,7 @@ after row. Unknown members are to be ignored.
 
   {"op":"hello","protocol":1}
       {"ok":true,"protocol":1,"name":"my-engine 1.2","profile":"ggml-avx2",
-       "offers":["tokenize","prefill","decode","rows","nodes","greedy","detokenize"]}
+       "offers":["tokenize","prefill","decode","rows","nodes","replace","greedy","detokenize"]}
       profile is the arithmetic it claims to have to the bit, and is left out where it claims none.
       What it cannot do it does not offer, and is not asked for: prefill, many tokens at once;
       decode, one after others; rows, whole rows of logits, without which nothing can be judged
@@ -54,6 +54,10 @@ after row. Unknown members are to be ignored.
       {"ok":true,"logits":"…"}      of each token, or with "last" of the last one only; where nodes
                                     are shown "nodes":[{"key":"Qcur-0|MUL_MAT#0","shape":[3,256],
                                     "data":"…"}, …] as well, in the order they were computed
+      With the ability to replace, begin may have a member "replace":[{"key":"…","shape":[3,256],
+      "data":"…"}, …]: each such node is computed and shown as always; then the values given here
+      take its place, and what follows computes on them. So every operation is judged alone, on the
+      reference's inputs (`trace`, `compare`), and modules are swapped (`attribute`).
   {"op":"truncate","length":2}
       {"ok":true}                   forgets every position from this one on
   {"op":"bye"}
@@ -132,7 +136,7 @@ pub fn run(
         host,
     };
     let mut brought = Brought::start(&args.subject, options)?;
-    let (identity, lacking) = (brought.identity(), brought.lacking().clone());
+    let (identity, lacking) = (brought.identity(), brought.lacking());
     let mut opened = brought.open(ModelFile::Read(&input))?;
     let report = Report {
         engine: identity.name,

@@ -2,25 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
 use serde::Serialize;
 
 use super::answers::{Answers, Finding, NoFinding};
+use super::brought::Brought;
 use super::finish::finish;
 use super::selection::{Question, Selection};
 use crate::case::Case;
+use crate::case::ability::Ability;
+use crate::case::observation::{Identity, Lane};
+use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
-use crate::io::output;
+use crate::io::output::{self, quoted};
+use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::oracle::trace::bundle::{self, Bundle};
 use crate::oracle::trace::layers::{self, Search};
 use crate::oracle::trace::{Located, locate, table};
 use crate::reference::isolation::Limits;
-use crate::runner::engine::open;
-use crate::runner::passes::Passes;
+use crate::runner::engine::{Engine, open};
+use crate::runner::passes::{Guest, Passes};
 use crate::runner::reference::Observing;
-use crate::runner::{Runner, Task, guarded};
+use crate::runner::subject::StandIn;
+use crate::runner::{ModelFile, Runner, Subject, Task, guarded};
 
 const HELP: &str = "\
 Examples:
@@ -29,6 +37,9 @@ Examples:
   harness trace --reference bitnet
   harness trace --reference bitnet --model model.gguf --prompt 'Any text at all'
   harness trace --reference bitnet --case bitnet-november --ubatch 7
+  harness trace --model model.gguf --prompt 'Call me Ishmael.' \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} \\
+                 --logits {logits} --trace {trace}'
   harness trace --profile ggml-avx2 --recording mar2026-b158-avx512 --bundle blamed/
   harness trace --replay blamed/
 
@@ -37,6 +48,11 @@ inherited are NMSEs: of the free pass, of the operation alone on the reference's
 came with the inputs. flips counts certified and all roundings that fell the other way. The element
 shown is where the operation alone differs first, or where it does not, the free pass; at is its
 place, outermost index first.
+
+With --subject another engine is looked into, and --profile is what it claims. One that goes on from
+values it is given has every operation judged alone; of one that only shows nodes the first that
+differs is named or, in another arithmetic, the first that roundings do not explain. Where no
+recording and no live reference shows a prompt's nodes the built-in engine does.
 
 Where a prompt takes several ubatches every node is there once in each: #0, #1, … count them, as the
 reference does. A reference that dies or refuses costs its own entry and no other: what was found
@@ -54,8 +70,11 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = flags::positive, conflicts_with = "recording")]
     ubatch: Option<usize>,
 
+    #[command(flatten)]
+    brought: Brought,
+
     /// Only find the first bad layer, by halving, without keeping every node
-    #[arg(long, conflicts_with = "bundle")]
+    #[arg(long, conflicts_with_all = ["bundle", "subject"])]
     layer_search: bool,
 
     /// Print every node, not only those that differ
@@ -67,13 +86,13 @@ pub struct Args {
     pub json: Json,
 
     /// Write the inputs and both results of the first suspect below here, to take away and replay
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "subject")]
     bundle: Option<PathBuf>,
 
     /// Repeat the operation of a bundle alone, and nothing else
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "case", "recording", "reference", "prompt", "profile", "kernel", "ubatch", "layer_search",
-        "bundle",
+        "bundle", "subject",
     ])]
     replay: Option<PathBuf>,
 }
@@ -96,23 +115,44 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let mut suite = args.selection.suite(&args.json)?;
     let live = args.selection.live(Limits::default())?;
     let mut live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
+    let claimed = args.selection.profile.map(Profile::name);
+    let mut subjects = args.brought.open(claimed, None)?;
+    let any = !live.is_empty() || !subjects.is_empty();
     let mut answers = Answers::new(&args.json);
-    for (case, path) in args.selection.cases(&suite, !live.is_empty())? {
+    for (case, path) in args.selection.cases(&suite, any)? {
         let name = case.name.clone();
         let question = args.selection.question(case, path).map_err(NoFinding::from);
         let Some(question) = answers.needs(&name, question) else {
             continue;
         };
-        for recording in args.recordings(&question.case) {
-            let recorded = suite.recordings.get_mut(&recording).expect("it was opened");
-            let found = args.ask(&question, &question.case, recorded);
-            answers.add(&name, Some(recorded.identity()), found);
-        }
         let mut case = question.live();
         case.ubatch = args.ubatch.unwrap_or(case.ubatch);
-        for reference in &mut live {
-            let found = args.ask(&question, &case, reference);
-            answers.add(&name, Some(reference.identity()), found);
+        let recordings = args.recordings(&question.case);
+        let mut stand_in = args.stand_in(any && recordings.is_empty() && live.is_empty());
+        let shelf = suite.recordings.iter_mut();
+        let mut recorded: Vec<_> = shelf
+            .filter(|(known, _)| recordings.contains(known))
+            .collect();
+        recorded.sort_by_key(|(known, _)| recordings.iter().position(|name| name == *known));
+        let recorded = recorded.into_iter();
+        let mut references: Vec<(&Case, &mut dyn Runner)> = recorded
+            .map(|(_, recorded)| (&question.case, recorded as &mut dyn Runner))
+            .collect();
+        references.extend(live.iter_mut().map(|live| (&case, live as &mut dyn Runner)));
+        references.extend(
+            stand_in
+                .iter_mut()
+                .map(|one| (&case, one as &mut dyn Runner)),
+        );
+        for (case, reference) in references {
+            if subjects.is_empty() {
+                let found = args.ask(&question, case, reference);
+                answers.add(&name, Some(reference.identity()), found);
+            }
+            for subject in &mut subjects {
+                let found = args.ask_subject(&question, case, reference, &mut **subject);
+                answers.add(&name, Some(reference.identity()), found);
+            }
         }
     }
     answers.end()
@@ -125,6 +165,70 @@ impl Args {
             return Vec::new();
         }
         self.selection.recordings(case)
+    }
+
+    /// The command that takes the blamed operation away.
+    fn taken_away(&self, case: &Case, reference: &Identity, live: bool) -> String {
+        let about = match (&self.selection.model, &self.selection.prompt) {
+            (Some(model), Some(prompt)) => {
+                let model = quoted(&model.to_string_lossy());
+                format!("--model {model} --prompt {}", quoted(prompt))
+            }
+            _ => format!("--case {}", case.name),
+        };
+        let (with, name) = (
+            if live { "reference" } else { "recording" },
+            &reference.name,
+        );
+        let profile = self
+            .selection
+            .profile
+            .map(|p| format!(" --profile {}", p.name()));
+        let profile = profile.unwrap_or_default();
+        format!("next: harness trace {about} --{with} {name}{profile} --bundle blamed/\n")
+    }
+
+    /// The built-in engine where nobody else shows what a subject is compared with.
+    fn stand_in(&self, needed: bool) -> Option<StandIn> {
+        let kernel = self.selection.kernel.unwrap_or_else(Kernel::best);
+        let claimed = self.selection.profile.map(Profile::name);
+        needed.then(|| StandIn::new(Engine::new(kernel, 1), claimed))
+    }
+
+    /// Compares a subject on one prompt with any runner that shows nodes.
+    fn ask_subject(
+        &self,
+        question: &Question,
+        case: &Case,
+        reference: &mut dyn Runner,
+        subject: &mut dyn Subject,
+    ) -> Result<Finding<Found>, NoFinding> {
+        let model = &question.input;
+        let (identity, lacking) = (subject.identity(), subject.lacking());
+        if lacking.contains(&Ability::Nodes) {
+            let why = format!("{identity} shows no nodes: `crossval` judges its logits");
+            return Err(NoFinding::declined(Outcome::Incomplete, why));
+        }
+        let theirs = guarded(|| reference.observe(Task { case, model }));
+        let theirs = theirs.map_err(NoFinding::no_answer)?;
+        let opened = subject.open(ModelFile::Read(model));
+        let prefill = Schedule::of(Step::of_lane(Lane::Prefill, &theirs.tokens));
+        let mut guest = Guest {
+            opened: &mut *opened.map_err(Failure::from)?,
+            identity,
+            lacking,
+            prefill: Schedule {
+                ubatch: case.ubatch,
+                ..prefill
+            },
+            model: &question.model,
+        };
+        let located = locate(&theirs, case.nodes, &mut guest)?.located;
+        Ok(Finding {
+            outcome: located.outcome(),
+            text: table::render(&located, self.all, output::width()),
+            found: Found::Located(Box::new(located)),
+        })
     }
 
     /// Compares one prompt with any runner that shows nodes: a recording, a live reference.
@@ -152,11 +256,19 @@ impl Args {
         let evidence = locate(&theirs, case.nodes, &mut passes)?;
         let mut outcome = evidence.located.outcome();
         let mut text = table::render(&evidence.located, self.all, output::width());
+        if evidence.located.blamed.is_some() && self.bundle.is_none() {
+            text += &self.taken_away(case, &theirs.identity, reference.is_live());
+        }
         if let Some(folder) = &self.bundle {
             let folder = folder.join(&case.name).join(&theirs.identity.name);
             let written = bundle::write(&folder, &evidence, &theirs, &passes, model);
             text += &match written {
-                Ok(Some(node)) => format!("{node} is bundled in {}\n", folder.display()),
+                Ok(Some(node)) => {
+                    let folder = folder.display();
+                    format!(
+                        "{node} is bundled in {folder}\nnext: harness trace --replay {folder}\n"
+                    )
+                }
                 Ok(None) => "no operation differs on its own, so there is no bundle\n".into(),
                 // What was located stays located.
                 Err(failure) => {

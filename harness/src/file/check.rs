@@ -4,6 +4,7 @@
 mod hyper_parameters;
 mod packing;
 mod tensors;
+pub mod upstream;
 mod values;
 mod vocabulary;
 
@@ -262,7 +263,8 @@ lints! {
     /// A lookup-table packing whose kernels were never generated for this shape: bitnet.cpp divides
     /// by zero or aborts.
     LookupTableShape "lookup-table-shape" Error "convert to I2_S instead of TL1 or TL2"
-    /// The scale is so large that its inverse must have been meant.
+    /// The scale is so large that its inverse must have been meant, or the model knows its text
+    /// better with the inverse of every scale.
     ScaleInverted "scale-inverted" Warning
         "multiply by the checkpoint's weight_scale where the converter divided, or vice versa"
     /// The scale lies far from that of the same weight in the other layers.
@@ -290,26 +292,35 @@ lints! {
     /// lost.
     WordOrderIgnored "word-order-ignored" Warning
         "compare it with a sound file: harness compare SOUND THIS --prompt TEXT"
+    /// With two tensors of a layer changed about the model knows its text better: they were
+    /// exchanged.
+    TensorsExchanged "tensors-exchanged" Warning
+        "convert the model again; harness compare SOUND THIS names what was exchanged"
+    /// The list of known files has another hash for a file of this name.
+    ManifestMismatch "manifest-mismatch" Error
+        "fetch the file again: its bytes are not those listed"
     /// The file has the shapes of a published model and other bytes: another conversion, or
     /// damage.
     NotTheRelease "not-the-release" Note
         "if it was downloaded as that file, fetch it again; else nothing"
 
     /// The build lacks the vector instructions that its two-bit kernels are written in: without
-    /// them they may be empty (upstream issues 68, 195, 547).
+    /// them they may be empty.
     BuildWithoutVectors "build-without-vectors" Error "build with AVX2 or NEON enabled"
-    /// A kernel of the build does not compute what the kernel of that name computes (on ARM
-    /// upstream issues 411 and 585, in 16 bits 459 and 629).
+    /// A kernel of the build does not compute what the kernel of that name computes.
     BuildKernelDiffers "build-kernel-differs" Error
         "see the smallest input: harness kernels --reference BUILD --only KERNEL"
-    /// The build's graph computes something else from the same weights (SiLU for squared ReLU:
-    /// upstream issue 588).
+    /// The build's graph computes something else from the same weights.
     BuildGraphDiffers "build-graph-differs" Error
         "see every operation: harness trace --reference BUILD"
     /// Token by token the build computes something else than from a whole prompt, further apart
     /// than another order of sums explains.
     BuildLanesApart "build-lanes-apart" Error
         "use another ubatch or build; harness crossval --reference BUILD shows both ways"
+
+    /// A token takes the build less time than reading the weights does, or many times as long.
+    BuildSpeedOdd "build-speed-odd" Warning
+        "too fast: see whether it computes, harness crossval; too slow: look at its instructions"
 
     /// A weight or a scale is NaN or infinite.
     DataNonfinite "data-nonfinite" Error "check the download's hash, or convert the model again"

@@ -6,7 +6,7 @@
 pub mod format;
 pub mod grid;
 
-use engine::flavor::Shape;
+use engine::flavor::{Flavor, Shape, split32};
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, TensorInfo, Writer};
 use engine::kernels::Kernel;
@@ -127,6 +127,31 @@ impl Document {
             values: None,
             format: Some(format),
         });
+    }
+
+    /// Appends a matrix as Split32: its codes, and behind them a tensor of their scales.
+    pub fn push_split32(&mut self, name: &str, shape: Shape, values: &[f32]) {
+        let (bytes, scales) = split32::encode(values, shape);
+        // The usual name, `.scale`, is that of one factor for a whole matrix elsewhere.
+        let sibling = format!("{}.scales", name.trim_end_matches(".weight"));
+        let blocks = shape.cols.div_ceil(split32::BLOCK);
+        let mut read = vec![0.0; values.len()];
+        for (row, out) in read.chunks_exact_mut(shape.cols).enumerate() {
+            Flavor::Split32.decode_row(&bytes, &scales, shape, row, out);
+        }
+        self.push_bytes(name, Format::SPLIT32, shape, bytes);
+        let tensor = self.tensors.last_mut().expect("just pushed");
+        (tensor.format, tensor.values) = (None, Some(read));
+        self.push(
+            &sibling,
+            Format::F32,
+            Shape {
+                cols: blocks,
+                ..shape
+            },
+            &scales,
+        );
+        self.scales.push(sibling);
     }
 
     /// Keeps the tensors whose names `keep` says yes to.

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use engine::bytes::ModelBytes;
+use engine::bytes::{ModelBytes, Storage};
 use engine::flavor::{Detection, Flavor, detect};
 use engine::gguf::tensor_type::id;
 use engine::gguf::{Gguf, TensorInfo, TypeId};
 use engine::refusal::Refusal;
 
 use crate::exit::Failure;
-use crate::file::provenance::Input;
+use crate::file::provenance::{self, Input};
 use crate::file::reading::Reading;
 use crate::io::progress;
 
@@ -21,6 +21,8 @@ pub struct Opened {
     pub gguf: Gguf,
     /// Size of the file in bytes.
     pub size: u64,
+    /// The file, which nobody who looks at it need read again.
+    pub bytes: ModelBytes,
 }
 
 impl Opened {
@@ -31,7 +33,34 @@ impl Opened {
         waiting.finish_and_clear();
         let size = bytes.len() as u64;
         let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
-        Ok(Opened { input, gguf, size })
+        Ok(Opened {
+            input,
+            gguf,
+            size,
+            bytes,
+        })
+    }
+
+    /// Reads and parses, and hashes while `look` looks: of a large file either takes a second.
+    pub fn read_and<R>(
+        path: &Path,
+        reading: Reading,
+        look: impl FnOnce(&Gguf) -> R,
+    ) -> Result<(Self, R), Failure> {
+        let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+        let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
+        let (sha256, found) = std::thread::scope(|scope| {
+            let hash = scope.spawn(|| provenance::sha256(&bytes));
+            let found = look(&gguf);
+            (hash.join().expect("hashing does not panic"), found)
+        });
+        let opened = Opened {
+            input: Input::of(path, sha256, stamp),
+            gguf,
+            size: bytes.len() as u64,
+            bytes,
+        };
+        Ok((opened, found))
     }
 }
 

@@ -25,13 +25,33 @@ pub struct Input {
 impl Input {
     /// Reads a file into memory and remembers what it was.
     pub fn read(path: &Path) -> Result<(Self, ModelBytes), Failure> {
-        let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
-        let input = Input {
+        Self::open(path, Storage::Read)
+    }
+
+    /// The same, of a file that may be larger than the memory.
+    pub fn open(path: &Path, storage: Storage) -> Result<(Self, ModelBytes), Failure> {
+        let (bytes, stamp) = ModelBytes::open(path, storage)?;
+        let sha256 = sha256(&bytes);
+        Ok((Self::of(path, sha256, stamp), bytes))
+    }
+
+    /// A file that was opened and hashed.
+    pub fn of(path: &Path, sha256: String, stamp: FileStamp) -> Self {
+        Input {
             path: path.to_owned(),
-            sha256: sha256(&bytes),
+            sha256,
             stamp,
-        };
-        Ok((input, bytes))
+        }
+    }
+
+    /// Reads a file that is text.
+    pub fn read_text(path: &Path) -> Result<(Self, String), Failure> {
+        let (input, bytes) = Self::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| {
+            let path = path.display();
+            Failure::input(format!("{path} is not UTF-8: {e}"))
+        })?;
+        Ok((input, text.to_owned()))
     }
 
     /// Whether a stamp taken by somebody else is that of the bytes that were hashed.

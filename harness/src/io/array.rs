@@ -41,9 +41,16 @@ impl Array {
         })
     }
 
-    /// Every array of a safetensors file, each of one of these types.
+    /// Every array of a safetensors file by its name, each of one of these types.
     pub fn all_of(bytes: &[u8], types: &[Float]) -> Result<BTreeMap<String, Array>, String> {
+        Ok(Self::in_order(bytes, types)?.into_iter().collect())
+    }
+
+    /// The same in the order in which they lie in the file.
+    pub fn in_order(bytes: &[u8], types: &[Float]) -> Result<Vec<(String, Array)>, String> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let mut views: Vec<_> = file.iter().collect();
+        views.sort_by_key(|(_, view)| view.data().as_ptr());
         let array = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
             let float = float_of(view.dtype()).filter(|float| types.contains(float));
             let float = float.ok_or_else(|| {
@@ -56,7 +63,7 @@ impl Array {
             };
             Ok((name.to_owned(), array))
         };
-        file.iter().map(array).collect()
+        views.into_iter().map(array).collect()
     }
 }
 

@@ -49,16 +49,23 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     };
     let (header, data) = rest.split_at_checked(length).ok_or(CUT)?;
     let header = std::str::from_utf8(header).map_err(|_| "the header is not text")?;
-    let whole = || format!("not float32 or float16 in C order: {}", header.trim_end());
-    let rest = header.strip_prefix("{'descr': '").ok_or_else(whole)?;
-    let (float, rest) = [("<f4", Float::F32), ("<f2", Float::F16)]
+    let whole = || {
+        let header = header.trim_end();
+        format!("not float32 or float16 in C order, save it with .astype('float32'): {header}")
+    };
+    let member = |name: &str| {
+        let (_, rest) = header.split_once(name)?;
+        let rest = rest.strip_prefix(['\'', '"'])?.trim_start();
+        Some(rest.strip_prefix(':')?.trim_start())
+    };
+    let descr = member("descr").and_then(|rest| rest.strip_prefix(['\'', '"']));
+    let (float, _) = [("<f4", Float::F32), ("<f2", Float::F16)]
         .into_iter()
-        .find_map(|(name, float)| Some((float, rest.strip_prefix(name)?)))
+        .find_map(|(name, float)| Some((float, descr?.strip_prefix(name)?)))
         .ok_or_else(whole)?;
-    let dims = rest
-        .strip_prefix("', 'fortran_order': False, 'shape': (")
-        .and_then(|rest| rest.trim_end().strip_suffix("), }"))
-        .ok_or_else(whole)?;
+    let c_order = member("fortran_order").is_some_and(|rest| rest.starts_with("False"));
+    let dims = member("shape").and_then(|rest| Some(rest.strip_prefix('(')?.split_once(')')?.0));
+    let dims = dims.filter(|_| c_order).ok_or_else(whole)?;
     let shape = dims
         .split(',')
         .map(str::trim)
@@ -98,6 +105,26 @@ mod tests {
         assert_eq!(bytes[127], b'\n');
         let row = file(&[5], &[0.0; 5]);
         assert!(row.windows(4).any(|w| w == b"(5,)"), "a tuple of one");
+    }
+
+    #[test]
+    fn a_header_in_another_order_says_the_same() {
+        let whole = file(&[1, 2], &[1.0, 2.0]);
+        let with = |header: &str| {
+            let header = format!("{header:<117}\n");
+            read(&[&whole[..10], header.as_bytes(), &whole[128..]].concat())
+        };
+        let sound = r#"{"shape": (1,2), "fortran_order":False, "descr": "<f4"}"#;
+        assert_eq!(with(sound), Ok((vec![1, 2], vec![1.0, 2.0])));
+        for wrong in [
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1), }",
+            "{'descr': '>f4', 'fortran_order': False, 'shape': (1, 2), }",
+            "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 2), }",
+            "{'descr': '<f4', 'fortran_order': False}",
+        ] {
+            let refused = with(wrong).expect_err(wrong);
+            assert!(refused.contains("astype"), "{wrong}: {refused}");
+        }
     }
 
     #[test]

@@ -33,6 +33,12 @@ pub fn tell(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Writes a mark on standard error behind which somebody is to type.
+pub fn ask(mark: &str) {
+    let mut error = io::stderr();
+    let _ = write!(error, "{mark}").and_then(|()| error.flush());
+}
+
 /// A word that a shell reads as just that word.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./,=:+@%".contains(c);

@@ -11,6 +11,8 @@ use self::greedy::compare_greedy;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation, TracedNode};
+use crate::io::kl_base::CodedRow;
+use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::named_rows::compare_named;
 use crate::judge::own_tolerance::Elements;
 use crate::numbers::metrics::{self, Distance, UlpHistogram};
@@ -30,6 +32,9 @@ pub struct Findings {
     /// What single logits come to, by the name of the user's tolerance that asks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub elements: BTreeMap<String, Vec<Elements>>,
+    /// Of both sides, where a run in double precision stood beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorRatios>,
 }
 
 /// The prompt's ids, counted and compared.
@@ -175,12 +180,14 @@ pub fn compare(
             greedy: GreedyFindings::default(),
             nodes: NodeFindings::default(),
             elements: BTreeMap::new(),
+            errors: None,
         });
     }
     let lanes = theirs.lanes.keys().copied();
     Ok(Findings {
         tokens,
         elements: BTreeMap::new(),
+        errors: None,
         lanes: lanes
             .map(|lane| compare_lane(case, lane, theirs, ours))
             .collect::<Result<_, _>>()?,
@@ -280,6 +287,9 @@ fn compare_lane(
             found.positions.extend(compare_named(position, a, names, b));
             continue;
         }
+        let coded = ours.sixteen_bits.then(|| CodedRow::of(a)).flatten();
+        let coded: Option<Vec<f32>> = coded.map(|row| row.log_probabilities().collect());
+        let a = coded.as_deref().unwrap_or(a);
         let row = compare_rows(position, a, b);
         if found.first_difference.is_none() && row.distance.bit_equal < row.distance.values {
             found.first_difference = first_difference(format!("position {position}"), a, b);

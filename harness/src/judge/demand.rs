@@ -30,6 +30,8 @@ pub enum JudgedBy {
     Nearest(ArithmeticGap),
     /// The strictest of the user's tolerances that holds, or the loosest, which does not.
     Own(OwnTolerance),
+    /// The error against double precision, over the reference's own.
+    ErrorRatio,
 }
 
 /// Kinds of difference that are judged by distances, the strictest first. The last two have the
@@ -61,6 +63,10 @@ impl Demand {
         match self {
             _ if !same_question => (None, judge(findings, coverage, apart)),
             Demand::Own(own) => by_own(own, findings, coverage),
+            _ if apart == ArithmeticGap::Unknown && has_errors(findings) => {
+                let verdict = by_error_ratio(findings, coverage);
+                (Some(JudgedBy::ErrorRatio), verdict)
+            }
             Demand::Nearest if apart == ArithmeticGap::Unknown => {
                 let (nearest, verdict) = by_nearest(findings, coverage);
                 (Some(JudgedBy::Nearest(nearest)), verdict)
@@ -85,6 +91,20 @@ fn by_own(
     (by, concluded(first, coverage))
 }
 
+fn has_errors(findings: &Findings) -> bool {
+    findings
+        .errors
+        .as_ref()
+        .is_some_and(|errors| !errors.is_empty())
+}
+
+/// Whether both sides err as much against double precision, whoever made them.
+fn by_error_ratio(findings: &Findings, coverage: &Coverage) -> Verdict {
+    let gross = first_divergence(findings, ArithmeticGap::Unknown);
+    let broken = || findings.errors.as_ref()?.broken();
+    concluded(gross.or_else(broken), coverage)
+}
+
 /// The strictest tier that the findings are within. Nobody stands behind an arithmetic without a
 /// name, so that what is too far apart for the loosest tier diverges, however short the text.
 fn by_nearest(findings: &Findings, coverage: &Coverage) -> (ArithmeticGap, Verdict) {
@@ -104,13 +124,20 @@ pub struct MadeHere<'f>(&'f NodeDistance);
 
 /// The first node that roundings alone do not explain, though they explain all before it.
 pub fn made_here(nodes: &NodeFindings) -> Option<MadeHere<'_>> {
+    let at = first_made(nodes.compared.iter().map(|node| node.distance.nmse))?;
+    Some(MadeHere(&nodes.compared[at]))
+}
+
+/// The place of the first of these NMSEs that roundings alone do not explain, though they explain
+/// all before it.
+pub fn first_made(nmses: impl IntoIterator<Item = Option<f64>>) -> Option<usize> {
     let operation = &tolerances().operation;
     let mut before = 0.0_f64;
-    for node in &nodes.compared {
+    for (at, nmse) in nmses.into_iter().enumerate() {
         // What is no number is another rule's.
-        let nmse = node.distance.nmse?;
+        let nmse = nmse?;
         if nmse > operation.layer_nmse {
-            return (nmse > operation.made_here * before).then_some(MadeHere(node));
+            return (nmse > operation.made_here * before).then_some(at);
         }
         before = before.max(nmse);
     }
@@ -154,10 +181,18 @@ fn concluded(first: Option<Divergence>, coverage: &Coverage) -> Verdict {
 }
 
 impl JudgedBy {
+    /// The step of the ladder it is; none where something else decided.
+    pub fn nearest(&self) -> Option<ArithmeticGap> {
+        match self {
+            JudgedBy::Nearest(nearest) => Some(*nearest),
+            JudgedBy::Own(_) | JudgedBy::ErrorRatio => None,
+        }
+    }
+
     /// The same demand again, to draw the same conclusion.
     pub fn demand(&self) -> Demand {
         match self {
-            JudgedBy::Nearest(_) => Demand::Nearest,
+            JudgedBy::Nearest(_) | JudgedBy::ErrorRatio => Demand::Nearest,
             JudgedBy::Own(own) => Demand::Own(vec![own.clone()]),
         }
     }
@@ -170,6 +205,7 @@ impl JudgedBy {
                 format!("nearest tier {}, {}", tier.name(), apart.words())
             }
             JudgedBy::Own(own) => format!("own tolerance {own}"),
+            JudgedBy::ErrorRatio => tolerances().error_ratio.name.clone(),
         }
     }
 }

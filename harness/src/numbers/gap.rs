@@ -17,6 +17,9 @@ pub struct Gap {
     pub nmse: Option<f64>,
     /// The largest difference in units of the reference's root mean square; none likewise.
     pub peak: Option<f64>,
+    /// The one number that the reference's values were multiplied with, where that explains all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
 }
 
 /// One element that differs.
@@ -55,6 +58,7 @@ impl Gap {
         Gap {
             first,
             max_ulps: differing.iter().map(|d| d.ulps).max().flatten(),
+            ratio: (differing.len() > 1).then(|| ratio(theirs, ours)).flatten(),
             differing: differing.len(),
             nmse: distance.as_ref().map_or(Some(0.0), |d| d.nmse),
             peak: distance.as_ref().map_or(Some(0.0), peak),
@@ -90,6 +94,21 @@ pub fn coordinates(shape: &[usize], mut index: usize) -> Vec<usize> {
     at
 }
 
+/// The factor between two arrays, where it explains all but a millionth of what sets them apart.
+fn ratio(theirs: &[f32], ours: &[f32]) -> Option<f64> {
+    const LEFT: f64 = 1e-6;
+    let sum = |term: fn(f64, f64) -> f64| -> f64 {
+        let pairs = theirs.iter().zip(ours);
+        pairs.map(|(&x, &y)| term(x.into(), y.into())).sum()
+    };
+    let factor = sum(|x, y| x * y) / sum(|x, _| x * x);
+    let pairs = theirs.iter().zip(ours);
+    let left: f64 = pairs
+        .map(|(&x, &y)| (f64::from(y) - factor * f64::from(x)).powi(2))
+        .sum();
+    (left < LEFT * sum(|x, y| (y - x).powi(2))).then_some(factor)
+}
+
 /// `size` in units of the root mean square; none if there is none to divide by.
 fn relative(size: f64, values: &[f32]) -> Option<f64> {
     let squares = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
@@ -114,6 +133,21 @@ mod tests {
         assert_eq!(gap.max_ulps, metrics::ulps([1.0, 3.0]));
         assert_eq!(gap.peak, Some(2.0));
         assert!(Gap::between(&[0.0], &[0.0]).is_identical());
+    }
+
+    #[test]
+    fn a_factor_is_seen_where_it_explains_all() {
+        let theirs = [1.0, -2.0, 0.0, 3.0];
+        let gap = |ours: [f32; 4]| Gap::between(&theirs, &ours).ratio;
+        let factor = gap(theirs.map(|v| v * 0.952381)).expect("one factor");
+        assert!((factor - 0.952381).abs() < 1e-6, "{factor}");
+        assert_eq!(gap([1.0, -2.0, 0.0, 2.9]), None, "one value is not all");
+        assert_eq!(gap(theirs), None, "nothing differs");
+        assert_eq!(
+            gap([0.5, -1.0, 0.01, 1.5]),
+            None,
+            "nothing times 0.5 is 0.01"
+        );
     }
 
     #[test]

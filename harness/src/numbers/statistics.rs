@@ -66,6 +66,25 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// Below which that share of some ascending numbers lies, between two neighbours in proportion;
+/// none of nothing.
+pub fn quantile(ascending: &[f64], share: f64) -> Option<f64> {
+    let last = ascending.len().checked_sub(1)?;
+    let place = share.clamp(0.0, 1.0) * last as f64;
+    let (below, beyond) = (place as usize, place.fract());
+    let above = ascending[(below + 1).min(last)];
+    Some((1.0 - beyond) * ascending[below] + beyond * above)
+}
+
+/// How far a mean of independent numbers may lie from the truth: the root of their variance over
+/// their number less one. None of fewer than two.
+pub fn standard_error(values: &[f64]) -> Option<f64> {
+    let mean = mean(values)?;
+    let less_one = values.len().checked_sub(1).filter(|&n| n > 0)?;
+    let squares = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
+    Some((squares / values.len() as f64 / less_one as f64).sqrt())
+}
+
 fn tail(values: &[f64]) -> Option<f64> {
     let mut falling = values.to_vec();
     falling.sort_by(|a, b| b.total_cmp(a));
@@ -195,6 +214,23 @@ mod tests {
         assert_eq!(Spread::of(&many).map(|s| s.tail), Some(9989.0));
         assert_eq!(Tail::of(9_999), Tail::WorstTen);
         assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn quantiles_lie_between_neighbours_and_a_mean_has_an_error() {
+        let few = [1.0, 2.0, 4.0];
+        let found = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&few, share));
+        assert_eq!(found, [1.0, 1.5, 2.0, 3.0, 4.0].map(Some));
+        assert_eq!(
+            (quantile(&[], 0.5), quantile(&[7.0], 0.9)),
+            (None, Some(7.0))
+        );
+        // Variance 2/3 over two.
+        assert_eq!(
+            standard_error(&[1.0, 2.0, 3.0]),
+            Some((1.0f64 / 3.0).sqrt())
+        );
+        assert_eq!(standard_error(&[1.0]), None);
     }
 
     #[test]

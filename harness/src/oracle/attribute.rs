@@ -270,6 +270,6 @@ fn is_guilty(row: &Row, rung: Rung) -> bool {
             beyond(row.effect.nmse_median, limits.module_median)
                 || beyond(row.effect.nmse_max, limits.layer_nmse)
         }
-        Rung::HalfSums => false,
+        Rung::HalfSums | Rung::Unmeasured => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Every case through every runner, every pair of observations compared.
 
-mod answer;
+pub mod answer;
 pub mod campaign;
 pub mod examine;
 pub mod resume;

@@ -4,30 +4,46 @@
 //! the token every text begins with, and only the second half of a chunk counts, where there is
 //! something to expect from.
 
+mod measured;
+
 use std::ops::Range;
 
-use engine::Token;
-use serde::Serialize;
+use engine::numerics::Profile;
+use engine::tokenizer::Tokenizer;
+use engine::{Model, Token};
 
+use self::measured::Tally;
+pub use self::measured::{FromFirst, Measured, SHARES};
 use crate::case::schedule::{Schedule, Step};
-use crate::judge::tolerance::tolerances;
-use crate::numbers::metrics::{Distances, divergence, surprise, top1};
-use crate::numbers::statistics::{Spread, mean};
+use crate::exit::Failure;
+use crate::io::kl_base::{self, Head, KlBase};
+use crate::numbers::rows_apart::Believed;
+use crate::runner::engine::Computing;
 use crate::runner::watch::Watch;
 use crate::runner::{Opened, RunError, guarded};
 
+/// Tokens of a chunk that perplexities are usually stated for.
+const USUAL_CONTEXT: usize = 512;
+
 /// A text in chunks.
 pub struct Chunks {
-    /// Each as it is computed: the first token is the one every text begins with.
-    pub chunks: Vec<Vec<Token>>,
-    /// Positions of a chunk whose logits count.
-    counted: Range<usize>,
+    /// All of them, one behind the other, as the text has them.
+    tokens: Vec<Token>,
+    /// Tokens of each.
+    pub length: usize,
+    /// What each begins with instead of its first token.
+    begin: Option<Token>,
 }
 
 impl Chunks {
-    /// Cuts a text that takes at least two chunks of `length`; the rest that fills no chunk is left
-    /// out.
-    pub fn of(tokens: &[Token], length: usize, begin: Option<Token>) -> Result<Self, String> {
+    /// Cuts a text that takes at least two chunks of `length`, and keeps `most` at most; the rest
+    /// that fills no chunk is left out.
+    pub fn of(
+        tokens: &[Token],
+        length: usize,
+        begin: Option<Token>,
+        most: usize,
+    ) -> Result<Self, String> {
         if length < 4 || tokens.len() < 2 * length {
             let least = 2 * length.max(4);
             return Err(format!(
@@ -36,148 +52,184 @@ impl Chunks {
                 tokens.len()
             ));
         }
-        let chunk = |chunk: &[Token]| {
-            let mut chunk = chunk.to_vec();
-            chunk[0] = begin.unwrap_or(chunk[0]);
-            chunk
-        };
+        let count = (tokens.len() / length).min(most);
         Ok(Chunks {
-            chunks: tokens.chunks_exact(length).map(chunk).collect(),
-            counted: length / 2..length - 1,
+            tokens: tokens[..count * length].to_vec(),
+            length,
+            begin,
         })
+    }
+
+    /// Cuts a text for a model: chunks of `length`, or of the usual one as far as the model's
+    /// context goes, and so many of them at most.
+    pub fn of_text(
+        text: &str,
+        model: &Model,
+        length: Option<usize>,
+        most: Option<usize>,
+    ) -> Result<Self, Failure> {
+        let context = model.config().context_length;
+        let length = within_context(length.unwrap_or(USUAL_CONTEXT.min(context)), model)?;
+        let tokenizer = tokenizer(model)?;
+        let tokens = tokenizer.encode(text, true, false);
+        let chunks = Chunks::of(
+            &tokens,
+            length,
+            begin(tokenizer),
+            most.unwrap_or(usize::MAX),
+        );
+        chunks.map_err(Failure::input)
+    }
+
+    /// Those that somebody computed before, so many of them at most.
+    pub fn again(head: &Head, model: &Model, most: Option<usize>) -> Result<Self, Failure> {
+        let length = within_context(head.length, model)?;
+        let (theirs, ours) = (head.vocab_size, model.config().vocab_size);
+        if theirs != ours {
+            return Err(Failure::input(format!(
+                "a vocabulary of {theirs}, where the model has {ours} tokens: it was written \
+                 with another model"
+            )));
+        }
+        let count = head.chunks().min(most.unwrap_or(usize::MAX));
+        Ok(Chunks {
+            tokens: head.tokens[..count * length].to_vec(),
+            length,
+            begin: begin(tokenizer(model)?),
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.tokens.len() / self.length
+    }
+
+    /// How they are kept in a file of `llama-perplexity`.
+    pub fn head(&self, vocab_size: usize) -> Head {
+        Head {
+            length: self.length,
+            vocab_size,
+            tokens: self.tokens.clone(),
+        }
+    }
+
+    /// Positions of a chunk whose logits count.
+    fn counted(&self) -> Range<usize> {
+        kl_base::counted(self.length)
     }
 
     /// How one of them is computed.
     fn schedule(&self, chunk: &[Token]) -> Schedule {
+        let mut chunk = chunk.to_vec();
+        chunk[0] = self.begin.unwrap_or(chunk[0]);
         Schedule {
             ubatch: chunk.len(),
-            only: Some(self.counted.clone().collect()),
-            ..Schedule::of(vec![Step::Feed(chunk.to_vec())])
+            only: Some(self.counted().collect()),
+            ..Schedule::of(vec![Step::Feed(chunk)])
         }
     }
 
     /// The token that came at each position that counts.
     fn came<'c>(&self, chunk: &'c [Token]) -> &'c [Token] {
-        &chunk[self.counted.start + 1..=self.counted.end]
+        let counted = self.counted();
+        &chunk[counted.start + 1..=counted.end]
     }
 }
 
-/// What one computation makes of the text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Measured {
-    /// Positions that count.
-    pub positions: usize,
-    /// `exp` of the mean surprise.
-    pub perplexity: f64,
-    /// Where it lies 19 times out of 20, chunks drawn again; none of a single one.
-    pub interval: Option<[f64; 2]>,
-    /// How far it lies from the first computation; none of the first itself.
-    pub from_first: Option<FromFirst>,
+fn within_context(length: usize, model: &Model) -> Result<usize, Failure> {
+    let most = model.config().context_length;
+    if length > most {
+        let message = format!("chunks of {length}, and the model was made for {most}");
+        return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
+    }
+    Ok(length)
 }
 
-/// The expectations of one computation against the first one's.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FromFirst {
-    /// Mean of `KL(first ‖ this)`.
-    pub mean_kl: f64,
-    /// Where it lies 19 times out of 20.
-    pub interval: Option<[f64; 2]>,
-    /// The middle one.
-    pub median_kl: f64,
-    /// The tail.
-    pub tail_kl: f64,
-    /// `√(Σ(x − y)² / Σx²)` over all logits, x being the first one's.
-    pub error: Option<f64>,
-    /// Positions with the same most likely token.
-    pub same_top1: usize,
-    /// Logits whose bits are equal.
-    pub equal_logits: usize,
-    /// All logits.
-    pub logits: usize,
+fn tokenizer(model: &Model) -> Result<&Tokenizer, Failure> {
+    let tokenizer = model.tokenizer();
+    tokenizer.ok_or_else(|| Failure::input("the model has no vocabulary"))
 }
 
-/// The numbers of one computation, chunk by chunk.
-#[derive(Default)]
-struct Tally {
-    surprise: Vec<Vec<f64>>,
-    kl: Vec<Vec<f64>>,
-    same_top1: usize,
-    distances: Distances,
+/// What every text begins with.
+fn begin(tokenizer: &Tokenizer) -> Option<Token> {
+    tokenizer.bos().filter(|_| tokenizer.adds_bos())
+}
+
+/// What is done with a chunk's rows beside measuring them.
+pub trait Beside {
+    /// The rows of the first computation, which are believed.
+    fn first(&mut self, rows: &Believed, width: usize) -> Result<(), RunError>;
+
+    /// A chunk was measured.
+    fn done(&mut self);
 }
 
 /// Lets every computation go through the text, side by side, so that one chunk's logits are in
-/// memory at a time. `done` is told of each chunk.
+/// memory at a time. What was kept of an earlier computation, if anything, is the first.
 pub fn measure(
     text: &Chunks,
+    kept: Option<&KlBase<'_>>,
     opened: &mut [Box<dyn Opened + '_>],
-    done: &mut dyn FnMut(),
+    beside: &mut dyn Beside,
 ) -> Result<Vec<Measured>, RunError> {
-    let mut tallies: Vec<Tally> = opened.iter().map(|_| Tally::default()).collect();
-    for chunk in &text.chunks {
+    let count = opened.len() + usize::from(kept.is_some());
+    let mut tallies: Vec<Tally> = (0..count).map(|_| Tally::default()).collect();
+    for (number, chunk) in text.tokens.chunks_exact(text.length).enumerate() {
         let schedule = text.schedule(chunk);
-        let mut first: Option<Vec<f32>> = None;
-        for (opened, tally) in opened.iter_mut().zip(&mut tallies) {
+        let came = text.came(chunk);
+        let mut waiting = tallies.iter_mut();
+        let mut first = None;
+        if let Some(kept) = kept {
+            let rows = kept.chunk(number).map_err(RunError::Refused)?;
+            let tally = waiting.next().expect("there is one for it");
+            tally.add_kept(&rows, came)?;
+            let rows = first.insert(Believed::Coded(rows));
+            beside.first(rows, kept.head.vocab_size)?;
+        }
+        for (opened, tally) in opened.iter_mut().zip(waiting) {
             let followed = guarded(|| opened.follow(&schedule, &Watch::default()))?;
             let width = followed.vocab_size;
-            tally.add(&followed.rows, width, text.came(chunk))?;
+            tally.add(&followed.rows, width, came)?;
             match &first {
-                None => first = Some(followed.rows),
                 Some(first) => tally.add_distance(first, &followed.rows, width)?,
+                None => {
+                    let rows = first.insert(Believed::Logits(followed.rows));
+                    beside.first(rows, width)?;
+                }
             }
         }
-        done();
+        beside.done();
     }
-    Ok(tallies.iter().map(Tally::measured).collect())
+    let first = tallies.first().map(|first| first.surprises().concat());
+    let first = first.unwrap_or_default();
+    Ok(tallies.iter().map(|tally| tally.measured(&first)).collect())
 }
 
-impl Tally {
-    fn add(&mut self, rows: &[f32], width: usize, came: &[Token]) -> Result<(), RunError> {
-        let pairs = rows.chunks(width.max(1)).zip(came);
-        let surprises = pairs.map(|(row, &came)| surprise(row, came as usize));
-        let surprises: Option<Vec<f64>> = surprises.collect();
-        let surprises = surprises.filter(|surprises| surprises.len() == came.len());
-        let why = || RunError::NotFinite("a logit is not finite, or a row is missing".into());
-        self.surprise.push(surprises.ok_or_else(why)?);
+/// What the engine makes of the text with each of these models, side by side. `done` is told of
+/// each chunk.
+pub fn measure_models(
+    text: &Chunks,
+    models: &[&Model],
+    done: &mut dyn FnMut(),
+) -> Result<Vec<Measured>, RunError> {
+    let opened = models.iter().map(|&model| {
+        let computing = Computing::new(model, Profile::default());
+        Box::new(computing) as Box<dyn Opened>
+    });
+    let mut opened: Vec<_> = opened.collect();
+    measure(text, None, &mut opened, &mut Counted(done))
+}
+
+/// Nothing beside, but each chunk is told.
+struct Counted<'a>(&'a mut dyn FnMut());
+
+impl Beside for Counted<'_> {
+    fn first(&mut self, _: &Believed, _: usize) -> Result<(), RunError> {
         Ok(())
     }
 
-    fn add_distance(&mut self, first: &[f32], rows: &[f32], width: usize) -> Result<(), RunError> {
-        if first.len() != rows.len() {
-            let (one, other) = (first.len(), rows.len());
-            let message = format!("{other} logits where the first computation has {one}");
-            return Err(RunError::Refused(message));
-        }
-        self.distances.add(first, rows);
-        let pairs = || first.chunks(width).zip(rows.chunks(width));
-        let kl: Option<Vec<f64>> = pairs().map(|(x, y)| divergence(x, y)).collect();
-        let why = || RunError::NotFinite("a logit is not finite".into());
-        self.kl.push(kl.ok_or_else(why)?);
-        self.same_top1 += pairs().filter(|(x, y)| top1(x) == top1(y)).count();
-        Ok(())
-    }
-
-    fn measured(&self) -> Measured {
-        let interval = &tolerances().interval;
-        let all = self.surprise.concat();
-        let spread = Spread::of(&self.kl.concat());
-        let distance = self.distances.total();
-        Measured {
-            positions: all.len(),
-            perplexity: mean(&all).unwrap_or(f64::NAN).exp(),
-            interval: interval
-                .of_mean(&self.surprise)
-                .map(|ends| ends.map(f64::exp)),
-            from_first: spread.map(|spread| FromFirst {
-                mean_kl: spread.mean,
-                interval: interval.of_mean(&self.kl),
-                median_kl: spread.median,
-                tail_kl: spread.tail,
-                error: distance.nmse.map(f64::sqrt),
-                same_top1: self.same_top1,
-                equal_logits: distance.bit_equal,
-                logits: distance.values,
-            }),
-        }
+    fn done(&mut self) {
+        (self.0)();
     }
 }
 
@@ -188,25 +240,17 @@ mod tests {
     #[test]
     fn chunks_begin_anew_and_their_second_half_counts() {
         let tokens: Vec<Token> = (10..29).collect();
-        let text = Chunks::of(&tokens, 8, Some(1)).expect("long enough");
-        assert_eq!(text.chunks.len(), 2, "three tokens fill no chunk");
-        assert_eq!(text.chunks[1], [1, 19, 20, 21, 22, 23, 24, 25]);
-        assert_eq!(text.came(&text.chunks[1]), [23, 24, 25]);
-        assert_eq!(text.schedule(&text.chunks[1]).only, Some(vec![4, 5, 6]));
-        let kept = Chunks::of(&tokens, 8, None).expect("long enough");
-        assert_eq!(kept.chunks[0][0], 10);
-        assert!(Chunks::of(&tokens, 10, None).is_err());
-    }
-
-    #[test]
-    fn a_row_that_is_missing_or_not_finite_is_no_perplexity() {
-        let mut tally = Tally::default();
-        assert!(tally.add(&[0.0, 1.0], 2, &[1, 0]).is_err());
-        assert!(tally.add(&[0.0, f32::NAN], 2, &[1]).is_err());
-        assert!(tally.add_distance(&[0.0, 1.0], &[0.0], 2).is_err());
-        tally.add(&[0.0, 0.0, 0.0, 0.0], 4, &[2]).expect("a row");
-        let measured = tally.measured();
-        assert!((measured.perplexity - 4.0).abs() < 1e-12);
-        assert_eq!((measured.positions, measured.interval), (1, None));
+        let text = Chunks::of(&tokens, 8, Some(1), 9).expect("long enough");
+        assert_eq!(text.count(), 2, "three tokens fill no chunk");
+        let second = &text.tokens[8..];
+        assert_eq!(text.came(second), [23, 24, 25]);
+        let schedule = text.schedule(second);
+        assert_eq!(schedule.steps[0].tokens(), [1, 19, 20, 21, 22, 23, 24, 25]);
+        assert_eq!(schedule.only, Some(vec![4, 5, 6]));
+        assert_eq!(text.head(99).tokens, tokens[..16], "as the text has them");
+        let kept = Chunks::of(&tokens, 8, None, 1).expect("long enough");
+        assert_eq!(kept.schedule(&kept.tokens).steps[0].tokens()[0], 10);
+        assert_eq!(kept.count(), 1);
+        assert!(Chunks::of(&tokens, 10, None, 9).is_err());
     }
 }

@@ -11,6 +11,7 @@ pub mod clean;
 pub mod gate;
 mod handed_over;
 mod layer;
+mod packings;
 mod parallel;
 mod pass;
 mod product;
@@ -82,6 +83,7 @@ enum Injection {
 static CATALOGUE: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let kinds = [
         reading::faults(),
+        packings::faults(),
         product::faults(),
         rotation::faults(),
         attention::faults(),

@@ -4,13 +4,13 @@
 use serde::Serialize;
 
 use crate::case::ability::{Ability, Lacking};
-use crate::case::observation::Lane;
+use crate::case::observation::{Lane, TracedNode};
 use crate::case::schedule::{Schedule, Step};
 use crate::io::table::{Table, words};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::{ArithmeticGap, tolerances};
 use crate::numbers::metrics::{Distance, same_bits};
-use crate::runner::watch::Watch;
+use crate::runner::watch::{Watch, by_key};
 use crate::runner::{Followed, Opened, RunError};
 
 use engine::Token;
@@ -83,6 +83,8 @@ pub fn check(
     let going_on = [Ability::Prefill, Ability::Greedy];
     asking.look("last row alone", &going_on, Asking::last_alone);
     asking.look("nodes", &[Ability::Nodes], Asking::nodes);
+    let going_on = [Ability::Nodes, Ability::Replace];
+    asking.look("replace", &going_on, Asking::replaces);
     asking.checks
 }
 
@@ -197,6 +199,33 @@ impl Asking<'_> {
             None => Err("it offers nodes and shows none".into()),
             Some(first) => Ok(format!("{} nodes, the first is {}", nodes.len(), first.key)),
         }
+    }
+
+    /// Its own values put back change nothing, and others do.
+    fn replaces(&mut self) -> Found {
+        let mut pass = |watch: &Watch<'_>| {
+            let steps = Step::of_lane(Lane::Prefill, &self.tokens);
+            self.follow(steps, watch)
+        };
+        let free = pass(&Watch::every())?;
+        let own = pass(&Watch::replacing(by_key(&free.nodes)))?;
+        if !same_bits(&free.rows, &own.rows) {
+            return Err("its own values put back changed the logits".into());
+        }
+        let tells = |node: &&TracedNode| node.values.iter().any(|v| *v != 0.0);
+        let Some(node) = free.nodes.iter().find(tells) else {
+            return Err("no node has a value that is not 0".into());
+        };
+        let other = TracedNode {
+            values: node.values.iter().map(|v| -v).collect(),
+            ..node.clone()
+        };
+        let other = pass(&Watch::replacing(by_key(std::slice::from_ref(&other))))?;
+        let key = &node.key;
+        if same_bits(&free.rows, &other.rows) {
+            return Err(format!("{key} was negated, and no logit changed"));
+        }
+        Ok(format!("what follows {key} computes on what it is given"))
     }
 }
 

@@ -84,7 +84,12 @@ impl Finding {
     /// About a tensor of which nothing was compared yet.
     pub fn new(tensor: &Tensor) -> Self {
         let Shape { rows, cols } = tensor.shape;
-        Self::of(&tensor.name, tensor.encoding(), rows * cols)
+        let encoding = tensor.encoding();
+        let encoding = match tensor.format() {
+            Some(_) => encoding.to_owned(),
+            None => format!("{encoding} as f32"),
+        };
+        Self::of(&tensor.name, &encoding, rows * cols)
     }
 
     fn of(tensor: &str, encoding: &str, elements: usize) -> Self {

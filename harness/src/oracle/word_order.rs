@@ -4,8 +4,11 @@
 //! No other text and no other file is needed, and no number of another model: whatever the damage,
 //! a model that does not care for the order of words is one that was lost.
 
+pub mod mends;
+
 use engine::numerics::Profile;
 use engine::session::EvalError;
+use engine::transformer::probe::Probe;
 use engine::{Model, Token};
 use serde::Serialize;
 
@@ -17,7 +20,7 @@ use crate::numbers::statistics::mean;
 use crate::runner::engine::follow;
 
 /// Plain words of a kind that every English model has seen, and one trained on a whale hunt.
-const TEXT: &str = "The captain stood upon the deck and looked out over the sea. The whale had \
+pub const TEXT: &str = "The captain stood upon the deck and looked out over the sea. The whale had \
                     gone down, and the men in the boats waited for him to rise again. There was no \
                     sound but that of the water.";
 /// Nats by which a text in order must be less surprising: of a sound model they are several.
@@ -59,15 +62,14 @@ pub fn ask(model: &Model, profile: Profile) -> Result<Option<WordOrder>, EvalErr
     let Some(tokenizer) = model.tokenizer() else {
         return Ok(None);
     };
-    let mut tokens = tokenizer.encode(TEXT, true, true);
-    tokens.truncate(TOKENS.min(model.config().context_length));
-    let written = surprise_of(model, profile, &tokens)?;
+    let tokens = text_of(model);
+    let written = surprise_of(model, profile, &tokens, &mut ())?;
     // What stands in front of every text stays there.
     let (first, words) = tokens.split_at(usize::from(tokenizer.adds_bos()));
     let order = SplitMix64(0).order(words.len());
     let words = order.into_iter().map(|at| words[at]);
     let drawn: Vec<Token> = first.iter().copied().chain(words).collect();
-    let shuffled = surprise_of(model, profile, &drawn)?;
+    let shuffled = surprise_of(model, profile, &drawn, &mut ())?;
     Ok(written.zip(shuffled).map(|(written, shuffled)| WordOrder {
         tokens: tokens.len(),
         written,
@@ -76,16 +78,26 @@ pub fn ask(model: &Model, profile: Profile) -> Result<Option<WordOrder>, EvalErr
     }))
 }
 
+/// The text in the model's tokens; nothing where it has no vocabulary.
+fn text_of(model: &Model) -> Vec<Token> {
+    let tokenizer = model.tokenizer();
+    let tokens = tokenizer.map(|tokenizer| tokenizer.encode(TEXT, true, true));
+    let mut tokens = tokens.unwrap_or_default();
+    tokens.truncate(TOKENS.min(model.config().context_length));
+    tokens
+}
+
 fn surprise_of(
     model: &Model,
     profile: Profile,
     tokens: &[Token],
+    probe: &mut dyn Probe,
 ) -> Result<Option<f64>, EvalError> {
     let schedule = Schedule {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         ..Schedule::of(Step::of_lane(Lane::Prefill, tokens))
     };
-    let rows = match follow(model, profile, &schedule, &mut ()) {
+    let rows = match follow(model, profile, &schedule, probe) {
         Ok(rows) => rows,
         Err(EvalError::NotFinite { .. }) => return Ok(None),
         Err(error) => return Err(error),

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use engine::Token;
 use serde::{Deserialize, Serialize};
 
-pub use self::validation::{Quant, Validation};
+pub use self::validation::Validation;
 use crate::case::ability::Lacking;
 use crate::case::coverage::{Count, Coverage};
+pub use crate::case::model::{Quant, Vocabulary};
 use crate::case::observation::{Identity, Lane};
 use crate::judge::compare::{Findings, NodeDistance};
 use crate::judge::demand::{Demand, JudgedBy};
@@ -103,6 +104,8 @@ pub struct Claims {
     pub model: Model,
     /// Its weights.
     pub quant: Quant,
+    /// What turns its texts into ids.
+    pub tokenizer: Option<Vocabulary>,
     /// Who did what.
     pub validation: Validation,
     /// The engine.
@@ -192,9 +195,8 @@ impl Comparison {
         };
         (self.judged_by, self.verdict) = demand.judge(findings, &self.coverage, apart);
         self.tolerance = match &self.judged_by {
-            Some(JudgedBy::Nearest(nearest)) => nearest.tier(),
-            // A user's tolerance is none of the ladder's.
-            Some(JudgedBy::Own(_)) => Tolerance::OtherWeights,
+            // A user's tolerance is none of the ladder's, nor is a ratio of errors.
+            Some(by) => by.nearest().unwrap_or(ArithmeticGap::Unknown).tier(),
             None => apart.tier(),
         };
     }
@@ -228,14 +230,12 @@ impl Comparison {
         ArithmeticGap::profiles(&self.reference.profile, &self.profile)
     }
 
-    /// The same, or what comes nearest to it where they have no names; unknown where the user
-    /// decided.
+    /// The same, or what comes nearest to it where they have no names; unknown where the user or
+    /// the errors decided.
     pub fn apart(&self) -> ArithmeticGap {
-        match self.judged_by {
-            Some(JudgedBy::Nearest(nearest)) => nearest,
-            Some(JudgedBy::Own(_)) => ArithmeticGap::Unknown,
-            None => self.named_apart(),
-        }
+        let unknown = |by: &JudgedBy| by.nearest().unwrap_or(ArithmeticGap::Unknown);
+        let by = self.judged_by.as_ref();
+        by.map_or_else(|| self.named_apart(), unknown)
     }
 
     /// Whether it is that lane in which it diverges first.

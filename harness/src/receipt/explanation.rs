@@ -19,7 +19,8 @@ pub fn lane_word(
     let apart = comparison.apart();
     let known = matches!(comparison.verdict, Verdict::Known { .. });
     let own = match &comparison.judged_by {
-        Some(JudgedBy::Own(own)) => Some(own),
+        Some(JudgedBy::Own(_)) => Some("own tolerance"),
+        Some(JudgedBy::ErrorRatio) => Some("error ratio"),
         _ => None,
     };
     let beyond = own.is_some() && comparison.diverges_in(lane.lane);
@@ -32,8 +33,8 @@ pub fn lane_word(
     if lane.is_bit_identical() {
         return "bit-identical";
     }
-    if own.is_some() {
-        return "own tolerance";
+    if let Some(own) = own {
+        return own;
     }
     let open = apart.tier() == Tolerance::OtherWeights || undecided(lane, apart).is_some();
     if open && !receipt.agrees(comparison) {
@@ -59,6 +60,8 @@ pub fn lines(
         return Vec::new();
     }
     let mut lines = vec![format!("{name} with {with}: {verdict}{by}")];
+    let errors = findings.and_then(|findings| findings.errors.as_ref());
+    lines.extend(errors.map(|errors| format!("  error: {}", errors.words())));
     if receipt.agrees(comparison) {
         return lines;
     }

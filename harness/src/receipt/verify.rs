@@ -17,7 +17,7 @@ use crate::receipt::diff::differences;
 use crate::runner::engine::Engine;
 use crate::runner::recorded::Recorded;
 use crate::runner::suite::Suite;
-use crate::runner::{Runner, Task};
+use crate::runner::{Facts, Runner, Subject, Task};
 
 /// What the checks came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -126,7 +126,9 @@ impl Verification {
             return self.unchecked.push(why);
         };
         if let Ok((model, _)) = &model {
-            self.tokenizer(claims, Task { case, model });
+            let task = Task { case, model };
+            self.facts(claims, task);
+            self.tokenizer(claims, task);
         }
         let asked = claims.comparisons.iter().map(|c| &c.reference.name);
         let asked: Vec<_> = asked.collect();
@@ -162,6 +164,27 @@ impl Verification {
                     self.unchecked.push(why);
                 }
             }
+        }
+    }
+
+    /// Weights and vocabulary are the model's, as far as a build that was told nothing can tell.
+    fn facts(&mut self, claims: &Claims, task: Task<'_>) {
+        let what = format!("case {}: what the model is made of", claims.case);
+        if claims.quant.forced {
+            return self
+                .unchecked
+                .push(format!("{what}: its packing was given"));
+        }
+        match Engine::new(Kernel::Scalar, 1).facts(task) {
+            Ok(Facts { model, .. }) => {
+                let same = model.architecture == claims.model.architecture
+                    && model.quant == claims.quant
+                    && model.vocabulary == claims.tokenizer;
+                self.note(&what, same);
+            }
+            // A subject may read what this engine does not.
+            Err(_) if claims.validation.backend != "rust" => {}
+            Err(error) => self.refuted.push(format!("{what}: {error}")),
         }
     }
 

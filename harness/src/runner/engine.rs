@@ -1,12 +1,10 @@
 //! The engine of this repository behind the runner's trait.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::rc::Rc;
 
 use engine::bytes::Storage;
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::Refusal;
@@ -17,6 +15,7 @@ use engine::{Model, Session, Token};
 use super::watch::{Plant, Watch, Watching};
 use super::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task, guarded};
 use crate::case::ability::Lacking;
+use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
@@ -276,24 +275,13 @@ impl Subject for Engine {
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
         let model = self.model(task.model)?;
-        let flavors = model.detections().iter().map(|(_, d)| d.flavor);
-        let flavors: BTreeSet<Flavor> = flavors.collect();
-        let (format, flavor) = match flavors.first() {
-            None => ("dense", "dense".into()),
-            Some(first) if first.is_i2_s() => ("I2_S", join(&flavors)),
-            Some(Flavor::Qk256) => ("I2S_QK256", join(&flavors)),
-            Some(_) => ("ternary", join(&flavors)),
-        };
         let kernels = model.kernels(self.profile).into_iter();
         let multiplied_by = kernels.map(|(format, kernel)| (format.to_owned(), kernel));
         Ok(Facts {
             kernel,
             multiplied_by: multiplied_by.collect(),
-            forced: self.reading.is_forced(),
+            model: ModelFacts::of(&model, self.reading.is_forced()),
             lacking: Lacking::new(),
-            architecture: model.config().architecture.name().into(),
-            format: format.into(),
-            flavor,
         })
     }
 }
@@ -325,9 +313,4 @@ fn stopped(error: EvalError) -> RunError {
         EvalError::OutOfMemory(_) => RunError::OutOfMemory(error.to_string()),
         _ => RunError::Refused(error.to_string()),
     }
-}
-
-fn join(flavors: &BTreeSet<Flavor>) -> String {
-    let names: Vec<_> = flavors.iter().map(|f| f.name()).collect();
-    names.join("+")
 }

@@ -62,6 +62,7 @@ pub fn observe_tokens(
             values: followed.rows,
             vocab_size: followed.vocab_size,
             named: followed.named,
+            sixteen_bits: false,
         };
         lanes.insert(name, logits);
     }

@@ -117,6 +117,36 @@ impl Recorded {
         }
     }
 
+    /// What was seen of one of its prompts.
+    pub fn seen(&self, recording: &Recording) -> Observation {
+        let logits = |name: &str| Logits {
+            positions: recording.positions.clone(),
+            values: self.logits[name].values.clone(),
+            vocab_size: self.manifest.vocab_size,
+            named: Vec::new(),
+            sixteen_bits: false,
+        };
+        let node = |key: &String| TracedNode {
+            key: key.clone(),
+            shape: self.trace[key].shape.clone(),
+            values: self.trace[key].values.clone(),
+        };
+        Observation {
+            identity: self.identity(),
+            tokens: recording.tokens.clone(),
+            lanes: BTreeMap::from([
+                (Lane::Prefill, logits(&recording.prefill)),
+                (Lane::Decode, logits(&recording.decode)),
+            ]),
+            greedy: Greedy {
+                tokens: recording.greedy.clone(),
+                text: recording.greedy_text.clone(),
+                logits: Vec::new(),
+            },
+            trace: recording.trace_order.iter().map(node).collect(),
+        }
+    }
+
     fn find(&self, task: Task<'_>) -> Result<&Recording, RunError> {
         let Manifest {
             name,
@@ -161,31 +191,6 @@ impl Runner for Recorded {
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        let recording = self.find(task)?;
-        let logits = |name: &str| Logits {
-            positions: recording.positions.clone(),
-            values: self.logits[name].values.clone(),
-            vocab_size: self.manifest.vocab_size,
-            named: Vec::new(),
-        };
-        let node = |key: &String| TracedNode {
-            key: key.clone(),
-            shape: self.trace[key].shape.clone(),
-            values: self.trace[key].values.clone(),
-        };
-        Ok(Observation {
-            identity: self.identity(),
-            tokens: recording.tokens.clone(),
-            lanes: BTreeMap::from([
-                (Lane::Prefill, logits(&recording.prefill)),
-                (Lane::Decode, logits(&recording.decode)),
-            ]),
-            greedy: Greedy {
-                tokens: recording.greedy.clone(),
-                text: recording.greedy_text.clone(),
-                logits: Vec::new(),
-            },
-            trace: recording.trace_order.iter().map(node).collect(),
-        })
+        Ok(self.seen(self.find(task)?))
     }
 }

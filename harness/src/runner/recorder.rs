@@ -24,7 +24,8 @@ const MADE: &str = "Prompts tokenised with special tokens added and parsed. pref
     ubatches, logits asked for at every position. decode: the same tokens fed one at a time. \
     greedy: a prefill that asks for the last position only, then one token at a time. trace: every \
     contiguous F32 node of the prefill in execution order, except those with a running number for \
-    a name. Bits as computed.";
+    a name. Bits as computed. Weights in a packing that the reference does not read were handed to \
+    it as F32, the same values.";
 
 /// A case and what was seen of it.
 struct Seen {

@@ -1,7 +1,11 @@
 //! A runner that says what it is told to: plants divergences, deaths and gaps, so that everything
 //! downstream can be shown to notice them.
 
+use engine::kernels::Kernel;
+
+use super::engine::Engine;
 use super::{Facts, RunError, Runner, Subject, Task};
+use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation};
 
 type Edit = Box<dyn FnMut(Task<'_>, &mut Observation) -> Result<(), RunError>>;
@@ -51,13 +55,12 @@ impl<R: Runner> Runner for Scripted<R> {
 }
 
 impl<R: Runner> Subject for Scripted<R> {
-    fn facts(&mut self, _task: Task<'_>) -> Result<Facts, RunError> {
+    fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
+        let read = Engine::new(Kernel::Scalar, 1).facts(task);
+        let unread = |_| ModelFacts::named("scripted");
         Ok(Facts {
             kernel: "scripted".into(),
-            architecture: "scripted".into(),
-            format: "scripted".into(),
-            flavor: "scripted".into(),
-            forced: false,
+            model: read.map_or_else(unread, |facts| facts.model),
             lacking: Default::default(),
             multiplied_by: Default::default(),
         })

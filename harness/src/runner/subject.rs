@@ -5,7 +5,7 @@
 pub mod brought;
 mod foreign;
 pub mod saved;
-mod saved_files;
+pub mod saved_files;
 mod stand_in;
 #[cfg(unix)]
 pub mod worker;

@@ -1,6 +1,7 @@
 //! Code that misbehaves, in processes of its own: what becomes of it, and of everybody else.
 #![cfg(unix)]
 
+mod bisect;
 mod campaign;
 mod client;
 #[path = "../live/program.rs"]

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
+use harness::file::provenance::sha256;
 use harness::reference::isolation::{
     Answer, Channel, Done, Hello, PROTOCOL, Request, Serve, Stop, serve,
 };
@@ -42,11 +43,13 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
         "old protocol" => PROTOCOL - 1,
         _ => PROTOCOL,
     };
+    // The same library, whatever it does, unless a tale says which build it is.
+    let library = misdeed.split_once(", build").map_or("", |(_, build)| build);
     let hello = Hello {
         protocol,
         api: "rogue".into(),
         system_info: "AVX512 = 1 | ".into(),
-        sha256: vec!["0".repeat(64)],
+        sha256: vec![sha256(library.as_bytes())],
         knows_i2_s: true,
         details: Default::default(),
         control_word: [0; 2],

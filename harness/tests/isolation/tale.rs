@@ -14,6 +14,9 @@ use harness::runner::{Runner, Task};
 
 use crate::rogue::{CASE, RECORDING};
 
+/// The node that another one stands for in some tales.
+pub const OTHER: &str = "Qcur-0|MUL_MAT#0";
+
 /// What it tells, and the case it is asked about, once a prompt has named it.
 pub struct Teller {
     tale: String,
@@ -100,10 +103,12 @@ impl Teller {
         }
         let (case, seen) = self.told.as_ref().expect("asked about a prompt");
         let vocab_size = seen.lanes[&Lane::Prefill].vocab_size;
+        let other = self.tale.starts_with("another node");
         let rows = match &schedule.steps[..] {
             [Step::Feed(_)] => {
                 let mut rows = seen.lanes[&Lane::Prefill].values.clone();
                 match &self.tale[..] {
+                    _ if other => rows[9] += 1.0,
                     "lie" if self.is_here() => rows[700] += 10.0,
                     "moods" if case.nodes > 0 && schedule.threads == 2 => rows[0] += 1e-7,
                     _ => {}
@@ -121,7 +126,11 @@ impl Teller {
         };
         let trace = seen.trace.iter().filter(|_| *shown == Shown::Every);
         for node in trace {
-            channel.part(Part::Node(node.clone()))?;
+            let mut node = node.clone();
+            if other && node.key == OTHER {
+                node.values[0] += 1.0;
+            }
+            channel.part(Part::Node(node))?;
         }
         channel.part(Part::Rows(rows))?;
         Ok(Done::Followed { vocab_size })

@@ -96,7 +96,7 @@ fn run(live: &mut Live, case: &str, engine_lives: bool) -> Result<CaseReceipt, B
         assert!(engine_lives, "planted death");
         Ok(())
     });
-    examine(task, &mut [&mut engine], &mut [live], &suite.ledger)
+    examine(task, &mut [&mut engine], &mut [live], None, &suite.ledger)
 }
 
 fn live(name: &'static str, again: Option<RunError>) -> Live {

@@ -3,6 +3,7 @@
 mod forms;
 mod malformed;
 mod meaning;
+mod pieces;
 mod verify;
 
 use std::fs;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use harness::case::Case;
+use harness::case::model::ModelFacts;
 use harness::case::observation::{Identity, Observation};
 use harness::exit::Exit;
 use harness::judge::compare::Incomparable;
@@ -141,6 +142,7 @@ fn a_dying_reference_is_named_as_such() {
         task,
         &mut [ours.as_mut()],
         &mut [&mut Dying],
+        None,
         &suite.ledger,
     );
     let claims = examined.expect("the engine lives").claims;
@@ -207,14 +209,10 @@ fn a_reference_compared_with_itself_is_an_error_not_an_agreement() {
     }
     impl Subject for Itself {
         fn facts(&mut self, _: Task<'_>) -> Result<harness::runner::Facts, RunError> {
-            let word = || "recorded".to_owned();
             Ok(harness::runner::Facts {
                 lacking: Default::default(),
-                kernel: word(),
-                architecture: word(),
-                format: word(),
-                flavor: word(),
-                forced: false,
+                kernel: "recorded".into(),
+                model: ModelFacts::named("recorded"),
                 multiplied_by: Default::default(),
             })
         }

@@ -113,7 +113,8 @@ fn examined(references: &[(&str, End)], again: End) -> CaseReceipt {
     let mut first = Engine::new("engine", []);
     let mut other = Engine::new("engine run another way", [(name.clone(), again)]);
     let mut subjects: [&mut dyn Subject; 2] = [&mut first, &mut other];
-    examine(task, &mut subjects, &mut live, &suite().ledger).expect("the engine answered once")
+    examine(task, &mut subjects, &mut live, None, &suite().ledger)
+        .expect("the engine answered once")
 }
 
 /// Whether the divergence of `reference` is on the receipt.

@@ -2,6 +2,7 @@
 //! and named.
 #![forbid(unsafe_code)]
 
+mod error_ratio;
 mod program;
 mod saved;
 mod served;

@@ -279,6 +279,18 @@ fn an_edited_receipt_is_refuted_even_when_its_seal_is_made_again() {
         ("/cases/0/claims/status".to_owned(), json!("ok")),
         ("/coverage/cases/declared".to_owned(), json!(2)),
         ("/quant/flavor".to_owned(), json!("other")),
+        ("/tokenizer/kind".to_owned(), json!("llama")),
+        ("/parity/correlation".to_owned(), json!(0.5)),
+        ("/parity/max_diff".to_owned(), json!(0.5)),
+        ("/timestamp".to_owned(), json!("2026-01-01T00:00:00Z")),
+        (
+            "/cases/0/claims/quant/row_stride_bytes".to_owned(),
+            json!(128),
+        ),
+        (
+            "/cases/0/claims/tokenizer/eos_token_id".to_owned(),
+            json!(7),
+        ),
     ];
     for (pointer, value) in edits {
         let fixtures = Fixtures::new("forged");
@@ -299,6 +311,20 @@ fn an_edited_receipt_is_refuted_even_when_its_seal_is_made_again() {
 }
 
 #[test]
+fn what_a_model_is_made_of_is_looked_up_in_the_model() {
+    let fixtures = Fixtures::new("made-of");
+    let path = fixtures.receipt();
+    let text = std::fs::read(&path).expect("written");
+    let mut forged: harness::receipt::Receipt = serde_json::from_slice(&text).expect("a receipt");
+    forged.quant.row_stride_bytes = Some(512);
+    forged.cases[0].claims.quant = forged.quant.clone();
+    forged.seal = forged.computed_seal();
+    std::fs::write(&path, forged.to_json()).expect("temporary file");
+    let refuted = "REFUTED    case b158-ishmael: what the model is made of";
+    assert_ends(&fixtures.verify(), 1, refuted);
+}
+
+#[test]
 fn what_is_no_receipt_is_bad_input_and_two_receipts_are_compared_by_field() {
     let fixtures = Fixtures::new("unreadable");
     let path = fixtures.receipt();
@@ -313,11 +339,9 @@ fn what_is_no_receipt_is_bad_input_and_two_receipts_are_compared_by_field() {
         "b158-ishmael.engine.identity.name: \"subject\" is now \"somebody\"",
     );
     std::fs::write(&path, &text[..text.len() / 2]).expect("temporary file");
-    assert_ends(
-        &fixtures.verify(),
-        2,
-        "is not a receipt this build can read",
-    );
+    assert_ends(&fixtures.verify(), 2, "it is no receipt");
+    std::fs::write(&path, text.replacen(": 2,", ": 1,", 1)).expect("temporary file");
+    assert_ends(&fixtures.verify(), 2, "schema_version is 1");
     assert_ends(
         &harness(&["receipt", "show", "/nonexistent"]),
         4,

@@ -1,21 +1,32 @@
 //! Architectures that only some references know: the engine beside those that do.
 
+use std::path::Path;
+
 use engine::Model;
+use engine::bytes::ModelBytes;
+use engine::gguf::Gguf;
 use engine::session::{OpenOptions, Session, SessionOptions, Wanted};
 use harness::file::document::Document;
 use harness::fixture::random::RandomShape;
 use harness::numbers::metrics::Distance;
 use libtest_mimic::Trial;
+use serde_json::{Value, json};
 
 use crate::live;
 use crate::program::ends::{assert_ends, harness};
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
-    vec![live!(
-        ["llama", "ik"],
-        qwen3_is_computed_as_by_both_references_that_know_it
-    )]
+    vec![
+        live!(
+            ["llama", "ik"],
+            qwen3_is_computed_as_by_both_references_that_know_it
+        ),
+        live!(
+            ["bitnet", "llama"],
+            positions_stretched_as_in_llama_3_are_converted_and_give_the_references_bits
+        ),
+    ]
 }
 
 const PROMPT: &str = "the thing that they think of";
@@ -84,4 +95,60 @@ fn logits(document: &Document) -> Vec<f32> {
     };
     let mut session = Session::new(&model, options).expect("room");
     session.feed(&tokens, Wanted::All, &mut ()).expect("finite")
+}
+
+/// A checkpoint whose configuration stretches positions, converted; its logits in the engine.
+fn converted(folder: &Path, scaling: Value) -> (String, Vec<f32>) {
+    let path = |name: &str| folder.join(name).to_str().expect("plain path").to_owned();
+    let (model, checkpoint, out) = (path("model.gguf"), path("checkpoint"), path("out.gguf"));
+    let shape = "layers=2 head_dim=32 width=256 inner=256 rope_factors=no biases=no context=128";
+    let random = [
+        "fixtures", "random", "--seed", "5", "--arch", "llama", "--shape", shape,
+    ];
+    assert_ends(&harness(&[&random[..], &["-o", &model]].concat()), 0, &[]);
+    let made = harness(&[
+        "fixtures",
+        "checkpoint",
+        "--model",
+        &model,
+        "-o",
+        &checkpoint,
+    ]);
+    assert_ends(&made, 0, &["config.json"]);
+    let config = folder.join("checkpoint/config.json");
+    let text = std::fs::read_to_string(&config).expect("written");
+    let mut root: Value = serde_json::from_str(&text).expect("JSON");
+    root["rope_scaling"] = scaling;
+    std::fs::write(&config, root.to_string()).expect("written");
+    let floats = ["--type", "f16", "--table", "f16"];
+    let convert = harness(&[&["convert", &checkpoint, "-o", &out][..], &floats].concat());
+    assert_ends(&convert, 0, &[]);
+    let bytes = std::fs::read(&out).expect("written");
+    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
+    let document = Document::read(&gguf).expect("it can be edited");
+    std::fs::remove_dir_all(&checkpoint).expect("its own folder");
+    (out, logits(&document))
+}
+
+fn positions_stretched_as_in_llama_3_are_converted_and_give_the_references_bits() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let llama3 = json!({
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    });
+    let (_, plain) = converted(folder.path(), Value::Null);
+    for scaling in [json!({ "rope_type": "linear", "factor": 4.0 }), llama3] {
+        let (model, stretched) = converted(folder.path(), scaling.clone());
+        let distance = Distance::between(&plain, &stretched);
+        assert!(
+            distance.nmse.is_some_and(|nmse| nmse > TOLERATED),
+            "{scaling}: {distance:?}"
+        );
+        let crossval = ["crossval", "--model", &model, "--prompt", PROMPT];
+        let both = ["--reference", "bitnet", "--reference", "llama"];
+        let answer = harness(&[&crossval[..], &both].concat());
+        let bits = "live bitnet (crates.io bitnet-cpp-sys 0.0.5): 1 of 1 cases answered, 1 \
+                    bit-identical";
+        assert_ends(&answer, 0, &[bits, "references 2/2"]);
+    }
 }

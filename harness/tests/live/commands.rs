@@ -13,6 +13,10 @@ pub fn trials() -> Vec<Trial> {
             ["bitnet-portable"],
             a_live_reference_answers_any_prompt_in_both_runs
         ),
+        live!(
+            ["bitnet", "bitnet-portable"],
+            two_builds_are_compared_with_each_other
+        ),
     ]
 }
 
@@ -73,4 +77,31 @@ fn a_live_reference_answers_any_prompt_in_both_runs() {
         declines.stdout
     );
     assert!(declines.stderr.contains("skipped 1"));
+}
+
+fn two_builds_are_compared_with_each_other() {
+    let both = "compare --reference bitnet --reference bitnet-portable --case bitnet-ishmael";
+    let found = Harness::new(both).run().exits(0);
+    for words in [
+        "bitnet (ggml-avx512) against bitnet-portable (ggml-avx2)",
+        "first node that differs: kq-0|MUL_MAT#0",
+        "14 of them on their own",
+        "no operation is blamed",
+    ] {
+        assert!(found.stdout.contains(words), "{words}: {}", found.stdout);
+    }
+    let twice = "compare bitnet bitnet --case bitnet-ishmael";
+    let refused = Harness::new(twice).run().exits(2);
+    assert!(
+        refused.stderr.contains("the same library"),
+        "{}",
+        refused.stderr
+    );
+    let other = "compare bitnet README.md";
+    let refused = Harness::new(other).run().exits(2);
+    assert!(
+        refused.stderr.contains("there is no README.md"),
+        "{}",
+        refused.stderr
+    );
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use libtest_mimic::{Failed, Trial};
 
 use engine::bytes::ModelBytes;
-use engine::gguf::Gguf;
-use harness::file::document::Document;
+use engine::encoding::float::Float;
+use engine::gguf::{Gguf, Writer};
 
 use crate::needs;
 use crate::program::fixture;
@@ -126,6 +126,12 @@ fn references(line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let named = words.windows(2).filter(|pair| pair[0] == "--reference");
     let mut named: Vec<String> = named.map(|pair| pair[1].to_owned()).collect();
+    named.extend(
+        words
+            .get(2)
+            .filter(|word| **word == "bitnet")
+            .map(|word| (*word).to_owned()),
+    );
     if let ["harness", "reference", "build" | "info", name] = words[..] {
         named.push(name.to_owned());
     }
@@ -136,10 +142,18 @@ fn references(line: &str) -> Vec<String> {
 struct Desk(PathBuf);
 
 /// What a line needs that another line makes.
-const FIRST: [(&str, &str); 6] = [
+const FIRST: &[(&str, &str)] = &[
+    (
+        "instruct.gguf",
+        "harness fixtures instruct --model model.gguf -o instruct.gguf",
+    ),
     (
         "--subject logits.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy",
+    ),
+    (
+        "--kl-base base.kld",
+        "harness perplexity model.gguf --text chapter.txt --context 64 --write-kl-base base.kld",
     ),
     (
         "harness convert checkpoint",
@@ -152,6 +166,16 @@ const FIRST: [(&str, &str); 6] = [
     ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
+    (
+        "compare logits.npy other.npy",
+        "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy && \
+         harness eval --model model.gguf --prompt 'Call me Ishmael.' --profile ggml-avx2 \
+         --logits other.npy",
+    ),
+    (
+        "compare yesterday.json today.json",
+        "harness crossval --case b158-ishmael --json today.json && cp today.json yesterday.json",
+    ),
     (
         "receipt diff yesterday.json today.json",
         "harness crossval --case b158-ishmael --json today.json && cp today.json yesterday.json",
@@ -176,7 +200,7 @@ impl Desk {
         ] {
             std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
         }
-        std::fs::write(desk.0.join("instruct.gguf"), instruct()).expect("written");
+        std::fs::write(desk.0.join("importance.gguf"), importance()).expect("written");
         desk
     }
 
@@ -215,14 +239,19 @@ impl Desk {
     }
 }
 
-/// The fixture with a chat template, which it was not trained on.
-fn instruct() -> Vec<u8> {
-    let model = std::fs::read(fixture("moby-tiny/moby-tiny-bitnet.gguf")).expect("a fixture");
-    let gguf = Gguf::parse(ModelBytes::from_vec(model)).expect("it is sound");
-    let mut document = Document::read(&gguf).expect("it can be edited");
-    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
-    document.set("tokenizer.chat_template", template);
-    document.file()
+/// As llama-imatrix would write it of one matrix of `model.gguf`.
+fn importance() -> Vec<u8> {
+    let name = "blk.0.ffn_up.weight";
+    let bytes = std::fs::read(fixture("moby-tiny/moby-tiny-bitnet.gguf")).expect("a fixture");
+    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("it is sound");
+    let columns = gguf.tensors.get(name).expect("it has one").cols();
+    let sums: Vec<f32> = (0..columns).map(|i| 1.0 / (1 + i) as f32).collect();
+    let [sums, counts] = [&sums[..], &[1.0]].map(|values| Float::F32.encode(values));
+    let writer = Writer::new(3).key("general.type", "imatrix");
+    let writer = writer.tensor(&format!("{name}.in_sum2"), &[columns, 1], 0, sums);
+    writer
+        .tensor(&format!("{name}.counts"), &[1, 1], 0, counts)
+        .finish()
 }
 
 impl Drop for Desk {

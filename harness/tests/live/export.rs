@@ -64,7 +64,11 @@ fn every_exported_format_gives_the_bits_of_bitnet_and_runs_in_llama() {
 
 fn packings_that_bitnet_would_misread_are_rewritten_and_give_its_bits() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    for (weights, architecture) in [("qk256", "llama"), ("bitnet32-f16", "bitnet")] {
+    for (weights, architecture) in [
+        ("qk256", "llama"),
+        ("bitnet32-f16", "bitnet"),
+        ("split32", "bitnet"),
+    ] {
         let path = folder.path().join(format!("{weights}.gguf"));
         let out = path.to_str().expect("plain path");
         let shape = format!("weights={weights} width=256 inner=256");

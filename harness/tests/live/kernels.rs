@@ -14,6 +14,7 @@ use serde_json::Value;
 use libtest_mimic::Trial;
 
 use crate::program::ends::{assert_ends, harness};
+use crate::program::fixture;
 use crate::{built, live};
 
 /// All of them.
@@ -209,7 +210,9 @@ fn without_a_reference_there_is_nothing_to_ask() {
 
 fn the_table_of_formats_is_the_committed_one() {
     let references = ["--reference", "bitnet", "--reference", "llama"];
-    let output = harness(&[&["formats"][..], &references].concat());
+    let model = fixture("moby-tiny/moby-tiny-bitnet.gguf");
+    let model = ["--model", model.to_str().expect("plain path")];
+    let output = harness(&[&["formats"][..], &model, &references].concat());
     assert_ends(&output, 0, &["every format is read"]);
     let table = String::from_utf8(output.stdout).expect("text");
     let mut settings = insta::Settings::clone_current();

@@ -6,6 +6,7 @@
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod architectures;
 mod attribute;
 #[path = "../it/attribute/bench.rs"]
@@ -42,6 +43,7 @@ pub(crate) use live;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
+        adapters::trials(),
         architectures::trials(),
         attribute::trials(),
         commands::trials(),

@@ -17,6 +17,10 @@ pub fn trials() -> Vec<Trial> {
         live!([REFERENCE], single_questions_are_asked_alone),
         live!([REFERENCE], a_vocabulary_nobody_knows_is_no_agreement),
         live!(["llama"], a_library_that_misreads_the_weights_is_given_none),
+        live!(
+            ["bitnet", "llama"],
+            a_converted_tokenizer_model_is_read_as_the_references_read_it
+        ),
         live!([], without_a_reference_there_is_no_verdict),
     ]
 }
@@ -51,6 +55,34 @@ fn the_engine_says_what_the_reference_says() {
     assert!(report["answers"]["equal"].as_u64() > Some(1500), "{report}");
     assert_eq!(report["answers"]["different"], 0);
     assert_eq!(summary["references"][0]["name"], REFERENCE);
+}
+
+fn a_converted_tokenizer_model_is_read_as_the_references_read_it() {
+    let pieces = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/convert/pieces");
+    for name in ["tokenizer.model", "tokenizer.json"] {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let checkpoint = folder.path().join("checkpoint");
+        let made = checkpoint.to_str().expect("plain path");
+        let out = folder.path().join("out.gguf");
+        let out = out.to_str().expect("plain path");
+        let model = fixture("moby-tiny-bitnet.gguf");
+        let written = harness(&["fixtures", "checkpoint", "--model", &model, "-o", made]);
+        assert_ends(&written, 0, &["tokenizer.json"]);
+        std::fs::remove_file(checkpoint.join("tokenizer.json")).expect("written");
+        std::fs::copy(pieces.join(name), checkpoint.join(name)).expect("committed");
+        let converted = harness(&["convert", made, "-o", out, "--arch", "bitnet"]);
+        assert_ends(&converted, 0, &[]);
+        let asked = [
+            "--reference",
+            "bitnet",
+            "--reference",
+            "llama",
+            "--model",
+            out,
+        ];
+        let output = tokenizer(&[&asked[..], &["--strings", "2000"]].concat());
+        assert_ends(&output, 0, &["2 comparisons", "0 differ; 0 skipped"]);
+    }
 }
 
 fn single_questions_are_asked_alone() {

@@ -1,6 +1,5 @@
 //! Who is examined: the built-in engine and the other ways it can run, or what `--subject` names.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ::engine::Token;
@@ -8,10 +7,9 @@ use ::engine::kernels::Kernel;
 
 use super::Args;
 use crate::command::flags;
+use crate::command::own_tolerances::OwnTolerances;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
-use crate::judge::demand::Demand;
-use crate::judge::own_tolerance::{self, OwnTolerance};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::oracle::crossval::campaign::Campaign;
 use crate::reference::isolation::Limits;
@@ -45,61 +43,8 @@ pub struct Subjects {
     #[arg(long, requires = "subject")]
     wide: bool,
 
-    /// Own tolerance: |theirs - ours| may be atol + rtol * |theirs|
-    #[arg(
-        long,
-        value_name = "X",
-        requires = "subject",
-        help_heading = "Own tolerance"
-    )]
-    rtol: Option<f64>,
-
-    /// The other part of it
-    #[arg(
-        long,
-        value_name = "X",
-        requires = "subject",
-        help_heading = "Own tolerance"
-    )]
-    atol: Option<f64>,
-
-    /// KL divergence of a position, in nats, at most
-    #[arg(
-        long,
-        value_name = "X",
-        requires = "subject",
-        help_heading = "Own tolerance"
-    )]
-    kl: Option<f64>,
-
-    /// Share of positions with the same most likely token, at least
-    #[arg(
-        long,
-        value_name = "SHARE",
-        requires = "subject",
-        help_heading = "Own tolerance"
-    )]
-    top1: Option<f64>,
-
-    /// Representable values between two logits, at most
-    #[arg(
-        long,
-        value_name = "N",
-        requires = "subject",
-        help_heading = "Own tolerance"
-    )]
-    ulp: Option<u64>,
-
-    /// Own tolerances as [[tier]] tables of a TOML file, the strictest first; the first that holds
-    /// is named
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "subject",
-        conflicts_with_all = ["rtol", "atol", "kl", "top1", "ulp"],
-        help_heading = "Own tolerance"
-    )]
-    tolerances: Option<PathBuf>,
+    #[command(flatten)]
+    tolerances: OwnTolerances,
 }
 
 impl Subjects {
@@ -111,29 +56,6 @@ impl Subjects {
     /// The ids that were typed.
     fn tokens(&self) -> Result<Option<Vec<Token>>, Failure> {
         self.tokens.as_deref().map(saved::tokens).transpose()
-    }
-
-    fn demand(&self) -> Result<Demand, Failure> {
-        if let Some(file) = &self.tolerances {
-            return Ok(Demand::Own(own_tolerance::read(file)?));
-        }
-        let own = OwnTolerance {
-            name: "own".into(),
-            rtol: self.rtol,
-            atol: self.atol,
-            kl: self.kl,
-            top1: self.top1,
-            ulp: self.ulp,
-        };
-        let unnamed = OwnTolerance {
-            name: own.name.clone(),
-            ..OwnTolerance::default()
-        };
-        if own == unnamed {
-            return Ok(Demand::Nearest);
-        }
-        let sound = own.fault().map_or(Ok(()), |why| Err(Failure::input(why)));
-        sound.map(|()| Demand::Own(vec![own]))
     }
 }
 
@@ -161,6 +83,11 @@ impl Args {
     /// The run as it was asked for.
     pub fn campaign(&self, suite: Suite, engine: Engine) -> Result<Campaign, Failure> {
         if !self.subjects.any() {
+            if self.subjects.tolerances.any() {
+                let message = "own tolerances are for --subject: the built-in engine claims every \
+                               bit of an arithmetic";
+                return Err(Failure::input(message));
+            }
             let subjects = self.ways(engine)?;
             return Ok(Campaign::new(suite, subjects, self.threads));
         }
@@ -178,7 +105,7 @@ impl Args {
                 tokens: self.subjects.tokens()?,
                 shape: self.subjects.subject_shape.clone(),
                 profile: claimed.clone(),
-                demand: self.subjects.demand()?,
+                demand: self.subjects.tolerances.demand()?,
                 limits: Limits {
                     patience: Duration::from_secs(self.patience),
                     ..Limits::default()

@@ -1,11 +1,13 @@
 //! A C++ build, asked the few questions that its usual defects cannot pass.
 
+use std::path::Path;
+
 use engine::Model;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::session::OpenOptions;
 
-use super::{BuildReport, entries, finding};
+use super::{BuildReport, entries, finding, speed};
 use crate::case::observation::{Greedy, Lane, Observation};
 use crate::case::schedule::{Schedule, Step};
 use crate::exit::Failure;
@@ -33,18 +35,18 @@ const LANES_NMSE: f64 = 1e-2;
 /// So many tokens of the small model.
 const TOKENS: usize = 24;
 
-pub(super) fn examine(name: &str) -> Result<BuildReport, Failure> {
+pub(super) fn examine(name: &str, file: Option<&Path>) -> Result<BuildReport, Failure> {
     let mut opened = reference::open_some(&[name.to_owned()], Limits::default())?;
     let reference = opened.remove(0);
     let mut found = Vec::new();
     let mut asked = Vec::new();
     let system_info = reference.hello().system_info.clone();
-    if !has_vectors(&system_info) {
-        let detail = system_info.clone();
-        found.push(finding(Lint::BuildWithoutVectors, name, detail));
-    }
     match reference.facts().engine_profile() {
-        Err(unknown) => asked.push(format!("nothing more: {unknown}")),
+        Err(unknown) => {
+            asked.push(format!("nothing more: {unknown}"));
+            let detail = system_info.clone();
+            found.push(finding(Lint::BuildWithoutVectors, name, detail));
+        }
         Ok(profile) => {
             let knows_i2_s = reference.hello().knows_i2_s;
             let mut kernels = ReferenceKernels::new(&reference);
@@ -56,6 +58,9 @@ pub(super) fn examine(name: &str) -> Result<BuildReport, Failure> {
                 let why = "the build has an arithmetic of its own and does not know I2_S";
                 asked.push(format!("no graph: {why}"));
             }
+            if let Some(file) = file {
+                speed::ask(&reference, file, &mut asked, &mut found)?;
+            }
         }
     }
     Ok(BuildReport {
@@ -64,12 +69,6 @@ pub(super) fn examine(name: &str) -> Result<BuildReport, Failure> {
         asked,
         findings: entries(found),
     })
-}
-
-/// Whether it says of itself that it has what two-bit kernels are written in.
-fn has_vectors(system_info: &str) -> bool {
-    let has = |set: &str| system_info.contains(&format!("{set} = 1"));
-    ["AVX512", "AVX2", "NEON"].into_iter().any(has)
 }
 
 fn ask_kernels(
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_that_have_nothing_in_common_and_missing_vectors_are_found() {
+    fn lanes_that_have_nothing_in_common_are_found() {
         let apart = Misreading {
             apart: true,
             ..Misreading::new(|_| {})
@@ -260,8 +259,6 @@ mod tests {
         let found = findings(apart);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].lint, Lint::BuildLanesApart);
-        assert!(has_vectors("AVX = 1 | AVX2 = 1 |") && has_vectors("NEON = 1 |"));
-        assert!(!has_vectors("AVX = 1 | AVX2 = 0 | NEON = 0 | SSSE3 = 1 |"));
     }
 
     /// The engine's kernels, of which those that decode may be one off.

@@ -35,8 +35,10 @@ impl Format {
     pub const I2_S_P64: Format = Format(&engine::format::I2_S_P64);
     /// I2_S, four rows in one byte.
     pub const I2_S_P4R: Format = Format(&engine::format::I2_S_P4R);
+    /// Scales in a sibling tensor, so that it takes two tensors to write one.
+    pub const SPLIT32: Format = Format(&engine::format::SPLIT32);
 
-    /// All of them, in the order of the table.
+    /// All that one tensor is enough for, in the order of the table.
     pub fn all() -> impl Iterator<Item = Format> {
         let written =
             |row: &&'static engine::format::Format| !matches!(row.encode, Encode::Nothing);
@@ -178,7 +180,7 @@ impl Format {
                 bytes
             }
             Encode::Matrix(encode) => encode(values, shape),
-            Encode::Nothing => unreachable!("only formats that are written are here"),
+            Encode::Nothing => unreachable!("one tensor is not enough for {self}"),
         }
     }
 
@@ -189,7 +191,11 @@ impl Format {
 
     /// Whether a row need not be whole blocks.
     pub fn fills_up(self) -> bool {
-        matches!(self.flavor(), Some(Flavor::Qk256 | Flavor::Bitnet32F16))
+        let flavor = self.flavor();
+        matches!(
+            flavor,
+            Some(Flavor::Qk256 | Flavor::Bitnet32F16 | Flavor::Split32)
+        )
     }
 
     /// Whether it is plain floats.

@@ -27,6 +27,8 @@ pub struct Tolerances {
     pub interval: Intervals,
     /// One operation alone.
     pub operation: Operation,
+    /// An arithmetic without a name, beside a run in double precision.
+    pub error_ratio: ErrorRatio,
     /// The ladder, the strictest first.
     pub tier: Vec<Tier>,
     /// When and how the floors were measured.
@@ -71,6 +73,24 @@ pub struct Operation {
     pub made_here: f64,
     /// Median NMSE of the logits that one module of another arithmetic may cause.
     pub module_median: f64,
+}
+
+/// What is demanded of an error, measured by the reference's own.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorRatio {
+    /// As in verdicts.
+    pub name: String,
+    /// Share of the positions that are at most as noisy as the one that is looked at.
+    pub quiet: f64,
+    /// Root mean square of a row, over the reference's, at most.
+    pub rmse: f64,
+    /// Largest error of a row, over the reference's, at most.
+    pub max: f64,
+    /// What is below it is no error.
+    pub rmse_floor: f64,
+    /// The same of the largest.
+    pub max_floor: f64,
 }
 
 /// One rung of the ladder.
@@ -191,6 +211,12 @@ impl Tolerances {
         }
         if !self.interval.is_sound() {
             return Some("no interval can be made like that".into());
+        }
+        let ratio = &self.error_ratio;
+        let above_one = [ratio.rmse, ratio.max].iter().all(|most| *most >= 1.0);
+        let floors = [ratio.rmse_floor, ratio.max_floor].iter().all(|f| *f > 0.0);
+        if !(above_one && floors && (0.0..1.0).contains(&ratio.quiet)) {
+            return Some("the error ratio allows less than the reference's own error".into());
         }
         let names = self.tier.iter().map(|tier| tier.name);
         if !names.eq(Tolerance::ALL) {

@@ -15,6 +15,8 @@ pub enum Rung {
     OtherOrder,
     /// One side sums in half precision.
     HalfSums,
+    /// One side rounds other things, or nobody knows what: no single operation was measured.
+    Unmeasured,
 }
 
 impl Rung {
@@ -23,7 +25,8 @@ impl Rung {
         match ArithmeticGap::profiles(theirs, ours) {
             ArithmeticGap::Nothing => Rung::Bits,
             ArithmeticGap::Halves => Rung::HalfSums,
-            _ => Rung::OtherOrder,
+            ArithmeticGap::Order | ArithmeticGap::Path => Rung::OtherOrder,
+            _ => Rung::Unmeasured,
         }
     }
 
@@ -38,6 +41,7 @@ impl Rung {
             Rung::Bits => 0.0,
             Rung::OtherOrder => tolerances().operation.other_order,
             Rung::HalfSums => tolerances().operation.half_sums,
+            Rung::Unmeasured => f64::INFINITY,
         }
     }
 }
@@ -51,6 +55,7 @@ mod tests {
         assert_eq!(Rung::between("ggml-avx2", "ggml-avx2"), Rung::Bits);
         assert_eq!(Rung::between("ggml-neon", "ggml-avx2"), Rung::OtherOrder);
         assert_eq!(Rung::between("ggml-neon-fp16", "ggml-avx2"), Rung::HalfSums);
+        assert_eq!(Rung::between("unnamed", "ggml-avx2"), Rung::Unmeasured);
         assert!(Rung::OtherOrder.peak_max() < Rung::HalfSums.peak_max());
     }
 }

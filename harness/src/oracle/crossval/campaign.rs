@@ -58,6 +58,7 @@ pub struct Campaign {
     /// Each group of one subject that is examined and others that must repeat it.
     subjects: Vec<Vec<Box<dyn Subject>>>,
     stand_in: Option<Box<dyn Runner>>,
+    exact: Option<Box<dyn Runner>>,
     threads: usize,
     started: (Instant, SystemTime),
     machine: Machine,
@@ -78,6 +79,7 @@ impl Campaign {
             finished: None,
             subjects: vec![subjects],
             stand_in: None,
+            exact: None,
             threads,
             started: (Instant::now(), SystemTime::now()),
             machine: Machine::here(),
@@ -100,6 +102,12 @@ impl Campaign {
     pub fn beside(self, stand_in: Box<dyn Runner>) -> Self {
         let stand_in = Some(stand_in);
         Campaign { stand_in, ..self }
+    }
+
+    /// Has the error of both sides measured against this one, which computes in double precision.
+    pub fn against(self, exact: Box<dyn Runner>) -> Self {
+        let exact = Some(exact);
+        Campaign { exact, ..self }
     }
 
     /// Asks these references, too, in every case.
@@ -212,7 +220,9 @@ impl Campaign {
         } else {
             &self.suite.ledger
         };
-        examine(task, &mut subjects, &mut references, known)
+        let exact = self.exact.as_mut();
+        let exact = exact.map(|exact| exact.as_mut() as &mut dyn Runner);
+        examine(task, &mut subjects, &mut references, exact, known)
     }
 
     /// The live references that answered in some case so far.

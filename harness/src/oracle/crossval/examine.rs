@@ -5,9 +5,11 @@ use std::time::Instant;
 use crate::case::Case;
 use crate::case::ability::{Ability, Lacking};
 use crate::case::coverage::Coverage;
+use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation};
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
+use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::ArithmeticGap;
@@ -16,19 +18,20 @@ use crate::oracle::crossval::answer::{
     Answer, Concluded, EngineAnswers, Held, compared, conclude, expected, same_bits,
 };
 use crate::receipt::{
-    CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, Quant, SCHEMA, Validation,
-    Witness,
+    CaseReceipt, Claims, Comparison, Engine, Failed, Measured, Model, SCHEMA, Validation, Witness,
 };
 use crate::runner::{Facts, RunError, Runner, Subject, Task, guarded};
 
 /// Examines the first of `subjects` against every reference, each in its own arithmetic as far as
 /// the subject knows it, and the other subjects, which are the same engine run another way,
 /// against the first. References that compute now are first compared with themselves, and then
-/// with each other and with the recordings. What was found before the engine failed is kept.
+/// with each other and with the recordings. What was found before the engine failed is kept. The
+/// errors of both sides are those against the `exact` run, if there is one.
 pub fn examine(
     task: Task<'_>,
     subjects: &mut [&mut dyn Subject],
     references: &mut [&mut dyn Runner],
+    exact: Option<&mut dyn Runner>,
     known: &Ledger,
 ) -> Result<CaseReceipt, Box<Failed>> {
     let started = Instant::now();
@@ -49,6 +52,8 @@ pub fn examine(
         facts.lacking.insert(Ability::EveryNode);
     }
     let (lacking, demand) = (facts.lacking.clone(), first.demand());
+    let exact = exact.map(|exact| guarded(|| exact.observe(task)));
+    let exact = exact.transpose().map_err(failed)?;
     let mut engine = EngineAnswers::new(*first, own);
 
     let mut kept = Kept(Vec::new());
@@ -59,6 +64,7 @@ pub fn examine(
         let ours = engine.like(task, &theirs.identity.profile);
         let ours = ours.map(|ours| Ours {
             seen: ours,
+            exact: exact.as_ref(),
             lacking: &lacking,
             demand: &demand,
         });
@@ -66,18 +72,7 @@ pub fn examine(
         comparisons.push(kept.keep(with));
     }
     let ours = engine.own();
-    let mut repetitions = Vec::new();
-    for other in others {
-        let same = match guarded(|| other.observe(task)) {
-            Ok(again) => same_bits(task.case, ours, &again, false),
-            Err(error) => {
-                let who = (&other.identity(), false);
-                let declared = task.case.declared(true);
-                engine_failed(who, Held::exact(&ours.identity.profile, declared), error)
-            }
-        };
-        repetitions.push(kept.keep(same));
-    }
+    let repetitions = repeated(task, ours, others, &mut kept);
     let controls = answers
         .iter_mut()
         .flat_map(|a| std::mem::take(&mut a.controls));
@@ -96,13 +91,35 @@ pub fn examine(
     })
 }
 
+/// The same engine run other ways, each compared with what it saw first.
+fn repeated(
+    task: Task<'_>,
+    ours: &Observation,
+    others: &mut [&mut dyn Subject],
+    kept: &mut Kept,
+) -> Vec<Comparison> {
+    let mut repetitions = Vec::new();
+    for other in others {
+        let same = match guarded(|| other.observe(task)) {
+            Ok(again) => same_bits(task.case, ours, &again, false),
+            Err(error) => {
+                let who = (&other.identity(), false);
+                let declared = task.case.declared(true);
+                engine_failed(who, Held::exact(&ours.identity.profile, declared), error)
+            }
+        };
+        repetitions.push(kept.keep(same));
+    }
+    repetitions
+}
+
 /// What is known about a case before anything was compared.
 fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
-    let quant = Quant {
-        format: facts.format,
-        flavor: facts.flavor,
-        forced: facts.forced,
-    };
+    let ModelFacts {
+        architecture,
+        quant,
+        vocabulary,
+    } = facts.model;
     let engine = Engine {
         identity: ours.identity.clone(),
         kernel: facts.kernel,
@@ -116,10 +133,11 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         model: Model {
             file: task.case.model.clone(),
             sha256: task.model.sha256.clone(),
-            architecture: facts.architecture,
+            architecture,
         },
         validation: Validation::of(&engine, &quant),
         quant,
+        tokenizer: vocabulary,
         engine,
         tokens: ours.tokens.clone(),
         greedy: ours.greedy.tokens.clone(),
@@ -137,6 +155,8 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
 /// What the subject saw, of all it can see, and what it is held to.
 struct Ours<'a> {
     seen: &'a Observation,
+    /// What both sides approximate.
+    exact: Option<&'a Observation>,
     lacking: &'a Lacking,
     demand: &'a Demand,
 }
@@ -153,6 +173,11 @@ impl Ours<'_> {
         };
         let mut found = compared(case, theirs, self.seen)?;
         self.demand.look(&mut found, theirs, self.seen);
+        let same_question = found.tokens.first_difference.is_none();
+        let exact = self
+            .exact
+            .filter(|exact| same_question && exact.tokens == theirs.tokens);
+        found.errors = exact.map(|exact| ErrorRatios::of(exact, theirs, self.seen));
         Ok(found)
     }
 }

@@ -16,7 +16,7 @@ pub fn open(path: &Path) -> Result<Receipt, Failure> {
     let (_, bytes) = Input::read(path)?;
     let name = path.display();
     let wrong = |why: String| Failure::input(format!("cannot resume {name}: {why}"));
-    let receipt: Receipt = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let receipt = Receipt::read(&bytes).map_err(wrong)?;
     if receipt.computed_seal() != receipt.seal {
         return Err(wrong("its seal is broken".into()));
     }

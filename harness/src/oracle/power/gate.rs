@@ -267,6 +267,7 @@ mod tests {
             values: VALUES.to_vec(),
             vocab_size: 3,
             named: Vec::new(),
+            sixteen_bits: false,
         };
         Observation {
             identity: Identity {

@@ -9,7 +9,7 @@ use engine::tokenizer::Tokenizer;
 use super::{B158, EDGES, Edit, Fault, Injection, SCALE_BYTES, located, unlocated};
 use crate::file::document::{Document, Uneditable};
 
-const QUERY: &str = "Qcur-0|MUL_MAT#0";
+pub(super) const QUERY: &str = "Qcur-0|MUL_MAT#0";
 
 pub fn faults() -> Vec<Fault> {
     [of_weights(), of_parameters(), of_the_vocabulary()]
@@ -144,7 +144,7 @@ fn early(name: &'static str, edit: Edit) -> Fault {
     unlocated(name, Injection::File(edit))
 }
 
-fn file(name: &'static str, expected: &'static str, edit: Edit) -> Fault {
+pub(super) fn file(name: &'static str, expected: &'static str, edit: Edit) -> Fault {
     located(name, expected, Injection::File(edit))
 }
 
@@ -178,12 +178,12 @@ fn codes(d: &mut Document, edit: fn(u8) -> u8) -> Result<(), Uneditable> {
 }
 
 /// The four codes of a byte in the other order.
-fn reversed(byte: u8) -> u8 {
+pub(super) fn reversed(byte: u8) -> u8 {
     byte << 6 | (byte & 0b1100) << 2 | byte >> 2 & 0b1100 | byte >> 6
 }
 
 /// Exchanges what two tensors hold.
-fn exchange(d: &mut Document, [one, other]: [&str; 2]) -> Result<(), Uneditable> {
+pub(super) fn exchange(d: &mut Document, [one, other]: [&str; 2]) -> Result<(), Uneditable> {
     let taken = std::mem::take(d.bytes(one)?);
     let given = std::mem::replace(d.bytes(other)?, taken);
     *d.bytes(one)? = given;

@@ -137,10 +137,10 @@ pub fn write(
     passes: &Passes<'_>,
     model: &Input,
 ) -> Result<Option<String>, Failure> {
-    let Some(suspect) = evidence.located.suspect() else {
+    let (Some(suspect), Some(fed)) = (evidence.located.suspect(), &evidence.fed) else {
         return Ok(None);
     };
-    let nodes = &evidence.fed.nodes;
+    let nodes = &fed.nodes;
     let key = &suspect.key;
     let impossible = |why: &str| Failure::input(format!("{key} cannot be bundled: {why}"));
     if passes.portions() > 1 {

@@ -11,13 +11,15 @@ use crate::numbers::gap::{Gap, coordinates};
 
 /// The table of what differs or of everything, then the summary.
 pub fn render(located: &Located, all: bool, width: Option<usize>) -> String {
+    let engine = || format!("the engine in {}", located.profile);
+    let who = located.computed_by.as_ref();
+    let who = who.map_or_else(engine, ToString::to_string);
     let mut text = format!(
-        "{} against the engine in {}, rung {}\n",
+        "{} against {who}, rung {}\n",
         located.reference,
-        located.profile,
         located.rung.name()
     );
-    let differs = |n: &NodeReport| !(n.total.is_identical() && n.local.is_identical());
+    let differs = |n: &NodeReport| !n.total.is_identical() || n.differs_alone();
     let mut table = Table::new(&[
         words(""),
         words("node"),
@@ -48,11 +50,9 @@ pub fn render(located: &Located, all: bool, width: Option<usize>) -> String {
 fn row(node: &NodeReport) -> [String; 13] {
     let share = 100.0 * node.total.differing as f64 / node.values.max(1) as f64;
     // What an operation does wrong on its own counts more than what it makes of wrong inputs.
-    let gap = if node.local.is_identical() {
-        &node.total
-    } else {
-        &node.local
-    };
+    let gap = node.local.as_ref().filter(|local| !local.is_identical());
+    let gap = gap.unwrap_or(&node.total);
+    let nmse = |gap: &Option<Gap>| gap.as_ref().map_or("-".into(), |gap| scientific(gap.nmse));
     let flips = node.flips.as_ref();
     let [at, theirs, ours, ulps] = first(&node.shape, gap);
     [
@@ -65,8 +65,8 @@ fn row(node: &NodeReport) -> [String; 13] {
         ulps,
         count(gap),
         scientific(node.total.nmse),
-        scientific(node.local.nmse),
-        scientific(node.inherited.nmse),
+        nmse(&node.local),
+        nmse(&node.inherited),
         flips.map_or_else(String::new, |f| format!("{}/{}", f.legal, f.flipped)),
         node.does.into(),
     ]
@@ -92,7 +92,8 @@ fn count(gap: &Gap) -> String {
     }
 }
 
-fn summary(located: &Located) -> String {
+/// What it comes to, in sentences.
+pub fn summary(located: &Located) -> String {
     let [total, local] = located.differing();
     let [legal, flips] = located.flips();
     let equal = located.coverage.compared - total;
@@ -100,19 +101,38 @@ fn summary(located: &Located) -> String {
         "nodes {}: {equal} with every bit equal, {total} differ, {local} of them on their own",
         located.coverage
     )];
+    if !located.alone.is_complete() {
+        lines.push(format!(
+            "judged alone {}: it does not go on from values that it is given (`replace` in \
+             `harness subject --help`)",
+            located.alone
+        ));
+    }
     if flips > 0 {
         lines.push(format!(
             "roundings that fell the other way: {legal} of {flips} certified"
         ));
     }
-    if !located.missing.is_empty() {
-        lines.push(format!(
-            "INCOMPLETE, missing: {}",
-            located.missing.join(", ")
-        ));
+    let few = |keys: &[String]| match keys {
+        [first, second, _, rest @ ..] if located.computed_by.is_some() => {
+            format!("{first}, {second} and {} others", rest.len() + 1)
+        }
+        keys => keys.join(", "),
+    };
+    let missing = few(&located.missing);
+    match (&located.computed_by, located.missing.len()) {
+        (_, 0) => {}
+        (None, _) => lines.push(format!("INCOMPLETE, missing: {missing}")),
+        (Some(who), count) => {
+            let name = &who.name;
+            let plural = if count == 1 { "" } else { "s" };
+            lines.push(format!(
+                "{name} does not show {count} node{plural}: {missing}"
+            ));
+        }
     }
     if !located.unjudged.is_empty() {
-        let unjudged = located.unjudged.join(", ");
+        let unjudged = few(&located.unjudged);
         lines.push(format!("the reference does not show {unjudged}"));
     }
     let (first, last) = located.logits.split_at(located.logits.len().min(16));
@@ -155,6 +175,9 @@ fn innocent(rung: Rung, flips: usize) -> String {
     } else {
         ""
     };
+    if rung == Rung::Unmeasured {
+        return "no operation is blamed: the arithmetic differs, and none stands out".into();
+    }
     format!(
         "no operation is blamed: the arithmetic differs, every local error is within the rung {} \
          (peak {:e}){certified}",

@@ -3,12 +3,14 @@
 //! The two-bit weights of bitnet.cpp have no decoder in it. Their codes are read by its dot product
 //! instead; its encoder, given our values, must write the bytes of the file again, the scale and
 //! its place among them; and the last four operations of a product are done here, in the order
-//! of the reference's graph.
+//! of the reference's graph. A packing that no library reads is handed over as F32.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use engine::flavor::{Shape, i2_s};
 use engine::gguf::{Gguf, TensorInfo};
+use engine::kernels::Kernel;
 
 use super::measure::{Engine, Tensor, activations};
 use super::{Finding, Verdict};
@@ -49,14 +51,13 @@ impl<'a> Library<'a> {
     ) -> Result<(Finding, Hashes), WorkerExit> {
         let mut hashes = Hashes::default();
         let mut finding = Finding::new(ours);
-        let Some(format) = ours.format() else {
-            let why = format!("no library knows {}", finding.encoding);
-            finding.decoded = Verdict::Declined(why);
-            return Ok((finding, hashes));
-        };
         let region = theirs.0.region(theirs.1);
+        let (format, bytes) = match ours.format() {
+            Some(format) => (format, Cow::Borrowed(&region[..])),
+            None => (Format::F32, Cow::Owned(widened(theirs)?)),
+        };
         let asked = Stored {
-            bytes: &region,
+            bytes: &bytes,
             format,
             shape: ours.shape,
         };
@@ -186,6 +187,14 @@ impl<'a> Library<'a> {
             )),
         })
     }
+}
+
+/// The values of a tensor that no library reads, as one that it does.
+fn widened((gguf, info): (&Gguf, &TensorInfo)) -> Result<Vec<u8>, WorkerExit> {
+    let tensor = Tensor::of(gguf, info, Kernel::Scalar);
+    let tensor = tensor.map_err(|refusal| WorkerExit::Refused(refusal.to_string()))?;
+    let values = tensor.decode(0..tensor.shape.rows).into_iter();
+    Ok(values.flat_map(f32::to_le_bytes).collect())
 }
 
 /// The bytes of a tensor, and what they are.

@@ -56,10 +56,10 @@ impl Tensor {
         self.matrix.encoding()
     }
 
-    /// The format, where this program can say it to a library.
+    /// The format, where a library might read it. Packings that none does are handed over as F32.
     pub fn format(&self) -> Option<Format> {
         let format: Option<Format> = self.encoding().parse().ok();
-        format.filter(|format| !format.fills_up()) // packings nobody else reads
+        format.filter(|format| !format.fills_up())
     }
 
     /// Ranges of rows that fit in memory.

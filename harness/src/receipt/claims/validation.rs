@@ -1,9 +1,10 @@
-//! Who did what, and what the weights are: the same in all cases, or mixed.
+//! Who did what, with which weights and vocabulary: the same in all cases, or mixed.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, is_false};
+use super::Engine;
 use crate::case::ability::Ability;
+use crate::case::model::{Quant, Vocabulary};
 use crate::receipt::CaseReceipt;
 
 /// Which side did what.
@@ -14,6 +15,8 @@ pub struct Validation {
     pub tokenizer: String,
     /// Who computed.
     pub compute: String,
+    /// The same without what was forced, as the predecessor's receipts call it.
+    pub backend: String,
 }
 
 impl Validation {
@@ -34,6 +37,7 @@ impl Validation {
         Validation {
             tokenizer: if given { "rust" } else { kind }.into(),
             compute: format!("{kind}{forced}"),
+            backend: kind.into(),
         }
     }
 
@@ -41,6 +45,7 @@ impl Validation {
         Validation {
             tokenizer: name.into(),
             compute: name.into(),
+            backend: name.into(),
         }
     }
 
@@ -50,28 +55,18 @@ impl Validation {
     }
 }
 
-/// The ternary weights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quant {
-    /// Format, e.g. `I2_S`.
-    pub format: String,
-    /// Packing, e.g. `P128`.
-    pub flavor: String,
-    /// Whether the packing was given instead of found out.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub forced: bool,
-}
-
 impl Quant {
     /// That of all cases.
     pub fn common(cases: &[CaseReceipt]) -> Self {
-        let named = |name: &str| Quant {
-            format: name.into(),
-            flavor: name.into(),
-            forced: false,
-        };
-        common(cases.iter().map(|c| &c.claims.quant), named)
+        common(cases.iter().map(|c| &c.claims.quant), Self::named)
+    }
+}
+
+impl Vocabulary {
+    /// That of all cases, if it is one.
+    pub fn common(cases: &[CaseReceipt]) -> Option<Self> {
+        let all = cases.iter().map(|c| &c.claims.tokenizer);
+        common(all, |_| None)
     }
 }
 

@@ -87,11 +87,6 @@ impl Brought {
         })
     }
 
-    /// What it cannot do.
-    pub fn lacking(&self) -> &Lacking {
-        &self.lacking
-    }
-
     fn hosted<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Hosted<'s>, RunError> {
         let lacking = &self.lacking;
         let helped = [Ability::Tokenize, Ability::Detokenize];
@@ -181,6 +176,10 @@ impl Runner for Brought {
 
     fn shows_nodes(&self) -> bool {
         !self.lacking.contains(&Ability::Nodes)
+    }
+
+    fn lacking(&self) -> Lacking {
+        self.lacking.clone()
     }
 
     fn open<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {

@@ -2,28 +2,22 @@
 //! held to.
 
 use super::UNNAMED;
-use crate::case::ability::Lacking;
+use crate::case::ability::{Ability, Lacking};
+use crate::case::model::ModelFacts;
 use crate::runner::engine::Engine;
 use crate::runner::{Facts, Subject, Task};
 
 /// What the receipt says of an engine called `name`. The model's facts are the built-in engine's,
-/// as far as that reads the model.
+/// as far as that reads the model. No case of a run replaces a node, so that this is not told.
 pub fn facts(host: &mut Engine, task: Task<'_>, name: &str, lacking: &Lacking) -> Facts {
-    let unknown = || Facts {
-        kernel: String::new(),
-        multiplied_by: Default::default(),
-        architecture: "unknown".into(),
-        format: "unknown".into(),
-        flavor: "unknown".into(),
-        forced: false,
-        lacking: Lacking::new(),
-    };
+    let facts = host.facts(task).map(|facts| facts.model);
+    let mut lacking = lacking.clone();
+    lacking.remove(&Ability::Replace);
     Facts {
         kernel: name.to_owned(),
         multiplied_by: Default::default(),
-        forced: false,
-        lacking: lacking.clone(),
-        ..host.facts(task).unwrap_or_else(|_| unknown())
+        lacking,
+        model: facts.unwrap_or_else(|_| ModelFacts::named("unknown")),
     }
 }
 

@@ -10,10 +10,12 @@ use super::foreign;
 use super::saved_files::{self, Contents, Rows};
 use crate::case::ability::{Ability, Lacking};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
+use crate::case::schedule::{Schedule, Step};
 use crate::exit::Failure;
 use crate::file::provenance::{self, Input};
 use crate::judge::demand::Demand;
-use crate::runner::{Facts, RunError, Runner, Subject, Task};
+use crate::runner::watch::Watch;
+use crate::runner::{Facts, Followed, ModelFile, Opened, RunError, Runner, Subject, Task};
 
 /// What a file is said to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,16 @@ pub enum Part {
     Logits(Lane),
     /// Nodes.
     Trace,
+}
+
+impl Part {
+    /// Whose logits it may hold.
+    pub fn lane(self) -> Lane {
+        match self {
+            Part::Logits(lane) => lane,
+            Part::Trace => Lane::Prefill,
+        }
+    }
 }
 
 /// Files, separated by commas, each with what it holds in front of it where that is not the
@@ -62,13 +74,10 @@ impl Saved {
         let mut all = Contents::default();
         let mut inputs = Vec::new();
         for (part, path) in parts {
-            let lane = match part {
-                Part::Logits(lane) => *lane,
-                Part::Trace => Lane::Prefill,
-            };
-            let (input, contents) = saved_files::read(path, lane, &options.shape)?;
+            let (input, contents) = saved_files::read(path, part.lane(), &options.shape)?;
             inputs.push(input);
             all.nodes.extend(contents.nodes);
+            all.tokens = all.tokens.or(contents.tokens);
             for (lane, rows) in contents.lanes {
                 if all.lanes.insert(lane, rows).is_some() {
                     let (path, lane) = (path.display(), lane.name());
@@ -82,11 +91,16 @@ impl Saved {
             return Err(Failure::input("no file of --subject holds logits"));
         }
         let mut offered: Vec<Ability> = all.lanes.keys().map(|l| Ability::of_lane(*l)).collect();
+        if !all.nodes.is_empty() {
+            offered.push(Ability::Nodes);
+        }
         if all.lanes.values().all(|rows| rows.named.is_empty()) {
             offered.push(Ability::Rows);
         }
-        if !all.nodes.is_empty() {
-            offered.push(Ability::Nodes);
+        let mut lacking = Ability::all_but(&offered);
+        let coarse = all.lanes.values().any(|rows| rows.sixteen_bits);
+        if coarse {
+            lacking.insert(Ability::FirstHalf);
         }
         let names: Vec<String> = parts
             .iter()
@@ -95,16 +109,21 @@ impl Saved {
         let hashes: Vec<&str> = inputs.iter().map(|input| &input.sha256[..]).collect();
         Ok(Saved {
             identity: Identity {
-                name: names.join("+"),
+                name: names.join("+")
+                    + if coarse {
+                        ", 16-bit log-probabilities"
+                    } else {
+                        ""
+                    },
                 profile: foreign::profile(options.profile.as_ref()),
                 fingerprint: format!("saved {}", provenance::sha256(hashes.concat().as_bytes())),
             },
+            tokens: options.tokens.or(all.tokens.take()),
             contents: all,
-            tokens: options.tokens,
             demand: options.demand,
             host: options.host,
             inputs,
-            lacking: Ability::all_but(&offered),
+            lacking,
         })
     }
 
@@ -137,6 +156,7 @@ impl Saved {
             values: rows.values.clone(),
             vocab_size: rows.width,
             named: rows.named.clone(),
+            sixteen_bits: rows.sixteen_bits,
         })
     }
 }
@@ -148,6 +168,20 @@ impl Runner for Saved {
 
     fn is_live(&self) -> bool {
         false
+    }
+
+    fn lacking(&self) -> Lacking {
+        self.lacking.clone()
+    }
+
+    fn open<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {
+        let (name, contents) = (&self.identity.name, &self.contents);
+        let host = self.host.open(model)?;
+        Ok(Box::new(Shelf {
+            name,
+            contents,
+            host,
+        }))
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
@@ -169,6 +203,57 @@ impl Runner for Saved {
             greedy: Greedy::default(),
             trace: self.contents.nodes.clone(),
         })
+    }
+}
+
+/// What was saved of one prompt, as if it were computed now.
+struct Shelf<'s> {
+    name: &'s str,
+    contents: &'s Contents,
+    host: Box<dyn Opened + 's>,
+}
+
+impl Opened for Shelf<'_> {
+    fn tokenize(&mut self, text: &str) -> Result<Vec<Token>, RunError> {
+        self.host.tokenize(text)
+    }
+
+    fn text(&mut self, tokens: &[Token]) -> Result<String, RunError> {
+        self.host.text(tokens)
+    }
+
+    /// A prompt in one go, or token by token, whatever its tokens were: as many rows were saved.
+    fn follow(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Followed, RunError> {
+        let lane = match &schedule.steps[..] {
+            [Step::Feed(_)] => Lane::Prefill,
+            steps
+                if steps
+                    .iter()
+                    .all(|s| matches!(s, Step::Feed(t) if t.len() == 1)) =>
+            {
+                Lane::Decode
+            }
+            _ => return Err(self.other_than("a prompt in one go or token by token")),
+        };
+        let rows = self.contents.lanes.get(&lane);
+        let whole = |rows: &&Rows| rows.values.len() == schedule.needed() * rows.width;
+        let rows = rows.filter(whole).filter(|_| schedule.only.is_none());
+        let rows = rows.filter(|_| watch.replaced.is_empty());
+        let what = || format!("{} rows of {} logits", schedule.needed(), lane.name());
+        let rows = rows.ok_or_else(|| self.other_than(&what()))?;
+        let nodes = self.contents.nodes.iter();
+        Ok(Followed {
+            rows: rows.values.clone(),
+            vocab_size: rows.width,
+            nodes: nodes.filter(|n| watch.shown.has(&n.key)).cloned().collect(),
+            named: rows.named.clone(),
+        })
+    }
+}
+
+impl Shelf<'_> {
+    fn other_than(&self, asked: &str) -> RunError {
+        RunError::NoAnswer(format!("{} is saved and has no {asked}", self.name))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::case::observation::{Lane, TracedNode};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::io::array::Array;
+use crate::io::kl_base::{self, KlBase};
 
 /// Rows of logits, or of what they name.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Rows {
     pub named: Vec<Vec<Token>>,
     /// The positions, where the file says which they are.
     pub positions: Option<Vec<usize>>,
+    /// Whether they are log-probabilities that were kept in 16 bits.
+    pub sixteen_bits: bool,
 }
 
 /// What one file holds.
@@ -32,6 +35,8 @@ pub struct Contents {
     pub lanes: BTreeMap<Lane, Rows>,
     /// Nodes by their keys.
     pub nodes: Vec<TracedNode>,
+    /// The prompt's ids, where the file has them.
+    pub tokens: Option<Vec<Token>>,
 }
 
 /// A line of a file of the most likely tokens.
@@ -57,15 +62,21 @@ pub fn read(path: &Path, lane: Lane, shape: &[usize]) -> Result<(Input, Contents
         }
         "safetensors" => {
             let types = [Float::F32, Float::F16, Float::Bf16];
-            let arrays = Array::all_of(&bytes, &types).map_err(wrong)?;
+            let arrays = Array::in_order(&bytes, &types).map_err(wrong)?;
             contents.sort(arrays, lane).map_err(wrong)?;
         }
         "jsonl" => {
             let rows = top(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
             contents.lanes.insert(lane, rows);
         }
+        "kld" => {
+            let base = KlBase::parse(&bytes).map_err(wrong)?;
+            contents.lanes.insert(lane, kept(&base).map_err(wrong)?);
+            contents.tokens = Some(base.head.tokens);
+        }
         _ if shape.is_empty() => {
-            let known = "npy, safetensors or jsonl; with --subject-shape ROWS,VOCAB it is raw f32";
+            let known = "npy, safetensors, jsonl or kld; with --subject-shape ROWS,VOCAB it is raw \
+                         f32";
             return Err(wrong(format!("its name says no format: expected {known}")));
         }
         _ => {
@@ -78,7 +89,7 @@ pub fn read(path: &Path, lane: Lane, shape: &[usize]) -> Result<(Input, Contents
 
 impl Contents {
     /// Arrays called `logits`, `prefill` or `decode` are logits, the others nodes.
-    fn sort(&mut self, arrays: BTreeMap<String, Array>, lane: Lane) -> Result<(), String> {
+    fn sort(&mut self, arrays: Vec<(String, Array)>, lane: Lane) -> Result<(), String> {
         let only = arrays.len() == 1;
         for (key, array) in arrays {
             let named = match &key[..] {
@@ -101,6 +112,26 @@ impl Contents {
     }
 }
 
+/// The rows of a file of llama-perplexity: of one chunk, as one prompt is judged.
+fn kept(base: &KlBase<'_>) -> Result<Rows, String> {
+    let (chunks, length) = (base.head.chunks(), base.head.length);
+    if chunks != 1 {
+        return Err(format!(
+            "it holds {chunks} chunks, and one prompt is judged: expected 1; \
+             `harness kl MODEL --kl-base FILE` reads all of them"
+        ));
+    }
+    let rows = base.chunk(0)?;
+    let values = rows.iter().flat_map(|row| row.log_probabilities());
+    Ok(Rows {
+        values: values.collect(),
+        width: base.head.vocab_size,
+        named: Vec::new(),
+        positions: Some(kl_base::counted(length).collect()),
+        sixteen_bits: true,
+    })
+}
+
 fn rows(array: Array) -> Result<Rows, String> {
     let width = match array.shape[..] {
         [_, width] | [1, _, width] if width > 0 => width,
@@ -116,6 +147,7 @@ fn rows(array: Array) -> Result<Rows, String> {
         width,
         named: Vec::new(),
         positions: None,
+        sixteen_bits: false,
     })
 }
 
@@ -150,5 +182,6 @@ fn top(text: &str) -> Result<Rows, String> {
             .map(|row| row.iter().map(|(token, _)| *token).collect())
             .collect(),
         positions: Some(found.into_keys().collect()),
+        sixteen_bits: false,
     })
 }

@@ -4,27 +4,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use engine::bytes::ModelBytes;
-use engine::gguf::Gguf;
 use engine::gguf::writer::Field;
 use harness::file::document::{Document, Format};
 use serde_json::{Value, json};
 
-use crate::program::{Answer, Folder, Harness, fixture};
+use crate::program::{Answer, Folder, Harness, document, fixture};
 
 const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const GATE: &str = "blk.1.ffn_gate.weight";
 const UP: &str = "blk.1.ffn_up.weight";
 
-fn document() -> Document {
-    let bytes = std::fs::read(fixture(MOBY)).expect("committed");
-    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
-    Document::read(&gguf).expect("decided")
-}
-
 fn damaged(folder: &Folder, damage: impl FnOnce(&mut Document)) -> PathBuf {
-    let mut document = document();
+    let mut document = document(MOBY);
     damage(&mut document);
     folder.file("damaged.gguf", &document.file())
 }
@@ -197,4 +189,144 @@ fn what_one_file_lacks_is_named_and_a_file_that_computes_nothing_differs() {
     let model = fixture(MOBY);
     let onto = format!("--json {}", model.display());
     assert!(compare(&lacking, &onto).exits(2).stderr.contains("--json"));
+}
+
+/// A folder with two outputs of the engine, in two orders of sums, and one of them cut short.
+fn outputs() -> Folder {
+    let folder = Folder::new();
+    for (name, profile) in [("a", "ggml-avx512"), ("b", "ggml-avx2")] {
+        let [logits, trace] =
+            ["npy", "safetensors"].map(|end| folder.path().join(format!("{name}.{end}")));
+        Harness::new("eval --prompt Ishmael --profile")
+            .arg(profile)
+            .arg("--model")
+            .arg(fixture(MOBY))
+            .arg("--logits")
+            .arg(logits)
+            .arg("--trace")
+            .arg(trace)
+            .run()
+            .exits(0);
+    }
+    folder
+}
+
+fn two(first: impl Into<std::ffi::OsString>, second: impl Into<std::ffi::OsString>) -> Harness {
+    Harness::new("compare").arg(first.into()).arg(second.into())
+}
+
+#[test]
+fn two_outputs_are_compared_position_by_position_and_node_by_node() {
+    let folder = outputs();
+    let [a, b] = ["a.npy", "b.npy"].map(|name| folder.path().join(name));
+    let same = two(&a, &a).args("--all").run().exits(0);
+    assert!(same.stdout.contains("have equal bits"), "{}", same.stdout);
+    let other = two(&a, &b).run().exits(0);
+    for words in [
+        "judged by nearest tier t1-other-order",
+        "prefill: first at position 0 at",
+        "ulps apart",
+        "nmse",
+        "KL",
+    ] {
+        assert!(other.stdout.contains(words), "{words}: {}", other.stdout);
+    }
+    two(&a, &b).args("--atol 1e-1").run().exits(0);
+    two(&a, &b).args("--atol 1e-9").run().exits(1);
+    // One bit is one bit, and a missing row is less than was promised.
+    let mut bytes = std::fs::read(&a).expect("written");
+    let last = bytes.len() - 4;
+    bytes[last] ^= 1;
+    let bit = two(&a, folder.file("bit.npy", &bytes)).run();
+    assert!(bit.stdout.contains("1 ulp"), "{}", bit.stdout);
+    // Nodes, the first that differs by name.
+    let sides = ["a", "b"].map(|name| {
+        let [logits, trace] =
+            ["npy", "safetensors"].map(|end| folder.path().join(format!("{name}.{end}")));
+        format!("{},trace={}", logits.display(), trace.display())
+    });
+    let nodes = two(&sides[0], &sides[1]).run();
+    assert!(
+        nodes.stdout.contains("first node that differs: "),
+        "{}",
+        nodes.stdout
+    );
+}
+
+#[test]
+fn two_recordings_are_compared_prompt_by_prompt() {
+    let shelf = fixture("recordings");
+    let [one, other] = ["mar2026-b158-avx512", "mar2026-b158-avx2"].map(|name| shelf.join(name));
+    let same = two(&one, &one).run().exits(0);
+    assert!(same.stdout.contains("status: ok"), "{}", same.stdout);
+    let found = two(&one, &other).run().exits(0);
+    assert!(
+        found.stdout.contains("Call me Ishmael."),
+        "{}",
+        found.stdout
+    );
+    assert!(
+        found
+            .stdout
+            .contains("first node that differs: kq-0|MUL_MAT#0"),
+        "{}",
+        found.stdout
+    );
+}
+
+#[test]
+fn two_receipts_are_compared_by_what_follows() {
+    let folder = Folder::new();
+    let run = |name: &str, flags: &str| {
+        let receipt = folder.path().join(name);
+        let run = Harness::new("crossval --case b158-ishmael").args(flags);
+        run.arg("--json").arg(&receipt).run().exits(0);
+        receipt
+    };
+    let [one, again, other] = [
+        run("one.json", ""),
+        run("again.json", "--threads 2"),
+        run("other.json", "--profile ggml-avx2"),
+    ];
+    let same = two(&one, &again).run();
+    assert!(
+        same.stdout.contains("threads: 1 is now 2"),
+        "{}",
+        same.stdout
+    );
+    let found = two(&one, &other).run().exits(1);
+    assert!(
+        found.stdout.contains("comparisons[0].tolerance"),
+        "{}",
+        found.stdout
+    );
+    assert!(
+        found.stdout.contains("environment: the same"),
+        "{}",
+        found.stdout
+    );
+}
+
+#[test]
+fn two_kinds_are_no_pair_and_what_is_none_is_refused() {
+    let folder = outputs();
+    let output = folder.path().join("a.npy");
+    let kinds = two(&output, fixture(MOBY)).run().exits(2);
+    assert!(kinds.stderr.contains("is an output"), "{}", kinds.stderr);
+    assert!(kinds.stderr.contains("is a model"), "{}", kinds.stderr);
+    for (second, words) in [
+        ("nowhere.npy", "there is no nowhere.npy"),
+        ("serve: ", "there is no serve: "),
+    ] {
+        let refused = two(&output, second).run().exits(2);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    let alone = Harness::new("compare").arg(&output).run().exits(2);
+    assert!(alone.stderr.contains("there are 1"), "{}", alone.stderr);
+    let flag = two(&output, &output).args("--prompt x").run().exits(2);
+    assert!(
+        flag.stderr.contains("--prompt means nothing"),
+        "{}",
+        flag.stderr
+    );
 }

@@ -6,19 +6,13 @@ use engine::gguf::Gguf;
 use harness::file::document::Document;
 use serde_json::Value;
 
-use crate::program::{Answer, Folder, Harness, fixture};
+use crate::program::{Answer, Folder, Harness, document, fixture};
 
 const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
 
-fn document() -> Document {
-    let bytes = std::fs::read(fixture(MOBY)).expect("committed");
-    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
-    Document::read(&gguf).expect("decided")
-}
-
 fn doctor(damage: impl FnOnce(&mut Document)) -> Answer {
     let folder = Folder::new();
-    let mut document = document();
+    let mut document = document(MOBY);
     damage(&mut document);
     let model = folder.file("damaged.gguf", &document.file());
     Harness::new("doctor")
@@ -80,6 +74,90 @@ fn a_model_that_lost_what_it_had_learnt_is_found_and_a_sound_one_is_not() {
     }
 }
 
+/// Exchanges two tensors in one layer.
+fn exchange_in(document: &mut Document, layer: usize, one: &str, other: &str) {
+    let [one, other] = [one, other].map(|part| format!("blk.{layer}.{part}.weight"));
+    let first = document.bytes(&one).expect("there").clone();
+    let second = std::mem::replace(document.bytes(&other).expect("there"), first);
+    *document.bytes(&one).expect("there") = second;
+}
+
+#[test]
+fn what_ails_a_model_that_still_knows_something_is_found_by_undoing_it() {
+    let inverted = doctor(|document| {
+        for bytes in document.packed() {
+            let at = bytes.len() - engine::flavor::i2_s::TRAILER_BYTES as usize;
+            let scale = f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four"));
+            bytes[at..at + 4].copy_from_slice(&(1.0 / scale).to_le_bytes());
+        }
+    });
+    let report = inverted.exits(1).json();
+    let finding = |report: &Value, name: &str| {
+        let findings = report["file"]["findings"]
+            .as_array()
+            .expect("findings")
+            .clone();
+        findings.into_iter().find(|finding| finding["name"] == name)
+    };
+    let scales = finding(&report, "scale-inverted").expect("0.19 nats");
+    assert_eq!(scales["subjects"][0], "every scale");
+    assert_eq!(scales["upstream"][0], "microsoft/BitNet#616");
+    for (layer, one, other) in [
+        (0, "ffn_gate", "ffn_up"),
+        (3, "ffn_gate", "ffn_up"),
+        (2, "attn_q", "attn_output"),
+    ] {
+        let report = doctor(|document| exchange_in(document, layer, one, other));
+        let report = report.exits(1).json();
+        let found = finding(&report, "tensors-exchanged").expect("half a nat");
+        let named = [one, other].map(|part| format!("blk.{layer}.{part}.weight"));
+        assert_eq!(found["subjects"], serde_json::json!(named));
+    }
+    let everywhere = doctor(|document| exchange(document, "attn_k", "attn_v"))
+        .exits(1)
+        .json();
+    let found = finding(&everywhere, "tensors-exchanged").expect("several nats");
+    assert_eq!(found["subjects"].as_array().map(Vec::len), Some(8));
+    let sound = doctor(|_| {}).exits(0).json();
+    let mends = &sound["file"]["mends"];
+    assert_eq!(mends["known"], mends["tried"]);
+    assert_eq!(
+        (&mends["known"], &mends["better"]),
+        (&16.into(), &Value::Null)
+    );
+}
+
+#[test]
+fn a_file_is_held_against_a_list_of_hashes() {
+    let folder = Folder::new();
+    let hash = harness::file::provenance::sha256(&std::fs::read(fixture(MOBY)).expect("there"));
+    let ends = |list: String, code: i32, words: &str| {
+        let list = folder.file("known.txt", list.as_bytes());
+        let harness = Harness::new("doctor").arg(fixture(MOBY)).arg("--manifest");
+        let said = harness.arg(list).run().exits(code);
+        assert!(said.stdout.contains(words), "{}", said.stdout);
+    };
+    let other = "0".repeat(64);
+    ends(
+        format!("{hash}  a/b.gguf\n"),
+        0,
+        "its bytes are those of a/b.gguf",
+    );
+    ends(
+        format!("{other}  there/moby-tiny-b158.gguf\n"),
+        1,
+        "error[manifest-mismatch]",
+    );
+    ends(
+        format!("{other}  b.gguf\n"),
+        0,
+        "neither its name nor its bytes are listed",
+    );
+    let list = folder.file("broken.txt", b"nonsense");
+    let harness = Harness::new("doctor").arg(fixture(MOBY)).arg("--manifest");
+    harness.arg(list).run().exits(2);
+}
+
 #[test]
 fn what_check_finds_is_found_and_a_model_that_does_not_open_is_no_surprise() {
     let hole =
@@ -107,7 +185,7 @@ fn the_shapes_of_a_published_model_do_not_make_it_that_file() {
     use harness::file::release::Release;
     let published = "4221b252fdd5fd25e15847adfeb5ee88886506ba50b8a34548374492884c2162";
     assert!(Release::of_hash(published).is_some());
-    let gguf = ModelBytes::from_vec(document().file());
+    let gguf = ModelBytes::from_vec(document(MOBY).file());
     let config = engine::config::Config::from_gguf(&Gguf::parse(gguf).expect("sound"));
     let mut config = config.expect("a model");
     assert_eq!(Release::of_shape(&config), None);

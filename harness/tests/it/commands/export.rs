@@ -1,5 +1,8 @@
 //! `harness export`: what is planned is what is written, nothing is destroyed, slips are told.
 
+use engine::bytes::ModelBytes;
+use engine::encoding::float::Float;
+use engine::gguf::{Gguf, Writer};
 use serde_json::Value;
 
 use crate::program::{Folder, Harness, fixture};
@@ -146,4 +149,119 @@ fn the_exported_model_still_speaks_and_standard_output_holds_the_same_file() {
         .exits(0);
     let before = Harness::new("generate --prompt Call -n 4 --model").arg(fixture(MODEL));
     assert_eq!(said.stdout, before.run().exits(0).stdout);
+}
+
+/// Compared on a text, with more words.
+fn evaluated(words: &str) -> Value {
+    let folder = Folder::new();
+    let text = "Call me Ishmael. The captain looked out over the sea. ".repeat(8);
+    let text = folder.file("text.txt", text.as_bytes());
+    let words = format!("--json - --context 32 {words}");
+    let command = export(&words).arg("-o").arg(folder.path().join("out.gguf"));
+    let report = command.arg("--eval").arg(text).run().exits(0).json();
+    report["evaluation"].clone()
+}
+
+#[test]
+fn the_new_file_lies_from_the_old_one_as_far_as_its_format_rounds() {
+    let mean_kl = |format: &str| {
+        let evaluation = evaluated(&format!("--format {format}"));
+        let from = &evaluation["exported"]["from_first"];
+        let number = |name: &str| from[name].as_f64().expect("measured");
+        assert!(number("tail_kl") >= number("mean_kl"), "{evaluation}");
+        assert!(
+            evaluation["source"]["from_first"].is_null(),
+            "the first is nowhere from itself"
+        );
+        (
+            number("mean_kl"),
+            from["same_top1"].as_u64(),
+            evaluation["exported"]["positions"].as_u64(),
+        )
+    };
+    // Another packing of the same weights: nothing is lost, not even a bit.
+    let (none, same, all) = mean_kl("i2_s-p64");
+    assert_eq!((none, same), (0.0, all));
+    let (little, much) = (mean_kl("q8_0").0, mean_kl("q3_k").0);
+    assert!(0.0 < little && little < much, "{little} {much}");
+}
+
+#[test]
+fn a_packing_that_its_bytes_do_not_tell_is_told() {
+    let folder = Folder::new();
+    let warned = |format: &str| {
+        let command = export(&format!("--json - --format {format}")).arg("-o");
+        let report = command
+            .arg(folder.path().join("out.gguf"))
+            .run()
+            .exits(0)
+            .json();
+        report["warnings"].as_array().expect("warnings").clone()
+    };
+    assert_eq!(warned("i2_s-p128"), [""; 0]);
+    let warnings = warned("i2_s-p64");
+    let said = warnings[0].as_str().expect("a sentence");
+    assert!(
+        said.contains("i2_s-p128") && said.contains("--flavor i2_s-p64"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_text_needs_a_file_to_be_read_again() {
+    for words in [
+        "--eval text.txt --dry-run",
+        "--context 32",
+        "--eval text.txt -o -",
+    ] {
+        export(&format!("--format q4_0 {words}")).run().exits(2);
+    }
+}
+
+/// A file of importance for one matrix, the first columns of which matter most.
+fn imatrix(name: &str, columns: usize) -> Vec<u8> {
+    let sums: Vec<f32> = (0..columns).map(|i| 1e6 / (1 + i * i) as f32).collect();
+    let [sums, counts] = [&sums[..], &[4.0]].map(|values| Float::F32.encode(values));
+    let writer = Writer::new(3).key("general.type", "imatrix");
+    let writer = writer.tensor(&format!("{name}.in_sum2"), &[columns as u64, 1], 0, sums);
+    writer
+        .tensor(&format!("{name}.counts"), &[1, 1], 0, counts)
+        .finish()
+}
+
+#[test]
+fn importance_moves_the_error_out_of_the_columns_that_matter() {
+    const NAME: &str = "blk.0.ffn_up.weight";
+    let folder = Folder::new();
+    let file = std::fs::read(fixture(MODEL)).expect("committed");
+    let gguf = Gguf::parse(ModelBytes::from_vec(file)).expect("sound");
+    let columns = gguf.tensors.get(NAME).expect("a tensor").cols() as usize;
+    let file = folder.file("importance.gguf", &imatrix(NAME, columns));
+    let out = folder.path().join("out.gguf");
+    let written = |words: &str| {
+        let command = export(&format!("--json - {words}")).arg("-o").arg(&out);
+        let report = command.arg("--imatrix").arg(&file).run().exits(0).json();
+        let rows = report["tensors"].as_array().expect("tensors").clone();
+        let weighed = rows.iter().filter(|row| row["weighed"] == true);
+        let names: Vec<_> = weighed.map(|row| row["name"].clone()).collect();
+        assert_eq!(names, [NAME], "{words}");
+        std::fs::read(&out).expect("written")
+    };
+    let plain = {
+        export("--format q4_k").arg("-o").arg(&out).run().exits(0);
+        std::fs::read(&out).expect("written")
+    };
+    let weighed = written("--format q4_k");
+    assert_eq!(plain.len(), weighed.len());
+    assert!(plain != weighed, "importance makes no difference");
+    for (name, columns, format, said) in [
+        (NAME, columns, "q8_0", "no regard"),
+        (NAME, columns + 1, "q4_k", "another model"),
+        ("blk.9.ffn_up.weight", columns, "q4_k", "not one tensor"),
+    ] {
+        let file = folder.file("importance.gguf", &imatrix(name, columns));
+        let command = export(&format!("--dry-run --format {format}")).arg("--imatrix");
+        let refusal = command.arg(file).run().exits(2).stderr;
+        assert!(refusal.contains(said), "{format} {said}: {refusal}");
+    }
 }

@@ -1,7 +1,9 @@
 //! `harness generate`: the recorded text, the same on every machine, and every way to end.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use crate::commands::tiny::Tiny;
 use crate::program::{Folder, Harness, fixture};
@@ -159,6 +161,92 @@ fn chat_renders_the_models_own_template() {
         "{}",
         answer.stderr
     );
+}
+
+/// The fixture, as something that can be talked to.
+fn instruct(folder: &Folder) -> PathBuf {
+    let path = folder.path().join("instruct.gguf");
+    let made = Harness::new("fixtures instruct --model")
+        .arg(fixture(MOBY))
+        .arg("-o");
+    made.arg(&path).run().exits(0);
+    path
+}
+
+/// The turns of a conversation whose lines are given.
+fn talk(model: &Path, flags: &str, lines: &str) -> Vec<Value> {
+    let harness = Harness::new("generate --chat -n 12 --json -")
+        .args(flags)
+        .arg("--model");
+    let answer = harness.arg(model).feed(lines).exits(0).json();
+    answer["turns"].as_array().expect("turns").clone()
+}
+
+/// How a text is continued that was written out by hand.
+fn continued(model: &Path, text: &str) -> Value {
+    let harness = Harness::new("generate -n 12 --json - --model").arg(model);
+    harness.arg("--prompt").arg(text).run().exits(0).json()
+}
+
+#[test]
+fn every_answer_is_that_to_the_whole_conversation() {
+    let folder = Folder::new();
+    let model = instruct(&folder);
+    let lines = "Who is the captain?\nWhere does he sail to?\n\nWhat for?";
+    let turns = talk(&model, "--system Short.", lines);
+    assert_eq!(turns.len(), 3, "an empty line says nothing");
+    let mut whole = "system: Short.\n".to_owned();
+    let mut kept = Vec::new();
+    for turn in &turns {
+        let text = |name: &str| turn[name].as_str().expect("a text");
+        whole += &format!("user: {}\nassistant:", text("user"));
+        let expected = continued(&model, &whole);
+        assert_eq!(turn["prompt_tokens"], expected["prompt_tokens"], "{whole}");
+        assert_eq!(turn["tokens"], expected["tokens"], "{whole}");
+        whole += &format!(" {}\n", text("text"));
+        kept.push(turn["kept"].as_u64().expect("a number"));
+    }
+    assert!(kept[0] == 0 && 0 < kept[1] && kept[1] < kept[2], "{kept:?}");
+    // Without what was said before the last answer is another one.
+    let alone = talk(&model, "--system Short.", "What for?\n");
+    assert_ne!(
+        alone[0]["tokens"], turns[2]["tokens"],
+        "history reaches the model"
+    );
+}
+
+#[test]
+fn a_conversation_is_forgotten_and_ended_by_a_word() {
+    let folder = Folder::new();
+    let model = instruct(&folder);
+    let turns = talk(&model, "", "Who?\n/help\n/reset\nWho?\n/quit\nWho?\n");
+    assert_eq!(turns.len(), 2);
+    assert_eq!(turns[0]["prompt_tokens"], turns[1]["prompt_tokens"]);
+    assert_eq!(turns[0]["tokens"], turns[1]["tokens"]);
+    let chat = |flags: &str| {
+        let harness = Harness::new("generate --chat -n 12")
+            .args(flags)
+            .arg("--model");
+        harness.arg(&model)
+    };
+    let answer = chat("").feed("Who?\n/reset\n").exits(0);
+    assert_eq!(
+        answer.stdout,
+        format!("{}\n", turns[0]["text"].as_str().expect("text"))
+    );
+    for (flags, lines, said) in [
+        ("", "/forget\n", "no such command"),
+        ("--context 10", "Who is the captain of it all?\n", "/reset"),
+        ("", &"a".repeat((1 << 20) + 1), "a line of more than"),
+    ] {
+        let refusal = chat(flags).feed(lines).exits(2).stderr;
+        assert!(refusal.contains(said), "{lines:.20}: {refusal}");
+    }
+    let plain = Harness::new("generate --chat --model")
+        .arg(fixture(MOBY))
+        .feed("Who?\n");
+    let refusal = plain.exits(2).stderr;
+    assert!(refusal.contains("no chat template"), "{refusal}");
 }
 
 #[test]

@@ -15,11 +15,14 @@ use engine::session::OpenOptions;
 use super::tiny::{I2_S, Tiny};
 use crate::program::{Answer, Folder, Harness, fixture};
 
-const MODELS: [&str; 5] = [
+const MODELS: [&str; 8] = [
     "moby-tiny/moby-tiny-b158.gguf",
     "moby-tiny/moby-tiny-bitnet.gguf",
     "random/random-b158.gguf",
+    "random/random-bitnet32-f16.gguf",
     "random/random-llama.gguf",
+    "random/random-qk256.gguf",
+    "random/random-split32.gguf",
     "edges/edges.gguf",
 ];
 

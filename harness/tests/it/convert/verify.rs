@@ -1,21 +1,18 @@
 //! `--verify` and `--against`: what was converted well is verified, and every planted fault is
 //! told by the question that it is a fault for.
 
-use std::fs;
-
 use engine::config::Architecture;
 use harness::file::document::Document;
 use harness::fixture::checkpoint::Form;
 use serde_json::Value;
 
-use super::{MOBY, Made, parse};
-use crate::program::{Folder, Harness, fixture};
+use super::{MOBY, Made};
+use crate::program::{Folder, Harness, document, fixture};
 
 /// Verifies a changed fixture against its checkpoint.
 fn against(change: impl FnOnce(&mut Document), code: i32) -> Value {
     let made = Made::moby(Form::Multiply, 1);
-    let gguf = parse(fs::read(fixture(MOBY)).expect("committed"));
-    let mut document = Document::read(&gguf).expect("it can be edited");
+    let mut document = document(MOBY);
     change(&mut document);
     let folder = Folder::new();
     let path = folder.file("changed.gguf", &document.file());

@@ -9,7 +9,7 @@ use engine::gguf::Gguf;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use ffi::TypeFacts;
-use harness::file::document::Format;
+use harness::file::document::{Document, Format};
 use harness::oracle::weights::{Engine, Finding, Library, Record, Tensor, Verdict};
 use harness::reference::isolation::WorkerExit;
 use harness::runner::kernels::engine::EngineKernels;
@@ -136,6 +136,44 @@ fn a_scale_off_by_1e_4_and_one_flipped_code_are_caught_and_named() {
     }
 }
 
+/// Packings that are handed over as F32: what is read wrong differs from the record, nothing else.
+#[test]
+fn a_wrong_code_and_a_wrong_scale_are_caught_where_no_library_reads_the_packing() {
+    let (_, record) = Record::read(&fixtures()).expect("committed");
+    for (file, edited, wrong) in [
+        ("qk256", "ffn_down.weight", &["ffn_down.weight"][..]),
+        ("bitnet32-f16", "ffn_up.weight", &["ffn_up.weight"]),
+        ("split32", "ffn_up.weight", &["ffn_up.weight"]),
+        (
+            "split32",
+            "ffn_up.scales",
+            &["ffn_up.weight", "ffn_up.scales"],
+        ),
+    ] {
+        let file = format!("random/random-{file}.gguf");
+        let bytes = std::fs::read(fixtures().join(&file)).expect("committed");
+        let mut document = Document::read(&parse(bytes)).expect("readable");
+        let name = |part: &str| format!("blk.0.{part}");
+        document.bytes(&name(edited)).expect("a layer")[308] ^= 1;
+        let faulty = parse(document.file());
+        let tensors = faulty.tensors.iter();
+        let compared = tensors.map(|info| {
+            let tensor = Tensor::of(&faulty, info, Kernel::best()).expect("known");
+            let (decoded, product) = (tensor.decoded_hash(), tensor.product_hash(engine()));
+            let recorded = &record.models[&file];
+            recorded.compare("bitnet-portable", &tensor, &decoded, product.as_deref())
+        });
+        let compared: Vec<Finding> = compared.collect();
+        let found = differing(&compared);
+        // A last bit of a scale is lost in the rounding of a product.
+        let values = found.iter().all(|f| f.decoded.differs());
+        assert!(values, "{found:?}");
+        let names: Vec<&str> = found.iter().map(|f| &f.tensor[..]).collect();
+        let wrong: Vec<String> = wrong.iter().map(|part| name(part)).collect();
+        assert_eq!(names, wrong, "{file}");
+    }
+}
+
 #[test]
 fn a_tensor_that_is_missing_from_the_record_is_no_agreement() {
     let (_, mut record) = Record::read(&fixtures()).expect("committed");
@@ -215,10 +253,9 @@ fn without_a_reference_the_fixtures_are_judged_by_the_record() {
         ["46", "46", "29", "0", "0", "0", "0"]
     );
     assert!(
-        said.contains("12 declined, 0 not compared, 0 not reached"),
+        said.contains("0 declined, 0 not compared, 0 not reached"),
         "{said}"
     );
-    assert!(said.contains("no library knows qk256"), "{said}");
 }
 
 #[test]

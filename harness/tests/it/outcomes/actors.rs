@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use harness::case::model::ModelFacts;
 use harness::case::observation::{Identity, Lane, Observation};
 use harness::runner::recorded::Recorded;
 use harness::runner::{Facts, RunError, Runner, Subject, Task};
@@ -159,15 +160,11 @@ impl Runner for Engine {
 
 impl Subject for Engine {
     fn facts(&mut self, _: Task<'_>) -> Result<Facts, RunError> {
-        let word = || "scripted".to_owned();
         Ok(Facts {
             lacking: Default::default(),
-            kernel: word(),
+            kernel: "scripted".into(),
             multiplied_by: BTreeMap::new(),
-            architecture: word(),
-            format: word(),
-            flavor: word(),
-            forced: false,
+            model: ModelFacts::named("scripted"),
         })
     }
 

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use engine::bytes::ModelBytes;
+use engine::gguf::Gguf;
+use harness::file::document::Document;
+
 /// The program with its arguments, ready to run.
 pub struct Harness(Command);
 
@@ -136,4 +140,11 @@ impl Drop for Folder {
 pub fn fixture(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     root.expect("the workspace").join("fixtures").join(path)
+}
+
+/// A model below `fixtures/`, to be changed and written elsewhere.
+pub fn document(path: &str) -> Document {
+    let bytes = std::fs::read(fixture(path)).expect("committed");
+    let gguf = Gguf::parse(ModelBytes::from_vec(bytes)).expect("sound");
+    Document::read(&gguf).expect("it can be edited")
 }

@@ -10,6 +10,8 @@
 struct session {
     float *rows, *shown;
     int32_t vocab, count, fed, given;
+    subject_node look;
+    void *data;
 };
 
 static int is_told(const char *fault) {
@@ -18,6 +20,7 @@ static int is_told(const char *fault) {
 }
 
 const char *subject_identity(void) {
+    if (is_told("nodes") || is_told("deaf")) return "canned 1\noffers: prefill rows nodes replace";
     return is_told("claim") ? "canned 1\nprofile: ggml-avx512\noffers: prefill rows"
                             : "canned 1\noffers: prefill rows";
 }
@@ -71,7 +74,21 @@ int32_t subject_feed(void *opaque, const int32_t *tokens, int32_t count, int32_t
         bits++;
         memcpy(session->shown + 3 * session->vocab + 100, &bits, 4);
     }
+    if (session->look) {
+        /* One that does not go on from other values shows a copy. */
+        float *copy = malloc(bytes + 4), *seen = is_told("deaf") ? copy : session->shown;
+        int64_t shape[2] = {session->given, session->vocab};
+        memcpy(copy, session->shown, bytes);
+        session->look(session->data, "result_output|MUL_MAT#0", shape, 2, seen);
+        free(copy);
+    }
     return 0;
+}
+
+void subject_watch(void *opaque, subject_node look, void *data) {
+    struct session *session = opaque;
+    session->look = look;
+    session->data = data;
 }
 
 const float *subject_logits(void *opaque, int32_t *rows, int32_t *vocab) {

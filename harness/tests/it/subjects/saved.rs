@@ -2,6 +2,7 @@
 
 use engine::encoding::float::Float;
 use harness::case::ability::Ability;
+use harness::io::kl_base::{self, CodedRow, Head};
 use harness::judge::demand::JudgedBy;
 use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
@@ -228,6 +229,62 @@ fn ids_may_be_given_and_one_prompt_must_be() {
     );
     let two = ["--subject", &file];
     assert_ends(&desk.judge(&file, &two), 0, &["cases 2/2"]);
+}
+
+#[test]
+fn a_file_of_llama_perplexity_is_judged_in_its_16_bits() {
+    let desk = Desk::new();
+    let (shape, values) = desk.ours();
+    let ids = ids_of_the_prompt(&desk);
+    let tokens: Vec<u32> = ids
+        .split(',')
+        .map(|id| id.parse().expect("an id"))
+        .collect();
+    let write = |tokens: &[u32], values: &[f32], off: u16| {
+        let head = Head {
+            length: 11,
+            vocab_size: shape[1],
+            tokens: tokens.to_vec(),
+        };
+        let mut bytes = Vec::new();
+        head.write(&mut bytes).expect("memory");
+        for _ in 0..head.chunks() {
+            for position in kl_base::counted(11) {
+                let row = &values[position * shape[1]..][..shape[1]];
+                let mut row = CodedRow::of(row).expect("finite");
+                row.codes[7] ^= off;
+                row.write(&mut bytes).expect("memory");
+            }
+        }
+        std::fs::write(desk.path("base.kld"), bytes).expect("written");
+        desk.path("base.kld")
+    };
+    let equal = "judged: base.kld, 16-bit log-probabilities (unnamed)";
+    let said = desk.judge(&write(&tokens, &values, 0), &[]);
+    let said = assert_ends(
+        &said,
+        0,
+        &[equal, "first_half", "bit-identical 10240/10240 logits"],
+    );
+    assert!(!said.contains("NOT JUDGED"), "{said}");
+    desk.receipt();
+    let said = desk.judge(&write(&tokens, &values, 1), &[]);
+    assert_ends(&said, 0, &["judged by nearest tier"]);
+    desk.receipt();
+    let mut shifted = values.clone();
+    shifted.rotate_right(shape[1]);
+    assert_ends(
+        &desk.judge(&write(&tokens, &shifted, 0), &[]),
+        1,
+        &["DIVERGE"],
+    );
+    let mut other = tokens.clone();
+    other[4] += 1;
+    let words = "token ids differ from index 4 on";
+    assert_ends(&desk.judge(&write(&other, &values, 0), &[]), 1, &[words]);
+    let twice = [&tokens[..], &tokens].concat();
+    let words = "it holds 2 chunks, and one prompt is judged";
+    assert_ends(&desk.judge(&write(&twice, &values, 0), &[]), 2, &[words]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ static BUILT: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (flags, name) in [
-        (&["-DSUBJECT_SERVE"][..], "canned"),
+        (&["-DSUBJECT_SERVE", "-DSUBJECT_NODES"][..], "canned"),
+        (&["-DSUBJECT_SERVE"], "canned-without-nodes"),
         (&["-shared", "-fPIC"], "libcanned.so"),
     ] {
         let done = Command::new("cc")
@@ -208,9 +209,18 @@ fn the_conformance_test_tells_a_right_engine_from_a_wrong_one() {
             1,
             &["prefill", "FAILED", "status: divergence"],
         );
+        let words = [
+            "1 nodes, the first is",
+            "what follows result_output|MUL_MAT#0",
+        ];
+        check(subject, "nodes", 0, &words);
+        check(subject, "deaf", 1, &["was negated, and no logit changed"]);
         check(subject, "drift", 1, &["other bits after another prompt"]);
         check(subject, "die", 1, &["SIGABRT", "| canned: the last words"]);
     }
+    let without = format!("serve: {}", built("canned-without-nodes"));
+    check(&without, "", 0, &["it does not offer nodes", "status: ok"]);
+    check(&without, "nodes", 1, &["it offers nodes and shows none"]);
     let program = format!(
         "cmd: {} eval --model {{model}} --tokens {{tokens}} --logits {{logits}} --trace {{trace}}",
         env!("CARGO_BIN_EXE_harness")

@@ -9,9 +9,10 @@ use ffi::{Five, FiveSession};
 
 use super::{About, Asked, Engine};
 use crate::case::ability::Ability;
+use crate::case::observation::TracedNode;
 use crate::case::schedule::Session;
 use crate::file::provenance::Input;
-use crate::reference::isolation::{Channel, Stop};
+use crate::reference::isolation::{Channel, Shown, Stop};
 use crate::runner::Followed;
 
 /// What a library can do that does not say it can do less.
@@ -74,25 +75,33 @@ impl Engine for Library {
     }
 
     fn follow(&mut self, asked: &Asked, _: &mut Channel) -> Result<Followed, Stop> {
-        if !asked.replaced.is_empty() {
-            return Err(Stop::Refused("the five functions replace no nodes".into()));
+        let replaces = self.about.offered.contains(&Ability::Replace);
+        if !asked.replaced.is_empty() && !replaces {
+            return Err(Stop::Refused("it does not offer to replace nodes".into()));
         }
         let schedule = &asked.schedule;
         let room = [schedule.context(), schedule.ubatch, schedule.threads];
         let session = self.five.open(&self.model, room).map_err(refused)?;
-        let mut feeding = Feeding { session, vocab: 0 };
+        let mut feeding = Feeding {
+            session,
+            asked,
+            nodes: Vec::new(),
+            vocab: 0,
+        };
         let rows = schedule.follow(&mut feeding)?;
         Ok(Followed {
             named: Vec::new(),
             rows,
             vocab_size: feeding.vocab,
-            nodes: Vec::new(),
+            nodes: feeding.nodes,
         })
     }
 }
 
 struct Feeding<'l> {
     session: FiveSession<'l>,
+    asked: &'l Asked,
+    nodes: Vec<TracedNode>,
     vocab: usize,
 }
 
@@ -102,7 +111,29 @@ impl Session for Feeding<'_> {
     fn feed(&mut self, tokens: &[Token], wanted: Wanted) -> Result<Vec<f32>, Stop> {
         let ids: Vec<i32> = tokens.iter().map(|&token| token as i32).collect();
         let last_only = matches!(wanted, Wanted::Last);
-        let (rows, vocab) = self.session.feed(&ids, last_only).map_err(refused)?;
+        let Asked {
+            shown, replaced, ..
+        } = self.asked;
+        let fed = if *shown == Shown::Nothing && replaced.is_empty() {
+            self.session.feed(&ids, last_only)
+        } else {
+            let nodes = &mut self.nodes;
+            let mut look = |key: &str, shape: &[usize], values: &mut [f32]| {
+                if shown.has(key) {
+                    nodes.push(TracedNode {
+                        key: key.to_owned(),
+                        shape: shape.to_vec(),
+                        values: values.to_vec(),
+                    });
+                }
+                let given = replaced.iter().find(|given| given.key == key);
+                if let Some(given) = given.filter(|given| given.values.len() == values.len()) {
+                    values.copy_from_slice(&given.values);
+                }
+            };
+            self.session.feed_watched(&ids, last_only, &mut look)
+        };
+        let (rows, vocab) = fed.map_err(refused)?;
         self.vocab = vocab;
         Ok(rows)
     }

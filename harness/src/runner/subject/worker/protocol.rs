@@ -18,7 +18,7 @@ use super::child::{end_like, shell};
 use super::{About, Asked, Engine};
 use crate::case::ability::Ability;
 use crate::case::observation::TracedNode;
-use crate::case::schedule::{Schedule, Session};
+use crate::case::schedule::Session;
 use crate::io::array::decoded;
 use crate::reference::isolation::{Channel, Shown, Stop};
 use crate::runner::Followed;
@@ -62,6 +62,9 @@ pub enum Ask<'a> {
         threads: usize,
         /// Whether nodes are to be shown.
         nodes: bool,
+        /// What it is to go on from instead of what it computed for these nodes.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        replace: Vec<SpokenNode>,
     },
     /// Compute these tokens after those before them.
     Feed {
@@ -93,14 +96,25 @@ pub struct Said {
     tokens: Vec<Token>,
     text: String,
     logits: String,
-    nodes: Vec<SaidNode>,
+    nodes: Vec<SpokenNode>,
 }
 
-#[derive(Debug, Deserialize)]
-struct SaidNode {
+/// A node on its way in either direction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpokenNode {
     key: String,
     shape: Vec<usize>,
     data: String,
+}
+
+impl From<&TracedNode> for SpokenNode {
+    fn from(node: &TracedNode) -> Self {
+        SpokenNode {
+            key: node.key.clone(),
+            shape: node.shape.clone(),
+            data: STANDARD.encode(Float::F32.encode(&node.values)),
+        }
+    }
 }
 
 /// A process that speaks.
@@ -218,12 +232,14 @@ impl Speaking {
         Ok(decoded(Float::F32, &bytes))
     }
 
-    fn begin(&mut self, schedule: &Schedule, shown: &Shown) -> Result<(), Stop> {
+    fn begin(&mut self, asked: &Asked) -> Result<(), Stop> {
+        let schedule = &asked.schedule;
         let begin = Ask::Begin {
             context: schedule.context(),
             ubatch: schedule.ubatch,
             threads: schedule.threads,
-            nodes: *shown != Shown::Nothing,
+            nodes: asked.shown != Shown::Nothing,
+            replace: asked.replaced.iter().map(SpokenNode::from).collect(),
         };
         self.ask(&begin).map(drop)
     }
@@ -261,10 +277,11 @@ impl Engine for Speaking {
     }
 
     fn follow(&mut self, asked: &Asked, _: &mut Channel) -> Result<Followed, Stop> {
-        if !asked.replaced.is_empty() {
-            return Err(Stop::Refused("the protocol replaces no nodes".into()));
+        let replaces = self.about.offered.contains(&Ability::Replace);
+        if !asked.replaced.is_empty() && !replaces {
+            return Err(Stop::Refused("it does not offer to replace nodes".into()));
         }
-        self.begin(&asked.schedule, &asked.shown)?;
+        self.begin(asked)?;
         let nodes = Vec::new();
         let mut feeding = Feeding {
             engine: self,

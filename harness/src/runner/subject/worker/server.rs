@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{About, Asked, Engine};
 use crate::case::ability::Ability;
 use crate::case::schedule::Step;
-use crate::io::http::Address;
+use crate::io::http::JsonServer;
 use crate::reference::isolation::{Channel, Stop};
 use crate::runner::Followed;
 
@@ -27,7 +27,7 @@ enum Dialect {
 
 /// A server.
 pub struct Server {
-    address: Address,
+    server: JsonServer,
     dialect: Dialect,
     name: String,
     url: String,
@@ -36,14 +36,14 @@ pub struct Server {
 impl Server {
     /// Finds out which it is.
     pub fn find(url: &str) -> Result<Self, Stop> {
-        let address = Address::parse(url).map_err(Stop::Refused)?;
-        let props = address.ask("props", None);
+        let server = JsonServer::at(url).map_err(Stop::Refused)?;
+        let props = server.ask("props", None);
         let (dialect, name) = match &props {
             Ok(props) => (
                 Dialect::Llama,
                 model_in(props, &["model_path", "model_alias"]),
             ),
-            Err(no_props) => match address.ask("v1/models", None) {
+            Err(no_props) => match server.ask("v1/models", None) {
                 Ok(models) => (Dialect::OpenAi, model_in(&models["data"][0], &["id"])),
                 Err(no_models) => {
                     let why = format!("neither llama-server's ({no_props}) nor OpenAI's");
@@ -52,7 +52,7 @@ impl Server {
             },
         };
         Ok(Server {
-            address,
+            server,
             dialect,
             name: name.unwrap_or_else(|| "a server".into()),
             url: url.to_owned(),
@@ -92,7 +92,7 @@ impl Server {
     }
 
     fn ask(&self, path: &str, body: &Value) -> Result<Value, Stop> {
-        self.address.ask(path, Some(body)).map_err(Stop::Refused)
+        self.server.ask(path, Some(body)).map_err(Stop::Refused)
     }
 }
 

@@ -1,0 +1,307 @@
+//! Two saved outputs: position by position, node by node.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Args;
+use crate::case::Case;
+use crate::case::coverage::{Count, Coverage};
+use crate::case::observation::{Greedy, Identity, Logits, Observation, TracedNode};
+use crate::command::finish::finish;
+use crate::exit::{Exit, Failure};
+use crate::file::provenance::{Input, sha256};
+use crate::io::output;
+use crate::io::table::{Table, number, scientific, words};
+use crate::judge::compare::{Findings, PositionFindings};
+use crate::judge::outcome::Outcome;
+use crate::judge::tolerance::ArithmeticGap;
+use crate::numbers::metrics::ulps;
+use crate::oracle::crossval::answer::{Concluded, Held, compared, conclude};
+use crate::receipt::{Comparison, explanation_of};
+use crate::runner::recorded::Recorded;
+use crate::runner::subject::saved_files::{self, Rows};
+
+/// One prompt of the two.
+#[derive(Serialize)]
+pub struct Pair {
+    /// The prompt, where it is known.
+    prompt: String,
+    /// What follows from the findings.
+    comparison: Comparison,
+    /// What was found; none where the two cannot be compared.
+    findings: Option<Findings>,
+    #[serde(skip)]
+    rows: Vec<[String; 8]>,
+}
+
+/// Compares files of logits and nodes.
+pub fn of_files(args: &Args, files: [&String; 2]) -> Result<Exit, Failure> {
+    let [theirs, ours] = [read(args, files[0])?, read(args, files[1])?];
+    let named = |seen: &Observation| seen.lanes.values().any(|lane| !lane.named.is_empty());
+    if named(&theirs) {
+        let message = "names the likeliest tokens only: put it second, behind whole rows";
+        return Err(Failure::input(format!("{} {message}", files[0])));
+    }
+    let pair = Pair::of(args, "", &theirs, ours)?;
+    finished(args, vec![pair])
+}
+
+/// Compares every prompt that two recordings share.
+pub fn of_recordings(args: &Args, folders: [&Path; 2]) -> Result<Exit, Failure> {
+    let [theirs, ours] = [recording(folders[0])?, recording(folders[1])?];
+    let mut pairs = Vec::new();
+    for one in &theirs.manifest().cases {
+        let mut others = ours.manifest().cases.iter();
+        if let Some(other) = others.find(|other| other.prompt == one.prompt) {
+            let [one, other] = [theirs.seen(one), ours.seen(other)];
+            pairs.push(Pair::of(args, &prompt_of(&theirs, &one), &one, other)?);
+        }
+    }
+    if pairs.is_empty() {
+        return Err(Failure::input(
+            "the two recordings have no prompt in common",
+        ));
+    }
+    finished(args, pairs)
+}
+
+fn prompt_of(recorded: &Recorded, seen: &Observation) -> String {
+    let mut cases = recorded.manifest().cases.iter();
+    let own = cases.find(|case| case.tokens == seen.tokens);
+    own.map_or_else(String::new, |case| case.prompt.clone())
+}
+
+/// A recording outside of the fixtures answers for itself.
+fn recording(folder: &Path) -> Result<Recorded, Failure> {
+    let folder = std::path::absolute(folder).map_err(Failure::environment)?;
+    let (shelf, name) = folder.parent().zip(folder.file_name()).ok_or_else(|| {
+        let folder = folder.display();
+        Failure::input(format!("{folder} has no name"))
+    })?;
+    let name = name.to_string_lossy();
+    let (input, _) = Input::read(&folder.join("recording.json"))?;
+    let checksums = BTreeMap::from([(format!("{name}/recording.json"), input.sha256)]);
+    Recorded::open(shelf, &name, &checksums)
+}
+
+/// What the files of one side hold, as an observation of tokens that nobody knows.
+fn read(args: &Args, word: &String) -> Result<Observation, Failure> {
+    let (mut lanes, mut trace) = (BTreeMap::new(), Vec::new());
+    for (part, path) in Args::parts(word)? {
+        let (_, contents) = saved_files::read(&path, part.lane(), &args.shape)?;
+        trace.extend(contents.nodes);
+        for (lane, rows) in contents.lanes {
+            if lanes.insert(lane, logits(rows)).is_some() {
+                let (path, lane) = (path.display(), lane.name());
+                return Err(Failure::input(format!(
+                    "{path}: the logits of {lane} again"
+                )));
+            }
+        }
+    }
+    if lanes.is_empty() && trace.is_empty() {
+        return Err(Failure::input(format!(
+            "{word} holds neither logits nor nodes"
+        )));
+    }
+    Ok(Observation {
+        identity: Identity {
+            name: word.clone(),
+            profile: "unnamed".into(),
+            fingerprint: sha256(word.as_bytes()),
+        },
+        tokens: Vec::new(),
+        lanes,
+        greedy: Greedy::default(),
+        trace,
+    })
+}
+
+fn logits(rows: Rows) -> Logits {
+    let count = rows.values.len() / rows.width;
+    Logits {
+        positions: rows.positions.unwrap_or_else(|| (0..count).collect()),
+        values: rows.values,
+        vocab_size: rows.width,
+        named: rows.named,
+        sixteen_bits: rows.sixteen_bits,
+    }
+}
+
+impl Pair {
+    /// Every position and node that the first has is to be compared.
+    pub fn of(
+        args: &Args,
+        prompt: &str,
+        theirs: &Observation,
+        mut ours: Observation,
+    ) -> Result<Self, Failure> {
+        // Whoever compares a thing with itself means to.
+        ours.identity.fingerprint = format!("second {}", ours.identity.fingerprint);
+        let ours = &ours;
+        let positions = |seen: &Observation| -> Vec<usize> {
+            let all = seen.lanes.values().flat_map(|lane| &lane.positions);
+            all.copied().collect()
+        };
+        let mut every = [positions(theirs), positions(ours)].concat();
+        every.sort_unstable();
+        every.dedup();
+        let case = Case {
+            positions: every,
+            ..Case::of_prompt("pair", "", prompt, theirs.tokens.len())
+        };
+        let mut declared = Coverage {
+            references: Count::of(1),
+            tokens: Count::of(theirs.tokens.len().max(ours.tokens.len())),
+            positions: Count::of(positions(theirs).len().max(positions(ours).len())),
+            ..Coverage::default()
+        };
+        // Two graphs have the nodes they have; those of both are compared.
+        let theirs_too = |node: &&TracedNode| ours.trace.iter().any(|n| n.key == node.key);
+        declared.nodes = Count::of(theirs.trace.iter().filter(theirs_too).count());
+        let apart = match [&theirs.identity.profile, &ours.identity.profile] {
+            [a, b] if a == b && a != "unnamed" => ArithmeticGap::Nothing,
+            [a, b] if a != b => ArithmeticGap::profiles(a, b),
+            _ => ArithmeticGap::Unknown,
+        };
+        let demand = args.tolerances.demand()?;
+        let mut found = compared(&case, theirs, ours);
+        if let Ok(findings) = &mut found {
+            demand.look(findings, theirs, ours);
+        }
+        let held = Held {
+            profile: &ours.identity.profile,
+            apart,
+            declared,
+            demand,
+        };
+        let Concluded {
+            comparison,
+            measured,
+        } = conclude((&theirs.identity, false), held, found);
+        let findings = measured.findings;
+        let rows = findings
+            .as_ref()
+            .map(|found| rows(args, found, theirs, ours));
+        Ok(Pair {
+            prompt: prompt.to_owned(),
+            comparison,
+            findings,
+            rows: rows.unwrap_or_default(),
+        })
+    }
+
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        self.comparison.verdict.outcome()
+    }
+
+    /// The verdict, where the two part, and the positions.
+    pub fn text(&self, second: &str) -> String {
+        let Comparison {
+            reference, verdict, ..
+        } = &self.comparison;
+        let by = self.comparison.judged_by.as_ref();
+        let by = by.map_or_else(String::new, |by| format!(", judged by {}", by.words()));
+        let mut text = format!("{} and {second}: {verdict}{by}\n", reference.name);
+        let Some(findings) = &self.findings else {
+            return text;
+        };
+        let [logits, equal] = findings.logits();
+        text += &format!("logits: {equal} of {logits} have equal bits\n");
+        for lane in &findings.lanes {
+            if let Some(first) = &lane.first_difference {
+                let (name, first) = (lane.lane.name(), explanation_of(first));
+                text += &format!("{name}: first at {first}\n");
+            }
+            if let Some(ulps) = &lane.ulps {
+                text += &format!("{}: ulps apart: {ulps}\n", lane.lane.name());
+            }
+        }
+        let nodes = &findings.nodes;
+        if !nodes.compared.is_empty() {
+            let equal = nodes.compared.iter().filter(|n| n.is_bit_identical());
+            let (equal, count) = (equal.count(), nodes.compared.len());
+            text += &format!("nodes: {equal} of {count} have equal bits\n");
+        }
+        if let Some(first) = &nodes.first_difference {
+            text += &format!("first node that differs: {}\n", explanation_of(first));
+        }
+        if !nodes.missing.is_empty() && !nodes.compared.is_empty() {
+            let (count, first) = (nodes.missing.len(), &nodes.missing[0]);
+            text += &format!("nodes that {second} lacks: {count}, as {first}\n");
+        }
+        text
+    }
+
+    /// A row for each position that differs.
+    pub fn table(&self) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(&[
+            words("lane"),
+            number("position"),
+            number("bit-equal"),
+            number("nmse"),
+            number("max |x-y|"),
+            number("max ulps"),
+            number("KL"),
+            words("top-1"),
+        ]);
+        self.rows.iter().for_each(|row| table.row(row.clone()));
+        table.render(output::width())
+    }
+}
+
+/// A row for each position that differs, or for all.
+fn rows(
+    args: &Args,
+    findings: &Findings,
+    theirs: &Observation,
+    ours: &Observation,
+) -> Vec<[String; 8]> {
+    let mut rows = Vec::new();
+    for lane in &findings.lanes {
+        let sides = [theirs, ours].map(|seen| seen.lanes.get(&lane.lane));
+        let differs = |p: &&PositionFindings| args.all || !p.distance.is_bit_identical();
+        for found in lane.positions.iter().filter(differs) {
+            let row = |side: Option<&Logits>| Some(side?.at(found.position)?.to_vec());
+            let pair = row(sides[0]).zip(row(sides[1]));
+            let whole = pair.filter(|(a, b)| a.len() == b.len());
+            let most = whole.and_then(|(a, b)| {
+                let apart = a.iter().zip(&b).map(|(&a, &b)| ulps([a, b]));
+                apart.collect::<Option<Vec<u64>>>()?.into_iter().max()
+            });
+            let distance = &found.distance;
+            rows.push([
+                lane.lane.name().to_owned(),
+                found.position.to_string(),
+                format!("{}/{}", distance.bit_equal, distance.values),
+                scientific(distance.nmse),
+                scientific(distance.max_abs),
+                most.map_or_else(|| "-".to_owned(), |most| most.to_string()),
+                scientific(found.kl),
+                (if found.top1_equal { "same" } else { "OTHER" }).to_owned(),
+            ]);
+        }
+    }
+    rows
+}
+
+fn finished(args: &Args, pairs: Vec<Pair>) -> Result<Exit, Failure> {
+    let outcome = Outcome::worst(Outcome::Ok, pairs.iter().map(Pair::outcome));
+    let second = args.what.last().cloned().unwrap_or_default();
+    let text = pairs.iter().map(|pair| {
+        let prompt = match &pair.prompt[..] {
+            "" => String::new(),
+            prompt => format!("{prompt:?}\n"),
+        };
+        prompt + &pair.text(&second) + &pair.table()
+    });
+    let text: Vec<String> = text.collect();
+    let text = text.join("\n") + &format!("status: {outcome}\n");
+    finish(outcome, &text, &pairs, &args.json)
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Compiles the engine for WebAssembly, runs it under node, and has every bit judged: the values and
+# products of the committed QK256 files by the engine on this machine, logits, nodes and
+# continuations by the recordings of bitnet.cpp, in three arithmetics. Then sees both of them fail.
+#
+# The toolchain is Debian's own rustc with the sources of its standard library, which is compiled
+# with the engine. Installs what is missing when run as root, says what is missing otherwise.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=wasm32-wasip1
+packages=(rustc-web cargo-web rust-web-src wasi-libc lld-22)
+command -v node >/dev/null || packages+=(nodejs)
+
+present() {
+    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library/std ] &&
+        [ -e /usr/lib/wasm32-wasi/crt1-command.o ] && command -v wasm-ld-22 node >/dev/null
+}
+
+if ! present; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "wasm: needs Debian's ${packages[*]}" >&2
+        exit 4
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    present || { echo "wasm: the packages are installed, the toolchain is not there" >&2; exit 4; }
+fi
+
+echo "wasm: $(/usr/bin/rustc --version), $(wasm-ld-22 --version), node $(node --version)"
+# Debian's libc is older than threads and `realpath`, which the standard library mentions: what the
+# linker does not find becomes a trap, and nothing here comes by one.
+flags=(-C link-self-contained=no -L native=/usr/lib/wasm32-wasi
+    -C link-arg=/usr/lib/wasm32-wasi/crt1-command.o -C link-arg=--unresolved-symbols=ignore-all)
+env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld-22 \
+    CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="${flags[*]}" \
+    /usr/bin/cargo build --quiet --release --package engine --example subject --target "$target" \
+    -Z build-std=std,panic_abort --target-dir target/wasm
+cargo build --quiet --package engine --example subject
+cargo build --quiet --package harness
+
+# Node 18, which is Debian's, has to be asked for WASI; newer ones do not mind.
+run=(node --no-warnings --experimental-wasi-unstable-preview1 scripts/run-wasm.mjs
+    "target/wasm/$target/release/examples/subject.wasm")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+same_values() {
+    cmp <(target/debug/examples/subject values "$1") <("${run[@]}" values "$2")
+}
+for file in fixtures/qk256/*.gguf fixtures/random/random-{qk256,bitnet32-f16,split32}.gguf; do
+    same_values "$file" "$PWD/$file"
+    echo "wasm: $(basename "$file"): every value and product has the bits it has here"
+done
+
+judged() {
+    local profile=$1
+    shift
+    target/debug/harness crossval --subject "serve: ${run[*]} serve $profile" "$@"
+}
+cases=(--case bitnet-ishmael --case qk256-ahab --case bitnet32-ahab --case split32-ahab)
+for profile in ggml-avx512 ggml-avx2; do
+    judged "$profile" "${cases[@]}"
+done
+judged ggml-neon --case bitnet-ishmael
+
+# What must fail does: one code of a file, and one arithmetic that is taken for another.
+sound=fixtures/qk256/qk256_4x256_seed42.gguf # all of its codes are 2
+cp "$sound" "$work/changed.gguf"
+printf '\xab' | dd of="$work/changed.gguf" bs=1 seek=700 conv=notrunc status=none
+if same_values "$sound" "$work/changed.gguf" >/dev/null; then
+    echo "wasm: a changed code went unnoticed" >&2
+    exit 1
+fi
+ended=0
+judged ggml-avx2 --profile ggml-avx512 --case qk256-ahab >/dev/null 2>&1 || ended=$?
+if [ "$ended" != 1 ]; then
+    echo "wasm: other bits than those of the recording ended with $ended, not with 1" >&2
+    exit 1
+fi
+echo "wasm: a changed code and another arithmetic are noticed"
