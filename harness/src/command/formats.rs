@@ -250,6 +250,7 @@ impl Args {
 /// The packing is said: some cannot be told from others by their bytes.
 fn options_for(format: &Format) -> OpenOptions {
     OpenOptions {
+        dialect: format.dialects.first().copied(),
         flavor: format.flavor,
         ..OpenOptions::default()
     }
