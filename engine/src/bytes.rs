@@ -37,11 +37,7 @@ impl ModelBytes {
     pub fn open(path: &Path, storage: Storage) -> Result<(Self, FileStamp), Refusal> {
         let field = path.display().to_string();
         let io = |e: io::Error| Refusal::new(Code::Io, &field, "a readable file", e);
-        // Asked before opening, because opening a pipe waits for its writer, and again of what
-        // was opened, because the name may mean something else by then.
-        refuse_irregular(&std::fs::metadata(path).map_err(io)?, &field)?;
-        let mut file = File::open(path).map_err(io)?;
-        refuse_irregular(&file.metadata().map_err(io)?, &field)?;
+        let mut file = open_regular(path, &field)?;
         let stamp = FileStamp::of(&file).map_err(io)?;
         let held = match storage {
             Storage::Map if stamp.size > 0 => {
@@ -77,6 +73,24 @@ impl From<Vec<u8>> for ModelBytes {
     fn from(bytes: Vec<u8>) -> Self {
         Self::from_vec(bytes)
     }
+}
+
+/// Opens a regular file; `None` where there is nothing of that name.
+pub(crate) fn regular_file(path: &Path, field: &str) -> Result<Option<File>, Refusal> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => open_regular(path, field).map(Some),
+    }
+}
+
+/// Asked before opening, because opening a pipe waits for its writer, and again of what was opened,
+/// because the name may mean something else by then.
+fn open_regular(path: &Path, field: &str) -> Result<File, Refusal> {
+    let io = |e: io::Error| Refusal::new(Code::Io, field, "a readable file", e);
+    refuse_irregular(&std::fs::metadata(path).map_err(io)?, field)?;
+    let file = File::open(path).map_err(io)?;
+    refuse_irregular(&file.metadata().map_err(io)?, field)?;
+    Ok(file)
 }
 
 fn refuse_irregular(metadata: &std::fs::Metadata, field: &str) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 //!
 //! | step | what it does |
 //! |---|---|
-//! | `json`, `shard` | read the files of a checkpoint, every rule of their formats enforced |
+//! | `unique`, `json`, `shard` | read the files of a checkpoint, every rule of their formats held |
 //! | `tensors` | finds tensors by name, in one file or in the shards of an index |
 //! | `description` | turns `config.json` into hyper-parameters |
 //! | `rope` | reads how positions are stretched, and computes the factors that say so |
@@ -25,6 +25,7 @@ mod rope;
 mod shard;
 mod target;
 mod tensors;
+mod unique;
 mod vocabulary;
 mod word_rules;
 

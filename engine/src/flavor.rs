@@ -8,8 +8,12 @@ pub mod i2_s;
 pub mod i2_s_p128;
 pub mod i2_s_p4r;
 pub mod i2_s_p64;
+pub mod ptq1_0;
 pub mod qk256;
 pub mod split32;
+mod tables;
+pub mod tl1;
+pub mod tl2;
 pub mod tq1_0;
 pub mod tq2_0;
 
@@ -17,6 +21,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::gguf::TensorInfo;
+use crate::gguf::tensor_type::id;
 use crate::refusal::{Code, Refusal};
 
 pub use detect::{Candidate, Detection, detect};
@@ -74,11 +79,15 @@ pub enum Flavor {
     Tq1_0,
     /// Two bits each, 256 to the block (ggml id 35).
     Tq2_0,
+    /// Two weights an index, for lookup tables on ARM.
+    Tl1,
+    /// Three weights an index and a sign, for lookup tables on x86.
+    Tl2,
 }
 
 impl Flavor {
     /// Every packing, in the order they are listed to people.
-    pub const ALL: [Flavor; 8] = [
+    pub const ALL: [Flavor; 10] = [
         Flavor::I2sP128,
         Flavor::I2sP64,
         Flavor::I2sP4r,
@@ -87,7 +96,28 @@ impl Flavor {
         Flavor::Split32,
         Flavor::Tq1_0,
         Flavor::Tq2_0,
+        Flavor::Tl1,
+        Flavor::Tl2,
     ];
+
+    /// The packings that tensors of a type number may be in.
+    pub fn of_type(number: u32) -> &'static [Flavor] {
+        match number {
+            id::I2_S_OR_I32 | id::I2_S => &[
+                Flavor::I2sP128,
+                Flavor::I2sP64,
+                Flavor::I2sP4r,
+                Flavor::Qk256,
+                Flavor::Bitnet32F16,
+                Flavor::Split32,
+            ],
+            id::TQ1_0 => &[Flavor::Tq1_0],
+            id::TQ2_0 => &[Flavor::Tq2_0],
+            id::TL1 => &[Flavor::Tl1],
+            id::TL2 => &[Flavor::Tl2],
+            _ => &[],
+        }
+    }
 
     /// Stable name, e.g. `i2_s-p128`: what `--flavor` takes and receipts carry.
     pub fn name(self) -> &'static str {
@@ -100,6 +130,8 @@ impl Flavor {
             Flavor::Split32 => "split32",
             Flavor::Tq1_0 => "tq1_0",
             Flavor::Tq2_0 => "tq2_0",
+            Flavor::Tl1 => "tl1",
+            Flavor::Tl2 => "tl2",
         }
     }
 
@@ -114,6 +146,8 @@ impl Flavor {
             Flavor::Split32 => split32::bytes_needed(shape),
             Flavor::Tq1_0 => tq1_0::bytes_needed(shape),
             Flavor::Tq2_0 => tq2_0::bytes_needed(shape),
+            Flavor::Tl1 => tl1::bytes_needed(shape),
+            Flavor::Tl2 => tl2::bytes_needed(shape),
         }
     }
 
@@ -138,6 +172,8 @@ impl Flavor {
                 Flavor::Split32 => split32::value(bytes, scales, shape, row, col),
                 Flavor::Tq1_0 => tq1_0::value(bytes, shape, row, col),
                 Flavor::Tq2_0 => tq2_0::value(bytes, shape, row, col),
+                Flavor::Tl1 => tl1::value(bytes, shape, row, col),
+                Flavor::Tl2 => tl2::value(bytes, shape, row, col),
             };
         }
     }
@@ -180,6 +216,25 @@ impl FromStr for Flavor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gguf::dialect;
+
+    /// What [`crate::gguf::dialect`] knows of sizes before anybody knows packings.
+    #[test]
+    fn a_file_s_dialect_goes_by_the_sizes_of_these_packings() {
+        let same = [
+            ("I2_S", Flavor::I2sP64),
+            ("QK256", Flavor::Qk256),
+            ("BitNet32-F16", Flavor::Bitnet32F16),
+            ("Split32", Flavor::Split32),
+        ];
+        for (name, flavor) in same {
+            for (rows, cols) in [(1, 64), (3, 300), (4, 256), (7, 192), (640, 2560)] {
+                let shape = Shape { rows, cols };
+                let theirs = dialect::bytes_of_packing(name, cols as u64, rows as u64);
+                assert_eq!(theirs, flavor.bytes_needed(shape), "{name} {shape:?}");
+            }
+        }
+    }
 
     #[test]
     fn names_are_read_back() {

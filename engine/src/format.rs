@@ -5,10 +5,35 @@
 //! once, when a matrix is opened.
 #![forbid(unsafe_code)]
 
+/// What chooses a kernel where there is one for each order of sums, and vectors of x86-64 for that
+/// of x86.
+macro_rules! either {
+    ($lanes:expr, $whole:expr, $($products:ident)::+) => {
+        |order, kernel| {
+            use $crate::kernels::{BlockOrder, Kernel};
+            match (order, kernel) {
+                (BlockOrder::WholeBlocks, _) => $whole,
+                (BlockOrder::EightLanes, Kernel::Scalar) => $lanes,
+                #[cfg(target_arch = "x86_64")]
+                (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => {
+                    avx2.of(&$crate::kernels::x86::$($products)::+)
+                }
+                #[cfg(target_arch = "x86_64")]
+                (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => {
+                    vnni.narrow(&$crate::kernels::x86::$($products)::+)
+                }
+                #[cfg(target_arch = "aarch64")]
+                (BlockOrder::EightLanes, Kernel::Neon(_)) => $lanes,
+            }
+        }
+    };
+}
+
 mod blocks_of_32;
 mod codes;
 mod few_bits;
 mod floats;
+pub mod foreign;
 mod fp8;
 mod i2_s;
 mod k_quants;
@@ -21,7 +46,7 @@ pub use codes::{BITNET32_F16, QK256, SPLIT32};
 pub use few_bits::{Q1_0, Q2_0};
 pub use floats::{BF16, F16, F32};
 pub use fp8::{F8_E4M3, F8_E5M2};
-pub use i2_s::{P4R as I2_S_P4R, P64 as I2_S_P64, P128 as I2_S_P128};
+pub use i2_s::{P4R as I2_S_P4R, P64 as I2_S_P64, P128 as I2_S_P128, TL1, TL2};
 pub use k_quants::{Q2_K, Q3_K, Q4_K, Q5_K};
 pub use q6_k::FORMAT as Q6_K;
 pub use q8_0::FORMAT as Q8_0;
@@ -30,6 +55,8 @@ pub use trits::{TQ1_0, TQ2_0};
 use crate::encoding::Quantiser;
 use crate::encoding::float::Float;
 use crate::flavor::{Flavor, Shape};
+use crate::gguf::TypeId;
+use crate::gguf::dialect::{Dialect, Own};
 use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel};
 
@@ -39,6 +66,8 @@ pub struct Format {
     pub name: &'static str,
     /// The type numbers of tensors written so.
     pub types: &'static [u32],
+    /// Whose meaning of these numbers it is; nobody's where it is everybody's.
+    pub dialects: &'static [Dialect],
     /// Elements stored together; a row is a whole number of them, unless `flavor` says
     /// otherwise.
     pub block: usize,
@@ -83,7 +112,7 @@ pub enum Product {
 }
 
 /// Every format, in the order they are listed to people.
-pub static FORMATS: [&Format; 25] = [
+pub static FORMATS: [&Format; 36] = [
     &F32,
     &F16,
     &BF16,
@@ -101,11 +130,22 @@ pub static FORMATS: [&Format; 25] = [
     &Q2_0,
     &F8_E4M3,
     &F8_E5M2,
+    &foreign::TQ2_0_G128,
+    &foreign::PQ2_0,
+    &foreign::PTQ1_0,
+    &foreign::INT8,
+    &foreign::Q1_0_NEGATED,
+    &foreign::Q4_0_PAIRS,
+    &foreign::Q4_K,
+    &foreign::Q5_K,
+    &foreign::Q6_K,
     &TQ1_0,
     &TQ2_0,
     &I2_S_P128,
     &I2_S_P64,
     &I2_S_P4R,
+    &TL1,
+    &TL2,
     &QK256,
     &BITNET32_F16,
     &SPLIT32,
@@ -123,10 +163,31 @@ impl Format {
         FORMATS.into_iter().find(|format| format.name == name)
     }
 
-    /// The formats a type number stands for: several where the bytes decide.
-    pub fn of_type(number: u32) -> impl Iterator<Item = &'static Format> {
-        let stands = move |format: &&Format| format.types.contains(&number);
-        FORMATS.into_iter().filter(stands)
+    /// The formats a type number stands for in a dialect: several where the bytes decide. What
+    /// only the dialect means goes before what everybody means.
+    pub fn of_type(number: u32, dialect: Dialect) -> impl Iterator<Item = &'static Format> {
+        let of_dialect =
+            |format: &&Format| format.types.contains(&number) && format.dialects.contains(&dialect);
+        let own = Own::of(number, dialect).is_some() || FORMATS.iter().any(of_dialect);
+        FORMATS.into_iter().filter(move |format| {
+            let speaks = if own {
+                format.dialects.contains(&dialect)
+            } else {
+                format.is_common()
+            };
+            speaks && format.types.contains(&number)
+        })
+    }
+
+    /// What its first number means where it is meant so.
+    pub fn meaning(&self) -> TypeId {
+        let dialect = self.dialects.first().copied();
+        TypeId::of(self.types[0], dialect.unwrap_or(Dialect::Ggml))
+    }
+
+    /// Whether everybody means it by its number who means nothing of their own.
+    pub fn is_common(&self) -> bool {
+        self.dialects.is_empty()
     }
 
     /// The format of a packing.
@@ -182,10 +243,12 @@ impl Format {
     pub fn bytes_needed(&self, shape: Shape) -> Option<u64> {
         match self.flavor {
             Some(flavor) => flavor.bytes_needed(shape),
-            None => shape
-                .row_blocks(self.block)
-                .filter(|_| shape.cols.is_multiple_of(self.block))?
-                .checked_mul(self.block_bytes as u64),
+            None => match self.meaning() {
+                TypeId::Known(known) if shape.cols.is_multiple_of(self.block) => {
+                    known.bytes(shape.cols as u64, shape.rows as u64)
+                }
+                _ => None,
+            },
         }
     }
 }
@@ -196,22 +259,9 @@ fn row_of(weights: &Stored, row: usize) -> &[u8] {
     &weights.bytes[row * stride..(row + 1) * stride]
 }
 
-/// The kernel for the order of sums, where there is one for each and none for instruction sets.
-fn either(
-    order: BlockOrder,
-    lanes: &'static dyn Gemm,
-    whole: &'static dyn Gemm,
-) -> &'static dyn Gemm {
-    match order {
-        BlockOrder::EightLanes => lanes,
-        BlockOrder::WholeBlocks => whole,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::TypeId;
 
     #[test]
     fn names_and_packings_are_found_again() {
@@ -235,15 +285,13 @@ mod tests {
     fn blocks_are_those_of_the_type_numbers() {
         let mut compared = 0;
         for format in FORMATS {
-            for &number in format.types {
-                if let TypeId::Known(known) = TypeId::of(number) {
-                    let theirs = (known.block_elements, known.block_bytes);
-                    assert_eq!((format.block as u64, format.block_bytes as u64), theirs);
-                    assert_eq!(format.name, known.name.to_lowercase());
-                    compared += 1;
-                }
+            if let TypeId::Known(known) = format.meaning() {
+                let theirs = (known.block_elements, known.block_bytes);
+                assert_eq!((format.block as u64, format.block_bytes as u64), theirs);
+                assert_eq!(format.name, known.name.to_lowercase());
+                compared += 1;
             }
         }
-        assert_eq!(compared, 19);
+        assert_eq!(compared, 28);
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod array;
 mod cursor;
+pub mod dialect;
 pub mod directory;
 pub mod finite;
 mod layout;
@@ -20,6 +21,7 @@ use crate::bytes::{ByteRange, ModelBytes};
 use crate::refusal::{Code, Refusal};
 
 use cursor::Cursor;
+use dialect::{Dialect, Spoken, Written};
 use layout::{DEFAULT_ALIGNMENT, Frame};
 use oddity::Oddities;
 
@@ -47,47 +49,70 @@ pub struct Gguf {
     pub metadata: Metadata,
     /// The tensors, in file order, found by name.
     pub tensors: Directory,
+    /// Whose file it is, with the evidence.
+    pub spoken: Spoken,
     /// What is odd about the file.
     pub warnings: Vec<Warning>,
     bytes: ModelBytes,
 }
 
 impl Gguf {
-    /// Parses and validates. Reads nothing of the weights.
+    /// Parses and validates. Reads nothing of the weights but where only they tell whose file it
+    /// is.
     pub fn parse(bytes: ModelBytes) -> Result<Self, Refusal> {
+        Self::parse_as(bytes, None)
+    }
+
+    /// The same, read in a dialect that somebody chose.
+    pub fn parse_as(bytes: ModelBytes, forced: Option<Dialect>) -> Result<Self, Refusal> {
         let mut cursor = Cursor::new(&bytes, 0);
         let mut odd = Oddities::default();
         let header = Header::read(&mut cursor)?;
         let metadata = Metadata::read(&bytes, &mut cursor, header.keys, &mut odd)?;
-        let tensors = Directory::read(&mut cursor, header.tensors)?;
-        let mut gguf = Gguf {
+        let mut tensors = Directory::read(&mut cursor, header.tensors)?;
+        metadata.check_duplicates()?;
+        tensors.check_duplicates()?;
+        tensors.check_dims()?;
+        let alignment = match header.more {
+            Some(more) => more.alignment,
+            None => alignment(&metadata)?,
+        };
+        let data_start = match header.more {
+            Some(more) => more.data_start,
+            None => cursor.at().next_multiple_of(alignment),
+        };
+        let (spoken, corrections) = {
+            let data = bytes.get(data_start as usize..).unwrap_or_default();
+            let tensors = tensors.as_mut_slice();
+            let written = Written {
+                metadata: &metadata,
+                spans: dialect::spans(tensors, data.len() as u64),
+                tensors,
+                data,
+                alignment,
+                long_header: header.more.is_some(),
+            };
+            dialect::settle(&written, forced)?
+        };
+        tensors.settle(&spoken, &corrections);
+        tensors.check_types()?;
+        let alignment = if corrections.unpadded { 1 } else { alignment };
+        let frame = Frame {
+            alignment,
+            data_start,
+            file_len: bytes.len() as u64,
+        };
+        layout::settle(&mut tensors, &frame, &mut odd)?;
+        Ok(Gguf {
             version: header.version,
-            alignment: DEFAULT_ALIGNMENT,
-            data_start: cursor.at(),
+            alignment,
+            data_start,
             metadata,
             tensors,
-            warnings: Vec::new(),
+            spoken,
+            warnings: odd.into_warnings(),
             bytes,
-        };
-        gguf.validate(&mut odd)?;
-        gguf.warnings = odd.into_warnings();
-        Ok(gguf)
-    }
-
-    /// Every rule that needs more than one field: the fields themselves were checked while they
-    /// were read, by [`Header::read`], [`Metadata::read`] and [`Directory::read`].
-    fn validate(&mut self, odd: &mut Oddities) -> Result<(), Refusal> {
-        self.metadata.check_duplicates()?;
-        self.tensors.check_duplicates()?;
-        self.tensors.check_shapes()?;
-        self.alignment = alignment(&self.metadata)?;
-        self.data_start = self.data_start.next_multiple_of(self.alignment);
-        let frame = Frame {
-            alignment: self.alignment,
-            data_start: self.data_start,
-            file_len: self.bytes.len() as u64,
-        };
-        layout::settle(&mut self.tensors, &frame, odd)
+        })
     }
 
     /// All bytes a tensor may claim: from its offset to the next tensor or the end of the file.
@@ -98,11 +123,40 @@ impl Gguf {
     }
 }
 
-/// The first 24 bytes.
+/// The first 24 bytes, and the 12 that BitNet-rs puts behind them.
 struct Header {
     version: u32,
     tensors: u64,
     keys: u64,
+    more: Option<More>,
+}
+
+/// What a header of 36 bytes says in the last twelve.
+#[derive(Clone, Copy)]
+struct More {
+    alignment: u64,
+    data_start: u64,
+}
+
+impl More {
+    /// Told from the first key, whose length these bytes would be: as a length they reach beyond
+    /// the file, as an alignment and an offset they make sense.
+    fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let mut ahead = cursor.clone();
+        let length = ahead.clone().u64("header").ok()?;
+        let alignment = u64::from(ahead.u32("header").ok()?);
+        let data_start = ahead.u64("header").ok()?;
+        let end = ahead.at() + ahead.remaining();
+        let aligned = is_alignment(alignment) && data_start.is_multiple_of(alignment);
+        let inside = (ahead.at()..=end).contains(&data_start);
+        (length > end && aligned && inside).then(|| {
+            *cursor = ahead;
+            More {
+                alignment,
+                data_start,
+            }
+        })
+    }
 }
 
 /// What is downloaded in place of a model, told from its first four bytes.
@@ -144,6 +198,7 @@ impl Header {
             version,
             tensors,
             keys,
+            more: More::read(cursor),
         })
     }
 }
@@ -171,11 +226,15 @@ fn alignment(metadata: &Metadata) -> Result<u64, Refusal> {
         Some(Value::U32(alignment)) => u64::from(alignment),
         Some(other) => return Err(metadata.wrong_type(key, "a uint32", other)),
     };
-    if !alignment.is_power_of_two() || !(8..=MAX_ALIGNMENT).contains(&alignment) {
+    if !is_alignment(alignment) {
         let rule = format!("a power of two of 8..={MAX_ALIGNMENT}");
         return Err(metadata.refuse(Code::AlignInvalid, key, rule, alignment));
     }
     Ok(alignment)
+}
+
+fn is_alignment(alignment: u64) -> bool {
+    alignment.is_power_of_two() && (8..=MAX_ALIGNMENT).contains(&alignment)
 }
 
 #[cfg(test)]

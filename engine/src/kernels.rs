@@ -20,7 +20,7 @@ pub mod scalar;
 pub mod ternary;
 pub mod whole_blocks;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;

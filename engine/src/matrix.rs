@@ -8,14 +8,14 @@ mod activations;
 
 use crate::bytes::ByteRange;
 use crate::encoding::float::Float;
-use crate::flavor::{self, Detection, Flavor, Shape, qk256};
+use crate::flavor::{self, Detection, Flavor, Shape, qk256, split32};
 use crate::format::{Format, Product};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel};
 use crate::numerics::Arithmetic;
-use crate::numerics::dense::Rows;
+use crate::numerics::dense::{Codes, Rows};
 use crate::refusal::{Code, Refusal};
 
 pub use activations::Activations;
@@ -74,22 +74,21 @@ impl Matrix {
         forced: Option<Flavor>,
         kernel: Kernel,
     ) -> Result<(Self, Option<Detection>), Refusal> {
-        let mut formats = Format::of_type(tensor.type_id);
-        let detection = match (formats.next(), formats.next()) {
-            (Some(Format { flavor: None, .. }), _) => None,
-            (Some(_), _) => Some(flavor::detect(gguf, tensor, forced)?),
-            (None, _) => {
-                let expected = "a type that is multiplied: F32, F16, BF16, Q4_0 to Q6_K, Q1_0, \
-                                Q2_0 or a ternary packing";
-                let found = tensor.type_id;
-                return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
-            }
+        let dialect = tensor.dialect.map_or_else(|| gguf.spoken.decided(), Ok)?;
+        let format = Format::of_type(tensor.type_id, dialect).next();
+        let Some(format) = format else {
+            let expected = "a type that is multiplied: F32, F16, BF16, Q4_0 to Q6_K, Q1_0, Q2_0 \
+                            or a ternary packing";
+            let found = format!("{}, {}", tensor.type_id, tensor.meaning().name());
+            return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
         };
-        let format = match &detection {
-            Some(detection) => Some(Format::of_flavor(detection.flavor)),
-            None => Format::of_type(tensor.type_id).next(),
+        let detection = match format.flavor {
+            Some(_) => Some(flavor::detect(gguf, tensor, forced)?),
+            None => None,
         };
-        let format = format.expect("it was there a moment ago");
+        let format = detection
+            .as_ref()
+            .map_or(format, |found| Format::of_flavor(found.flavor));
         let matrix = Self::open(gguf, tensor, format, detection.as_ref(), kernel)?;
         Ok((matrix, detection))
     }
@@ -201,14 +200,29 @@ impl Decoded {
         &self.stored
     }
 
-    /// Its rows from `first` on as they are stored, where they are QK256.
-    pub fn qk256(&self, first: usize) -> Option<Rows<'_, u8>> {
-        let stride = self.stored.shape.cols.div_ceil(qk256::BLOCK) * qk256::BLOCK_BYTES;
-        let rows = || Rows {
-            elements: &self.stored.bytes[first * stride..],
-            stride,
-        };
-        (self.format.flavor == Some(Flavor::Qk256)).then(rows)
+    /// Its rows from `first` on, where they are codes.
+    pub fn codes(&self, first: usize) -> Option<Codes<'_>> {
+        let Stored {
+            shape,
+            bytes,
+            scales,
+        } = &self.stored;
+        let blocks = shape.cols.div_ceil(split32::BLOCK);
+        match self.format.flavor? {
+            Flavor::Qk256 => {
+                let stride = shape.cols.div_ceil(qk256::BLOCK) * qk256::BLOCK_BYTES;
+                Some(Codes::Qk256(Rows::from(bytes, stride, first)))
+            }
+            Flavor::Bitnet32F16 => {
+                let rows = Rows::from(bytes.as_chunks().0, blocks, first);
+                Some(Codes::Bitnet32F16(rows))
+            }
+            Flavor::Split32 => {
+                let codes = Rows::from(bytes, blocks * split32::BLOCK_BYTES, first);
+                Some(Codes::Split32(codes, Rows::from(scales, blocks, first)))
+            }
+            _ => None,
+        }
     }
 
     /// Writes so many rows from `first` on as floats, little endian.

@@ -146,7 +146,7 @@ def _bytes(values):
 
 def _offers(engine):
     offers = ["prefill", "rows"] + (["decode", "greedy"] if engine.decodes else [])
-    offers += [name for name in ("tokenize", "detokenize") if hasattr(engine, name)]
+    offers += [name for name in ("tokenize", "detokenize", "truncate") if hasattr(engine, name)]
     offers += ["nodes"] if engine.shows_nodes else []
     return offers + (["replace"] if engine.replaces_nodes else [])
 

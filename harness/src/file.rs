@@ -8,4 +8,5 @@ pub mod key;
 pub mod norm_gate;
 pub mod opened;
 pub mod provenance;
+pub mod reading;
 pub mod release;

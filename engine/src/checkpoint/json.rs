@@ -1,12 +1,13 @@
 //! The JSON files of a checkpoint: bounded, and every value refused by its path where it is not
 //! what is asked for.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
+use super::unique::Unique;
+use crate::bytes::regular_file;
 use crate::refusal::{Code, Refusal};
 
 /// The largest vocabularies there are take a tenth of this.
@@ -31,10 +32,8 @@ impl Json {
     /// Reads a file; `None` where there is none.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Self>, Refusal> {
         let unreadable = |e: io::Error| Refusal::new(Code::Io, name, "a readable file", e);
-        let file = match File::open(folder.join(name)) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(unreadable(e)),
+        let Some(file) = regular_file(&folder.join(name), name)? else {
+            return Ok(None);
         };
         let mut bytes = Vec::new();
         file.take(LIMIT + 1)
@@ -49,7 +48,7 @@ impl Json {
 
     /// Takes the text of a file apart.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Refusal> {
-        let root: Value = serde_json::from_slice(bytes).map_err(|e| invalid(name, bytes, &e))?;
+        let Unique(root) = serde_json::from_slice(bytes).map_err(|e| invalid(name, bytes, &e))?;
         let json = Json {
             name: name.to_owned(),
             root,
@@ -69,7 +68,7 @@ impl Json {
     }
 }
 
-/// Why text is no JSON, with the byte at which it stops being that.
+/// Why text is no JSON or names a field twice, with the byte at which it does.
 pub fn invalid(name: &str, bytes: &[u8], error: &serde_json::Error) -> Refusal {
     let lines = bytes.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines
@@ -78,7 +77,15 @@ pub fn invalid(name: &str, bytes: &[u8], error: &serde_json::Error) -> Refusal {
         .sum();
     let at = (before + error.column()).min(bytes.len()) as u64;
     let found = format!("{error}, of {} bytes", bytes.len());
-    Refusal::new(Code::JsonInvalid, name, "JSON", found).at(at)
+    let (code, rule) = if error.is_data() {
+        (
+            Code::DuplicateKey,
+            "an object whose fields have different names",
+        )
+    } else {
+        (Code::JsonInvalid, "JSON")
+    };
+    Refusal::new(code, name, rule, found).at(at)
 }
 
 impl<'a> Node<'a> {

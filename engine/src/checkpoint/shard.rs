@@ -12,6 +12,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::json;
+use super::unique::Unique;
+use crate::bytes::regular_file;
 use crate::refusal::{Code, Refusal};
 
 /// As the format has it.
@@ -64,17 +66,11 @@ impl Shard {
     /// Opens a file and checks its header. `None` where there is no such file.
     pub fn open(folder: &Path, name: &str) -> Result<Option<Self>, Refusal> {
         let unreadable = |e: io::Error| Refusal::new(Code::Io, name, "a readable file", e);
-        let mut file = match File::open(folder.join(name)) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(unreadable(e)),
+        let Some(mut file) = regular_file(&folder.join(name), name)? else {
+            return Ok(None);
         };
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            let rule = "a regular file";
-            return Err(Refusal::new(Code::NotARegularFile, name, rule, "another"));
-        }
-        let header = Header::read(name, &mut file, metadata.len())?;
+        let file_len = file.metadata().map_err(unreadable)?.len();
+        let header = Header::read(name, &mut file, file_len)?;
         let entries = header.entries()?;
         Ok(Some(Shard {
             name: name.to_owned(),
@@ -131,6 +127,11 @@ impl<'a> Header<'a> {
         }
         let mut text = vec![0; len as usize];
         from.read_exact(&mut text).map_err(unreadable)?;
+        if text.first() != Some(&b'{') {
+            let found = String::from_utf8_lossy(&text[..text.len().min(8)]);
+            let rule = "an object, whose first character is {".into();
+            return Err(refuse(Code::HeaderInvalid, rule, format!("{found:?}")).at(8));
+        }
         Ok(Header {
             file,
             text,
@@ -280,8 +281,8 @@ impl<'de> Visitor<'de> for InOrder {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut fields = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
+        while let Some((name, Unique(value))) = map.next_entry()? {
+            fields.push((name, value));
         }
         Ok(fields)
     }

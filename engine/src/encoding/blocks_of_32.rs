@@ -44,11 +44,13 @@ impl Layout {
         self.low_at() + BLOCK / 2
     }
 
-    const fn fifth_at(self) -> usize {
+    /// Where in a block the fifth bits are, if there are any.
+    pub const fn fifth_at(self) -> usize {
         if self.has_minimum { 4 } else { 2 }
     }
 
-    const fn low_at(self) -> usize {
+    /// Where the lower four bits are.
+    pub const fn low_at(self) -> usize {
         self.fifth_at() + if self.bits == 5 { 4 } else { 0 }
     }
 

@@ -53,6 +53,25 @@ pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
     }
 }
 
+/// Decodes whole blocks whose signs are negated: OxiBonsai's before version 0.2.
+pub fn decode_negated(bytes: &[u8], out: &mut [f32]) {
+    decode(bytes, out);
+    out.iter_mut().for_each(|x| *x = -*x);
+}
+
+/// Encodes so, and with its scale: the largest magnitude.
+pub fn encode_negated(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
+    let (blocks, rest) = row.as_chunks::<BLOCK>();
+    assert!(rest.is_empty(), "whole blocks of 128");
+    for values in blocks {
+        let peak = values.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+        let mut block = [0; BLOCK_BYTES];
+        block[..2].copy_from_slice(&quantiser.author.half(peak));
+        SIGNS.put_all(&mut block[2..], values.map(|x| u8::from(x < 0.0)));
+        out.extend(block);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +86,10 @@ mod tests {
         let mut back = [0.0; BLOCK];
         decode(&bytes, &mut back);
         assert_eq!((back[0], back[1], back[9]), (-3.0, 3.0, -3.0));
+        bytes.clear();
+        encode_negated(&values, &Quantiser::default(), &mut bytes);
+        assert_eq!(bytes[..5], [0x00, 0x45, 0x01, 0x02, 0x00]);
+        decode_negated(&bytes, &mut back);
+        assert_eq!((back[0], back[1], back[9]), (-5.0, 5.0, -5.0));
     }
 }

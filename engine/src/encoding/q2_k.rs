@@ -16,9 +16,12 @@ pub const BLOCK_BYTES: usize = 84;
 
 const GROUP: usize = 16;
 const GROUPS: usize = BLOCK / GROUP;
-const QUANTS_AT: usize = 16;
-const SCALE_AT: usize = 80;
-const OFFSET_AT: usize = 82;
+/// Where in a block the elements are.
+pub const QUANTS_AT: usize = 16;
+/// Where its scale is.
+pub const SCALE_AT: usize = 80;
+/// Where the scale of its offsets is.
+pub const OFFSET_AT: usize = 82;
 const TWO_BITS: Planes = Planes { bits: 2, width: 32 };
 const HIGHEST: i32 = 15;
 

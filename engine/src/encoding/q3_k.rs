@@ -17,8 +17,10 @@ pub const BLOCK_BYTES: usize = 110;
 
 const GROUP: usize = 16;
 const GROUPS: usize = BLOCK / GROUP;
-const LOW_AT: usize = 32;
-const SCALES_AT: usize = 96;
+/// Where in a block the lower two bits are.
+pub const LOW_AT: usize = 32;
+/// Where the scales of groups are.
+pub const SCALES_AT: usize = 96;
 const SCALE_AT: usize = 108;
 const LOW: Planes = Planes { bits: 2, width: 32 };
 const THIRD: Planes = Planes { bits: 1, width: 32 };

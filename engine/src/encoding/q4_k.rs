@@ -18,7 +18,8 @@ pub const GROUP: usize = 32;
 
 const GROUPS: usize = BLOCK / GROUP;
 const SCALES_AT: usize = 4;
-const FIFTH_AT: usize = 16;
+/// Where in a block the fifth bits are, if there are any.
+pub const FIFTH_AT: usize = 16;
 const LOW: Planes = Planes { bits: 4, width: 32 };
 const FIFTH: Planes = Planes { bits: 1, width: 32 };
 const HIGHEST: i32 = 63;
@@ -58,6 +59,23 @@ pub fn group(block: &[u8], group: usize) -> (u8, u8) {
     }
 }
 
+/// The same of all groups, a byte each: scales and offsets.
+pub fn groups(block: &[u8]) -> (u64, u64) {
+    const SIX: u32 = 0x3f3f_3f3f;
+    const NIBBLES: u32 = 0x0f0f_0f0f;
+    let four = |at: usize| {
+        let bytes = block[SCALES_AT + at..].first_chunk();
+        u32::from_le_bytes(*bytes.expect("four bytes"))
+    };
+    let (scales, offsets, rest) = (four(0), four(4), four(8));
+    let later = |low: u32, high: u32| low & NIBBLES | high >> 2 & (SIX ^ NIBBLES);
+    let eight = |first: u32, later: u32| u64::from(first & SIX) | u64::from(later) << 32;
+    (
+        eight(scales, later(rest, scales)),
+        eight(offsets, later(rest >> 4, offsets)),
+    )
+}
+
 fn put_group(block: &mut [u8], group: usize, scale: u8, offset: u8) {
     let packed = &mut block[SCALES_AT..FIFTH_AT];
     match group.checked_sub(4) {
@@ -76,7 +94,8 @@ impl Layout {
         self.low_at() + BLOCK / 2
     }
 
-    const fn low_at(self) -> usize {
+    /// Where the lower four bits are.
+    pub const fn low_at(self) -> usize {
         FIFTH_AT + if self.bits == 5 { BLOCK / 8 } else { 0 }
     }
 

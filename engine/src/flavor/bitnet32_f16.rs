@@ -31,6 +31,13 @@ pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
     qk256::value_of(code(bytes, shape, row, col)) * scale.to_f32()
 }
 
+/// The codes of a block, and its scale.
+pub fn parts(block: &[u8]) -> (&[u8], f32) {
+    let (codes, scale) = block.split_at(SCALE_AT);
+    let scale = half::f16::from_le_bytes([scale[0], scale[1]]);
+    (codes, scale.to_f32())
+}
+
 /// Packs row-major codes and one scale a block; codes nobody reads are zero.
 pub fn encode_codes(codes: &[u8], scales: &[f32], shape: Shape) -> Vec<u8> {
     let blocks = shape.rows * shape.cols.div_ceil(BLOCK);

@@ -4,8 +4,8 @@
 
 use std::cell::OnceCell;
 
-use super::evidence::{self, Evidence};
-use super::{Flavor, Shape, split32, tq1_0, tq2_0};
+use super::evidence::{self, Evidence, Threes};
+use super::{Flavor, Shape, i2_s, split32, tl2, tq1_0, tq2_0};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::refusal::{Code, Refusal};
@@ -72,6 +72,7 @@ struct Case<'a> {
     sibling: Option<String>,
     /// The three packings of I2_S have the same evidence, looked for once.
     i2_s: OnceCell<Evidence>,
+    threes: Threes,
 }
 
 impl<'a> Case<'a> {
@@ -89,19 +90,12 @@ impl<'a> Case<'a> {
             shape,
             sibling,
             i2_s: OnceCell::new(),
+            threes: Threes::default(),
         })
     }
 
     /// The packings the type id leaves open.
     fn considered(&self) -> Result<&'static [Flavor], Refusal> {
-        const TWO_BIT: [Flavor; 6] = [
-            Flavor::I2sP128,
-            Flavor::I2sP64,
-            Flavor::I2sP4r,
-            Flavor::Qk256,
-            Flavor::Bitnet32F16,
-            Flavor::Split32,
-        ];
         let full_width = self.shape.elements().and_then(|n| n.checked_mul(4));
         match self.tensor.type_id {
             id::I2_S_OR_I32 if full_width.is_some_and(|n| n <= self.tensor.gap) => {
@@ -112,15 +106,15 @@ impl<'a> Case<'a> {
                     "room for one 32-bit integer an element, as the type id says",
                 ))
             }
-            id::I2_S_OR_I32 | id::I2_S => Ok(&TWO_BIT),
-            id::TQ1_0 => Ok(&[Flavor::Tq1_0]),
-            id::TQ2_0 => Ok(&[Flavor::Tq2_0]),
-            other => Err(self.tensor.refuse(
-                Code::FlavorUnknown,
-                "type",
-                "a type id that ternary packings use: 26, 34, 35 or 36",
-                other,
-            )),
+            number => match Flavor::of_type(number) {
+                [] => Err(self.tensor.refuse(
+                    Code::FlavorUnknown,
+                    "type",
+                    "a type id that ternary packings use: 26, 34 to 36, 38 or 39",
+                    number,
+                )),
+                flavors => Ok(flavors),
+            },
         }
     }
 
@@ -156,6 +150,9 @@ impl<'a> Case<'a> {
                 format!("a row of {cols} is no multiple of 64")
             }
             Flavor::Tq1_0 | Flavor::Tq2_0 => format!("a row of {cols} is no multiple of 256"),
+            Flavor::Tl1 | Flavor::Tl2 => {
+                format!("no kernels with lookup tables were generated for {rows} × {cols}")
+            }
             _ => format!("{rows} × {cols} elements cannot be counted"),
         }
     }
@@ -171,7 +168,7 @@ impl<'a> Case<'a> {
             }
             Flavor::Qk256 => match &self.sibling {
                 Some(name) => Evidence::against(format!("it has no scales, and {name:?} has them")),
-                None => evidence::of_qk256(bytes),
+                None => evidence::of_qk256(bytes, &self.threes),
             },
             Flavor::Bitnet32F16 => evidence::of_bitnet32_f16(bytes, self.shape),
             Flavor::Split32 => match &self.sibling {
@@ -180,6 +177,8 @@ impl<'a> Case<'a> {
             },
             Flavor::Tq1_0 => evidence::of_f16_blocks(bytes, tq1_0::BLOCK_BYTES, tq1_0::SCALE_AT),
             Flavor::Tq2_0 => evidence::of_f16_blocks(bytes, tq2_0::BLOCK_BYTES, tq2_0::SCALE_AT),
+            Flavor::Tl1 => evidence::of_scale(i2_s::scale(bytes, self.shape)),
+            Flavor::Tl2 => evidence::of_scale(tl2::scale(bytes, self.shape)),
         }
     }
 
@@ -193,7 +192,7 @@ impl<'a> Case<'a> {
                  pieces over each other, and the weights are lost"
             ));
         }
-        let mut evidence = evidence::of_i2_s(bytes, self.shape);
+        let mut evidence = evidence::of_i2_s(bytes, self.shape, &self.threes);
         if !self.shape.cols.is_multiple_of(128) {
             evidence.facts.push(format!(
                 "rows of {} do not start at a block of 128: kernels that assume so skip the rest",

@@ -2,6 +2,8 @@
 //! once and none is sampled.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
+
 use super::{Shape, bitnet32_f16, i2_s};
 
 /// Scales outside this range would be absurd for weights of any trained model.
@@ -15,9 +17,9 @@ pub(super) struct Evidence {
 }
 
 /// I2_S: no code is ever 3, and a sane scale follows the codes.
-pub(super) fn of_i2_s(bytes: &[u8], shape: Shape) -> Evidence {
+pub(super) fn of_i2_s(bytes: &[u8], shape: Shape, threes: &Threes) -> Evidence {
     let codes = &bytes[..shape.rows * shape.cols / 4];
-    let threes = count_threes(codes);
+    let threes = threes.among(codes);
     let n = codes.len() * 4;
     if threes > 0 {
         return Evidence::against(format!(
@@ -44,6 +46,14 @@ pub(super) fn of_i2_s(bytes: &[u8], shape: Shape) -> Evidence {
     }
 }
 
+/// TL1 and TL2: the one scale is sane. Any bytes can be their indices.
+pub(super) fn of_scale(scale: f32) -> Evidence {
+    if scale == 0.0 || SANE_SCALES.contains(&scale) {
+        return Evidence::with(vec![format!("scale {scale:e} behind the indices")]);
+    }
+    Evidence::against(format!("the scale would be {scale:e}"))
+}
+
 /// BitNet32-F16: every block's scale is finite, not negative and not absurd.
 pub(super) fn of_bitnet32_f16(bytes: &[u8], shape: Shape) -> Evidence {
     let blocks = shape.rows * shape.cols.div_ceil(bitnet32_f16::BLOCK);
@@ -62,8 +72,8 @@ pub(super) fn of_bitnet32_f16(bytes: &[u8], shape: Shape) -> Evidence {
 }
 
 /// QK256 has nothing that could be wrong: any bytes are codes.
-pub(super) fn of_qk256(bytes: &[u8]) -> Evidence {
-    let (threes, n) = (count_threes(bytes), bytes.len() * 4);
+pub(super) fn of_qk256(bytes: &[u8], threes: &Threes) -> Evidence {
+    let (threes, n) = (threes.among(bytes), bytes.len() * 4);
     let mut facts = vec![format!("{threes} of {n} two-bit codes are 3")];
     if threes == 0 {
         facts.push("ternary codes with their scale missing would look the same".into());
@@ -96,6 +106,24 @@ impl Evidence {
         Evidence {
             facts: Vec::new(),
             excluded: Some(why),
+        }
+    }
+}
+
+/// How many bit pairs of a tensor's first bytes are 3: of how many bytes that was counted last, and
+/// the count. Several packings ask for the same ones.
+#[derive(Default)]
+pub(super) struct Threes(Cell<Option<(usize, u64)>>);
+
+impl Threes {
+    fn among(&self, first: &[u8]) -> u64 {
+        match self.0.get() {
+            Some((len, count)) if len == first.len() => count,
+            _ => {
+                let count = count_threes(first);
+                self.0.set(Some((first.len(), count)));
+                count
+            }
         }
     }
 }
@@ -156,8 +184,16 @@ mod tests {
         let shape = Shape { rows: 1, cols: 128 };
         let mut bytes = vec![0b01_01_01_01; 32];
         bytes.extend([0; 32]);
-        assert!(of_i2_s(&bytes, shape).excluded.is_none());
+        assert!(
+            of_i2_s(&bytes, shape, &Threes::default())
+                .excluded
+                .is_none()
+        );
         bytes[0] = 0b10_01_01_01;
-        assert!(of_i2_s(&bytes, shape).excluded.is_some());
+        assert!(
+            of_i2_s(&bytes, shape, &Threes::default())
+                .excluded
+                .is_some()
+        );
     }
 }

@@ -28,24 +28,22 @@ pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
     value_of(code(bytes, shape, row, col))
 }
 
+/// What the codes stand for.
+pub const VALUES: [f32; 4] = [-2.0, -1.0, 1.0, 2.0];
+
 /// What a code stands for.
 pub fn value_of(code: u8) -> f32 {
-    match code {
-        0 => -2.0,
-        1 => -1.0,
-        2 => 1.0,
-        _ => 2.0,
-    }
+    VALUES[usize::from(code & 3)]
 }
 
 /// The four values of every byte.
-const VALUES: [[f32; 4]; 256] = {
+static VALUES_OF: [[f32; 4]; 256] = {
     let mut all = [[0.0; 4]; 256];
     let mut byte = 0;
     while byte < 256 {
         let mut k = 0;
         while k < 4 {
-            all[byte][k] = [-2.0, -1.0, 1.0, 2.0][byte >> (2 * k) & 3];
+            all[byte][k] = VALUES[byte >> (2 * k) & 3];
             k += 1;
         }
         byte += 1;
@@ -53,16 +51,22 @@ const VALUES: [[f32; 4]; 256] = {
     all
 };
 
-/// Writes one row as floats, four at a time.
+/// Writes one row as floats.
 pub fn decode_row(bytes: &[u8], shape: Shape, row: usize, out: &mut [f32]) {
     let row_bytes = shape.cols.div_ceil(BLOCK) * BLOCK_BYTES;
-    let row = &bytes[row * row_bytes..(row + 1) * row_bytes];
+    decode(&bytes[row * row_bytes..(row + 1) * row_bytes], out);
+}
+
+/// Writes what codes stand for, four at a time; the last byte may have more of them than are asked
+/// for.
+pub fn decode(codes: &[u8], out: &mut [f32]) {
     let (fours, rest) = out.as_chunks_mut::<4>();
-    for (four, &byte) in fours.iter_mut().zip(row) {
-        *four = VALUES[usize::from(byte)];
+    if let Some(&last) = codes.get(fours.len()) {
+        rest.copy_from_slice(&VALUES_OF[usize::from(last)][..rest.len()]);
     }
-    let last = VALUES[usize::from(row[fours.len().min(row.len() - 1)])];
-    rest.copy_from_slice(&last[..rest.len()]);
+    for (four, &byte) in fours.iter_mut().zip(codes) {
+        *four = VALUES_OF[usize::from(byte)];
+    }
 }
 
 /// The code of the value that lies nearest; a tie goes away from zero, and zero is positive.

@@ -18,8 +18,44 @@ pub const SCALE_AT: usize = 52;
 
 const POWERS: [u8; 5] = [1, 3, 9, 27, 81];
 
-/// First element, first byte, bytes and trits a byte of the three parts of a block.
-const PARTS: [(usize, usize, usize, usize); 3] = [(0, 0, 32, 5), (160, 32, 16, 5), (240, 48, 4, 4)];
+/// Bytes of a block whose trits are strewn over the same elements.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// The first element.
+    pub element: usize,
+    /// The first byte.
+    pub byte: usize,
+    /// How many bytes: from one trit of a byte to the next.
+    pub bytes: usize,
+    /// Trits of a byte.
+    pub trits: usize,
+}
+
+/// The parts of a block that holds so many bytes a part.
+pub(crate) const fn parts<const N: usize>(sizes: [(usize, usize); N]) -> [Part; N] {
+    let nothing = Part {
+        element: 0,
+        byte: 0,
+        bytes: 0,
+        trits: 0,
+    };
+    let mut parts = [nothing; N];
+    let (mut at, mut element, mut byte) = (0, 0, 0);
+    while at < N {
+        let (bytes, trits) = sizes[at];
+        parts[at] = Part {
+            element,
+            byte,
+            bytes,
+            trits,
+        };
+        (element, byte) = (element + bytes * trits, byte + bytes);
+        at += 1;
+    }
+    parts
+}
+
+const PARTS: [Part; 3] = parts([(32, 5), (16, 5), (4, 4)]);
 
 /// Bytes a tensor of that shape takes, or `None` where a row is not whole blocks.
 pub fn bytes_needed(shape: Shape) -> Option<u64> {
@@ -36,10 +72,18 @@ pub fn scale(block: &[u8; BLOCK_BYTES]) -> f32 {
 
 /// The digit of one element: 0, 1, 2 for −1, 0, +1.
 pub fn trit(block: &[u8; BLOCK_BYTES], index: usize) -> u8 {
-    let part = PARTS.iter().rfind(|part| part.0 <= index);
-    let &(first, byte, bytes, _) = part.expect("the first part starts at 0");
-    let (n, m) = ((index - first) / bytes, (index - first) % bytes);
-    let fraction = block[byte + m].wrapping_mul(POWERS[n]);
+    digit(block, &PARTS, index)
+}
+
+/// The digit of one element of a block in such parts.
+pub(crate) fn digit(block: &[u8], parts: &[Part], index: usize) -> u8 {
+    let part = parts.iter().rfind(|part| part.element <= index);
+    let part = part.expect("the first part starts at 0");
+    let (n, m) = (
+        (index - part.element) / part.bytes,
+        (index - part.element) % part.bytes,
+    );
+    let fraction = block[part.byte + m].wrapping_mul(POWERS[n]);
     ((u16::from(fraction) * 3) >> 8) as u8
 }
 
@@ -64,24 +108,29 @@ pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
 fn encode_block(author: Author, weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
     let (trits, scale) = quantise(weights);
-    for (first, byte, bytes, trits_per_byte) in PARTS {
-        for m in 0..bytes {
-            // Digits most significant first; four of them leave the last place zero. Five fit a
-            // byte; what a NaN hid from the scale is no digit, and wraps as the reference does.
-            let digits = (0..5).fold(0u8, |digits, n| {
-                let trit = (n < trits_per_byte).then(|| trits[first + m + n * bytes]);
-                digits.wrapping_mul(3).wrapping_add(trit.unwrap_or(0))
-            });
-            // The smallest byte whose fraction of 256 is at least digits / 243.
-            block[byte + m] = (u16::from(digits) * 256).div_ceil(243) as u8;
-        }
-    }
+    pack(&trits, &PARTS, &mut block);
     block[SCALE_AT..].copy_from_slice(&author.half(scale));
     block
 }
 
+/// Writes the digits of a block in such parts.
+pub(crate) fn pack(trits: &[u8], parts: &[Part], block: &mut [u8]) {
+    for part in parts {
+        for m in 0..part.bytes {
+            // Digits most significant first; four of them leave the last place zero. Five fit a
+            // byte; what a NaN hid from the scale is no digit, and wraps as the reference does.
+            let digits = (0..5).fold(0u8, |digits, n| {
+                let trit = (n < part.trits).then(|| trits[part.element + m + n * part.bytes]);
+                digits.wrapping_mul(3).wrapping_add(trit.unwrap_or(0))
+            });
+            // The smallest byte whose fraction of 256 is at least digits / 243.
+            block[part.byte + m] = (u16::from(digits) * 256).div_ceil(243) as u8;
+        }
+    }
+}
+
 /// Digits and scale of a block.
-pub(super) fn quantise(weights: &[f32; BLOCK]) -> ([u8; BLOCK], f32) {
+pub(crate) fn quantise<const N: usize>(weights: &[f32; N]) -> ([u8; N], f32) {
     // As the format's own quantiser has it, so a NaN takes over and is taken over alike.
     let larger = |max: f32, w: &f32| if max > w.abs() { max } else { w.abs() };
     let scale = weights.iter().fold(0.0, larger);

@@ -1,7 +1,7 @@
 //! Q4_0, Q4_1, Q5_0 and Q5_1.
 #![forbid(unsafe_code)]
 
-use super::{Encode, Format, Product, either, row_of};
+use super::{Encode, Format, Product, row_of};
 use crate::encoding::blocks_of_32::{self as encoding, BLOCK, Layout};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{RowByRow, Stored};
@@ -13,6 +13,7 @@ use crate::kernels::{blocks_of_32 as kernels, whole_blocks};
 pub static Q4_0: Format = Format {
     name: "q4_0",
     types: &[id::Q4_0],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q4_0.block_bytes(),
     flavor: None,
@@ -20,7 +21,7 @@ pub static Q4_0: Format = Format {
     file_type: Some(2),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q4_0.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q4_0_LANES, &Q4_0_WHOLE),
+        choose: either!(&Q4_0_LANES, &Q4_0_WHOLE, small_blocks::Q4_0),
         arrange: |stored| stored,
     },
 };
@@ -29,6 +30,7 @@ pub static Q4_0: Format = Format {
 pub static Q4_1: Format = Format {
     name: "q4_1",
     types: &[id::Q4_1],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q4_1.block_bytes(),
     flavor: None,
@@ -36,7 +38,7 @@ pub static Q4_1: Format = Format {
     file_type: Some(3),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q4_1.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q4_1_LANES, &Q4_1_WHOLE),
+        choose: either!(&Q4_1_LANES, &Q4_1_WHOLE, small_blocks::Q4_1),
         arrange: |stored| stored,
     },
 };
@@ -45,6 +47,7 @@ pub static Q4_1: Format = Format {
 pub static Q5_0: Format = Format {
     name: "q5_0",
     types: &[id::Q5_0],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q5_0.block_bytes(),
     flavor: None,
@@ -52,7 +55,7 @@ pub static Q5_0: Format = Format {
     file_type: Some(8),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q5_0.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q5_0_LANES, &Q5_0_WHOLE),
+        choose: either!(&Q5_0_LANES, &Q5_0_WHOLE, small_blocks::Q5_0),
         arrange: |stored| stored,
     },
 };
@@ -61,6 +64,7 @@ pub static Q5_0: Format = Format {
 pub static Q5_1: Format = Format {
     name: "q5_1",
     types: &[id::Q5_1],
+    dialects: &[],
     block: BLOCK,
     block_bytes: encoding::Q5_1.block_bytes(),
     flavor: None,
@@ -68,7 +72,7 @@ pub static Q5_1: Format = Format {
     file_type: Some(9),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q5_1.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q5_1_LANES, &Q5_1_WHOLE),
+        choose: either!(&Q5_1_LANES, &Q5_1_WHOLE, small_blocks::Q5_1),
         arrange: |stored| stored,
     },
 };

@@ -9,6 +9,7 @@ use crate::gguf::tensor_type::id;
 pub static Q1_0: Format = Format {
     name: "q1_0",
     types: &[id::Q1_0],
+    dialects: &[],
     block: one_bit::BLOCK,
     block_bytes: one_bit::BLOCK_BYTES,
     flavor: None,
@@ -22,11 +23,12 @@ pub static Q1_0: Format = Format {
 pub static Q2_0: Format = Format {
     name: "q2_0",
     types: &[id::Q2_0],
-    block: two_bits::BLOCK,
-    block_bytes: two_bits::BLOCK_BYTES,
+    dialects: &[],
+    block: two_bits::Q2_0.block,
+    block_bytes: two_bits::Q2_0.block_bytes(),
     flavor: None,
-    decode_row: |weights, row, out| two_bits::decode(row_of(weights, row), out),
+    decode_row: |weights, row, out| two_bits::Q2_0.decode(row_of(weights, row), out),
     file_type: Some(41),
-    encode: Encode::Rows(two_bits::encode),
+    encode: Encode::Rows(|row, quantiser, out| two_bits::Q2_0.encode(row, quantiser, out)),
     product: Product::Decoded,
 };

@@ -10,6 +10,7 @@ use crate::kernels::gemm::Stored;
 pub static F32: Format = Format {
     name: "f32",
     types: &[id::F32],
+    dialects: &[],
     block: 1,
     block_bytes: 4,
     flavor: None,
@@ -23,6 +24,7 @@ pub static F32: Format = Format {
 pub static F16: Format = Format {
     name: "f16",
     types: &[id::F16],
+    dialects: &[],
     block: 1,
     block_bytes: 2,
     flavor: None,
@@ -36,6 +38,7 @@ pub static F16: Format = Format {
 pub static BF16: Format = Format {
     name: "bf16",
     types: &[id::BF16],
+    dialects: &[],
     block: 1,
     block_bytes: 2,
     flavor: None,

@@ -3,12 +3,14 @@
 
 use super::{Encode, Format, Product, row_of};
 use crate::encoding::fp8::{BLOCK, BLOCK_BYTES, Fp8};
+use crate::gguf::dialect::Dialect;
 use crate::gguf::tensor_type::id;
 
 /// Four bits of exponent, three of mantissa.
 pub static F8_E4M3: Format = Format {
     name: "f8_e4m3",
     types: &[id::F8_E4M3],
+    dialects: Dialect::OXIBONSAI,
     block: BLOCK,
     block_bytes: BLOCK_BYTES,
     flavor: None,
@@ -22,6 +24,7 @@ pub static F8_E4M3: Format = Format {
 pub static F8_E5M2: Format = Format {
     name: "f8_e5m2",
     types: &[id::F8_E5M2],
+    dialects: Dialect::OXIBONSAI,
     block: BLOCK,
     block_bytes: BLOCK_BYTES,
     flavor: None,

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::{Encode, Format, Product};
-use crate::flavor::{Flavor, Shape, i2_s, i2_s_p4r, i2_s_p64, i2_s_p128};
+use crate::flavor::{Flavor, Shape, i2_s, i2_s_p4r, i2_s_p64, i2_s_p128, tl1, tl2};
+use crate::gguf::dialect::Dialect;
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, Stored};
 use crate::kernels::{BlockOrder, Kernel, scalar};
@@ -12,6 +13,7 @@ use crate::kernels::{BlockOrder, Kernel, scalar};
 pub static P128: Format = Format {
     name: "i2_s-p128",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: i2_s_p128::BLOCK,
     block_bytes: i2_s_p128::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP128),
@@ -34,6 +36,7 @@ pub static P128: Format = Format {
 pub static P64: Format = Format {
     name: "i2_s-p64",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: i2_s_p64::BLOCK,
     block_bytes: i2_s_p64::BLOCK_BYTES,
     flavor: Some(Flavor::I2sP64),
@@ -50,6 +53,7 @@ pub static P64: Format = Format {
 pub static P4R: Format = Format {
     name: "i2_s-p4r",
     types: &[id::I2_S, id::I2_S_OR_I32],
+    dialects: &[],
     block: i2_s_p4r::ROWS,
     block_bytes: 1,
     flavor: Some(Flavor::I2sP4r),
@@ -59,6 +63,54 @@ pub static P4R: Format = Format {
     product: Product::Kernels {
         choose,
         arrange: |stored| rearrange(stored, i2_s_p4r::place),
+    },
+};
+
+/// Two weights an index, for lookup tables on ARM: what it multiplies to is I2_S's to the bit.
+pub static TL1: Format = Format {
+    name: "tl1",
+    types: &[id::TL1],
+    dialects: &[Dialect::BitnetCpp],
+    block: 4,
+    block_bytes: 1,
+    flavor: Some(Flavor::Tl1),
+    decode_row,
+    file_type: Some(38),
+    encode: Encode::Matrix(|values, shape| {
+        let (codes, scale) = i2_s::quantise(values);
+        tl1::encode_codes(&codes, scale, shape)
+    }),
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| {
+            let (bytes, shape) = (&stored.bytes, stored.shape);
+            let code = |row, col| tl1::code(bytes, shape, row, col);
+            of_codes(shape, i2_s::scale(bytes, shape), code)
+        },
+    },
+};
+
+/// Three weights an index and a sign, for lookup tables on x86.
+pub static TL2: Format = Format {
+    name: "tl2",
+    types: &[id::TL2],
+    dialects: &[Dialect::BitnetCpp],
+    block: 24,
+    block_bytes: 5,
+    flavor: Some(Flavor::Tl2),
+    decode_row,
+    file_type: Some(39),
+    encode: Encode::Matrix(|values, shape| {
+        let (codes, scale) = i2_s::quantise(values);
+        tl2::encode_codes(&codes, scale, shape)
+    }),
+    product: Product::Kernels {
+        choose,
+        arrange: |stored| {
+            let (bytes, shape) = (&stored.bytes, stored.shape);
+            let code = |row, col| tl2::code(bytes, shape, row, col);
+            of_codes(shape, tl2::scale(bytes, shape), code)
+        },
     },
 };
 
@@ -109,14 +161,20 @@ fn with_scale(stored: Stored) -> Stored {
 
 /// Any packing as P128 with rows padded to whole blocks. Padding meets zero activations.
 fn rearrange(stored: Stored, packing: i2_s::Packing) -> Stored {
-    let (shape, padded) = (stored.shape, padded(stored.shape));
+    let (bytes, shape) = (&stored.bytes, stored.shape);
+    let code = |row, col| i2_s::code(bytes, shape, row, col, packing);
+    of_codes(shape, i2_s::scale(bytes, shape), code)
+}
+
+/// Codes under one scale as the kernels read them.
+fn of_codes(shape: Shape, scale: f32, code: impl Fn(usize, usize) -> u8) -> Stored {
+    let padded = padded(shape);
     let mut codes = vec![0u8; padded.rows * padded.cols / 4];
     for row in 0..shape.rows {
         for col in 0..shape.cols {
             let place = i2_s_p128::place(padded, row, col);
-            codes[place.byte] |= i2_s::code(&stored.bytes, shape, row, col, packing) << place.shift;
+            codes[place.byte] |= code(row, col) << place.shift;
         }
     }
-    let scale = i2_s::scale(&stored.bytes, shape);
     Stored::from_vec(shape, codes, vec![scale])
 }

@@ -1,7 +1,7 @@
 //! Q2_K, Q3_K, Q4_K and Q5_K.
 #![forbid(unsafe_code)]
 
-use super::{Encode, Format, Product, either, row_of};
+use super::{Encode, Format, Product, row_of};
 use crate::encoding::{q2_k, q3_k, q4_k};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::RowByRow;
@@ -12,6 +12,7 @@ use crate::kernels::q8_k::Q8K;
 pub static Q2_K: Format = Format {
     name: "q2_k",
     types: &[id::Q2_K],
+    dialects: &[],
     block: q2_k::BLOCK,
     block_bytes: q2_k::BLOCK_BYTES,
     flavor: None,
@@ -19,7 +20,7 @@ pub static Q2_K: Format = Format {
     file_type: Some(10),
     encode: Encode::Rows(q2_k::encode),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q2_K_LANES, &Q2_K_WHOLE),
+        choose: either!(&Q2_K_LANES, &Q2_K_WHOLE, k_quants::Q2_K),
         arrange: |stored| stored,
     },
 };
@@ -38,6 +39,7 @@ static Q2_K_WHOLE: RowByRow<Q8K> = RowByRow {
 pub static Q3_K: Format = Format {
     name: "q3_k",
     types: &[id::Q3_K],
+    dialects: &[],
     block: q3_k::BLOCK,
     block_bytes: q3_k::BLOCK_BYTES,
     flavor: None,
@@ -45,7 +47,7 @@ pub static Q3_K: Format = Format {
     file_type: Some(11),
     encode: Encode::Rows(q3_k::encode),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q3_K_LANES, &Q3_K_WHOLE),
+        choose: either!(&Q3_K_LANES, &Q3_K_WHOLE, k_quants::Q3_K),
         arrange: |stored| stored,
     },
 };
@@ -64,6 +66,7 @@ static Q3_K_WHOLE: RowByRow<Q8K> = RowByRow {
 pub static Q4_K: Format = Format {
     name: "q4_k",
     types: &[id::Q4_K],
+    dialects: &[],
     block: q4_k::BLOCK,
     block_bytes: q4_k::Q4_K.block_bytes(),
     flavor: None,
@@ -71,7 +74,7 @@ pub static Q4_K: Format = Format {
     file_type: Some(14),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q4_K.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q4_K_LANES, &Q4_K_WHOLE),
+        choose: either!(&Q4_K_LANES, &Q4_K_WHOLE, k_quants::Q4_K),
         arrange: |stored| stored,
     },
 };
@@ -90,6 +93,7 @@ static Q4_K_WHOLE: RowByRow<Q8K> = RowByRow {
 pub static Q5_K: Format = Format {
     name: "q5_k",
     types: &[id::Q5_K],
+    dialects: &[],
     block: q4_k::BLOCK,
     block_bytes: q4_k::Q5_K.block_bytes(),
     flavor: None,
@@ -97,7 +101,7 @@ pub static Q5_K: Format = Format {
     file_type: Some(16),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q5_K.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: |order, _| either(order, &Q5_K_LANES, &Q5_K_WHOLE),
+        choose: either!(&Q5_K_LANES, &Q5_K_WHOLE, k_quants::Q5_K),
         arrange: |stored| stored,
     },
 };

@@ -6,12 +6,15 @@ use crate::encoding::q6_k;
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow};
 use crate::kernels::q8_k::Q8K;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
 /// Its row.
 pub static FORMAT: Format = Format {
     name: "q6_k",
     types: &[id::Q6_K],
+    dialects: &[],
     block: q6_k::BLOCK,
     block_bytes: q6_k::BLOCK_BYTES,
     flavor: None,
@@ -38,9 +41,9 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
     match (order, kernel) {
         (BlockOrder::EightLanes, Kernel::Scalar) => &LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.q6_k(),
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.of(&x86::k_quants::Q6_K),
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q6_k(),
+        (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.narrow(&x86::k_quants::Q6_K),
         #[cfg(target_arch = "aarch64")]
         (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
         #[cfg(target_arch = "aarch64")]

@@ -6,12 +6,15 @@ use crate::encoding::q8_0;
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow};
 use crate::kernels::q8_0::Q8Block;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
 /// Its row.
 pub static FORMAT: Format = Format {
     name: "q8_0",
     types: &[id::Q8_0],
+    dialects: &[],
     block: q8_0::BLOCK,
     block_bytes: q8_0::BLOCK_BYTES,
     flavor: None,
@@ -39,7 +42,7 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
     match (order, kernel) {
         (BlockOrder::EightLanes, Kernel::Scalar) => &LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.q8_0(),
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.of(&x86::small_blocks::Q8_0),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q8_0(),
         #[cfg(target_arch = "aarch64")]

@@ -6,12 +6,15 @@ use crate::flavor::{Flavor, tq1_0, tq2_0};
 use crate::gguf::tensor_type::id;
 use crate::kernels::gemm::{Gemm, RowByRow, Stored};
 use crate::kernels::q8_k::Q8K;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::x86;
 use crate::kernels::{BlockOrder, Kernel, scalar, whole_blocks};
 
 /// Five trits a byte.
 pub static TQ1_0: Format = Format {
     name: "tq1_0",
     types: &[id::TQ1_0],
+    dialects: &[],
     block: tq1_0::BLOCK,
     block_bytes: tq1_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq1_0),
@@ -28,6 +31,7 @@ pub static TQ1_0: Format = Format {
 pub static TQ2_0: Format = Format {
     name: "tq2_0",
     types: &[id::TQ2_0],
+    dialects: &[],
     block: tq2_0::BLOCK,
     block_bytes: tq2_0::BLOCK_BYTES,
     flavor: Some(Flavor::Tq2_0),
@@ -64,7 +68,7 @@ fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
     match (order, kernel) {
         (BlockOrder::EightLanes, Kernel::Scalar) => &TQ1_0_LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq1_0(),
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ1_0),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq1_0(),
         #[cfg(target_arch = "aarch64")]
@@ -79,7 +83,7 @@ fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
     match (order, kernel) {
         (BlockOrder::EightLanes, Kernel::Scalar) => &TQ2_0_LANES,
         #[cfg(target_arch = "x86_64")]
-        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.tq2_0(),
+        (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ2_0),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq2_0(),
         #[cfg(target_arch = "aarch64")]

@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::cursor::Cursor;
-use super::tensor_type::TypeId;
+use super::tensor_type::{TypeId, id};
+use crate::gguf::dialect::{Corrections, Dialect, Spoken};
 use crate::refusal::{Code, Refusal};
 
 /// The C readers keep names in 64 bytes, the last of which is a NUL.
@@ -16,10 +17,13 @@ pub(super) const MIN_ENTRY_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
 pub struct TensorInfo {
     /// Name, UTF-8, at most 63 bytes.
     pub name: String,
-    /// Dimensions in ggml order: `dims[0]` is contiguous.
+    /// Dimensions in ggml order: `dims[0]` is contiguous, also where a dialect writes rows first.
     pub dims: Vec<u64>,
-    /// The type id as written. What it means is decided elsewhere: ids collide between dialects.
+    /// The type id as written, or what should have been written. What it means depends on the
+    /// dialect.
     pub type_id: u32,
+    /// Whose type id it is; `None` where the possible dialects mean different things by it.
+    pub dialect: Option<Dialect>,
     /// Absolute offset of the data in the file.
     pub offset: u64,
     /// Bytes from there to the next tensor's data, or to the end of the file.
@@ -44,10 +48,17 @@ impl TensorInfo {
         self.dims.iter().product()
     }
 
+    /// What its type id means.
+    pub fn meaning(&self) -> TypeId {
+        let several = TypeId::Contested("what several dialects read differently");
+        self.dialect
+            .map_or(several, |dialect| TypeId::of(self.type_id, dialect))
+    }
+
     /// Bytes of the data, where the type id alone tells.
     pub fn known_bytes(&self) -> Option<u64> {
-        match TypeId::of(self.type_id) {
-            TypeId::Known(known) => known.bytes(self.elements()),
+        match self.meaning() {
+            TypeId::Known(known) => known.bytes(self.cols(), self.rows()),
             _ => None,
         }
     }
@@ -150,9 +161,28 @@ impl Directory {
         self.tensors.is_empty()
     }
 
-    /// Dimensions and types that make a size.
-    pub(super) fn check_shapes(&self) -> Result<(), Refusal> {
-        self.tensors.iter().try_for_each(check_shape)
+    /// Dimensions that make a number of elements.
+    pub(super) fn check_dims(&self) -> Result<(), Refusal> {
+        self.tensors.iter().try_for_each(check_dims)
+    }
+
+    /// Tells every tensor whose it is, and corrects what is written otherwise than it is read.
+    pub(super) fn settle(&mut self, spoken: &Spoken, corrections: &Corrections) {
+        for tensor in &mut self.tensors {
+            tensor.dialect = spoken.dialect_of(tensor.type_id);
+            if corrections.rows_first {
+                tensor.dims.reverse();
+            }
+        }
+        for (index, channels) in &corrections.int8 {
+            let tensor = &mut self.tensors[*index];
+            (tensor.type_id, tensor.dims) = (id::I8, vec![channels.cols, channels.rows]);
+        }
+    }
+
+    /// Types, and rows of whole blocks of them.
+    pub(super) fn check_types(&self) -> Result<(), Refusal> {
+        self.tensors.iter().try_for_each(check_type)
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [TensorInfo] {
@@ -183,6 +213,7 @@ fn read_entry(cursor: &mut Cursor<'_>, index: u64) -> Result<TensorInfo, Refusal
         name: name.to_owned(),
         dims,
         type_id,
+        dialect: None,
         offset,
         gap: 0,
         declared_at,
@@ -207,8 +238,7 @@ fn check_name(raw: &[u8]) -> Result<&str, (Code, String, String)> {
     })
 }
 
-/// Dimensions and type: everything one entry can get wrong without looking at the others.
-fn check_shape(tensor: &TensorInfo) -> Result<(), Refusal> {
+fn check_dims(tensor: &TensorInfo) -> Result<(), Refusal> {
     if let Some(axis) = tensor.dims.iter().position(|&dim| dim == 0) {
         let part = format!("dims[{axis}]");
         return Err(tensor.refuse(Code::DimsInvalid, &part, "at least 1", 0));
@@ -218,19 +248,21 @@ fn check_shape(tensor: &TensorInfo) -> Result<(), Refusal> {
         .dims
         .iter()
         .try_fold(1u64, |product, &dim| product.checked_mul(dim));
-    let Some(elements) = product.filter(counted) else {
+    if product.filter(counted).is_none() {
         let rule = format!("fewer than {} elements", i64::MAX);
         let found = format!("{:?}", tensor.dims);
         return Err(tensor.refuse(Code::SizeOverflow, "dims", rule, found));
-    };
+    }
+    Ok(())
+}
+
+fn check_type(tensor: &TensorInfo) -> Result<(), Refusal> {
     let id = tensor.type_id;
-    match TypeId::of(id) {
-        TypeId::Unknown => Err(tensor.refuse(
-            Code::TensorTypeUnknown,
-            "type",
-            "a tensor type id of 0..=44",
-            id,
-        )),
+    match tensor.meaning() {
+        TypeId::Unknown => {
+            let rule = "a tensor type id of 0..=44, or one that its dialect has beyond";
+            Err(tensor.refuse(Code::TensorTypeUnknown, "type", rule, id))
+        }
         TypeId::Removed(name) => Err(tensor
             .refuse(
                 Code::TensorTypeRemoved,
@@ -244,9 +276,9 @@ fn check_shape(tensor: &TensorInfo) -> Result<(), Refusal> {
             let rule = format!("a multiple of {} for {}", known.block_elements, known.name);
             Err(tensor.refuse(Code::BlockMismatch, "dims[0]", rule, tensor.cols()))
         }
-        TypeId::Known(known) => known.bytes(elements).map(|_| ()).ok_or_else(|| {
+        TypeId::Known(known) => tensor.known_bytes().map(|_| ()).ok_or_else(|| {
             let rule = format!("at most {} bytes", i64::MAX);
-            let found = format!("{elements} elements of {}", known.name);
+            let found = format!("{} elements of {}", tensor.elements(), known.name);
             tensor.refuse(Code::SizeOverflow, "dims", rule, found)
         }),
     }

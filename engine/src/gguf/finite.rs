@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::cursor::{le_u32, le_u64};
-use super::tensor_type::id;
 use super::{Gguf, TensorInfo, TypeId};
 use crate::refusal::{Code, Refusal};
 
@@ -53,26 +52,29 @@ enum Format {
 }
 
 /// Where the halves lie in each block of a type that has some beside its elements.
-pub fn half_places(type_id: u32) -> &'static [usize] {
-    match type_id {
-        id::Q4_0 | id::Q5_0 | id::Q8_0 | id::Q1_0 | id::Q2_0 => &[0],
-        id::Q4_1 | id::Q5_1 | id::Q8_1 | id::Q4_K | id::Q5_K => &[0, 2],
-        id::Q2_K => &[80, 82],
-        id::Q3_K => &[108],
-        id::Q6_K => &[208],
-        id::TQ1_0 => &[52],
-        id::TQ2_0 => &[64],
-        id::F8_E4M3 | id::F8_E5M2 => &[32],
+pub fn half_places(of: TypeId) -> &'static [usize] {
+    match of.name() {
+        "Q4_0" | "Q4_0_PAIRS" | "Q5_0" | "Q8_0" | "Q1_0" | "Q1_0_NEGATED" => &[0],
+        "Q2_0" | "PQ2_0" => &[0],
+        "Q4_1" | "Q5_1" | "Q8_1" => &[0, 2],
+        "Q4_K" | "Q5_K" | "Q4_K_OXIBONSAI" | "Q5_K_OXIBONSAI" => &[0, 2],
+        "Q2_K" => &[80, 82],
+        "Q3_K" => &[108],
+        "Q6_K" | "Q6_K_OXIBONSAI" => &[208],
+        "TQ1_0" => &[52],
+        "PTQ1_0" => &[26],
+        "TQ2_0" => &[64],
+        "F8_E4M3" | "F8_E5M2" | "TQ2_0_G128" => &[32],
         _ => &[],
     }
 }
 
 impl Floats {
     fn of(tensor: &TensorInfo) -> Option<Self> {
-        let TypeId::Known(known) = TypeId::of(tensor.type_id) else {
+        let TypeId::Known(known) = tensor.meaning() else {
             return None;
         };
-        let halves = half_places(tensor.type_id);
+        let halves = half_places(tensor.meaning());
         let (format, places): (Format, &[usize]) = match known.name {
             _ if !halves.is_empty() => (Format::F16, halves),
             "F32" | "Q8_K" => (Format::F32, &[0]),
@@ -129,6 +131,7 @@ mod tests {
     use super::*;
     use crate::bytes::ModelBytes;
     use crate::gguf::Writer;
+    use crate::gguf::dialect::Dialect;
 
     fn check(type_id: u32, dims: &[u64], bytes: Vec<u8>) -> Result<Examined, Refusal> {
         let file = Writer::new(3).tensor("t", dims, type_id, bytes).finish();
@@ -152,7 +155,7 @@ mod tests {
     #[test]
     fn the_first_number_that_is_none_is_named_by_element_and_byte() {
         for (type_id, elements, places, width) in CASES {
-            let TypeId::Known(known) = TypeId::of(type_id) else {
+            let TypeId::Known(known) = TypeId::of(type_id, Dialect::Ggml) else {
                 panic!("{type_id} is a known type");
             };
             let block = known.block_bytes as usize;

@@ -2,6 +2,8 @@
 //! wrote the file.
 #![forbid(unsafe_code)]
 
+use crate::gguf::dialect::{Dialect, Own};
+
 /// The ids of the types the engine computes with. No other file of it knows a number.
 #[allow(missing_docs)] // the names of the types
 pub mod id {
@@ -18,6 +20,7 @@ pub mod id {
     pub const Q4_K: u32 = 12;
     pub const Q5_K: u32 = 13;
     pub const Q6_K: u32 = 14;
+    pub const I8: u32 = 24;
     /// I2_S in files of the first builds, 32-bit integers elsewhere.
     pub const I2_S_OR_I32: u32 = 26;
     pub const F64: u32 = 28;
@@ -25,19 +28,25 @@ pub mod id {
     pub const TQ1_0: u32 = 34;
     pub const TQ2_0: u32 = 35;
     pub const I2_S: u32 = 36;
+    pub const TL1: u32 = 38;
+    /// bitnet.cpp's TL2, upstream's MXFP4.
+    pub const TL2: u32 = 39;
     pub const Q1_0: u32 = 41;
     pub const Q2_0: u32 = 42;
     /// OxiBonsai's, as the next one.
     pub const F8_E4M3: u32 = 43;
     pub const F8_E5M2: u32 = 44;
+    /// PrismML's.
+    pub const PQ2_0: u32 = 142;
+    pub const PTQ1_0: u32 = 143;
 }
 
 /// What a tensor type id says before anybody looks at the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TypeId {
-    /// Every dialect agrees: so many elements make a block of so many bytes.
+    /// So many elements make a block of so many bytes.
     Known(TensorType),
-    /// Dialects disagree, so only the data can tell. The names of all readings.
+    /// Only the data can tell. The names of all readings.
     Contested(&'static str),
     /// Once had a meaning and no longer has.
     Removed(&'static str),
@@ -54,16 +63,30 @@ pub struct TensorType {
     pub block_elements: u64,
     /// Bytes they take.
     pub block_bytes: u64,
+    /// Bytes a row takes beside its blocks.
+    pub row_bytes: u64,
 }
 
 impl TypeId {
-    /// Looks an id up.
-    pub fn of(number: u32) -> TypeId {
+    /// Looks an id up as a dialect means it: what only that dialect means goes before what
+    /// everybody means.
+    pub fn of(number: u32, dialect: Dialect) -> TypeId {
+        if dialect == Dialect::BitnetCpp && matches!(number, id::TL1 | id::TL2) {
+            // Sizes go by the shape.
+            return TypeId::Contested(if number == id::TL1 { "TL1" } else { "TL2" });
+        }
+        let own = Own::of(number, dialect);
+        own.map_or_else(|| TypeId::common(number), |own| TypeId::Known(own.meaning))
+    }
+
+    /// What everybody means who means nothing of their own.
+    fn common(number: u32) -> TypeId {
         let known = |name, block_elements, block_bytes| {
             TypeId::Known(TensorType {
                 name,
                 block_elements,
                 block_bytes,
+                row_bytes: 0,
             })
         };
         match number {
@@ -91,7 +114,7 @@ impl TypeId {
             21 => known("IQ3_S", 256, 110),
             22 => known("IQ2_S", 256, 82),
             23 => known("IQ4_XS", 256, 136),
-            24 => known("I8", 1, 1),
+            id::I8 => known("I8", 1, 1),
             25 => known("I16", 1, 2),
             id::I2_S_OR_I32 => TypeId::Contested("I32 or I2_S"),
             27 => known("I64", 1, 8),
@@ -105,13 +128,11 @@ impl TypeId {
             id::TQ2_0 => known("TQ2_0", 256, 66),
             id::I2_S => TypeId::Contested("I2_S or removed IQ4_NL_4_4"),
             37 => TypeId::Removed("I8_S or IQ4_NL_4_8"),
-            38 => TypeId::Contested("TL1 or removed IQ4_NL_8_8"),
-            39 => TypeId::Contested("TL2 or MXFP4"),
+            id::TL1 => TypeId::Removed("IQ4_NL_8_8"),
+            id::TL2 => known("MXFP4", 32, 17),
             40 => known("NVFP4", 64, 36),
             id::Q1_0 => known("Q1_0", 128, 18),
             id::Q2_0 => known("Q2_0", 64, 18),
-            id::F8_E4M3 => known("F8_E4M3", 32, 34),
-            id::F8_E5M2 => known("F8_E5M2", 32, 34),
             _ => TypeId::Unknown,
         }
     }
@@ -127,10 +148,11 @@ impl TypeId {
 }
 
 impl TensorType {
-    /// Bytes of `elements` elements whose rows are whole blocks, if they can be counted in an
-    /// `i64` as every reader does.
-    pub fn bytes(&self, elements: u64) -> Option<u64> {
-        let bytes = (elements / self.block_elements).checked_mul(self.block_bytes)?;
+    /// Bytes of so many rows of whole blocks, if they can be counted in an `i64` as every reader
+    /// does.
+    pub fn bytes(&self, cols: u64, rows: u64) -> Option<u64> {
+        let row = (cols / self.block_elements).checked_mul(self.block_bytes)?;
+        let bytes = row.checked_add(self.row_bytes)?.checked_mul(rows)?;
         i64::try_from(bytes).is_ok().then_some(bytes)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::gemm::Gemm;
 use super::x86::dot::{self, Dpbusd, Dpbusd256, Maddubs};
-use super::x86::{Products, formats, i2_s};
+use super::x86::{Products, i2_s};
 
 /// Proof that this CPU has AVX2, FMA and F16C, and what multiplies bytes: it cannot be made where
 /// it has not.
@@ -84,27 +84,8 @@ impl Avx2 {
         self.of(&i2_s::PRODUCTS)
     }
 
-    /// The product of TQ1_0, in eight lanes.
-    pub fn tq1_0(self) -> &'static dyn Gemm {
-        self.of(&formats::TQ1_0)
-    }
-
-    /// The product of TQ2_0, in eight lanes.
-    pub fn tq2_0(self) -> &'static dyn Gemm {
-        self.of(&formats::TQ2_0)
-    }
-
-    /// The product of Q6_K, in eight lanes.
-    pub fn q6_k(self) -> &'static dyn Gemm {
-        self.of(&formats::Q6_K)
-    }
-
-    /// The product of Q8_0, in eight lanes.
-    pub fn q8_0(self) -> &'static dyn Gemm {
-        self.of(&formats::Q8_0)
-    }
-
-    fn of(self, products: &Products) -> &'static dyn Gemm {
+    /// The one of the products of a format that it can compute.
+    pub fn of(self, products: &Products) -> &'static dyn Gemm {
         match self.0 {
             Bytes::Pairs => products.pairs,
             Bytes::AvxVnni => products.avxvnni,

@@ -4,13 +4,13 @@
 
 mod i2_s;
 mod pairs;
-mod q6_k;
 mod q8_0;
 mod trits;
 
 use super::avx2::Avx2;
 use super::gemm::Gemm;
 use super::limits::CHAINS;
+use super::x86::Products;
 use super::x86::amx::Amx;
 use super::x86::dot::{self, Dpbusd512};
 
@@ -70,6 +70,11 @@ impl Avx512Vnni {
         if self.tiles { &i2_s::AMX } else { &i2_s::VNNI }
     }
 
+    /// The products of a format with the same instructions and vectors of 256 bits.
+    pub fn narrow(self, products: &Products) -> &'static dyn Gemm {
+        products.avx512vl
+    }
+
     /// The product of TQ1_0, in eight lanes.
     pub fn tq1_0(self) -> &'static dyn Gemm {
         &trits::tq1_0::PRODUCT
@@ -78,11 +83,6 @@ impl Avx512Vnni {
     /// The product of TQ2_0, in eight lanes.
     pub fn tq2_0(self) -> &'static dyn Gemm {
         &trits::tq2_0::PRODUCT
-    }
-
-    /// The product of Q6_K, in eight lanes.
-    pub fn q6_k(self) -> &'static dyn Gemm {
-        &q6_k::PRODUCT
     }
 
     /// The product of Q8_0, in eight lanes.

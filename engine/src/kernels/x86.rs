@@ -9,9 +9,11 @@
 pub mod amx;
 pub mod blocks;
 pub mod dot;
-pub mod formats;
 pub mod i2_s;
+pub mod k_quants;
 pub mod panel;
+pub mod small_blocks;
+pub mod trits;
 
 use super::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::pool::Band;
@@ -64,7 +66,7 @@ impl Gemm for Compiled {
 /// Defines the products of a format from generic code, for every instruction with 256 bits.
 macro_rules! products {
     (
-        $products:ident: $form:expr, $tile:ident, $multiply:ident $(of $format:ty)?,
+        $products:ident: $form:expr, $($tile:ident)::+, $($multiply:ident)::+ $(of $format:ty)?,
         $pairs:literal, $avxvnni:literal, $avx512vl:literal
     ) => {
         /// The products.
@@ -77,38 +79,38 @@ macro_rules! products {
             #[target_feature(enable = "avx2,fma,f16c")]
             fn pairs(weights: &Stored, inputs: &Inputs, band: &mut Band) {
                 // SAFETY: this function asks for the instructions, as those below do.
-                unsafe { $multiply::<Maddubs $(, $format)?>(weights, inputs, band) }
+                unsafe { $($multiply)::+::<Maddubs $(, $format)?>(weights, inputs, band) }
             }
 
             #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
             fn avxvnni(weights: &Stored, inputs: &Inputs, band: &mut Band) {
                 // SAFETY: as above.
-                unsafe { $multiply::<Dpbusd $(, $format)?>(weights, inputs, band) }
+                unsafe { $($multiply)::+::<Dpbusd $(, $format)?>(weights, inputs, band) }
             }
 
             #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl,avx512vnni")]
             fn avx512vl(weights: &Stored, inputs: &Inputs, band: &mut Band) {
                 // SAFETY: as above.
-                unsafe { $multiply::<Dpbusd256 $(, $format)?>(weights, inputs, band) }
+                unsafe { $($multiply)::+::<Dpbusd256 $(, $format)?>(weights, inputs, band) }
             }
 
             Products {
                 pairs: &Compiled {
                     name: $pairs,
                     form: $form,
-                    tile: $tile::<Maddubs>,
+                    tile: $($tile)::+::<Maddubs>,
                     multiply: pairs,
                 },
                 avxvnni: &Compiled {
                     name: $avxvnni,
                     form: $form,
-                    tile: $tile::<Dpbusd>,
+                    tile: $($tile)::+::<Dpbusd>,
                     multiply: avxvnni,
                 },
                 avx512vl: &Compiled {
                     name: $avx512vl,
                     form: $form,
-                    tile: $tile::<Dpbusd256>,
+                    tile: $($tile)::+::<Dpbusd256>,
                     multiply: avx512vl,
                 },
             }

@@ -4,6 +4,7 @@
 
 use super::half::{Half, widen_f16};
 use super::lanes::{self, Order};
+use crate::flavor::bitnet32_f16;
 
 /// Rows of a matrix that need not lie next to each other.
 #[derive(Debug)]
@@ -31,11 +32,31 @@ impl<'a, T> Rows<'a, T> {
         }
     }
 
+    /// Rows that lie one after the other, from `first` on.
+    pub fn from(elements: &'a [T], stride: usize, first: usize) -> Self {
+        Rows {
+            elements: &elements[first * stride..],
+            stride,
+        }
+    }
+
     /// Row `index`, `len` elements of it.
     #[inline(always)]
     pub fn row(&self, index: usize, len: usize) -> &'a [T] {
         &self.elements[index * self.stride..][..len]
     }
+}
+
+/// Rows of codes that mean −2, −1, 1 and 2, four a byte: their values are multiplied as f32 rows
+/// are.
+#[derive(Debug, Clone, Copy)]
+pub enum Codes<'a> {
+    /// Nothing but codes.
+    Qk256(Rows<'a, u8>),
+    /// Blocks with a scale in each.
+    Bitnet32F16(Rows<'a, [u8; bitnet32_f16::BLOCK_BYTES]>),
+    /// Codes, and a scale for every block beside them.
+    Split32(Rows<'a, u8>, Rows<'a, f32>),
 }
 
 /// Where the products of some rows with some tokens go: a line for each token, with an output for
@@ -87,31 +108,49 @@ pub fn dots_f16<const L: usize, O: Order<L>>(
     }
 }
 
-/// `out[r]` = bfloat16 row r · bfloat16 activations.
+/// bfloat16 rows · bfloat16 activations of so many elements.
 #[inline(always)]
-pub fn dot_bf16<const L: usize, O: Order<L>>(rows: Rows<Half>, x: &[Half], out: &mut [f32]) {
-    for (r, out) in out.iter_mut().enumerate() {
-        *out = O::dot_bf16(rows.row(r, x.len()), x);
+pub fn dots_bf16<const L: usize, O: Order<L>>(
+    rows: Rows<Half>,
+    xs: Rows<Half>,
+    len: usize,
+    mut grid: Grid,
+) {
+    for token in 0..grid.tokens {
+        let x = xs.row(token, len);
+        for (r, out) in grid.token(token).iter_mut().enumerate() {
+            *out = O::dot_bf16(rows.row(r, len), x);
+        }
     }
 }
 
-/// `out[r]` = f32 row r · activations of one of so many tokens: a tile where there are enough
-/// of them and the rows are whole vectors, a dot product otherwise.
+/// Whether products of f32 rows of so many elements are tiles: where there are enough tokens and
+/// the rows are whole vectors. Otherwise they are dot products.
 #[inline(always)]
-pub fn dot_f32<const L: usize, O: Order<L>>(
+pub fn are_tiles<const L: usize, O: Order<L>>(together: usize, len: usize) -> bool {
+    together >= O::F32_TILES_FROM && len.is_multiple_of(L)
+}
+
+/// f32 rows · activations of so many elements, of some of the tokens computed `together`.
+#[inline(always)]
+pub fn dots_f32<const L: usize, O: Order<L>>(
     rows: Rows<[u8; 4]>,
-    x: &[f32],
-    tokens: usize,
-    out: &mut [f32],
+    xs: Rows<f32>,
+    len: usize,
+    together: usize,
+    mut grid: Grid,
 ) {
-    let tiles = tokens >= O::F32_TILES_FROM && x.len().is_multiple_of(L);
-    for (r, out) in out.iter_mut().enumerate() {
-        let row = rows.row(r, x.len());
-        *out = if tiles {
-            lanes::tile::<L, O, _>(row, x, f32::from_le_bytes)
-        } else {
-            lanes::dot_f32::<L, O>(row, x)
-        };
+    let tiles = are_tiles::<L, O>(together, len);
+    for token in 0..grid.tokens {
+        let x = xs.row(token, len);
+        for (r, out) in grid.token(token).iter_mut().enumerate() {
+            let row = rows.row(r, len);
+            *out = if tiles {
+                lanes::tile::<L, O, _>(row, x, f32::from_le_bytes)
+            } else {
+                lanes::dot_f32::<L, O>(row, x)
+            };
+        }
     }
 }
 
@@ -129,4 +168,22 @@ pub fn tiles_f16<const L: usize, O: Order<L>>(
             *out = lanes::tile::<L, O, _>(rows.row(r, len), x, widen_f16);
         }
     }
+}
+
+/// Whether [`dots_codes`] is there for so many tokens and columns: rows are decoded instead.
+#[inline(always)]
+pub fn takes_codes<const L: usize, O: Order<L>>(_together: usize, _cols: usize) -> bool {
+    false
+}
+
+/// Rows of codes · activations.
+#[inline(always)]
+pub fn dots_codes<const L: usize, O: Order<L>>(
+    _rows: Codes,
+    _xs: Rows<f32>,
+    _len: usize,
+    _together: usize,
+    _grid: Grid,
+) {
+    unreachable!("rows of codes are decoded");
 }

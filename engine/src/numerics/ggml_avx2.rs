@@ -1,8 +1,7 @@
 //! The arithmetic of ggml built for AVX2, FMA and F16C: 8 lanes, and two different trees.
 #![forbid(unsafe_code)]
 
-use super::half::Half;
-use super::lanes::{Order, accumulate_bf16, finish_bf16};
+use super::lanes::Order;
 
 /// Lanes of a vector.
 pub const LANES: usize = 8;
@@ -11,6 +10,8 @@ pub const LANES: usize = 8;
 pub struct GgmlAvx2;
 
 impl Order<LANES> for GgmlAvx2 {
+    const BF16_SUMS: usize = 4 * LANES;
+
     /// Upper half onto lower, then neighbours.
     #[inline(always)]
     fn sum_dot(v: [f32; LANES]) -> f32 {
@@ -51,10 +52,12 @@ impl Order<LANES> for GgmlAvx2 {
     }
 
     #[inline(always)]
-    fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
-        let ([c1, c2, c3, c4], taken) = accumulate_bf16::<LANES, 4>(a, b);
-        let lanes = std::array::from_fn(|l| (c1[l] + c3[l]) + (c2[l] + c4[l]));
-        finish_bf16(f64::from(Self::sum_tile(lanes)), &a[taken..], &b[taken..])
+    fn sum_bf16(sums: &[f32]) -> f64 {
+        let lanes = std::array::from_fn(|l| {
+            let [c1, c2, c3, c4] = [0, 1, 2, 3].map(|v| sums[v * LANES + l]);
+            (c1 + c3) + (c2 + c4)
+        });
+        f64::from(Self::sum_tile(lanes))
     }
 }
 

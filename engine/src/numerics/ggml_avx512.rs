@@ -5,8 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::ggml_avx2::reduce_exponent;
-use super::half::Half;
-use super::lanes::{Order, accumulate_bf16, finish_bf16, halve};
+use super::lanes::{Order, halve};
 
 /// Lanes of a vector.
 pub const LANES: usize = 16;
@@ -15,6 +14,8 @@ pub const LANES: usize = 16;
 pub struct GgmlAvx512;
 
 impl Order<LANES> for GgmlAvx512 {
+    const BF16_SUMS: usize = 2 * LANES;
+
     #[inline(always)]
     fn sum_dot(lanes: [f32; LANES]) -> f32 {
         halve(lanes)
@@ -38,10 +39,9 @@ impl Order<LANES> for GgmlAvx512 {
     }
 
     #[inline(always)]
-    fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
-        let ([c1, c2], taken) = accumulate_bf16::<LANES, 2>(a, b);
-        let sum = f64::from(halve(c1)) + f64::from(halve(c2));
-        finish_bf16(sum, &a[taken..], &b[taken..])
+    fn sum_bf16(sums: &[f32]) -> f64 {
+        let [c1, c2] = [0, 1].map(|v| std::array::from_fn(|l| sums[v * LANES + l]));
+        f64::from(halve::<LANES>(c1)) + f64::from(halve::<LANES>(c2))
     }
 }
 

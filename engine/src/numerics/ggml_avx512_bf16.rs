@@ -19,6 +19,8 @@ pub struct GgmlAvx512Bf16;
 const STEP: usize = 4 * LANES;
 
 impl Order<LANES> for GgmlAvx512Bf16 {
+    const BF16_PAIRS: bool = true;
+
     #[inline(always)]
     fn sum_dot(lanes: [f32; LANES]) -> f32 {
         GgmlAvx512::sum_dot(lanes)

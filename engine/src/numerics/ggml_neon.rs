@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::ggml_avx2::GgmlAvx2;
-use super::half::Half;
-use super::lanes::{Order, finish_bf16};
+use super::lanes::Order;
 use super::libm;
 use crate::kernels::BlockOrder;
 
@@ -37,12 +36,6 @@ impl Order<LANES> for GgmlNeon {
     fn exp_rest(x: f32) -> f32 {
         libm::exp_aarch64(x)
     }
-
-    /// One by one in double precision: there is no vector code for it.
-    #[inline(always)]
-    fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
-        finish_bf16(0.0, a, b)
-    }
 }
 
 /// As the instruction that adds across a vector does it.
@@ -54,7 +47,7 @@ pub(super) fn add_neighbours([v0, v1, v2, v3]: [f32; LANES]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::numerics::dense::{self, Rows};
+    use crate::numerics::dense::{self, Grid, Rows};
     use crate::numerics::half::round_bf16;
     use crate::numerics::lanes::silu;
 
@@ -98,13 +91,11 @@ mod tests {
         row[0] = 16_777_216f32.to_le_bytes();
         row[4] = (-16_777_216f32).to_le_bytes();
         row[8] = 1f32.to_le_bytes();
-        let rows = Rows {
-            elements: &row[..],
-            stride: 32,
-        };
+        let (rows, xs) = (Rows::of_one(&row[..]), Rows::of_one(&[1.0; 32][..]));
         let of = |tokens| {
             let mut out = [0f32];
-            dense::dot_f32::<LANES, GgmlNeon>(rows, &[1.0; 32], tokens, &mut out);
+            let grid = Grid::of_one(&mut out);
+            dense::dots_f32::<LANES, GgmlNeon>(rows, xs, 32, tokens, grid);
             out[0]
         };
         assert_eq!([1, 2, 3, 4, 512].map(of), [0.0, 0.0, 0.0, 1.0, 1.0]);

@@ -49,11 +49,6 @@ impl Order<LANES> for GgmlNeonFp16 {
         GgmlNeon::exp_rest(x)
     }
 
-    #[inline(always)]
-    fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
-        GgmlNeon::dot_bf16(a, b)
-    }
-
     /// Tiles have one vector of accumulators and take whole vectors. A dot product has four, and
     /// adds what does not fill them one by one in double precision.
     #[inline(always)]

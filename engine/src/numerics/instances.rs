@@ -2,9 +2,10 @@
 //!
 //! Without the FMA instruction `mul_add` is a call into the C library: correct, and slow. The
 //! same code compiled for AVX2, FMA and F16C gives the same bits at full speed.
+#![allow(unused_unsafe)] // shared products ask for nothing
 
 use super::Profile;
-use super::dense::{self, Grid, Rows};
+use super::dense::{self, Codes, Grid, Rows};
 use super::elementwise;
 use super::ggml_avx2::{self, GgmlAvx2};
 use super::ggml_avx512::{self, GgmlAvx512};
@@ -21,9 +22,9 @@ use crate::kernels::{BlockOrder, Kernel};
 use std::marker::PhantomData;
 use std::sync::atomic::AtomicUsize;
 
-/// What an instance says of itself, and its products of half-precision rows.
+/// What an instance says of itself, and its products of rows with tokens.
 macro_rules! facts {
-    ($instructions:literal, $($halves:ident)::+) => {
+    ($instructions:literal, $($products:ident)::+) => {
         fn unrounded(&self, tokens: usize, cols: usize) -> bool {
             tokens >= O::F16_TILES_FROM && cols.is_multiple_of(L)
         }
@@ -45,11 +46,40 @@ macro_rules! facts {
             grid: Grid,
         ) {
             // SAFETY: `instance` hands this out only to a kernel that has the instructions.
-            unsafe { $($halves)::+::dots_f16::<L, O>(rows, xs, len, together, grid) }
+            unsafe { $($products)::+::dots_f16::<L, O>(rows, xs, len, together, grid) }
         }
         fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, grid: Grid) {
             // SAFETY: as above.
-            unsafe { $($halves)::+::tiles_f16::<L, O>(rows, xs, len, grid) }
+            unsafe { $($products)::+::tiles_f16::<L, O>(rows, xs, len, grid) }
+        }
+        fn dots_bf16(&self, rows: Rows<Half>, xs: Rows<Half>, len: usize, grid: Grid) {
+            // SAFETY: as above.
+            unsafe { $($products)::+::dots_bf16::<L, O>(rows, xs, len, grid) }
+        }
+        fn dots_f32(
+            &self,
+            rows: Rows<[u8; 4]>,
+            xs: Rows<f32>,
+            len: usize,
+            together: usize,
+            grid: Grid,
+        ) {
+            // SAFETY: as above.
+            unsafe { $($products)::+::dots_f32::<L, O>(rows, xs, len, together, grid) }
+        }
+        fn takes_codes(&self, together: usize, cols: usize) -> bool {
+            $($products)::+::takes_codes::<L, O>(together, cols)
+        }
+        fn dots_codes(
+            &self,
+            rows: Codes,
+            xs: Rows<f32>,
+            len: usize,
+            together: usize,
+            grid: Grid,
+        ) {
+            // SAFETY: as above.
+            unsafe { $($products)::+::dots_codes::<L, O>(rows, xs, len, together, grid) }
         }
     };
 }
@@ -86,11 +116,33 @@ macro_rules! operations {
             );
             /// f16 rows · unrounded activations of so many elements.
             fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, grid: Grid);
-            /// `out[r]` = QK256 row r · activations of a single token, as
-            /// [`dot_f32`](Self::dot_f32) has it of the row's values; false where the row has to be
-            /// decoded for that.
-            fn dots_qk256(&self, _rows: Rows<u8>, _x: &[f32], _out: &mut [f32]) -> bool {
+            /// bfloat16 rows · bfloat16 activations of so many elements.
+            fn dots_bf16(&self, rows: Rows<Half>, xs: Rows<Half>, len: usize, grid: Grid);
+            /// f32 rows · activations of so many elements, of some of the tokens computed
+            /// `together`.
+            fn dots_f32(
+                &self,
+                rows: Rows<[u8; 4]>,
+                xs: Rows<f32>,
+                len: usize,
+                together: usize,
+                grid: Grid,
+            );
+            /// Whether [`dots_codes`](Self::dots_codes) multiplies rows of so many columns with so
+            /// many tokens. Otherwise they have to be decoded.
+            fn takes_codes(&self, _together: usize, _cols: usize) -> bool {
                 false
+            }
+            /// [`dots_f32`](Self::dots_f32) of the values of rows of codes.
+            fn dots_codes(
+                &self,
+                _rows: Codes,
+                _xs: Rows<f32>,
+                _len: usize,
+                _together: usize,
+                _grid: Grid,
+            ) {
+                unreachable!("rows of codes are decoded");
             }
             /// `out[r]` = f16 row r · f16 activations of one of so many tokens.
             fn dot_f16(&self, rows: Rows<Half>, x: &[Half], tokens: usize, out: &mut [f32]) {
@@ -100,10 +152,18 @@ macro_rules! operations {
             fn tile_f16(&self, rows: Rows<Half>, x: &[f32], out: &mut [f32]) {
                 self.tiles_f16(rows, Rows::of_one(x), x.len(), Grid::of_one(out));
             }
+            /// `out[r]` = bfloat16 row r · bfloat16 activations.
+            fn dot_bf16(&self, rows: Rows<Half>, x: &[Half], out: &mut [f32]) {
+                self.dots_bf16(rows, Rows::of_one(x), x.len(), Grid::of_one(out));
+            }
+            /// `out[r]` = f32 row r · activations of one of so many tokens.
+            fn dot_f32(&self, rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32]) {
+                self.dots_f32(rows, Rows::of_one(x), x.len(), tokens, Grid::of_one(out));
+            }
         }
 
         impl<const L: usize, O: Order<L>> Arithmetic for Portable<L, O> {
-            facts!("scalar", portable);
+            facts!("scalar", dense);
             $(
                 fn $name(&self, $($arg: $ty),*) {
                     $module::$shared$(::<$l, $o>)?($($arg),*)
@@ -144,11 +204,6 @@ macro_rules! operations {
         #[cfg(target_arch = "x86_64")]
         impl<const L: usize, O: Order<L>> Arithmetic for Avx512<L, O> {
             facts!("x86_64-avx512", x86::avx512);
-            fn dots_qk256(&self, rows: Rows<u8>, x: &[f32], out: &mut [f32]) -> bool {
-                // SAFETY: as below.
-                unsafe { x86::avx512::dots_qk256::<L, O>(rows, x, out) };
-                true
-            }
             $(
                 fn $name(&self, $($arg: $ty),*) {
                     #[target_feature(
@@ -166,13 +221,8 @@ macro_rules! operations {
 }
 
 operations! {
-    /// `out[r]` = bfloat16 row r · bfloat16 activations.
-    fn dot_bf16(rows: Rows<Half>, x: &[Half], out: &mut [f32]) = dense::dot_bf16::<L, O>;
     /// One token's activations as bfloat16.
     fn round_bf16(row: &[f32], out: &mut [Half]) = lanes::round_bf16::<L, O>;
-    /// `out[r]` = f32 row r · activations of one of so many tokens.
-    fn dot_f32(rows: Rows<[u8; 4]>, x: &[f32], tokens: usize, out: &mut [f32])
-        = dense::dot_f32::<L, O>;
     /// Softmax of `scale · row` over the first `visible` elements; the others become zero.
     fn softmax(row: &mut [f32], scale: f32, visible: usize) = lanes::softmax::<L, O>;
     /// x / (1 + e^−x), in place.
@@ -197,38 +247,6 @@ operations! {
     fn rope_halves(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_halves;
     /// Rotates element `2i` with element `2i + 1`.
     fn rope_adjacent(head: &mut [f32], angles: &[[f32; 2]]) = elementwise::rope_adjacent;
-}
-
-/// The products of half-precision rows as the shared code has them.
-mod portable {
-    use super::{Grid, Half, Order, Rows, dense};
-
-    /// See [`dense::dots_f16`].
-    ///
-    /// # Safety
-    /// None is asked for: the instances are declared alike.
-    pub unsafe fn dots_f16<const L: usize, O: Order<L>>(
-        rows: Rows<Half>,
-        xs: Rows<Half>,
-        len: usize,
-        together: usize,
-        grid: Grid,
-    ) {
-        dense::dots_f16::<L, O>(rows, xs, len, together, grid);
-    }
-
-    /// See [`dense::tiles_f16`].
-    ///
-    /// # Safety
-    /// None is asked for: the instances are declared alike.
-    pub unsafe fn tiles_f16<const L: usize, O: Order<L>>(
-        rows: Rows<Half>,
-        xs: Rows<f32>,
-        len: usize,
-        grid: Grid,
-    ) {
-        dense::tiles_f16::<L, O>(rows, xs, len, grid);
-    }
 }
 
 /// Compiled for the least the target promises.

@@ -32,8 +32,21 @@ pub trait Order<const L: usize>: Sized + Sync + 'static {
     fn exp_rest(x: f32) -> f32 {
         libm::exp(x)
     }
+    /// Running sums of a bfloat16 product, which multiplies and adds separately; none where all is
+    /// added one by one in double precision.
+    const BF16_SUMS: usize = 0;
+    /// Whether the instruction that adds two bfloat16 products to a lane is what computes them.
+    const BF16_PAIRS: bool = false;
+    /// Adds up the running sums of a bfloat16 product.
+    #[inline(always)]
+    fn sum_bf16(_sums: &[f32]) -> f64 {
+        0.0
+    }
     /// Dot product of two bfloat16 rows.
-    fn dot_bf16(a: &[Half], b: &[Half]) -> f32;
+    #[inline(always)]
+    fn dot_bf16(a: &[Half], b: &[Half]) -> f32 {
+        dot_bf16::<L, Self>(a, b)
+    }
     /// Rounds a row of activations to bfloat16.
     #[inline(always)]
     fn round_bf16(row: &[f32], out: &mut [Half]) {
@@ -115,24 +128,23 @@ pub fn tile<const L: usize, O: Order<L>, A: Copy>(
     O::sum_tile(sums)
 }
 
-/// `V` vectors of accumulators of bfloat16 products, multiplied and added separately, over as
-/// many steps as fit; also how many elements that were.
+/// The most running sums of a bfloat16 product.
+const MOST_BF16_SUMS: usize = 32;
+
+/// Dot product of two bfloat16 rows, multiplied and added separately.
 #[inline(always)]
-pub fn accumulate_bf16<const L: usize, const V: usize>(
-    a: &[Half],
-    b: &[Half],
-) -> ([[f32; L]; V], usize) {
-    let mut sums = [[0f32; L]; V];
+pub fn dot_bf16<const L: usize, O: Order<L>>(a: &[Half], b: &[Half]) -> f32 {
+    let mut sums = [0f32; MOST_BF16_SUMS];
     let mut taken = 0;
-    for (a, b) in a.chunks_exact(V * L).zip(b.chunks_exact(V * L)) {
-        for (v, sum) in sums.iter_mut().enumerate() {
-            for (l, sum) in sum.iter_mut().enumerate() {
-                *sum += widen_bf16(a[v * L + l]) * widen_bf16(b[v * L + l]);
+    if let step @ 1.. = O::BF16_SUMS {
+        for (a, b) in a.chunks_exact(step).zip(b.chunks_exact(step)) {
+            for (sum, (&a, &b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+                *sum += widen_bf16(a) * widen_bf16(b);
             }
+            taken += step;
         }
-        taken += V * L;
     }
-    (sums, taken)
+    finish_bf16(O::sum_bf16(&sums), &a[taken..], &b[taken..])
 }
 
 /// Adds what did not fill a step to a bfloat16 dot product, in double precision.

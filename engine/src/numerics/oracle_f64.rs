@@ -28,6 +28,21 @@ fn dot<A: Copy, B: Copy>(
     a.iter().zip(b).map(product).sum::<f64>() as f32
 }
 
+fn dots<A, B>(
+    rows: Rows<A>,
+    xs: Rows<B>,
+    len: usize,
+    mut grid: Grid,
+    dot: impl Fn(&[A], &[B]) -> f32,
+) {
+    for token in 0..grid.tokens {
+        let x = xs.row(token, len);
+        for (r, out) in grid.token(token).iter_mut().enumerate() {
+            *out = dot(rows.row(r, len), x);
+        }
+    }
+}
+
 fn each(row: &mut [f32], operation: impl Fn(f64) -> f64) {
     for x in row {
         *x = operation(f64::from(*x)) as f32;
@@ -63,20 +78,8 @@ impl Arithmetic for OracleF64 {
         "scalar"
     }
 
-    fn dot_bf16(&self, rows: Rows<Half>, x: &[Half], out: &mut [f32]) {
-        for (r, out) in out.iter_mut().enumerate() {
-            *out = dot(rows.row(r, x.len()), x, widen_bf16, widen_bf16);
-        }
-    }
-
     fn round_bf16(&self, row: &[f32], out: &mut [Half]) {
         elementwise::round_row_bf16(row, out);
-    }
-
-    fn dot_f32(&self, rows: Rows<[u8; 4]>, x: &[f32], _tokens: usize, out: &mut [f32]) {
-        for (r, out) in out.iter_mut().enumerate() {
-            *out = dot(rows.row(r, x.len()), x, f32::from_le_bytes, |x| x);
-        }
     }
 
     fn softmax(&self, row: &mut [f32], scale: f32, visible: usize) {
@@ -141,29 +144,24 @@ impl Arithmetic for OracleF64 {
         }
     }
 
-    fn dots_f16(
-        &self,
-        rows: Rows<Half>,
-        xs: Rows<Half>,
-        len: usize,
-        _together: usize,
-        mut grid: Grid,
-    ) {
-        for token in 0..grid.tokens {
-            let x = xs.row(token, len);
-            for (r, out) in grid.token(token).iter_mut().enumerate() {
-                *out = dot(rows.row(r, len), x, widen_f16, widen_f16);
-            }
-        }
+    fn dots_f16(&self, rows: Rows<Half>, xs: Rows<Half>, len: usize, _: usize, grid: Grid) {
+        dots(rows, xs, len, grid, |a, b| dot(a, b, widen_f16, widen_f16));
     }
 
-    fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, mut grid: Grid) {
-        for token in 0..grid.tokens {
-            let x = xs.row(token, len);
-            for (r, out) in grid.token(token).iter_mut().enumerate() {
-                *out = dot(rows.row(r, len), x, widen_f16, |x| x);
-            }
-        }
+    fn tiles_f16(&self, rows: Rows<Half>, xs: Rows<f32>, len: usize, grid: Grid) {
+        dots(rows, xs, len, grid, |a, b| dot(a, b, widen_f16, |x| x));
+    }
+
+    fn dots_bf16(&self, rows: Rows<Half>, xs: Rows<Half>, len: usize, grid: Grid) {
+        dots(rows, xs, len, grid, |a, b| {
+            dot(a, b, widen_bf16, widen_bf16)
+        });
+    }
+
+    fn dots_f32(&self, rows: Rows<[u8; 4]>, xs: Rows<f32>, len: usize, _: usize, grid: Grid) {
+        dots(rows, xs, len, grid, |a, b| {
+            dot(a, b, f32::from_le_bytes, |x| x)
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use crate::bytes::{FileStamp, ModelBytes, Storage};
 use crate::config::Config;
 use crate::flavor::{Detection, Flavor};
+use crate::gguf::dialect::Dialect;
 use crate::gguf::{Gguf, Warning};
 use crate::kernels::Kernel;
 use crate::numerics::{Profile, arithmetic};
@@ -23,6 +24,8 @@ use crate::weights::Weights;
 pub struct OpenOptions {
     /// Read or map.
     pub storage: Storage,
+    /// Overrides whose file it is, where several are possible.
+    pub dialect: Option<Dialect>,
     /// Overrides the detected packing where several are possible.
     pub flavor: Option<Flavor>,
     /// Forces a kernel; `None` takes the best.
@@ -126,7 +129,8 @@ impl Model {
     }
 
     fn bind(bytes: ModelBytes, stamp: FileStamp, options: &OpenOptions) -> Result<Self, Refusal> {
-        let gguf = Gguf::parse(bytes)?;
+        let gguf = Gguf::parse_as(bytes, options.dialect)?;
+        gguf.spoken.decided()?;
         let config = Config::from_gguf(&gguf)?;
         let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
         let kernel = options.kernel.unwrap_or_else(Kernel::best);

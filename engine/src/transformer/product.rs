@@ -8,11 +8,13 @@ use crate::encoding::float::Float;
 use crate::kernels::gemm::{Form, Inputs};
 use crate::matrix::{Activations, Decoded, Dense, Matrix};
 use crate::numerics::Arithmetic;
-use crate::numerics::dense::Rows;
+use crate::numerics::dense::{Grid, Rows};
 use crate::pool::{Band, Pool, Target};
 
 /// Rows of a dense matrix that stay in the cache while every token is multiplied with them.
 const ROWS_AT_ONCE: usize = 16;
+/// Tokens whose outputs leave the registers together.
+const TOKENS_AT_ONCE: usize = 16;
 /// Below this many operations other threads cost more than they save.
 const WORTH_A_THREAD: usize = 1 << 18;
 
@@ -154,38 +156,34 @@ fn form(matrix: &Matrix, arithmetic: &dyn Arithmetic, tokens: usize) -> Form {
     }
 }
 
-/// The outputs of a band whose rows become floats, some rows at a time with every token.
+/// The outputs of a band whose rows become floats: inside a kernel that knows their codes, or
+/// before.
 fn multiply_decoded(
     decoded: &Decoded,
     inputs: &Inputs,
     arithmetic: &dyn Arithmetic,
     band: &mut Band,
 ) {
-    let (rows, cols, tokens) = (band.rows(), decoded.stored().shape.cols, inputs.tokens);
-    if tokens == 1
-        && let Some(codes) = decoded.qk256(rows.start)
-        && arithmetic.dots_qk256(codes, &inputs.plain[..cols], band.token(0))
-    {
-        return;
+    let (cols, together) = (decoded.stored().shape.cols, inputs.tokens);
+    let xs = |token| Rows::from(inputs.plain, cols, token);
+    if decoded.codes(0).is_some() && arithmetic.takes_codes(together, cols) {
+        return in_grids(band, usize::MAX, |row, token, grid| {
+            let codes = decoded.codes(row).expect("every row is codes");
+            arithmetic.dots_codes(codes, xs(token), cols, together, grid);
+        });
     }
-    let mut singles = vec![[0; 4]; ROWS_AT_ONCE.min(rows.len()) * cols];
-    for first in (0..rows.len()).step_by(ROWS_AT_ONCE) {
-        let last = rows.len().min(first + ROWS_AT_ONCE);
-        let singles = &mut singles[..(last - first) * cols];
-        decoded.rows(rows.start + first, singles);
-        for token in 0..tokens {
-            let singles = Rows {
-                elements: singles,
-                stride: cols,
-            };
-            let own = token * cols..(token + 1) * cols;
-            let out = &mut band.token(token)[first..last];
-            arithmetic.dot_f32(singles, &inputs.plain[own], tokens, out);
+    let mut singles = vec![[0; 4]; ROWS_AT_ONCE.min(band.rows().len()) * cols];
+    in_grids(band, ROWS_AT_ONCE, |row, token, grid| {
+        let singles = &mut singles[..grid.rows * cols];
+        if token == 0 {
+            decoded.rows(row, singles);
         }
-    }
+        let rows = Rows::from(singles, cols, 0);
+        arithmetic.dots_f32(rows, xs(token), cols, together, grid);
+    });
 }
 
-/// The outputs of a band, some rows at a time with every token.
+/// The outputs of a band of plain floats.
 fn multiply_dense(
     dense: &Dense,
     form: Form,
@@ -193,28 +191,56 @@ fn multiply_dense(
     arithmetic: &dyn Arithmetic,
     band: &mut Band,
 ) {
-    let (rows, cols, tokens) = (band.rows(), dense.shape.cols, inputs.tokens);
+    let (cols, together) = (dense.shape.cols, inputs.tokens);
+    in_grids(band, usize::MAX, |row, token, grid| {
+        let halves = || Rows::from(dense.bytes.as_chunks().0, cols, row);
+        let plain = Rows::from(inputs.plain, cols, token);
+        match (dense.format, form) {
+            (Float::F32, _) => {
+                let rows = Rows::from(dense.bytes.as_chunks().0, cols, row);
+                arithmetic.dots_f32(rows, plain, cols, together, grid);
+            }
+            (Float::F16, Form::Plain) => arithmetic.tiles_f16(halves(), plain, cols, grid),
+            (Float::F16, _) => {
+                let xs = Rows::from(inputs.f16, cols, token);
+                arithmetic.dots_f16(halves(), xs, cols, together, grid);
+            }
+            (Float::Bf16, _) => {
+                let xs = Rows::from(inputs.bf16, cols, token);
+                arithmetic.dots_bf16(halves(), xs, cols, grid);
+            }
+        }
+    });
+}
+
+/// Calls `multiply` with the number of a row, that of a token, and a grid for some of both from
+/// there on, until all outputs of the band were in one: of the same rows first. A single token has
+/// `most` rows in a grid.
+fn in_grids(band: &mut Band, most: usize, mut multiply: impl FnMut(usize, usize, Grid)) {
+    let (rows, tokens) = (band.rows(), band.tokens());
+    if tokens == 1 {
+        let most = most.min(rows.len()).max(1);
+        for (row, out) in rows.step_by(most).zip(band.token(0).chunks_mut(most)) {
+            multiply(row, 0, Grid::of_one(out));
+        }
+        return;
+    }
+    // Bands share lines of outputs, grids do not.
+    let mut outputs = [0f32; ROWS_AT_ONCE * TOKENS_AT_ONCE];
     for first in (0..rows.len()).step_by(ROWS_AT_ONCE) {
         let last = rows.len().min(first + ROWS_AT_ONCE);
-        let at = (rows.start + first) * cols;
-        let halves = Rows {
-            elements: &dense.bytes.as_chunks::<2>().0[at..],
-            stride: cols,
-        };
-        for token in 0..tokens {
-            let own = token * cols..(token + 1) * cols;
-            let out = &mut band.token(token)[first..last];
-            match (dense.format, form) {
-                (Float::F32, _) => {
-                    let singles = Rows {
-                        elements: &dense.bytes.as_chunks::<4>().0[at..],
-                        stride: cols,
-                    };
-                    arithmetic.dot_f32(singles, &inputs.plain[own], tokens, out);
-                }
-                (Float::F16, Form::Plain) => arithmetic.tile_f16(halves, &inputs.plain[own], out),
-                (Float::F16, _) => arithmetic.dot_f16(halves, &inputs.f16[own], tokens, out),
-                (Float::Bf16, _) => arithmetic.dot_bf16(halves, &inputs.bf16[own], out),
+        for token in (0..tokens).step_by(TOKENS_AT_ONCE) {
+            let grid = Grid {
+                out: &mut outputs,
+                stride: ROWS_AT_ONCE,
+                rows: last - first,
+                tokens: TOKENS_AT_ONCE.min(tokens - token),
+            };
+            let count = grid.tokens;
+            multiply(rows.start + first, token, grid);
+            for (t, outputs) in outputs.chunks_exact(ROWS_AT_ONCE).take(count).enumerate() {
+                let out = &mut band.token(token + t)[first..last];
+                out.copy_from_slice(&outputs[..last - first]);
             }
         }
     }

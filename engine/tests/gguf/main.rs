@@ -4,6 +4,7 @@ mod base;
 mod builder;
 mod case;
 mod corpus;
+mod dialects;
 mod heap;
 mod paths;
 mod promises;

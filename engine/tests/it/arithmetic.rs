@@ -118,35 +118,45 @@ fn instructions_change_the_speed_and_no_bit() {
 fn grids(arithmetic: &dyn Arithmetic, rows: usize, tokens: usize) -> Vec<f32> {
     let mut all = Vec::new();
     for len in [16, 64, 100, 128, 192, 256, 320] {
-        let f16 = |values: Vec<f32>| -> Vec<Half> { values.into_iter().map(round_f16).collect() };
-        let halves = f16(values(rows * (len + 3), 3));
-        let xs = values(tokens * (len + 7), 4);
-        let rounded = f16(xs.clone());
-        let of_rows = Rows {
-            elements: &halves[..],
-            stride: len + 3,
+        let halves = |values: &[f32], round: fn(f32) -> Half| -> Vec<Half> {
+            values.iter().map(|&x| round(x)).collect()
         };
-        let stride = len + 7;
+        let singles = values(rows * (len + 3), 3);
+        let bytes: Vec<[u8; 4]> = singles.iter().map(|x| x.to_le_bytes()).collect();
+        let xs = values(tokens * (len + 7), 4);
+        let [f16, bf16] = [round_f16, round_bf16].map(|round| halves(&singles, round));
+        let [x_f16, x_bf16] = [round_f16, round_bf16].map(|round| halves(&xs, round));
         let mut out = vec![f32::NAN; tokens * (rows + 2)];
-        let mut ask = |unrounded: bool| {
+        for which in 0..4 {
             let grid = Grid {
                 out: &mut out,
                 stride: rows + 2,
                 rows,
                 tokens,
             };
-            if unrounded {
-                let elements = &xs[..];
-                arithmetic.tiles_f16(of_rows, Rows { elements, stride }, len, grid);
-            } else {
-                let elements = &rounded[..];
-                arithmetic.dots_f16(of_rows, Rows { elements, stride }, len, tokens, grid);
+            let plain = Rows::from(&xs, len + 7, 0);
+            match which {
+                0 => {
+                    let [rows, xs] = [(&f16, len + 3), (&x_f16, len + 7)]
+                        .map(|(elements, stride)| Rows::from(elements, stride, 0));
+                    arithmetic.dots_f16(rows, xs, len, tokens, grid);
+                }
+                1 => {
+                    let [rows, xs] = [(&bf16, len + 3), (&x_bf16, len + 7)]
+                        .map(|(elements, stride)| Rows::from(elements, stride, 0));
+                    arithmetic.dots_bf16(rows, xs, len, grid);
+                }
+                2 => {
+                    let rows = Rows::from(&bytes, len + 3, 0);
+                    arithmetic.dots_f32(rows, plain, len, tokens, grid);
+                }
+                _ if arithmetic.unrounded(tokens, len) => {
+                    let rows = Rows::from(&f16, len + 3, 0);
+                    arithmetic.tiles_f16(rows, plain, len, grid);
+                }
+                _ => {}
             }
             all.extend(&out);
-        };
-        ask(false);
-        if arithmetic.unrounded(tokens, len) {
-            ask(true);
         }
     }
     all

@@ -294,3 +294,35 @@ fn the_trained_model_is_p128_and_its_first_weights_are_the_checkpoints() {
     ];
     assert_eq!(row[224..236], signs.map(|sign| sign * row[227]));
 }
+
+/// For every shape there are kernels for: what I2_S says, both lookup-table packings say again.
+#[test]
+fn weights_go_through_tl1_and_tl2_and_back_without_loss() {
+    let mut shapes = 0;
+    for (rows, cols) in [(1536, 1536), (1024, 4096), (3200, 3200)] {
+        let shape = Shape { rows, cols };
+        let values: Vec<f32> = (0..rows * cols)
+            .map(|i| ((i * 7 + i / 11 * 5 + i / 1000) % 3) as f32 - 1.0)
+            .map(|sign| sign * 0.375)
+            .collect();
+        for (format, type_id) in [(&engine::format::TL1, 38), (&engine::format::TL2, 39)] {
+            let quantiser = engine::encoding::Quantiser::default();
+            let bytes = format
+                .encode_matrix(&values, shape, &quantiser)
+                .expect("a known shape");
+            let planted = Planted::new(type_id, cols as u64, rows as u64, bytes);
+            let gguf = planted.file();
+            let tensor = gguf.tensors.get(NAME).expect("just written");
+            let (matrix, found) =
+                Matrix::with_evidence(&gguf, tensor, None, Kernel::Scalar).expect("loads");
+            assert_eq!(Some(found.expect("decided").flavor), format.flavor);
+            let mut row = vec![0.0; cols];
+            for (number, expected) in values.chunks_exact(cols).enumerate() {
+                matrix.decode_row(number, &mut row);
+                assert_eq!(row, expected, "{} row {number}", format.name);
+            }
+        }
+        shapes += 1;
+    }
+    assert_eq!(shapes, 3);
+}

@@ -2,6 +2,7 @@
 //! own decoders; and proof that the comparison notices what it is there to notice.
 #![forbid(unsafe_code)]
 
+mod ends;
 mod input;
 mod oracle;
 mod packing;
@@ -16,9 +17,10 @@ use engine::kernels::q8_0::Q8Block;
 use engine::kernels::q8_k::Q8K;
 use engine::kernels::{BlockOrder, Kernel, q8_0, q8_k};
 use engine::matrix::Matrix;
-use engine::numerics::{Profile, arithmetic};
+use engine::numerics::{Arithmetic, Profile, arithmetic};
 use engine::transformer::Multiplier;
 
+use ends::Ends;
 use input::{Kind, Random, Weights};
 use packing::{PACKINGS, Packing};
 
@@ -38,6 +40,13 @@ const TILES: [(usize, usize, usize); 7] = [
     (68, 768, 4),
     (97, 528, 12),
 ];
+
+/// Any order of x86: all of them add blocks up in eight lanes.
+const ORDER: Profile = Profile::GgmlAvx512;
+
+fn x86(kernel: Kernel) -> &'static dyn Arithmetic {
+    arithmetic(ORDER, kernel)
+}
 
 #[test]
 fn every_kernel_agrees_with_the_decoders_at_every_edge() {
@@ -79,22 +88,28 @@ fn compare(packing: &Packing, shape: Shape, kernel: Kernel, tokens: &[usize]) ->
     let weights = Weights::random(shape, &mut random);
     let bytes = (packing.encode)(&weights);
     let matrix = packing.load(&weights, &bytes, kernel);
+    let profiles = match matrix {
+        Matrix::Decoded(_) => &Profile::ALL[..],
+        _ => &[ORDER],
+    };
     let mut compared = 0;
     for (kind, tokens) in Kind::ALL
         .into_iter()
         .flat_map(|k| tokens.iter().map(move |&t| (k, t)))
     {
         let activations = kind.activations(tokens * shape.cols, &mut random);
-        let expected = oracle::product(packing, &weights, &bytes, &activations);
-        let found = multiply(&matrix, &activations, 1);
-        if let Some(difference) = oracle::first_difference(&expected, &found) {
-            let kernel = kernel.name();
-            panic!(
-                "{kernel}, {}, {shape:?}, {kind:?}: {difference}",
-                packing.name
-            );
+        for &profile in profiles {
+            let expected = oracle::product(packing, &weights, &bytes, &activations, profile);
+            let found = multiply(&matrix, &activations, arithmetic(profile, kernel), 1);
+            if let Some(difference) = oracle::first_difference(&expected, &found) {
+                let order = (kernel.name(), profile.name());
+                panic!(
+                    "{order:?}, {}, {shape:?}, {kind:?}, {tokens} tokens: {difference}",
+                    packing.name
+                );
+            }
+            compared += found.len();
         }
-        compared += found.len();
     }
     compared
 }
@@ -114,9 +129,9 @@ fn the_number_of_threads_changes_nothing() {
         let bytes = (packing.encode)(&weights);
         let matrix = packing.load(&weights, &bytes, Kernel::best());
         let activations = Kind::Wild.activations(17 * shape.cols, &mut random);
-        let alone = multiply(&matrix, &activations, 1);
+        let alone = multiply(&matrix, &activations, x86(Kernel::best()), 1);
         for threads in [2, 3, 8, 200] {
-            let together = multiply(&matrix, &activations, threads);
+            let together = multiply(&matrix, &activations, x86(Kernel::best()), threads);
             let difference = oracle::first_difference(&alone, &together);
             assert_eq!(difference, None, "{} on {threads} threads", packing.name);
         }
@@ -133,7 +148,7 @@ fn the_comparison_notices_a_wrong_code_and_a_wrong_order() {
     for kernel in Kernel::available() {
         for packing in &PACKINGS {
             let bytes = (packing.encode)(&weights);
-            let expected = oracle::product(packing, &weights, &bytes, &activations);
+            let expected = oracle::product(packing, &weights, &bytes, &activations, ORDER);
             let mut wrong_code = bytes.clone();
             // Byte 12 holds codes in every packing; the flip of one bit stays a legal code.
             wrong_code[12] = packing.flip(bytes[12]);
@@ -142,7 +157,7 @@ fn the_comparison_notices_a_wrong_code_and_a_wrong_order() {
             wrong_order.swap(12, other.expect("random bytes differ"));
             for planted in [wrong_code, wrong_order] {
                 let matrix = packing.load(&weights, &planted, kernel);
-                let found = multiply(&matrix, &activations, 1);
+                let found = multiply(&matrix, &activations, x86(kernel), 1);
                 let difference = oracle::first_difference(&expected, &found);
                 assert!(difference.is_some(), "unseen in {}", packing.name);
                 noticed += 1;
@@ -160,11 +175,12 @@ fn the_comparison_notices_the_packing_of_another_machine() {
     let activations = Kind::Even.activations(shape.cols, &mut random);
     let [p128, p64, ..] = &PACKINGS;
     let arm = i2_s_p64::encode(&weights.ternary, shape);
-    let expected = oracle::product(p64, &weights, &arm, &activations);
+    let expected = oracle::product(p64, &weights, &arm, &activations, ORDER);
     for kernel in Kernel::available() {
         let read_as = |packing: &Packing| {
             let matrix = packing.load(&weights, &arm, kernel);
-            oracle::first_difference(&expected, &multiply(&matrix, &activations, 1))
+            let found = multiply(&matrix, &activations, x86(kernel), 1);
+            oracle::first_difference(&expected, &found)
         };
         assert_eq!(read_as(p64), None);
         assert!(read_as(p128).is_some(), "P64 bytes read as P128");
@@ -232,12 +248,7 @@ fn blocks_at_their_ends_give_the_bits_of_the_scalar_kernel() {
     const BLOCKS: usize = 3;
     let mut random = Random::new(23);
     let mut compared = 0;
-    for (name, bytes, scale_at) in [
-        ("tq1_0", 54, 52),
-        ("tq2_0", 66, 64),
-        ("q6_k", 210, 208),
-        ("q8_0", 34, 0),
-    ] {
+    for (name, halves) in HALVES {
         let format = Format::named(name).expect("a format");
         let cols = BLOCKS * format.block;
         let shape = Shape { rows: 5, cols };
@@ -245,39 +256,21 @@ fn blocks_at_their_ends_give_the_bits_of_the_scalar_kernel() {
             .into_iter()
             .flat_map(|fill| [1, 2, 4, 8, 15].map(|tokens| (fill, tokens)))
         {
-            let mut rows: Vec<u8> = (0..shape.rows * BLOCKS * bytes)
+            let mut rows: Vec<u8> = (0..shape.rows * BLOCKS * format.block_bytes)
                 .map(|_| fill.unwrap_or(random.next() as u8))
                 .collect();
-            for block in rows.chunks_exact_mut(bytes) {
-                block[scale_at..scale_at + 2].copy_from_slice(&[0x00, 0x3c]);
+            for block in rows.chunks_exact_mut(format.block_bytes) {
+                for &at in halves {
+                    block[at..at + 2].copy_from_slice(&[random.next() as u8, 0x3c]);
+                }
             }
             let weights = Stored::from_vec(shape, rows, vec![1.0]);
-            let ends = 2 + u64::from(fill.is_none());
-            let mut end = || [127i8, -127, -128][random.below(ends) as usize];
-            let large: Vec<Q8K> = (0..tokens * cols / 256)
-                .map(|_| Q8K {
-                    scale: 0.5,
-                    values: [end(); 256],
-                    sums: [i16::from(end()) * 16; 16],
-                })
-                .collect();
-            let small: Vec<Q8Block> = (0..tokens * cols / 32)
-                .map(|_| Q8Block {
-                    scale: 0.5,
-                    values: [end(); 32],
-                })
-                .collect();
-            let inputs = Inputs {
-                tokens,
-                q8_k: &large,
-                q8_0: &small,
-                ..Inputs::default()
-            };
+            let activations = Ends::new(&mut random, tokens * cols, fill.is_none());
             for order in BlockOrder::ALL {
                 let gemm = |kernel| format.gemm(order, kernel).expect("has kernels");
-                let expected = outputs(gemm(Kernel::Scalar), &weights, &inputs);
+                let expected = outputs(gemm(Kernel::Scalar), &weights, &activations.inputs(tokens));
                 for gemm in Kernel::available().into_iter().map(gemm) {
-                    let found = outputs(gemm, &weights, &inputs);
+                    let found = outputs(gemm, &weights, &activations.inputs(tokens));
                     let difference = oracle::first_difference(&expected, &found);
                     assert_eq!(difference, None, "{}, {fill:?}", gemm.name());
                     compared += expected.len();
@@ -287,6 +280,22 @@ fn blocks_at_their_ends_give_the_bits_of_the_scalar_kernel() {
     }
     println!("{compared} outputs compared");
 }
+
+/// The formats in blocks, and where in a block there are halves.
+const HALVES: [(&str, &[usize]); 12] = [
+    ("tq1_0", &[52]),
+    ("tq2_0", &[64]),
+    ("q4_0", &[0]),
+    ("q4_1", &[0, 2]),
+    ("q5_0", &[0]),
+    ("q5_1", &[0, 2]),
+    ("q8_0", &[0]),
+    ("q2_k", &[80, 82]),
+    ("q3_k", &[108]),
+    ("q4_k", &[0, 2]),
+    ("q5_k", &[0, 2]),
+    ("q6_k", &[208]),
+];
 
 /// Outputs of the C++ builds (AVX-512 and AVX2 alike) for inputs given by a formula.
 #[test]
@@ -311,11 +320,14 @@ fn the_block_formats_give_the_recorded_bits() {
     }
 }
 
-fn multiply(matrix: &Matrix, activations: &[f32], threads: usize) -> Vec<f32> {
+fn multiply(
+    matrix: &Matrix,
+    activations: &[f32],
+    arithmetic: &'static dyn Arithmetic,
+    threads: usize,
+) -> Vec<f32> {
     let threads = NonZeroUsize::new(threads).expect("at least one thread");
     let mut out = vec![f32::NAN; activations.len() / matrix.cols() * matrix.rows()];
-    // Any profile of x86: all of them add blocks up in eight lanes.
-    let arithmetic = arithmetic(Profile::GgmlAvx512, Kernel::best());
     Multiplier::new(arithmetic, threads).multiply(matrix, activations, &mut out);
     out
 }

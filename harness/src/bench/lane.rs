@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use engine::bytes::ModelBytes;
 use engine::config::Config;
-use engine::format::Format;
+use engine::flavor::Flavor;
 use engine::gguf::Gguf;
 use engine::kernels::Kernel;
 use engine::refusal::{Code, Refusal};
@@ -100,7 +100,7 @@ impl Known {
         let length = bytes.len() as u64;
         let gguf = Gguf::parse(bytes)?;
         let config = Config::from_gguf(&gguf)?;
-        let is_i2_s = |id: u32| Format::of_type(id).any(|format| format.name == "i2_s-p128");
+        let is_i2_s = |id: u32| Flavor::of_type(id).contains(&Flavor::I2sP128);
         Ok(Known {
             file,
             bytes: length,

@@ -9,6 +9,7 @@ use serde_variant::to_variant_name;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation};
+use crate::case::schedule::{Schedule, Step};
 use crate::io::kl_base;
 
 /// One thing an engine may be able to do.
@@ -36,6 +37,8 @@ pub enum Ability {
     Greedy,
     /// Turns ids into text.
     Detokenize,
+    /// Forgets the last positions it was fed.
+    Truncate,
 }
 
 /// What an engine cannot do.
@@ -43,7 +46,7 @@ pub type Lacking = BTreeSet<Ability>;
 
 impl Ability {
     /// All of them.
-    pub const ALL: [Ability; 10] = [
+    pub const ALL: [Ability; 11] = [
         Ability::Tokenize,
         Ability::Prefill,
         Ability::Decode,
@@ -54,6 +57,7 @@ impl Ability {
         Ability::FirstHalf,
         Ability::Greedy,
         Ability::Detokenize,
+        Ability::Truncate,
     ];
 
     /// As in receipts and in the protocol.
@@ -71,7 +75,7 @@ impl Ability {
 
     /// Whether some case asks for it.
     pub fn is_of_cases(self) -> bool {
-        self != Ability::Replace
+        !matches!(self, Ability::Replace | Ability::Truncate)
     }
 
     /// The ability that a lane takes.
@@ -81,6 +85,25 @@ impl Ability {
             Lane::Decode => Ability::Decode,
         }
     }
+}
+
+/// The first ability that a schedule takes and an engine lacks.
+pub fn lacked(schedule: &Schedule, lacking: &Lacking) -> Option<Ability> {
+    let single = |step: &Step| matches!(step, Step::Feed(tokens) if tokens.len() == 1);
+    let mut takes = match &schedule.steps[..] {
+        steps if steps.iter().all(single) => vec![Ability::Decode],
+        [Step::Feed(_)] => vec![Ability::Prefill],
+        _ => vec![Ability::Prefill, Ability::Greedy],
+    };
+    let forgets = |step: &Step| matches!(step, Step::Truncate(_));
+    takes.extend(
+        schedule
+            .steps
+            .iter()
+            .any(forgets)
+            .then_some(Ability::Truncate),
+    );
+    takes.into_iter().find(|ability| lacking.contains(ability))
 }
 
 /// The lanes that are offered.
@@ -131,4 +154,27 @@ impl Observation {
 pub fn words(lacking: &Lacking) -> String {
     let names = lacking.iter().map(|ability| ability.name());
     names.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_takes_what_its_steps_take() {
+        let one = |steps: Vec<Step>, offered: &[Ability]| {
+            lacked(&Schedule::of(steps), &Ability::all_but(offered))
+        };
+        use Ability::{Decode, Greedy, Prefill, Truncate};
+        let prompt = || Step::Feed(vec![1, 2]);
+        assert_eq!(one(vec![prompt()], &[Prefill]), None);
+        assert_eq!(one(vec![Step::Feed(vec![1])], &[Prefill]), Some(Decode));
+        assert_eq!(
+            one(vec![prompt(), prompt()], &[Prefill, Decode]),
+            Some(Greedy)
+        );
+        let forgetting = vec![prompt(), Step::Truncate(1), prompt()];
+        assert_eq!(one(forgetting.clone(), &[Prefill, Greedy]), Some(Truncate));
+        assert_eq!(one(forgetting, &[Prefill, Greedy, Truncate]), None);
+    }
 }

@@ -5,7 +5,9 @@ use engine::numerics::Profile;
 use serde::Serialize;
 
 use super::answers::{Answers, Finding, NoFinding};
+use super::brought::Brought;
 use super::selection::{Question, Selection};
+use crate::case::ability::Ability;
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Json};
@@ -16,7 +18,6 @@ use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
 use crate::oracle::attribute::{Attribution, Sides, attribute, table};
 use crate::oracle::power;
-use crate::reference::Reference;
 use crate::reference::isolation::Limits;
 use crate::runner::engine::tokenize;
 use crate::runner::passes::Passes;
@@ -30,11 +31,17 @@ Examples:
   harness attribute --reference bitnet --profile ggml-avx2 --depth op
   harness attribute --reference bitnet --model model.gguf --prompt 'Any text at all' --json a.json
   harness attribute --plant gelu-for-silu@2 # exits 1: the fault is found
+  harness attribute --model model.gguf --prompt 'Call me Ishmael.' --run engine \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} \\
+                 --logits {logits} --trace {trace}'
 
 One module at a time is swapped; both its versions compute on the reference's own inputs, in a
 prefill that is one ubatch. Two runs answer: a live reference's, which is given the engine's module,
 and the engine's, which is given the reference's and for which a recording with a trace suffices. In
 both, what comes before the module is the reference's.
+
+With --subject an engine of yours stands where the reference does: one that shows nodes has its
+modules put into the engine's run, one that goes on from other values the engine's into its own.
 
 Columns: differ and error (NMSE) are between the module's two versions. KL, in nats a position, NMSE
 and top-1 flips are of the logits. x noise is the KL in units of what noise of the error's size
@@ -52,6 +59,9 @@ pub struct Args {
     /// What is asked about.
     #[command(flatten)]
     pub selection: Selection,
+
+    #[command(flatten)]
+    brought: Brought,
 
     /// How large a module is
     #[arg(long, value_name = "SIZE", value_enum, default_value = "block")]
@@ -108,14 +118,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ..Limits::default()
     };
     let live = args.selection.live(limits)?;
+    let claimed = args.selection.profile.map(Profile::name);
+    let mut subjects = args.brought.open(claimed, None)?;
+    let any = !live.is_empty() || !subjects.is_empty();
     let mut answers = Answers::new(&args.json);
-    for (case, path) in args.selection.cases(&suite, !live.is_empty())? {
+    for (case, path) in args.selection.cases(&suite, any)? {
         let name = case.name.clone();
         let mut recordings = args.selection.recordings(&case);
-        if args.run == Some(Whose::Reference) {
+        if args.run == Some(Whose::Reference) || !subjects.is_empty() {
             recordings.clear();
         }
-        if recordings.is_empty() && live.is_empty() {
+        if recordings.is_empty() && !any {
             continue;
         }
         let question = args.selection.question(case, path).map_err(NoFinding::from);
@@ -129,7 +142,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             answers.add(&name, Some(recorded.identity()), found);
         }
         for reference in &live {
-            args.ask_live(&question, reference, &mut answers);
+            if reference.hello().knows_i2_s {
+                let mut runner = Observing::unchanged(reference.clone());
+                args.ask_live(&question, &mut runner, &mut answers);
+            } else {
+                let why = "its graph computes without the rounding to eight bits: other modules";
+                let why = NoFinding::declined(Outcome::ReferenceMissing, why);
+                answers.add(&name, Some(reference.facts().identity()), Err(why));
+            }
+        }
+        for subject in &mut subjects {
+            args.ask_live(&question, &mut **subject, &mut answers);
         }
     }
     answers.end()
@@ -194,9 +217,14 @@ impl Args {
         self.swapped(&sides, &mut Run::of_engine(&mut passes, &sides))
     }
 
-    /// Both runs of a reference that computes now; what one comes to does not touch the other.
-    fn ask_live(&self, question: &Question, reference: &Reference, answers: &mut Answers<Found>) {
-        let identity = reference.facts().identity();
+    /// Both runs of one that computes now; what one comes to does not touch the other.
+    fn ask_live(
+        &self,
+        question: &Question,
+        reference: &mut dyn Runner,
+        answers: &mut Answers<Found>,
+    ) {
+        let identity = reference.identity();
         let name = question.case.name.clone();
         let mut add = |found| answers.add(&name, Some(identity.clone()), found);
         if let Err(why) = self.runs_of(question, reference, &mut add) {
@@ -208,14 +236,20 @@ impl Args {
     fn runs_of(
         &self,
         question: &Question,
-        reference: &Reference,
+        reference: &mut dyn Runner,
         add: &mut dyn FnMut(Result<Finding<Found>, NoFinding>),
     ) -> Result<(), NoFinding> {
-        if !reference.hello().knows_i2_s {
-            let why = "its graph computes without the rounding to eight bits: other modules";
-            return Err(NoFinding::declined(Outcome::ReferenceMissing, why));
+        let (identity, lacking) = (reference.identity(), reference.lacking());
+        let replaces = !lacking.contains(&Ability::Replace);
+        for (needed, ability) in [
+            (true, Ability::Nodes),
+            (self.run == Some(Whose::Reference), Ability::Replace),
+        ] {
+            if needed && lacking.contains(&ability) {
+                let why = format!("it does not offer {}", ability.name());
+                return Err(NoFinding::declined(Outcome::Incomplete, why));
+            }
         }
-        let identity = reference.facts().identity();
         let case = &question.live();
         let tokens = tokenize(&question.model, &case.prompt)?;
         let profile = self.selection.profile(&identity.profile);
@@ -226,13 +260,12 @@ impl Args {
             context: case.context,
             ..Schedule::of(Step::of_lane(Lane::Prefill, &tokens))
         };
-        let mut runner = Observing::unchanged(reference.clone());
-        let opened = runner.open(ModelFile::Read(&question.input));
+        let opened = reference.open(ModelFile::Read(&question.input));
         let mut opened = opened.map_err(NoFinding::no_answer)?;
         let sides = Sides::new(identity, &mut passes, self.depth, |keys| {
             shown(&mut *opened, &prefill, keys)
         })?;
-        if self.run != Some(Whose::Engine) {
+        if self.run != Some(Whose::Engine) && replaces {
             let mut run = Run::of_reference(&mut *opened, prefill, &sides);
             add(self.swapped(&sides, &mut run));
         }

@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
@@ -17,6 +16,7 @@ use crate::bench::{self, Plan};
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
+use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 use crate::reference::isolation::Limits;
@@ -87,9 +87,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
-    /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
-    flavor: Option<Flavor>,
+    #[command(flatten)]
+    reading: Reading,
 
     /// Time the engine a second time where it is only asked for the likeliest token: most of the
     /// head is not computed, which is proved to make no difference
@@ -244,9 +243,7 @@ fn engine_lane(
     for (flag, value) in [("--kernel", kernel.name()), ("--profile", profile.name())] {
         words.extend([flag.into(), value.into()]);
     }
-    if let Some(flavor) = args.flavor {
-        words.extend(["--flavor".into(), flavor.name().into()]);
-    }
+    words.extend(args.reading.words());
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let reference = Reference::open("engine", limits, launch_with(program, words))?;
     Ok(Lane::new(

@@ -15,6 +15,7 @@ use crate::command::finish::finish;
 use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
+use crate::file::reading::Reading;
 use crate::io::destination::Destination;
 use crate::io::table::{Table, words};
 use crate::io::{output, progress};
@@ -127,7 +128,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let roles = args.json.beside([("the model", args.model.as_path())])?;
     roles.continues(args.resume.as_deref());
     let (input, _) = Input::read(&args.model)?;
-    let model = open(&input, None, None)?;
+    let model = open(&input, Reading::default(), None)?;
     let tokens = tokenize(&model, &args.prompt)?.len();
     let name = file_name(&args.model);
     let asked = Asked {
@@ -225,7 +226,8 @@ impl Args {
             table.row([escape(build), escape(&end)]);
         }
         let asked = found.tested.len();
-        let head = table.render(output::width()) + &format!("{asked} of {builds} builds asked\n");
+        let head =
+            table.render(output::width()) + &format!("{asked} of {builds} builds are known\n");
         let Some(change) = &found.change else {
             let (good, bad) = (escape(&self.good), escape(&self.bad));
             return head + &format!("{bad} gives the answers of {good}: nothing to find here\n");

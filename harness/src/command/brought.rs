@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::kernels::Kernel;
 
+use crate::case::ability::Ability;
 use crate::exit::Failure;
 use crate::judge::demand::Demand;
 use crate::reference::isolation::Limits;
@@ -50,5 +51,26 @@ impl Brought {
             subject::open(spec, options)
         };
         self.subject.iter().map(one).collect()
+    }
+
+    /// The same where whole rows of a prompt's logits are asked for and nothing less will do.
+    pub fn open_whole(
+        &self,
+        claimed: Option<&str>,
+        patience: Option<Duration>,
+    ) -> Result<Vec<Box<dyn Subject>>, Failure> {
+        let subjects = self.open(claimed, patience)?;
+        for subject in &subjects {
+            let (identity, lacking) = (subject.identity(), subject.lacking());
+            let mut whole = [Ability::Prefill, Ability::Rows].into_iter();
+            if let Some(ability) = whole.find(|ability| lacking.contains(ability)) {
+                let ability = ability.name();
+                let message = "so there is nothing to compare it by";
+                return Err(Failure::input(format!(
+                    "{identity} does not offer {ability}, {message}"
+                )));
+            }
+        }
+        Ok(subjects)
     }
 }

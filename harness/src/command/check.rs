@@ -11,6 +11,7 @@ use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity, upstream};
 use crate::file::opened::Opened;
+use crate::file::reading::Reading;
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
 
@@ -42,6 +43,9 @@ pub struct Args {
     list: bool,
 
     #[command(flatten)]
+    reading: Reading,
+
+    #[command(flatten)]
     strictness: Strictness,
 
     #[command(flatten)]
@@ -71,7 +75,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let model = args.model.path()?;
     args.json.beside([("--model", model)])?;
-    let (opened, mut findings) = examined(model)?;
+    let (opened, mut findings) = examined(model, args.reading)?;
     opened.input.still_holds()?;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
@@ -93,10 +97,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// A file, and what every look at it found.
-pub(super) fn examined(path: &Path) -> Result<(Opened, Vec<Finding>), Failure> {
+pub(super) fn examined(path: &Path, reading: Reading) -> Result<(Opened, Vec<Finding>), Failure> {
     let bar = progress::bar(0, "looking at tensors");
-    let found = Opened::read_and(path, |gguf| {
-        check::examine(gguf, &mut |done, total| {
+    let found = Opened::read_and(path, reading, |gguf| {
+        check::examine(gguf, reading.flavor, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         })

@@ -13,6 +13,7 @@ use engine::numerics::Profile;
 use crate::command::flags::{self, Json};
 use crate::command::own_tolerances::OwnTolerances;
 use crate::exit::{Exit, Failure};
+use crate::file::reading::Reading;
 use crate::runner::subject::{Spec, saved};
 
 const HELP: &str = "\
@@ -88,6 +89,9 @@ pub struct Args {
 
     #[command(flatten)]
     tolerances: OwnTolerances,
+
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     json: Json,

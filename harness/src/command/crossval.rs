@@ -7,7 +7,6 @@ mod subjects;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
@@ -19,6 +18,7 @@ use crate::command::finish::finish;
 use crate::command::flags::{self, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress, signals};
 use crate::oracle::crossval::campaign::Live;
@@ -41,7 +41,6 @@ Examples:
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy \\
       --rtol 1e-4  # exits 1: aarch64 in halves is further away
-  harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --oracle
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy --oracle
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' \\
       --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
@@ -132,9 +131,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
-    /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
-    flavor: Option<Flavor>,
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     subjects: Subjects,
@@ -238,7 +236,7 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
     let text = if args.junit == Some(Destination::Stdout) {
         String::new()
     } else {
-        table::render(receipt, detail, output::width())
+        table::render(receipt, detail, output::width()) + &args.next(receipt)
     };
     let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
     if let Some(junit) = &args.junit {

@@ -8,10 +8,10 @@ mod speed;
 use std::path::{Path, PathBuf};
 
 use engine::Model;
+use engine::bytes::Storage;
 use engine::config::Config;
 use engine::numerics::Profile;
 use engine::refusal::escape;
-use engine::session::OpenOptions;
 use serde::Serialize;
 
 use super::check::{Entry, entry, examined, render};
@@ -20,6 +20,7 @@ use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{Finding, Lint, Severity};
 use crate::file::provenance::{checksums, file_name};
+use crate::file::reading::Reading;
 use crate::file::release::{Listed, Manifest, Release, listed};
 use crate::io::progress;
 use crate::oracle::word_order::mends::{self, Better, Mend, Mends};
@@ -37,7 +38,8 @@ A file: all that `harness check` looks at; whether its bytes are a published fil
 --manifest lists under its name; and whether the order of words makes a difference to the model,
 which no model that was exchanged, reversed or half-converted survives: an ordinary text in order
 and shuffled, in nats a token. Where it knows the text less than well, usual damages are undone one
-at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v exchanged.
+at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v, or the norms
+exchanged.
 A build: the instruction sets it says it has; its kernels asked a few questions; a small model's
 graph, operation by operation, on the engine's own inputs; whole prompts against single tokens; with
 a large file, whether its speed is one that memory allows.
@@ -59,6 +61,9 @@ pub struct Args {
     /// Hashes of files that are known to be sound, as sha256sum writes them
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     strictness: Strictness,
@@ -122,7 +127,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     args.json.beside(read)?;
     let manifest = manifest.map(checksums).transpose()?;
     let file = model
-        .map(|model| file(model, manifest.as_ref()))
+        .map(|model| file(model, args.reading, manifest.as_ref()))
         .transpose()?;
     let build = args
         .build
@@ -146,8 +151,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(status.outcome(), &report.text(), &report, &args.json)
 }
 
-fn file(path: &Path, manifest: Option<&Manifest>) -> Result<FileReport, Failure> {
-    let (opened, mut findings) = examined(path)?;
+fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<FileReport, Failure> {
+    let (opened, mut findings) = examined(path, reading)?;
     let sha256 = opened.input.sha256.clone();
     let release = Release::of_hash(&sha256);
     if let (None, Ok(config)) = (release, Config::from_gguf(&opened.gguf))
@@ -167,7 +172,7 @@ fn file(path: &Path, manifest: Option<&Manifest>) -> Result<FileReport, Failure>
     let waiting = progress::spinner("reading a text in order and shuffled");
     let profile = Profile::default();
     let (mut word_order, mut mends, mut does_not_open) = (None, None, None);
-    match Model::from_bytes(opened.bytes.clone(), &OpenOptions::default()) {
+    match Model::from_bytes(opened.bytes.clone(), &reading.options(Storage::Read, None)) {
         Ok(model) => {
             word_order = word_order::ask(&model, profile)?;
             let found = word_order.as_ref();

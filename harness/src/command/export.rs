@@ -11,14 +11,16 @@ use engine::export::{
     ExportConfig, ExportError, FileSource, Importance, Plan, Source, TensorSpec, file_bytes, write,
 };
 use engine::flavor::Flavor;
-use engine::gguf::Gguf;
+use engine::gguf::dialect::Dialect;
 use engine::gguf::writer::Field;
+use engine::gguf::{Gguf, Value};
 use engine::session::OpenOptions;
 
 use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::progress;
 use crate::judge::outcome::Outcome;
@@ -129,8 +131,17 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
+    /// Whose GGUF the model is, where several would read the file differently
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Dialect>)]
+    dialect: Option<Dialect>,
+
     #[command(flatten)]
     json: flags::Json,
+}
+
+/// The version of its quantisers that OxiBonsai writes as a text: what is written here is not its.
+fn is_oxibonsai_s(key: &str, value: &Value<'_>) -> bool {
+    key == "general.quantization_version" && matches!(value, Value::String(_))
 }
 
 /// Runs the command.
@@ -145,13 +156,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let eval = args.evaluated()?;
     let config = args.config()?;
     let (bytes, stamp) = ModelBytes::open(&args.input, Storage::Map)?;
-    let gguf = Gguf::parse(bytes)?;
+    let gguf = Gguf::parse_as(bytes, args.dialect)?;
     let source = FileSource::new(&gguf).map_err(refused)?;
     args.names_are_there(source.tensors())?;
     let plan = Plan::new(source.tensors(), &config).map_err(refused)?;
     let keys: Vec<(String, Field)> = gguf
         .metadata
         .iter()
+        .filter(|(key, value)| !is_oxibonsai_s(key, value))
         .map(|(key, value)| (key.to_owned(), Field::from(value)))
         .collect();
     let mut losses = vec![None; plan.entries.len()];
@@ -205,7 +217,7 @@ impl Args {
         }
         if let Some(path) = &self.importance {
             let (_, text) = Input::read_text(path)?;
-            let model = Model::open(&self.input, &as_meant(None))?;
+            let model = Model::open(&self.input, &as_meant(self.dialect, None))?;
             let chunks = Chunks::of_text(&text, &model, self.context, None)?;
             let bar = progress::bar(chunks.count() as u64, "weighing");
             let importance = importance::measure(&model, chunks.each(), &mut || bar.inc(1));
@@ -245,8 +257,8 @@ impl Args {
         flavor: Option<Flavor>,
     ) -> Result<Evaluation, Failure> {
         let (input, text) = Input::read_text(text)?;
-        let source = Model::open(&self.input, &as_meant(None))?;
-        let exported = Model::open(exported, &as_meant(flavor))?;
+        let source = Model::open(&self.input, &as_meant(self.dialect, None))?;
+        let exported = Model::open(exported, &as_meant(None, flavor))?;
         let chunks = Chunks::of_text(&text, &source, self.context, self.chunks)?;
         let bar = progress::bar(chunks.count() as u64, "chunks");
         let measured = measure_models(&chunks, &[&source, &exported], &mut || bar.inc(1))?;
@@ -277,12 +289,8 @@ fn author(name: &str) -> Result<Author, String> {
     }
 }
 
-fn as_meant(flavor: Option<Flavor>) -> OpenOptions {
-    OpenOptions {
-        storage: Storage::Map,
-        flavor,
-        ..OpenOptions::default()
-    }
+fn as_meant(dialect: Option<Dialect>, flavor: Option<Flavor>) -> OpenOptions {
+    Reading { dialect, flavor }.options(Storage::Map, None)
 }
 
 /// What a reader that is told nothing takes the new file's packing for, where that is another one.

@@ -16,6 +16,7 @@ use crate::command::flags::{Json, positive};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
 use crate::file::provenance;
+use crate::file::reading::Reading;
 use crate::fixture::big::Like;
 use crate::fixture::checkpoint::{self, Form};
 use crate::fixture::random::{self, RandomShape};
@@ -213,7 +214,7 @@ fn write_checkpoint(args: &Checkpoint) -> Result<Exit, Failure> {
         let message = format!("--output {}: the folder is not empty", folder.display());
         return Err(Failure::input(message));
     }
-    let opened = Opened::read(&args.model)?;
+    let opened = Opened::read(&args.model, Reading::default())?;
     let files = checkpoint::files(&opened.gguf, args.form, args.shards).map_err(Failure::input)?;
     let paths = files.iter().map(|file| folder.join(&file.name));
     let roles = paths.fold(roles, |roles, path| roles.reads("--output", &path));

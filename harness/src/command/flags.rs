@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use engine::bytes::Storage;
-use engine::flavor::Flavor;
 use engine::gguf::Warning;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::escape;
-use engine::session::{OpenOptions, SessionOptions};
+use engine::session::SessionOptions;
 use engine::{Model, Session};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
+use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::{output, progress};
 
@@ -68,9 +68,9 @@ impl Looked {
 /// How the engine computes.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Computing {
-    /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
-    pub flavor: Option<Flavor>,
+    #[command(flatten)]
+    #[allow(missing_docs)] // it would become help
+    pub reading: Reading,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
     #[arg(long, value_name = "NAME", value_parser = kernel)]
@@ -96,11 +96,7 @@ pub struct Computing {
 impl Computing {
     /// Opens a model. Its warnings go to standard error or, in strict mode, fail.
     pub fn open(&self, file: &ModelFile, storage: Storage) -> Result<Model, Failure> {
-        let options = OpenOptions {
-            storage,
-            flavor: self.flavor,
-            kernel: self.kernel,
-        };
+        let options = self.reading.options(storage, self.kernel);
         let waiting = progress::spinner("loading the model");
         let model = Model::open(&file.path, &options)?;
         waiting.finish_and_clear();

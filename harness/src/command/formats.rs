@@ -90,6 +90,8 @@ struct Report {
 struct Line {
     name: &'static str,
     types: &'static [u32],
+    /// Who alone means it by these numbers.
+    dialects: Vec<&'static str>,
     block: usize,
     block_bytes: usize,
     bits_per_weight: f64,
@@ -287,6 +289,11 @@ fn line(format: &'static Format, examined: &[Vec<Row>], written: Option<&Written
     Line {
         name: format.name,
         types: format.types,
+        dialects: format
+            .dialects
+            .iter()
+            .map(|dialect| dialect.name())
+            .collect(),
         block: format.block,
         block_bytes: format.block_bytes,
         bits_per_weight: 8.0 * format.block_bytes as f64 / format.block as f64,
@@ -306,6 +313,7 @@ fn text(report: &Report) -> String {
     let fixed = [
         words("format"),
         words("type ids"),
+        words("of"),
         number("block"),
         number("bytes"),
         number("bits"),
@@ -321,6 +329,7 @@ fn text(report: &Report) -> String {
         let fixed = [
             line.name.to_owned(),
             types.join(", "),
+            line.dialects.join(", "),
             line.block.to_string(),
             line.block_bytes.to_string(),
             format!("{:.4}", line.bits_per_weight),

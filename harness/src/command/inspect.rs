@@ -7,12 +7,12 @@ mod text;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use engine::flavor::Flavor;
 
 use crate::command::finish::finish;
 use crate::command::flags::{Json, Looked, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
+use crate::file::reading::Reading;
 
 use contents::Contents;
 use norms::Norms;
@@ -50,9 +50,8 @@ pub struct Args {
     #[arg(long)]
     tensors: bool,
 
-    /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME")]
-    flavor: Option<Flavor>,
+    #[command(flatten)]
+    reading: Reading,
 
     /// Measure norm weights and plain linear weights
     #[arg(long)]
@@ -96,8 +95,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             "--policy {policy} would not be used: it goes with --gate policy, or without --gate"
         )));
     }
-    let opened = Opened::read(model)?;
-    let mut contents = Contents::of(&opened, args.flavor, args.tensors);
+    let opened = Opened::read(model, args.reading)?;
+    let mut contents = Contents::of(&opened, args.reading.flavor, args.tensors);
     if args.ln_stats {
         contents.norms = Some(Norms::of(&opened.gguf, &args)?);
     }

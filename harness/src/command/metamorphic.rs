@@ -11,6 +11,7 @@ use engine::refusal::escape;
 use engine::session::OpenOptions;
 use serde::Serialize;
 
+use crate::command::brought::Brought;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
@@ -33,11 +34,14 @@ Examples:
   harness metamorphic
   harness metamorphic --model model.gguf --prompt 'Call me Ishmael.' --json
   harness metamorphic --reference bitnet --reference bitnet-portable
+  harness metamorphic --model model.gguf --prompt 'Call me Ishmael.' \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
 
 Needs no reference. Each relation edits the model, or takes another way through the same tokens,
 without changing what is computed: every logit must keep every bit, in prefill and in one-token
 decode. Each has a one-sided control that must show; a control that does not show fails the run.
-A live reference is examined like the engine: one that fails a relation is not fit to be one.";
+A live reference is examined like the engine: one that fails a relation is not fit to be one. With
+--subject an engine of yours is examined instead of the built-in one, as far as it can be asked.";
 
 /// What is fed where no prompt is given: one short text, and one that crosses the places where
 /// attention changes its length.
@@ -79,7 +83,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME|DIR")]
     reference: Vec<String>,
 
-    /// Seconds a reference may take for one relation
+    #[command(flatten)]
+    brought: Brought,
+
+    /// Seconds a reference or an engine of yours may take for one relation
     #[arg(long, value_name = "N", default_value = "300")]
     patience: u64,
 
@@ -208,7 +215,13 @@ fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
     };
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     let engine = Engine::new(kernel, 1).with_profile(args.profile);
-    let mut sources: Vec<Box<dyn Runner>> = vec![Box::new(engine)];
+    let mut sources: Vec<Box<dyn Runner>> = Vec::new();
+    for subject in args.brought.open(None, Some(limits.patience))? {
+        sources.push(subject);
+    }
+    if sources.is_empty() {
+        sources.push(Box::new(engine));
+    }
     for reference in reference::open(&args.reference, limits)? {
         #[cfg(unix)]
         sources.push(Box::new(Observing::unchanged(reference)));

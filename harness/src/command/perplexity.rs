@@ -14,6 +14,7 @@ use engine::numerics::Profile;
 use self::beside::{Side, Writing};
 use self::report::{Report, rows};
 use crate::case::observation::Identity;
+use crate::command::brought::Brought;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
@@ -38,6 +39,8 @@ Examples:
   harness perplexity model.gguf --text chapter.txt --context 64 --reference bitnet --oracle
   harness perplexity model.gguf --text chapter.txt --context 64 --write-kl-base base.kld
   harness kl model.gguf --kl-base base.kld
+  harness kl model.gguf --text chapter.txt --context 64 --chunks 2 \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}'
 
 As llama-perplexity has it: chunks of --context tokens, each begun anew, of which the second half
 counts. --base is the model that is believed: KL is of its expectations against the others'. Without
@@ -96,6 +99,9 @@ pub struct Args {
     #[arg(long, value_name = "NAME|DIR")]
     reference: Vec<String>,
 
+    #[command(flatten)]
+    brought: Brought,
+
     /// Order of float operations
     #[arg(long, value_name = "NAME", value_parser = flags::profile, default_value = "ggml-avx512")]
     profile: Profile,
@@ -148,6 +154,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     runners.push((&model, Box::new(own)));
     for reference in references {
         runners.push((&model, Box::new(Observing::new(reference))));
+    }
+    for subject in args.brought.open_whole(None, None)? {
+        runners.push((&model, subject));
     }
     let mut side = Side::new(progress::bar(text.count() as u64, "chunks"));
     let measured = args.measure(&text, kept.as_ref(), &mut runners, &mut side)?;

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use engine::Model;
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
@@ -12,6 +11,7 @@ use crate::case::{self, Case};
 use crate::command::flags::{self, Json};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::io::destination::FileRoles;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
@@ -53,9 +53,9 @@ pub struct Selection {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     pub kernel: Option<Kernel>,
 
-    /// Packing of the two-bit weights, where the bytes allow several
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
-    pub flavor: Option<Flavor>,
+    #[command(flatten)]
+    #[allow(missing_docs)] // it would become help
+    pub reading: Reading,
 
     /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
     #[arg(long, value_name = "DIR")]
@@ -159,7 +159,7 @@ impl Selection {
     pub fn question(&self, mut case: Case, path: PathBuf) -> Result<Question, Failure> {
         let (input, bytes) = Input::read(&path)?;
         drop(bytes); // the engine reads the file itself, and the stamp tells whether it is the same
-        let model = open(&input, self.flavor, self.kernel)?;
+        let model = open(&input, self.reading, self.kernel)?;
         if case.tokens == 0 {
             let tokens = tokenize(&model, &case.prompt)?.len();
             case = Case::of_prompt(&case.name, &case.model, &case.prompt, tokens);

@@ -7,6 +7,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::schedule::Schedule;
+use crate::command::brought::Brought;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
@@ -17,9 +18,9 @@ use crate::judge::outcome::Outcome;
 use crate::oracle::shapes::{self, Mode, Pair, Plan, Report, ScheduleVariants, Trial};
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
-use crate::runner::Runner;
 use crate::runner::engine::Engine;
 use crate::runner::reference::Observing;
+use crate::runner::{Runner, Subject};
 
 const HELP: &str = "\
 Examples:
@@ -27,6 +28,9 @@ Examples:
   harness shapes --reference bitnet --reference bitnet-portable --json shapes.json
   harness shapes --reference bitnet --first 117 --count 84
   harness shapes --reference bitnet --profile ggml-avx2 # exits 1: another order of sums shows
+  harness shapes --count 2 --profile ggml-avx512 \\
+      --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits} \\
+                 --ubatch {ubatch}'
   harness shapes --reference bitnet --schedule 'feed=1.2.3' \\
       --shape \"seed=7000 layers=1 head_dim=32 kv_heads=2 group=2 width=128 inner=128 vocab=259 \\
                context=128 weights=i2_s-p128 embedding=f16\"
@@ -50,6 +54,9 @@ pub struct Args {
     #[arg(long, value_name = "NAME|DIR")]
     reference: Vec<String>,
 
+    #[command(flatten)]
+    brought: Brought,
+
     /// Number of models
     #[arg(long, value_name = "N", default_value = "200")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -72,7 +79,8 @@ pub struct Args {
     #[arg(long, value_name = "WORDS", requires = "shape", value_parser = str::parse::<Schedule>)]
     schedule: Option<Schedule>,
 
-    /// Let the engine compute in this order instead of the reference's own, which must show
+    /// Let the engine compute in this order instead of the reference's own, which must show. With
+    /// --subject: what that claims
     #[arg(long, value_name = "NAME", value_parser = flags::profile)]
     profile: Option<Profile>,
 
@@ -98,7 +106,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     args.json.beside([])?;
     let references = reference::open(&args.reference, limits)?;
-    let rust_only = references.is_empty();
+    let claimed = args.profile.map(Profile::name);
+    let subjects = args.brought.open_whole(claimed, Some(limits.patience))?;
+    let rust_only = references.is_empty() && subjects.is_empty();
     let (mut theirs, plan, mode) = if rust_only {
         let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
         let profile = args.profile.unwrap_or_default();
@@ -111,7 +121,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     } else {
         // Each before any computes: what cannot be compared is no reason to lose what was.
         let live = references.into_iter().map(|one| live(one, args.profile));
-        let live = live.collect::<Result<_, _>>()?;
+        let mut live = live.collect::<Result<Vec<_>, _>>()?;
+        for subject in subjects {
+            live.push(offered(subject)?);
+        }
         (live, plan(&args, &EVERYWHERE)?, Mode::Live)
     };
     let mut reports = Vec::new();
@@ -175,6 +188,16 @@ fn live(
     let profile = forced.map_or_else(own, Ok)?;
     let source = Observing::unchanged(reference);
     Ok((Box::new(source), profile))
+}
+
+/// A subject in the arithmetic it claims, if it can be compared bit for bit in it.
+fn offered(subject: Box<dyn Subject>) -> Result<(Box<dyn Runner>, Profile), Failure> {
+    let identity = subject.identity();
+    let profile = Profile::from_name(&identity.profile).ok_or_else(|| {
+        let message = "claims no order of float operations that the engine has: say it with";
+        Failure::input(format!("{identity} {message} --profile"))
+    })?;
+    Ok((subject, profile))
 }
 
 /// All models of a plan; a file of JSON holds whatever is known so far.

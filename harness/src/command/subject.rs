@@ -20,7 +20,8 @@ use crate::runner::subject::{Options, Spec, brought::Brought};
 
 /// The protocol, on one page.
 const PROTOCOL: &str = r#"
-Ways in, for `crossval --subject` and `subject check`:
+Ways in, for --subject of crossval, trace, compare, attribute, metamorphic, shapes and perplexity,
+and for `subject check`:
   FILE            saved logits; see `harness crossval --help`
   cmd: COMMAND    a program, run once for each prompt and lane; see `harness crossval --help`
   serve: COMMAND  a process that stays up and speaks the protocol below on its standard streams
@@ -37,11 +38,12 @@ after row. Unknown members are to be ignored.
 
   {"op":"hello","protocol":1}
       {"ok":true,"protocol":1,"name":"my-engine 1.2","profile":"ggml-avx2",
-       "offers":["tokenize","prefill","decode","rows","nodes","replace","greedy","detokenize"]}
+       "offers":["tokenize","prefill","decode","rows","nodes","replace","greedy","detokenize",
+                 "truncate"]}
       profile is the arithmetic it claims to have to the bit, and is left out where it claims none.
       What it cannot do it does not offer, and is not asked for: prefill, many tokens at once;
       decode, one after others; rows, whole rows of logits, without which nothing can be judged
-      yet; greedy, to go on behind a prompt; the others as they are called below.
+      yet; greedy, to go on behind what was fed; the others as they are called below.
   {"op":"open","model":"/path/to/model.gguf"}
       {"ok":true,"vocab":1024}      what follows is about this file
   {"op":"tokenize","text":"Call me"}

@@ -298,7 +298,7 @@ fn replay(args: &Args, folder: &Path) -> Result<Exit, Failure> {
     }
     let kernel = flags::kernel(&manifest.kernel).map_err(Failure::input)?;
     let profile = flags::profile(&manifest.profile).map_err(Failure::input)?;
-    let model = open(&input, args.selection.flavor, Some(kernel))?;
+    let model = open(&input, args.selection.reading, Some(kernel))?;
     let tokens = &manifest.tokens;
     let mut passes = Passes::new(&model, tokens, profile, tokens.len())?;
     let repeated = bundle.replay(&mut passes)?;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::file::reading::Reading;
 use crate::reference::isolation::serve;
 use crate::reference::worker::Reference;
 use crate::runner::subject::Spec;
@@ -41,9 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::profile)]
     profile: Option<Profile>,
 
-    /// Packing of the two-bit weights
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Flavor>)]
-    flavor: Option<Flavor>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 /// Runs the command.
@@ -57,7 +56,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let computing = Computing {
         kernel: args.kernel.unwrap_or_else(Kernel::best),
         profile: args.profile.unwrap_or_default(),
-        flavor: args.flavor,
+        reading: args.reading,
     };
     serve(move |_| Ok(EngineWorker::start(computing)))
 }

@@ -9,7 +9,8 @@ mod values;
 mod vocabulary;
 
 use engine::config::Config;
-use engine::flavor::Detection;
+use engine::flavor::{Detection, Flavor};
+use engine::gguf::dialect::Dialect;
 use engine::gguf::{Gguf, TensorInfo};
 use engine::refusal::Refusal;
 use serde::Serialize;
@@ -56,8 +57,13 @@ type Packed<'a> = (&'a TensorInfo, Result<Detection, Refusal>);
 
 /// Examines a file and every value in it. `progress` is told how many looks at a tensor were taken,
 /// and of how many.
-pub fn examine(gguf: &Gguf, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> {
+pub fn examine(
+    gguf: &Gguf,
+    forced: Option<Flavor>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Vec<Finding> {
     let mut findings = Findings::default();
+    dialect(gguf, &mut findings);
     for warning in &gguf.warnings {
         let detail = format!("{}: {}", warning.name, warning.detail);
         findings.add(Lint::FileOdd, &warning.field, detail);
@@ -77,7 +83,7 @@ pub fn examine(gguf: &Gguf, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> 
         done += 1;
         progress(done, total);
     };
-    let packed: Vec<Packed> = packings(gguf, None).inspect(|_| looked()).collect();
+    let packed: Vec<Packed> = packings(gguf, forced).inspect(|_| looked()).collect();
     let config = Config::from_gguf(gguf);
     if let Ok(config) = &config {
         tensors::examine(gguf, config, &packed, &mut findings);
@@ -92,6 +98,22 @@ pub fn examine(gguf: &Gguf, progress: &mut dyn FnMut(u64, u64)) -> Vec<Finding> 
         findings.add(Lint::HyperParametersRefused, &field, refusal.to_string());
     }
     findings.0
+}
+
+/// Whose file it is, where it is not what everybody means by GGUF.
+fn dialect(gguf: &Gguf, findings: &mut Findings) {
+    let spoken = &gguf.spoken;
+    match spoken.decided() {
+        Err(refusal) => findings.add(Lint::DialectAmbiguous, &refusal.field, refusal.to_string()),
+        Ok(Dialect::Ggml | Dialect::BitnetCpp) => {}
+        Ok(dialect) => {
+            let candidate = spoken.candidates.iter().find(|c| c.dialect == dialect);
+            let facts = candidate.into_iter().flat_map(|c| &c.facts);
+            let signs: Vec<&str> = facts.chain(&spoken.notes).map(String::as_str).collect();
+            let detail = format!("{dialect}: {}", signs.join("; "));
+            findings.add(Lint::DialectForeign, dialect.name(), detail);
+        }
+    }
 }
 
 /// Whether it is meant to be one: even a damaged model has layers or a vocabulary.
@@ -219,6 +241,11 @@ lints! {
     /// The embedding is packed in two bits: older bitnet.cpp aborts when it looks a token up.
     EmbeddingPacked "embedding-packed" Warning "keep token_embd.weight in F16 when quantising"
 
+    /// Two writers of GGUF would have written these bytes for different weights.
+    DialectAmbiguous "dialect-ambiguous" Error
+        "say whose file it is with --dialect, and ask the one who wrote it"
+    /// The file is written in a dialect that other tools misread, or refuse.
+    DialectForeign "dialect-foreign" Note "harness export writes it again as everybody reads it"
     /// A type id that means one thing here and another elsewhere, so other tools refuse the file.
     TypeIdContested "type-id-contested" Note "use a tool of the same family as the writer"
     /// The bytes of a tensor fit no packing.
@@ -240,6 +267,9 @@ lints! {
     /// better with the inverse of every scale.
     ScaleInverted "scale-inverted" Warning
         "multiply by the checkpoint's weight_scale where the converter divided, or vice versa"
+    /// Every scale is 1, which no training leaves: they were lost on the way.
+    ScalesLost "scales-lost" Warning
+        "convert the model again, with the checkpoint's weight_scale tensors"
     /// The scale lies far from that of the same weight in the other layers.
     ScaleOutlier "scale-outlier" Warning
         "compare the scale with the mean magnitude of the original weight"

@@ -64,7 +64,7 @@ impl Document {
                 }
                 format
             } else {
-                Format::of_type(tensor.type_id)
+                Format::of_tensor(tensor)
             };
             tensors.push(Tensor {
                 name: tensor.name.clone(),

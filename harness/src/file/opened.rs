@@ -4,11 +4,13 @@ use std::path::Path;
 
 use engine::bytes::{ModelBytes, Storage};
 use engine::flavor::{Detection, Flavor, detect};
+use engine::gguf::tensor_type::id;
 use engine::gguf::{Gguf, TensorInfo, TypeId};
 use engine::refusal::Refusal;
 
 use crate::exit::Failure;
 use crate::file::provenance::{self, Input};
+use crate::file::reading::Reading;
 use crate::io::progress;
 
 /// A parsed file, and what it takes to know that it did not change meanwhile.
@@ -24,13 +26,13 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Reads and parses.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
+    /// Reads and parses, in the dialect that was chosen, if one was.
+    pub fn read(path: &Path, reading: Reading) -> Result<Self, Failure> {
         let waiting = progress::spinner("reading and hashing the model");
         let (input, bytes) = Input::read(path)?;
         waiting.finish_and_clear();
         let size = bytes.len() as u64;
-        let gguf = Gguf::parse(ModelBytes::clone(&bytes))?;
+        let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
         Ok(Opened {
             input,
             gguf,
@@ -40,9 +42,13 @@ impl Opened {
     }
 
     /// Reads and parses, and hashes while `look` looks: of a large file either takes a second.
-    pub fn read_and<R>(path: &Path, look: impl FnOnce(&Gguf) -> R) -> Result<(Self, R), Failure> {
+    pub fn read_and<R>(
+        path: &Path,
+        reading: Reading,
+        look: impl FnOnce(&Gguf) -> R,
+    ) -> Result<(Self, R), Failure> {
         let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
-        let gguf = Gguf::parse(ModelBytes::clone(&bytes))?;
+        let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
         let (sha256, found) = std::thread::scope(|scope| {
             let hash = scope.spawn(|| provenance::sha256(&bytes));
             let found = look(&gguf);
@@ -60,13 +66,14 @@ impl Opened {
 
 /// Whether the bytes of a tensor have to be looked at to know how to read it.
 pub fn is_packed(tensor: &TensorInfo) -> bool {
-    const I32_OR_I2_S: u32 = 26;
-    const TQ1_0: u32 = 34;
-    const TQ2_0: u32 = 35;
+    let full_width = || tensor.gap >= tensor.elements().saturating_mul(4);
     match tensor.type_id {
-        I32_OR_I2_S => tensor.gap < tensor.elements().saturating_mul(4),
-        TQ1_0 | TQ2_0 => true,
-        id => matches!(TypeId::of(id), TypeId::Contested(_)),
+        id::I2_S_OR_I32 => !full_width(),
+        _ if tensor.dialect.is_none() => false, // whose it is comes first
+        number => {
+            let contested = matches!(tensor.meaning(), TypeId::Contested(_));
+            contested || !Flavor::of_type(number).is_empty()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use engine::bytes::ModelBytes;
 use engine::config::Config;
 use engine::gguf::Gguf;
 
+use crate::case::ability::{self, Ability, Lacking};
 use crate::case::coverage::Count;
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
@@ -41,6 +42,8 @@ pub struct Examination<'a> {
     document: Document,
     config: Config,
     prompts: Vec<Prompt>,
+    lanes: Vec<Lane>,
+    lacking: Lacking,
     /// What the unedited model computes.
     known: Logits,
 }
@@ -61,8 +64,18 @@ impl<'a> Examination<'a> {
                 return Err(Failure::input("a prompt of no tokens tests nothing"));
             }
         }
+        let lacking = source.lacking();
+        let lanes: Vec<Lane> = ability::lanes(&lacking).collect();
+        if lanes.is_empty() || lacking.contains(&Ability::Rows) {
+            let name = source.identity().name;
+            let why =
+                format!("{name} hands out no whole rows of logits, so no bit of them is seen");
+            return Err(Failure::new(Exit::Incomplete, why));
+        }
         let unedited = Rewrite::of(document.clone());
         let mut examination = Examination {
+            lanes,
+            lacking,
             source,
             document,
             config,
@@ -119,7 +132,7 @@ impl<'a> Examination<'a> {
                 self.each(&expected, &found, |_, compared| row.compare(compared));
             }
         }
-        let mut changed = Lane::ALL.map(|_| Count::default());
+        let mut changed = vec![Count::default(); self.lanes.len()];
         match self.rewritten(&plan.control) {
             // A model that stops being one differs as clearly as can be.
             Err(RunError::NotFinite(_)) => {
@@ -148,7 +161,7 @@ impl<'a> Examination<'a> {
             let (lane, prompt) = (i / self.prompts.len(), i % self.prompts.len());
             show(
                 lane,
-                self.compare((Lane::ALL[lane], prompt), expected, found),
+                self.compare((self.lanes[lane], prompt), expected, found),
             );
         }
     }
@@ -161,7 +174,7 @@ impl<'a> Examination<'a> {
         row: &mut Row,
     ) -> Result<(), RunError> {
         let file = self.document.file();
-        for lane in Lane::ALL {
+        for lane in self.lanes.clone() {
             let mut changed = Count::default();
             for prompt in 0..self.prompts.len() {
                 let tokens = &self.prompts[prompt].tokens;
@@ -172,6 +185,13 @@ impl<'a> Examination<'a> {
                         continue;
                     }
                 };
+                let mut lacked = variants
+                    .iter()
+                    .map(|way| ability::lacked(way, &self.lacking));
+                if let Some(ability) = lacked.find_map(|ability| ability) {
+                    row.cannot(format!("it does not offer {}", ability.name()));
+                    continue;
+                }
                 let found = self.follow(&file, &variants)?;
                 let [plain, same @ .., control] = &found[..] else {
                     return Err(RunError::NoAnswer("fewer schedules than asked for".into()));
@@ -198,7 +218,7 @@ impl<'a> Examination<'a> {
         let prompts: Vec<Vec<Token>> = prompts
             .map(|prompt| prompt.tokens.iter().map(rename).collect())
             .collect();
-        let schedules = Lane::ALL.into_iter().flat_map(|lane| {
+        let schedules = self.lanes.iter().flat_map(|&lane| {
             let prompts = prompts.iter();
             prompts.map(move |tokens| Schedule::of(Step::of_lane(lane, tokens)))
         });

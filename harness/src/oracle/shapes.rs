@@ -15,6 +15,8 @@ mod variants;
 
 use std::time::Instant;
 
+use crate::case::ability::lacked;
+use crate::case::schedule::Schedule;
 pub use cell::Cell;
 pub use coverage::Coverage;
 use coverage::LEAST;
@@ -39,7 +41,10 @@ pub fn examine(
 ) -> Report {
     let mut report = Report::begin(pair, plan, mode);
     let mut differing = None;
-    for trial in plan.trials() {
+    let lacking = pair.theirs.lacking();
+    for mut trial in plan.trials() {
+        let offered = |way: &Schedule| lacked(way, &lacking).is_none();
+        trial.schedules.retain(offered);
         let began = Instant::now();
         let answers = pair.compare(&trial);
         if let (Some(difference), None) = (answers.difference(), &differing) {

@@ -82,6 +82,8 @@ pub fn check(
     asking.look("decode like prefill", &both, Asking::agrees_with_itself);
     let going_on = [Ability::Prefill, Ability::Greedy];
     asking.look("last row alone", &going_on, Asking::last_alone);
+    let forgetting = [Ability::Prefill, Ability::Greedy, Ability::Truncate];
+    asking.look("truncate", &forgetting, Asking::forgets);
     asking.look("nodes", &[Ability::Nodes], Asking::nodes);
     let going_on = [Ability::Nodes, Ability::Replace];
     asking.look("replace", &going_on, Asking::replaces);
@@ -183,6 +185,21 @@ impl Asking<'_> {
         let all = self.lane(Lane::Prefill)?;
         let last = self.follow(vec![Step::Last(self.tokens.clone())], &Watch::default())?;
         near(&all.rows[all.rows.len() - all.vocab_size..], &last.rows)
+    }
+
+    /// What was forgotten leaves nothing behind.
+    fn forgets(&mut self) -> Found {
+        let (first, second) = self.tokens.split_at(self.tokens.len().div_ceil(2));
+        let [first, second] = [first, second].map(|part| Step::Feed(part.to_vec()));
+        let other = self.tokens.iter().rev().copied().collect();
+        let between = vec![
+            Step::FeedAndDiscard(other),
+            Step::Truncate(first.tokens().len()),
+        ];
+        let plain = self.follow(vec![first.clone(), second.clone()], &Watch::default())?;
+        let steps = [vec![first], between, vec![second]].concat();
+        let after = self.follow(steps, &Watch::default())?;
+        near(&plain.rows, &after.rows)
     }
 
     fn nodes(&mut self) -> Found {

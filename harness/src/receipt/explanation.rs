@@ -133,7 +133,7 @@ pub fn shown(difference: &ValueDifference) -> String {
 }
 
 /// The command that finds the operation in which the two part.
-fn next(receipt: &Receipt, case: &CaseReceipt, comparison: &Comparison) -> String {
+pub fn next(receipt: &Receipt, case: &CaseReceipt, comparison: &Comparison) -> String {
     let claims = &case.claims;
     let mut line = "harness trace".to_owned();
     if is_ad_hoc(&claims.case) {
@@ -149,7 +149,9 @@ fn next(receipt: &Receipt, case: &CaseReceipt, comparison: &Comparison) -> Strin
         line += &format!(" --case {}", claims.case);
     }
     let with = &comparison.reference.name;
-    if comparison.live {
+    if comparison.reference.is_built_in() {
+        // It stands in by itself.
+    } else if comparison.live {
         line += &format!(" --reference {}", with.trim_end_matches("-iq2bn"));
     } else if comparison.coverage.nodes.declared > 0 {
         line += &format!(" --recording {with}");

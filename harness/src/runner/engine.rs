@@ -5,11 +5,10 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use engine::bytes::Storage;
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::refusal::Refusal;
-use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
+use engine::session::{EvalError, SessionOptions, Wanted};
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 
@@ -20,12 +19,13 @@ use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 
 /// The engine with one kernel and one number of threads.
 pub struct Engine {
     kernel: Kernel,
     threads: usize,
-    flavor: Option<Flavor>,
+    reading: Reading,
     profile: Profile,
     /// Whether it can be asked for another arithmetic.
     follows: bool,
@@ -42,16 +42,16 @@ impl Engine {
         Engine {
             kernel,
             threads,
-            flavor: None,
+            reading: Reading::default(),
             profile: Profile::default(),
             follows: true,
             last: Last::default(),
         }
     }
 
-    /// With a packing of the two-bit weights, where the bytes allow several.
-    pub fn with_flavor(self, flavor: Option<Flavor>) -> Self {
-        Engine { flavor, ..self }
+    /// With what was said about files that leave something open.
+    pub fn reading(self, reading: Reading) -> Self {
+        Engine { reading, ..self }
     }
 
     /// With another order of float operations.
@@ -86,7 +86,7 @@ impl Engine {
             // Forgotten before the next one is opened, so that only one is in memory.
             _ => *last = None,
         }
-        let model = open(input, self.flavor, Some(self.kernel)).map_err(refused)?;
+        let model = open(input, self.reading, Some(self.kernel)).map_err(refused)?;
         let model = Rc::new(model);
         *last = Some((sha256.clone(), Rc::clone(&model)));
         Ok(model)
@@ -95,22 +95,10 @@ impl Engine {
 
 /// The engine's view of a model file, which it reads a second time: what it read must be what was
 /// hashed.
-pub fn open(
-    input: &Input,
-    flavor: Option<Flavor>,
-    kernel: Option<Kernel>,
-) -> Result<Model, Refusal> {
-    let model = Model::open(&input.path, &options(flavor, kernel))?;
+pub fn open(input: &Input, reading: Reading, kernel: Option<Kernel>) -> Result<Model, Refusal> {
+    let model = Model::open(&input.path, &reading.options(Storage::Read, kernel))?;
     input.is_stamped(&model.stamp())?;
     Ok(model)
-}
-
-fn options(flavor: Option<Flavor>, kernel: Option<Kernel>) -> OpenOptions {
-    OpenOptions {
-        storage: Storage::Read,
-        flavor,
-        kernel,
-    }
 }
 
 impl Runner for Engine {
@@ -130,7 +118,7 @@ impl Runner for Engine {
         let model = match model {
             ModelFile::Read(input) => self.model(input)?,
             ModelFile::Made(file) => {
-                let options = options(self.flavor, Some(self.kernel));
+                let options = self.reading.options(Storage::Read, Some(self.kernel));
                 let model = Model::from_bytes(file.to_vec(), &options);
                 Rc::new(model.map_err(refused)?)
             }
@@ -292,7 +280,7 @@ impl Subject for Engine {
         Ok(Facts {
             kernel,
             multiplied_by: multiplied_by.collect(),
-            model: ModelFacts::of(&model, self.flavor.is_some()),
+            model: ModelFacts::of(&model, self.reading.is_forced()),
             lacking: Lacking::new(),
         })
     }

@@ -76,9 +76,22 @@ impl FromStr for Spec {
             Some(("serve", command)) => Ok(Spec::Protocol(command.trim().to_owned())),
             Some(("lib", path)) => Ok(Spec::Library(path.trim().into())),
             Some(("http" | "https", _)) => Ok(Spec::Server(words.trim().to_owned())),
+            _ if looks_like_a_command(words) => Err(format!(
+                "there is no file {words:?}; a program is `cmd: {words}`, one that stays up is \
+                 `serve: {words}`"
+            )),
             _ => saved::parts(words).map(Spec::Saved),
         }
     }
+}
+
+/// Several words, none of which has to do with a file.
+fn looks_like_a_command(words: &str) -> bool {
+    let several = words.split_whitespace().nth(1).is_some();
+    several
+        && !words
+            .split(',')
+            .any(|word| std::path::Path::new(word).exists())
 }
 
 impl fmt::Display for Spec {

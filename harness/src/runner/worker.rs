@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine::bytes::{ModelBytes, Storage};
-use engine::flavor::Flavor;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::{EvalError, OpenOptions, SessionOptions, Wanted};
+use engine::session::{EvalError, SessionOptions, Wanted};
 use engine::{Model, Session, Token};
 
 use super::engine::Probed;
 use crate::case::schedule::{self, Schedule, Timed};
 use crate::file::provenance;
+use crate::file::reading::Reading;
 use crate::io::process::{Resident, map_or_read, resident};
 use crate::reference::isolation::{
     Answer, Channel, Cost, Done, Hello, ModelFile, PROTOCOL, Part, Request, Serve, Stop,
@@ -32,8 +32,8 @@ pub struct Computing {
     pub kernel: Kernel,
     /// Order of float operations.
     pub profile: Profile,
-    /// Packing of the two-bit weights, where the bytes allow several.
-    pub flavor: Option<Flavor>,
+    /// What was said about files that leave something open.
+    pub reading: Reading,
 }
 
 /// The engine, and the model it was asked about last.
@@ -83,11 +83,10 @@ impl EngineWorker {
             let sha256 = provenance::sha256(&bytes);
             drop(bytes);
             channel.phase("loading the model")?;
-            let options = OpenOptions {
-                storage: self.storage,
-                flavor: self.computing.flavor,
-                kernel: Some(self.computing.kernel),
-            };
+            let computing = &self.computing;
+            let options = computing
+                .reading
+                .options(self.storage, Some(computing.kernel));
             let began = Instant::now();
             let model = Model::open(&file.path, &options).map_err(refused)?;
             let load = began.elapsed();

@@ -10,6 +10,7 @@ mod commands;
 mod controls;
 mod convert;
 mod crossval;
+mod dialects;
 mod ends;
 mod fetch;
 mod kernels;

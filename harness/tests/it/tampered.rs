@@ -147,7 +147,7 @@ fn an_edited_recording_is_refused() {
 #[test]
 fn a_recording_that_contradicts_itself_is_refused_even_when_every_hash_fits() {
     type Edit = fn(&mut Value);
-    let contradictions: [(&str, Edit); 10] = [
+    let contradictions: [(&str, Edit); 14] = [
         ("schema 9", |v| v["schema"] = 9.into()),
         ("it is named", |v| v["name"] = "other".into()),
         ("token 1024 in a vocabulary", |v| {
@@ -168,6 +168,18 @@ fn a_recording_that_contradicts_itself_is_refused_even_when_every_hash_fits() {
         ("has shape", |v| v["vocab_size"] = 2048.into()),
         ("is listed but not there", |v| {
             v["cases"][0]["trace_order"][0] = "x|Y#0".into()
+        }),
+        ("a node is listed twice", |v| {
+            v["cases"][0]["trace_order"][1] = v["cases"][0]["trace_order"][0].clone()
+        }),
+        ("more than one prompt has a trace", |v| {
+            v["cases"][1]["trace_order"] = json!(["x|Y#0"])
+        }),
+        ("token 4294967295 in a vocabulary", |v| {
+            v["cases"][0]["greedy"][0] = u32::MAX.into()
+        }),
+        ("integer `-1`, expected usize", |v| {
+            v["cases"][0]["positions"][0] = json!(-1)
         }),
         ("unknown field", |v| v["cases"][0]["note"] = "?".into()),
     ];

@@ -16,7 +16,7 @@ const FAULT: &str = "Qcur-2|MUL_MAT#0";
 
 /// All of them; listed and counted as ignored where there is no Python.
 pub fn trials() -> Vec<Trial> {
-    let checks: [(&str, fn()); 5] = [
+    let checks: [(&str, fn()); 6] = [
         ("right_both_ways", right_both_ways),
         ("a_fault_is_named_both_ways", a_fault_is_named_both_ways),
         ("the_protocol_is_kept", the_protocol_is_kept),
@@ -27,6 +27,10 @@ pub fn trials() -> Vec<Trial> {
         (
             "what_only_shows_nodes_is_traced",
             what_only_shows_nodes_is_traced,
+        ),
+        (
+            "modules_are_swapped_in_both_runs",
+            modules_are_swapped_in_both_runs,
         ),
     ];
     let python = Command::new("python3").arg("--version").output();
@@ -110,7 +114,11 @@ fn a_fault_is_named_both_ways() {
     let desk = Desk::new();
     for subject in &ways() {
         let said = desk.run(FAULT, &["crossval", "--subject", subject]);
-        assert_ends(&said, 1, &[&format!("the fault is made at {FAULT}")]);
+        let words = [
+            &format!("the fault is made at {FAULT}")[..],
+            "next: harness trace",
+        ];
+        assert_ends(&said, 1, &words);
     }
 }
 
@@ -166,4 +174,26 @@ fn what_only_shows_nodes_is_traced() {
         let named = format!("BLAMED {FAULT}");
         assert_ends(&desk.run(FAULT, words), 1, &[&named, because]);
     }
+}
+
+fn modules_are_swapped_in_both_runs() {
+    let desk = Desk::new();
+    let [served, program] = ways();
+    let swapped = |subject: &str, fault: &str, code, words: &[&str]| {
+        let words_of = [
+            "attribute",
+            "--profile",
+            "ggml-avx512",
+            "--subject",
+            subject,
+        ];
+        assert_ends(&desk.run(fault, &words_of), code, words);
+    };
+    let runs = [
+        "the engine's modules in the reference's run",
+        "the reference's modules in the engine's run",
+    ];
+    swapped(&served, "", 0, &runs);
+    swapped(&served, FAULT, 1, &["layer 2 attention"]);
+    swapped(&program, FAULT, 1, &[runs[1], "layer 2 attention"]);
 }

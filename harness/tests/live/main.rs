@@ -12,6 +12,7 @@ mod attribute;
 #[path = "../it/attribute/bench.rs"]
 #[allow(dead_code)] // its other half is what the tests without a reference use
 mod bench;
+mod bisect;
 mod commands;
 mod crossval;
 mod examples;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         adapters::trials(),
         architectures::trials(),
         attribute::trials(),
+        bisect::trials(),
         commands::trials(),
         crossval::trials(),
         kernels::trials(),

@@ -2,12 +2,12 @@
 //! `tokenizer.json` whose merges say the same.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::Path;
 
 use super::protobuf::{Message, Value};
 use super::{Table, spaces};
+use crate::bytes::regular_file;
 use crate::checkpoint::json::Node;
 use crate::refusal::{Code, Refusal};
 use crate::tokenizer::TokenKind;
@@ -43,9 +43,8 @@ impl Pieces {
     /// Reads the file; `None` where there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, Refusal> {
         let unreadable = |e| Refusal::new(Code::Io, FILE, "a readable file", e);
-        let file = match File::open(folder.join(FILE)) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(unreadable)?,
+        let Some(file) = regular_file(&folder.join(FILE), FILE)? else {
+            return Ok(None);
         };
         let mut bytes = Vec::new();
         let limited = file.take(LIMIT + 1).read_to_end(&mut bytes);

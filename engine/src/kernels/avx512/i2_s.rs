@@ -1,5 +1,5 @@
-//! I2_S with AVX-512 VNNI: for few tokens rows where they lie, one after the other as memory
-//! likes it; for many the panels of [`panel`].
+//! I2_S with AVX-512 VNNI: for one token rows where they lie, one after the other as memory likes
+//! it; for some vectors of 256 bits, for many the panels of [`panel`].
 
 use std::arch::x86_64::*;
 
@@ -7,7 +7,8 @@ use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
 use crate::kernels::x86::amx::{Amx, Configured};
-use crate::kernels::x86::dot::{Dot, Dpbusd512};
+use crate::kernels::x86::dot::{Dot, Dpbusd256, Dpbusd512};
+use crate::kernels::x86::i2_s;
 use crate::kernels::x86::panel::{self, Tiles};
 use crate::pool::Band;
 
@@ -28,8 +29,9 @@ pub(super) static AMX: I2s = I2s {
     tiles: true,
 };
 
-/// Fewest tokens that are worth the unpacking of a panel.
-const PANELS_FROM: usize = 12;
+/// Fewest tokens that are worth the unpacking of a panel, and of one for the tile unit.
+const PANELS_FROM: usize = 48;
+const TILES_FROM: usize = 12;
 /// Rows of a tile of a single token.
 const ROWS: usize = 16;
 /// How far ahead of the loads memory is asked for, by the second level of the cache: the first
@@ -42,6 +44,12 @@ const COLS: usize = 8192;
 /// Rows of a panel.
 const PANEL: usize = panel::rows::<Dpbusd512>();
 
+impl I2s {
+    fn panels_from(&self) -> usize {
+        if self.tiles { TILES_FROM } else { PANELS_FROM }
+    }
+}
+
 impl Gemm for I2s {
     fn name(&self) -> &'static str {
         self.name
@@ -52,10 +60,10 @@ impl Gemm for I2s {
     }
 
     fn tile(&self, tokens: usize) -> Tile {
-        if tokens < PANELS_FROM {
+        if tokens < self.panels_from() {
             Tile {
                 rows: ROWS,
-                tokens: 1,
+                tokens: tokens.clamp(1, 4),
             }
         } else {
             Tile {
@@ -68,9 +76,10 @@ impl Gemm for I2s {
     fn multiply(&self, weights: &Stored, inputs: &Inputs, band: &mut Band) {
         let rows = Rows::of(weights, inputs, band);
         let height = band.rows().len();
-        let paneled = match inputs.tokens {
-            PANELS_FROM.. => height / PANEL * PANEL,
-            _ => 0,
+        let paneled = if inputs.tokens < self.panels_from() {
+            0
+        } else {
+            height / PANEL * PANEL
         };
         let amx = Amx::new().filter(|_| self.tiles && paneled > 0);
         // SAFETY: an `I2s` is handed out only by `Avx512Vnni`, which exists only where there are
@@ -81,9 +90,13 @@ impl Gemm for I2s {
                 None => panels(&rows, paneled, band, &mut ()),
             }
         }
-        for token in 0..inputs.tokens {
-            // SAFETY: as above.
-            unsafe { rows_where_they_lie(&rows, paneled, token, band) };
+        // SAFETY: as above.
+        unsafe {
+            if inputs.tokens == 1 {
+                rows_where_they_lie(&rows, paneled, 0, band);
+            } else {
+                some_tokens(&rows, paneled, band);
+            }
         }
     }
 }
@@ -95,6 +108,14 @@ fn panels(rows: &Rows, count: usize, band: &mut Band, unit: &mut impl Tiles) {
         // SAFETY: this function asks for the instructions.
         unsafe { panel::multiply::<Dpbusd512>(rows, row, band.tokens(), band, unit) }
     }
+}
+
+/// The outputs of the rows from `first` on for a few tokens, which vectors of 256 bits take as they
+/// lie in memory.
+#[target_feature(enable = "avx2,avx512f,avx512vl,avx512vnni")]
+fn some_tokens(rows: &Rows, first: usize, band: &mut Band) {
+    // SAFETY: this function asks for the instructions.
+    unsafe { i2_s::where_they_lie::<Dpbusd256>(rows, first, band) }
 }
 
 /// Computes the outputs of the rows from `first` on for one token.

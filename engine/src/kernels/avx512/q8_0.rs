@@ -6,7 +6,7 @@ use super::pairs;
 use crate::encoding::q8_0;
 use crate::kernels::gemm::{Block, Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::q8_0::Q8Block;
-use crate::kernels::x86::formats;
+use crate::kernels::x86::small_blocks;
 use crate::pool::Band;
 
 pairs::product! {
@@ -69,7 +69,7 @@ impl Gemm for Checked {
         let is_least = |any: bool, value: &i8| any | (*value == i8::MIN);
         let has_least = |block: &Q8Block| block.values.iter().fold(false, is_least);
         if inputs.q8_0.iter().any(has_least) {
-            formats::Q8_0.pairs.multiply(weights, inputs, band);
+            small_blocks::Q8_0.pairs.multiply(weights, inputs, band);
         } else {
             PRODUCT.multiply(weights, inputs, band);
         }

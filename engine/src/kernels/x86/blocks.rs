@@ -26,6 +26,8 @@ pub unsafe trait InBlocks {
     type Activation: Block;
     /// A block as it meets them.
     type Unpacked;
+    /// What is added up beside the lanes.
+    type Beside: Copy + Default;
     /// Bytes of a block.
     const BYTES: usize;
     /// Whether scale times sum is added to a lane with one rounding.
@@ -42,7 +44,41 @@ pub unsafe trait InBlocks {
         block: &Self::Unpacked,
         x: [&Self::Activation; T],
     ) -> [__m256i; T];
+
+    /// Adds what a block's offsets or its minimum make of a token's activations, before products
+    /// are added to the lanes.
+    #[inline(always)]
+    unsafe fn offset(
+        _block: &Self::Unpacked,
+        _x: &Self::Activation,
+        _lanes: &mut __m256,
+        _beside: &mut Self::Beside,
+    ) {
+    }
+
+    /// The lanes, added up, and what was kept beside them.
+    #[inline(always)]
+    fn output(lanes: f32, _beside: Self::Beside) -> f32 {
+        lanes
+    }
 }
+
+/// Eight vectors of 32 neighbours each.
+pub type Planes = [__m256i; 8];
+
+/// Defines the products of a format.
+macro_rules! in_eight_lanes {
+    ($products:ident of $format:ty: $pairs:literal, $avxvnni:literal, $avx512vl:literal) => {
+        $crate::kernels::x86::products! {
+            $products: {
+                use $crate::kernels::gemm::Block;
+                <$format as $crate::kernels::x86::blocks::InBlocks>::Activation::FORM
+            },
+            blocks::tile, blocks::multiply of $format, $pairs, $avxvnni, $avx512vl
+        }
+    };
+}
+pub(super) use in_eight_lanes;
 
 /// What is computed together.
 pub fn tile<D: Dot>(tokens: usize) -> Tile {
@@ -123,6 +159,7 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
     // SAFETY: the instructions are there.
     unsafe {
         let mut lanes = [_mm256_setzero_ps(); T];
+        let mut besides = [F::Beside::default(); T];
         for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
             for line in (0..F::BYTES).step_by(64) {
                 let ahead = block.as_ptr().wrapping_add(AHEAD + line);
@@ -133,7 +170,12 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
                 *x = &xs[i];
             }
             let scale = half(F::scale(block));
-            let sums = F::multiply::<D, T>(&F::unpack(block), x);
+            let unpacked = F::unpack(block);
+            let each = lanes.iter_mut().zip(&mut besides).zip(x);
+            for ((lanes, beside), x) in each {
+                F::offset(&unpacked, x, lanes, beside);
+            }
+            let sums = F::multiply::<D, T>(&unpacked, x);
             for ((lanes, sums), x) in lanes.iter_mut().zip(sums).zip(x) {
                 let scale = _mm256_mul_ps(scale, _mm256_set1_ps(F::scale_of(x)));
                 let sums = _mm256_cvtepi32_ps(sums);
@@ -144,7 +186,11 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
                 };
             }
         }
-        lanes.map(|lanes| sum_lanes(lanes))
+        let mut outputs = [0.0; T];
+        for ((output, lanes), beside) in outputs.iter_mut().zip(lanes).zip(besides) {
+            *output = F::output(sum_lanes(lanes), beside);
+        }
+        outputs
     }
 }
 
@@ -154,7 +200,7 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
 /// # Safety
 /// There are AVX2 and F16C.
 #[inline(always)]
-unsafe fn half(bytes: [u8; 2]) -> __m256 {
+pub unsafe fn half(bytes: [u8; 2]) -> __m256 {
     // SAFETY: the instructions are there.
     unsafe { _mm256_cvtph_ps(_mm_set1_epi16(i16::from_le_bytes(bytes))) }
 }

@@ -2,6 +2,7 @@
 //! [`panel`].
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::dot::Dot;
 use super::{AHEAD, panel, products};
@@ -12,8 +13,10 @@ use crate::pool::Band;
 
 /// Rows that share the loads of a token.
 const ROWS: usize = 4;
-/// Fewest tokens that are worth the unpacking of a panel.
-const PANELS_FROM: usize = 16;
+/// Rows that stay in a cache near the core while all tokens meet them.
+const ROWS_AT_ONCE: usize = 64;
+/// Registers for so many tokens of a panel are registers for four of rows where they lie.
+const MANY_REGISTERS: usize = 12;
 /// Blocks between two widenings: four times the vectors of products are 32.
 const BETWEEN_WIDENINGS: usize = 8;
 
@@ -22,9 +25,17 @@ products! {
     "x86_64-avx2-i2_s", "x86_64-avxvnni-i2_s", "x86_64-avx512vl-i2_s"
 }
 
+/// Fewest tokens that are worth the unpacking of a panel.
+const fn panels_from<D: Dot>() -> usize {
+    if D::TOKENS < MANY_REGISTERS { 16 } else { 48 }
+}
+
 fn tile<D: Dot>(tokens: usize) -> Tile {
-    let (rows, tokens) = if tokens < PANELS_FROM {
-        (ROWS, 1)
+    let (rows, tokens) = if tokens < panels_from::<D>() {
+        (
+            ROWS,
+            tokens.clamp(1, if D::TOKENS < MANY_REGISTERS { 2 } else { 4 }),
+        )
     } else {
         (panel::rows::<D>(), D::TOKENS)
     };
@@ -40,71 +51,98 @@ unsafe fn multiply<D: Dot<Vector = __m256i>>(weights: &Stored, inputs: &Inputs, 
     let rows = Rows::of(weights, inputs, band);
     let height = band.rows().len();
     let panels = panel::rows::<D>();
-    let paneled = match inputs.tokens {
-        PANELS_FROM.. => height / panels * panels,
-        _ => 0,
+    let paneled = if inputs.tokens < panels_from::<D>() {
+        0
+    } else {
+        height / panels * panels
     };
     // SAFETY: the instructions are there.
     unsafe {
         for row in (0..paneled).step_by(panels) {
             panel::multiply::<D>(&rows, row, inputs.tokens, band, &mut ());
         }
-        let fours = paneled + (height - paneled) / ROWS * ROWS;
-        for token in 0..inputs.tokens {
-            for row in (paneled..fours).step_by(ROWS) {
-                some::<D, ROWS>(&rows, row, token, band);
-            }
-            for row in fours..height {
-                some::<D, 1>(&rows, row, token, band);
-            }
+        where_they_lie::<D>(&rows, paneled, band);
+    }
+}
+
+/// The outputs of the rows from `first` on, which are unpacked for every few tokens.
+///
+/// # Safety
+/// The instructions of `D` and AVX2 are there.
+#[inline(always)]
+pub unsafe fn where_they_lie<D: Dot<Vector = __m256i>>(rows: &Rows, first: usize, band: &mut Band) {
+    let (height, tokens) = (band.rows().len(), band.tokens());
+    for start in (first..height).step_by(ROWS_AT_ONCE) {
+        let own = start..height.min(start + ROWS_AT_ONCE);
+        let mut token = 0;
+        while token < tokens {
+            let own = own.clone();
+            // SAFETY: the instructions are there.
+            token += unsafe {
+                match tokens - token {
+                    4.. if D::TOKENS >= MANY_REGISTERS => some::<D, 4>(rows, own, token, band),
+                    2.. => some::<D, 2>(rows, own, token, band),
+                    _ => some::<D, 1>(rows, own, token, band),
+                }
+            };
         }
     }
 }
 
-/// The outputs of `R` rows for one token.
+/// The outputs of some rows for `T` tokens from `first` on; returns `T`.
 ///
 /// # Safety
 /// The instructions of `D` and AVX2 are there.
 #[inline(always)]
-unsafe fn some<D: Dot<Vector = __m256i>, const R: usize>(
+unsafe fn some<D: Dot<Vector = __m256i>, const T: usize>(
     rows: &Rows,
-    row: usize,
-    token: usize,
+    own: Range<usize>,
+    first: usize,
     band: &mut Band,
-) {
-    let packed = std::array::from_fn(|r| rows.row(row + r));
-    // SAFETY: the instructions are there.
-    let dots = unsafe { dots::<D, R>(packed, rows.token(token)) };
-    let activation = rows.activation(token);
-    for (out, dot) in band.token(token)[row..row + R].iter_mut().zip(dots) {
-        *out = finish(dot, activation, rows.scale);
+) -> usize {
+    let values = std::array::from_fn(|t| rows.token(first + t));
+    for row in own.clone().step_by(ROWS) {
+        let last = own.end.min(row + ROWS);
+        // Rows beyond the last are the last one again.
+        let packed = std::array::from_fn(|r| rows.row((row + r).min(last - 1)));
+        // SAFETY: the instructions are there.
+        let dots = unsafe { dots::<D, ROWS, T>(packed, values) };
+        for (t, dots) in dots.into_iter().enumerate() {
+            let activation = rows.activation(first + t);
+            for (out, dot) in band.token(first + t)[row..last].iter_mut().zip(dots) {
+                *out = finish(dot, activation, rows.scale);
+            }
+        }
     }
+    T
 }
 
-/// Sums of code times activation of some rows with one token.
+/// Sums of code times activation of some rows with some tokens.
 ///
 /// # Safety
 /// The instructions of `D` and AVX2 are there.
 #[inline(always)]
-unsafe fn dots<D: Dot<Vector = __m256i>, const R: usize>(
+unsafe fn dots<D: Dot<Vector = __m256i>, const R: usize, const T: usize>(
     packed: [&[u8]; R],
-    values: &[i8],
-) -> [i32; R] {
+    values: [&[i8]; T],
+) -> [[i32; R]; T] {
     let blocks = packed.map(|row| row.as_chunks::<BLOCK_BYTES>().0);
-    let values = values.as_chunks::<BLOCK>().0;
-    let count = values.len();
+    let values = values.map(|token| token.as_chunks::<BLOCK>().0);
+    let count = values[0].len();
     assert!(
-        blocks.iter().all(|row| row.len() == count),
+        blocks.iter().all(|row| row.len() == count) && values.iter().all(|x| x.len() == count),
         "rows of the activations' length"
     );
     // SAFETY: the instructions are there, references vouch for what is loaded, and arrays have
     // room for what is stored.
     unsafe {
         let two_bits = _mm256_set1_epi8(3);
-        let mut wide = [D::zero(); R];
+        let mut wide = [[D::zero(); R]; T];
         for start in (0..count).step_by(BETWEEN_WIDENINGS) {
             let mut sums = wide;
-            sums.iter_mut().for_each(|sum| *sum = D::begin(*sum));
+            for sum in sums.as_flattened_mut() {
+                *sum = D::begin(*sum);
+            }
             for block in start..count.min(start + BETWEEN_WIDENINGS) {
                 let mut codes = [D::zero(); R];
                 for (codes, row) in codes.iter_mut().zip(blocks) {
@@ -113,19 +151,30 @@ unsafe fn dots<D: Dot<Vector = __m256i>, const R: usize>(
                     *codes = D::load(bytes);
                 }
                 // The last plane of a byte is its lowest.
-                for plane in values[block].as_chunks::<BLOCK_BYTES>().0.iter().rev() {
-                    let values = D::load(plane.as_ptr().cast());
-                    for (sum, codes) in sums.iter_mut().zip(&mut codes) {
-                        *sum = D::add(*sum, _mm256_and_si256(*codes, two_bits), values);
+                for plane in (0..BLOCK / BLOCK_BYTES).rev() {
+                    let mut digits = codes;
+                    for (digits, codes) in digits.iter_mut().zip(&mut codes) {
+                        *digits = _mm256_and_si256(*codes, two_bits);
                         *codes = _mm256_srli_epi16::<2>(*codes);
+                    }
+                    for (sums, values) in sums.iter_mut().zip(values) {
+                        let plane = &values[block].as_chunks::<BLOCK_BYTES>().0[plane];
+                        let values = D::load(plane.as_ptr().cast());
+                        for (sum, digits) in sums.iter_mut().zip(digits) {
+                            *sum = D::add(*sum, digits, values);
+                        }
                     }
                 }
             }
-            for (wide, sum) in wide.iter_mut().zip(sums) {
-                *wide = D::widen(*wide, sum);
+            for (wide, sum) in wide.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+                *wide = D::widen(*wide, *sum);
             }
         }
-        wide.map(|lanes| horizontal_sum(lanes))
+        let mut all = [[0; R]; T];
+        for (sum, lanes) in all.as_flattened_mut().iter_mut().zip(wide.as_flattened()) {
+            *sum = horizontal_sum(*lanes);
+        }
+        all
     }
 }
 

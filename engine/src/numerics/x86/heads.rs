@@ -1,8 +1,11 @@
-//! What attention multiplies, in the order of 16 lanes: short rows are widened once for some
-//! tokens, and sixteen results are added up together.
+//! The order of 16 lanes, where sixteen results are added up together: what attention multiplies,
+//! short rows that are widened once for some tokens, and tiles of rows of any format.
 
 use std::arch::x86_64::*;
 
+use super::rows::Row;
+use super::sums::prefetch;
+use super::vector::Vector;
 use crate::numerics::dense::{Grid, Rows};
 use crate::numerics::half::Half;
 
@@ -63,7 +66,12 @@ fn dots_of<const S: usize, const T: usize>(
         let last = grid.rows.min(group + LANES);
         for r in 0..last - group {
             let halves = rows.row(group + r, S * STEP);
-            super::prefetch(halves, LANES * rows.stride);
+            let bytes = halves.as_ptr_range();
+            prefetch(
+                bytes.start.cast(),
+                bytes.end.cast(),
+                2 * LANES * rows.stride,
+            );
             let halves = halves.as_chunks::<LANES>().0;
             // No closures on vectors: what is not inlined would pass them through memory.
             let mut row = [[_mm512_setzero_ps(); 4]; S];
@@ -95,10 +103,11 @@ fn dots_of<const S: usize, const T: usize>(
     T
 }
 
-/// Tiles of long rows with many tokens.
+/// Tiles of rows of whole vectors with many tokens.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-pub fn tiles(rows: Rows<Half>, xs: Rows<f32>, len: usize, mut grid: Grid) {
+pub fn tiles<A: Row>(row: impl Fn(usize) -> A, xs: Rows<f32>, len: usize, mut grid: Grid) {
     const SIDE: usize = 4;
+    assert!(len.is_multiple_of(LANES), "whole vectors");
     for token in (0..grid.tokens).step_by(SIDE) {
         let tokens = SIDE.min(grid.tokens - token);
         // Rows and tokens beyond the last are the last one again.
@@ -106,13 +115,14 @@ pub fn tiles(rows: Rows<Half>, xs: Rows<f32>, len: usize, mut grid: Grid) {
             std::array::from_fn(|t| xs.row(token + t.min(tokens - 1), len).as_chunks().0);
         for first in (0..grid.rows).step_by(SIDE) {
             let last = grid.rows.min(first + SIDE);
-            let row = |r: usize| rows.row((first + r).min(last - 1), len).as_chunks().0;
-            let rows: [&[[Half; LANES]]; SIDE] = std::array::from_fn(row);
+            let rows: [A; SIDE] = std::array::from_fn(|r| row((first + r).min(last - 1)));
+            assert!(rows.iter().all(|row| row.elements() >= len), "whole rows");
             let mut sums = [[_mm512_setzero_ps(); SIDE]; SIDE];
             for at in 0..len / LANES {
                 let mut vectors = [_mm512_setzero_ps(); SIDE];
                 for (vector, row) in vectors.iter_mut().zip(rows) {
-                    *vector = widen(&row[at]);
+                    // SAFETY: the instructions are there, and so many elements.
+                    *vector = unsafe { row.vector::<__m512>(LANES * at) };
                 }
                 for (sums, x) in sums.iter_mut().zip(xs) {
                     let x = load(&x[at]);
@@ -166,22 +176,22 @@ fn add_up(v: [__m512; LANES]) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn widen(halves: &[Half; LANES]) -> __m512 {
-    // SAFETY: the reference vouches for 32 readable bytes, and the load asks for no alignment.
-    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(halves.as_ptr().cast()) })
+    // SAFETY: the reference vouches for a vector of halves.
+    unsafe { Vector::halves(halves.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load(values: &[f32; LANES]) -> __m512 {
-    // SAFETY: the reference vouches for 16 readable floats, and the load asks for no alignment.
-    unsafe { _mm512_loadu_ps(values.as_ptr()) }
+    // SAFETY: the reference vouches for a vector of singles.
+    unsafe { Vector::load(values.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store(values: &mut [f32; LANES], vector: __m512) {
-    // SAFETY: the reference vouches for 16 floats, and the store asks for no alignment.
-    unsafe { _mm512_storeu_ps(values.as_mut_ptr(), vector) };
+    // SAFETY: the reference vouches for room for a vector.
+    unsafe { Vector::store(vector, values.as_mut_ptr()) };
 }
 
 #[cfg(test)]

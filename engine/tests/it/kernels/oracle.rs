@@ -18,6 +18,7 @@ pub fn product(
     weights: &Weights,
     bytes: &[u8],
     activations: &[f32],
+    profile: Profile,
 ) -> Vec<f32> {
     let Shape { rows, cols } = weights.shape;
     let tokens = activations.chunks_exact(cols);
@@ -27,7 +28,7 @@ pub fn product(
     let output = |(token, row): (&[f32], usize)| match packing.name {
         _ if values.is_some() => {
             let values = values.as_ref().expect("some");
-            as_floats(weights, values, row, token, together)
+            as_floats(&values[row * cols..], token, (profile, together))
         }
         "tq1_0" | "tq2_0" => trits(packing.name, bytes, row, token),
         "q6_k" => six_bits(bytes, row, token),
@@ -68,15 +69,12 @@ fn i2_s_output(bytes: &[u8], shape: Shape, row: usize, token: &[f32], place: i2_
     (sum as f32 - values as f32) / activation.scale * i2_s::scale(bytes, shape)
 }
 
-/// The profile's product of the decoded values as F32.
-fn as_floats(weights: &Weights, values: &[f32], row: usize, token: &[f32], tokens: usize) -> f32 {
-    let cols = weights.shape.cols;
-    let row = values[row * cols..(row + 1) * cols]
-        .iter()
-        .map(|x| x.to_le_bytes());
+/// The profile's product of the decoded values as F32, of one of so many tokens.
+fn as_floats(values: &[f32], token: &[f32], (profile, tokens): (Profile, usize)) -> f32 {
+    let row = values.iter().take(token.len()).map(|x| x.to_le_bytes());
     let row: Vec<[u8; 4]> = row.collect();
     let mut out = [0.0];
-    let arithmetic = arithmetic(Profile::GgmlAvx512, Kernel::Scalar);
+    let arithmetic = arithmetic(profile, Kernel::Scalar);
     arithmetic.dot_f32(Rows::of_one(&row), token, tokens, &mut out);
     out[0]
 }

@@ -35,13 +35,7 @@ impl Checkout {
         let git = |words: &[&str]| git(checkout, words).map_err(wrong);
         let commit = |name: &str| {
             let named = format!("{name}^{{commit}}");
-            git(&[
-                "rev-parse",
-                "--verify",
-                "--quiet",
-                "--end-of-options",
-                &named,
-            ])
+            git(&["rev-parse", "--verify", "--end-of-options", &named])
         };
         let (good, bad) = (commit(good)?, commit(bad)?);
         let range = format!("{good}..{bad}");

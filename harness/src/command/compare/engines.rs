@@ -43,7 +43,7 @@ pub fn run(args: &Args, words: [&String; 2]) -> Result<Exit, Failure> {
         reference: Vec::new(),
         profile: None,
         kernel: args.kernel,
-        flavor: None,
+        reading: args.reading,
         fixtures: None,
     };
     let suite = selection.suite(&args.json)?;

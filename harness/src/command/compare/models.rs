@@ -60,7 +60,10 @@ struct Computed {
 
 /// Compares two files.
 pub fn run(args: &Args, files: [&Path; 2]) -> Result<Exit, Failure> {
-    let [first, second] = [Opened::read(files[0])?, Opened::read(files[1])?];
+    let [first, second] = [
+        Opened::read(files[0], args.reading)?,
+        Opened::read(files[1], args.reading)?,
+    ];
     let bar = progress::bar(0, "tensors");
     let differences = Differences::between(&first.gguf, &second.gguf, &mut |done, total| {
         bar.set_length(total);
@@ -75,7 +78,7 @@ pub fn run(args: &Args, files: [&Path; 2]) -> Result<Exit, Failure> {
         not_computed: None,
     };
     if let Some(prompt) = &args.prompt {
-        let believed = open(&first.input, None, args.kernel)?;
+        let believed = open(&first.input, args.reading, args.kernel)?;
         let tokens = tokenize(&believed, prompt)?;
         match compute(args, prompt, &believed, tokens, &second) {
             Ok(computed) => compared.computed = Some(computed),
@@ -98,7 +101,7 @@ fn compute(
     let name = args.what[0].clone();
     let case = Case::of_prompt("prompt", &name, prompt, tokens.len());
     let free = Passes::new(believed, &tokens, args.order(), case.ubatch)?.free()?;
-    let model = open(&second.input, None, args.kernel)?;
+    let model = open(&second.input, args.reading, args.kernel)?;
     let other_tokens = tokenize(&model, prompt)?;
     let mut passes = Passes::new(&model, &tokens, args.order(), case.ubatch)?;
     let sizes = [believed, &model].map(|model| model.config().vocab_size);

@@ -6,12 +6,16 @@ use ::engine::Token;
 use ::engine::kernels::Kernel;
 
 use super::Args;
+use crate::case::ability::Ability;
 use crate::command::flags;
 use crate::command::own_tolerances::OwnTolerances;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
+use crate::io::output::quoted;
 use crate::judge::tolerance::ArithmeticGap;
+use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::campaign::Campaign;
+use crate::receipt::{Comparison, Receipt, trace_command};
 use crate::reference::isolation::Limits;
 use crate::runner::Subject;
 use crate::runner::engine::{self, Engine};
@@ -80,6 +84,36 @@ impl Args {
         text.ok_or_else(none).map(Some)
     }
 
+    /// The command that finds the operation in which the only subject parts from a reference.
+    pub fn next(&self, receipt: &Receipt) -> String {
+        let [spec] = &self.subjects.subject[..] else {
+            return String::new();
+        };
+        let parted =
+            |comparison: &&Comparison| matches!(comparison.verdict, Verdict::Diverge { .. });
+        let parted = receipt.cases.iter().find_map(|case| {
+            let comparison = case.claims.comparisons.iter().find(parted)?;
+            Some((case, comparison))
+        });
+        match parted {
+            None => String::new(),
+            Some((case, _)) if case.claims.engine.lacking.contains(&Ability::Nodes) => {
+                "next: let it show nodes, and `harness trace` names the operation; `harness \
+                 subject --help` says how\n"
+                    .into()
+            }
+            Some((case, comparison)) => {
+                let line = trace_command(receipt, case, comparison);
+                let profile = self
+                    .profile
+                    .as_ref()
+                    .map(|name| format!(" --profile {name}"));
+                let (profile, spec) = (profile.unwrap_or_default(), quoted(&spec.to_string()));
+                format!("next: {line}{profile} --subject {spec}\n")
+            }
+        }
+    }
+
     /// The run as it was asked for.
     pub fn campaign(&self, suite: Suite, engine: Engine) -> Result<Campaign, Failure> {
         if !self.subjects.any() {
@@ -144,7 +178,7 @@ impl Args {
 
     /// The built-in engine with that kernel.
     pub fn engine(&self, kernel: Kernel, threads: usize) -> Result<Engine, Failure> {
-        let engine = Engine::new(kernel, threads).with_flavor(self.flavor);
+        let engine = Engine::new(kernel, threads).reading(self.reading);
         match &self.profile {
             Some(name) if !self.subjects.any() => {
                 let profile = flags::profile(name);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::config::Config;
 use engine::flavor::{Candidate, Flavor};
-use engine::gguf::{Gguf, TypeId};
+use engine::gguf::Gguf;
+use engine::gguf::dialect::Spoken;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -20,6 +21,7 @@ pub struct Contents {
     pub model_sha256: String,
     pub bytes: u64,
     pub gguf: Header,
+    pub dialect: Dialect,
     pub metadata: Vec<Key>,
     /// `None` where the file is not a whole model; the refusal says what is missing.
     pub hyper_parameters: Option<BTreeMap<&'static str, serde_json::Value>>,
@@ -44,6 +46,52 @@ pub struct Header {
     pub data_start: u64,
     pub keys: usize,
     pub tensors: usize,
+}
+
+/// Whose file it is.
+#[derive(Serialize)]
+pub struct Dialect {
+    /// `None` where several are possible and read it differently.
+    pub name: Option<&'static str>,
+    pub reason: String,
+    /// Why the file cannot be used before one is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
+    /// What is read otherwise than it is written.
+    pub notes: Vec<String>,
+    /// Every dialect that something speaks for or against.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What speaks for one dialect and against it.
+#[derive(Serialize)]
+pub struct Evidence {
+    pub dialect: &'static str,
+    pub facts: Vec<String>,
+    pub excluded: Option<String>,
+}
+
+impl Dialect {
+    fn of(spoken: &Spoken) -> Self {
+        let told =
+            |c: &&engine::gguf::dialect::Candidate| !c.facts.is_empty() || c.excluded.is_some();
+        let evidence = spoken
+            .candidates
+            .iter()
+            .filter(told)
+            .map(|candidate| Evidence {
+                dialect: candidate.dialect.name(),
+                facts: candidate.facts.clone(),
+                excluded: candidate.excluded.clone(),
+            });
+        Dialect {
+            name: spoken.dialect.map(|dialect| dialect.name()),
+            reason: spoken.reason.clone(),
+            undecided: spoken.decided().err().map(|refusal| refusal.to_string()),
+            notes: spoken.notes.clone(),
+            evidence: evidence.collect(),
+        }
+    }
 }
 
 /// Tensors that were found to be in the same packing for the same reason.
@@ -81,7 +129,7 @@ impl Contents {
             name: t.name.clone(),
             dims: t.dims.clone(),
             type_id: t.type_id,
-            kind: TypeId::of(t.type_id).name(),
+            kind: t.meaning().name(),
             offset: t.offset,
             bytes: t.known_bytes().unwrap_or(t.gap),
             flavor: flavors.get(&t.name).copied(),
@@ -97,6 +145,7 @@ impl Contents {
                 keys: gguf.metadata.len(),
                 tensors: gguf.tensors.iter().len(),
             },
+            dialect: Dialect::of(&gguf.spoken),
             metadata: gguf.metadata.iter().map(|(k, v)| Key::of(k, v)).collect(),
             hyper_parameters: config.as_ref().ok().map(hyper_parameters),
             hyper_parameters_refused: config.err().map(|refusal| refusal.to_string()),
@@ -117,7 +166,8 @@ impl Contents {
     /// Decides what all of it amounts to.
     pub fn conclude(&mut self, strict: bool) {
         let suspicious = self.norms.as_ref().is_some_and(Norms::suspicious);
-        let attention = suspicious || !self.undecided.is_empty() || !self.warnings.is_empty();
+        let undecided = !self.undecided.is_empty() || self.dialect.undecided.is_some();
+        let attention = suspicious || undecided || !self.warnings.is_empty();
         self.strict_mode = strict;
         self.status = Status::of(attention, strict);
     }

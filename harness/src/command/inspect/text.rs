@@ -2,7 +2,7 @@
 
 use engine::refusal::escape;
 
-use super::contents::{Contents, Packing, Tensor};
+use super::contents::{Contents, Dialect, Packing, Tensor};
 use super::norms::Norms;
 use crate::command::finish::Status;
 use crate::file::key::{Key, plain};
@@ -18,6 +18,7 @@ pub fn render(contents: &Contents) -> String {
             out += &format!("\n{title}\n{text}");
         }
     };
+    part("dialect", dialect(&contents.dialect));
     let metadata = contents.metadata.iter().map(key);
     part(
         "metadata",
@@ -68,6 +69,32 @@ fn head(contents: &Contents) -> String {
         gguf.tensors,
         gguf.alignment,
         gguf.data_start,
+    )
+}
+
+fn dialect(dialect: &Dialect) -> String {
+    let name = dialect.name.unwrap_or("undecided");
+    let first = format!("{name:<14}{}", dialect.reason);
+    let evidence = dialect.evidence.iter().flat_map(|evidence| {
+        let name = evidence.dialect;
+        let facts = evidence.facts.iter().cloned();
+        let excluded = evidence
+            .excluded
+            .iter()
+            .map(|why| format!("excluded: {why}"));
+        let facts = facts.chain(excluded);
+        facts.map(move |fact| format!("  {name:<14}{}", escape(&fact)))
+    });
+    let notes = dialect
+        .notes
+        .iter()
+        .map(|note| format!("note: {}", escape(note)));
+    let undecided = dialect.undecided.iter().cloned();
+    lines(
+        std::iter::once(first)
+            .chain(evidence)
+            .chain(notes)
+            .chain(undecided),
     )
 }
 

@@ -29,10 +29,10 @@ const TABLE_SHAPES: [(u64, u64); 10] = [
 pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Findings) {
     for tensor in gguf.tensors.iter() {
         contested(tensor, findings);
+        lookup_table(tensor, findings);
     }
     let mut scales = BTreeMap::new();
     for (tensor, detection) in packed {
-        lookup_table(tensor, findings);
         size_and_codes(gguf, tensor, detection, findings);
         if let Ok(Detection { flavor, .. }) = detection
             && flavor.is_i2_s()
@@ -49,11 +49,12 @@ pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Finding
     for layers in scales.values() {
         outliers(layers, findings);
     }
+    lost(scales.values().flatten(), findings);
 }
 
 fn contested(tensor: &TensorInfo, findings: &mut Findings) {
     let id = tensor.type_id;
-    let detail = match (TypeId::of(id), id) {
+    let detail = match (tensor.meaning(), id) {
         (TypeId::Contested(readings), _) => {
             format!("type id {id} is {readings}, depending on who reads")
         }
@@ -180,6 +181,22 @@ fn outliers(layers: &[(&TensorInfo, f32)], findings: &mut Findings) {
         {
             let detail = format!("a scale of {scale}, the median of the layers is {median}");
             findings.add(Lint::ScaleOutlier, &tensor.name, detail);
+        }
+    }
+}
+
+/// One matrix may have a mean magnitude of exactly one; several that all do were never measured.
+fn lost<'s>(
+    scales: impl Iterator<Item = &'s (&'s TensorInfo, f32)> + Clone,
+    findings: &mut Findings,
+) {
+    const ENOUGH: usize = 3;
+    let all = scales.clone().all(|(_, scale)| *scale == 1.0);
+    let count = scales.clone().count();
+    if all && count >= ENOUGH {
+        for (tensor, _) in scales {
+            let detail = format!("a scale of 1, as all {count} have");
+            findings.add(Lint::ScalesLost, &tensor.name, detail);
         }
     }
 }

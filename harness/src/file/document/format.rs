@@ -6,6 +6,8 @@ use std::str::FromStr;
 use engine::encoding::Quantiser;
 use engine::flavor::{Flavor, Shape, i2_s};
 use engine::format::{Encode, FORMATS, Product};
+use engine::gguf::dialect::Dialect;
+use engine::gguf::{TensorInfo, TypeId};
 use engine::kernels::gemm::Stored;
 
 /// How the elements of a tensor are written: a row of the engine's table that can be written.
@@ -63,15 +65,22 @@ impl Format {
         self.type_id() as i32
     }
 
-    /// The format of a type's number in such a library.
+    /// The format of a type's number in such a library, which speaks no dialect but its own.
     pub fn of_kind(kind: i32) -> Option<Format> {
-        let of = |format: &Format| format.kind() == kind && format.packs_as_published();
+        let published = |format: &Format| format.packs_as_published() && !format.is_foreign();
+        let of = |format: &Format| format.kind() == kind && published(format);
         Self::all().find(of)
     }
 
     /// The name of its type: packings of one type share it.
     pub fn type_name(self) -> &'static str {
         if self.is_i2_s() { "i2_s" } else { self.name() }
+    }
+
+    /// Whether upstream, or bitnet.cpp, means something else by its number.
+    pub fn is_foreign(self) -> bool {
+        let common = TypeId::of(self.type_id(), Dialect::Ggml);
+        !self.0.is_common() && common != TypeId::Unknown
     }
 
     /// Whether this is the packing that a library on x86 means by the type.
@@ -81,7 +90,14 @@ impl Format {
 
     /// The format of a type id that means one thing to everybody.
     pub fn of_type(id: u32) -> Option<Format> {
-        Self::all().find(|f| f.0.types == [id])
+        Self::all().find(|f| f.0.types == [id] && f.0.is_common())
+    }
+
+    /// The format of a tensor whose type id tells it, in the dialect of its file.
+    pub fn of_tensor(tensor: &TensorInfo) -> Option<Format> {
+        let mut rows = engine::format::Format::of_type(tensor.type_id, tensor.dialect?);
+        let row = rows.next().filter(|row| row.flavor.is_none())?;
+        Self::all().find(|format| std::ptr::eq(format.0, row))
     }
 
     /// The format of a packing, if this program writes it.
@@ -119,7 +135,9 @@ impl Format {
         if self.is_i2_s() {
             return elements / 4 + i2_s::TRAILER_BYTES as usize;
         }
-        shape.rows * shape.cols.div_ceil(self.block()) * self.0.block_bytes
+        let own = self.0.bytes_needed(shape).map(|bytes| bytes as usize);
+        let filled = || shape.rows * shape.cols.div_ceil(self.block()) * self.0.block_bytes;
+        own.unwrap_or_else(filled)
     }
 
     /// Bytes of one stored row, without what follows the last one.
@@ -240,7 +258,9 @@ mod tests {
                 values.clone()
             };
             let step = match format.name() {
-                "q1_0" => 0.7,           // its zero is a third of the way to one
+                "q1_0" => 0.7,                               // a third of the way to one
+                "q1_0_negated" => 1.0,                       // it has none
+                "q4_k_oxibonsai" | "q5_k_oxibonsai" => 0.07, // as q4_1
                 "q2_k" => 0.34,          // four codes from end to end have no middle
                 "q3_k" => 0.2,           // likewise, and its scale has six bits
                 "q4_0" | "q5_0" => 0.15, // of −1 to 1, one end is beyond the codes

@@ -84,7 +84,7 @@ fn compare_one(
     theirs: Option<&[f32]>,
 ) -> Result<(), Failure> {
     let shape = Shape::of(exact)?;
-    let format = stored.and_then(|stored| Format::of_type(stored.type_id).next());
+    let format = stored.and_then(|stored| Format::of_type(stored.type_id, stored.dialect?).next());
     let largest = values.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     let allowed = largest * format.map_or(0.0, |format| rounding(format.name));
     let difference = |at: usize| Difference {

@@ -17,6 +17,7 @@ use crate::case::Case;
 use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::judge::compare::compare;
 use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;
@@ -192,7 +193,7 @@ fn open(suite: &Suite) -> Result<BTreeMap<(String, &'static str), Opened>, Failu
                 continue;
             }
             let (input, _) = Input::read(&suite.folder.join(file))?;
-            let model = open_model(&input, None, Some(kernel))?;
+            let model = open_model(&input, Reading::default(), Some(kernel))?;
             models.insert(name, (input, model));
         }
     }

@@ -7,7 +7,6 @@ use engine::Model;
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use engine::session::OpenOptions;
 use serde::Serialize;
 
 use super::gate::{Effect, strict_verdict};
@@ -19,6 +18,7 @@ use crate::case::schedule::{Schedule, Step};
 use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::judge::compare::{Incomparable, compare};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};
@@ -169,11 +169,9 @@ impl Bench {
             Injection::Flavor(flavor) => Some(flavor),
             _ => None,
         };
-        let options = OpenOptions {
-            storage: Storage::Read,
-            flavor,
-            kernel: Some(Kernel::best()),
-        };
+        let dialect = None;
+        let reading = Reading { dialect, flavor };
+        let options = reading.options(Storage::Read, Some(Kernel::best()));
         let model = if let Injection::File(edit) = fault.injection {
             let mut document = Document::read(Model::open(&input.path, &options)?.gguf())?;
             edit(&mut document).map_err(Failure::input)?;

@@ -12,6 +12,7 @@ use super::record::{self, Record};
 use super::{Compared, Finding, Library};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
+use crate::file::reading::Reading;
 use crate::io::progress;
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
@@ -38,7 +39,7 @@ pub fn compare(
     let name = path.strip_prefix(folder).unwrap_or(path);
     let name = name.to_string_lossy().replace('\\', "/");
     let failed = |failure: Failure| Compared::failed(&name, failure.into());
-    let subject = match Opened::read(path) {
+    let subject = match Opened::read(path, Reading::default()) {
         Ok(opened) => Subject {
             name: name.clone(),
             opened,

@@ -26,10 +26,11 @@ const WELL_KNOWN: f64 = 0.4;
 /// Bytes up to which a file is written again for each exchange.
 const SMALL: usize = 16 << 20;
 /// Tensors of one layer that have the same shape in many models, and were exchanged in some.
-const PAIRS: [[&str; 2]; 3] = [
+const PAIRS: [[&str; 2]; 4] = [
     ["ffn_gate", "ffn_up"],
     ["attn_q", "attn_output"],
     ["attn_k", "attn_v"],
+    ["attn_norm", "ffn_norm"],
 ];
 
 /// What can be undone.

@@ -208,7 +208,7 @@ pub fn stored(dice: &mut SplitMix64, format: Format, shape: Shape, edge: bool) -
     let mut bytes: Vec<u8> = (0..length).map(|_| byte(dice)).collect();
     let block = format.row_bytes(format.block());
     for block in bytes.chunks_exact_mut(block) {
-        for &place in half_places(format.type_id()) {
+        for &place in half_places(format.row().meaning()) {
             let half = if edge {
                 dice.pick(&[0x0000, 0x8000, 0x0001, 0x7bff, 0xfbff, 0x3c00])
             } else {

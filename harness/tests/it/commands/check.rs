@@ -169,6 +169,19 @@ const DEFECTS: &[Defect] = &[
     (&[Lint::MagnitudeOdd], "token_embd.weight", |t| {
         t.tensor("token_embd.weight").type_id = BF16
     }),
+    (&[Lint::DialectForeign], "oxibonsai", |t| {
+        t.set("general.quantization_version", "F32")
+    }),
+    (
+        &[Lint::DialectAmbiguous],
+        "tensors.\"blk.1.attn_q.weight\".type",
+        |t| {
+            t.set("general.quantization_version", "Q4_0");
+            let tensor = t.tensor(ATTN_Q);
+            tensor.type_id = 2; // Q4_0
+            tensor.bytes = vec![1; 128 * 128 / 32 * 18];
+        },
+    ),
     (&[Lint::FileOdd], "metadata.\"General.Shouting\"", |t| {
         t.set("General.Shouting", true);
     }),
@@ -290,6 +303,7 @@ fn every_lint_has_a_defect_of_its_own() {
         Lint::WordOrderIgnored,
         Lint::NotTheRelease,
         Lint::TensorsExchanged,
+        Lint::ScalesLost,
         Lint::ManifestMismatch,
         Lint::BuildSpeedOdd,
         Lint::BuildWithoutVectors,
@@ -324,7 +338,8 @@ fn the_fixtures_are_judged_for_what_they_are() {
         "bitnet32_2x64_seed43",
     ] {
         let tensors = judge(&format!("qk256/{file}.gguf"), "--json").exits(0);
-        assert_eq!(found(&tensors), names(&[Lint::NotAModel, ALWAYS]));
+        let expected = [Lint::NotAModel, Lint::DialectForeign, ALWAYS];
+        assert_eq!(found(&tensors), names(&expected));
     }
     let typed = Harness::new("compat-check").arg(fixture("qk256/qk256_4x256_seed42.gguf"));
     assert!(typed.run().exits(0).stdout.contains("0 errors"));

@@ -84,13 +84,14 @@ fn exchange_in(document: &mut Document, layer: usize, one: &str, other: &str) {
 
 #[test]
 fn what_ails_a_model_that_still_knows_something_is_found_by_undoing_it() {
-    let inverted = doctor(|document| {
+    let rescaled = |document: &mut Document, edit: fn(f32) -> f32| {
         for bytes in document.packed() {
             let at = bytes.len() - engine::flavor::i2_s::TRAILER_BYTES as usize;
             let scale = f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four"));
-            bytes[at..at + 4].copy_from_slice(&(1.0 / scale).to_le_bytes());
+            bytes[at..at + 4].copy_from_slice(&edit(scale).to_le_bytes());
         }
-    });
+    };
+    let inverted = doctor(|document| rescaled(document, |scale| 1.0 / scale));
     let report = inverted.exits(1).json();
     let finding = |report: &Value, name: &str| {
         let findings = report["file"]["findings"]
@@ -102,6 +103,11 @@ fn what_ails_a_model_that_still_knows_something_is_found_by_undoing_it() {
     let scales = finding(&report, "scale-inverted").expect("0.19 nats");
     assert_eq!(scales["subjects"][0], "every scale");
     assert_eq!(scales["upstream"][0], "microsoft/BitNet#616");
+    let lost = doctor(|document| rescaled(document, |_| 1.0))
+        .exits(1)
+        .json();
+    let lost = finding(&lost, "scales-lost").expect("all of them");
+    assert_eq!(lost["subjects"].as_array().map(Vec::len), Some(28));
     for (layer, one, other) in [
         (0, "ffn_gate", "ffn_up"),
         (3, "ffn_gate", "ffn_up"),
@@ -123,7 +129,7 @@ fn what_ails_a_model_that_still_knows_something_is_found_by_undoing_it() {
     assert_eq!(mends["known"], mends["tried"]);
     assert_eq!(
         (&mends["known"], &mends["better"]),
-        (&16.into(), &Value::Null)
+        (&21.into(), &Value::Null)
     );
 }
 

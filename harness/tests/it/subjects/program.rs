@@ -70,6 +70,8 @@ fn a_program_that_computes_wrongly_is_named() {
         2,
         &["after true 1022,34", "logits.npy"],
     );
+    let words = ["no file \"./engine -m model.gguf\"", "`cmd: ./engine -m"];
+    assert_ends(&desk.judge("./engine -m model.gguf", &[]), 2, &words);
     let words = ["no place for the ids and the logits", "{tokens_file}"];
     assert_ends(&desk.judge("cmd: true", &[]), 2, &words);
 }
@@ -92,4 +94,58 @@ fn a_program_that_dies_or_hangs_costs_its_case_and_leaves_its_last_words() {
     let words = ["ran out of time while prefill", "no answer within 1s"];
     assert_ends(&desk.judge(&hangs, &["--patience", "1"]), 7, &words);
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+/// What ends with that code and says these words, asked about the fixture.
+fn asks(words: &[&str], code: i32, said: &[&str]) {
+    assert_ends(&crate::program::ends::harness(words), code, said);
+}
+
+fn eval(model: &str) -> String {
+    format!("cmd: {HARNESS} eval --model {model} --tokens {{tokens}} --logits {{logits}}")
+}
+
+#[test]
+fn edits_that_must_change_no_bit_are_tried_on_a_program() {
+    let model = super::model();
+    let words = ["metamorphic", "--model", &model, "--prompt", super::PROMPT];
+    let examined = |subject: &str, code, said: &[&str]| {
+        asks(&[&words[..], &["--subject", subject]].concat(), code, said);
+    };
+    let lacking = ["it does not offer greedy", "status: ok"];
+    examined(&eval("{model}"), 0, &lacking);
+    // One that computes another file than the one it is given keeps every bit, and is found out.
+    examined(&eval(&model), 1, &["the control changes nothing"]);
+}
+
+#[test]
+fn a_text_is_asked_of_a_program_beside_the_engine() {
+    let desk = Desk::new();
+    let text = desk.path("text.txt");
+    let sentences = "Call me Ishmael. Some years ago, never mind how long. ".repeat(8);
+    std::fs::write(&text, sentences).expect("written");
+    let model = super::model();
+    let kl = |subject: &str, code, said: &[&str]| {
+        let words = ["kl", &model, "--text", &text, "--context", "32"];
+        let more = ["--chunks", "2", "--subject", subject];
+        asks(&[&words[..], &more].concat(), code, said);
+    };
+    kl(&eval("{model}"), 0, &["harness (unnamed)", "30720/30720"]);
+    kl("cmd: true {tokens} {logits}", 2, &["logits.npy"]);
+}
+
+#[test]
+fn random_models_are_asked_of_a_program_as_far_as_it_goes() {
+    let eval = eval("{model}") + " --ubatch {ubatch}";
+    let shapes = |more: &[&str], code, said: &[&str]| {
+        let words = ["shapes", "--count", "2", "--subject", &eval];
+        asks(&[&words[..], more].concat(), code, said);
+    };
+    shapes(&[], 2, &["--profile"]);
+    shapes(
+        &["--profile", "ggml-avx512"],
+        0,
+        &["logits 41958 compared, 0 differ"],
+    );
+    shapes(&["--profile", "ggml-neon-fp16"], 1, &["40374 differ"]);
 }

@@ -1,0 +1,450 @@
+//! Q2_K to Q6_K with 256-bit vectors: how each is unpacked and multiplied.
+
+use std::arch::x86_64::*;
+
+use super::blocks::{self, InBlocks, Planes, in_eight_lanes, load, load_16, values};
+use super::dot::Dot;
+use crate::encoding::q4_k::{self, Layout};
+use crate::encoding::{q2_k, q3_k, q6_k};
+use crate::kernels::q8_k::Q8K;
+
+in_eight_lanes! {
+    Q2_K of Q2K: "x86_64-avx2-q2_k", "x86_64-avxvnni-q2_k", "x86_64-avx512vl-q2_k"
+}
+in_eight_lanes! {
+    Q3_K of Q3K: "x86_64-avx2-q3_k", "x86_64-avxvnni-q3_k", "x86_64-avx512vl-q3_k"
+}
+in_eight_lanes! {
+    Q4_K of OfEightGroups<4>: "x86_64-avx2-q4_k", "x86_64-avxvnni-q4_k", "x86_64-avx512vl-q4_k"
+}
+in_eight_lanes! {
+    Q5_K of OfEightGroups<5>: "x86_64-avx2-q5_k", "x86_64-avxvnni-q5_k", "x86_64-avx512vl-q5_k"
+}
+in_eight_lanes! {
+    Q6_K of Q6K: "x86_64-avx2-q6_k", "x86_64-avxvnni-q6_k", "x86_64-avx512vl-q6_k"
+}
+
+/// Elements as they are stored, from zero on, with their scales.
+struct Scaled {
+    elements: Planes,
+    /// For every plane the scales of its elements, 16 bits each.
+    scales: Planes,
+}
+
+impl Scaled {
+    /// Elements under sixteen scales of eight bits.
+    ///
+    /// # Safety
+    /// There is AVX2.
+    #[inline(always)]
+    unsafe fn new(elements: Planes, scales: __m128i) -> Self {
+        // SAFETY: the instructions are there.
+        unsafe {
+            // The first scales of all planes, then the second ones.
+            let evens_then_odds =
+                _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+            let wide = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, evens_then_odds));
+            let mut scales = elements;
+            for (p, scale) in scales.iter_mut().enumerate() {
+                let both = _mm256_set1_epi16(0x0100 + 0x0202 * p as i16);
+                *scale = _mm256_shuffle_epi8(wide, both);
+            }
+            Scaled { elements, scales }
+        }
+    }
+
+    /// Sums of elements times scales times activations. Two products of an element, at most 31,
+    /// stay within 2 · 31 · 128, which fits 16 bits.
+    ///
+    /// # Safety
+    /// The instructions of `D` and AVX2 are there.
+    #[inline(always)]
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        &self,
+        x: [&Q8K; T],
+    ) -> [__m256i; T] {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let mut sums = [D::zero(); T];
+            for (p, (plane, scales)) in self.elements.iter().zip(&self.scales).enumerate() {
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    let values = values(&x.values.as_chunks().0[p]);
+                    *sum = D::add_words(*sum, _mm256_maddubs_epi16(*plane, values), *scales);
+                }
+            }
+            sums
+        }
+    }
+
+    /// The same where every element is too large by so much, at most 32.
+    ///
+    /// For one token two products of an element stay within 2 · 63 · 128, and what it is too large
+    /// by within 2 · 32 · 128: both fit 16 bits.
+    ///
+    /// For several, activations are made unsigned by adding 128, and what that is too much is
+    /// known beforehand: two products stay within 2 · 32 · 255, which fits 16 bits, and a lane
+    /// within 8 · 2 · 16320 · 128 < 2²⁶.
+    ///
+    /// # Safety
+    /// The instructions of `D` and AVX2 are there.
+    #[inline(always)]
+    unsafe fn multiply_less<D: Dot<Vector = __m256i>, const T: usize>(
+        &self,
+        too_large: i8,
+        x: [&Q8K; T],
+    ) -> [__m256i; T] {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let planes = self.elements.iter().zip(&self.scales).enumerate();
+            let (too_large, sign) = (_mm256_set1_epi8(too_large), _mm256_set1_epi8(-128));
+            let mut sums = [D::zero(); T];
+            if T == 1 {
+                for (p, (plane, scales)) in planes {
+                    let values = values(&x[0].values.as_chunks().0[p]);
+                    let products = _mm256_sub_epi16(
+                        _mm256_maddubs_epi16(*plane, values),
+                        _mm256_maddubs_epi16(too_large, values),
+                    );
+                    sums[0] = D::add_words(sums[0], products, *scales);
+                }
+                return sums;
+            }
+            let mut too_much = D::zero();
+            for (p, (plane, scales)) in planes {
+                let elements = _mm256_sub_epi8(*plane, too_large);
+                let products = _mm256_maddubs_epi16(sign, elements);
+                too_much = D::add_words(too_much, products, *scales);
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    let values = _mm256_xor_si256(values(&x.values.as_chunks().0[p]), sign);
+                    let products = _mm256_maddubs_epi16(values, elements);
+                    *sum = D::add_words(*sum, products, *scales);
+                }
+            }
+            sums.map(|sum| _mm256_sub_epi32(sum, too_much))
+        }
+    }
+}
+
+/// Sixty-four bytes as eight planes of two bits.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+unsafe fn two_bits(block: &[u8], at: usize) -> Planes {
+    // SAFETY: the instructions are there.
+    unsafe {
+        let mut planes = [_mm256_setzero_si256(); 8];
+        for (half, planes) in planes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let mut codes = load(block, at + 32 * half);
+            for plane in planes {
+                *plane = _mm256_and_si256(codes, _mm256_set1_epi8(3));
+                codes = _mm256_srli_epi16::<2>(codes);
+            }
+        }
+        planes
+    }
+}
+
+/// Sets a bit of elements where 32 bytes have bit `p` for plane `p`.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+unsafe fn add_bits(planes: &mut Planes, bits: __m256i, bit: i8) {
+    // SAFETY: the instructions are there.
+    unsafe {
+        for (p, plane) in planes.iter_mut().enumerate() {
+            let own = _mm256_set1_epi8((1u8 << p).cast_signed());
+            let is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, own), own);
+            *plane = _mm256_or_si256(*plane, _mm256_and_si256(is_set, _mm256_set1_epi8(bit)));
+        }
+    }
+}
+
+/// Q2_K.
+struct Q2K;
+
+/// A block of Q2_K.
+struct TwoBits {
+    scaled: Scaled,
+    /// What is taken off, 16 bits each.
+    offsets: __m256i,
+    /// What that is multiplied by.
+    offset: f32,
+}
+
+// SAFETY: nothing but AVX2, FMA, F16C and what `D` stands for is used.
+unsafe impl InBlocks for Q2K {
+    type Activation = Q8K;
+    type Unpacked = TwoBits;
+    type Beside = ();
+    const BYTES: usize = q2_k::BLOCK_BYTES;
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn scale(block: &[u8]) -> [u8; 2] {
+        [block[q2_k::SCALE_AT], block[q2_k::SCALE_AT + 1]]
+    }
+
+    #[inline(always)]
+    fn scale_of(activation: &Q8K) -> f32 {
+        activation.scale
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(block: &[u8]) -> TwoBits {
+        // SAFETY: see the trait.
+        unsafe {
+            let (both, nibble) = (load_16(block, 0), _mm_set1_epi8(15));
+            let offset = [block[q2_k::OFFSET_AT], block[q2_k::OFFSET_AT + 1]];
+            let offsets = _mm_and_si128(_mm_srli_epi16::<4>(both), nibble);
+            TwoBits {
+                scaled: Scaled::new(
+                    two_bits(block, q2_k::QUANTS_AT),
+                    _mm_and_si128(both, nibble),
+                ),
+                offsets: _mm256_cvtepi8_epi16(offsets),
+                offset: _mm256_cvtss_f32(blocks::half(offset)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        block: &TwoBits,
+        x: [&Q8K; T],
+    ) -> [__m256i; T] {
+        // SAFETY: see the trait.
+        unsafe { block.scaled.multiply::<D, T>(x) }
+    }
+
+    /// Of every lane two groups.
+    #[inline(always)]
+    unsafe fn offset(block: &TwoBits, x: &Q8K, lanes: &mut __m256, _: &mut ()) {
+        // SAFETY: see the trait.
+        unsafe {
+            let sums = _mm256_cvtepi32_ps(_mm256_madd_epi16(block.offsets, sums_of(x)));
+            let scale = _mm256_set1_ps(-x.scale * block.offset);
+            *lanes = _mm256_fmadd_ps(scale, sums, *lanes);
+        }
+    }
+}
+
+/// The sums of 16 activations each.
+///
+/// # Safety
+/// There is AVX.
+#[inline(always)]
+unsafe fn sums_of(x: &Q8K) -> __m256i {
+    // SAFETY: the array has 32 bytes; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(x.sums.as_ptr().cast()) }
+}
+
+/// Q3_K.
+struct Q3K;
+
+// SAFETY: nothing but AVX2 and what `D` stands for is used.
+unsafe impl InBlocks for Q3K {
+    type Activation = Q8K;
+    type Unpacked = Scaled;
+    type Beside = ();
+    const BYTES: usize = q3_k::BLOCK_BYTES;
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn scale(block: &[u8]) -> [u8; 2] {
+        *block.last_chunk().expect("110 bytes")
+    }
+
+    #[inline(always)]
+    fn scale_of(activation: &Q8K) -> f32 {
+        activation.scale
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(block: &[u8]) -> Scaled {
+        let (low, high) = block[q3_k::SCALES_AT..].split_at(8);
+        let low = i64::from_le_bytes(low.try_into().expect("eight bytes"));
+        let high = i32::from_le_bytes(*high.first_chunk().expect("four bytes"));
+        // SAFETY: see the trait.
+        unsafe {
+            let mut planes = two_bits(block, q3_k::LOW_AT);
+            add_bits(&mut planes, load(block, 0), 4);
+            let low = _mm_and_si128(_mm_set_epi64x(low >> 4, low), _mm_set1_epi8(15));
+            let high = _mm_srlv_epi32(_mm_set1_epi32(high), _mm_setr_epi32(0, 2, 4, 6));
+            let high = _mm_and_si128(high, _mm_set1_epi8(3));
+            let scales = _mm_or_si128(low, _mm_slli_epi16::<4>(high));
+            Scaled::new(planes, _mm_sub_epi8(scales, _mm_set1_epi8(32)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        block: &Scaled,
+        x: [&Q8K; T],
+    ) -> [__m256i; T] {
+        // SAFETY: see the trait.
+        unsafe { block.multiply_less::<D, T>(4, x) }
+    }
+}
+
+/// Q4_K or Q5_K.
+struct OfEightGroups<const BITS: u32>;
+
+/// A block of theirs.
+struct Grouped {
+    scaled: Scaled,
+    /// What is taken off, 32 bits each.
+    offsets: __m256i,
+    /// What that is multiplied by.
+    offset: f32,
+}
+
+impl<const BITS: u32> OfEightGroups<BITS> {
+    const LAYOUT: Layout = if BITS == 4 { q4_k::Q4_K } else { q4_k::Q5_K };
+}
+
+// SAFETY: nothing but AVX2, FMA, F16C and what `D` stands for is used.
+unsafe impl<const BITS: u32> InBlocks for OfEightGroups<BITS> {
+    type Activation = Q8K;
+    type Unpacked = Grouped;
+    /// Four sums of pairs of groups for four bits, one of all for five.
+    type Beside = [f32; 4];
+    const BYTES: usize = Self::LAYOUT.block_bytes();
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn scale(block: &[u8]) -> [u8; 2] {
+        [block[0], block[1]]
+    }
+
+    #[inline(always)]
+    fn scale_of(activation: &Q8K) -> f32 {
+        activation.scale
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(block: &[u8]) -> Grouped {
+        let (scales, offsets) = q4_k::groups(block);
+        // SAFETY: see the trait.
+        unsafe {
+            let mut planes = [_mm256_setzero_si256(); 8];
+            for (p, pair) in planes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let (low, nibble) = (
+                    load(block, Self::LAYOUT.low_at() + 32 * p),
+                    _mm256_set1_epi8(15),
+                );
+                pair[0] = _mm256_and_si256(low, nibble);
+                pair[1] = _mm256_and_si256(_mm256_srli_epi16::<4>(low), nibble);
+            }
+            if BITS == 5 {
+                add_bits(&mut planes, load(block, q4_k::FIFTH_AT), 16);
+            }
+            let scales = _mm_cvtsi64_si128(scales.cast_signed());
+            let offsets = _mm_cvtsi64_si128(offsets.cast_signed());
+            Grouped {
+                scaled: Scaled::new(planes, _mm_unpacklo_epi8(scales, scales)),
+                offsets: _mm256_cvtepi8_epi32(offsets),
+                offset: _mm256_cvtss_f32(blocks::half([block[2], block[3]])),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        block: &Grouped,
+        x: [&Q8K; T],
+    ) -> [__m256i; T] {
+        // SAFETY: see the trait.
+        unsafe { block.scaled.multiply::<D, T>(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn offset(block: &Grouped, x: &Q8K, _: &mut __m256, beside: &mut [f32; 4]) {
+        let scale = -x.scale * block.offset;
+        // SAFETY: see the trait; the array is as long as a vector.
+        unsafe {
+            let sums = _mm256_madd_epi16(sums_of(x), _mm256_set1_epi16(1));
+            let groups = _mm256_mullo_epi32(sums, block.offsets);
+            let pairs = _mm256_hadd_epi32(groups, groups);
+            let (low, high) = (
+                _mm256_castsi256_si128(pairs),
+                _mm256_extracti128_si256::<1>(pairs),
+            );
+            let pairs = _mm_unpacklo_epi64(low, high);
+            if BITS == 4 {
+                let sums = _mm_loadu_ps(beside.as_ptr());
+                let sums = _mm_fmadd_ps(_mm_set1_ps(scale), _mm_cvtepi32_ps(pairs), sums);
+                _mm_storeu_ps(beside.as_mut_ptr(), sums);
+            } else {
+                let two = _mm_hadd_epi32(pairs, pairs);
+                let all = _mm_cvtsi128_si32(_mm_hadd_epi32(two, two));
+                beside[0] = scale.mul_add(all as f32, beside[0]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn output(lanes: f32, [a, b, c, d]: [f32; 4]) -> f32 {
+        if BITS == 4 {
+            lanes + ((a + c) + (b + d))
+        } else {
+            lanes + a
+        }
+    }
+}
+
+/// Q6_K.
+struct Q6K;
+
+// SAFETY: nothing but AVX2 and what `D` stands for is used.
+unsafe impl InBlocks for Q6K {
+    type Activation = Q8K;
+    type Unpacked = Scaled;
+    type Beside = ();
+    const BYTES: usize = q6_k::BLOCK_BYTES;
+    const FUSED: bool = true;
+
+    #[inline(always)]
+    fn scale(block: &[u8]) -> [u8; 2] {
+        *block.last_chunk().expect("210 bytes")
+    }
+
+    #[inline(always)]
+    fn scale_of(activation: &Q8K) -> f32 {
+        activation.scale
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(block: &[u8]) -> Scaled {
+        // SAFETY: see the trait.
+        unsafe {
+            let (nibble, pair) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
+            let mut planes = [_mm256_setzero_si256(); 8];
+            for (half, planes) in planes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let low = [load(block, 64 * half), load(block, 64 * half + 32)];
+                let high = load(block, q6_k::HIGH_AT + 32 * half);
+                let parts = [
+                    (low[0], _mm256_slli_epi16::<4>(high)),
+                    (low[1], _mm256_slli_epi16::<2>(high)),
+                    (_mm256_srli_epi16::<4>(low[0]), high),
+                    (_mm256_srli_epi16::<4>(low[1]), _mm256_srli_epi16::<2>(high)),
+                ];
+                for (plane, (low, high)) in planes.iter_mut().zip(parts) {
+                    let low = _mm256_and_si256(low, nibble);
+                    *plane = _mm256_or_si256(low, _mm256_and_si256(high, pair));
+                }
+            }
+            Scaled::new(planes, load_16(block, q6_k::SCALES_AT))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        block: &Scaled,
+        x: [&Q8K; T],
+    ) -> [__m256i; T] {
+        // SAFETY: see the trait.
+        unsafe { block.multiply_less::<D, T>(32, x) }
+    }
+}
