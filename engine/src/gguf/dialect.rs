@@ -1,7 +1,7 @@
 //! Whose GGUF a file is. Five worlds write it, and the same type number, the same dimensions and
 //! the same header mean different things in them.
 //!
-//! [`settle`] weighs every dialect against type numbers, sizes, metadata and content, and takes
+//! `settle` weighs every dialect against type numbers, sizes, metadata and content, and takes
 //! one only where the evidence leaves one, or where those that are left read every tensor alike.
 #![forbid(unsafe_code)]
 

@@ -11,6 +11,7 @@ use engine::export::{
     ExportConfig, ExportError, FileSource, Importance, Plan, Source, TensorSpec, file_bytes, write,
 };
 use engine::flavor::Flavor;
+use engine::format::Format;
 use engine::gguf::dialect::Dialect;
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, Value};
@@ -185,7 +186,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         report.warnings.extend(misread(to, &plan)?);
     }
     if let Some((text, to)) = eval {
-        report.evaluation = Some(args.evaluate(text, to, plan.format.flavor)?);
+        report.evaluation = Some(args.evaluate(text, to, plan.format)?);
     }
     let text = match &args.output {
         Some(Destination::Stdout) if !args.dry_run => String::new(),
@@ -254,11 +255,14 @@ impl Args {
         &self,
         text: &Path,
         exported: &Path,
-        flavor: Option<Flavor>,
+        format: &Format,
     ) -> Result<Evaluation, Failure> {
         let (input, text) = Input::read_text(text)?;
         let source = Model::open(&self.input, &as_meant(self.dialect, None))?;
-        let exported = Model::open(exported, &as_meant(None, flavor))?;
+        let exported = Model::open(
+            exported,
+            &as_meant(format.dialects.first().copied(), format.flavor),
+        )?;
         let chunks = Chunks::of_text(&text, &source, self.context, self.chunks)?;
         let bar = progress::bar(chunks.count() as u64, "chunks");
         let measured = measure_models(&chunks, &[&source, &exported], &mut || bar.inc(1))?;
@@ -301,9 +305,12 @@ fn misread(path: &Path, plan: &Plan) -> Result<Option<String>, Failure> {
     let pairs = plan.entries.iter().zip(read.tensors());
     let mut taken = pairs.filter(|(entry, read)| entry.format.name != read.written);
     Ok(taken.next().map(|(entry, read)| {
-        let meant = entry.format.name;
+        let meant = match entry.format.dialects.first() {
+            Some(dialect) => format!("--dialect {}", dialect.name()),
+            None => format!("--flavor {}", entry.format.name),
+        };
         format!(
-            "its bytes are those of {} as well: wherever it is read, say --flavor {meant}",
+            "its bytes are those of {} as well: wherever it is read, say {meant}",
             read.written
         )
     }))
