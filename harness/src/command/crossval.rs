@@ -175,7 +175,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
-    let mut live: Vec<Live> = live.into_iter().flat_map(Live::lanes).collect();
+    let lanes = |reference| Live::lanes(reference, args.reading);
+    let mut live: Vec<Live> = live.into_iter().flat_map(lanes).collect();
     let mut recording = None;
     if let Some(shelf) = &args.record {
         let (started, recorded) = Recording::start(shelf, live)?;

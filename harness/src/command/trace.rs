@@ -114,7 +114,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let mut suite = args.selection.suite(&args.json)?;
     let live = args.selection.live(Limits::default())?;
-    let mut live: Vec<Observing> = live.into_iter().map(Observing::new).collect();
+    let reading = args.selection.reading;
+    let live = live.into_iter().map(Observing::new);
+    let mut live: Vec<Observing> = live.map(|one| one.reading(reading)).collect();
     let claimed = args.selection.profile.map(Profile::name);
     let mut subjects = args.brought.open(claimed, None)?;
     let any = !live.is_empty() || !subjects.is_empty();

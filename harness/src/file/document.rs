@@ -48,9 +48,14 @@ pub struct Tensor {
 impl Document {
     /// Everything a file holds. Packings of two-bit weights are decided from evidence.
     pub fn read(gguf: &Gguf) -> Result<Self, Refusal> {
+        Self::read_as(gguf, None)
+    }
+
+    /// The same, with the packing of its two-bit weights given.
+    pub fn read_as(gguf: &Gguf, flavor: Option<Flavor>) -> Result<Self, Refusal> {
         let keys = gguf.metadata.iter();
         let keys = keys.map(|(key, value)| (key.to_owned(), Field::from(value)));
-        let mut packed = packings(gguf, None);
+        let mut packed = packings(gguf, flavor);
         let (mut tensors, mut scales) = (Vec::new(), Vec::new());
         for tensor in gguf.tensors.iter() {
             let mut values = None;

@@ -22,7 +22,11 @@ impl JsonServer {
     pub fn at(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("{url}: {e}"))?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        if !is_web || uri.host().is_none_or(str::is_empty) {
+        let place = uri.authority().map_or("", |authority| authority.as_str());
+        let host = uri.host().unwrap_or_default();
+        // What stands behind the host and is no number is left out by the parser.
+        let has_port = uri.port().is_some() || place == host;
+        if !is_web || host.is_empty() || !has_port {
             return Err(format!("{url}: expected http://HOST:PORT or https://HOST"));
         }
         let config = Agent::config_builder().http_status_as_error(false);

@@ -13,6 +13,7 @@ use super::{Followed, ModelFile, Opened, RunError, Runner, Task};
 use crate::case::observation::tokenization::{EscapedBytes, Question, TokenizerReply};
 use crate::case::observation::{Identity, Observation};
 use crate::case::schedule::Schedule;
+use crate::file::reading::Reading;
 use crate::reference::client::Client;
 use crate::reference::isolation::{self, Done, Part, Request, WorkerExit};
 use crate::reference::{Reference, Scratch};
@@ -37,6 +38,8 @@ pub struct Observing {
     form: Option<Form>,
     /// Whether even packings that it would misread are shown to it.
     as_they_are: bool,
+    /// What the user says of files whose bytes leave something open.
+    reading: Reading,
 }
 
 impl Observing {
@@ -58,6 +61,7 @@ impl Observing {
             threads: None,
             form: None,
             as_they_are: true,
+            reading: Reading::default(),
         }
     }
 
@@ -70,6 +74,11 @@ impl Observing {
             form: Some(form),
             ..Self::new(reference)
         })
+    }
+
+    /// Shows it files for what the user says they are.
+    pub fn reading(self, reading: Reading) -> Self {
+        Observing { reading, ..self }
     }
 
     /// The same reference, to be compared with itself: under another name and with as many threads.

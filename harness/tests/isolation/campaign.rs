@@ -39,7 +39,7 @@ fn suite() -> Suite {
 fn live(name: &str, tale: &'static str) -> Live {
     let command = move || launch(&format!("tell: {tale}"));
     let reference = Reference::open(name, limits(), Rc::new(command)).expect("it says hello");
-    Live::lanes(reference).remove(0)
+    Live::lanes(reference, Default::default()).remove(0)
 }
 
 fn campaign(name: &str, tale: &'static str) -> Campaign {

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::case::Case;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
+use crate::file::reading::Reading;
 use crate::judge::known_divergences::{Entry, Ledger};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
@@ -34,8 +35,8 @@ pub struct Live {
 #[cfg(unix)]
 impl Live {
     /// Every way in which a reference is asked: the second one on weights that it wrote anew
-    /// itself, if it can.
-    pub fn lanes(reference: Reference) -> Vec<Live> {
+    /// itself, if it can. Both of files that are what `reading` says.
+    pub fn lanes(reference: Reference, reading: Reading) -> Vec<Live> {
         let facts = reference.facts().clone();
         let rewriting = Observing::requantized(reference.clone());
         let lane = |runner: Observing| Live {
@@ -43,7 +44,7 @@ impl Live {
                 name: runner.identity().name,
                 ..facts.clone()
             },
-            runner: Box::new(runner),
+            runner: Box::new(runner.reading(reading)),
         };
         let all = [Some(Observing::new(reference)), rewriting];
         all.into_iter().flatten().map(lane).collect()

@@ -7,6 +7,7 @@ use engine::gguf::Gguf;
 use super::Observing;
 use crate::file::document::{Document, Format};
 use crate::file::provenance::Input;
+use crate::file::reading::Reading;
 use crate::reference::client::Client;
 use crate::reference::isolation::{Done, Request, WorkerExit};
 use crate::reference::{Reference, Scratch};
@@ -48,8 +49,9 @@ impl Observing {
         let path = &model.path;
         let (_, bytes) = Input::read(path).map_err(refused)?;
         let size = bytes.len() as u64;
-        let gguf = Gguf::parse(bytes).map_err(refused)?;
-        let mut document = Document::read(&gguf).map_err(refused)?;
+        let Reading { dialect, flavor } = self.reading;
+        let gguf = Gguf::parse_as(bytes, dialect).map_err(refused)?;
+        let mut document = Document::read_as(&gguf, flavor).map_err(refused)?;
         let file = Scratch::reserve();
         let changed = match self.form {
             None => document.published(),
