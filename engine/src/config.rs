@@ -7,7 +7,7 @@ pub mod names;
 
 pub use architecture::{Activation, Architecture, Biases, Facts, Head, RopePairs};
 
-use crate::gguf::{Gguf, Metadata, TensorInfo};
+use crate::gguf::{Gguf, Metadata, TensorInfo, Value};
 use crate::refusal::{Code, Refusal};
 
 use keys::Keys;
@@ -42,6 +42,7 @@ impl Config {
     /// Reads and checks every hyper-parameter the architecture asks for.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self, Refusal> {
         refuse_split(&gguf.metadata)?;
+        refuse_rotated(&gguf.metadata)?;
         let architecture = Architecture::of(&gguf.metadata)?;
         let facts = architecture.facts();
         let keys = Keys {
@@ -216,6 +217,18 @@ fn refuse_split(metadata: &Metadata) -> Result<(), Refusal> {
         return Err(refusal.hint(hint));
     }
     Ok(())
+}
+
+/// Weights that were rotated to be quantised are meant for activations rotated alike, which no
+/// graph here has.
+fn refuse_rotated(metadata: &Metadata) -> Result<(), Refusal> {
+    let off = |value: &Value<'_>| matches!(value, Value::Bool(false));
+    let mut keys = metadata.iter();
+    let rotated = keys.find(|(key, value)| key.starts_with("prism.hadamard") && !off(value));
+    rotated.map_or(Ok(()), |(key, _)| {
+        let expected = "weights that are multiplied as they are";
+        Err(metadata.refuse(Code::HparamInvalid, key, expected, "rotated weights"))
+    })
 }
 
 /// The number of tokens: of the vocabulary if there is one, else as the key or, failing that,

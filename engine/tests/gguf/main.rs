@@ -171,7 +171,7 @@ fn all_ids() -> impl Iterator<Item = String> {
         ("D", 8),
         ("F", 24),
         ("G", 26),
-        ("H", 3),
+        ("H", 4),
         ("I", 4),
         ("T", 42),
     ];

@@ -116,5 +116,19 @@ fn splits(base: Base) -> Vec<Case> {
             .by(Stage::Config)
             .says("one whole file", count)
     };
-    vec![case("H01", 0, 2), case("H02", 5, 2), case("H03", 0, 65_535)]
+    let rotated = "prism.hadamard.block_size";
+    let rotated = Case::refused(
+        "H04",
+        Code::HparamInvalid,
+        &path(rotated),
+        with(base, rotated, u16(128)),
+    );
+    vec![
+        case("H01", 0, 2),
+        case("H02", 5, 2),
+        case("H03", 0, 65_535),
+        rotated
+            .by(Stage::Config)
+            .says("multiplied as they are", "rotated weights"),
+    ]
 }
