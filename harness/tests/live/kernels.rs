@@ -84,7 +84,7 @@ fn every_kernel_of_the_portable_reference_gives_our_bits_or_has_a_named_excuse()
     );
     let report = file.json();
     let rows = report["references"][0]["kernels"].as_array().expect("rows");
-    assert_eq!(rows.len(), 80);
+    assert_eq!(rows.len(), 88);
     for row in rows {
         let name = row["kernel"].as_str().expect("a name");
         if ["q1_0", "q2_0", "f8"]
