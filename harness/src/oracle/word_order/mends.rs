@@ -108,6 +108,8 @@ impl Mends {
         self.tried += 1;
         let most = self.better.as_ref();
         let most = most.map_or(found.written - LEAST, |better| better.surprise);
+        // What is less wrong than before and still worse than a guess mends nothing.
+        let most = most.min(found.chance());
         if let Some(surprise) = surprise.filter(|surprise| *surprise <= most) {
             self.better = Some(Better { mend, surprise });
         }
@@ -170,5 +172,31 @@ impl Probe for Inverted {
             let factor = 1.0 / scale / scale;
             values.iter_mut().for_each(|value| *value *= factor);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_worse_than_a_guess_mends_nothing() {
+        let found = WordOrder {
+            tokens: 32,
+            written: 148.0,
+            shuffled: 133.0,
+            vocab_size: 128_256,
+        };
+        let better_at = |surprise| {
+            let mut mends = Mends {
+                known: 1,
+                tried: 0,
+                better: None,
+            };
+            mends.take(Mend::InvertScales, Some(surprise), &found);
+            mends.better.map(|better| better.surprise)
+        };
+        assert_eq!(better_at(146.0), None);
+        assert_eq!(better_at(11.0), Some(11.0));
     }
 }
