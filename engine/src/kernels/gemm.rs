@@ -111,6 +111,8 @@ pub trait Block: Sized + Sync + 'static {
     const FORM: Form;
     /// All blocks of the inputs.
     fn of<'a>(inputs: &Inputs<'a>) -> &'a [Self];
+    /// What its integers are multiplied by.
+    fn scale(&self) -> f32;
 }
 
 impl Stored {
@@ -131,6 +133,10 @@ impl Block for Q8Block {
     fn of<'a>(inputs: &Inputs<'a>) -> &'a [Self] {
         inputs.q8_0
     }
+    #[inline(always)]
+    fn scale(&self) -> f32 {
+        self.scale
+    }
 }
 
 impl Block for Q8Sum {
@@ -138,12 +144,20 @@ impl Block for Q8Sum {
     fn of<'a>(inputs: &Inputs<'a>) -> &'a [Self] {
         inputs.q8_1
     }
+    #[inline(always)]
+    fn scale(&self) -> f32 {
+        self.block.scale
+    }
 }
 
 impl Block for Q8K {
     const FORM: Form = Form::Q8K;
     fn of<'a>(inputs: &Inputs<'a>) -> &'a [Self] {
         inputs.q8_k
+    }
+    #[inline(always)]
+    fn scale(&self) -> f32 {
+        self.scale
     }
 }
 

@@ -183,7 +183,9 @@ impl Verification {
                 self.note(&what, same);
             }
             // A subject may read what this engine does not.
-            Err(_) if claims.validation.backend != "rust" => {}
+            Err(error) if claims.validation.backend != "rust" => {
+                self.unchecked.push(format!("{what}: {error}"));
+            }
             Err(error) => self.refuted.push(format!("{what}: {error}")),
         }
     }

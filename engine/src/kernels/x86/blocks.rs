@@ -35,8 +35,6 @@ pub unsafe trait InBlocks {
 
     /// The scale of a block, a half.
     fn scale(block: &[u8]) -> [u8; 2];
-    /// The scale of activations.
-    fn scale_of(activation: &Self::Activation) -> f32;
     /// Unpacks a block.
     unsafe fn unpack(block: &[u8]) -> Self::Unpacked;
     /// Integer sums of every lane.
@@ -177,7 +175,7 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
             }
             let sums = F::multiply::<D, T>(&unpacked, x);
             for ((lanes, sums), x) in lanes.iter_mut().zip(sums).zip(x) {
-                let scale = _mm256_mul_ps(scale, _mm256_set1_ps(F::scale_of(x)));
+                let scale = _mm256_mul_ps(scale, _mm256_set1_ps(x.scale()));
                 let sums = _mm256_cvtepi32_ps(sums);
                 *lanes = if F::FUSED {
                     _mm256_fmadd_ps(scale, sums, *lanes)

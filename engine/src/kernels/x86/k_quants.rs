@@ -51,11 +51,6 @@ unsafe impl InBlocks for Q2K {
     }
 
     #[inline(always)]
-    fn scale_of(activation: &Q8K) -> f32 {
-        activation.scale
-    }
-
-    #[inline(always)]
     unsafe fn unpack(block: &[u8]) -> TwoBits {
         // SAFETY: see the trait.
         unsafe {
@@ -121,11 +116,6 @@ unsafe impl InBlocks for Q3K {
     }
 
     #[inline(always)]
-    fn scale_of(activation: &Q8K) -> f32 {
-        activation.scale
-    }
-
-    #[inline(always)]
     unsafe fn unpack(block: &[u8]) -> Scaled {
         let (low, high) = block[q3_k::SCALES_AT..].split_at(8);
         let low = i64::from_le_bytes(low.try_into().expect("eight bytes"));
@@ -180,11 +170,6 @@ unsafe impl<const BITS: u32> InBlocks for OfEightGroups<BITS> {
     #[inline(always)]
     fn scale(block: &[u8]) -> [u8; 2] {
         [block[0], block[1]]
-    }
-
-    #[inline(always)]
-    fn scale_of(activation: &Q8K) -> f32 {
-        activation.scale
     }
 
     #[inline(always)]
@@ -272,11 +257,6 @@ unsafe impl InBlocks for Q6K {
     #[inline(always)]
     fn scale(block: &[u8]) -> [u8; 2] {
         *block.last_chunk().expect("210 bytes")
-    }
-
-    #[inline(always)]
-    fn scale_of(activation: &Q8K) -> f32 {
-        activation.scale
     }
 
     #[inline(always)]

@@ -79,11 +79,6 @@ unsafe impl<const BITS: u32> InBlocks for AroundZero<BITS> {
     }
 
     #[inline(always)]
-    fn scale_of(activation: &Q8Block) -> f32 {
-        activation.scale
-    }
-
-    #[inline(always)]
     unsafe fn unpack(block: &[u8]) -> __m256i {
         // SAFETY: see the trait.
         unsafe {
@@ -145,11 +140,6 @@ unsafe impl<const BITS: u32> InBlocks for AboveMinimum<BITS> {
     #[inline(always)]
     fn scale(block: &[u8]) -> [u8; 2] {
         [block[0], block[1]]
-    }
-
-    #[inline(always)]
-    fn scale_of(activation: &Q8Sum) -> f32 {
-        activation.block.scale
     }
 
     #[inline(always)]

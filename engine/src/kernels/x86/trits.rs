@@ -59,11 +59,6 @@ unsafe impl InBlocks for Tq2_0 {
     }
 
     #[inline(always)]
-    fn scale_of(activation: &Q8K) -> f32 {
-        activation.scale
-    }
-
-    #[inline(always)]
     unsafe fn unpack(block: &[u8]) -> Planes {
         // SAFETY: see the trait.
         unsafe {
@@ -103,11 +98,6 @@ unsafe impl InBlocks for Tq1_0 {
     #[inline(always)]
     fn scale(block: &[u8]) -> [u8; 2] {
         [block[tq1_0::SCALE_AT], block[tq1_0::SCALE_AT + 1]]
-    }
-
-    #[inline(always)]
-    fn scale_of(activation: &Q8K) -> f32 {
-        activation.scale
     }
 
     /// 32 bytes of five digits, 16 of five and 4 of four: in the order of the elements.
