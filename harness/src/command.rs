@@ -18,6 +18,7 @@ pub mod convert;
 pub mod crossval;
 pub mod doctor;
 pub mod eval;
+pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod finish;
