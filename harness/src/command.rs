@@ -41,6 +41,7 @@ pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
+pub mod verify;
 pub mod weights;
 #[cfg(unix)]
 pub mod worker;

@@ -9,6 +9,7 @@ pub mod http;
 pub mod kl_base;
 pub mod npy;
 pub mod output;
+pub mod parallel;
 #[allow(unsafe_code)]
 pub mod process;
 pub mod progress;

@@ -57,6 +57,7 @@ commands! {
     Convert convert
     Fetch fetch
     Kernels kernels
+    Verify verify
     Weights weights
     Metamorphic metamorphic
     Shapes shapes

@@ -32,4 +32,5 @@ mod tampered;
 mod tidy;
 mod tokenizer;
 mod trace;
+mod verify;
 mod words;
