@@ -42,6 +42,7 @@ pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
+pub mod verify;
 pub mod weights;
 #[cfg(unix)]
 pub mod worker;

@@ -10,6 +10,7 @@ pub mod kl_base;
 pub mod look;
 pub mod npy;
 pub mod output;
+pub mod parallel;
 #[allow(unsafe_code)]
 pub mod process;
 pub mod progress;

@@ -61,6 +61,7 @@ commands! {
     Convert convert
     Fetch fetch
     Kernels kernels
+    Verify verify
     Weights weights
     Metamorphic metamorphic
     Shapes shapes

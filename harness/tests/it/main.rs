@@ -34,4 +34,5 @@ mod terminal;
 mod tidy;
 mod tokenizer;
 mod trace;
+mod verify;
 mod words;
