@@ -38,10 +38,9 @@ fn summary(found: &Verified) -> String {
     let right = of(|v| *v == Verdict::Right);
     let wrong = of(|v| matches!(v, Verdict::Wrong(_)));
     let multiplications: u64 = found.products.iter().map(|p| p.multiplications).sum();
-    let others: Vec<String> = found
-        .sums_of_floats
-        .iter()
-        .map(|(f, n)| format!("{n} of {f}"))
+    let others = found.sums_of_floats.iter();
+    let others: Vec<String> = others
+        .map(|(format, n)| format!("{n} of {format}"))
         .collect();
     let others = if others.is_empty() {
         String::new()
@@ -51,9 +50,11 @@ fn summary(found: &Verified) -> String {
             others.join(", ")
         )
     };
+    let (coverage, preparing) = (found.coverage, found.preparing_s);
     format!(
-        "products {}: {right} right, {wrong} wrong; {multiplications} multiplications not repeated\n\
-         {:.2} s to prepare the matrices, {:.3} s to check; a wrong product passes once in 2^61\n{others}",
-        found.coverage, found.preparing_s, found.checking_s
+        "products {coverage}: {right} right, {wrong} wrong; {multiplications} multiplications not \
+         repeated\n{preparing:.2} s to prepare the matrices, {:.3} s to check; a wrong product \
+         passes once in 2^61\n{others}",
+        found.checking_s
     )
 }
