@@ -34,6 +34,7 @@ pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;
+pub mod report;
 pub mod selection;
 pub mod shapes;
 #[cfg(unix)]

@@ -15,7 +15,7 @@ use self::selection::Selection;
 use self::subjects::Subjects;
 use crate::case::Case;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json, Strictness};
+use crate::command::flags::{self, Html, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
@@ -27,6 +27,7 @@ use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, junit, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::report;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
 
@@ -34,7 +35,7 @@ const HELP: &str = "\
 Examples:
   harness crossval
   harness crossval --case b158-ishmael --json receipt.json
-  harness crossval --model model.gguf
+  harness crossval --model model.gguf --html report.html
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
@@ -110,6 +111,9 @@ pub struct Args {
 
     #[command(flatten)]
     json: Json,
+
+    #[command(flatten)]
+    html: Html,
 
     /// Print a row for each lane of each comparison, not only where something is wrong
     #[arg(long)]
@@ -194,7 +198,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     roles
         .writes("--json", args.json.to.as_ref())?
-        .writes("--junit", args.junit.as_ref())?;
+        .writes("--junit", args.junit.as_ref())?
+        .writes("--html", args.html.to.as_ref())?;
     for input in &inputs {
         warn(&engine, input, &cases)?;
     }
@@ -234,7 +239,8 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
     } else {
         Detail::Cases
     };
-    let text = if args.junit == Some(Destination::Stdout) {
+    let taken = args.html.takes_stdout() || args.junit == Some(Destination::Stdout);
+    let text = if taken {
         String::new()
     } else {
         table::render(receipt, detail, output::width()) + &args.next(receipt)
@@ -243,6 +249,7 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
     if let Some(junit) = &args.junit {
         junit.write(junit::render(receipt).as_bytes())?;
     }
+    args.html.write(|| report::of_receipt(receipt))?;
     if let Some(recording) = recording {
         recording.write(receipt)?;
     }

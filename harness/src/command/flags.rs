@@ -222,6 +222,30 @@ impl Json {
     }
 }
 
+/// Where the result goes as a page for the browser. The same flag in every command that has it.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub struct Html {
+    /// Write the result as one page of HTML, which needs no network: what `harness report` makes
+    /// of the JSON
+    #[arg(long = "html", value_name = "FILE|-", display_order = 901)]
+    pub to: Option<Destination>,
+}
+
+impl Html {
+    /// Writes the page, if it was asked for; it is made only then.
+    pub fn write(&self, page: impl FnOnce() -> String) -> Result<(), Failure> {
+        let Some(to) = &self.to else {
+            return Ok(());
+        };
+        to.write(page().as_bytes())
+    }
+
+    /// Whether standard output is taken, so that text has no place there.
+    pub fn takes_stdout(&self) -> bool {
+        self.to == Some(Destination::Stdout)
+    }
+}
+
 /// Whether warnings fail.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub struct Strictness {

@@ -5,6 +5,7 @@ mod live;
 mod rows;
 mod summary;
 
+pub use self::distances::pooled as pooled_lines;
 pub use self::summary::lines as summary;
 use crate::case::ability::{self, Ability};
 use crate::receipt::explanation;
