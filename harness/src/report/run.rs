@@ -141,9 +141,9 @@ fn repetitions(receipt: &Receipt) -> Markup {
     let rows: Vec<_> = rows.collect();
     html! {
         p {
-            "What must give the same bits before an engine is blamed: the engine with other kernels "
-            "and numbers of threads, live references run twice, and those of one arithmetic with "
-            "each other."
+            "What must give the same bits before an engine is blamed: the engine with other "
+            "kernels and numbers of threads, live references run twice, and those of one "
+            "arithmetic with each other."
         }
         details {
             summary { (rows.len()) " in all" }
