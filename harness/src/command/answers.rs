@@ -7,7 +7,7 @@ use crate::case::observation::Identity;
 use crate::command::finish::finish;
 use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
-use crate::io::output;
+use crate::io::{look, output};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::runner::RunError;
 
@@ -132,8 +132,11 @@ impl<'j, F: Serialize> Answers<'j, F> {
                 text
             }
         };
+        let bad = entry.outcome.exit() != Exit::Agrees;
         self.entries.push(entry);
-        self.print(&format!("{case}: {text}\n"));
+        if bad || !look::is_quiet() {
+            self.print(&format!("{case}: {text}\n"));
+        }
     }
 
     /// What is needed to ask about a case at all; without it the case has an entry that says why.
@@ -146,7 +149,7 @@ impl<'j, F: Serialize> Answers<'j, F> {
         if self.json.takes_stdout() || self.own == Outcome::Environment {
             return;
         }
-        if let Err(failure) = output::put(text.as_bytes()) {
+        if let Err(failure) = output::put(look::paint(text).as_bytes()) {
             output::tell(format!("error: {failure}"));
             self.own = Outcome::Environment;
         }

@@ -83,10 +83,6 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
-    /// Print every node or position that differs, also where it only got other inputs
-    #[arg(long)]
-    all: bool,
-
     #[command(flatten)]
     tolerances: OwnTolerances,
 

@@ -1,6 +1,7 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
 
 mod recordings;
+mod rows;
 mod selection;
 mod subjects;
 
@@ -11,6 +12,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use self::recordings::Recording;
+use self::rows::Rows;
 use self::selection::Selection;
 use self::subjects::Subjects;
 use crate::case::Case;
@@ -20,8 +22,8 @@ use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::{output, progress, signals};
-use crate::oracle::crossval::campaign::Live;
+use crate::io::{output, signals};
+use crate::oracle::crossval::campaign::{Live, Step};
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, junit, table};
@@ -115,10 +117,6 @@ pub struct Args {
     #[command(flatten)]
     html: Html,
 
-    /// Print a row for each lane of each comparison, not only where something is wrong
-    #[arg(long)]
-    all: bool,
-
     /// Write what the live references saw as recordings below this folder, one for each model
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -186,6 +184,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let (started, recorded) = Recording::start(shelf, live)?;
         (recording, live) = (Some(started), recorded);
     }
+    let names: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
     let engine = args.engine(args.kernel.unwrap_or_else(Kernel::best), args.threads)?;
     let Selection {
         cases,
@@ -221,30 +220,35 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(Destination::Path(receipt)) = &args.json.to {
         signals::resume_with(signals::again("--resume", receipt));
     }
-    let bar = progress::bar(cases.len() as u64, "cases");
-    let receipt = campaign.run(&cases, |receipt| {
-        bar.inc(1);
-        keep(&args.json, receipt);
+    let asked: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
+    let mut rows = Rows::new(&asked, &names, !args.takes_stdout());
+    let receipt = campaign.run(&cases, |step| {
+        rows.step(step);
+        if let Step::Ended(_, receipt) = step {
+            keep(&args.json, receipt);
+        }
         Ok(())
     })?;
-    bar.finish_and_clear();
-    finished(&args, &receipt, recording)
+    let printed = rows.end(&receipt);
+    finished(&args, &receipt, recording, printed)
 }
 
 /// Everything that is written when all is done. What was found is said first, whatever cannot be
 /// written.
-fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Result<Exit, Failure> {
-    let detail = if args.all {
-        Detail::Lanes
-    } else {
-        Detail::Cases
-    };
-    let taken = args.html.takes_stdout() || args.junit == Some(Destination::Stdout);
-    let text = if taken {
+fn finished(
+    args: &Args,
+    receipt: &Receipt,
+    recording: Option<Recording>,
+    rows_are_printed: bool,
+) -> Result<Exit, Failure> {
+    let text = if args.takes_stdout() {
         String::new()
+    } else if rows_are_printed {
+        table::below_pairs(receipt, Detail::wanted(), output::width())
     } else {
-        table::render(receipt, detail, output::width()) + &args.next(receipt)
+        table::render(receipt, Detail::wanted(), output::width())
     };
+    let text = text + &args.next(receipt);
     let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
     if let Some(junit) = &args.junit {
         junit.write(junit::render(receipt).as_bytes())?;
@@ -254,6 +258,14 @@ fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Res
         recording.write(receipt)?;
     }
     Ok(ended)
+}
+
+impl Args {
+    /// Whether standard output is for a program.
+    fn takes_stdout(&self) -> bool {
+        let junit = self.junit == Some(Destination::Stdout);
+        self.json.takes_stdout() || self.html.takes_stdout() || junit
+    }
 }
 
 /// Keeps what is finished, so that a run that is ended loses one case at most. A file that cannot

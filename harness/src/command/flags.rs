@@ -1,5 +1,7 @@
 //! Flags that mean the same in every command, spelled once.
 
+pub mod shown;
+
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;

@@ -17,6 +17,7 @@ use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::io::look;
 use crate::io::output::{self, quoted};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
@@ -76,10 +77,6 @@ pub struct Args {
     /// Only find the first bad layer, by halving, without keeping every node
     #[arg(long, conflicts_with_all = ["bundle", "subject"])]
     layer_search: bool,
-
-    /// Print every node, not only those that differ
-    #[arg(long)]
-    all: bool,
 
     /// Where the result goes as JSON.
     #[command(flatten)]
@@ -228,7 +225,7 @@ impl Args {
         let located = locate(&theirs, case.nodes, &mut guest)?.located;
         Ok(Finding {
             outcome: located.outcome(),
-            text: table::render(&located, self.all, output::width()),
+            text: table::render(&located, look::is_verbose(), output::width()),
             found: Found::Located(Box::new(located)),
         })
     }
@@ -257,7 +254,7 @@ impl Args {
         }
         let evidence = locate(&theirs, case.nodes, &mut passes)?;
         let mut outcome = evidence.located.outcome();
-        let mut text = table::render(&evidence.located, self.all, output::width());
+        let mut text = table::render(&evidence.located, look::is_verbose(), output::width());
         if evidence.located.blamed.is_some() && self.bundle.is_none() {
             text += &self.taken_away(case, &theirs.identity, reference.is_live());
         }

@@ -12,6 +12,7 @@ mod convert;
 mod crossval;
 mod dialects;
 mod ends;
+mod explain;
 mod fetch;
 mod kernels;
 mod known_divergences;
@@ -30,7 +31,9 @@ mod shapes;
 #[cfg(unix)]
 mod subjects;
 mod tampered;
+mod terminal;
 mod tidy;
 mod tokenizer;
 mod trace;
+mod verify;
 mod words;
