@@ -253,7 +253,8 @@ fn finished(
     if let Some(junit) = &args.junit {
         junit.write(junit::render(receipt).as_bytes())?;
     }
-    args.html.write(|| report::of_receipt(receipt))?;
+    let page = || Ok(report::of_receipt(receipt));
+    let ended = args.html.write(ended, page);
     if let Some(recording) = recording {
         recording.write(receipt)?;
     }

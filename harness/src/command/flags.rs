@@ -1,5 +1,6 @@
 //! Flags that mean the same in every command, spelled once.
 
+pub mod page;
 pub mod shown;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use engine::session::SessionOptions;
 use engine::{Model, Session};
 use serde::Serialize;
 
+pub use self::page::Html;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
@@ -216,30 +218,6 @@ impl Json {
             Some(to) if to.takes_a_refusal() => self.write(&failure.to_json()),
             _ => Ok(()),
         }
-    }
-
-    /// Whether standard output is taken, so that text has no place there.
-    pub fn takes_stdout(&self) -> bool {
-        self.to == Some(Destination::Stdout)
-    }
-}
-
-/// Where the result goes as a page for the browser. The same flag in every command that has it.
-#[derive(clap::Args, Debug, Clone, Default)]
-pub struct Html {
-    /// Write the result as one page of HTML, which needs no network: what `harness report` makes
-    /// of the JSON
-    #[arg(long = "html", value_name = "FILE|-", display_order = 901)]
-    pub to: Option<Destination>,
-}
-
-impl Html {
-    /// Writes the page, if it was asked for; it is made only then.
-    pub fn write(&self, page: impl FnOnce() -> String) -> Result<(), Failure> {
-        let Some(to) = &self.to else {
-            return Ok(());
-        };
-        to.write(page().as_bytes())
     }
 
     /// Whether standard output is taken, so that text has no place there.

@@ -22,6 +22,12 @@ pub fn counted(number: usize, from: &str) -> Markup {
     html! { data value=(number) data-from=(from) { (count(number)) } }
 }
 
+/// So many of a kind, in words.
+pub fn many(number: usize, kind: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {kind}{plural}", count(number))
+}
+
 /// A size that stands in the JSON at `from`.
 pub fn sized(number: f64, from: &str) -> Markup {
     html! { data value=(number) data-from=(from) { (size(Some(number))) } }
@@ -37,7 +43,8 @@ pub fn size(number: Option<f64>) -> String {
     match number {
         None => "none".into(),
         Some(0.0) => "0".into(),
-        Some(number) if (1e-3..1e4).contains(&number.abs()) => {
+        Some(number) if (1e3..1e7).contains(&number) => count(number.round() as usize),
+        Some(number) if (1e-3..1e3).contains(&number.abs()) => {
             let digits = (1 - number.abs().log10().floor() as i32).clamp(0, 5) as usize;
             format!("{number:.digits$}")
         }
@@ -77,8 +84,8 @@ mod tests {
         assert_eq!(count(867_380), "867,380");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(999), "999");
-        let shown = [0.0, 1.25e-12, 0.25, 12.5, 123.4, 12_345.0].map(|n| size(Some(n)));
-        assert_eq!(shown, ["0", "1.2e-12", "0.25", "12", "123", "1.2e4"]);
+        let shown = [0.0, 1.25e-12, 0.25, 12.5, 123.4, 12_345.6].map(|n| size(Some(n)));
+        assert_eq!(shown, ["0", "1.2e-12", "0.25", "12", "123", "12,346"]);
         assert_eq!(size(None), "none");
     }
 

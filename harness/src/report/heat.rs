@@ -262,13 +262,17 @@ pub fn by_layer<'k>(caption: &str, cells: impl Iterator<Item = (&'k str, Cell)>)
 fn placed(key: &str) -> (Option<usize>, String) {
     let node = NodeName::of(key);
     let name = key.split('|').next().unwrap_or(key);
+    // `Qcur-0 (reshaped)` is the same node in every layer, as `Qcur-0` is.
+    let (name, more) = name.split_once(' ').unwrap_or((name, ""));
     let name = match node.layer {
         Some(layer) => name.strip_suffix(&format!("-{layer}")).unwrap_or(name),
         None => name,
     };
     let rest = key.split_once('|').map_or("", |(_, rest)| rest);
     let operation = rest.strip_suffix("#0").unwrap_or(rest).to_lowercase();
-    (node.layer, format!("{name} {operation}"))
+    let words = [name, more, &operation];
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    (node.layer, words.join(" "))
 }
 
 fn of_node(node: &NodeDistance, from: String) -> Cell {

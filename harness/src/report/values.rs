@@ -86,7 +86,7 @@ pub fn histogram(lane: &LaneFindings, from: &str) -> Markup {
             tbody { @for (at, (name, pairs)) in buckets {
                 tr {
                     th scope="row" { (name) }
-                    td {
+                    td.long {
                         @if pairs > 0 { span.bar style=(length(pairs)) {} }
                         (counted(pairs, &format!("{from}/ulps/{at}")))
                     }

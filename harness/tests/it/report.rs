@@ -137,6 +137,66 @@ fn a_planted_wrong_number_is_found() {
     assert_eq!(contradictions(&page, &other).1.len(), 1, "in the receipt");
 }
 
+/// A number of a page is at least so often, and never another than in the JSON.
+fn agrees(written: &Written, least: usize, shown: &[&str]) {
+    let (numbers, wrong) = contradictions(&written.page, &written.json);
+    assert!(numbers >= least, "{numbers}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for words in shown {
+        assert!(written.page.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn other_commands_have_pages_of_their_json() {
+    let model = "fixtures/moby-tiny/moby-tiny-b158.gguf";
+    let root = crate::program::fixture("..").display().to_string();
+    let trace = "trace --case b158-ishmael --recording mar2026-b158-avx512 --profile ggml-avx2";
+    let said = [
+        "No operation is to blame",
+        "Local error",
+        "Inherited error",
+        "Certificates of",
+    ];
+    agrees(&Written::by(trace, 0), 300, &said);
+
+    let power = "power --fault rope-theta-by-pow --clean-runs 1";
+    let said = ["Every planted fault is caught", "mean cosine"];
+    agrees(&Written::by(power, 0), 4, &said);
+
+    let models = format!("compare {root}/{model} {root}/{model} --prompt whale");
+    agrees(&Written::by(&models, 0), 100, &["The same model"]);
+
+    let folder = Folder::new();
+    let [one, other] = ["a.npy", "b.npy"].map(|name| folder.path().join(name));
+    for (file, profile) in [(&one, "ggml-avx512"), (&other, "ggml-avx2")] {
+        let eval = format!("eval --model {root}/{model} --prompt whale --profile {profile}");
+        Harness::new(&eval).arg("--logits").arg(file).run().exits(0);
+    }
+    let outputs = format!("compare {} {}", one.display(), other.display());
+    agrees(
+        &Written::by(&outputs, 0),
+        20,
+        &["The first values that differ"],
+    );
+}
+
+#[test]
+fn a_folder_of_receipts_shows_trends_and_names_what_is_neither() {
+    let Written { folder, .. } = Written::by("crossval --case b158-ishmael", 0);
+    folder.file("other.json", b"{\"a\": 1}");
+    let page = Harness::new("report")
+        .arg(folder.path())
+        .run()
+        .exits(0)
+        .stdout;
+    for words in ["The latest run agrees", "<polyline", "r.json", "other.json"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let empty = Folder::new();
+    Harness::new("report").arg(empty.path()).run().exits(2);
+}
+
 #[test]
 fn a_receipt_makes_the_page_that_its_run_wrote() {
     let Written { page, folder, .. } = Written::by("crossval --case b158-ishmael", 0);
