@@ -35,6 +35,7 @@ pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;
+pub mod report;
 pub mod selection;
 pub mod shapes;
 #[cfg(unix)]

@@ -70,6 +70,7 @@ commands! {
     #[cfg(unix)] Perplexity perplexity
     Power power
     Receipt receipt
+    Report report
     #[cfg(unix)] Subject subject
     Reference reference
     Explain explain

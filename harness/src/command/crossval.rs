@@ -17,7 +17,7 @@ use self::selection::Selection;
 use self::subjects::Subjects;
 use crate::case::Case;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json, Strictness};
+use crate::command::flags::{self, Html, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
@@ -29,6 +29,7 @@ use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, junit, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::report;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
 
@@ -36,7 +37,7 @@ const HELP: &str = "\
 Examples:
   harness crossval
   harness crossval --case b158-ishmael --json receipt.json
-  harness crossval --model model.gguf
+  harness crossval --model model.gguf --html report.html
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
@@ -112,6 +113,9 @@ pub struct Args {
 
     #[command(flatten)]
     json: Json,
+
+    #[command(flatten)]
+    html: Html,
 
     /// Write what the live references saw as recordings below this folder, one for each model
     #[arg(long, value_name = "DIR")]
@@ -193,7 +197,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     roles
         .writes("--json", args.json.to.as_ref())?
-        .writes("--junit", args.junit.as_ref())?;
+        .writes("--junit", args.junit.as_ref())?
+        .writes("--html", args.html.to.as_ref())?;
     for input in &inputs {
         warn(&engine, input, &cases)?;
     }
@@ -236,7 +241,7 @@ fn finished(
     recording: Option<Recording>,
     rows_are_printed: bool,
 ) -> Result<Exit, Failure> {
-    let text = if args.junit == Some(Destination::Stdout) {
+    let text = if args.takes_stdout() {
         String::new()
     } else if rows_are_printed {
         table::below_pairs(receipt, Detail::wanted(), output::width())
@@ -248,6 +253,8 @@ fn finished(
     if let Some(junit) = &args.junit {
         junit.write(junit::render(receipt).as_bytes())?;
     }
+    let page = || Ok(report::of_receipt(receipt));
+    let ended = args.html.write(ended, page);
     if let Some(recording) = recording {
         recording.write(receipt)?;
     }
@@ -257,7 +264,8 @@ fn finished(
 impl Args {
     /// Whether standard output is for a program.
     fn takes_stdout(&self) -> bool {
-        self.json.takes_stdout() || self.junit == Some(Destination::Stdout)
+        let junit = self.junit == Some(Destination::Stdout);
+        self.json.takes_stdout() || self.html.takes_stdout() || junit
     }
 }
 

@@ -26,6 +26,7 @@ mod program;
 mod qk256;
 mod recorder;
 mod recordings;
+mod report;
 mod shapes;
 #[cfg(unix)]
 mod subjects;

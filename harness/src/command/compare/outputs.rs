@@ -9,7 +9,6 @@ use super::Args;
 use crate::case::Case;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::{Greedy, Identity, Logits, Observation, TracedNode};
-use crate::command::finish::finish;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, sha256};
 use crate::io::look;
@@ -297,5 +296,5 @@ fn finished(args: &Args, pairs: Vec<Pair>) -> Result<Exit, Failure> {
     });
     let text: Vec<String> = text.collect();
     let text = text.join("\n") + &format!("status: {outcome}\n");
-    finish(outcome, &text, &pairs, &args.json)
+    args.finish(outcome, &text, &pairs)
 }
