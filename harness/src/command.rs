@@ -2,11 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod answers;
-#[cfg(unix)]
 pub mod attribute;
-#[cfg(unix)]
 pub mod bench;
-#[cfg(unix)]
 pub mod bisect;
 pub mod brought;
 pub mod calibrate;
@@ -28,7 +25,6 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
-#[cfg(unix)]
 pub mod own_tolerances;
 pub mod perplexity;
 pub mod power;
@@ -36,11 +32,9 @@ pub mod receipt;
 pub mod reference;
 pub mod selection;
 pub mod shapes;
-#[cfg(unix)]
 pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;
-#[cfg(unix)]
 pub mod worker;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::finish;
-use super::flags::Json;
+use super::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
@@ -46,7 +46,7 @@ pub struct Args {
     pub json: Json,
 
     /// Comparisons of the engine without a fault
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
     /// Fixtures folder [default: fixtures/ here or above]
