@@ -4,16 +4,7 @@
 //! after [`FUEL`] instructions and [`MAX_PROMPT`] bytes, and it is told neither time nor date, so
 //! the same conversation always gives the same prompt.
 
-#[cfg(unix)]
 pub mod isolated;
-/// Elsewhere the count of instructions is the only bound.
-#[cfg(not(unix))]
-pub mod isolated {
-    /// As [`super::render`].
-    pub fn render(conversation: super::Conversation) -> Result<String, super::Failure> {
-        super::render(&conversation)
-    }
-}
 
 use std::io::Cursor;
 

@@ -1,8 +1,6 @@
 //! `harness doctor`: what is wrong with a file or a build, why, and what mends it.
 
-#[cfg(unix)]
 mod build;
-#[cfg(unix)]
 mod speed;
 
 use std::path::{Path, PathBuf};
@@ -132,7 +130,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let build = args
         .build
         .as_deref()
-        .map(|name| build(name, model))
+        .map(|name| build::examine(name, model))
         .transpose()?;
     let findings = || {
         let file = file.iter().flat_map(|file| &file.findings);
@@ -238,17 +236,6 @@ fn entries(mut findings: Vec<Finding>) -> Vec<Entry> {
     findings
         .map(|found| entry(found.lint, Some(found)))
         .collect()
-}
-
-#[cfg(unix)]
-fn build(name: &str, file: Option<&Path>) -> Result<BuildReport, Failure> {
-    build::examine(name, file)
-}
-
-#[cfg(not(unix))]
-fn build(_: &str, _: Option<&Path>) -> Result<BuildReport, Failure> {
-    let message = "a C++ build can be opened on Unix only";
-    Err(Failure::new(Exit::ReferenceMissing, message))
 }
 
 fn words(found: &WordOrder) -> String {

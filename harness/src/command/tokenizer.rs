@@ -43,7 +43,7 @@ pub struct Args {
     reference: Vec<String>,
 
     /// Random strings and lists of ids for each vocabulary, besides those that are written down
-    #[arg(long, value_name = "N", default_value = "2000")]
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = flags::count::<u64>)]
     strings: u64,
 
     /// What the random ones are made from

@@ -11,7 +11,7 @@ use engine::refusal::Refusal;
 use crate::exit::Failure;
 use crate::file::provenance::{self, Input};
 use crate::file::reading::Reading;
-use crate::io::progress;
+use crate::io::{progress, threads};
 
 /// A parsed file, and what it takes to know that it did not change meanwhile.
 pub struct Opened {
@@ -49,11 +49,7 @@ impl Opened {
     ) -> Result<(Self, R), Failure> {
         let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
         let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
-        let (sha256, found) = std::thread::scope(|scope| {
-            let hash = scope.spawn(|| provenance::sha256(&bytes));
-            let found = look(&gguf);
-            (hash.join().expect("hashing does not panic"), found)
-        });
+        let (sha256, found) = threads::beside(|| provenance::sha256(&bytes), || look(&gguf));
         let opened = Opened {
             input: Input::of(path, sha256, stamp),
             gguf,
