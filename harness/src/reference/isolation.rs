@@ -33,8 +33,8 @@ pub use self::child::Worker;
 pub use self::death::{Death, Kind, WorkerExit};
 pub use self::limits::Limits;
 pub use self::message::{
-    Answer, Computed, Conversation, Cost, Described, Done, Hello, Message, ModelFile, PROTOCOL,
-    Part, Reply, Request, Shown,
+    Answer, Computed, Cost, Described, Done, Hello, ModelFile, PROTOCOL, Part, Reply, Request,
+    Shown,
 };
 #[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};
