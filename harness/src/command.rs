@@ -18,6 +18,7 @@ pub mod convert;
 pub mod crossval;
 pub mod doctor;
 pub mod eval;
+pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod finish;
@@ -34,6 +35,7 @@ pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;
+pub mod report;
 pub mod selection;
 pub mod shapes;
 #[cfg(unix)]
@@ -41,6 +43,7 @@ pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
+pub mod verify;
 pub mod weights;
 #[cfg(unix)]
 pub mod worker;

@@ -7,8 +7,10 @@ pub mod destination;
 pub mod floats;
 pub mod http;
 pub mod kl_base;
+pub mod look;
 pub mod npy;
 pub mod output;
+pub mod parallel;
 #[allow(unsafe_code)]
 pub mod process;
 pub mod progress;

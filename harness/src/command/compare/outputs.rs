@@ -9,9 +9,9 @@ use super::Args;
 use crate::case::Case;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
-use crate::command::finish::finish;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, sha256};
+use crate::io::look;
 use crate::io::output;
 use crate::io::table::{Table, decibels, number, scientific, words};
 use crate::judge::compare::{Findings, LaneFindings, PositionFindings};
@@ -186,9 +186,7 @@ impl Pair {
             measured,
         } = conclude((&theirs.identity, false), held, found);
         let findings = measured.findings;
-        let rows = findings
-            .as_ref()
-            .map(|found| rows(args, found, theirs, ours));
+        let rows = findings.as_ref().map(|found| rows(found, theirs, ours));
         let differing = findings.as_ref().filter(|found| {
             let [all, equal] = found.logits();
             equal < all
@@ -277,20 +275,19 @@ impl Pair {
 }
 
 /// A row for each position that differs, or for all.
-fn rows(
-    args: &Args,
-    findings: &Findings,
-    theirs: &Observation,
-    ours: &Observation,
-) -> Vec<[String; 9]> {
+fn rows(findings: &Findings, theirs: &Observation, ours: &Observation) -> Vec<[String; 9]> {
     let mut rows = Vec::new();
     for lane in &findings.lanes {
         let sides = [theirs, ours].map(|seen| seen.lanes.get(&lane.lane));
-        let differs = |p: &&PositionFindings| args.all || !p.distance.is_bit_identical();
+        let named = sides
+            .into_iter()
+            .flatten()
+            .any(|side| !side.named.is_empty());
+        let differs = |p: &&PositionFindings| look::is_verbose() || !p.distance.is_bit_identical();
         for found in lane.positions.iter().filter(differs) {
             let row = |side: Option<&Logits>| Some(side?.at(found.position)?.to_vec());
             let pair = row(sides[0]).zip(row(sides[1]));
-            let whole = pair.filter(|(a, b)| a.len() == b.len());
+            let whole = pair.filter(|(a, b)| !named && a.len() == b.len());
             let most = whole.and_then(|(a, b)| {
                 let apart = a.iter().zip(&b).map(|(&a, &b)| ulps([a, b]));
                 apart.collect::<Option<Vec<u64>>>()?.into_iter().max()
@@ -350,5 +347,5 @@ fn finished(args: &Args, pairs: Vec<Pair>) -> Result<Exit, Failure> {
     });
     let text: Vec<String> = text.collect();
     let text = text.join("\n") + &format!("status: {outcome}\n");
-    finish(outcome, &text, &pairs, &args.json)
+    args.finish(outcome, &text, &pairs)
 }
