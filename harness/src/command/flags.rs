@@ -110,7 +110,7 @@ impl Computing {
     }
 
     /// A session for `needed` positions, unless `--context` asks for another number of them.
-    pub fn session<'m>(&self, model: &'m Model, needed: usize) -> Result<Session<'m>, Failure> {
+    pub fn session(&self, model: &Model, needed: usize) -> Result<Session, Failure> {
         let most = model.config().context_length;
         let context = self.context.unwrap_or(needed);
         if context > most {

@@ -34,7 +34,7 @@ pub use self::confinement::Worker;
 pub use self::death::{Death, Kind, WorkerExit};
 pub use self::limits::{Limits, Rights, Terms};
 pub use self::message::{
-    Answer, Computed, Conversation, Cost, Described, Done, Hello, Message, ModelFile, PROTOCOL,
-    Part, Reply, Request, Shown,
+    Answer, Computed, Cost, Described, Done, Hello, ModelFile, PROTOCOL, Part, Reply, Request,
+    Shown,
 };
 pub use self::serve::{Channel, Serve, Stop, serve};

@@ -4,10 +4,12 @@
 use std::process::Command;
 use std::time::Duration;
 
+use engine::template::Conversation;
+
 use crate::exit::{Exit, Failure};
 use crate::reference::isolation::{
-    Answer, Channel, Conversation, Done, Hello, Limits, PROTOCOL, Reply, Request, Rights, Serve,
-    Stop, Worker, WorkerExit, serve,
+    Answer, Channel, Done, Hello, Limits, PROTOCOL, Reply, Request, Rights, Serve, Stop, Worker,
+    WorkerExit, serve,
 };
 
 /// Room for what the program itself takes and a long conversation, and many times the milliseconds
