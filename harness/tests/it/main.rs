@@ -13,6 +13,7 @@ mod crossval;
 mod dialects;
 mod ends;
 mod fetch;
+mod forged;
 mod kernels;
 mod known_divergences;
 mod ladder;
