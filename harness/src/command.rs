@@ -18,6 +18,7 @@ pub mod convert;
 pub mod crossval;
 pub mod doctor;
 pub mod eval;
+pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod finish;
@@ -34,6 +35,7 @@ pub mod perplexity;
 pub mod power;
 pub mod receipt;
 pub mod reference;
+pub mod report;
 pub mod selection;
 pub mod shapes;
 #[cfg(unix)]

@@ -7,6 +7,7 @@ pub mod destination;
 pub mod floats;
 pub mod http;
 pub mod kl_base;
+pub mod look;
 pub mod npy;
 pub mod output;
 pub mod parallel;

@@ -59,8 +59,13 @@ pub fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
     Ok(inert(&text))
 }
 
-/// Columns of the terminal that standard output is; none where it is something else.
+/// Columns of the terminal that standard output is, or what COLUMNS says; none where it is
+/// something else, so that what a program reads does not depend on a window.
 pub fn width() -> Option<usize> {
+    let typed = std::env::var("COLUMNS").ok();
+    if let Some(columns) = typed.and_then(|text| text.parse().ok()).filter(|n| *n > 0) {
+        return Some(columns);
+    }
     let terminal = console::Term::stdout();
     let size = terminal.is_term().then(|| terminal.size_checked())?;
     size.map(|(_, columns)| usize::from(columns))

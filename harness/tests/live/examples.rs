@@ -168,6 +168,11 @@ const FIRST: &[(&str, &str)] = &[
     ("receipt verify receipt.json", RECEIPT),
     ("--sign own.key", SIGNED),
     ("--signed-by own.key.pub", STATEMENT),
+    ("harness report receipt.json", RECEIPT),
+    (
+        "harness report receipts/",
+        "mkdir receipts && harness crossval --case b158-ishmael --json receipts/today.json",
+    ),
     (
         "compare logits.npy other.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy && \

@@ -11,6 +11,7 @@ use crate::case::observation::{Identity, Lane, Logits, Observation};
 use crate::file::provenance::Hash;
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
+use crate::judge::detail;
 use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
@@ -191,6 +192,7 @@ impl Ours<'_> {
             .exact
             .filter(|exact| same_question && exact.tokens == theirs.tokens);
         found.errors = exact.map(|exact| ErrorRatios::of(exact, theirs, self.seen));
+        detail::add(&mut found, case, theirs, self.seen);
         Ok(found)
     }
 }
