@@ -12,6 +12,7 @@ mod explanation;
 pub mod junit;
 mod parity;
 pub mod pooled;
+pub mod statement;
 pub mod table;
 pub mod verify;
 
@@ -132,6 +133,9 @@ pub struct Circumstances {
     pub threads: usize,
     /// The machine and the build.
     pub machine: Machine,
+    /// Names of the cases that there were to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<String>,
     /// The live references that answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<LiveReference>,

@@ -215,7 +215,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         campaign = campaign.demanding();
     }
     if let Some(earlier) = &args.resume {
-        campaign = campaign.resuming(resume::open(earlier)?);
+        let earlier = resume::open(earlier, campaign.suite())?;
+        campaign = campaign.resuming(earlier).checking_one();
     }
     if let Some(Destination::Path(receipt)) = &args.json.to {
         signals::resume_with(signals::again("--resume", receipt));

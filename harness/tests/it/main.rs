@@ -14,6 +14,7 @@ mod dialects;
 mod ends;
 mod explain;
 mod fetch;
+mod forged;
 mod kernels;
 mod known_divergences;
 mod ladder;
