@@ -6,23 +6,25 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::command::finish::finish;
-use crate::command::flags::Json;
+use crate::command::flags::{Exports, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::output;
 use crate::judge::outcome::Outcome;
-use crate::receipt::Receipt;
 use crate::receipt::diff::{Difference, differences};
 use crate::receipt::table::{self, Detail};
 use crate::receipt::verify::verify;
+use crate::receipt::{Receipt, merge};
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:
   harness receipt show receipt.json
+  harness receipt show receipt.json --markdown - --badge parity.svg
   harness receipt verify receipt.json
-  harness receipt diff yesterday.json today.json";
+  harness receipt diff yesterday.json today.json
+  harness receipt merge share-1.json share-2.json --json whole.json";
 
 /// Show, verify or compare receipts
 #[derive(clap::Args)]
@@ -39,12 +41,27 @@ enum Action {
         /// The receipt
         receipt: Option<PathBuf>,
         #[command(flatten)]
+        exports: Exports,
+        #[command(flatten)]
         json: Json,
     },
     /// Compute again what can be: hashes, verdicts, coverage, status, seal
     Verify {
         /// The receipt
         receipt: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        #[arg(long, value_name = "DIR")]
+        fixtures: Option<PathBuf>,
+    },
+    /// Put the receipts of all shares of a run together
+    Merge {
+        /// The receipts that `crossval --shard` wrote
+        #[arg(required = true, value_name = "RECEIPT")]
+        receipts: Vec<PathBuf>,
+        #[command(flatten)]
+        exports: Exports,
         #[command(flatten)]
         json: Json,
         /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
@@ -64,13 +81,24 @@ enum Action {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
-        Action::Show { receipt, json } => {
+        Action::Show {
+            receipt,
+            exports,
+            json,
+        } => {
             let (receipts, json) = read::<1>(receipt.into_iter().collect(), json)?;
             let [receipt] = receipts;
             let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
             let detail = Detail::wanted();
-            let text = table::render(&receipt, detail, output::width());
-            finish(Outcome::Ok, &text, &claims, &json)
+            exports.roles(FileRoles::default())?;
+            let text = if exports.takes_stdout() {
+                String::new()
+            } else {
+                table::render(&receipt, detail, output::width())
+            };
+            let ended = finish(Outcome::Ok, &text, &claims, &json)?;
+            exports.write(&receipt)?;
+            Ok(ended)
         }
         Action::Verify {
             receipt,
@@ -98,6 +126,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
                 &json,
             )
         }
+        Action::Merge {
+            receipts,
+            exports,
+            json,
+            fixtures,
+        } => merged(&receipts, (&json, &exports), fixtures),
         Action::Diff { receipts, json } => {
             let ([left, right], json) = read::<2>(receipts, json)?;
             let found = claim_differences(&left, &right);
@@ -110,6 +144,23 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             finish(passes(found.is_empty()), &text, &found, &json)
         }
     }
+}
+
+fn merged(
+    paths: &[PathBuf],
+    (json, exports): (&Json, &Exports),
+    fixtures: Option<PathBuf>,
+) -> Result<Exit, Failure> {
+    exports.roles(json.beside(paths.iter().map(|path| ("the receipt", path.as_path())))?)?;
+    let suite = Suite::open(&fixtures.map_or_else(Suite::find, Ok)?)?;
+    let read = |path: &PathBuf| Ok((path.display().to_string(), receipt(path)?));
+    let shares = paths.iter().map(read).collect::<Result<_, Failure>>()?;
+    let whole = merge::merge(shares, &suite.ledger).map_err(Failure::input)?;
+    let text = table::render(&whole, Detail::wanted(), output::width());
+    let text = if exports.takes_stdout() { "" } else { &text };
+    let ended = finish(whole.parity.status, text, &whole, json)?;
+    exports.write(&whole)?;
+    Ok(ended)
 }
 
 fn passes(holds: bool) -> Outcome {

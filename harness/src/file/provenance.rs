@@ -143,6 +143,9 @@ pub struct Machine {
     pub processors: usize,
     /// Version of this program.
     pub harness_version: String,
+    /// The commit it was built from, and whether the tree had been edited since.
+    #[serde(default)]
+    pub commit: String,
     /// The compiler that built it.
     pub rustc: String,
     /// `release` or `debug`: how the harness itself was built.
@@ -174,6 +177,7 @@ impl Machine {
             cpu_features: cpu_features(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             harness_version: env!("CARGO_PKG_VERSION").into(),
+            commit: env!("HARNESS_BUILT_FROM").into(),
             rustc: env!("HARNESS_RUSTC").into(),
             build: build.into(),
             environment: variables.into_iter().filter_map(set).collect(),

@@ -13,7 +13,9 @@ mod crossval;
 mod dialects;
 mod ends;
 mod explain;
+mod exports;
 mod fetch;
+mod habits;
 mod kernels;
 mod known_divergences;
 mod ladder;
@@ -27,6 +29,7 @@ mod qk256;
 mod recorder;
 mod recordings;
 mod shapes;
+mod shards;
 #[cfg(unix)]
 mod subjects;
 mod tampered;
