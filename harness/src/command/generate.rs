@@ -13,7 +13,7 @@ use engine::tokenizer::{TextStream, Tokenizer};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::command::flags::{Computing, ModelFile, switch};
+use crate::command::flags::{self, Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
@@ -43,7 +43,7 @@ pub struct Args {
     model: ModelFile,
 
     /// The text to continue or, with --chat, what the user says
-    #[arg(long, value_name = "TEXT", required_unless_present = "chat")]
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat", value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Put the prompt into the model's own chat template; without one, hold a conversation
@@ -113,7 +113,7 @@ enum Stop {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let path = &args.model.path;
+    let path = args.model.path()?;
     args.model.roles()?;
     let sampling = args.choosing.sampling();
     Sampler::new(sampling.clone())?;

@@ -10,25 +10,27 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Exports, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::{Destination, FileRoles};
 use crate::io::output;
 use crate::judge::outcome::Outcome;
-use crate::receipt::Receipt;
 use crate::receipt::diff::{Difference, differences};
 use crate::receipt::statement::{self, Envelope, Statement};
 use crate::receipt::table::{self, Detail};
 use crate::receipt::verify::{Code, Verification, verify, verify_repeated};
+use crate::receipt::{Receipt, merge};
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:
   harness receipt show receipt.json
+  harness receipt show receipt.json --markdown - --badge parity.svg
   harness receipt verify receipt.json
   harness receipt verify receipt.json --rerun 1
   harness receipt diff yesterday.json today.json
+  harness receipt merge share-1.json share-2.json --json whole.json
   harness receipt key own.key
   harness receipt export receipt.json --sign own.key -o statement.json
   harness receipt verify statement.json --signed-by own.key.pub
@@ -52,6 +54,8 @@ enum Action {
     Show {
         /// The receipt
         receipt: Option<PathBuf>,
+        #[command(flatten)]
+        exports: Exports,
         #[command(flatten)]
         json: Json,
     },
@@ -90,6 +94,19 @@ enum Action {
         /// The secret key, which must not exist yet
         file: PathBuf,
     },
+    /// Put the receipts of all shares of a run together
+    Merge {
+        /// The receipts that `crossval --shard` wrote
+        #[arg(required = true, value_name = "RECEIPT")]
+        receipts: Vec<PathBuf>,
+        #[command(flatten)]
+        exports: Exports,
+        #[command(flatten)]
+        json: Json,
+        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        #[arg(long, value_name = "DIR")]
+        fixtures: Option<PathBuf>,
+    },
     /// Print every claim that differs between two receipts
     Diff {
         /// The earlier receipt and the later one
@@ -110,13 +127,24 @@ enum Form {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
-        Action::Show { receipt, json } => {
+        Action::Show {
+            receipt,
+            exports,
+            json,
+        } => {
             let (receipts, json) = read::<1>(receipt.into_iter().collect(), json)?;
             let [receipt] = receipts;
             let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
             let detail = Detail::wanted();
-            let text = table::render(&receipt, detail, output::width());
-            finish(Outcome::Ok, &text, &claims, &json)
+            exports.roles(FileRoles::default())?;
+            let text = if exports.takes_stdout() {
+                String::new()
+            } else {
+                table::render(&receipt, detail, output::width())
+            };
+            let ended = finish(Outcome::Ok, &text, &claims, &json)?;
+            exports.write(&receipt)?;
+            Ok(ended)
         }
         Action::Verify {
             receipt,
@@ -147,6 +175,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             output,
         } => export(&receipt, sign.as_deref(), &output),
         Action::Key { file } => key(&file),
+        Action::Merge {
+            receipts,
+            exports,
+            json,
+            fixtures,
+        } => merged(&receipts, (&json, &exports), fixtures),
         Action::Diff { receipts, json } => {
             let ([left, right], json) = read::<2>(receipts, json)?;
             let found = claim_differences(&left, &right);
@@ -159,6 +193,23 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             finish(passes(found.is_empty()), &text, &found, &json)
         }
     }
+}
+
+fn merged(
+    paths: &[PathBuf],
+    (json, exports): (&Json, &Exports),
+    fixtures: Option<PathBuf>,
+) -> Result<Exit, Failure> {
+    exports.roles(json.beside(paths.iter().map(|path| ("the receipt", path.as_path())))?)?;
+    let suite = Suite::open(&fixtures.map_or_else(Suite::find, Ok)?)?;
+    let read = |path: &PathBuf| Ok((path.display().to_string(), receipt(path)?));
+    let shares = paths.iter().map(read).collect::<Result<_, Failure>>()?;
+    let whole = merge::merge(shares, &suite.ledger).map_err(Failure::input)?;
+    let text = table::render(&whole, Detail::wanted(), output::width());
+    let text = if exports.takes_stdout() { "" } else { &text };
+    let ended = finish(whole.parity.status, text, &whole, json)?;
+    exports.write(&whole)?;
+    Ok(ended)
 }
 
 fn passes(holds: bool) -> Outcome {

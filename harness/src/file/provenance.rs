@@ -160,7 +160,7 @@ pub struct Machine {
     /// For which processors, and with which flags.
     #[serde(default)]
     pub flags: String,
-    /// The commit it was built from, as far as git says.
+    /// The commit it was built from, and whether the tree had been edited.
     #[serde(default)]
     pub commit: String,
     /// SHA-256 of the program itself: the engine is part of it.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::case::Case;
+use crate::case::shard::Share;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
 use crate::file::reading::Reading;
-use crate::judge::known_divergences::{Entry, Ledger};
+use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::expected;
@@ -17,6 +18,7 @@ use crate::oracle::crossval::examine::examine;
 use crate::oracle::crossval::resume;
 use crate::receipt::{
     CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, comparisons,
+    stale,
 };
 use crate::reference::Reference;
 use crate::runner::reference::Observing;
@@ -76,6 +78,8 @@ pub struct Campaign {
     asked: Vec<String>,
     left_out: Vec<LeftOut>,
     demanded: bool,
+    failing_fast: bool,
+    share: Option<Share>,
     cases: Vec<CaseReceipt>,
     failures: Vec<Failed>,
 }
@@ -98,6 +102,8 @@ impl Campaign {
             asked: Vec::new(),
             left_out: Vec::new(),
             demanded: false,
+            failing_fast: false,
+            share: None,
             cases: Vec::new(),
             failures: Vec::new(),
         }
@@ -130,6 +136,20 @@ impl Campaign {
     pub fn demanding(self) -> Self {
         let demanded = true;
         Campaign { demanded, ..self }
+    }
+
+    /// Is a share of a run, whose other cases others ask.
+    pub fn sharing(self, share: Option<Share>) -> Self {
+        Campaign { share, ..self }
+    }
+
+    /// Ends after the first case that does not agree.
+    pub fn failing_fast(self) -> Self {
+        let failing_fast = true;
+        Campaign {
+            failing_fast,
+            ..self
+        }
     }
 
     /// Runs on these model files, which were read already, and tells what cannot be asked of them.
@@ -188,6 +208,9 @@ impl Campaign {
             }
             receipt = self.receipt();
             watch(Step::Ended(case, &receipt))?;
+            if self.failing_fast && self.failed() {
+                break;
+            }
         }
         Ok(receipt)
     }
@@ -256,6 +279,14 @@ impl Campaign {
         }
     }
 
+    /// Whether a case has failed so far.
+    fn failed(&self) -> bool {
+        let wrong = |verdict: &Verdict| verdict.outcome() != Outcome::Ok;
+        let repetitions = self.cases.iter().flat_map(|case| &case.claims.repetitions);
+        let mut all = comparisons(&self.cases).chain(repetitions);
+        !self.failures.is_empty() || all.any(|c| wrong(&c.verdict))
+    }
+
     /// The live references that answered in some case so far.
     fn answered(&self) -> Vec<LiveReference> {
         let answers = |live: &&Live| {
@@ -271,31 +302,20 @@ impl Campaign {
 
     /// Those that had to answer, if none did.
     fn unanswered(&self) -> Vec<String> {
-        if !self.demanded || !self.answered().is_empty() {
+        if !self.demanded || self.share.is_some() || !self.answered().is_empty() {
             return Vec::new();
         }
         let names = self.live.iter().map(|live| live.facts.name.clone());
         names.collect()
     }
 
-    /// The entries of the ledger whose case or model was compared with their reference, and
-    /// agreed.
+    /// Entries of the list that excuse nothing any more. What is known of the built-in engine is
+    /// about nobody else, and a share of a run does not show what the others find.
     fn stale_entries(&self) -> Vec<String> {
-        let stale = |entry: &&Entry| {
-            let cases = self.cases.iter().map(|c| &c.claims);
-            let cases = cases.filter(|c| entry.covers(&c.case, &c.model.sha256));
-            let own = cases.flat_map(|claims| &claims.comparisons);
-            let own = own.filter(|c| c.reference.name == entry.reference);
-            let verdicts: Vec<&Verdict> = own.map(|c| &c.verdict).collect();
-            let differs =
-                |v: &&Verdict| matches!(v, Verdict::Known { .. } | Verdict::Diverge { .. });
-            let settled = |v: &&&Verdict| matches!(v, Verdict::Agree | Verdict::NotJudged);
-            let agree = verdicts.iter().filter(settled).count();
-            agree >= entry.stale_from() && !verdicts.iter().any(differs)
-        };
-        let entries = self.suite.ledger.entries.iter().filter(stale);
-        let entries = entries.filter(|_| self.stand_in.is_none());
-        entries.map(Entry::to_string).collect()
+        if self.stand_in.is_some() || self.share.is_some() {
+            return Vec::new();
+        }
+        stale::entries(&self.suite.ledger, &self.cases)
     }
 
     fn receipt(&self) -> Receipt {
@@ -314,6 +334,7 @@ impl Campaign {
             left_out: self.left_out.clone(),
             unanswered: self.unanswered(),
             changed_inputs: changed.map(shown).collect(),
+            share: self.share.clone(),
             inputs: inputs()
                 .map(|input| InputFile {
                     path: shown(input),
