@@ -154,7 +154,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .min(most.max(prompt.len()));
     let mut session = args.computing.session(&model, needed)?;
     let started = Instant::now();
-    let mut generation = reading(|| session.generate(&prompt, &sampling))?;
+    let waiting = progress::spinner(READING);
+    let mut generation = session.generate(&prompt, &sampling)?;
+    waiting.finish_and_clear();
     screen(&mut generation, needed - prompt.len());
     let read = started.elapsed();
     let started = Instant::now();
@@ -195,13 +197,8 @@ fn screen(generation: &mut Generation<'_>, most: usize) {
     }
 }
 
-/// Says what the waiting is for.
-fn reading<T>(read: impl FnOnce() -> Result<T, engine::Error>) -> Result<T, Failure> {
-    let waiting = progress::spinner("reading the prompt");
-    let read = read()?;
-    waiting.finish_and_clear();
-    Ok(read)
-}
+/// What the waiting is for.
+const READING: &str = "reading the prompt";
 
 /// Shows a text as it comes.
 struct Writer<'m> {
