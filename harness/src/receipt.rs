@@ -19,8 +19,10 @@ pub mod statement;
 pub mod table;
 pub mod verify;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+use engine::Token;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,6 +69,9 @@ pub struct CaseReceipt {
     pub claims: Claims,
     /// What it follows from.
     pub measured: Vec<Measured>,
+    /// The texts of the tokens that are named, where the engine knows them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<Token, String>,
     /// How long it took.
     pub seconds: f64,
 }

@@ -1,7 +1,9 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+
+use engine::Token;
 
 use crate::case::Case;
 use crate::case::ability::{Ability, Lacking};
@@ -88,10 +90,28 @@ pub fn examine(
     claims.witnesses = witnesses;
     claims.conclude();
     Ok(CaseReceipt {
+        texts: texts(task, *first, &claims, &kept.0),
         claims,
         measured: kept.0,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// The texts of the prompt's tokens, and of those that either side would choose.
+fn texts(
+    task: Task<'_>,
+    engine: &mut dyn Subject,
+    claims: &Claims,
+    measured: &[Measured],
+) -> BTreeMap<Token, String> {
+    let found = measured.iter().filter_map(|one| one.findings.as_ref());
+    let positions = found.flat_map(|found| found.lanes.iter().flat_map(|lane| &lane.positions));
+    let likely = positions.flat_map(|position| &position.detail.likeliest);
+    let tokens = claims.tokens.iter().copied();
+    let tokens: BTreeSet<Token> = tokens.chain(likely.map(|likely| likely.token)).collect();
+    let tokens: Vec<Token> = tokens.into_iter().collect();
+    let texts = engine.texts(task, &tokens);
+    tokens.into_iter().zip(texts).collect()
 }
 
 /// The same engine run other ways, each compared with what it saw first.
