@@ -54,6 +54,11 @@ ask() { # fault, command
         --case bitnet-ishmael --case llama-ahab
 }
 
+blamed() { # fault, tokens computed together
+    ask "$1" trace --json - --ubatch "$2" 2>/dev/null |
+        python3 scripts/reference-faults.py named || true
+}
+
 ask 0 crossval >"$work/sound.txt" || { cat "$work/sound.txt"; echo "without a fault it differs"; exit 1; }
 ask 0 trace >"$work/sound-trace.txt" || { cat "$work/sound-trace.txt"; exit 1; }
 
@@ -68,11 +73,9 @@ for number in "${wanted[@]}"; do
         continue
     fi
     noticed=$((noticed + 1))
+    found=$(blamed "$number" 512)
     # What only decoding shows is looked for in portions of one token.
-    found=$(for portion in 512 1; do
-        ask "$number" trace --json - --ubatch "$portion" 2>/dev/null |
-            python3 scripts/reference-faults.py named || true
-    done | head -1)
+    found=${found:-$(blamed "$number" 1)}
     if [[ $found == "$node" ]]; then
         named=$((named + 1))
         echo "named    $number $node: $code"
