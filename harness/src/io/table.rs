@@ -90,6 +90,26 @@ impl Table {
         self.narrowed(width, usize::MAX).draw(width)
     }
 
+    /// As a table of Markdown, every column there.
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(
+            self.columns
+                .iter()
+                .map(|c| c.name.replace('|', "\\|"))
+                .collect(),
+        );
+        let rule = |column: &Column| match column.align {
+            CellAlignment::Right => "---:".to_owned(),
+            _ => "---".to_owned(),
+        };
+        text += &line(self.columns.iter().map(rule).collect());
+        for row in &self.rows {
+            text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+        }
+        text
+    }
+
     /// Where cells stand in rows that are printed one by one: wide enough for those of this table
     /// or, where a terminal is not, with long words cut in their middle.
     pub fn layout(&self, width: Option<usize>) -> Layout {
@@ -240,6 +260,15 @@ pub fn scientific(value: Option<f64>) -> String {
     }
 }
 
+/// A ratio in decibels as a cell: infinitely many where nothing is in the way of the signal.
+pub fn decibels(value: Option<f64>) -> String {
+    match value {
+        None => "-".into(),
+        Some(f64::INFINITY) => "inf".into(),
+        Some(value) => format!("{value:.1} dB"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use unicode_width::UnicodeWidthStr;
@@ -292,5 +321,7 @@ mod tests {
         assert_eq!(scientific(None), "none");
         assert_eq!(scientific(Some(0.0)), "0");
         assert_eq!(scientific(Some(1.25e-15)), "1.2e-15");
+        assert_eq!(decibels(Some(f64::INFINITY)), "inf");
+        assert_eq!(decibels(Some(63.14)), "63.1 dB");
     }
 }

@@ -9,7 +9,8 @@ use crate::case::Case;
 use crate::case::ability::{Ability, Lacking};
 use crate::case::coverage::Coverage;
 use crate::case::model::ModelFacts;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::{Identity, Lane, Logits, Observation};
+use crate::file::provenance::Hash;
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
 use crate::judge::detail;
@@ -164,6 +165,7 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         tokens: ours.tokens.clone(),
         greedy: ours.greedy.tokens.clone(),
         greedy_text: ours.greedy.text.clone(),
+        outputs: outputs(ours),
         unrecorded: task.case.unrecorded,
         comparisons: Vec::new(),
         repetitions: Vec::new(),
@@ -172,6 +174,16 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         coverage: Coverage::default(),
         status: Outcome::Incomplete,
     }
+}
+
+/// What binds a receipt to the outputs it was made of.
+fn outputs(ours: &Observation) -> BTreeMap<Lane, String> {
+    let digest = |(lane, logits): (&Lane, &Logits)| {
+        let mut hash = Hash::default();
+        hash.add(&logits.values);
+        (*lane, hash.hex())
+    };
+    ours.lanes.iter().map(digest).collect()
 }
 
 /// What the subject saw, of all it can see, and what it is held to.
