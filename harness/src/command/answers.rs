@@ -146,7 +146,7 @@ impl<'j, F: Serialize> Answers<'j, F> {
         if self.json.takes_stdout() || self.own == Outcome::Environment {
             return;
         }
-        if let Err(failure) = output::put(text.as_bytes()) {
+        if let Err(failure) = output::print(text) {
             output::tell(format!("error: {failure}"));
             self.own = Outcome::Environment;
         }

@@ -255,7 +255,7 @@ impl Writer<'_> {
         if self.silent || text.is_empty() {
             return Ok(Reader::Listening);
         }
-        output::put(text.as_bytes())
+        output::pass_on(text)
     }
 
     /// Ends the line and returns all that was shown of this text.

@@ -5,7 +5,6 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use engine::Token;
-use engine::bytes::{ModelBytes, Storage};
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
@@ -14,6 +13,7 @@ use serde_json::json;
 use crate::command::finish::finish;
 use crate::command::flags::ModelFile;
 use crate::exit::{Exit, Failure};
+use crate::file::opened;
 use crate::io::output::{self, Reader};
 use crate::judge::outcome::Outcome;
 
@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = text.map(|file| ("--file", file));
     let (json, strictness) = (&args.model.json, args.model.strictness);
     json.beside(text.into_iter().chain([("--model", path.as_path())]))?;
-    let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+    let (bytes, stamp) = opened::read(path)?;
     let gguf = Gguf::parse(bytes)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
         Failure::input("the model says it has no vocabulary (no_vocab): only ids work with it")

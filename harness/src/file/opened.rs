@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::bytes::{ModelBytes, Storage};
+use engine::bytes::{FileStamp, ModelBytes, Storage};
 use engine::flavor::{Detection, Flavor, detect};
 use engine::gguf::tensor_type::id;
 use engine::gguf::{Gguf, TensorInfo, TypeId};
@@ -47,7 +47,7 @@ impl Opened {
         reading: Reading,
         look: impl FnOnce(&Gguf) -> R,
     ) -> Result<(Self, R), Failure> {
-        let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+        let (bytes, stamp) = read(path)?;
         let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
         let (sha256, found) = threads::beside(|| provenance::sha256(&bytes), || look(&gguf));
         let opened = Opened {
@@ -58,6 +58,15 @@ impl Opened {
         };
         Ok((opened, found))
     }
+}
+
+/// Reads a GGUF file. One that does not begin as such is refused before all of it is read.
+pub fn read(path: &Path) -> Result<(ModelBytes, FileStamp), Refusal> {
+    let (start, _) = ModelBytes::open(path, Storage::Map)?;
+    if !start.starts_with(b"GGUF") {
+        Gguf::parse(start)?;
+    }
+    ModelBytes::open(path, Storage::Read)
 }
 
 /// Whether the bytes of a tensor have to be looked at to know how to read it.

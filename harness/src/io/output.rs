@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use engine::refusal::escape;
 
@@ -28,9 +28,50 @@ pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
     }
 }
 
+/// Writes a text made for people, whoever chose the names in it: what would move a cursor, name a
+/// window or turn the direction of writing is shown and not done.
+pub fn print(text: &str) -> Result<Reader, Failure> {
+    put(harmless(text).as_bytes())
+}
+
+/// Writes what a model wrote: as it is into a pipe, and harmless on a terminal.
+pub fn pass_on(text: &str) -> Result<Reader, Failure> {
+    if io::stdout().is_terminal() {
+        print(text)
+    } else {
+        put(text.as_bytes())
+    }
+}
+
+/// The colours in which this program marks what it says, and their end.
+const COLOURS: [&str; 5] = [
+    "\u{1b}[0m",
+    "\u{1b}[1m",
+    "\u{1b}[31m",
+    "\u{1b}[32m",
+    "\u{1b}[33m",
+];
+
+/// The same text with nothing in it that a terminal would obey but lines, tabs and colours.
+fn harmless(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = COLOURS.iter().find(|colour| rest.starts_with(**colour));
+        let (taken, shown) = match colour {
+            Some(colour) => (colour.len(), (*colour).to_owned()),
+            None if c == '\n' || c == '\t' => (1, c.into()),
+            None => (c.len_utf8(), escape(c.encode_utf8(&mut [0; 4]))),
+        };
+        safe += &shown;
+        rest = &rest[taken..];
+    }
+    safe
+}
+
 /// Writes a line on standard error. Where that fails, there is nobody who could be told.
 pub fn tell(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
 /// Writes a mark on standard error behind which somebody is to type.
@@ -80,4 +121,32 @@ fn inert(json: &str) -> String {
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_but_lines_tabs_and_our_colours() {
+        let ours = "a\tb\n\u{1b}[31mred\u{1b}[0m \u{1b}[1mbold\u{1b}[0m ü 語 \\n";
+        assert_eq!(harmless(ours), ours);
+        for hostile in [
+            "\u{1b}]0;title\u{7}",
+            "\u{1b}[2J",
+            "\u{1b}[8m",
+            "\u{1b}]52;c;AAAA\u{7}",
+            "\u{9b}2J",
+            "\r",
+            "\u{8}",
+            "\u{202e}",
+        ] {
+            let safe = harmless(hostile);
+            assert!(
+                safe.chars().all(|c| !c.is_control() && c != '\u{202e}'),
+                "{safe:?}"
+            );
+            assert!(safe.len() > hostile.len(), "{safe:?}");
+        }
+    }
 }
