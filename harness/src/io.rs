@@ -9,6 +9,7 @@ pub mod destination;
 pub mod floats;
 pub mod http;
 pub mod kl_base;
+pub mod look;
 pub mod npy;
 pub mod output;
 #[allow(unsafe_code)]

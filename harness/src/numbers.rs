@@ -4,6 +4,7 @@
 pub mod coded_row;
 pub mod gap;
 pub mod metrics;
+pub mod residue;
 pub mod rows_apart;
 pub mod shrink;
 pub mod split_mix;

@@ -17,5 +17,6 @@ pub mod shapes;
 pub mod subject;
 pub mod tokenizer;
 pub mod trace;
+pub mod verify;
 pub mod weights;
 pub mod word_order;

@@ -12,7 +12,7 @@ use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
-use crate::io::{output, progress};
+use crate::io::{look, output, progress};
 use crate::judge::outcome::Outcome;
 use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
@@ -82,10 +82,6 @@ pub struct Args {
     /// `harness power --list` names them
     #[arg(long, value_name = "FAULT[@LAYER]", value_parser = planted)]
     plant: Option<Planted>,
-
-    /// With --depth op: print every module, not only those that differ
-    #[arg(long)]
-    all: bool,
 
     /// Where the result goes as JSON.
     #[command(flatten)]
@@ -274,7 +270,7 @@ impl Args {
 
     /// Swaps every module.
     pub fn swapped(&self, sides: &Sides, run: &mut Run<'_>) -> Result<Finding<Found>, NoFinding> {
-        let all = self.all || self.depth == Depth::Block;
+        let all = look::is_verbose() || self.depth == Depth::Block;
         let bar = progress::bar(sides.modules.len() as u64, "modules");
         let attribution = attribute(sides, run, self.seed, || bar.inc(1));
         bar.finish_and_clear();

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::flags::Json;
+use crate::command::flags::shown::Shown;
 use crate::exit::{self, Exit, Failure};
 use crate::io::{output, signals};
 
@@ -14,6 +15,9 @@ use crate::io::{output, signals};
 #[derive(Parser)]
 #[command(version, after_help = exit::TABLE, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    shown: Shown,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -56,6 +60,7 @@ commands! {
     Convert convert
     Fetch fetch
     Kernels kernels
+    Verify verify
     Weights weights
     Metamorphic metamorphic
     Shapes shapes
@@ -64,8 +69,10 @@ commands! {
     Perplexity perplexity
     Power power
     Receipt receipt
+    Report report
     Subject subject
     Reference reference
+    Explain explain
 }
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
@@ -89,6 +96,7 @@ pub fn run() -> ExitCode {
     };
     let json = Json::typed(&matches);
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|usage| usage.exit());
+    command.shown.apply();
     let result = signals::watch(remove_scratch).map_err(Failure::environment);
     ended(
         result.and_then(|()| guarded(|| dispatch(command.command))),

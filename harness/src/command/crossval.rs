@@ -1,6 +1,7 @@
 //! `harness crossval`: the cases under `fixtures/`, judged against what the reference computed.
 
 mod recordings;
+mod rows;
 mod selection;
 mod subjects;
 
@@ -11,22 +12,24 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use self::recordings::Recording;
+use self::rows::Rows;
 use self::selection::Selection;
 use self::subjects::Subjects;
 use crate::case::Case;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json, Strictness};
+use crate::command::flags::{self, Html, Json, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::{output, progress, signals};
-use crate::oracle::crossval::campaign::Live;
+use crate::io::{output, signals};
+use crate::oracle::crossval::campaign::{Live, Step};
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, junit, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::report;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
 
@@ -34,7 +37,7 @@ const HELP: &str = "\
 Examples:
   harness crossval
   harness crossval --case b158-ishmael --json receipt.json
-  harness crossval --model model.gguf
+  harness crossval --model model.gguf --html report.html
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
@@ -111,9 +114,8 @@ pub struct Args {
     #[command(flatten)]
     json: Json,
 
-    /// Print a row for each lane of each comparison, not only where something is wrong
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    html: Html,
 
     /// Write what the live references saw as recordings below this folder, one for each model
     #[arg(long, value_name = "DIR")]
@@ -182,6 +184,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let (started, recorded) = Recording::start(shelf, live)?;
         (recording, live) = (Some(started), recorded);
     }
+    let names: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
     let engine = args.engine(args.kernel.unwrap_or_else(Kernel::best), args.threads)?;
     let Selection {
         cases,
@@ -194,7 +197,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     roles
         .writes("--json", args.json.to.as_ref())?
-        .writes("--junit", args.junit.as_ref())?;
+        .writes("--junit", args.junit.as_ref())?
+        .writes("--html", args.html.to.as_ref())?;
     for input in &inputs {
         warn(&engine, input, &cases)?;
     }
@@ -216,37 +220,53 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(Destination::Path(receipt)) = &args.json.to {
         signals::resume_with(signals::again("--resume", receipt));
     }
-    let bar = progress::bar(cases.len() as u64, "cases");
-    let receipt = campaign.run(&cases, |receipt| {
-        bar.inc(1);
-        keep(&args.json, receipt);
+    let asked: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
+    let mut rows = Rows::new(&asked, &names, !args.takes_stdout());
+    let receipt = campaign.run(&cases, |step| {
+        rows.step(step);
+        if let Step::Ended(_, receipt) = step {
+            keep(&args.json, receipt);
+        }
         Ok(())
     })?;
-    bar.finish_and_clear();
-    finished(&args, &receipt, recording)
+    let printed = rows.end(&receipt);
+    finished(&args, &receipt, recording, printed)
 }
 
 /// Everything that is written when all is done. What was found is said first, whatever cannot be
 /// written.
-fn finished(args: &Args, receipt: &Receipt, recording: Option<Recording>) -> Result<Exit, Failure> {
-    let detail = if args.all {
-        Detail::Lanes
-    } else {
-        Detail::Cases
-    };
-    let text = if args.junit == Some(Destination::Stdout) {
+fn finished(
+    args: &Args,
+    receipt: &Receipt,
+    recording: Option<Recording>,
+    rows_are_printed: bool,
+) -> Result<Exit, Failure> {
+    let text = if args.takes_stdout() {
         String::new()
+    } else if rows_are_printed {
+        table::below_pairs(receipt, Detail::wanted(), output::width())
     } else {
-        table::render(receipt, detail, output::width()) + &args.next(receipt)
+        table::render(receipt, Detail::wanted(), output::width())
     };
+    let text = text + &args.next(receipt);
     let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
     if let Some(junit) = &args.junit {
         junit.write(junit::render(receipt).as_bytes())?;
     }
+    let page = || Ok(report::of_receipt(receipt));
+    let ended = args.html.write(ended, page);
     if let Some(recording) = recording {
         recording.write(receipt)?;
     }
     Ok(ended)
+}
+
+impl Args {
+    /// Whether standard output is for a program.
+    fn takes_stdout(&self) -> bool {
+        let junit = self.junit == Some(Destination::Stdout);
+        self.json.takes_stdout() || self.html.takes_stdout() || junit
+    }
 }
 
 /// Keeps what is finished, so that a run that is ended loses one case at most. A file that cannot

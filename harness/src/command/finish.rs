@@ -4,18 +4,20 @@ use serde::Serialize;
 
 use super::flags::Json;
 use crate::exit::{Exit, Failure};
-use crate::io::output;
+use crate::io::{look, output};
 use crate::judge::outcome::Outcome;
 
-/// Prints `text` unless JSON takes its place, writes `result` where `--json` says, and ends with
-/// what `outcome` ends with. A file that cannot be written never hides what was found.
+/// Prints `text` unless JSON takes its place, or `--quiet` was typed and all is well; writes
+/// `result` where `--json` says, and ends with what `outcome` ends with. A file that cannot be
+/// written never hides what was found.
 pub fn finish(
     outcome: Outcome,
     text: &str,
     result: &impl Serialize,
     json: &Json,
 ) -> Result<Exit, Failure> {
-    let printed = if json.takes_stdout() {
+    let unwanted = look::is_quiet() && outcome.exit() == Exit::Agrees;
+    let printed = if unwanted || json.takes_stdout() {
         Ok(())
     } else {
         output::print(text).map(drop)

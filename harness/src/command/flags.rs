@@ -1,5 +1,8 @@
 //! Flags that mean the same in every command, spelled once.
 
+pub mod page;
+pub mod shown;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +16,7 @@ use engine::session::SessionOptions;
 use engine::{Model, Session};
 use serde::Serialize;
 
+pub use self::page::Html;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};

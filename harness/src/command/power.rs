@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::finish;
-use super::flags::{self, Json};
+use super::flags::{self, Html, Json};
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
@@ -18,6 +18,7 @@ Examples:
   harness power
   harness power --fault rope-theta-by-pow --clean-runs 0
   harness power --json power.json
+  harness power --fault rope-theta-by-pow --clean-runs 0 --html power.html
 
 A fault of numbers must also be located: the first node that differs from the reference's trace
 must be the one it was planted in. A clean run is one whole comparison of the unmodified engine,
@@ -45,6 +46,9 @@ pub struct Args {
     #[command(flatten)]
     pub json: Json,
 
+    #[command(flatten)]
+    html: Html,
+
     /// Comparisons of the engine without a fault
     #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
@@ -64,7 +68,8 @@ struct Report {
 
 /// Plants, compares, reports.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    FileRoles::default().writes("--json", args.json.to.as_ref())?;
+    let roles = FileRoles::default().writes("--json", args.json.to.as_ref())?;
+    args.html.beside(roles)?;
     let faults = select(power::catalogue(), &args.fault)?;
     if args.list {
         let text = table::list(&faults, output::width());
@@ -82,13 +87,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Outcome::Ok,
         trials.iter().map(Trial::outcome).chain(alarmed),
     );
-    let text = table::render(&trials, args.clean_runs, &alarms, output::width());
+    let text = if args.html.takes_stdout() {
+        String::new()
+    } else {
+        table::render(&trials, args.clean_runs, &alarms, output::width())
+    };
     let report = Report {
         faults: trials,
         clean_runs: args.clean_runs,
         alarms: alarms.len(),
     };
-    finish(outcome, &text, &report, &args.json)
+    let ended = finish(outcome, &text, &report, &args.json)?;
+    Ok(args.html.show(ended, &report))
 }
 
 fn select(faults: Vec<&'static Fault>, names: &[String]) -> Result<Vec<&'static Fault>, Failure> {

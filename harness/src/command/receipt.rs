@@ -38,9 +38,6 @@ enum Action {
     Show {
         /// The receipt
         receipt: Option<PathBuf>,
-        /// Print a row for each lane of each comparison, not only where something is wrong
-        #[arg(long)]
-        all: bool,
         #[command(flatten)]
         json: Json,
     },
@@ -67,11 +64,11 @@ enum Action {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.action {
-        Action::Show { receipt, all, json } => {
+        Action::Show { receipt, json } => {
             let (receipts, json) = read::<1>(receipt.into_iter().collect(), json)?;
             let [receipt] = receipts;
             let claims: Vec<_> = receipt.cases.iter().map(|c| &c.claims).collect();
-            let detail = if all { Detail::Lanes } else { Detail::Cases };
+            let detail = Detail::wanted();
             let text = table::render(&receipt, detail, output::width());
             finish(Outcome::Ok, &text, &claims, &json)
         }

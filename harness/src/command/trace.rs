@@ -14,9 +14,10 @@ use crate::case::Case;
 use crate::case::ability::Ability;
 use crate::case::observation::{Identity, Lane};
 use crate::case::schedule::{Schedule, Step};
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Html, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::io::look;
 use crate::io::output::{self, quoted};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
@@ -34,6 +35,7 @@ const HELP: &str = "\
 Examples:
   harness trace
   harness trace --case b158-ishmael --recording mar2026-b158-avx2
+  harness trace --case b158-ishmael --html trace.html
   harness trace --reference bitnet
   harness trace --reference bitnet --model model.gguf --prompt 'Any text at all'
   harness trace --reference bitnet --case bitnet-november --ubatch 7
@@ -77,13 +79,13 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["bundle", "subject"])]
     layer_search: bool,
 
-    /// Print every node, not only those that differ
-    #[arg(long)]
-    all: bool,
-
     /// Where the result goes as JSON.
     #[command(flatten)]
     pub json: Json,
+
+    /// Where the result goes as a page.
+    #[command(flatten)]
+    pub html: Html,
 
     /// Write the inputs and both results of the first suspect below here, to take away and replay
     #[arg(long, value_name = "DIR", conflicts_with = "subject")]
@@ -92,7 +94,7 @@ pub struct Args {
     /// Repeat the operation of a bundle alone, and nothing else
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "case", "recording", "reference", "prompt", "profile", "kernel", "ubatch", "layer_search",
-        "bundle", "subject",
+        "bundle", "subject", "html",
     ])]
     replay: Option<PathBuf>,
 }
@@ -112,6 +114,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(folder) = &args.replay {
         return replay(&args, folder);
     }
+    let model = args
+        .selection
+        .model
+        .as_deref()
+        .map(|model| ("--model", model));
+    args.html.beside(args.json.beside(model)?)?;
     let mut suite = args.selection.suite(&args.json)?;
     let live = args.selection.live(Limits::default().cpu_seconds)?;
     let reading = args.selection.reading;
@@ -120,7 +128,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let claimed = args.selection.profile.map(Profile::name);
     let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
     let any = !live.is_empty() || !subjects.is_empty();
-    let mut answers = Answers::new(&args.json);
+    let mut answers = Answers::new(&args.json).shown(&args.html);
     for (case, path) in args.selection.cases(&suite, any)? {
         let name = case.name.clone();
         let question = args.selection.question(case, path).map_err(NoFinding::from);
@@ -228,7 +236,7 @@ impl Args {
         let located = locate(&theirs, case.nodes, &mut guest)?.located;
         Ok(Finding {
             outcome: located.outcome(),
-            text: table::render(&located, self.all, output::width()),
+            text: table::render(&located, look::is_verbose(), output::width()),
             found: Found::Located(Box::new(located)),
         })
     }
@@ -257,7 +265,7 @@ impl Args {
         }
         let evidence = locate(&theirs, case.nodes, &mut passes)?;
         let mut outcome = evidence.located.outcome();
-        let mut text = table::render(&evidence.located, self.all, output::width());
+        let mut text = table::render(&evidence.located, look::is_verbose(), output::width());
         if evidence.located.blamed.is_some() && self.bundle.is_none() {
             text += &self.taken_away(case, &theirs.identity, reference.is_live());
         }

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use engine::refusal::escape;
 
 use crate::exit::Failure;
+use crate::io::look;
 
 /// Whether somebody is still reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
 /// Writes a text made for people, whoever chose the names in it: what would move a cursor, name a
 /// window or turn the direction of writing is shown and not done.
 pub fn print(text: &str) -> Result<Reader, Failure> {
-    put(harmless(text).as_bytes())
+    put(look::paint(&harmless(text)).as_bytes())
 }
 
 /// Writes what a model wrote: as it is into a pipe, and harmless on a terminal.
@@ -43,30 +44,13 @@ pub fn pass_on(text: &str) -> Result<Reader, Failure> {
     }
 }
 
-/// The colours in which this program marks what it says, and their end.
-const COLOURS: [&str; 5] = [
-    "\u{1b}[0m",
-    "\u{1b}[1m",
-    "\u{1b}[31m",
-    "\u{1b}[32m",
-    "\u{1b}[33m",
-];
-
-/// The same text with nothing in it that a terminal would obey but lines, tabs and colours.
+/// The same text with nothing in it that a terminal would obey but lines and tabs.
 fn harmless(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let colour = COLOURS.iter().find(|colour| rest.starts_with(**colour));
-        let (taken, shown) = match colour {
-            Some(colour) => (colour.len(), (*colour).to_owned()),
-            None if c == '\n' || c == '\t' => (1, c.into()),
-            None => (c.len_utf8(), escape(c.encode_utf8(&mut [0; 4]))),
-        };
-        safe += &shown;
-        rest = &rest[taken..];
-    }
-    safe
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.into(),
+        _ => escape(c.encode_utf8(&mut [0; 4])),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Writes a line on standard error. Where that fails, there is nobody who could be told.
@@ -100,8 +84,13 @@ pub fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
     Ok(inert(&text))
 }
 
-/// Columns of the terminal that standard output is; none where it is something else.
+/// Columns of the terminal that standard output is, or what COLUMNS says; none where it is
+/// something else, so that what a program reads does not depend on a window.
 pub fn width() -> Option<usize> {
+    let typed = std::env::var("COLUMNS").ok();
+    if let Some(columns) = typed.and_then(|text| text.parse().ok()).filter(|n| *n > 0) {
+        return Some(columns);
+    }
     let terminal = console::Term::stdout();
     let size = terminal.is_term().then(|| terminal.size_checked())?;
     size.map(|(_, columns)| usize::from(columns))
@@ -128,25 +117,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_obeys_nothing_but_lines_tabs_and_our_colours() {
-        let ours = "a\tb\n\u{1b}[31mred\u{1b}[0m \u{1b}[1mbold\u{1b}[0m ü 語 \\n";
+    fn a_terminal_obeys_nothing_but_lines_and_tabs() {
+        let ours = "a\tb\n ü 語 \\n";
         assert_eq!(harmless(ours), ours);
-        for hostile in [
-            "\u{1b}]0;title\u{7}",
-            "\u{1b}[2J",
-            "\u{1b}[8m",
-            "\u{1b}]52;c;AAAA\u{7}",
-            "\u{9b}2J",
-            "\r",
-            "\u{8}",
-            "\u{202e}",
-        ] {
-            let safe = harmless(hostile);
-            assert!(
-                safe.chars().all(|c| !c.is_control() && c != '\u{202e}'),
-                "{safe:?}"
-            );
-            assert!(safe.len() > hostile.len(), "{safe:?}");
-        }
+        let hostile = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}2J\r\u{8}\u{202e}";
+        let safe = harmless(hostile);
+        assert!(safe.chars().all(|c| c.is_ascii_graphic()), "{safe:?}");
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::io::look;
+
 /// A bar on stderr that counts `total` things called `what`. Invisible when stderr is no terminal.
 pub fn bar(total: u64, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
@@ -25,7 +27,12 @@ pub fn spinner(what: &str) -> ProgressBar {
 }
 
 fn on_stderr(total: Option<u64>, what: &str) -> ProgressBar {
-    ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr())
+    let target = if look::is_quiet() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    ProgressBar::with_draw_target(total, target)
         .with_message(what.to_owned())
         .with_finish(indicatif::ProgressFinish::AndClear)
 }

@@ -12,6 +12,7 @@ use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Lane, Observation, TracedNode};
 use crate::io::kl_base::CodedRow;
+use crate::judge::detail::{NodeDetail, PositionDetail};
 use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::named_rows::compare_named;
 use crate::judge::own_tolerance::Elements;
@@ -79,6 +80,9 @@ pub struct PositionFindings {
     pub flip_gap: Option<f64>,
     /// Shared tokens among the five most likely.
     pub top5_overlap: usize,
+    /// What a person wants to see of it, where it was looked for.
+    #[serde(default, skip_serializing_if = "PositionDetail::is_empty")]
+    pub detail: PositionDetail,
 }
 
 /// Where two arrays first differ.
@@ -138,6 +142,9 @@ pub struct NodeDistance {
     pub key: String,
     /// How far apart.
     pub distance: Distance,
+    /// What a person wants to see of it, where it was looked for.
+    #[serde(default, skip_serializing_if = "NodeDetail::is_empty")]
+    pub detail: NodeDetail,
 }
 
 /// Why two observations cannot be compared.
@@ -322,6 +329,7 @@ pub fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFi
         top1_equal: top[0].is_some() && top[0] == top[1],
         flip_gap: gap.filter(|gap| gap.is_finite()),
         top5_overlap: metrics::top5_overlap(theirs, ours),
+        detail: PositionDetail::default(),
     }
 }
 
@@ -343,6 +351,7 @@ fn compare_nodes(theirs: &[TracedNode], ours: &[TracedNode]) -> NodeFindings {
         found.compared.push(NodeDistance {
             key: node.key.clone(),
             distance,
+            detail: NodeDetail::default(),
         });
     }
     found

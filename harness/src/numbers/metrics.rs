@@ -7,7 +7,7 @@ mod ulps;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::ulps::{UlpHistogram, ulps};
+pub use self::ulps::{UlpHistogram, most_ulps, ulps};
 
 /// Differences of logits below this are summed as such.
 const NEAR: f64 = 0.5;
@@ -160,6 +160,26 @@ pub fn top5_overlap(theirs: &[f32], ours: &[f32]) -> usize {
     theirs.iter().filter(|i| ours.contains(i)).count()
 }
 
+/// The `count` likeliest tokens of each of two rows, and how likely each of them is in both, the
+/// likeliest of the first row first; nothing if a value is not finite.
+pub fn likeliest(theirs: &[f32], ours: &[f32], count: usize) -> Vec<(usize, [f64; 2])> {
+    let rows = [theirs, ours].map(log_softmax);
+    let [Some(p), Some(q)] = rows else {
+        return Vec::new();
+    };
+    let mut tokens = ranked(theirs, count);
+    let more = ranked(ours, count);
+    tokens.extend(more.iter().filter(|t| **t < p.len()).copied());
+    let mut listed = Vec::new();
+    for token in tokens {
+        let known = listed.iter().any(|(known, _)| *known == token);
+        if let (false, Some(p), Some(q)) = (known, p.get(token), q.get(token)) {
+            listed.push((token, [p.exp(), q.exp()]));
+        }
+    }
+    listed
+}
+
 /// The middle value, the mean of the two middle ones if their number is even.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -281,6 +301,18 @@ mod tests {
         let a = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0];
         assert_eq!(top5_overlap(&a, &a), 5);
         assert_eq!(top5_overlap(&a, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 4);
+    }
+
+    #[test]
+    fn the_likeliest_tokens_of_both_rows_have_both_probabilities() {
+        let (theirs, ours) = ([3f32.ln(), 0.0, -9.0], [-9.0, 0.0, 3f32.ln()]);
+        let found = likeliest(&theirs, &ours, 1);
+        let tokens: Vec<usize> = found.iter().map(|(token, _)| *token).collect();
+        assert_eq!(tokens, [0, 2]);
+        assert_relative_eq!(found[0].1[0], 0.75, max_relative = 1e-4);
+        assert_relative_eq!(found[1].1[1], 0.75, max_relative = 1e-4);
+        assert!(found[0].1[1] < 1e-4 && found[1].1[0] < 1e-4);
+        assert!(likeliest(&[f32::NAN, 1.0], &[0.0, 1.0], 1).is_empty());
     }
 
     #[test]

@@ -2,40 +2,58 @@
 
 mod distances;
 mod live;
+pub mod pairs;
 mod rows;
 mod summary;
 
+pub use self::distances::pooled as pooled_lines;
 pub use self::summary::lines as summary;
 use crate::case::ability::{self, Ability};
+use crate::io::look;
 use crate::receipt::explanation;
-use crate::receipt::{CaseReceipt, Failed, Receipt};
+use crate::receipt::{CaseReceipt, Comparison, Failed, Receipt};
 
 /// How much of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// A row for each case, and all there is to say about what does not agree.
-    Cases,
+    /// A line for each model and reference, and all there is to say about what does not agree.
+    Pairs,
     /// A row for each lane of each comparison, and how the bits differ wherever they do.
     Lanes,
 }
 
+impl Detail {
+    /// As `--verbose` has it.
+    pub fn wanted() -> Self {
+        if look::is_verbose() {
+            Detail::Lanes
+        } else {
+            Detail::Pairs
+        }
+    }
+}
+
 /// Tables, what needs words, the counts, the status; `width` is that of the terminal.
 pub fn render(receipt: &Receipt, detail: Detail, width: Option<usize>) -> String {
-    let all = detail == Detail::Lanes;
     let mut text = String::new();
-    if all {
+    append_table(&mut text, &pairs::table(receipt), width);
+    text.trim_end().to_owned() + "\n" + &below_pairs(receipt, detail, width)
+}
+
+/// The same without its first table, which a [`pairs::Stream`] has printed.
+pub fn below_pairs(receipt: &Receipt, detail: Detail, width: Option<usize>) -> String {
+    let all = detail == Detail::Lanes;
+    let mut text = "\n".to_owned();
+    let wanted = if all {
         append(&mut text, distances::circumstances(receipt));
-        text += &rows::lanes(receipt, |_, _| true).render(width);
-        append_table(&mut text, &rows::distances(receipt, |_, _| true), width);
-        append(&mut text, distances::tensors(receipt));
+        |_: &Receipt, _: &Comparison| true
     } else {
-        append_table(&mut text, &rows::cases(receipt), width);
-        append_table(&mut text, &rows::lanes(receipt, rows::is_remarkable), width);
-        append_table(
-            &mut text,
-            &rows::distances(receipt, rows::is_remarkable),
-            width,
-        );
+        rows::is_remarkable
+    };
+    append_table(&mut text, &rows::lanes(receipt, wanted), width);
+    append_table(&mut text, &rows::distances(receipt, wanted), width);
+    if all {
+        append(&mut text, distances::tensors(receipt));
     }
     append(&mut text, subjects(receipt));
     for case in &receipt.cases {
@@ -45,7 +63,10 @@ pub fn render(receipt: &Receipt, detail: Detail, width: Option<usize>) -> String
     append(&mut text, distances::pooled(receipt, all));
     append(&mut text, live::lines(receipt));
     append(&mut text, of_run(receipt));
-    text + "\n" + &summary(receipt)
+    if text != "\n" {
+        text += "\n";
+    }
+    text + &summary(receipt)
 }
 
 fn append(text: &mut String, lines: impl IntoIterator<Item = String>) {

@@ -9,7 +9,7 @@ use harness::case::Case;
 use harness::exit::Exit;
 use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
-use harness::oracle::crossval::campaign::{Campaign, Live};
+use harness::oracle::crossval::campaign::{Campaign, Live, Step};
 use harness::receipt::verify::verify;
 use harness::receipt::{Receipt, disagreement};
 use harness::reference::Reference;
@@ -183,8 +183,10 @@ fn declining_is_a_gap_only_where_an_answer_was_promised() {
 #[test]
 fn a_run_that_was_ended_goes_on_where_it_was() {
     let mut kept = None;
-    let ended = campaign("rogue", "the truth").run(&cases()[..2], |receipt| {
-        kept = Some(receipt.clone());
+    let ended = campaign("rogue", "the truth").run(&cases()[..2], |step| {
+        if let Step::Ended(_, receipt) = step {
+            kept = Some(receipt.clone());
+        }
         Ok(())
     });
     ended.expect("nothing is written");

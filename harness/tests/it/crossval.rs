@@ -209,7 +209,7 @@ fn a_recorded_model_and_prompt_are_recognised_wherever_the_file_lies() {
     let path = copy.to_str().expect("plain path");
     let output = crossval(&["--model", path, "--prompt", "The white whale"]);
     std::fs::remove_file(&copy).expect("there");
-    assert_ends(&output, 0, &["b158-white-whale", "mar2026-b158-avx512"]);
+    assert_ends(&output, 0, &["moby-tiny-b158", "mar2026-b158-avx512"]);
 }
 
 #[test]

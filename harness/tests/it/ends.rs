@@ -11,7 +11,7 @@ use harness::exit::Exit;
 use harness::judge::compare::Incomparable;
 use harness::judge::outcome::Outcome;
 use harness::judge::verdict::Verdict;
-use harness::oracle::crossval::campaign::Campaign;
+use harness::oracle::crossval::campaign::{Campaign, Step};
 use harness::receipt::Receipt;
 use harness::receipt::table::Detail;
 use harness::runner::scripted::Scripted;
@@ -188,7 +188,7 @@ fn a_model_that_changes_during_the_run_makes_the_receipt_void() {
         [copy.display().to_string()]
     );
     assert!(
-        harness::receipt::table::render(&receipt, Detail::Cases, None)
+        harness::receipt::table::render(&receipt, Detail::Pairs, None)
             .contains("nothing in this receipt counts")
     );
 }
@@ -294,8 +294,10 @@ fn a_run_that_is_cut_short_leaves_a_receipt_that_says_so() {
     let ours = subject("mar2026-b158-avx512", |_, _| Ok(()));
     let mut kept = Vec::new();
     let campaign = Campaign::new(suite.clone(), vec![ours], 1);
-    let ended = campaign.run(&cases, |receipt| {
-        kept.push(receipt.clone());
+    let ended = campaign.run(&cases, |step| {
+        if let Step::Ended(_, receipt) = step {
+            kept.push(receipt.clone());
+        }
         match kept.len() {
             2 => Err(harness::exit::Failure::environment(
                 "planted: the disk is full",

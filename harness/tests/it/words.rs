@@ -71,7 +71,7 @@ fn flip(lane: Lane) -> impl Fn(&mut Observation) {
 }
 
 fn text(receipt: &Receipt) -> String {
-    table::render(receipt, Detail::Cases, None)
+    table::render(receipt, Detail::Pairs, None)
 }
 
 /// The words of the row that has these.
@@ -109,7 +109,7 @@ fn equal_bits_agree_whatever_the_arithmetic_is_called() {
         (&Verdict::Agree, Tolerance::Exact)
     );
     assert_eq!(receipt.parity.status.exit(), Exit::Agrees);
-    assert!(row(&text(&receipt), &[CASE, RECORDING]).contains("bit-identical"));
+    assert!(row(&text(&receipt), &["moby-tiny-b158", RECORDING]).contains("bit-identical"));
     // One bit off, and nobody knows what it means.
     let other = planted(|seen| {
         seen.identity.profile = "somebody's own".into();

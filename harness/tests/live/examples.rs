@@ -166,6 +166,11 @@ const FIRST: &[(&str, &str)] = &[
     ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
+    ("harness report receipt.json", RECEIPT),
+    (
+        "harness report receipts/",
+        "mkdir receipts && harness crossval --case b158-ishmael --json receipts/today.json",
+    ),
     (
         "compare logits.npy other.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy && \

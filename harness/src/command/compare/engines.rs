@@ -12,7 +12,7 @@ use crate::command::answers::{Answers, Finding, NoFinding};
 use crate::command::brought::Brought;
 use crate::command::selection::{Question, Selection};
 use crate::exit::{Exit, Failure};
-use crate::io::output;
+use crate::io::{look, output};
 use crate::judge::outcome::Outcome;
 use crate::oracle::trace::{Located, locate, table};
 use crate::reference;
@@ -49,7 +49,7 @@ pub fn run(args: &Args, words: [&String; 2]) -> Result<Exit, Failure> {
     };
     let suite = selection.suite(&args.json)?;
     let [mut first, mut second] = engines(words)?;
-    let mut answers = Answers::new(&args.json);
+    let mut answers = Answers::new(&args.json).shown(&args.html);
     for (case, path) in selection.cases(&suite, true)? {
         let name = case.name.clone();
         let question = selection.question(case, path).map_err(NoFinding::from);
@@ -119,14 +119,14 @@ fn ask(
     let pair = Pair::of(args, prompt, &theirs, ours)?;
     let mut text = format!("{one} against {other}\n{}", pair.text(&name));
     let mut outcome = pair.outcome();
-    if args.all || outcome != Outcome::Ok {
+    if look::is_verbose() || outcome != Outcome::Ok {
         text += &pair.table();
     }
     let mut nodes = None;
     if both {
         let located = traced(question, &theirs, second)?;
         outcome = outcome.max(located.outcome());
-        text += &if args.all {
+        text += &if look::is_verbose() {
             table::render(&located, true, output::width())
         } else {
             table::summary(&located)

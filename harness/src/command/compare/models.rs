@@ -10,12 +10,11 @@ use serde::Serialize;
 use super::Args;
 use crate::case::Case;
 use crate::case::observation::{Greedy, Identity, Observation};
-use crate::command::finish::finish;
 use crate::exit::{Exit, Failure};
 use crate::file::difference::{Differences, KeyDifference, TensorDifference};
 use crate::file::opened::Opened;
 use crate::io::table::{Table, number, scientific, words};
-use crate::io::{output, progress};
+use crate::io::{look, output, progress};
 use crate::judge::outcome::Outcome;
 use crate::numbers::gap::place;
 use crate::numbers::rows_apart::{Believed, RowsApart};
@@ -87,8 +86,8 @@ pub fn run(args: &Args, files: [&Path; 2]) -> Result<Exit, Failure> {
     }
     first.input.still_holds()?;
     second.input.still_holds()?;
-    let text = compared.text(args.all);
-    finish(compared.outcome(), &text, &compared, &args.json)
+    let text = compared.text(look::is_verbose());
+    args.finish(compared.outcome(), &text, &compared)
 }
 
 fn compute(

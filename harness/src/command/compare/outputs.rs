@@ -9,9 +9,9 @@ use super::Args;
 use crate::case::Case;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::{Greedy, Identity, Logits, Observation, TracedNode};
-use crate::command::finish::finish;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, sha256};
+use crate::io::look;
 use crate::io::output;
 use crate::io::table::{Table, number, scientific, words};
 use crate::judge::compare::{Findings, PositionFindings};
@@ -182,9 +182,7 @@ impl Pair {
             measured,
         } = conclude((&theirs.identity, false), held, found);
         let findings = measured.findings;
-        let rows = findings
-            .as_ref()
-            .map(|found| rows(args, found, theirs, ours));
+        let rows = findings.as_ref().map(|found| rows(found, theirs, ours));
         Ok(Pair {
             prompt: prompt.to_owned(),
             comparison,
@@ -257,16 +255,11 @@ impl Pair {
 }
 
 /// A row for each position that differs, or for all.
-fn rows(
-    args: &Args,
-    findings: &Findings,
-    theirs: &Observation,
-    ours: &Observation,
-) -> Vec<[String; 8]> {
+fn rows(findings: &Findings, theirs: &Observation, ours: &Observation) -> Vec<[String; 8]> {
     let mut rows = Vec::new();
     for lane in &findings.lanes {
         let sides = [theirs, ours].map(|seen| seen.lanes.get(&lane.lane));
-        let differs = |p: &&PositionFindings| args.all || !p.distance.is_bit_identical();
+        let differs = |p: &&PositionFindings| look::is_verbose() || !p.distance.is_bit_identical();
         for found in lane.positions.iter().filter(differs) {
             let row = |side: Option<&Logits>| Some(side?.at(found.position)?.to_vec());
             let pair = row(sides[0]).zip(row(sides[1]));
@@ -303,5 +296,5 @@ fn finished(args: &Args, pairs: Vec<Pair>) -> Result<Exit, Failure> {
     });
     let text: Vec<String> = text.collect();
     let text = text.join("\n") + &format!("status: {outcome}\n");
-    finish(outcome, &text, &pairs, &args.json)
+    args.finish(outcome, &text, &pairs)
 }

@@ -48,6 +48,15 @@ impl Live {
     }
 }
 
+/// What is told of a run while it goes on.
+#[derive(Clone, Copy)]
+pub enum Step<'a> {
+    /// A case is being asked.
+    Begins(&'a Case),
+    /// It has ended, and the receipt so far.
+    Ended(&'a Case, &'a Receipt),
+}
+
 /// A run over some cases.
 pub struct Campaign {
     suite: Suite,
@@ -141,11 +150,11 @@ impl Campaign {
     }
 
     /// Runs the cases, each on the model beside it. After each one the receipt so far goes to
-    /// `keep`, so that whoever ends the run early loses one case at most.
+    /// `watch`, so that whoever ends the run early loses one case at most.
     pub fn run(
         mut self,
         cases: &[(Case, PathBuf)],
-        mut keep: impl FnMut(&Receipt) -> Result<(), Failure>,
+        mut watch: impl FnMut(Step<'_>) -> Result<(), Failure>,
     ) -> Result<Receipt, Failure> {
         let live: Vec<_> = self.live.iter().map(|l| l.facts.name.clone()).collect();
         let live: Vec<&str> = live.iter().map(String::as_str).collect();
@@ -157,6 +166,7 @@ impl Campaign {
         self.left_out.extend(unasked);
         let mut receipt = self.receipt();
         for (case, model) in asked {
+            watch(Step::Begins(case))?;
             for subject in 0..self.subjects.len() {
                 match self.examine(case, model, subject) {
                     Ok(examined) => self.cases.push(examined),
@@ -164,7 +174,7 @@ impl Campaign {
                 }
             }
             receipt = self.receipt();
-            keep(&receipt)?;
+            watch(Step::Ended(case, &receipt))?;
         }
         Ok(receipt)
     }

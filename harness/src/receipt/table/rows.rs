@@ -1,22 +1,11 @@
 //! The tables: a row for each case, one for each lane, and the distances where bits differ.
 
-use std::collections::BTreeSet;
-
 use crate::io::table::{Column, Table, number, scientific, words};
 use crate::judge::compare::{Findings, LaneFindings, PositionFindings};
 use crate::judge::verdict::{Divergence, Verdict};
 use crate::numbers::metrics;
 use crate::receipt::explanation::lane_word;
 use crate::receipt::{Comparison, Receipt};
-
-const CASES: [Column; 6] = [
-    words("case"),
-    words("with"),
-    words("verdict"),
-    number("bit-equal"),
-    number("nodes"),
-    number("greedy"),
-];
 
 const LANES: [Column; 6] = [
     words("case"),
@@ -35,7 +24,7 @@ const DISTANCES: [Column; 9] = [
     number("max|Δ|"),
     number("NMSE med"),
     number("NMSE max"),
-    number("KL max"),
+    number("KL max (nats)"),
     number("top-1"),
 ];
 
@@ -43,53 +32,6 @@ const DISTANCES: [Column; 9] = [
 pub fn is_remarkable(receipt: &Receipt, comparison: &Comparison) -> bool {
     let declined = matches!(comparison.verdict, Verdict::Declined { .. });
     !declined && !receipt.agrees(comparison)
-}
-
-/// A row for each case that came to claims.
-pub fn cases(receipt: &Receipt) -> Table {
-    let mut table = Table::new(&CASES);
-    for case in &receipt.cases {
-        let comparisons = case.claims.comparisons.iter().filter(|c| !c.is_declined());
-        let with: Vec<&str> = comparisons.clone().map(|c| &c.reference.name[..]).collect();
-        let mut verdicts = BTreeSet::new();
-        for (comparison, measured) in case.compared().filter(|(c, _)| !c.is_declined()) {
-            let plain = receipt.agrees(comparison);
-            let lanes = measured.map(|f| &f.lanes[..]).unwrap_or_default();
-            let declared = comparison.coverage.positions.declared / lanes.len().max(1);
-            let lanes = lanes.iter().filter(|_| plain);
-            verdicts.extend(lanes.map(|lane| lane_word(receipt, lane, comparison, declared)));
-            verdicts.extend((!plain).then(|| comparison.verdict.word()));
-        }
-        let verdicts: Vec<&str> = verdicts.into_iter().collect();
-        let found = || case.compared().filter_map(|(_, found)| found);
-        let sum = |part: fn(&Findings) -> [usize; 2]| {
-            let sum = found()
-                .map(part)
-                .fold([0, 0], |[a, b], [c, d]| [a + c, b + d]);
-            format!("{}/{}", sum[0], sum[1])
-        };
-        let or = |text: String, none: &str| {
-            if text.is_empty() {
-                none.to_owned()
-            } else {
-                text
-            }
-        };
-        table.row([
-            case.claims.case.clone(),
-            or(with.join(", "), "itself only"),
-            or(verdicts.join(", "), "-"),
-            sum(|f| [f.logits()[1], f.logits()[0]]),
-            sum(|f| {
-                [
-                    equal_nodes(f),
-                    f.nodes.compared.len() + f.nodes.missing.len(),
-                ]
-            }),
-            sum(|f| [equal_steps(f), f.greedy.steps]),
-        ]);
-    }
-    table
 }
 
 /// A row for each lane of the comparisons wanted, and one for whatever else diverges in them.
@@ -202,12 +144,14 @@ fn distance(lane: &LaneFindings) -> [String; 6] {
     ]
 }
 
-fn equal_nodes(found: &Findings) -> usize {
+/// Traced tensors whose every bit is equal.
+pub fn equal_nodes(found: &Findings) -> usize {
     let nodes = found.nodes.compared.iter();
     nodes.filter(|n| n.is_bit_identical()).count()
 }
 
-fn equal_steps(found: &Findings) -> usize {
+/// Steps of the continuation up to the first other token.
+pub fn equal_steps(found: &Findings) -> usize {
     let parting = found.greedy.first_divergence.as_ref();
     parting.map_or(found.greedy.steps, |d| d.step)
 }

@@ -7,12 +7,17 @@ use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::receipt::{CaseReceipt, Comparison, Receipt, comparisons, exact};
 
+/// How many of the slowest cases are named.
+const SLOWEST: usize = 3;
+
 /// All of them, each with its line end.
 pub fn lines(receipt: &Receipt) -> String {
     let mut lines = counts(receipt);
     let coverage = receipt.coverage.named();
     let coverage = coverage.map(|(name, count)| format!("{name} {count}"));
-    lines.push(format!("compared/declared: {}", coverage.join(", ")));
+    let (what, how_much) = coverage.split_at(4);
+    lines.push(format!("compared/declared: {},", what.join(", ")));
+    lines.push(format!("  {}", how_much.join(", ")));
     let left_out = receipt.circumstances.left_out.len();
     if left_out > 0 {
         lines.push(format!("left out: {left_out} case(s), each named above"));
@@ -27,9 +32,21 @@ pub fn lines(receipt: &Receipt) -> String {
             "no case was answered by {names}: the lines above say why"
         ));
     }
+    lines.extend(slowest(receipt));
     lines.extend(next(receipt));
     lines.push(format!("status: {}", receipt.parity.status));
     lines.join("\n") + "\n"
+}
+
+/// Where the time went, if there was enough of it to ask.
+fn slowest(receipt: &Receipt) -> Option<String> {
+    let mut cases: Vec<&CaseReceipt> = receipt.cases.iter().collect();
+    cases.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    cases.truncate(SLOWEST);
+    let named = |case: &&CaseReceipt| format!("{} {:.1} s", case.claims.case, case.seconds);
+    let named: Vec<String> = cases.iter().map(named).collect();
+    let all = receipt.circumstances.seconds;
+    (cases.len() == SLOWEST).then(|| format!("time: {all:.1} s; slowest {}", named.join(", ")))
 }
 
 fn counts(receipt: &Receipt) -> Vec<String> {

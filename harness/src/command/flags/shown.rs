@@ -1,0 +1,50 @@
+//! How much is printed, and in which colours: flags of every command, before or behind its word.
+
+use clap::ColorChoice;
+
+use crate::io::look::{self, Amount};
+
+/// How much, and in which colours.
+#[derive(clap::Args, Debug, Clone, Copy)]
+#[command(next_help_heading = "Output")]
+pub struct Shown {
+    /// Print nothing where all is well; the exit code says it
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        display_order = 901
+    )]
+    quiet: bool,
+
+    /// Print every row, not only where something is wrong
+    #[arg(short, long, global = true, visible_alias = "all", display_order = 902)]
+    verbose: bool,
+
+    /// Colours; by themselves on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        display_order = 903
+    )]
+    color: ColorChoice,
+}
+
+impl Shown {
+    /// Makes it so, for the whole process.
+    pub fn apply(self) {
+        look::set_amount(match (self.quiet, self.verbose) {
+            (true, _) => Amount::Quiet,
+            (_, true) => Amount::Verbose,
+            _ => Amount::Normal,
+        });
+        match self.color {
+            ColorChoice::Always => look::set_colours(true),
+            ColorChoice::Never => look::set_colours(false),
+            ColorChoice::Auto => {}
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a person sees: lines as they are complete, no wider than the terminal, in colours where
+//! they are wanted, and nothing where nothing is wanted.
+#![forbid(unsafe_code)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+const TWO_MODELS: [&str; 6] = [
+    "crossval",
+    "--case",
+    "edges-the-end",
+    "--case",
+    "b158-white-whale",
+    "--case",
+];
+
+fn harness(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    command(arguments, variables).output().expect("it starts")
+}
+
+fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    let clean = [
+        "BITNET_CPP_DIR",
+        "CROSSVAL_GGUF",
+        "COLUMNS",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+    ];
+    for name in clean {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(variables.iter().copied());
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+#[test]
+fn a_line_is_printed_when_it_is_complete_and_not_at_the_end() {
+    let slow = [&TWO_MODELS[..], &["bitnet-november"]].concat();
+    let mut child = command(&slow, &[])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    assert!(next().starts_with("model"));
+    assert!(next().contains("mar2026-b158-avx512"));
+    let running = child.try_wait().expect("it can be asked").is_none();
+    assert!(running, "the first row came only when all was over");
+    assert!(
+        lines
+            .map(|line| line.expect("text"))
+            .any(|line| line.contains("status: rust_only"))
+    );
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn lines_fit_a_narrow_terminal_and_a_pipe_gets_all_columns() {
+    let asked = ["crossval", "--case", "bitnet-portions"];
+    let wide = text(&harness(&asked, &[]));
+    assert!(wide.contains("greedy") && wide.contains("bitnet-portable-moby-tiny-bitnet-ubatch-7"));
+    let narrow = text(&harness(&asked, &[("COLUMNS", "80")]));
+    let table: Vec<&str> = narrow.lines().take(3).collect();
+    assert!(
+        table.iter().all(|line| line.chars().count() <= 80),
+        "{table:?}"
+    );
+    assert!(
+        table[0].contains("verdict") && !table[0].contains("greedy"),
+        "{table:?}"
+    );
+    assert!(
+        table[2].contains('…') && table[2].contains("bit-identical"),
+        "{table:?}"
+    );
+}
+
+#[test]
+fn colours_are_there_where_they_are_wanted() {
+    let asked = ["crossval", "--case", "b158-white-whale"];
+    let painted = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = harness(&[&asked[..], arguments].concat(), variables);
+        text(&output).contains("\u{1b}[32mbit-identical\u{1b}[0m")
+    };
+    assert!(!painted(&[], &[]), "a pipe");
+    assert!(painted(&["--color", "always"], &[]));
+    assert!(
+        painted(&["--color=always"], &[("NO_COLOR", "1")]),
+        "what was typed counts"
+    );
+    assert!(!painted(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
+}
+
+#[test]
+fn quiet_is_silent_where_all_is_well_and_verbose_shows_every_lane() {
+    let quiet = harness(&["crossval", "-q", "--case", "b158-white-whale"], &[]);
+    assert_eq!((quiet.status.code(), &text(&quiet)[..]), (Some(0), ""));
+    let missing = harness(&["-q", "crossval", "--case", "wide-ahab"], &[]);
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(text(&missing).contains("status: reference_missing"));
+    let verbose = text(&harness(
+        &["crossval", "-v", "--case", "b158-white-whale"],
+        &[],
+    ));
+    for lane in ["prefill", "decode"] {
+        assert!(verbose.contains(lane), "{verbose}");
+    }
+}
