@@ -64,6 +64,7 @@ impl Model {
         let stamp = FileStamp {
             size: bytes.len() as u64,
             modified: None,
+            changed: (0, 0),
             inode: (0, 0),
         };
         Self::bind(bytes, stamp, options)

@@ -241,7 +241,7 @@ impl Writer<'_> {
         if self.silent || text.is_empty() {
             return Ok(Reader::Listening);
         }
-        output::put(text.as_bytes())
+        output::pass_on(text)
     }
 }
 

@@ -74,7 +74,8 @@ impl Observing {
 }
 
 /// Has the library write the two-bit weights of a file as IQ2_BN, in a process that may write
-/// a file of so many bytes, which is there already. Whether they fit is not asked: the library's answer may be its death.
+/// a file of so many bytes, which is there already. Whether they fit is not asked: the library's
+/// answer may be its death.
 pub fn write_iq2_bn(
     reference: &Reference,
     from: &Path,
