@@ -177,14 +177,16 @@ impl<'a> Case<'a> {
     fn packing(&self, index: usize, dialect: Dialect) -> Option<&'static str> {
         let written = self.written;
         let [i2_s, others @ ..] = &PACKINGS;
-        let is_i2_s = written.is_exactly(index, i2_s, false) && written.can_be_i2_s(index);
-        if is_i2_s {
-            return (dialect == i2_s.dialect).then_some(i2_s.name);
+        // Looked at last: that is every byte of the tensor.
+        let is_i2_s = || written.is_exactly(index, i2_s, false) && written.can_be_i2_s(index);
+        if dialect == i2_s.dialect {
+            return is_i2_s().then_some(i2_s.name);
         }
         let rows_first = self.rows_first(dialect);
         let exactly = |packing: &&Packing| written.is_exactly(index, packing, rows_first);
         let mut own = others.iter().filter(|packing| packing.dialect == dialect);
-        own.find(exactly).map(|packing| packing.name)
+        let found = own.find(exactly).filter(|_| !is_i2_s());
+        found.map(|packing| packing.name)
     }
 
     fn fit(&self, index: usize, dialect: Dialect) -> Fit {
