@@ -1,8 +1,10 @@
 //! `harness generate`: text from a model, streamed.
 
 mod conversation;
+mod guesses;
 mod stream;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use engine::sampler::{Sampler, Sampling};
@@ -20,6 +22,7 @@ use crate::io::process;
 use crate::io::progress;
 
 use conversation::{Talk, message};
+use guesses::{Fared, Guesses};
 use stream::TextStream;
 
 const EXAMPLE: &str = "\
@@ -28,10 +31,14 @@ Examples:
   harness generate --model instruct.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
   printf 'Who are you?\\nWhat did I ask?\\n' | harness generate --model instruct.gguf --chat -n 16
   harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
+  harness generate --model model.gguf --prompt 'The whale' -n 64 --guess 0
 
 With --chat and no --prompt, each line of the terminal or of standard input is what the user says,
 and every answer regards all that was said before, to the bit as if it were asked at once; /reset
 forgets it, /quit ends.
+
+Where the text repeats itself, what follows is guessed and computed together, as if it came token
+by token: not a bit of any logit depends on --guess.
 
 The same model, prompt, flags and seed give the same text, on any number of threads. The file is
 mapped: when another program changes it meanwhile, the command says so and ends with exit code 4.";
@@ -58,6 +65,10 @@ pub struct Args {
     /// Tokens to generate at most, for each answer
     #[arg(short = 'n', long, value_name = "N", default_value = "128")]
     max_tokens: usize,
+
+    /// Tokens to guess at most, where the text repeats itself; 0 computes one by one
+    #[arg(long, value_name = "N", default_value = "7")]
+    guess: usize,
 
     #[command(flatten)]
     choosing: Choosing,
@@ -127,6 +138,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             session: args.computing.session(&model, positions)?,
             tokenizer,
             sampler,
+            guesses: Guesses::of_up_to(args.guess),
+            ahead: VecDeque::new(),
             stream: TextStream::default(),
             shown: String::new(),
             silent: args.model.json.takes_stdout(),
@@ -165,13 +178,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let wrote = started.elapsed();
     let text = writer.finish()?;
     model.stamp().still_holds(path)?;
-    output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
+    let fared = writer.guesses.fared();
+    output::tell(speeds(prompt.len(), read, tokens.len(), wrote, fared, stop));
     args.model.json.write(&json!({
         "model": path.display().to_string(),
         "prompt_tokens": prompt,
         "tokens": tokens,
         "text": text,
         "stop": stop,
+        "guesses": fared,
     }))?;
     Ok(Exit::Agrees)
 }
@@ -197,6 +212,9 @@ struct Writer<'m> {
     session: Session<'m>,
     tokenizer: &'m Tokenizer,
     sampler: Sampler,
+    guesses: Guesses,
+    /// Tokens that were guessed and computed and not chosen yet, and the logits behind each.
+    ahead: VecDeque<(Token, Vec<f32>)>,
     stream: TextStream,
     shown: String,
     silent: bool,
@@ -207,6 +225,10 @@ impl Writer<'_> {
     /// long enough to make up for the time that takes.
     fn read(&mut self, prompt: &[Token], most: usize) -> Result<Ranked, Failure> {
         let waiting = progress::spinner("reading the prompt");
+        self.ahead.clear();
+        prompt
+            .iter()
+            .for_each(|&token| self.guesses.remember(token));
         let ranked = self.feed(prompt)?;
         if most >= WORTH_A_SCREEN && self.sampler.wanted().is_some() {
             self.session.screen();
@@ -221,9 +243,45 @@ impl Writer<'_> {
             Some(most) => self.session.likeliest(tokens, most),
             None => {
                 let logits = self.session.feed(tokens, Wanted::Last, &mut ())?;
-                Ok(of_all(&logits, logits.len()))
+                Ok(self.ranked(&logits))
             }
         }
+    }
+
+    /// As many of these as decide the choice.
+    fn ranked(&self, logits: &[f32]) -> Ranked {
+        of_all(logits, self.sampler.wanted().unwrap_or(logits.len()))
+    }
+
+    /// The likeliest tokens behind the one that was chosen, where `left` more are wanted: they are
+    /// there already if it was guessed, or are computed, perhaps with a guess of what follows.
+    fn behind(&mut self, token: Token, left: usize) -> Result<Ranked, EvalError> {
+        self.guesses.remember(token);
+        match self.ahead.pop_front() {
+            Some((guessed, logits)) if guessed == token => {
+                self.guesses.was_right();
+                return Ok(self.ranked(&logits));
+            }
+            Some(_) => {
+                let wrong = 1 + self.ahead.len();
+                self.ahead.clear();
+                self.session.truncate(self.session.len() - wrong);
+                self.guesses.were_wrong(wrong);
+            }
+            None => {}
+        }
+        let room = self.session.room().min(left).saturating_sub(1);
+        let guess = self.guesses.next(room);
+        let fed: Vec<Token> = [token].into_iter().chain(guess).collect();
+        if fed.len() > 1
+            && let Ok(logits) = self.session.feed_each(&fed)
+        {
+            let (first, rest) = logits.split_at(logits.len() / fed.len());
+            let rows = rest.chunks_exact(first.len()).map(<[f32]>::to_vec);
+            self.ahead.extend(fed.into_iter().skip(1).zip(rows));
+            return Ok(self.ranked(first));
+        }
+        self.feed(&[token])
     }
 
     /// Chooses, shows and feeds token after token.
@@ -242,7 +300,7 @@ impl Writer<'_> {
             if tokens.len() == most {
                 break;
             }
-            ranked = match self.feed(&[token]) {
+            ranked = match self.behind(token, most - tokens.len()) {
                 Err(EvalError::ContextFull { .. }) => return Ok((tokens, Stop::Context)),
                 fed => fed?,
             };
@@ -269,7 +327,14 @@ impl Writer<'_> {
     }
 }
 
-fn speeds(prompt: usize, read: Duration, written: usize, wrote: Duration, stop: Stop) -> String {
+fn speeds(
+    prompt: usize,
+    read: Duration,
+    written: usize,
+    wrote: Duration,
+    fared: Fared,
+    stop: Stop,
+) -> String {
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
     let why = match stop {
         Stop::EndToken => "the model ended its text",
@@ -277,8 +342,16 @@ fn speeds(prompt: usize, read: Duration, written: usize, wrote: Duration, stop: 
         Stop::Context => "the context is full",
         Stop::ReaderGone => "standard output was closed",
     };
+    let guessed = if fared.guessed > 0 {
+        format!(
+            " ({} of {} guessed ones were right)",
+            fared.right, fared.guessed
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "read {prompt} tokens at {:.1} tokens/s, wrote {written} at {:.1} tokens/s: {why}",
+        "read {prompt} tokens at {:.1} tokens/s, wrote {written} at {:.1} tokens/s{guessed}: {why}",
         rate(prompt, read),
         rate(written, wrote)
     )
