@@ -149,6 +149,11 @@ pub trait Subject: Runner {
         Demand::Ladder
     }
 
+    /// The same engine for another thread, where it can be there.
+    fn elsewhere(&self) -> Option<Box<dyn Subject + Send>> {
+        None
+    }
+
     /// Looks at one case in the arithmetic of that name; nothing if it does not know it.
     fn observe_in(
         &mut self,

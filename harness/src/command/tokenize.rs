@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use engine::Token;
-use engine::bytes::{ModelBytes, Storage};
+use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
@@ -15,6 +15,7 @@ use crate::command::finish::finish;
 use crate::command::flags::ModelFile;
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
+use crate::io::process::map_or_read;
 use crate::judge::outcome::Outcome;
 
 /// Stands for standard input where a file is read.
@@ -76,7 +77,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = text.map(|file| ("--file", file));
     let (json, strictness) = (&args.model.json, args.model.strictness);
     json.beside(text.into_iter().chain([("--model", path.as_path())]))?;
-    let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+    let (bytes, stamp) = ModelBytes::open(path, map_or_read())?;
     let gguf = Gguf::parse(bytes)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
         Failure::input("the model says it has no vocabulary (no_vocab): only ids work with it")
