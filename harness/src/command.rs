@@ -2,11 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod answers;
-#[cfg(unix)]
 pub mod attribute;
-#[cfg(unix)]
 pub mod bench;
-#[cfg(unix)]
 pub mod bisect;
 pub mod brought;
 pub mod calibrate;
@@ -29,7 +26,6 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod metamorphic;
-#[cfg(unix)]
 pub mod own_tolerances;
 pub mod perplexity;
 pub mod power;
@@ -38,12 +34,10 @@ pub mod reference;
 pub mod report;
 pub mod selection;
 pub mod shapes;
-#[cfg(unix)]
 pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
 pub mod verify;
 pub mod weights;
-#[cfg(unix)]
 pub mod worker;

@@ -101,8 +101,8 @@ pub struct Args {
     seed: u64,
 
     /// Seconds a build may take for one answer
-    #[arg(long, value_name = "N", default_value = "600")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "600", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -189,7 +189,7 @@ fn plan(args: &Args, known: &Known) -> Result<Plan, Failure> {
 /// The engine, then the references.
 fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         cpu_seconds: 24 * 3600,
         memory: 64 << 30,
         ..Limits::default()

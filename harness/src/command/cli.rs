@@ -24,11 +24,10 @@ struct Cli {
 
 /// The words, each with the file of that name and, where there is one, another word for it.
 macro_rules! commands {
-    ($($(#[$condition:meta])? $word:ident $file:ident $(($alias:literal))?)*) => {
+    ($($word:ident $file:ident $(($alias:literal))?)*) => {
         #[derive(Subcommand)]
         enum Command {
             $(
-                $(#[$condition])?
                 $(#[command(visible_alias = $alias)])?
                 $word(crate::command::$file::Args),
             )*
@@ -36,7 +35,7 @@ macro_rules! commands {
 
         fn dispatch(command: Command) -> Result<Exit, Failure> {
             match command {
-                $($(#[$condition])? Command::$word(args) => crate::command::$file::run(args),)*
+                $(Command::$word(args) => crate::command::$file::run(args),)*
             }
         }
     };
@@ -45,15 +44,15 @@ macro_rules! commands {
 commands! {
     Crossval crossval
     Eval eval
-    #[cfg(unix)] Bench bench
+    Bench bench
     Trace trace
-    #[cfg(unix)] Attribute attribute
+    Attribute attribute
     Tokenize tokenize
     Tokenizer tokenizer
     Generate generate
     Inspect inspect
     Export export
-    #[cfg(unix)] Bisect bisect
+    Bisect bisect
     Calibrate calibrate
     Check check ("compat-check")
     Compare compare
@@ -67,18 +66,17 @@ commands! {
     Shapes shapes
     Fixtures fixtures
     Formats formats
-    #[cfg(unix)] Perplexity perplexity
+    Perplexity perplexity
     Power power
     Receipt receipt
     Report report
-    #[cfg(unix)] Subject subject
+    Subject subject
     Reference reference
     Explain explain
 }
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
 /// word is taken for one of these.
-#[cfg(unix)]
 #[derive(Parser)]
 enum Internal {
     Worker(crate::command::worker::Args),
@@ -88,12 +86,9 @@ enum Internal {
 
 /// Parses, runs, and turns what happened into an exit code. Errors are told once, here.
 pub fn run() -> ExitCode {
-    #[cfg(unix)]
-    {
-        let word = std::env::args_os().nth(1).unwrap_or_default();
-        if Internal::command().find_subcommand(word).is_some() {
-            return ended(guarded(|| serve(Internal::parse())), &Json::default());
-        }
+    let word = std::env::args_os().nth(1).unwrap_or_default();
+    if Internal::command().find_subcommand(word).is_some() {
+        return ended(guarded(|| serve(Internal::parse())), &Json::default());
     }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
@@ -161,7 +156,6 @@ fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure
     })
 }
 
-#[cfg(unix)]
 fn serve(command: Internal) -> Result<Exit, Failure> {
     match command {
         Internal::Worker(args) => crate::command::worker::run(args),
@@ -186,7 +180,6 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Cli::command().debug_assert();
-        #[cfg(unix)]
         Internal::command().debug_assert();
     }
 }

@@ -156,8 +156,8 @@ pub struct Args {
     oracle: bool,
 
     /// Seconds a reference may take for one case
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Threads; results do not depend on it
     #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
@@ -173,7 +173,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let suite = Suite::open(&folder)?;
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;

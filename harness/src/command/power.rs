@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::finish;
-use super::flags::{Html, Json};
+use super::flags::{self, Html, Json};
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
@@ -50,7 +50,7 @@ pub struct Args {
     html: Html,
 
     /// Comparisons of the engine without a fault
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
     /// Fixtures folder [default: fixtures/ here or above]

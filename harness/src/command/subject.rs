@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::kernels::Kernel;
 
 use crate::command::finish::finish;
-use crate::command::flags::Json;
+use crate::command::flags::{self, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::output;
@@ -102,8 +102,8 @@ struct Check {
     wide: bool,
 
     /// Seconds it may take for an answer
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -131,7 +131,7 @@ pub fn run(
         profile: None,
         demand: Demand::Nearest,
         limits: Limits {
-            patience: Duration::from_secs(args.patience),
+            patience: args.patience,
             ..Limits::default()
         },
         wide: args.wide,

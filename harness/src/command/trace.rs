@@ -121,12 +121,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .map(|model| ("--model", model));
     args.html.beside(args.json.beside(model)?)?;
     let mut suite = args.selection.suite(&args.json)?;
-    let live = args.selection.live(Limits::default())?;
+    let live = args.selection.live(Limits::default().cpu_seconds)?;
     let reading = args.selection.reading;
     let live = live.into_iter().map(Observing::new);
     let mut live: Vec<Observing> = live.map(|one| one.reading(reading)).collect();
     let claimed = args.selection.profile.map(Profile::name);
-    let mut subjects = args.brought.open(claimed, None)?;
+    let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
     let any = !live.is_empty() || !subjects.is_empty();
     let mut answers = Answers::new(&args.json).shown(&args.html);
     for (case, path) in args.selection.cases(&suite, any)? {

@@ -240,6 +240,15 @@ pub fn scientific(value: Option<f64>) -> String {
     }
 }
 
+/// A ratio in decibels as a cell: infinitely many where nothing is in the way of the signal.
+pub fn decibels(value: Option<f64>) -> String {
+    match value {
+        None => "-".into(),
+        Some(f64::INFINITY) => "inf".into(),
+        Some(value) => format!("{value:.1} dB"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use unicode_width::UnicodeWidthStr;
@@ -292,5 +301,7 @@ mod tests {
         assert_eq!(scientific(None), "none");
         assert_eq!(scientific(Some(0.0)), "0");
         assert_eq!(scientific(Some(1.25e-15)), "1.2e-15");
+        assert_eq!(decibels(Some(f64::INFINITY)), "inf");
+        assert_eq!(decibels(Some(63.14)), "63.1 dB");
     }
 }

@@ -202,6 +202,8 @@ impl Desk {
             ("fixtures/weights.json", "fixtures/weights.json"),
             ("README.md", "README.md"),
             ("harness/tolerances.toml", "tolerances.toml"),
+            ("harness/adapters/subject.py", "subject.py"),
+            ("harness/tests/live/my_engine.py", "my_engine.py"),
         ] {
             std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
         }

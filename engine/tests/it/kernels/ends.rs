@@ -15,8 +15,8 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// So many, of which some may be −128: in every second block 16 neighbours are the same, so that
-    /// their sums are at their ends, too.
+    /// So many, of which some may be −128. In every second block 16 neighbours are the same, so
+    /// that their sums are at their ends, too.
     pub fn new(random: &mut Random, count: usize, least: bool) -> Self {
         let mut end = || [127i8, -127, -128][random.below(2 + u64::from(least)) as usize];
         let block = |index| {

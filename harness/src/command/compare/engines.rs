@@ -41,6 +41,7 @@ pub fn run(args: &Args, words: [&String; 2]) -> Result<Exit, Failure> {
         model: args.model.clone(),
         prompt: args.prompt.clone(),
         reference: Vec::new(),
+        patience: Limits::default().patience,
         profile: None,
         kernel: args.kernel,
         reading: args.reading,

@@ -5,13 +5,17 @@
 //! one by one, and what was not chosen is forgotten. It costs time where it is wrong, so how far
 //! guesses reach depends on how the last ones fared.
 
+#![forbid(unsafe_code)]
+
 use std::collections::HashMap;
 
-use engine::Token;
-use serde::Serialize;
+use crate::Token;
 
 /// Tokens that have to be the same for a guess.
 const ALIKE: usize = 3;
+/// Tokens of a guess at most, unless something else is asked for: with the one before them they are
+/// as many as the kernels of blocks take at once.
+const MOST: usize = 7;
 /// Tokens of the first guess.
 const AT_FIRST: usize = 3;
 /// Tokens that are not guessed behind after a guess of which nothing was right.
@@ -32,7 +36,7 @@ pub struct Guesses {
 }
 
 /// How many tokens were guessed, and how many of them were chosen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fared {
     /// How many were guessed.
     pub guessed: usize,
@@ -41,8 +45,13 @@ pub struct Fared {
 }
 
 impl Guesses {
+    /// Before the first token.
+    pub fn new() -> Self {
+        Self::of_up_to(MOST)
+    }
+
     /// Before the first token. Guesses have `most` tokens at most.
-    pub fn of_up_to(most: usize) -> Self {
+    fn of_up_to(most: usize) -> Self {
         Guesses {
             tokens: Vec::new(),
             behind: HashMap::new(),
@@ -52,6 +61,12 @@ impl Guesses {
             pause: 0,
             fared: Fared::default(),
         }
+    }
+
+    /// Limits guesses to so many tokens from now on.
+    pub fn limit(&mut self, most: usize) {
+        self.most = most;
+        self.reach = self.reach.clamp(most.min(1), most);
     }
 
     /// Remembers a token of the text.
@@ -116,9 +131,12 @@ mod tests {
         assert_eq!(guesses(8, &text).next(8), [7, 8, 0]);
         assert_eq!(guesses(8, &text).next(1), [7]);
         assert_eq!(guesses(2, &text).next(8), [7, 8]);
-        assert_eq!(guesses(0, &text).next(8), []);
-        assert_eq!(guesses(8, &text[..13]).next(8), [], "never seen before");
-        assert_eq!(guesses(8, &[1, 2]).next(8), []);
+        assert!(guesses(0, &text).next(8).is_empty());
+        assert!(
+            guesses(8, &text[..13]).next(8).is_empty(),
+            "never seen before"
+        );
+        assert!(guesses(8, &[1, 2]).next(8).is_empty());
     }
 
     #[test]
@@ -143,7 +161,7 @@ mod tests {
         assert_eq!([reach(5, 3), reach(1, 4), reach(1, 1)], [5, 2, 2]);
         assert_eq!(reach(0, 2), 0, "nothing was right");
         for _ in 0..PAUSE {
-            assert_eq!(guesses.next(8), []);
+            assert!(guesses.next(8).is_empty());
             guesses.remember(7);
         }
         assert_eq!(guesses.next(8), [7]);
