@@ -11,7 +11,7 @@ use crate::template::TemplateError;
 pub enum Error {
     /// A file, or what was asked, is not acceptable; a stable code says why.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(Box<Refusal>),
     /// A pass was not computed, or what it computed is not usable.
     #[error(transparent)]
     Eval(#[from] EvalError),
@@ -19,4 +19,10 @@ pub enum Error {
     #[cfg(feature = "chat")]
     #[error(transparent)]
     Template(#[from] TemplateError),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Refused(Box::new(refusal))
+    }
 }

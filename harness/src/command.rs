@@ -1,6 +1,7 @@
 //! One file per command: its flags, its help, and a `run` that reads like a sentence.
 #![forbid(unsafe_code)]
 
+pub mod accept;
 pub mod answers;
 pub mod attribute;
 pub mod bench;
@@ -11,6 +12,7 @@ pub mod chat;
 pub mod check;
 pub mod cli;
 pub mod compare;
+pub mod completions;
 pub mod convert;
 pub mod crossval;
 pub mod doctor;
@@ -25,13 +27,16 @@ pub mod formats;
 pub mod generate;
 pub mod inspect;
 pub mod kernels;
+pub mod man;
 pub mod metamorphic;
 pub mod own_tolerances;
 pub mod perplexity;
 pub mod power;
+pub mod project;
 pub mod receipt;
 pub mod reference;
 pub mod report;
+pub mod review;
 pub mod selection;
 pub mod shapes;
 pub mod subject;

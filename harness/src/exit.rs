@@ -119,7 +119,7 @@ impl From<Refusal> for Failure {
 impl From<engine::Error> for Failure {
     fn from(error: engine::Error) -> Self {
         match error {
-            engine::Error::Refused(refusal) => refusal.into(),
+            engine::Error::Refused(refusal) => (*refusal).into(),
             engine::Error::Eval(error) => error.into(),
             engine::Error::Template(error) => Failure::input(error),
         }

@@ -5,6 +5,7 @@ pub mod client;
 pub mod isolation;
 mod live;
 mod scratch;
+mod surroundings;
 pub mod worker;
 
 use engine::encoding::Author;
@@ -35,9 +36,15 @@ pub struct LiveReference {
 }
 
 impl LiveReference {
-    /// Two references with the same fingerprint are the same library.
+    /// Two references with the same fingerprint are the same library in the same surroundings.
     pub fn fingerprint(&self) -> String {
-        provenance::sha256(self.hello.sha256.concat().as_bytes())
+        let mut all = self.hello.sha256.concat();
+        for (what, is) in &self.hello.surroundings {
+            // Libraries are what they hold, wherever they lie.
+            let name = what.rsplit('/').next().unwrap_or(what);
+            all += &format!("\n{name}={is}");
+        }
+        provenance::sha256(all.as_bytes())
     }
 
     /// As in comparisons.
@@ -137,6 +144,7 @@ mod tests {
                 knows_i2_s: true,
                 details: Default::default(),
                 control_word: [0; 2],
+                ..Hello::default()
             };
             let reference = LiveReference {
                 name: "x".into(),

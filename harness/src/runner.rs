@@ -152,6 +152,11 @@ pub trait Subject: Runner {
         None
     }
 
+    /// The text of each of these ids in the model of a case; nothing if it does not know them.
+    fn texts(&mut self, _task: Task<'_>, _tokens: &[Token]) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Looks at one case in the arithmetic of that name; nothing if it does not know it.
     fn observe_in(
         &mut self,

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::case::Case;
 use crate::case::observation::Identity;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::io::destination::{Destination, FileRoles};
@@ -50,9 +50,8 @@ const LENGTH: usize = 300;
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model [default: the fixtures' own of architecture bitnet]
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: OneModel,
 
     /// Ask this C++ reference as well; may be given several times [default: what BITNET_CPP_DIR
     /// names, if it is set]
@@ -104,7 +103,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let folder = Suite::find()?;
     let own = || folder.join("moby-tiny/moby-tiny-bitnet.gguf");
-    let path = args.model.clone().unwrap_or_else(own);
+    let path = args.model.typed().map_or_else(own, Path::to_owned);
     let beside = || folder.join("../harness").join(FILE);
     let record = args.tolerances.clone().unwrap_or_else(beside);
     let record = args.write.then_some(record);

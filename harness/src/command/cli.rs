@@ -8,12 +8,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::flags::Json;
 use crate::command::flags::shown::Shown;
+use crate::command::project;
 use crate::exit::{self, Exit, Failure};
 use crate::io::{output, signals};
 
 /// Tells whether a low-bit LLM engine computes what the C++ reference computes, bit for bit.
 #[derive(Parser)]
-#[command(version, after_help = exit::TABLE, max_term_width = 100)]
+#[command(version = env!("HARNESS_VERSION"), after_help = exit::TABLE, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     shown: Shown,
@@ -26,6 +27,7 @@ struct Cli {
 macro_rules! commands {
     ($($word:ident $file:ident $(($alias:literal))?)*) => {
         #[derive(Subcommand)]
+        #[allow(clippy::large_enum_variant)] // there is one, and it is taken apart at once
         enum Command {
             $(
                 $(#[command(visible_alias = $alias)])?
@@ -72,7 +74,11 @@ commands! {
     Report report
     Subject subject
     Reference reference
+    Review review
+    Accept accept
     Explain explain
+    Completions completions
+    Man man
 }
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
@@ -84,13 +90,22 @@ enum Internal {
     RenderChat,
 }
 
+/// Every word and flag there is.
+pub fn tree() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses, runs, and turns what happened into an exit code. Errors are told once, here.
 pub fn run() -> ExitCode {
     let word = std::env::args_os().nth(1).unwrap_or_default();
     if Internal::command().find_subcommand(word).is_some() {
         return ended(guarded(|| serve(Internal::parse())), &Json::default());
     }
-    let matches = match Cli::command().try_get_matches() {
+    let typed = match project::completed(&tree(), std::env::args_os().collect()) {
+        Ok(typed) => typed,
+        Err(failure) => return ended(Err(failure), &Json::default()),
+    };
+    let matches = match tree().try_get_matches_from(typed) {
         Ok(matches) => matches,
         Err(usage) => return report_usage(&usage),
     };

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::check::{Entry, entry, examined, render};
 use crate::command::finish::{Status, finish};
-use crate::command::flags::{Json, Looked, Strictness};
+use crate::command::flags::{Json, OneModel, Sarif, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{Finding, Lint, Severity};
 use crate::file::provenance::{checksums, file_name};
@@ -50,7 +50,7 @@ warnings in strict mode; 2 where the file cannot be read, 3 where the build cann
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     #[command(flatten)]
-    model: Looked,
+    model: OneModel,
 
     /// A C++ build, by name or directory
     #[arg(long, value_name = "NAME|DIR")]
@@ -65,6 +65,9 @@ pub struct Args {
 
     #[command(flatten)]
     strictness: Strictness,
+
+    #[command(flatten)]
+    sarif: Sarif,
 
     #[command(flatten)]
     json: Json,
@@ -122,7 +125,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let read = read
         .into_iter()
         .filter_map(|(flag, path)| Some((flag, path?)));
-    args.json.beside(read)?;
+    args.sarif.roles(args.json.beside(read)?)?;
     let manifest = manifest.map(checksums).transpose()?;
     let file = model
         .map(|model| file(model, args.reading, manifest.as_ref()))
@@ -132,21 +135,26 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .as_deref()
         .map(|name| build::examine(name, model))
         .transpose()?;
-    let findings = || {
-        let file = file.iter().flat_map(|file| &file.findings);
-        file.chain(build.iter().flat_map(|build| &build.findings))
-    };
-    let worst = findings().map(|finding| finding.severity).max();
-    let strict_mode = args.strictness.strict;
-    let fails = strict_mode || worst == Some(Severity::Error);
-    let status = Status::of(worst >= Some(Severity::Warning), fails);
-    let report = Report {
+    let mut report = Report {
         file,
         build,
-        strict_mode,
-        status,
+        strict_mode: args.strictness.strict,
+        status: Status::Ok,
     };
-    finish(status.outcome(), &report.text(), &report, &args.json)
+    let worst = report.findings().map(|finding| finding.severity).max();
+    let fails = report.strict_mode || worst == Some(Severity::Error);
+    let status = Status::of(worst >= Some(Severity::Warning), fails);
+    report.status = status;
+    let found = report.findings().filter_map(|entry| entry.finding.as_ref());
+    let about = report.file.as_ref().map(|file| &file.model);
+    let about = about.or(report.build.as_ref().map(|build| &build.build));
+    args.sarif.write(about.map_or("", String::as_str), found)?;
+    let text = if args.sarif.takes_stdout() {
+        String::new()
+    } else {
+        report.text()
+    };
+    finish(status.outcome(), &text, &report, &args.json)
 }
 
 fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<FileReport, Failure> {
@@ -252,6 +260,12 @@ fn words(found: &WordOrder) -> String {
 }
 
 impl Report {
+    /// Of the file and of the build.
+    fn findings(&self) -> impl Iterator<Item = &Entry> {
+        let file = self.file.iter().flat_map(|file| &file.findings);
+        file.chain(self.build.iter().flat_map(|build| &build.findings))
+    }
+
     fn text(&self) -> String {
         let file = self.file.as_ref().map(|file| file.text(self.status));
         let build = self.build.as_ref().map(|build| build.text(self.status));

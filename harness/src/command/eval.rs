@@ -10,7 +10,7 @@ use engine::{Model, Session, Token};
 use serde_json::json;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Computing, ModelFile};
+use crate::command::flags::{self, Computing, ModelFile};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
@@ -58,7 +58,7 @@ pub struct Args {
 #[group(required = true, multiple = false)]
 struct Source {
     /// The text; special tokens are added and read as the model asks
-    #[arg(long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Token ids, separated by commas
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
     let storage = map_or_read();
-    let (input, _) = Input::open(&args.model.path, storage)?;
+    let (input, _) = Input::open(args.model.path()?, storage)?;
     waiting.finish_and_clear();
     let model = args.computing.open(&args.model, storage)?;
     input.is_stamped(&model.stamp())?;
@@ -105,7 +105,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
          {profile}, ubatch {ubatch}\n"
     );
     let result = json!({
-        "model": args.model.path.display().to_string(),
+        "model": args.model.path()?.display().to_string(),
         "model_sha256": input.sha256,
         "tokens": tokens,
         "positions": positions,

@@ -1,9 +1,11 @@
 //! Flags that mean the same in every command, spelled once.
 
+pub mod exports;
+pub mod model;
 pub mod page;
 pub mod shown;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -16,7 +18,10 @@ use engine::session::SessionOptions;
 use engine::{Model, Session};
 use serde::Serialize;
 
+pub use self::exports::{Exports, Sarif};
+pub use self::model::{Models, OneModel, text};
 pub use self::page::Html;
+pub use self::shown::Sharing;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
@@ -25,9 +30,8 @@ use crate::io::{output, progress};
 /// What every command about one model file takes.
 #[derive(clap::Args, Debug, Clone)]
 pub struct ModelFile {
-    /// The model, a GGUF file
-    #[arg(long = "model", value_name = "FILE")]
-    pub path: PathBuf,
+    #[command(flatten)]
+    model: OneModel,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the flags say it
@@ -39,34 +43,14 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// The files of a command, as far as these flags name them.
-    pub fn roles(&self) -> Result<FileRoles, Failure> {
-        self.json.beside([("--model", self.path.as_path())])
-    }
-}
-
-/// A model file that is only looked at, so that its name alone is enough to type.
-#[derive(clap::Args, Debug, Clone)]
-pub struct Looked {
-    /// The model, a GGUF file
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-
-    /// The same by name
-    #[arg(long, value_name = "FILE", conflicts_with = "file")]
-    model: Option<PathBuf>,
-}
-
-impl Looked {
-    /// The file, if one was typed.
-    pub fn typed(&self) -> Option<&Path> {
-        self.file.as_deref().or(self.model.as_deref())
-    }
-
     /// The file.
     pub fn path(&self) -> Result<&Path, Failure> {
-        let missing = || Failure::input("which model? Type FILE or --model FILE; see --help");
-        self.typed().ok_or_else(missing)
+        self.model.path()
+    }
+
+    /// The files of a command, as far as these flags name them.
+    pub fn roles(&self) -> Result<FileRoles, Failure> {
+        self.json.beside([("--model", self.path()?)])
     }
 }
 
@@ -103,7 +87,7 @@ impl Computing {
     pub fn open(&self, file: &ModelFile, storage: Storage) -> Result<Model, Failure> {
         let options = self.reading.options(storage, self.kernel);
         let waiting = progress::spinner("loading the model");
-        let model = Model::open(&file.path, &options)?;
+        let model = Model::open(file.path()?, &options)?;
         waiting.finish_and_clear();
         file.strictness.refuse(model.warnings())?;
         Ok(model)

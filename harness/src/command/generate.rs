@@ -13,7 +13,7 @@ use engine::tokenizer::{TextStream, Tokenizer};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::command::flags::{Computing, ModelFile, switch};
+use crate::command::flags::{self, Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
@@ -47,7 +47,7 @@ pub struct Args {
     model: ModelFile,
 
     /// The text to continue or, with --chat, what the user says
-    #[arg(long, value_name = "TEXT", required_unless_present = "chat")]
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat", value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Put the prompt into the model's own chat template; without one, hold a conversation
@@ -121,7 +121,7 @@ enum Stop {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let path = &args.model.path;
+    let path = args.model.path()?;
     args.model.roles()?;
     let sampling = args.choosing.sampling();
     Sampler::new(sampling.clone())?;
@@ -162,7 +162,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .min(most.max(prompt.len()));
     let mut session = args.computing.session(&model, needed)?;
     let started = Instant::now();
-    let mut generation = reading(|| session.generate(&prompt, &sampling))?;
+    let waiting = progress::spinner(READING);
+    let mut generation = session.generate(&prompt, &sampling)?;
+    waiting.finish_and_clear();
     screen(&mut generation, needed - prompt.len());
     let read = started.elapsed();
     let started = Instant::now();
@@ -210,13 +212,8 @@ fn screen(generation: &mut Generation<'_>, most: usize) {
     }
 }
 
-/// Says what the waiting is for.
-fn reading<T>(read: impl FnOnce() -> Result<T, engine::Error>) -> Result<T, Failure> {
-    let waiting = progress::spinner("reading the prompt");
-    let read = read()?;
-    waiting.finish_and_clear();
-    Ok(read)
-}
+/// What the waiting is for.
+const READING: &str = "reading the prompt";
 
 /// Shows a text as it comes.
 struct Writer<'m> {

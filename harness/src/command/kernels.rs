@@ -54,6 +54,9 @@ pub struct Args {
     kernel: Option<Kernel>,
 
     #[command(flatten)]
+    sharing: flags::Sharing,
+
+    #[command(flatten)]
     json: flags::Json,
 }
 
@@ -109,15 +112,17 @@ fn examine(
 
 impl Args {
     fn scope(&self, reference: &Reference) -> Scope {
-        let all = self.only.is_empty();
+        let all = if self.only.is_empty() {
+            Family::all()
+        } else {
+            self.only.clone()
+        };
         Scope {
             seed: self.seed,
             cases: self.cases,
-            families: if all {
-                Family::all()
-            } else {
-                self.only.clone()
-            },
+            families: self
+                .sharing
+                .of("kernels", all, |family| family.name().to_owned()),
             case: self.case,
             same_arithmetic: reference.hello().knows_i2_s,
             same_author: reference.facts().author().is_some(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, Models};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::FileRoles;
@@ -61,12 +61,11 @@ const SPINNING: u64 = 3;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// The model, a GGUF file; may be given several times [default: both fixtures]
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
+    #[command(flatten)]
+    model: Models,
 
     /// The text; may be given several times [default: two texts of this program]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     prompt: Vec<String>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
@@ -122,10 +121,10 @@ struct Examined {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let models = if args.model.is_empty() {
+    let models = if args.model.typed().is_empty() {
         fixtures()?
     } else {
-        args.model.clone()
+        args.model.typed()
     };
     let roles = FileRoles::default();
     let roles = models.iter().fold(roles, |r, m| r.reads("--model", m));

@@ -9,7 +9,7 @@ use engine::numerics::Profile;
 use crate::case::schedule::Schedule;
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, Sharing};
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
 use crate::io::destination::Destination;
@@ -93,6 +93,9 @@ pub struct Args {
     patience: Duration,
 
     #[command(flatten)]
+    sharing: Sharing,
+
+    #[command(flatten)]
     json: Json,
 }
 
@@ -167,7 +170,7 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
             architectures.push(*architecture);
         }
     }
-    Ok(Plan::new(architectures, args.first, args.count))
+    Ok(Plan::new(architectures, args.first, args.count).shared(args.sharing.shard))
 }
 
 /// A reference, and the order of float operations in which it can be compared bit for bit.

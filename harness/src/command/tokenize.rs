@@ -72,11 +72,11 @@ struct Source {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let path = &args.model.path;
+    let path = args.model.path()?;
     let text = args.source.file.as_deref().filter(|file| *file != STDIN);
     let text = text.map(|file| ("--file", file));
     let (json, strictness) = (&args.model.json, args.model.strictness);
-    json.beside(text.into_iter().chain([("--model", path.as_path())]))?;
+    json.beside(text.into_iter().chain([("--model", path)]))?;
     let (bytes, stamp) = ModelBytes::open(path, map_or_read())?;
     let gguf = Gguf::parse(bytes)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {

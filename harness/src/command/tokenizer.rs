@@ -7,6 +7,7 @@ use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::brought::Brought;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::file::provenance::file_name;
 use crate::io::{output, progress};
 use crate::oracle::tokenizer::examine::Plan;
 use crate::oracle::tokenizer::row::{Summary, outcome};
@@ -35,10 +36,8 @@ the ids of texts, special tokens added and read, which is the way its protocol h
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model or vocabulary, a GGUF file; may be given several times [default: every model of
-    /// the cases, and llama.cpp's vocabularies if scripts/fetch-tokenizer-suite.sh fetched them]
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
+    #[command(flatten)]
+    model: flags::Models,
 
     /// Against this C++ reference: bitnet, bitnet-portable, ik, llama, or a directory; may be given
     /// several times [default: what BITNET_CPP_DIR names]
@@ -65,6 +64,9 @@ pub struct Args {
     ids: Vec<Question>,
 
     #[command(flatten)]
+    sharing: flags::Sharing,
+
+    #[command(flatten)]
     json: flags::Json,
 
     /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
@@ -77,7 +79,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     // The time a question may take is bounded; how many there are is asked for.
     let limits = Limits::with_cpu_seconds(24 * 3600);
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
-    let (subjects, absent) = subjects(&args.model, &fixtures)?;
+    let (subjects, absent) = subjects(&args.model.typed(), &fixtures)?;
+    let subjects = args
+        .sharing
+        .of("tokenizer", subjects, |one| file_name(&one.path));
     let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
     args.json.beside(read)?;
     let specs = args.brought.subject.iter().map(ToString::to_string);

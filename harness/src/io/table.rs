@@ -90,6 +90,26 @@ impl Table {
         self.narrowed(width, usize::MAX).draw(width)
     }
 
+    /// As a table of Markdown, every column there.
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(
+            self.columns
+                .iter()
+                .map(|c| c.name.replace('|', "\\|"))
+                .collect(),
+        );
+        let rule = |column: &Column| match column.align {
+            CellAlignment::Right => "---:".to_owned(),
+            _ => "---".to_owned(),
+        };
+        text += &line(self.columns.iter().map(rule).collect());
+        for row in &self.rows {
+            text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+        }
+        text
+    }
+
     /// Where cells stand in rows that are printed one by one: wide enough for those of this table
     /// or, where a terminal is not, with long words cut in their middle.
     pub fn layout(&self, width: Option<usize>) -> Layout {

@@ -275,6 +275,15 @@ impl Subject for Engine {
         Some(Box::new(self.on_threads(self.threads)))
     }
 
+    fn texts(&mut self, task: Task<'_>, tokens: &[Token]) -> Vec<String> {
+        let model = self.model(task.model).ok();
+        let Some(tokenizer) = model.as_ref().and_then(|model| model.tokenizer()) else {
+            return Vec::new();
+        };
+        let piece = |&token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned();
+        tokens.iter().map(piece).collect()
+    }
+
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {
         let kernel = self.kernel.name().to_owned();
         let model = self.model(task.model)?;

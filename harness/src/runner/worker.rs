@@ -68,6 +68,7 @@ impl EngineWorker {
             knows_i2_s: true,
             details: BTreeMap::new(),
             control_word: [word, word],
+            ..Hello::default()
         };
         (worker, hello)
     }

@@ -57,6 +57,7 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
         knows_i2_s: true,
         details: Default::default(),
         control_word: [0; 2],
+        ..Hello::default()
     };
     let rogue = match misdeed.strip_prefix("tell: ") {
         Some(tale) => Rogue::Teller(Box::new(Teller::new(tale))),

@@ -13,7 +13,10 @@ mod crossval;
 mod dialects;
 mod ends;
 mod explain;
+mod exports;
 mod fetch;
+mod forged;
+mod habits;
 mod kernels;
 mod known_divergences;
 mod ladder;
@@ -28,6 +31,7 @@ mod recorder;
 mod recordings;
 mod report;
 mod shapes;
+mod shards;
 #[cfg(unix)]
 mod subjects;
 mod tampered;

@@ -10,7 +10,8 @@ use direction::*;
 use rules::*;
 
 /// What may lie at the top, and nothing else.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
+    "action.yml",
     ".ci",
     ".git",
     ".github",
@@ -26,7 +27,7 @@ const TOP: [&str; 14] = [
     "receipts",
     "rustfmt.toml",
 ];
-const TOP_MORE: [&str; 2] = ["scripts", "target"];
+const TOP_MORE: [&str; 3] = ["dist", "scripts", "target"];
 
 fn report(faults: Vec<String>) {
     assert!(

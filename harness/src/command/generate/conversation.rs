@@ -8,10 +8,10 @@ use engine::template::{MAX_PROMPT, Message};
 use engine::{Model, Token};
 use serde::Serialize;
 
-use super::{Args, Stop, Writer, Written, reading, screen};
+use super::{Args, READING, Stop, Writer, Written, screen};
 use crate::command::chat::isolated;
 use crate::exit::Failure;
-use crate::io::output;
+use crate::io::{output, progress};
 
 const HELP: &str =
     "/reset forgets what was said, /quit or the end of the input ends, /help is this";
@@ -116,7 +116,9 @@ impl<'m> Talk<'m> {
                  forgets it"
             )));
         }
-        let (kept, mut generation) = reading(|| self.chat.read(&prompt))?;
+        let waiting = progress::spinner(READING);
+        let (kept, mut generation) = self.chat.read(&prompt)?;
+        waiting.finish_and_clear();
         screen(&mut generation, self.max_tokens.min(room));
         let written = self
             .writer

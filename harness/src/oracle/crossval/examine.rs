@@ -1,14 +1,18 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::thread;
 use std::time::Instant;
+
+use engine::Token;
 
 use crate::case::Case;
 use crate::case::ability::{Ability, Lacking};
 use crate::case::coverage::Coverage;
 use crate::case::model::ModelFacts;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::{Identity, Lane, Logits, Observation};
+use crate::file::provenance::Hash;
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
 use crate::judge::detail;
@@ -94,6 +98,7 @@ pub fn examine(
     claims.witnesses = witnesses;
     claims.conclude();
     Ok(CaseReceipt {
+        texts: texts(task, *first, &claims, &kept.0),
         claims,
         measured: kept.0,
         seconds: started.elapsed().as_secs_f64(),
@@ -119,6 +124,23 @@ fn observed<'s>(
 ) -> Vec<Observed> {
     let observed = others.map(|other| (other.identity(), guarded(|| other.observe(task))));
     observed.collect()
+}
+
+/// The texts of the prompt's tokens, and of those that either side would choose.
+fn texts(
+    task: Task<'_>,
+    engine: &mut dyn Subject,
+    claims: &Claims,
+    measured: &[Measured],
+) -> BTreeMap<Token, String> {
+    let found = measured.iter().filter_map(|one| one.findings.as_ref());
+    let positions = found.flat_map(|found| found.lanes.iter().flat_map(|lane| &lane.positions));
+    let likely = positions.flat_map(|position| &position.detail.likeliest);
+    let tokens = claims.tokens.iter().copied();
+    let tokens: BTreeSet<Token> = tokens.chain(likely.map(|likely| likely.token)).collect();
+    let tokens: Vec<Token> = tokens.into_iter().collect();
+    let texts = engine.texts(task, &tokens);
+    tokens.into_iter().zip(texts).collect()
 }
 
 /// What the same engine saw when it was run other ways, compared with what it saw first.
@@ -172,6 +194,7 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         tokens: ours.tokens.clone(),
         greedy: ours.greedy.tokens.clone(),
         greedy_text: ours.greedy.text.clone(),
+        outputs: outputs(ours),
         unrecorded: task.case.unrecorded,
         comparisons: Vec::new(),
         repetitions: Vec::new(),
@@ -180,6 +203,16 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         coverage: Coverage::default(),
         status: Outcome::Incomplete,
     }
+}
+
+/// What binds a receipt to the outputs it was made of.
+fn outputs(ours: &Observation) -> BTreeMap<Lane, String> {
+    let digest = |(lane, logits): (&Lane, &Logits)| {
+        let mut hash = Hash::default();
+        hash.add(&logits.values);
+        (*lane, hash.hex())
+    };
+    ours.lanes.iter().map(digest).collect()
 }
 
 /// What the subject saw, of all it can see, and what it is held to.

@@ -259,6 +259,10 @@ pub struct Hello {
     pub details: BTreeMap<String, String>,
     /// The floating-point control register before and after the library was loaded.
     pub control_word: [u64; 2],
+    /// What else decides what is computed: every other library in the process, by its SHA-256, and
+    /// every variable that puts something before or around it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub surroundings: BTreeMap<String, String>,
 }
 
 /// A part of a vocabulary.

@@ -238,8 +238,8 @@ fn two_outputs_are_compared_position_by_position_and_node_by_node() {
     two(&a, &b).args("--atol 1e-9").run().exits(1);
     // Each of the tolerances it is said to meet is met, and half of one is not.
     let said = other.stdout.lines();
-    let line = said.filter_map(|line| line.strip_prefix("smallest tolerances that pass, each"));
-    let line = line.last().expect("the bits differ");
+    let mut line = said.filter_map(|line| line.strip_prefix("smallest tolerances that pass, each"));
+    let line = line.next_back().expect("the bits differ");
     let words: Vec<&str> = line.split_whitespace().skip(1).collect();
     assert_eq!(words.len(), 8, "{line}");
     for pair in words.chunks(2) {
