@@ -3,11 +3,8 @@
 
 pub mod accept;
 pub mod answers;
-#[cfg(unix)]
 pub mod attribute;
-#[cfg(unix)]
 pub mod bench;
-#[cfg(unix)]
 pub mod bisect;
 pub mod brought;
 pub mod calibrate;
@@ -32,21 +29,20 @@ pub mod inspect;
 pub mod kernels;
 pub mod man;
 pub mod metamorphic;
-#[cfg(unix)]
 pub mod own_tolerances;
 pub mod perplexity;
 pub mod power;
 pub mod project;
 pub mod receipt;
 pub mod reference;
+pub mod report;
 pub mod review;
 pub mod selection;
 pub mod shapes;
-#[cfg(unix)]
 pub mod subject;
 pub mod tokenize;
 pub mod tokenizer;
 pub mod trace;
+pub mod verify;
 pub mod weights;
-#[cfg(unix)]
 pub mod worker;

@@ -3,6 +3,8 @@
 
 pub mod array;
 pub mod atomic;
+#[cfg(unix)]
+pub mod descendants;
 pub mod destination;
 pub mod floats;
 pub mod http;
@@ -16,3 +18,4 @@ pub mod progress;
 pub mod safetensors;
 pub mod signals;
 pub mod table;
+pub mod threads;

@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod demand;
+pub mod detail;
 pub mod documents;
 pub mod error_ratio;
 pub mod excuse;

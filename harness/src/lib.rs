@@ -20,10 +20,10 @@
 //! | [`receipt`] | what a run leaves behind: claims, numbers, circumstances; as table or JUnit |
 //! | [`bench`](mod@bench) | how fast, beside others, of which each was shown to compute the same |
 //! | [`oracle`] | the ways in which an engine can be caught, one folder for each command |
+//! | [`report`] | any of these results as one page of HTML |
 //! | [`command`] | one file for each word of the command line, and the tree of them |
 #![deny(unsafe_code)] // `io::process` is allowed it, every other folder forbids it
 
-#[cfg(unix)]
 pub mod bench;
 pub mod case;
 pub mod command;
@@ -37,4 +37,5 @@ pub mod numbers;
 pub mod oracle;
 pub mod receipt;
 pub mod reference;
+pub mod report;
 pub mod runner;

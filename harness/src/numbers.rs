@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod coded_row;
+pub mod confidence;
 pub mod gap;
 pub mod metrics;
+pub mod residue;
 pub mod rows_apart;
 pub mod shrink;
 pub mod split_mix;

@@ -14,9 +14,9 @@ pub mod metamorphic;
 pub mod perplexity;
 pub mod power;
 pub mod shapes;
-#[cfg(unix)]
 pub mod subject;
 pub mod tokenizer;
 pub mod trace;
+pub mod verify;
 pub mod weights;
 pub mod word_order;

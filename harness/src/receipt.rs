@@ -25,7 +25,9 @@ use serde_json::Value;
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Vocabulary, Witness};
 pub use self::explanation::lines as explanation_lines;
-pub use self::explanation::{ad_hoc_name, next as trace_command, shown as explanation_of};
+pub use self::explanation::{
+    ad_hoc_name, lane_word, next as trace_command, shown as explanation_of,
+};
 pub use self::parity::Parity;
 use self::parity::exact;
 pub use self::pooled::Pooled;

@@ -1,14 +1,10 @@
 //! Live references: found, opened in a process of their own, and shown to be different libraries.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
 pub mod client;
 pub mod isolation;
-#[cfg(unix)]
 mod live;
-#[cfg(unix)]
 mod scratch;
-#[cfg(unix)]
 pub mod worker;
 
 use engine::encoding::Author;
@@ -118,32 +114,13 @@ impl LiveReference {
     }
 }
 
-/// Those `names` name, else the one the environment names, else none.
-#[cfg(not(unix))]
-pub fn open(
-    names: &[String],
-    _: crate::reference::isolation::Limits,
-) -> Result<Vec<Reference>, Failure> {
-    let set = std::env::var_os("BITNET_CPP_DIR").is_some_and(|dir| !dir.is_empty());
-    if names.is_empty() && !set {
-        return Ok(Vec::new());
-    }
-    Err(missing("a live reference needs Unix".into()))
-}
-
-#[cfg(unix)]
 pub use self::live::{Launch, Reference, launch, launch_with, open, open_some};
-#[cfg(unix)]
 pub use self::scratch::Scratch;
 
 fn missing(message: String) -> Failure {
     let exit = Exit::ReferenceMissing;
     Failure::new(exit, message)
 }
-
-/// Elsewhere no reference can be opened, so there is none.
-#[cfg(not(unix))]
-pub enum Reference {}
 
 #[cfg(test)]
 mod tests {

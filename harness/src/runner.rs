@@ -8,13 +8,11 @@ pub mod observe;
 pub mod passes;
 pub mod recorded;
 pub mod recorder;
-#[cfg(unix)]
 pub mod reference;
 pub mod scripted;
 pub mod subject;
 pub mod suite;
 pub mod watch;
-#[cfg(unix)]
 pub mod worker;
 
 use std::any::Any;

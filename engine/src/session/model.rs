@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{FileStamp, ModelBytes, Storage};
 use crate::config::Config;
@@ -32,8 +32,11 @@ pub struct OpenOptions {
     pub kernel: Option<Kernel>,
 }
 
-/// A loaded model.
-pub struct Model {
+/// A loaded model. Cloning shares it: a session keeps the one it was begun on.
+#[derive(Clone)]
+pub struct Model(Arc<Loaded>);
+
+struct Loaded {
     gguf: Gguf,
     config: Config,
     tokenizer: Option<Tokenizer>,
@@ -68,35 +71,35 @@ impl Model {
 
     /// The hyper-parameters.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.0.config
     }
 
     /// The file it came from.
     pub fn gguf(&self) -> &Gguf {
-        &self.gguf
+        &self.0.gguf
     }
 
     /// The tokenizer, unless the file has no vocabulary.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
-        self.tokenizer.as_ref()
+        self.0.tokenizer.as_ref()
     }
 
     /// Tensor name and what was decided about its packing, in file order, for every tensor in
     /// use whose packing had to be decided.
     pub fn detections(&self) -> &[(String, Detection)] {
-        &self.weights.detections
+        &self.0.weights.detections
     }
 
     /// The kernel in force.
     pub fn kernel(&self) -> Kernel {
-        self.kernel
+        self.0.kernel
     }
 
     /// For every format of the weights in use, the kernel that multiplies it in a profile: format
     /// and kernel name, in the order of names.
     pub fn kernels(&self, profile: Profile) -> Vec<(&'static str, String)> {
-        let arithmetic = arithmetic(profile, self.kernel);
-        let matrices = self.weights.matrices();
+        let arithmetic = arithmetic(profile, self.0.kernel);
+        let matrices = self.0.weights.matrices();
         let named = matrices.map(|matrix| (matrix.encoding(), matrix.kernel(arithmetic)));
         let distinct: BTreeSet<_> = named.collect();
         distinct.into_iter().collect()
@@ -104,28 +107,28 @@ impl Model {
 
     /// Identity of the file when it was opened; compare again after use.
     pub fn stamp(&self) -> FileStamp {
-        self.stamp
+        self.0.stamp
     }
 
     /// What is odd about the file, its vocabulary and its tensors.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
-        let vocabulary = self.tokenizer.iter().flat_map(Tokenizer::warnings);
-        let of_file = self.gguf.warnings.iter();
-        of_file.chain(vocabulary).chain(&self.weights.warnings)
+        let vocabulary = self.0.tokenizer.iter().flat_map(Tokenizer::warnings);
+        let of_file = self.0.gguf.warnings.iter();
+        of_file.chain(vocabulary).chain(&self.0.weights.warnings)
     }
 
     pub(super) fn screen(&self) -> Option<&Screen> {
-        self.screen.get()?.as_ref()
+        self.0.screen.get()?.as_ref()
     }
 
     /// Makes the coarse copy of the head, if there is none yet; whether there is one now.
     pub(super) fn make_screen(&self, pool: &mut Pool) -> bool {
-        let make = || Screen::of(self.weights.head(), self.kernel, pool);
-        self.screen.get_or_init(make).is_some()
+        let make = || Screen::of(self.0.weights.head(), self.0.kernel, pool);
+        self.0.screen.get_or_init(make).is_some()
     }
 
     pub(super) fn weights(&self) -> &Weights {
-        &self.weights
+        &self.0.weights
     }
 
     fn bind(bytes: ModelBytes, stamp: FileStamp, options: &OpenOptions) -> Result<Self, Refusal> {
@@ -135,7 +138,7 @@ impl Model {
         let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
         let kernel = options.kernel.unwrap_or_else(Kernel::best);
         let weights = Weights::bind(&gguf, &config, options.flavor, kernel)?;
-        Ok(Model {
+        Ok(Model(Arc::new(Loaded {
             gguf,
             config,
             tokenizer,
@@ -143,6 +146,6 @@ impl Model {
             kernel,
             stamp,
             screen: OnceLock::new(),
-        })
+        })))
     }
 }

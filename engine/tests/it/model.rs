@@ -34,7 +34,7 @@ fn options() -> SessionOptions {
     }
 }
 
-fn session(model: &Model) -> Session<'_> {
+fn session(model: &Model) -> Session {
     Session::new(model, options()).expect("enough memory")
 }
 

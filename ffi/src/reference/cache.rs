@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::error::Error;
+use crate::leftovers::{self, Lock};
 
 /// A directory outside every work tree.
 #[derive(Debug, Clone)]
@@ -79,11 +80,18 @@ impl Cache {
     }
 
     /// A new, empty directory on the cache's file system, removed when dropped.
-    pub fn scratch(&self) -> Result<TempDir, Error> {
+    pub fn scratch(&self) -> Result<Scratch, Error> {
         let parent = self.root.join("scratch");
         create_dir(&parent)?;
-        let scratch = tempfile::Builder::new().prefix(&own()).tempdir_in(&parent);
-        scratch.map_err(|e| Error::io(&parent, e))
+        leftovers::sweep(&parent, SCRATCH, "");
+        let name = own();
+        let mut builder = tempfile::Builder::new();
+        let made = leftovers::make(|| builder.prefix(&name).tempdir_in(&parent));
+        let (folder, lock) = made.map_err(|e| Error::io(&parent, e))?;
+        Ok(Scratch {
+            folder,
+            _lock: lock,
+        })
     }
 
     /// Removes every such directory of this process, for those who end it without dropping them.
@@ -98,9 +106,26 @@ impl Cache {
     }
 }
 
-/// How the names of this process's scratch directories begin.
+/// A directory of the cache's that is gone when this is dropped, or when the next one is made.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    _lock: Lock,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// How the names of scratch directories begin.
+const SCRATCH: &str = "of-";
+
+/// The same of this process alone.
 fn own() -> String {
-    format!("{}-", std::process::id())
+    format!("{SCRATCH}{}-", std::process::id())
 }
 
 /// Moves a directory to its final place in one step. If another process was faster, its result
@@ -165,5 +190,17 @@ mod tests {
         assert_eq!(cache.references(), [place]);
         let scratch = root.path().join("scratch");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_gone_with_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let left = root.path().join("scratch/of-4711-x/source");
+        std::fs::create_dir_all(&left).unwrap();
+        let one = cache.scratch().unwrap();
+        assert!(!left.exists());
+        let other = cache.scratch().unwrap();
+        assert!(one.path().is_dir() && other.path().is_dir());
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::case::observation::Identity;
 use crate::command::finish::finish;
-use crate::command::flags::Json;
+use crate::command::flags::{Html, Json};
 use crate::exit::{Exit, Failure};
 use crate::io::{look, output};
 use crate::judge::outcome::{Lost, Outcome};
@@ -83,6 +83,7 @@ impl<E: Into<Failure>> From<E> for NoFinding {
 pub struct Answers<'j, F> {
     entries: Vec<Entry<F>>,
     json: &'j Json,
+    html: Html,
     /// What keeping and printing them came to.
     own: Outcome,
 }
@@ -93,8 +94,15 @@ impl<'j, F: Serialize> Answers<'j, F> {
         Answers {
             entries: Vec::new(),
             json,
+            html: Html::default(),
             own: Outcome::Ok,
         }
+    }
+
+    /// The page of all of them, too, if it was asked for.
+    pub fn shown(mut self, html: &Html) -> Self {
+        self.html = html.clone();
+        self
     }
 
     /// One more.
@@ -146,7 +154,8 @@ impl<'j, F: Serialize> Answers<'j, F> {
 
     /// A full disk must not lose what was found: it is told once, and the rest goes on.
     fn print(&mut self, text: &str) {
-        if self.json.takes_stdout() || self.own == Outcome::Environment {
+        let taken = self.json.takes_stdout() || self.html.takes_stdout();
+        if taken || self.own == Outcome::Environment {
             return;
         }
         if let Err(failure) = output::put(look::paint(text).as_bytes()) {
@@ -172,12 +181,13 @@ impl<'j, F: Serialize> Answers<'j, F> {
             return Err(no_answer(&self.entries));
         };
         let skipped = self.entries.iter().filter(|entry| entry.declined).count();
-        let text = if skipped > 0 {
+        let text = if skipped > 0 && !self.html.takes_stdout() {
             format!("skipped {skipped}: the lines above say why\n")
         } else {
             String::new()
         };
-        finish(outcome.max(self.own), &text, &self.entries, self.json)
+        let ended = finish(outcome.max(self.own), &text, &self.entries, self.json)?;
+        Ok(self.html.show(ended, &self.entries))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::bench::lane::{Known, Lane, Opponent, must_have_vectors};
 use crate::bench::report::Report;
 use crate::bench::{self, Plan};
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json, OneModel};
+use crate::command::flags::{self, Html, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
@@ -25,6 +25,7 @@ const HELP: &str = "\
 Examples:
   harness bench --model model.gguf --pp 64 --reference bitnet
   harness bench --model model.gguf --pp 32,64 --tg 8 --depth 0,16 --threads 1,2 --json bench.json
+  harness bench --model model.gguf --pp 32 --tg 8 --html bench.html
   harness bench --kernels --format i2_s-p128 --format q6_k --tokens 1,16
 
 `harness fixtures big` writes a random model in the shapes of a published one, which is large enough
@@ -98,16 +99,23 @@ pub struct Args {
     seed: u64,
 
     /// Seconds a build may take for one answer
-    #[arg(long, value_name = "N", default_value = "600")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "600", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
+
+    #[command(flatten)]
+    html: Html,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let Some(model) = args.model.typed() else {
+        if args.html.to.is_some() {
+            let message = "--html shows how fast builds are: name a --model for them";
+            return Err(Failure::input(message));
+        }
         return args.products.run(args.seed, &args.json);
     };
     let own = args.reference.iter().filter_map(|one| one.model.as_deref());
@@ -116,7 +124,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         FileRoles::default().reads("--model", model),
         |roles, (flag, path)| roles.reads(flag, path),
     );
-    roles.writes("--json", args.json.to.as_ref())?;
+    let roles = roles.writes("--json", args.json.to.as_ref())?;
+    args.html.beside(roles)?;
     let known = Known::read(model)?;
     let plan = plan(&args, &known)?;
     if cfg!(debug_assertions) {
@@ -138,8 +147,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
     });
     bar.finish_and_clear();
-    let text = report.render(output::width());
-    finish(report.outcome, &text, &report, &args.json)
+    let text = if args.html.takes_stdout() {
+        String::new()
+    } else {
+        report.render(output::width())
+    };
+    let ended = finish(report.outcome, &text, &report, &args.json)?;
+    Ok(args.html.show(ended, &report))
 }
 
 fn plan(args: &Args, known: &Known) -> Result<Plan, Failure> {
@@ -173,7 +187,7 @@ fn plan(args: &Args, known: &Known) -> Result<Plan, Failure> {
 /// The engine, then the references.
 fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         cpu_seconds: 24 * 3600,
         memory: 64 << 30,
         ..Limits::default()

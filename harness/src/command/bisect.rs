@@ -83,8 +83,8 @@ pub struct Args {
     within_tier: bool,
 
     /// Seconds a build may take to answer
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Take over what this result of an earlier run found out
     #[arg(long, value_name = "FILE")]
@@ -140,7 +140,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let known = args.known(&asked)?;
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let source = args.source(limits)?;

@@ -71,8 +71,8 @@ pub struct Args {
     seed: u64,
 
     /// Seconds a reference may take for one text
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Put the floors on record, with the date; every kind of lane must have been measured
     #[arg(long)]
@@ -152,7 +152,7 @@ fn runners(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
         ));
     }
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;

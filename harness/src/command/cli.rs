@@ -25,12 +25,11 @@ struct Cli {
 
 /// The words, each with the file of that name and, where there is one, another word for it.
 macro_rules! commands {
-    ($($(#[$condition:meta])? $word:ident $file:ident $(($alias:literal))?)*) => {
+    ($($word:ident $file:ident $(($alias:literal))?)*) => {
         #[derive(Subcommand)]
         #[allow(clippy::large_enum_variant)] // there is one, and it is taken apart at once
         enum Command {
             $(
-                $(#[$condition])?
                 $(#[command(visible_alias = $alias)])?
                 $word(crate::command::$file::Args),
             )*
@@ -38,7 +37,7 @@ macro_rules! commands {
 
         fn dispatch(command: Command) -> Result<Exit, Failure> {
             match command {
-                $($(#[$condition])? Command::$word(args) => crate::command::$file::run(args),)*
+                $(Command::$word(args) => crate::command::$file::run(args),)*
             }
         }
     };
@@ -47,15 +46,15 @@ macro_rules! commands {
 commands! {
     Crossval crossval
     Eval eval
-    #[cfg(unix)] Bench bench
+    Bench bench
     Trace trace
-    #[cfg(unix)] Attribute attribute
+    Attribute attribute
     Tokenize tokenize
     Tokenizer tokenizer
     Generate generate
     Inspect inspect
     Export export
-    #[cfg(unix)] Bisect bisect
+    Bisect bisect
     Calibrate calibrate
     Check check ("compat-check")
     Compare compare
@@ -63,15 +62,17 @@ commands! {
     Convert convert
     Fetch fetch
     Kernels kernels
+    Verify verify
     Weights weights
     Metamorphic metamorphic
     Shapes shapes
     Fixtures fixtures
     Formats formats
-    #[cfg(unix)] Perplexity perplexity
+    Perplexity perplexity
     Power power
     Receipt receipt
-    #[cfg(unix)] Subject subject
+    Report report
+    Subject subject
     Reference reference
     Review review
     Accept accept
@@ -82,7 +83,6 @@ commands! {
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
 /// word is taken for one of these.
-#[cfg(unix)]
 #[derive(Parser)]
 enum Internal {
     Worker(crate::command::worker::Args),
@@ -97,12 +97,9 @@ pub fn tree() -> clap::Command {
 
 /// Parses, runs, and turns what happened into an exit code. Errors are told once, here.
 pub fn run() -> ExitCode {
-    #[cfg(unix)]
-    {
-        let word = std::env::args_os().nth(1).unwrap_or_default();
-        if Internal::command().find_subcommand(word).is_some() {
-            return ended(guarded(|| serve(Internal::parse())), &Json::default());
-        }
+    let word = std::env::args_os().nth(1).unwrap_or_default();
+    if Internal::command().find_subcommand(word).is_some() {
+        return ended(guarded(|| serve(Internal::parse())), &Json::default());
     }
     let typed = match project::completed(&tree(), std::env::args_os().collect()) {
         Ok(typed) => typed,
@@ -174,7 +171,6 @@ fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure
     })
 }
 
-#[cfg(unix)]
 fn serve(command: Internal) -> Result<Exit, Failure> {
     match command {
         Internal::Worker(args) => crate::command::worker::run(args),
@@ -199,7 +195,6 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Cli::command().debug_assert();
-        #[cfg(unix)]
         Internal::command().debug_assert();
     }
 }

@@ -9,11 +9,14 @@ use std::path::Path;
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use serde::Serialize;
 
-use crate::command::flags::{self, Json};
+use crate::command::finish::finish;
+use crate::command::flags::{self, Html, Json};
 use crate::command::own_tolerances::OwnTolerances;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
+use crate::judge::outcome::Outcome;
 use crate::runner::subject::{Spec, saved};
 
 const HELP: &str = "\
@@ -22,6 +25,7 @@ Examples:
   harness compare model.gguf instruct.gguf --prompt 'Call me Ishmael.'  # exits 1
   harness compare model.gguf model.gguf --prompt 'Call me Ishmael.' --json -
   harness compare logits.npy other.npy
+  harness compare logits.npy other.npy --html compare.html
   harness compare logits.npy other.npy --ulp 0 # exits 1: another order of sums
   harness compare --reference bitnet --reference bitnet-portable
   harness compare bitnet 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits}' \\
@@ -91,6 +95,9 @@ pub struct Args {
 
     #[command(flatten)]
     json: Json,
+
+    #[command(flatten)]
+    html: Html,
 }
 
 /// What can be compared with its like.
@@ -113,7 +120,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let read = [first, second].map(Path::new);
     let read = [("the first", read[0]), ("the second", read[1])];
-    args.json.beside(read)?;
+    let roles = args.json.beside(read)?;
+    args.html.beside(roles)?;
     let kinds = [args.kind(first)?, args.kind(second)?];
     let [one, other] = kinds;
     if one != other {
@@ -205,6 +213,18 @@ impl Args {
                 path.display()
             ))),
         }
+    }
+
+    /// The end of a comparison: text, JSON and page.
+    fn finish(
+        &self,
+        outcome: Outcome,
+        text: &str,
+        result: &impl Serialize,
+    ) -> Result<Exit, Failure> {
+        let text = if self.html.takes_stdout() { "" } else { text };
+        let ended = finish(outcome, text, result, &self.json)?;
+        Ok(self.html.show(ended, result))
     }
 
     /// Refuses flags that would be read by nobody.

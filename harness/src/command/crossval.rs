@@ -18,7 +18,7 @@ use self::subjects::Subjects;
 use crate::case::Case;
 use crate::case::shard::Share;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Exports, Json, Models, Sharing, Strictness};
+use crate::command::flags::{self, Exports, Html, Json, Models, Sharing, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::file::reading::Reading;
@@ -32,6 +32,7 @@ use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, merge, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::report;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
 
@@ -39,7 +40,7 @@ const HELP: &str = "\
 Examples:
   harness crossval
   harness crossval --case b158-ishmael --json receipt.json
-  harness crossval --model model.gguf
+  harness crossval --model model.gguf --html report.html
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
@@ -101,8 +102,8 @@ Environment:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// Run the cases of that name only: whole, a part of it, or with * for any letters; several with
-    /// commas
+    /// Run the cases of that name only: whole, a part of it, or with * for any letters; several
+    /// with commas
     #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "model_file", "prompt"])]
     case: Vec<String>,
 
@@ -115,11 +116,15 @@ pub struct Args {
     prompt: Vec<String>,
 
     /// Steps of the continuation of a prompt that no fixture knows
-    #[arg(short = 'n', long, value_name = "N", default_value = "16", value_parser = flags::positive)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "16")]
+    #[arg(value_parser = flags::positive)]
     steps: usize,
 
     #[command(flatten)]
     json: Json,
+
+    #[command(flatten)]
+    html: Html,
 
     /// Write what the live references saw as recordings below this folder, one for each model
     #[arg(long, value_name = "DIR")]
@@ -170,8 +175,8 @@ pub struct Args {
     oracle: bool,
 
     /// Seconds a reference may take for one case
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Threads; results do not depend on it
     #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
@@ -186,7 +191,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let suite = args.suite()?;
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
@@ -213,6 +218,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         roles = roles.reads("--model", &input.path);
     }
     let roles = roles.writes("--json", args.json.to.as_ref())?;
+    let roles = roles.writes("--html", args.html.to.as_ref())?;
     args.exports.roles(roles)?;
     for input in &inputs {
         warn(&engine, input, &cases)?;
@@ -290,7 +296,7 @@ fn finished(
     recording: Option<Recording>,
     rows_are_printed: bool,
 ) -> Result<Exit, Failure> {
-    let text = if args.exports.takes_stdout() {
+    let text = if args.exports.takes_stdout() || args.html.takes_stdout() {
         String::new()
     } else if rows_are_printed {
         table::below_pairs(receipt, Detail::wanted(), output::width())
@@ -300,6 +306,8 @@ fn finished(
     let text = text + &args.next(receipt);
     let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
     args.exports.write(receipt)?;
+    let page = || Ok(report::of_receipt(receipt));
+    let ended = args.html.write(ended, page);
     if let Some(recording) = recording {
         recording.write(receipt)?;
     }
@@ -350,7 +358,7 @@ impl Args {
 
     /// Whether standard output is for a program.
     fn takes_stdout(&self) -> bool {
-        self.json.takes_stdout() || self.exports.takes_stdout()
+        self.json.takes_stdout() || self.html.takes_stdout() || self.exports.takes_stdout()
     }
 }
 

@@ -1,8 +1,6 @@
 //! `harness doctor`: what is wrong with a file or a build, why, and what mends it.
 
-#[cfg(unix)]
 mod build;
-#[cfg(unix)]
 mod speed;
 
 use std::path::{Path, PathBuf};
@@ -37,9 +35,9 @@ Examples:
 A file: all that `harness check` looks at; whether its bytes are a published file's, or those that
 --manifest lists under its name; and whether the order of words makes a difference to the model,
 which no model that was exchanged, reversed or half-converted survives: an ordinary text in order
-and shuffled, in nats a token. Where it knows the text less than well, usual damages are undone one
-at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v, or the norms
-exchanged.
+and, where that leaves it open, shuffled, in nats a token. Where it knows the text less than well,
+usual damages are undone one at a time: every scale inverted; of files up to 16 MiB gate and up, q
+and o, k and v, or the norms exchanged.
 A build: the instruction sets it says it has; its kernels asked a few questions; a small model's
 graph, operation by operation, on the engine's own inputs; whole prompts against single tokens; with
 a large file, whether its speed is one that memory allows.
@@ -135,7 +133,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let build = args
         .build
         .as_deref()
-        .map(|name| build(name, model))
+        .map(|name| build::examine(name, model))
         .transpose()?;
     let mut report = Report {
         file,
@@ -177,7 +175,7 @@ fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<Fi
         let detail = format!("its sha256 is {sha256}, listed is {other}");
         findings.push(finding(Lint::ManifestMismatch, &file_name(path), detail));
     }
-    let waiting = progress::spinner("reading a text in order and shuffled");
+    let waiting = progress::spinner("reading a text");
     let profile = Profile::default();
     let (mut word_order, mut mends, mut does_not_open) = (None, None, None);
     match Model::from_bytes(opened.bytes.clone(), &reading.options(Storage::Read, None)) {
@@ -248,24 +246,14 @@ fn entries(mut findings: Vec<Finding>) -> Vec<Entry> {
         .collect()
 }
 
-#[cfg(unix)]
-fn build(name: &str, file: Option<&Path>) -> Result<BuildReport, Failure> {
-    build::examine(name, file)
-}
-
-#[cfg(not(unix))]
-fn build(_: &str, _: Option<&Path>) -> Result<BuildReport, Failure> {
-    let message = "a C++ build can be opened on Unix only";
-    Err(Failure::new(Exit::ReferenceMissing, message))
-}
-
 fn words(found: &WordOrder) -> String {
+    let shuffled = found.shuffled;
+    let shuffled = shuffled.map_or_else(String::new, |nats| format!(", by {nats:.2} shuffled"));
     format!(
-        "{} tokens surprise it by {:.2} nats each as they were written, by {:.2} shuffled; one of \
-         {} at random would by {:.2}",
+        "{} tokens surprise it by {:.2} nats each as they were written{shuffled}; one of {} at \
+         random would by {:.2}",
         found.tokens,
         found.written,
-        found.shuffled,
         found.vocab_size,
         found.chance()
     )

@@ -137,7 +137,7 @@ fn write(
 
 /// Feeds ubatch after ubatch, so that only one of them has its logits in memory.
 fn compute(
-    session: &mut Session<'_>,
+    session: &mut Session,
     tokens: &[Token],
     ubatch: usize,
     mut trace: Option<&mut Trace>,

@@ -54,7 +54,7 @@ pub struct Args {
     reference: Vec<String>,
 
     /// Random questions a function, beside the chosen ones
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = flags::count::<usize>)]
     cases: usize,
 
     #[command(flatten)]

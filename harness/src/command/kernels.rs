@@ -38,7 +38,7 @@ pub struct Args {
     seed: u64,
 
     /// Random questions a kernel, beside the chosen ones
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = flags::count::<usize>)]
     cases: usize,
 
     /// Ask about this kernel only; may be given several times

@@ -25,7 +25,6 @@ use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Runner;
 use crate::runner::engine::Engine;
-#[cfg(unix)]
 use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 
@@ -86,8 +85,8 @@ pub struct Args {
     brought: Brought,
 
     /// Seconds a reference or an engine of yours may take for one relation
-    #[arg(long, value_name = "N", default_value = "300")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "300", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -207,9 +206,9 @@ impl Summary {
 /// The engine, then every live reference.
 fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         // Threads of a reference spin while they wait.
-        cpu_seconds: args.patience.saturating_mul(SPINNING).max(1),
+        cpu_seconds: args.patience.as_secs() * SPINNING,
         ..Limits::default()
     };
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
@@ -222,10 +221,7 @@ fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
         sources.push(Box::new(engine));
     }
     for reference in reference::open(&args.reference, limits)? {
-        #[cfg(unix)]
         sources.push(Box::new(Observing::unchanged(reference)));
-        #[cfg(not(unix))]
-        match reference {}
     }
     Ok(sources)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::finish;
-use super::flags::{Json, Sharing};
+use super::flags::{self, Html, Json, Sharing};
 use crate::case::pattern;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
@@ -19,6 +19,7 @@ Examples:
   harness power
   harness power --fault rope-theta-by-pow --clean-runs 0
   harness power --json power.json
+  harness power --fault rope-theta-by-pow --clean-runs 0 --html power.html
 
 A fault of numbers must also be located: the first node that differs from the reference's trace
 must be the one it was planted in. A clean run is one whole comparison of the unmodified engine,
@@ -49,8 +50,11 @@ pub struct Args {
     #[command(flatten)]
     pub json: Json,
 
+    #[command(flatten)]
+    html: Html,
+
     /// Comparisons of the engine without a fault
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
     /// Fixtures folder [default: fixtures/ here or above]
@@ -68,7 +72,8 @@ struct Report {
 
 /// Plants, compares, reports.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    FileRoles::default().writes("--json", args.json.to.as_ref())?;
+    let roles = FileRoles::default().writes("--json", args.json.to.as_ref())?;
+    args.html.beside(roles)?;
     let faults = select(power::catalogue(), &args.fault)?;
     let faults = args
         .sharing
@@ -92,13 +97,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Outcome::Ok,
         trials.iter().map(Trial::outcome).chain(alarmed),
     );
-    let text = table::render(&trials, runs.len(), &alarms, output::width());
+    let text = if args.html.takes_stdout() {
+        String::new()
+    } else {
+        table::render(&trials, runs.len(), &alarms, output::width())
+    };
     let report = Report {
         faults: trials,
         clean_runs: runs.len(),
         alarms: alarms.len(),
     };
-    finish(outcome, &text, &report, &args.json)
+    let ended = finish(outcome, &text, &report, &args.json)?;
+    Ok(args.html.show(ended, &report))
 }
 
 fn select(faults: Vec<&'static Fault>, typed: &[String]) -> Result<Vec<&'static Fault>, Failure> {

@@ -2,6 +2,7 @@
 //! references.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::Model;
 use engine::kernels::Kernel;
@@ -45,6 +46,10 @@ pub struct Selection {
     /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
     #[arg(long, value_name = "NAME|DIR")]
     pub reference: Vec<String>,
+
+    /// Seconds a reference or an engine of yours may take for one answer
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    pub patience: Duration,
 
     /// Order of the float operations [default: the reference's own, as far as it is known]
     #[arg(long, value_name = "NAME", value_parser = flags::profile)]
@@ -106,8 +111,13 @@ impl Selection {
         Ok(suite)
     }
 
-    /// The live references, opened.
-    pub fn live(&self, limits: Limits) -> Result<Vec<Reference>, Failure> {
+    /// The live references, opened; each of their processes may use so much processor time.
+    pub fn live(&self, cpu_seconds: u64) -> Result<Vec<Reference>, Failure> {
+        let limits = Limits {
+            patience: self.patience,
+            cpu_seconds,
+            ..Limits::default()
+        };
         reference::open(&self.reference, limits)
     }
 

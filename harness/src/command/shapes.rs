@@ -89,8 +89,8 @@ pub struct Args {
     kernel: Option<Kernel>,
 
     /// Seconds the reference may take for one model
-    #[arg(long, value_name = "N", default_value = "300")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "300", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     sharing: Sharing,
@@ -102,9 +102,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         // Three threads that spin while they wait.
-        cpu_seconds: args.patience.saturating_mul(3).max(1),
+        cpu_seconds: args.patience.as_secs() * 3,
         ..Limits::default()
     };
     args.json.beside([])?;

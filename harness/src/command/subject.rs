@@ -92,7 +92,8 @@ struct Check {
     model: OneModel,
 
     /// What it computes
-    #[arg(short, long, value_name = "TEXT", default_value = "Call me Ishmael.", value_parser = flags::text)]
+    #[arg(short, long, value_name = "TEXT", default_value = "Call me Ishmael.")]
+    #[arg(value_parser = flags::text)]
     prompt: String,
 
     /// Hand it the two-bit weights as F32
@@ -100,8 +101,8 @@ struct Check {
     wide: bool,
 
     /// Seconds it may take for an answer
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -129,7 +130,7 @@ pub fn run(
         profile: None,
         demand: Demand::Nearest,
         limits: Limits {
-            patience: Duration::from_secs(args.patience),
+            patience: args.patience,
             ..Limits::default()
         },
         wide: args.wide,

@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::case::ability::Ability;
 use crate::case::observation::{Identity, Lane};
 use crate::case::schedule::{Schedule, Step};
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Html, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::look;
@@ -35,6 +35,7 @@ const HELP: &str = "\
 Examples:
   harness trace
   harness trace --case b158-ishmael --recording mar2026-b158-avx2
+  harness trace --case b158-ishmael --html trace.html
   harness trace --reference bitnet
   harness trace --reference bitnet --model model.gguf --prompt 'Any text at all'
   harness trace --reference bitnet --case bitnet-november --ubatch 7
@@ -82,6 +83,10 @@ pub struct Args {
     #[command(flatten)]
     pub json: Json,
 
+    /// Where the result goes as a page.
+    #[command(flatten)]
+    pub html: Html,
+
     /// Write the inputs and both results of the first suspect below here, to take away and replay
     #[arg(long, value_name = "DIR", conflicts_with = "subject")]
     bundle: Option<PathBuf>,
@@ -89,7 +94,7 @@ pub struct Args {
     /// Repeat the operation of a bundle alone, and nothing else
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "case", "recording", "reference", "prompt", "profile", "kernel", "ubatch", "layer_search",
-        "bundle", "subject",
+        "bundle", "subject", "html",
     ])]
     replay: Option<PathBuf>,
 }
@@ -109,15 +114,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(folder) = &args.replay {
         return replay(&args, folder);
     }
+    let model = args.selection.model.typed().map(|model| ("--model", model));
+    args.html.beside(args.json.beside(model)?)?;
     let mut suite = args.selection.suite(&args.json)?;
-    let live = args.selection.live(Limits::default())?;
+    let live = args.selection.live(Limits::default().cpu_seconds)?;
     let reading = args.selection.reading;
     let live = live.into_iter().map(Observing::new);
     let mut live: Vec<Observing> = live.map(|one| one.reading(reading)).collect();
     let claimed = args.selection.profile.map(Profile::name);
-    let mut subjects = args.brought.open(claimed, None)?;
+    let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
     let any = !live.is_empty() || !subjects.is_empty();
-    let mut answers = Answers::new(&args.json);
+    let mut answers = Answers::new(&args.json).shown(&args.html);
     for (case, path) in args.selection.cases(&suite, any)? {
         let name = case.name.clone();
         let question = args.selection.question(case, path).map_err(NoFinding::from);

@@ -158,7 +158,7 @@ impl MadeHere<'_> {
     pub fn words(&self) -> String {
         /// The share of an error that is left when the scale is mended, where it was the scale.
         const LEFT: f64 = 0.1;
-        let NodeDistance { key, distance } = self.0;
+        let NodeDistance { key, distance, .. } = self.0;
         let nmse = distance.nmse.unwrap_or(f64::NAN);
         let mut line = format!("the fault is made at {key}: NMSE {nmse:.1e}");
         // Of the energy of a vector, 1 − cos² lies beside the direction of the other.

@@ -12,7 +12,6 @@ pub mod gate;
 mod handed_over;
 mod layer;
 mod packings;
-mod parallel;
 mod pass;
 mod product;
 mod reading;

@@ -6,6 +6,7 @@ pub mod pairs;
 mod rows;
 mod summary;
 
+pub use self::distances::pooled as pooled_lines;
 pub use self::summary::lines as summary;
 use crate::case::ability::{self, Ability};
 use crate::io::look;

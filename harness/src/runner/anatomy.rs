@@ -256,16 +256,38 @@ pub fn parts() -> impl Iterator<Item = &'static Part> {
 /// tell.
 pub fn inputs(nodes: &[TracedNode], at: usize) -> Option<Vec<usize>> {
     let name = |at: usize| NodeName::of(&nodes[at].key);
-    let (node, before) = (name(at), at.checked_sub(1));
-    let latest = |names: &&[&str]| (0..at).rfind(|&at| names.contains(&name(at).name));
-    match node.part()?.reads {
+    let before = at.checked_sub(1).map(name);
+    match name(at).part()?.reads {
+        Latest(_) if name(at).is_scale_of_down(before) => read(nodes, at, Before),
+        reads => read(nodes, at, reads),
+    }
+}
+
+fn read(nodes: &[TracedNode], at: usize, reads: Reads) -> Option<Vec<usize>> {
+    let name = |at: usize| NodeName::of(&nodes[at].key).name;
+    let latest = |names: &&[&str]| (0..at).rfind(|&at| names.contains(&name(at)));
+    match reads {
         Tokens => Some(Vec::new()),
-        Latest(inputs) if !node.is_scale_of_down(before.map(name)) => {
-            inputs.iter().map(latest).collect()
-        }
-        Before | Latest(_) => before.map(|before| vec![before]),
+        Latest(inputs) => inputs.iter().map(latest).collect(),
+        Before => at.checked_sub(1).map(|before| vec![before]),
         Untold => None,
     }
+}
+
+/// The tensor that node `at` multiplies with and the index of what it multiplies, if it is shown. A
+/// product without a name belongs to the scale or bias behind it.
+pub fn multiplies(nodes: &[TracedNode], at: usize) -> Option<(String, Option<usize>)> {
+    let node = NodeName::of(&nodes[at].key);
+    let (named, part) = if (node.name, node.op) == ("node", "MUL_MAT") {
+        let next = NodeName::of(&nodes.get(at + 1)?.key);
+        let parts = next.operation(None)?.parts;
+        (next, parts.iter().find(|part| part.weight.is_some())?)
+    } else {
+        (node, node.part()?)
+    };
+    let (layer, weight) = (named.layer?, part.weight?);
+    let input = read(nodes, at, part.reads).and_then(|inputs| inputs.first().copied());
+    Some((format!("blk.{layer}.{weight}.weight"), input))
 }
 
 #[cfg(test)]
@@ -292,6 +314,28 @@ mod tests {
         ] {
             assert_eq!(NodeName::of(key), NodeName { name, layer, op });
         }
+    }
+
+    #[test]
+    fn a_product_without_a_name_is_that_of_the_scale_behind_it() {
+        let node = |key: &str| TracedNode {
+            key: key.into(),
+            shape: Vec::new(),
+            values: Vec::new(),
+        };
+        let keys = [
+            "attn_norm-1|MUL#0",
+            "node_9|MUL_MAT#0",
+            "Kcur-1|MUL#0",
+            "kq-1|MUL_MAT#0",
+        ];
+        let nodes = keys.map(node);
+        let key_product = Some(("blk.1.attn_k.weight".to_owned(), Some(0)));
+        assert_eq!(multiplies(&nodes, 1), key_product);
+        assert_eq!(
+            [0, 2, 3].map(|at| multiplies(&nodes, at)),
+            [None, None, None]
+        );
     }
 
     #[test]

@@ -241,7 +241,7 @@ pub fn follow(
 
 /// A session of the engine that a schedule can be followed on, and what looks at its passes.
 pub(super) struct Probed<'a> {
-    pub(super) session: Session<'a>,
+    pub(super) session: Session,
     pub(super) probe: &'a mut dyn Probe,
 }
 

@@ -28,6 +28,7 @@ mod program;
 mod qk256;
 mod recorder;
 mod recordings;
+mod report;
 mod shapes;
 mod shards;
 #[cfg(unix)]
@@ -37,4 +38,5 @@ mod terminal;
 mod tidy;
 mod tokenizer;
 mod trace;
+mod verify;
 mod words;

@@ -15,7 +15,7 @@ use crate::program::{Harness, fixture};
 const MODEL: &str = "moby-tiny/moby-tiny-b158.gguf";
 
 /// A command with everything but the output: its words, and the output's flag.
-const OUTPUTS: [(&str, &str); 9] = [
+const OUTPUTS: [(&str, &str); 10] = [
     ("eval --tokens 1,2 --logits", "--logits"),
     ("eval --tokens 1,2 --logits LOGITS --trace", "--trace"),
     ("eval --tokens 1,2 --logits LOGITS --json", "--json"),
@@ -25,6 +25,7 @@ const OUTPUTS: [(&str, &str); 9] = [
     ("generate -n 2 --prompt whale --json", "--json"),
     ("crossval --case b158-ishmael --json", "--json"),
     ("crossval --case b158-ishmael --junit", "--junit"),
+    ("crossval --case b158-ishmael --html", "--html"),
 ];
 
 /// One of [`OUTPUTS`] that writes to `path`, with `model` where the command takes one.

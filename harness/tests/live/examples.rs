@@ -166,6 +166,11 @@ const FIRST: &[(&str, &str)] = &[
     ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
+    ("harness report receipt.json", RECEIPT),
+    (
+        "harness report receipts/",
+        "mkdir receipts && harness crossval --case b158-ishmael --json receipts/today.json",
+    ),
     (
         "compare logits.npy other.npy",
         "harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy && \
@@ -197,6 +202,8 @@ impl Desk {
             ("fixtures/weights.json", "fixtures/weights.json"),
             ("README.md", "README.md"),
             ("harness/tolerances.toml", "tolerances.toml"),
+            ("harness/adapters/subject.py", "subject.py"),
+            ("harness/tests/live/my_engine.py", "my_engine.py"),
         ] {
             std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
         }

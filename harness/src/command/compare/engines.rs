@@ -42,6 +42,7 @@ pub fn run(args: &Args, words: [&String; 2]) -> Result<Exit, Failure> {
         model: OneModel::of(args.model.clone()),
         prompt: args.prompt.clone(),
         reference: Vec::new(),
+        patience: Limits::default().patience,
         profile: None,
         kernel: args.kernel,
         reading: args.reading,
@@ -49,7 +50,7 @@ pub fn run(args: &Args, words: [&String; 2]) -> Result<Exit, Failure> {
     };
     let suite = selection.suite(&args.json)?;
     let [mut first, mut second] = engines(words)?;
-    let mut answers = Answers::new(&args.json);
+    let mut answers = Answers::new(&args.json).shown(&args.html);
     for (case, path) in selection.cases(&suite, true)? {
         let name = case.name.clone();
         let question = selection.question(case, path).map_err(NoFinding::from);

@@ -10,7 +10,6 @@ use serde::Serialize;
 use super::Args;
 use crate::case::Case;
 use crate::case::observation::{Greedy, Identity, Observation};
-use crate::command::finish::finish;
 use crate::exit::{Exit, Failure};
 use crate::file::difference::{Differences, KeyDifference, TensorDifference};
 use crate::file::opened::Opened;
@@ -88,7 +87,7 @@ pub fn run(args: &Args, files: [&Path; 2]) -> Result<Exit, Failure> {
     first.input.still_holds()?;
     second.input.still_holds()?;
     let text = compared.text(look::is_verbose());
-    finish(compared.outcome(), &text, &compared, &args.json)
+    args.finish(compared.outcome(), &text, &compared)
 }
 
 fn compute(

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Args;
-use crate::command::finish::finish;
 use crate::command::receipt::{claim_differences, receipt};
 use crate::exit::{Exit, Failure};
 use crate::judge::outcome::Outcome;
@@ -34,7 +33,7 @@ pub fn run(args: &Args, files: [&Path; 2]) -> Result<Exit, Failure> {
     };
     let changed = !compared.claims.is_empty() || !compared.coverage.is_empty();
     let outcome = Outcome::of(&[(changed, Outcome::Divergence)], None);
-    finish(outcome, &compared.text(), &compared, &args.json)
+    args.finish(outcome, &compared.text(), &compared)
 }
 
 fn covered(receipt: &Receipt) -> Value {

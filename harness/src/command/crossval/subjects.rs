@@ -1,7 +1,5 @@
 //! Who is examined: the built-in engine and the other ways it can run, or what `--subject` names.
 
-use std::time::Duration;
-
 use ::engine::Token;
 use ::engine::kernels::Kernel;
 
@@ -141,7 +139,7 @@ impl Args {
                 profile: claimed.clone(),
                 demand: self.subjects.tolerances.demand()?,
                 limits: Limits {
-                    patience: Duration::from_secs(self.patience),
+                    patience: self.patience,
                     ..Limits::default()
                 },
                 wide: self.subjects.wide,

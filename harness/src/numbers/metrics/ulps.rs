@@ -33,6 +33,12 @@ pub fn ulps([a, b]: [f32; 2]) -> Option<u64> {
     (!a.is_nan() && !b.is_nan()).then(|| ordered(a).abs_diff(ordered(b)))
 }
 
+/// The most representable values between two numbers of a pair; none if one of them is NaN.
+pub fn most_ulps(theirs: &[f32], ours: &[f32]) -> Option<u64> {
+    let mut pairs = theirs.iter().zip(ours);
+    pairs.try_fold(0, |most, (&x, &y)| Some(ulps([x, y])?.max(most)))
+}
+
 /// Pairs of numbers by how far apart they are; pairs of other signs and of no numbers have buckets
 /// of their own, because their distance says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,6 +50,11 @@ impl UlpHistogram {
         for (&a, &b) in theirs.iter().zip(ours) {
             self.0[bucket(a, b)] += 1;
         }
+    }
+
+    /// Every bucket: how far apart its pairs are, and how many there are.
+    pub fn buckets(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        NAMES.into_iter().zip(self.0)
     }
 }
 
@@ -75,6 +86,9 @@ mod tests {
         assert_eq!(ulps([-0.0, 0.0]), Some(0));
         assert_eq!(ulps([-f32::from_bits(1), f32::from_bits(2)]), Some(3));
         assert_eq!(ulps([f32::NAN, 0.0]), None);
+        let next = 1.0 + f32::EPSILON;
+        assert_eq!(most_ulps(&[1.0, 2.0, 1.0], &[1.0, 2.0, next]), Some(1));
+        assert_eq!(most_ulps(&[1.0, f32::NAN], &[next, 1.0]), None);
     }
 
     #[test]

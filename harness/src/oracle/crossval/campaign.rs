@@ -19,9 +19,7 @@ use crate::receipt::{
     CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, comparisons,
     stale,
 };
-#[cfg(unix)]
 use crate::reference::Reference;
-#[cfg(unix)]
 use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Subject, Task};
@@ -34,7 +32,6 @@ pub struct Live {
     pub facts: LiveReference,
 }
 
-#[cfg(unix)]
 impl Live {
     /// Every way in which a reference is asked: the second one on weights that it wrote anew
     /// itself, if it can. Both of files that are what `reading` says.

@@ -9,6 +9,7 @@ use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation};
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
+use crate::judge::detail;
 use crate::judge::error_ratio::ErrorRatios;
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
@@ -178,6 +179,7 @@ impl Ours<'_> {
             .exact
             .filter(|exact| same_question && exact.tokens == theirs.tokens);
         found.errors = exact.map(|exact| ErrorRatios::of(exact, theirs, self.seen));
+        detail::add(&mut found, case, theirs, self.seen);
         Ok(found)
     }
 }

@@ -11,13 +11,13 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use super::gate::strict_verdict;
-use super::parallel::parallel_map;
 use super::{Fault, Injection, observed};
 use crate::case::Case;
 use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
+use crate::io::threads::parallel_map;
 use crate::judge::compare::compare;
 use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;

@@ -10,7 +10,6 @@ use engine::numerics::Profile;
 use serde::Serialize;
 
 use super::gate::{Effect, strict_verdict};
-use super::parallel::parallel_map;
 use super::{Fault, Injection, observed};
 use crate::case::Case;
 use crate::case::observation::{Lane, Observation, TracedNode};
@@ -19,6 +18,7 @@ use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
+use crate::io::threads::parallel_map;
 use crate::judge::compare::{Incomparable, compare};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::Token;
+use engine::template::Conversation;
 use ffi::TypeFacts;
 use serde::{Deserialize, Serialize};
 
@@ -117,30 +118,6 @@ pub enum Request {
     },
     /// Render a chat template.
     Render(Conversation),
-}
-
-/// A conversation, and the template that makes a prompt of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conversation {
-    /// The model's template.
-    pub template: String,
-    /// Turn after turn.
-    pub messages: Vec<Message>,
-    /// Text of the token that begins a text, for the template to name.
-    pub bos: String,
-    /// Text of the token that ends one.
-    pub eos: String,
-}
-
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// `system`, `user` or `assistant`.
-    pub role: String,
-    /// What was said.
-    pub content: String,
 }
 
 /// What the worker says.
