@@ -47,7 +47,8 @@ pub struct Args {
     model: ModelFile,
 
     /// The text to continue or, with --chat, what the user says
-    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat", value_parser = flags::text)]
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat")]
+    #[arg(value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Put the prompt into the model's own chat template; without one, hold a conversation
