@@ -28,7 +28,7 @@ pub fn build(
     let log = cache.log(install_dir);
     create_dir(log.parent().expect("it is below the cache's root"))?;
     copy_tree(source, &copy)?;
-    patch(plan.family, &copy)?;
+    patch(plan, &copy)?;
     report(&format!(
         "building {} ({}), a few minutes at most; the log is {}",
         plan.name,

@@ -14,6 +14,7 @@ pub fn plan(dir: &Path) -> Option<Plan> {
         origin: "a checkout".into(),
         family: family(dir)?,
         processor: Processor::Native,
+        tl2: false,
     })
 }
 

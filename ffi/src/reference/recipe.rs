@@ -29,6 +29,8 @@ pub struct Recipe {
     pub family: Family,
     /// What it is compiled for.
     pub processor: Processor,
+    /// Whether its kernels of TL2 are generated, for one published set of shapes, and compiled.
+    pub tl2: bool,
 }
 
 /// The build systems there are.
@@ -66,9 +68,11 @@ pub struct Plan {
     pub family: Family,
     /// What it is compiled for.
     pub processor: Processor,
+    /// Whether its kernels of TL2 are generated and compiled.
+    pub tl2: bool,
 }
 
-static KNOWN: [Recipe; 6] = [
+static KNOWN: [Recipe; 7] = [
     Recipe {
         name: "bitnet",
         summary: "bitnet.cpp of December 2024, compiled for this processor",
@@ -79,6 +83,13 @@ static KNOWN: [Recipe; 6] = [
         name: "bitnet-portable",
         summary: "bitnet.cpp of December 2024, compiled for AVX2, FMA and F16C",
         processor: Processor::Portable,
+        ..BITNET
+    },
+    Recipe {
+        name: "bitnet-tl2",
+        summary: "the same with kernels of TL2, for the shapes of bitnet_b1_58-large",
+        processor: Processor::Portable,
+        tl2: true,
         ..BITNET
     },
     Recipe {
@@ -102,6 +113,7 @@ static KNOWN: [Recipe; 6] = [
         folder: "ik_llama.cpp",
         family: Family::Ik,
         processor: Processor::Native,
+        tl2: false,
     },
     Recipe {
         name: "llama",
@@ -112,6 +124,7 @@ static KNOWN: [Recipe; 6] = [
         folder: "llama.cpp",
         family: Family::Upstream,
         processor: Processor::Native,
+        tl2: false,
     },
 ];
 
@@ -124,6 +137,7 @@ const BITNET: Recipe = Recipe {
     folder: "bitnet",
     family: Family::BitNet,
     processor: Processor::Native,
+    tl2: false,
 };
 
 /// Every reference this program can build.
@@ -155,6 +169,7 @@ impl Recipe {
             origin: format!("crates.io {} {}", self.package, self.version),
             family: self.family,
             processor: self.processor,
+            tl2: self.tl2,
         }
     }
 }
@@ -221,6 +236,7 @@ impl Plan {
             "LLAMA_BUILD_SERVER=OFF",
         ];
         let own: &[&str] = match self.family {
+            Family::BitNet if self.tl2 => &["BITNET_X86_TL2=ON", "BITNET_ARM_TL1=OFF"],
             Family::BitNet => &["BITNET_X86_TL2=OFF", "BITNET_ARM_TL1=OFF"],
             Family::Ik => &["GGML_IQK_FLASH_ATTENTION=OFF"],
             Family::Upstream => &[

@@ -10,8 +10,9 @@ use direction::*;
 use rules::*;
 
 /// What may lie at the top, and nothing else.
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     ".ci",
+    ".config",
     ".git",
     ".github",
     ".gitignore",
