@@ -3,6 +3,8 @@
 # products of the committed QK256 files by the engine on this machine, logits, nodes and
 # continuations by the recordings of bitnet.cpp, in three arithmetics. Then sees both of them fail.
 #
+# AC:AC7, as scripts/test-aarch64.sh is.
+#
 # The toolchain is Debian's own rustc with the sources of its standard library, which is compiled
 # with the engine. Installs what is missing when run as root, says what is missing otherwise.
 set -euo pipefail

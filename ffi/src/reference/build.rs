@@ -29,7 +29,7 @@ pub fn build(
     create_dir(log.parent().expect("it is below the cache's root"))?;
     copy_tree(source, &copy)?;
     require_content(plan, source, &copy)?;
-    patch(plan.family, &copy)?;
+    patch(plan, &copy)?;
     report(&format!(
         "building {} ({}), a few minutes at most; the log is {}",
         plan.name,

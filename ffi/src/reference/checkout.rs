@@ -15,6 +15,7 @@ pub fn plan(dir: &Path) -> Option<Plan> {
         content: None,
         family: family(dir)?,
         processor: Processor::Native,
+        tl2: false,
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Recipe {
     pub family: Family,
     /// What it is compiled for.
     pub processor: Processor,
+    /// Whether its kernels of TL2 are generated, for one published set of shapes, and compiled.
+    pub tl2: bool,
 }
 
 /// The build systems there are.
@@ -71,9 +73,11 @@ pub struct Plan {
     pub family: Family,
     /// What it is compiled for.
     pub processor: Processor,
+    /// Whether its kernels of TL2 are generated and compiled.
+    pub tl2: bool,
 }
 
-static KNOWN: [Recipe; 6] = [
+static KNOWN: [Recipe; 7] = [
     Recipe {
         name: "bitnet",
         summary: "bitnet.cpp of December 2024, compiled for this processor",
@@ -84,6 +88,13 @@ static KNOWN: [Recipe; 6] = [
         name: "bitnet-portable",
         summary: "bitnet.cpp of December 2024, compiled for AVX2, FMA and F16C",
         processor: Processor::Portable,
+        ..BITNET
+    },
+    Recipe {
+        name: "bitnet-tl2",
+        summary: "the same with kernels of TL2, for the shapes of bitnet_b1_58-large",
+        processor: Processor::Portable,
+        tl2: true,
         ..BITNET
     },
     Recipe {
@@ -108,6 +119,7 @@ static KNOWN: [Recipe; 6] = [
         content: "bcb1e31c50a94cfc680ba28cc83ca177f2e42d9c559410b6c5142c4e697498d5",
         family: Family::Ik,
         processor: Processor::Native,
+        tl2: false,
     },
     Recipe {
         name: "llama",
@@ -119,6 +131,7 @@ static KNOWN: [Recipe; 6] = [
         content: "78368f326d76ca7ad3dc5611cea81a63e8be5f6487f14c8d8e37ccef14c26474",
         family: Family::Upstream,
         processor: Processor::Native,
+        tl2: false,
     },
 ];
 
@@ -132,6 +145,7 @@ const BITNET: Recipe = Recipe {
     content: "00f904ec6d60cbb7cec541713acf7c1081373ead1331b8637b5386a82bb7134c",
     family: Family::BitNet,
     processor: Processor::Native,
+    tl2: false,
 };
 
 /// Every reference this program can build.
@@ -164,6 +178,7 @@ impl Recipe {
             content: Some(self.content),
             family: self.family,
             processor: self.processor,
+            tl2: self.tl2,
         }
     }
 }
@@ -230,6 +245,7 @@ impl Plan {
             "LLAMA_BUILD_SERVER=OFF",
         ];
         let own: &[&str] = match self.family {
+            Family::BitNet if self.tl2 => &["BITNET_X86_TL2=ON", "BITNET_ARM_TL1=OFF"],
             Family::BitNet => &["BITNET_X86_TL2=OFF", "BITNET_ARM_TL1=OFF"],
             Family::Ik => &["GGML_IQK_FLASH_ATTENTION=OFF"],
             Family::Upstream => &[
