@@ -6,12 +6,13 @@
 # Runs crossval on MODEL and gates on four fields of the receipt, which is kept below
 # target/parity/, or below the folder that REPORTS names. With BITNET_CPP_DIR set the live C++
 # takes part; without it recordings stand in, and a model nobody recorded is compared with itself
-# only, which is said: crossval ends with 3 there. TOKENIZER is accepted for old callers: the vocabulary inside the model is what is used.
+# only, which is said: crossval ends with 3 there. TOKENIZER is accepted for old callers: the
+# vocabulary inside the model is what is used.
 # Exit 0 or 1.
 set -uo pipefail
 
 usage() {
-    sed -n '2,11s/^# \{0,1\}//p' "$0"
+    sed -n '2,12s/^# \{0,1\}//p' "$0"
 }
 if [ "${1:-}" = --help ] || [ "${1:-}" = -h ]; then
     usage

@@ -3,9 +3,9 @@
 #
 #   eval "$(scripts/reference.sh bitnet)"
 #
-# NAME is bitnet, bitnet-portable, ik or llama, built from the package registry's sources, or
-# bitnet-neon or bitnet-neon-fp16, the first cross-built for aarch64 (scripts/test-aarch64.sh runs
-# them); or DIR, a checkout of your own, built or not. Everything but that line goes to stderr. The
+# NAME is bitnet, bitnet-portable, bitnet-tl2, ik or llama, built from the package registry's
+# sources, or bitnet-neon or bitnet-neon-fp16, cross-built for aarch64 (scripts/test-aarch64.sh
+# runs them); or DIR, a checkout of your own, built or not. All but that line goes to stderr. The
 # result is kept in ${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness}; the recipes
 # are in ffi/src/reference/recipe.rs.
 set -euo pipefail

@@ -3,6 +3,8 @@
 # products of the committed QK256 files by the engine on this machine, logits, nodes and
 # continuations by the recordings of bitnet.cpp, in three arithmetics. Then sees both of them fail.
 #
+# AC:AC7, as scripts/test-aarch64.sh is.
+#
 # The toolchain is Debian's own rustc with the sources of its standard library, which is compiled
 # with the engine. Installs what is missing when run as root, says what is missing otherwise.
 set -euo pipefail
@@ -37,6 +39,9 @@ env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=was
     CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="${flags[*]}" \
     /usr/bin/cargo build --quiet --release --package engine --example subject --target "$target" \
     -Z build-std=std,panic_abort --target-dir target/wasm
+# The harness compiles where there is no Unix, no process and no thread.
+env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo check --quiet --package harness --lib \
+    -Z build-std=std,panic_abort --target "$target" --target-dir target/wasm
 cargo build --quiet --package engine --example subject
 cargo build --quiet --package harness
 

@@ -4,8 +4,10 @@
 mod architecture;
 mod keys;
 pub mod names;
+mod rope;
 
 pub use architecture::{Activation, Architecture, Biases, Facts, Head, RopePairs};
+pub use rope::Stretch;
 
 use crate::gguf::{Gguf, Metadata, TensorInfo, Value};
 use crate::refusal::{Code, Refusal};
@@ -31,8 +33,8 @@ pub struct Config {
     pub head_dim: usize,
     pub rope_dimensions: usize,
     pub rope_freq_base: f32,
-    /// `1 / factor` for linear scaling, else 1.
-    pub rope_freq_scale: f32,
+    /// `rope.scaling.*`
+    pub rope_stretch: Stretch,
     pub rms_epsilon: f32,
     /// `1 / sqrt(head_dim)`. The key `attention.scale` means something to other architectures only.
     pub attention_scale: f32,
@@ -45,14 +47,12 @@ impl Config {
         refuse_rotated(&gguf.metadata)?;
         let architecture = Architecture::of(&gguf.metadata)?;
         let facts = architecture.facts();
-        let keys = Keys {
-            metadata: &gguf.metadata,
-            prefix: architecture.name(),
-        };
+        let keys = Keys::of(&gguf.metadata, architecture.name());
         let block_count = keys.at_least_one("block_count")?;
         let embedding_length = embedding_length(gguf, &keys)?;
         let heads = Heads::read(&keys, architecture, embedding_length, block_count)?;
-        let rope_dimensions = rope_dimensions(&keys, architecture, heads.dim)?;
+        let rope_dimensions = rope::dimensions(&keys, architecture, heads.dim)?;
+        let rope_freq_base = keys.positive("rope.freq_base")?.unwrap_or(10_000.0);
         let config = Config {
             architecture,
             activation: facts.activation,
@@ -68,8 +68,8 @@ impl Config {
             head_count_kv: heads.count_kv as usize,
             head_dim: heads.dim as usize,
             rope_dimensions: rope_dimensions as usize,
-            rope_freq_base: keys.positive("rope.freq_base")?.unwrap_or(10_000.0),
-            rope_freq_scale: rope_freq_scale(&keys)?,
+            rope_freq_base,
+            rope_stretch: rope::stretch(&keys, rope_freq_base)?,
             rms_epsilon: keys
                 .positive(RMS_EPSILON)?
                 .ok_or_else(|| gguf.metadata.missing(&keys.name(RMS_EPSILON), "a float32"))?,
@@ -155,47 +155,6 @@ impl Heads {
             count_kv,
             dim,
         })
-    }
-}
-
-fn rope_dimensions(
-    keys: &Keys<'_>,
-    architecture: Architecture,
-    head_dim: u32,
-) -> Result<u32, Refusal> {
-    let key = "rope.dimension_count";
-    let dimensions = keys.u32(key)?.unwrap_or(head_dim);
-    if dimensions == 0 || dimensions % 2 != 0 || dimensions > head_dim {
-        let rule = format!("an even number of 2..={head_dim}, the head dimension");
-        return Err(keys.refuse(key, rule, dimensions));
-    }
-    if !architecture.facts().partial_rotation && dimensions != head_dim {
-        let rule = format!("the head dimension {head_dim} for {}", architecture.name());
-        return Err(keys.refuse(key, rule, dimensions));
-    }
-    Ok(dimensions)
-}
-
-fn rope_freq_scale(keys: &Keys<'_>) -> Result<f32, Refusal> {
-    let factor = match keys.positive("rope.scaling.factor")? {
-        Some(factor) => Some(factor),
-        None => keys.positive("rope.scale_linear")?,
-    };
-    if let Some(factor) = keys
-        .finite("rope.scaling.attn_factor")?
-        .filter(|&factor| factor != 1.0)
-    {
-        return Err(keys.refuse(
-            "rope.scaling.attn_factor",
-            "1, nothing else is supported",
-            factor,
-        ));
-    }
-    let scaling = keys.metadata.string(&keys.name("rope.scaling.type"))?;
-    match scaling {
-        Some("none") => Ok(1.0),
-        Some("linear") | None => Ok(factor.map_or(1.0, |factor| 1.0 / factor)),
-        Some(other) => Err(keys.refuse("rope.scaling.type", "none or linear", other)),
     }
 }
 

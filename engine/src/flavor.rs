@@ -162,6 +162,10 @@ impl Flavor {
         out: &mut [f32],
     ) {
         assert_eq!(out.len(), shape.cols, "a row");
+        if self == Flavor::Tq2_0 {
+            let stride = shape.cols / tq2_0::BLOCK * tq2_0::BLOCK_BYTES;
+            return tq2_0::decode(&bytes[row * stride..][..stride], out);
+        }
         for (col, out) in out.iter_mut().enumerate() {
             *out = match self {
                 Flavor::I2sP128 => i2_s_p128::value(bytes, shape, row, col),

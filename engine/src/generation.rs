@@ -2,6 +2,9 @@
 //! token after token.
 #![forbid(unsafe_code)]
 
+mod guesses;
+
+use std::collections::VecDeque;
 use std::path::Path;
 
 use crate::Token;
@@ -11,6 +14,10 @@ use crate::sampler::{Sampler, Sampling};
 use crate::session::{EvalError, Model, OpenOptions, Session, SessionOptions, Wanted};
 use crate::tokenizer::{TextStream, Tokenizer};
 use crate::transformer::likeliest::{Ranked, of_all};
+
+use guesses::Guesses;
+
+pub use guesses::Fared;
 
 /// Opens a model as most want it: read into memory, its packing detected, the fastest kernel.
 ///
@@ -92,10 +99,15 @@ impl Session {
         let mut generation = Generation {
             session: self,
             sampler,
+            guesses: Guesses::new(),
+            ahead: VecDeque::new(),
             next: Next::Nothing,
             left: usize::MAX,
             stop: None,
         };
+        for &token in prompt {
+            generation.guesses.remember(token);
+        }
         generation.next = Next::Among(generation.read(prompt)?);
         Ok(generation)
     }
@@ -112,10 +124,14 @@ pub enum Stop {
     Context,
 }
 
-/// A text as it comes, token by token. A token is computed when the one behind it is asked for.
+/// A text as it comes, token by token. A token is computed when the one behind it is asked for, and
+/// with it perhaps a guess of what follows: see [`guessing`](Self::guessing).
 pub struct Generation<'s> {
     session: &'s mut Session,
     sampler: Sampler,
+    guesses: Guesses,
+    /// Tokens that were guessed and computed and not read yet, and the logits behind each.
+    ahead: VecDeque<(Token, Vec<f32>)>,
     next: Next,
     /// Tokens that may still come.
     left: usize,
@@ -146,6 +162,18 @@ impl<'s> Generation<'s> {
         self
     }
 
+    /// Where a text repeats itself, what follows is guessed and computed together, as if it came
+    /// token by token: guesses change no text. They have so many tokens at most; 0 is none.
+    pub fn guessing(mut self, most: usize) -> Self {
+        self.guesses.limit(most);
+        self
+    }
+
+    /// How many tokens were guessed so far, and how many of them were right.
+    pub fn fared(&self) -> Fared {
+        self.guesses.fared()
+    }
+
     /// Why there is no more, once there is none.
     pub fn stop(&self) -> Option<Stop> {
         self.stop
@@ -165,14 +193,59 @@ impl<'s> Generation<'s> {
             Some(most) => self.session.likeliest(tokens, most),
             None => {
                 let logits = self.session.feed(tokens, Wanted::Last, &mut ())?;
-                Ok(of_all(&logits, logits.len()))
+                Ok(self.ranked(&logits))
             }
+        }
+    }
+
+    /// As many of these as decide the choice.
+    fn ranked(&self, logits: &[f32]) -> Ranked {
+        of_all(logits, self.sampler.wanted().unwrap_or(logits.len()))
+    }
+
+    /// The likeliest tokens behind the one that was chosen: they are there already if it was
+    /// guessed, or are computed, perhaps with a guess of what follows.
+    fn behind(&mut self, token: Token) -> Result<Ranked, EvalError> {
+        self.guesses.remember(token);
+        if let Some((_, logits)) = self.ahead.pop_front_if(|(guessed, _)| *guessed == token) {
+            self.guesses.was_right();
+            return Ok(self.ranked(&logits));
+        }
+        self.forget_guesses();
+        let room = self.session.context() - self.session.len();
+        let guess = self.guesses.next(room.min(self.left).saturating_sub(1));
+        let fed: Vec<Token> = [token].into_iter().chain(guess).collect();
+        // What cannot be computed is no guess.
+        if fed.len() > 1
+            && let Ok(logits) = self.session.feed_each(&fed)
+        {
+            let (first, rest) = logits.split_at(logits.len() / fed.len());
+            let rows = rest.chunks_exact(first.len()).map(<[f32]>::to_vec);
+            self.ahead.extend(fed.into_iter().skip(1).zip(rows));
+            return Ok(self.ranked(first));
+        }
+        self.read(&[token])
+    }
+
+    /// Leaves the session as if nothing had been guessed that was not chosen.
+    fn forget_guesses(&mut self) {
+        let wrong = self.ahead.len();
+        if wrong > 0 {
+            self.ahead.clear();
+            self.session.truncate(self.session.len() - wrong);
+            self.guesses.were_wrong(wrong);
         }
     }
 
     fn is_end(&self, token: Token) -> bool {
         let tokenizer = self.session.model().tokenizer();
         tokenizer.is_some_and(|tokenizer| tokenizer.is_end(token))
+    }
+}
+
+impl Drop for Generation<'_> {
+    fn drop(&mut self) {
+        self.forget_guesses();
     }
 }
 
@@ -187,7 +260,7 @@ impl Iterator for Generation<'_> {
         let ranked = match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::Nothing => return None,
             Next::Among(ranked) => ranked,
-            Next::Behind(token) => match self.read(&[token]) {
+            Next::Behind(token) => match self.behind(token) {
                 Ok(ranked) => ranked,
                 Err(EvalError::ContextFull { .. }) => {
                     self.stop = Some(Stop::Context);

@@ -80,7 +80,15 @@ impl Matrix {
             let expected = "a type that is multiplied: F32, F16, BF16, Q4_0 to Q6_K, Q1_0, Q2_0 \
                             or a ternary packing";
             let found = format!("{}, {}", tensor.type_id, tensor.meaning().name());
-            return Err(tensor.refuse(Code::DtypeMismatch, "type", expected, found));
+            let refusal = tensor.refuse(Code::DtypeMismatch, "type", expected, found);
+            return Err(if tensor.type_id == id::IQ2_S {
+                refusal.hint(
+                    "its codebook follows from no rule; a C++ reference decodes it: \
+                     BITNET_IQ2S_IMPL=ffi harness export --format f16",
+                )
+            } else {
+                refusal
+            });
         };
         let detection = match format.flavor {
             Some(_) => Some(flavor::detect(gguf, tensor, forced)?),

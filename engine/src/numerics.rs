@@ -25,6 +25,7 @@ mod instances;
 pub mod lanes;
 pub mod libm;
 mod oracle_f64;
+pub mod rope;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

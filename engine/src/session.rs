@@ -152,6 +152,31 @@ impl Session {
         result
     }
 
+    /// The logits behind each of `tokens`, as if they were fed one after the other: every bit is
+    /// that of single tokens, and so is what is remembered of them. They are computed together all
+    /// the same, so that weights are read once.
+    pub fn feed_each(&mut self, tokens: &[Token]) -> Result<Vec<f32>, EvalError> {
+        let before = self.len();
+        self.state.multiplier.take_one_by_one(true);
+        let together = self.feed(tokens, Wanted::All, &mut ());
+        self.state.multiplier.take_one_by_one(false);
+        if !matches!(together, Err(EvalError::NotFinite { .. })) {
+            return together;
+        }
+        // Which value was the first is told as it is where tokens come one by one.
+        let mut logits = Vec::new();
+        for token in tokens {
+            match self.feed(std::slice::from_ref(token), Wanted::All, &mut ()) {
+                Ok(row) => logits.extend(row),
+                Err(error) => {
+                    self.truncate(before);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(logits)
+    }
+
     /// Computes `tokens` after what was fed before; the `k` likeliest tokens behind them with their
     /// logits, the likeliest first. They are those of [`feed`](Self::feed) with [`Wanted::Last`],
     /// bit for bit: once the model was [screened](Self::screen), most other logits are not computed

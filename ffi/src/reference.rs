@@ -116,6 +116,7 @@ pub fn prepare(
     if_missing: IfMissing,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, Error> {
+    cache.require_own()?;
     let (name, tree) = match asked {
         Spec::Named(recipe) => {
             let dir = installed(recipe, cache, if_missing, report)?;

@@ -147,6 +147,11 @@ pub trait Subject: Runner {
         Demand::Ladder
     }
 
+    /// The same engine for another thread, where it can be there.
+    fn elsewhere(&self) -> Option<Box<dyn Subject + Send>> {
+        None
+    }
+
     /// The text of each of these ids in the model of a case; nothing if it does not know them.
     fn texts(&mut self, _task: Task<'_>, _tokens: &[Token]) -> Vec<String> {
         Vec::new()

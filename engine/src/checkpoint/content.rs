@@ -60,14 +60,16 @@ impl Content<'_> {
         !matches!(&self.cells, Cells::Floats { digit, .. } if *digit == value)
     }
 
-    /// Hands out all cells, as whole rows, in order.
+    /// Hands out all cells, as whole rows, in order, and in one piece where that is asked for.
     pub fn pieces(
         &self,
+        whole: bool,
         mut take: impl FnMut(&[f32], Shape) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let Shape { rows, cols } = self.shape;
         let unit = self.interleave.unwrap_or(1) * (BLOCK / gcd(cols, BLOCK));
-        let step = (PIECE / cols.max(1)).next_multiple_of(unit).max(unit);
+        let some = (PIECE / cols.max(1)).next_multiple_of(unit).max(unit);
+        let step = if whole { rows } else { some };
         let mut reader = Reader::of(&self.cells, cols)?;
         let mut cells = Vec::new();
         let mut first = 0;
@@ -198,7 +200,7 @@ impl Magnitudes {
         let (mut largest, mut smallest) = (0.0_f32, f32::INFINITY);
         // Several sums side by side: one alone waits for itself.
         let (mut sums, mut count) = ([0.0_f64; 8], 0_usize);
-        content.pieces(|cells, _| {
+        content.pieces(false, |cells, _| {
             for (at, cell) in cells.iter().enumerate() {
                 let magnitude = cell.abs();
                 sums[at % 8] += f64::from(magnitude);

@@ -96,9 +96,15 @@ impl Description {
             config.rms_epsilon.into(),
         );
         set("rope.freq_base", config.rope_freq_base.into());
-        if config.rope_freq_scale != 1.0 {
+        let factor = 1.0 / config.rope_stretch.scale;
+        if let Some(trained) = config.rope_stretch.trained {
+            set("rope.scaling.type", "yarn".into());
+            set("rope.scaling.factor", factor.into());
+            let key = "rope.scaling.original_context_length";
+            set(key, trained.into());
+        } else if factor != 1.0 {
             set("rope.scaling.type", "linear".into());
-            set("rope.scaling.factor", (1.0 / config.rope_freq_scale).into());
+            set("rope.scaling.factor", factor.into());
         }
         // Where it is the width over the heads, every reader computes it.
         if config.head_dim * config.head_count != config.embedding_length {
@@ -170,7 +176,10 @@ fn config(root: &Node, architecture: Architecture) -> Result<(Config, Rope), Ref
     let rope = Rope::read(root, head_dim)?;
     if rope.factors.is_some() && !facts.rope_factors {
         let node = root.need("rope_scaling", "a way to stretch positions")?;
-        let rule = format!("default or linear, which {} computes", architecture.name());
+        let rule = format!(
+            "default, linear or yarn, which {} computes",
+            architecture.name()
+        );
         return Err(node.refuse(Code::HparamInvalid, rule, node.shown()));
     }
     let config = Config {
@@ -189,7 +198,7 @@ fn config(root: &Node, architecture: Architecture) -> Result<(Config, Rope), Ref
         head_dim,
         rope_dimensions: head_dim,
         rope_freq_base: rope.base,
-        rope_freq_scale: rope.scale,
+        rope_stretch: rope.stretch,
         rms_epsilon: epsilon,
         attention_scale: 1.0 / (head_dim as f32).sqrt(),
     };

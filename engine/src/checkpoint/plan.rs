@@ -1,6 +1,8 @@
 //! What a conversion writes: keys and tensors, each with where it comes from; and the writing.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use super::content::{Cells, Content, Digit};
 use super::description::Description;
@@ -15,6 +17,7 @@ use crate::flavor::Shape;
 use crate::format::F32;
 use crate::gguf::Writer;
 use crate::gguf::writer::Field;
+use crate::pool::Pool;
 use crate::refusal::{Code, Refusal};
 use crate::weights::{self, LINEAR};
 
@@ -185,12 +188,12 @@ impl<'a> Planned<'a> {
             _ => options.table,
         };
         let bytes = target.bytes(shape_of(&dims)).ok_or_else(|| {
-            let rule = format!(
-                "rows of a multiple of {} for {}",
-                target.block(),
-                target.name
-            );
-            tensor.refuse(Code::BlockMismatch, "shape", rule, dims[0])
+            let found = if target.is_whole() {
+                format!("{shape:?}")
+            } else {
+                dims[0].to_string()
+            };
+            tensor.refuse(Code::BlockMismatch, "shape", target.rule(), found)
         })?;
         Ok(Planned {
             name: expected.name,
@@ -200,6 +203,32 @@ impl<'a> Planned<'a> {
             tensor,
             linear,
         })
+    }
+}
+
+/// Some rows on their way into the file.
+struct Piece {
+    cells: Vec<f32>,
+    shape: Shape,
+    bytes: Vec<u8>,
+    changed: u64,
+    worst: f32,
+}
+
+impl Piece {
+    fn of(cells: &[f32], shape: Shape) -> Self {
+        Piece {
+            cells: cells.to_vec(),
+            shape,
+            bytes: Vec::new(),
+            changed: 0,
+            worst: 0.0,
+        }
+    }
+
+    fn encode(&mut self, target: &Target, scale: f32) {
+        self.bytes = target.encode(&self.cells, scale, self.shape);
+        (self.changed, self.worst) = target.loss(&self.cells, scale, &self.bytes, self.shape);
     }
 }
 
@@ -219,19 +248,13 @@ impl Plan<'_> {
             .sum()
     }
 
-    /// Writes the file. `progress` is told of the bytes of every tensor when it is done with.
-    pub fn write(
-        &self,
-        out: impl Write,
-        mut progress: impl FnMut(u64),
-    ) -> Result<Vec<Written>, Refusal> {
-        let cannot = |e: io::Error| Refusal::new(Code::Io, "output", "a writable file", e);
+    /// Keys, and the directory of tensors that will follow.
+    fn head(&self) -> Writer {
         let mut writer = Writer::new(3);
         for (key, value) in &self.keys {
             writer = writer.key(key, value.clone());
         }
-        let factors = self.description.rope_factors.as_deref();
-        if let Some(factors) = factors {
+        if let Some(factors) = &self.description.rope_factors {
             let (dims, bytes) = ([factors.len() as u64], 4 * factors.len() as u64);
             writer = writer.declare(FACTORS, &dims, F32.types[0], bytes);
         }
@@ -239,7 +262,20 @@ impl Plan<'_> {
             let (name, id) = (&planned.name, planned.target.type_id());
             writer = writer.declare(name, &planned.dims, id, planned.bytes);
         }
-        let mut data = writer.begin(out).map_err(cannot)?;
+        writer
+    }
+
+    /// Writes the file. `progress` is told of the bytes of every tensor when it is done with.
+    pub fn write(
+        &self,
+        out: impl Write,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Vec<Written>, Refusal> {
+        let cannot = |e: io::Error| Refusal::new(Code::Io, "output", "a writable file", e);
+        let factors = self.description.rope_factors.as_deref();
+        let mut data = self.head().begin(out).map_err(cannot)?;
+        let mut pool = Pool::new(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+        let threads = pool.threads();
         if let Some(factors) = factors {
             data.put(&Float::F32.encode(factors)).map_err(cannot)?;
         }
@@ -248,12 +284,28 @@ impl Plan<'_> {
             let Meant { content, how } = self.meant(planned)?;
             let target = planned.target;
             let (mut changed, mut worst) = (0, 0.0);
-            content.pieces(|cells, shape| {
-                let bytes = target.encode(cells, content.scale, shape);
-                let (more, by) = target.loss(cells, content.scale, &bytes, shape);
-                (changed, worst) = (changed + more, f32::max(worst, by));
-                data.put(&bytes).map_err(cannot)
+            let mut batch: Vec<Piece> = Vec::new();
+            let mut put = |batch: &mut Vec<Piece>| {
+                pool.over_parts(batch, 1, |_, pieces| {
+                    pieces
+                        .iter_mut()
+                        .for_each(|piece| piece.encode(target, content.scale));
+                });
+                for piece in batch.drain(..) {
+                    (changed, worst) = (changed + piece.changed, f32::max(worst, piece.worst));
+                    data.put(&piece.bytes).map_err(cannot)?;
+                }
+                Ok(())
+            };
+            let at_once = if target.is_whole() { 1 } else { threads };
+            content.pieces(target.is_whole(), |cells, shape| {
+                batch.push(Piece::of(cells, shape));
+                if batch.len() < at_once {
+                    return Ok(());
+                }
+                put(&mut batch)
             })?;
+            put(&mut batch)?;
             let trailer = target.trailer(content.scale);
             if !trailer.is_empty() {
                 data.put(&trailer).map_err(cannot)?;

@@ -4,6 +4,7 @@
 use std::f64::consts::TAU;
 
 use super::json::Node;
+use crate::config::Stretch;
 use crate::numerics::libm::pow;
 use crate::refusal::{Code, Refusal};
 
@@ -15,8 +16,8 @@ pub const FACTORS: &str = "rope_freqs.weight";
 pub struct Rope {
     /// The base of the frequencies.
     pub base: f32,
-    /// What every position is multiplied with.
-    pub scale: f32,
+    /// How angles are stretched.
+    pub stretch: Stretch,
     /// What the frequency of each pair is divided by.
     pub factors: Option<Vec<f32>>,
 }
@@ -31,7 +32,7 @@ impl Rope {
         let base = base.map_or(Ok(10_000.0), |node| node.positive())?;
         let plain = Rope {
             base,
-            scale: 1.0,
+            stretch: Stretch::NONE,
             factors: None,
         };
         let scaling = root.get("rope_scaling").or(inner);
@@ -45,7 +46,7 @@ impl Rope {
         match kind.text()? {
             "default" => Ok(plain),
             "linear" => Ok(Rope {
-                scale: 1.0 / number("factor")?,
+                stretch: Stretch::by(1.0 / number("factor")?),
                 ..plain
             }),
             "llama3" => {
@@ -65,12 +66,45 @@ impl Rope {
                     ..plain
                 })
             }
+            "yarn" => {
+                refuse_other_yarn(&node)?;
+                let trained = match node.get("original_max_position_embeddings") {
+                    Some(trained) => trained,
+                    None => root.need("max_position_embeddings", "a number of positions")?,
+                };
+                Ok(Rope {
+                    stretch: Stretch {
+                        trained: Some(trained.size()? as u32),
+                        ..Stretch::by(1.0 / number("factor")?)
+                    },
+                    ..plain
+                })
+            }
             other => {
-                let refusal = kind.refuse(Code::HparamInvalid, "default, linear or llama3", other);
+                let rule = "default, linear, llama3 or yarn";
+                let refusal = kind.refuse(Code::HparamInvalid, rule, other);
                 Err(refusal.hint("no other way to stretch the positions is computed here"))
             }
         }
     }
+}
+
+/// YaRN with other numbers than the usual ones, for which a GGUF has no keys that all readers know.
+fn refuse_other_yarn(node: &Node) -> Result<(), Refusal> {
+    for (key, usual) in [("beta_fast", 32.0), ("beta_slow", 1.0)] {
+        let Some(given) = node.get(key) else { continue };
+        let number = given.positive()?;
+        if number != usual {
+            return Err(given.refuse(Code::HparamInvalid, usual, number));
+        }
+    }
+    for key in ["attention_factor", "mscale", "mscale_all_dim"] {
+        if let Some(given) = node.get(key) {
+            let rule = "none: it follows from the factor";
+            return Err(given.refuse(Code::HparamInvalid, rule, given.shown()));
+        }
+    }
+    Ok(())
 }
 
 /// Llama 3.1: pairs that turn fast stay, those that turn slowly are slowed down by a factor, and
@@ -158,10 +192,11 @@ mod tests {
     fn a_configuration_is_read_in_its_old_and_in_its_new_form() {
         let plain = |base| Rope {
             base,
-            scale: 1.0,
+            stretch: Stretch::NONE,
             factors: None,
         };
         let linear = json!({ "type": "linear", "factor": 4.0 });
+        let yarn = json!({ "type": "yarn", "factor": 4.0, "beta_slow": 1 });
         for (config, expected) in [
             (json!({}), plain(10_000.0)),
             (json!({ "rope_theta": 5e5 }), plain(5e5)),
@@ -176,7 +211,17 @@ mod tests {
             (
                 json!({ "rope_scaling": linear }),
                 Rope {
-                    scale: 0.25,
+                    stretch: Stretch::by(0.25),
+                    ..plain(10_000.0)
+                },
+            ),
+            (
+                json!({ "max_position_embeddings": 512, "rope_scaling": yarn }),
+                Rope {
+                    stretch: Stretch {
+                        trained: Some(512),
+                        ..Stretch::by(0.25)
+                    },
                     ..plain(10_000.0)
                 },
             ),
@@ -193,7 +238,18 @@ mod tests {
             "original_max_position_embeddings": 8192,
         });
         for (scaling, said) in [
-            (json!({ "rope_type": "yarn", "factor": 4.0 }), "yarn"),
+            (
+                json!({ "rope_type": "longrope", "factor": 4.0 }),
+                "longrope",
+            ),
+            (
+                json!({ "rope_type": "yarn", "factor": 4.0, "beta_fast": 16.0 }),
+                "beta_fast",
+            ),
+            (
+                json!({ "rope_type": "yarn", "factor": 4.0, "mscale": 0.7 }),
+                "mscale",
+            ),
             (json!({ "type": "dynamic", "factor": 4.0 }), "dynamic"),
             (
                 json!({ "type": "linear", "factor": 0.0 }),

@@ -13,10 +13,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 15] = [
+pub static TARGETS: [Target; 18] = [
     Target::new("i2_s", &format::I2_S_P128),
     Target::new("tq1_0", &format::TQ1_0),
     Target::new("tq2_0", &format::TQ2_0),
+    Target::new("tl1", &format::TL1),
+    Target::new("tl2", &format::TL2),
     Target::new("f32", &format::F32),
     Target::new("f16", &format::F16),
     Target::new("bf16", &format::BF16),
@@ -29,6 +31,7 @@ pub static TARGETS: [Target; 15] = [
     Target::new("q4_1", &format::Q4_1),
     Target::new("q4_0", &format::Q4_0),
     Target::new("q3_k", &format::Q3_K),
+    Target::new("q2_k", &format::Q2_K),
 ];
 
 impl Target {
@@ -62,18 +65,27 @@ impl Target {
         self.format.flavor.is_some()
     }
 
-    /// Bytes of a tensor, or `None` where its rows are not whole blocks.
+    /// Bytes of a tensor, or `None` where its shape is none that can be written so.
     pub fn bytes(&self, shape: Shape) -> Option<u64> {
         self.format.bytes_needed(shape)
     }
 
-    /// What the length of a row must be a multiple of.
-    pub fn block(&self) -> usize {
-        if self.is_i2_s() {
-            64
-        } else {
-            self.format.block
+    /// What is asked of a shape.
+    pub fn rule(&self) -> String {
+        let name = self.name;
+        match self.format.flavor {
+            _ if self.is_whole() => {
+                let like = "those of bitnet_b1_58-large and -3B and of Llama3-8B-1.58";
+                format!("a shape that {name} has tables for, {like}")
+            }
+            Some(Flavor::I2sP128) => format!("rows of a multiple of 64 for {name}"),
+            _ => format!("rows of a multiple of {} for {name}", self.format.block),
         }
+    }
+
+    /// Whether all of a matrix is written at once, its scale with it.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.format.flavor, Some(Flavor::Tl1 | Flavor::Tl2))
     }
 
     /// The bytes of some rows, whose elements are a multiple of 256: values are `cells` times
@@ -102,7 +114,7 @@ impl Target {
     /// How many values are not what is written of them, and by how much at most.
     pub fn loss(&self, cells: &[f32], scale: f32, bytes: &[u8], shape: Shape) -> (u64, f32) {
         // Digits and scale are written as they are.
-        if self.is_i2_s() {
+        if self.is_i2_s() || self.is_whole() {
             return (0, 0.0);
         }
         let stored = Stored::from_vec(shape, bytes.to_vec(), Vec::new());

@@ -12,6 +12,29 @@ pub(super) struct Keys<'a> {
     pub(super) prefix: &'static str,
 }
 
+/// What OxiBonsai's converter writes before the dot, whatever the architecture.
+const ANY_ARCHITECTURE: &str = "llm";
+
+impl<'a> Keys<'a> {
+    /// Those of an architecture, by its name or, where a file has none of them, by OxiBonsai's word
+    /// for all of them.
+    pub(super) fn of(metadata: &'a Metadata, architecture: &'static str) -> Self {
+        let has = |prefix: &str| {
+            let mut keys = metadata.iter().map(|(key, _)| key);
+            keys.any(|key| {
+                key.strip_prefix(prefix)
+                    .is_some_and(|key| key.starts_with('.'))
+            })
+        };
+        let prefix = if !has(architecture) && has(ANY_ARCHITECTURE) {
+            ANY_ARCHITECTURE
+        } else {
+            architecture
+        };
+        Keys { metadata, prefix }
+    }
+}
+
 impl Keys<'_> {
     pub(super) fn name(&self, key: &str) -> String {
         format!("{}.{key}", self.prefix)

@@ -68,6 +68,33 @@ pub fn truncate(x: f32) -> i32 {
     }
 }
 
+/// The nearest integer, ties away from zero, for magnitudes up to 2²²; loops over it become vector
+/// code everywhere, as they do not over [`f32::round`].
+#[inline(always)]
+pub fn round_away(x: f32) -> f32 {
+    const WHOLE: f32 = 8_388_608.0;
+    let magnitude = x.abs();
+    let even = (magnitude + WHOLE) - WHOLE;
+    let up = if magnitude - even == 0.5 { 1.0 } else { 0.0 };
+    (even + up).copysign(x)
+}
+
+/// The lowest byte of a whole number of at most 2²² in two's complement.
+#[inline(always)]
+pub fn low_byte(whole: f32) -> u8 {
+    (whole + 12_582_912.0).to_bits() as u8
+}
+
+/// The largest magnitude, where all values are finite.
+#[inline(always)]
+pub fn largest_finite(values: &[f32]) -> Option<f32> {
+    // Magnitudes are ordered as their bits are, and what is not finite is above all others.
+    let magnitude = |x: &f32| (x.to_bits() & 0x7fff_ffff).cast_signed();
+    let largest = values.iter().map(magnitude).fold(0, i32::max);
+    let largest = f32::from_bits(largest.cast_unsigned());
+    largest.is_finite().then_some(largest)
+}
+
 /// The value of largest magnitude, the first of equals; 0 where there are only NaNs.
 pub fn first_largest(values: &[f32]) -> f32 {
     let larger = |largest: f32, &x: &f32| if x.abs() > largest.abs() { x } else { largest };
@@ -104,6 +131,20 @@ mod tests {
         assert_eq!(Author::Upstream.half(nan), 0xfe00_u16.to_le_bytes());
         assert_ne!(Author::Bitnet.half(nan), 0xfe00_u16.to_le_bytes());
         assert_eq!(Author::Upstream.half(1.0), Author::Bitnet.half(1.0));
+    }
+
+    #[test]
+    fn ties_go_away_from_zero_as_in_the_library() {
+        let nearly = 0.5_f32.next_down();
+        let ends = [0.0, nearly, 0.5, 1.5, 2.5, 126.5, 4_194_303.5, 4_194_304.0];
+        for x in ends.into_iter().chain((0..4096).map(|i| i as f32 / 1024.0)) {
+            for x in [x, -x] {
+                assert_eq!(round_away(x).to_bits(), x.round().to_bits(), "{x}");
+                assert_eq!(low_byte(x.round()), x.round() as i64 as u8, "{x}");
+            }
+        }
+        assert_eq!(largest_finite(&[1.0, -3.0, 2.0]), Some(3.0));
+        assert_eq!(largest_finite(&[1.0, f32::NAN, 2.0]), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Plain floats: F32, F16 and BF16, little endian, one after the other.
 #![forbid(unsafe_code)]
 
+use half::slice::HalfFloatSliceExt;
+
 use super::Quantiser;
 
 /// How one element is written.
@@ -35,7 +37,7 @@ impl Float {
         assert_eq!(bytes.len(), out.len() * self.element_bytes(), "{self:?}");
         match self {
             Float::F32 => decode_with(bytes, out, f32::from_le_bytes),
-            Float::F16 => decode_with(bytes, out, |b| half::f16::from_le_bytes(b).to_f32()),
+            Float::F16 => decode_halves(bytes, out),
             // The upper half of the bits: unlike a conversion it leaves a signalling NaN one.
             Float::Bf16 => decode_with(bytes, out, |[low, high]| {
                 f32::from_le_bytes([0, 0, low, high])
@@ -60,6 +62,18 @@ impl Float {
                 out.extend(values.flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()));
             }
         }
+    }
+}
+
+/// Some at once: one by one each would ask which instructions there are.
+fn decode_halves(bytes: &[u8], out: &mut [f32]) {
+    let mut halves = [half::f16::ZERO; 64];
+    for (bytes, out) in bytes.chunks(128).zip(out.chunks_mut(64)) {
+        let halves = &mut halves[..out.len()];
+        for (half, bytes) in halves.iter_mut().zip(bytes.as_chunks().0) {
+            *half = half::f16::from_le_bytes(*bytes);
+        }
+        halves.convert_to_f32_slice(out);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Q8_0: 32 elements as one f16 scale and 32 signed bytes.
 #![forbid(unsafe_code)]
 
-use super::author::{Author, Quantiser};
+use super::author::{Author, Quantiser, largest_finite, low_byte, round_away};
 
 /// Elements of a block.
 pub const BLOCK: usize = 32;
@@ -26,8 +26,9 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         .iter()
         .zip(out.as_chunks_mut::<BLOCK>().0)
     {
+        let scale = scale(block);
         for (index, out) in out.iter_mut().enumerate() {
-            *out = f32::from(quant(block, index)) * scale(block);
+            *out = f32::from(quant(block, index)) * scale;
         }
     }
 }
@@ -47,13 +48,19 @@ pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
 fn encode_block(author: Author, values: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
     // As the format's own quantiser has it, so a NaN takes over and is taken over alike.
     let larger = |max: f32, x: &f32| if max > x.abs() { max } else { x.abs() };
-    let max = values.iter().fold(0.0, larger);
+    let finite = largest_finite(values);
+    let max = finite.unwrap_or_else(|| values.iter().fold(0.0, larger));
     let scale = max / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let mut block = [0; BLOCK_BYTES];
     block[..2].copy_from_slice(&author.half(scale));
+    let usual = finite.is_some() && inverse.is_finite();
     for (byte, x) in block[2..].iter_mut().zip(values) {
-        *byte = ((x * inverse).round() as i8).cast_unsigned();
+        *byte = if usual {
+            low_byte(round_away(x * inverse))
+        } else {
+            ((x * inverse).round() as i8).cast_unsigned()
+        };
     }
     block
 }

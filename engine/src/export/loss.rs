@@ -12,23 +12,80 @@ pub struct Loss {
     not_finite: u64,
 }
 
+/// The same sums of finite values, side by side: one alone would wait for itself.
+#[derive(Default)]
+struct Lanes {
+    squares: [f64; LANES],
+    squares_written: [f64; LANES],
+    products: [f64; LANES],
+    errors: [f64; LANES],
+    largest: [f64; LANES],
+}
+
+const LANES: usize = 8;
+
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, xs: &[f32; LANES], ys: &[f32; LANES]) {
+        for lane in 0..LANES {
+            let (x, y) = (f64::from(xs[lane]), f64::from(ys[lane]));
+            let error = x - y;
+            self.squares[lane] += x * x;
+            self.squares_written[lane] += y * y;
+            self.products[lane] += x * y;
+            self.errors[lane] += error * error;
+            let beyond = error.abs() > self.largest[lane];
+            self.largest[lane] = if beyond {
+                error.abs()
+            } else {
+                self.largest[lane]
+            };
+        }
+    }
+
+    fn sum(&self) -> Loss {
+        let sum = |lanes: &[f64; LANES]| lanes.iter().sum();
+        Loss {
+            squares: sum(&self.squares),
+            squares_written: sum(&self.squares_written),
+            products: sum(&self.products),
+            errors: sum(&self.errors),
+            largest: self.largest.iter().copied().fold(0.0, f64::max),
+            not_finite: 0,
+        }
+    }
+}
+
 impl Loss {
     /// Of some values and what they became.
     pub fn between(values: &[f32], written: &[f32]) -> Self {
-        let mut loss = Loss::default();
-        for (&x, &y) in values.iter().zip(written) {
-            let (x, y) = (f64::from(x), f64::from(y));
-            if !(x.is_finite() && y.is_finite()) {
-                loss.not_finite += u64::from(x.to_bits() != y.to_bits());
-                continue;
+        let (xs, last_xs) = values.as_chunks::<LANES>();
+        let (ys, last_ys) = written.as_chunks::<LANES>();
+        let (mut lanes, mut loss) = (Lanes::default(), Loss::default());
+        for (xs, ys) in xs.iter().zip(ys) {
+            if xs.iter().chain(ys).all(|x| x.is_finite()) {
+                lanes.add(xs, ys);
+            } else {
+                xs.iter().zip(ys).for_each(|(&x, &y)| loss.add(x, y));
             }
-            loss.squares += x * x;
-            loss.squares_written += y * y;
-            loss.products += x * y;
-            loss.errors += (x - y) * (x - y);
-            loss.largest = loss.largest.max((x - y).abs());
         }
-        loss
+        for (&x, &y) in last_xs.iter().zip(last_ys) {
+            loss.add(x, y);
+        }
+        lanes.sum().and(loss)
+    }
+
+    fn add(&mut self, x: f32, y: f32) {
+        let (x, y) = (f64::from(x), f64::from(y));
+        if !(x.is_finite() && y.is_finite()) {
+            self.not_finite += u64::from(x.to_bits() != y.to_bits());
+            return;
+        }
+        self.squares += x * x;
+        self.squares_written += y * y;
+        self.products += x * y;
+        self.errors += (x - y) * (x - y);
+        self.largest = self.largest.max((x - y).abs());
     }
 
     /// Of these and others.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{ExportConfig, ExportError, TensorSpec};
 use crate::flavor::Shape;
 use crate::format::{F32, Format};
@@ -66,7 +68,7 @@ pub struct Plan {
 }
 
 /// Counts and sizes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExportStats {
     /// Tensors in all, those without values among them.
     pub num_tensors: usize,

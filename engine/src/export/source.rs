@@ -3,6 +3,7 @@
 
 use super::ExportError;
 use super::config::matches;
+use crate::flavor::Flavor;
 use crate::gguf::Gguf;
 use crate::kernels::Kernel;
 use crate::matrix::Matrix;
@@ -119,19 +120,20 @@ impl Decoded for &[f32] {
 /// The tensors of a file, whatever formats they are in.
 pub struct FileSource<'a> {
     gguf: &'a Gguf,
+    flavor: Option<Flavor>,
     specs: Vec<TensorSpec>,
     /// Number of each among the tensors of the file.
     numbers: Vec<usize>,
 }
 
 impl<'a> FileSource<'a> {
-    /// Decides how every tensor is to be read. Tensors that only hold the scales of others are
-    /// left out.
-    pub fn new(gguf: &'a Gguf) -> Result<Self, ExportError> {
+    /// Decides how every tensor is to be read, two-bit weights as is said. Tensors that only hold
+    /// the scales of others are left out.
+    pub fn new(gguf: &'a Gguf, flavor: Option<Flavor>) -> Result<Self, ExportError> {
         let (mut specs, mut numbers) = (Vec::new(), Vec::new());
         let mut scales = Vec::new();
         for (number, tensor) in gguf.tensors.iter().enumerate() {
-            let opened = Matrix::with_evidence(gguf, tensor, None, Kernel::best());
+            let opened = Matrix::with_evidence(gguf, tensor, flavor, Kernel::best());
             let (matrix, detection) = opened.map_err(ExportError::Source)?;
             scales.extend(detection.and_then(|detection| detection.scales));
             numbers.push(number);
@@ -152,6 +154,7 @@ impl<'a> FileSource<'a> {
         numbers.retain(|_| keep(&mut j));
         Ok(FileSource {
             gguf,
+            flavor,
             specs,
             numbers,
         })
@@ -166,7 +169,7 @@ impl Source for FileSource<'_> {
     fn open(&self, number: usize) -> Result<Box<dyn Decoded + '_>, ExportError> {
         let tensor = self.gguf.tensors.iter().nth(self.numbers[number]);
         let tensor = tensor.expect("it was there when it was counted");
-        let matrix = Matrix::from_tensor(self.gguf, tensor, None, Kernel::best());
+        let matrix = Matrix::from_tensor(self.gguf, tensor, self.flavor, Kernel::best());
         Ok(Box::new(matrix.map_err(ExportError::Source)?))
     }
 }

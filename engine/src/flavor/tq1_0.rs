@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::Shape;
+use crate::encoding::author::{largest_finite, low_byte, round_away};
 use crate::encoding::{Author, Quantiser};
 
 /// Elements of a block.
@@ -133,9 +134,18 @@ pub(crate) fn pack(trits: &[u8], parts: &[Part], block: &mut [u8]) {
 pub(crate) fn quantise<const N: usize>(weights: &[f32; N]) -> ([u8; N], f32) {
     // As the format's own quantiser has it, so a NaN takes over and is taken over alike.
     let larger = |max: f32, w: &f32| if max > w.abs() { max } else { w.abs() };
-    let scale = weights.iter().fold(0.0, larger);
+    let finite = largest_finite(weights);
+    let scale = finite.unwrap_or_else(|| weights.iter().fold(0.0, larger));
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    (weights.map(|w| trit_of(w * inverse)), scale)
+    let usual = finite.is_some() && inverse.is_finite();
+    let trit = |w: f32| {
+        if usual {
+            low_byte(round_away(w * inverse) + 1.0)
+        } else {
+            trit_of(w * inverse)
+        }
+    };
+    (weights.map(trit), scale)
 }
 
 /// The digit of a scaled weight. One without an integer, as in a block of subnormals, whose

@@ -39,6 +39,17 @@ pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
     (f32::from(trit(block, col % BLOCK)) - 1.0) * scale(block)
 }
 
+/// The values of a row.
+pub fn decode(row: &[u8], out: &mut [f32]) {
+    let blocks = row.as_chunks().0.iter();
+    for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
+        let scale = scale(block);
+        for (index, out) in out.iter_mut().enumerate() {
+            *out = (f32::from(trit(block, index)) - 1.0) * scale;
+        }
+    }
+}
+
 /// Encodes a row of whole blocks: scale is the largest magnitude of a block, ties away from zero,
 /// and no regard to importance.
 pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
@@ -54,9 +65,12 @@ pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
 fn encode_block(author: Author, weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
     let mut block = [0; BLOCK_BYTES];
     let (trits, scale) = tq1_0::quantise(weights);
-    for (index, trit) in trits.iter().enumerate() {
-        let (half, plane, m) = (index / 128, index / 32 % 4, index % 32);
-        block[32 * half + m] |= (trit & 3) << (2 * plane);
+    let halves = block.as_chunks_mut::<32>().0.iter_mut();
+    for (half, trits) in halves.zip(trits.as_chunks::<128>().0) {
+        for (m, byte) in half.iter_mut().enumerate() {
+            let plane = |plane: usize| (trits[32 * plane + m] & 3) << (2 * plane);
+            *byte = plane(0) | plane(1) | plane(2) | plane(3);
+        }
     }
     block[SCALE_AT..].copy_from_slice(&author.half(scale));
     block

@@ -63,6 +63,15 @@ impl TensorInfo {
         }
     }
 
+    fn dims_at(&self) -> u64 {
+        self.declared_at + 8 + self.name.len() as u64 + 4
+    }
+
+    /// Where in the file its type is.
+    pub(crate) fn type_at(&self) -> u64 {
+        self.dims_at() + 8 * self.dims.len() as u64
+    }
+
     /// A refusal about this tensor. `part` is `dims`, `dims[1]`, `type`, `offset` or `data`, and
     /// decides which byte of the file is named.
     pub fn refuse(
@@ -73,8 +82,7 @@ impl TensorInfo {
         found: impl std::fmt::Display,
     ) -> Refusal {
         let field = format!("tensors.\"{}\".{part}", self.name);
-        let dims_at = self.declared_at + 8 + self.name.len() as u64 + 4;
-        let type_at = dims_at + 8 * self.dims.len() as u64;
+        let (dims_at, type_at) = (self.dims_at(), self.type_at());
         let at = match part {
             "dims" | "dims[0]" => dims_at,
             "dims[1]" => dims_at + 8,

@@ -20,6 +20,7 @@ pub mod id {
     pub const Q4_K: u32 = 12;
     pub const Q5_K: u32 = 13;
     pub const Q6_K: u32 = 14;
+    pub const IQ2_S: u32 = 22;
     pub const I8: u32 = 24;
     /// I2_S in files of the first builds, 32-bit integers elsewhere.
     pub const I2_S_OR_I32: u32 = 26;
@@ -112,7 +113,7 @@ impl TypeId {
             19 => known("IQ1_S", 256, 50),
             20 => known("IQ4_NL", 32, 18),
             21 => known("IQ3_S", 256, 110),
-            22 => known("IQ2_S", 256, 82),
+            id::IQ2_S => known("IQ2_S", 256, 82),
             23 => known("IQ4_XS", 256, 136),
             id::I8 => known("I8", 1, 1),
             25 => known("I16", 1, 2),

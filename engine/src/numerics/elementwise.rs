@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::half::{Half, round_bf16, round_f16};
-use super::libm::{cos, pow, sin};
 use crate::kernels::activation::{RowScale, quantise_row};
 
 /// `out = row / rms(row)`. Squares are singles, their sum is a sequential double.
@@ -52,29 +51,6 @@ fn certain_mean(row: &[f32]) -> Option<f32> {
     let mean = |sum: f64| (sum / row.len() as f64) as f32;
     let (least, most) = (mean(sum * (1.0 - margin)), mean(sum * (1.0 + margin)));
     (least == most && row.len() < MOST).then_some(least)
-}
-
-/// `(cos, sin)` of every pair's angle at one position. The angle's step is multiplied up from
-/// pair to pair in single precision, which is not the same as a power per pair.
-pub fn rope_angles(
-    position: usize,
-    step: f32,
-    freq_scale: f32,
-    factors: Option<&[f32]>,
-    out: &mut [[f32; 2]],
-) {
-    let mut theta = position as f32;
-    for (i, out) in out.iter_mut().enumerate() {
-        let factor = factors.map_or(1.0, |factors| factors[i]);
-        let angle = freq_scale * (theta / factor);
-        *out = [cos(angle), sin(angle)];
-        theta *= step;
-    }
-}
-
-/// What the angle is multiplied by from one pair to the next.
-pub fn rope_step(freq_base: f32, dimensions: usize) -> f32 {
-    pow(freq_base, -2.0 / dimensions as f32)
 }
 
 /// Rotates pair `(x0, x1)`; the product with `x0` is fused, the other one rounded.
@@ -257,29 +233,6 @@ mod tests {
         let expected = 1.0 / ((sum / 4096.0) as f32).sqrt();
         assert_eq!(out[0], expected);
         assert_ne!(out[0], 64.0, "what single precision would give");
-    }
-
-    #[test]
-    fn angles_are_multiplied_up_and_not_raised() {
-        let step = rope_step(500_000.0, 128);
-        let mut angles = [[0f32; 2]; 64];
-        rope_angles(1000, step, 1.0, None, &mut angles);
-        let mut theta = 1000f32;
-        let mut raised_differs = false;
-        for (i, angle) in angles.iter().enumerate() {
-            assert_eq!(*angle, [cos(theta), sin(theta)], "pair {i}");
-            raised_differs |= sin(1000.0 * step.powi(i as i32)) != angle[1];
-            theta *= step;
-        }
-        assert!(raised_differs, "the two ways can be told apart");
-    }
-
-    #[test]
-    fn factors_divide_and_the_scale_multiplies() {
-        let mut angles = [[0f32; 2]; 2];
-        rope_angles(3, 0.5, 0.25, Some(&[1.0, 2.0]), &mut angles);
-        assert_eq!(angles[0], [cos(0.75), sin(0.75)]);
-        assert_eq!(angles[1], [cos(0.1875), sin(0.1875)]);
     }
 
     #[test]

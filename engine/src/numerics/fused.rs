@@ -115,15 +115,15 @@ fn rounded(digits: u128, exponent: i32) -> f64 {
 #[cfg(all(windows, target_env = "gnu"))]
 #[allow(unsafe_code)] // two names, each with the C library's meaning
 mod exported {
-    /// SAFETY: takes and gives what C's `fma` does.
+    /// SAFETY: takes and gives what C's `fma` does; on 64 bits there is one convention.
     #[unsafe(no_mangle)]
-    extern "C" fn fma(x: f64, y: f64, z: f64) -> f64 {
+    extern "system" fn fma(x: f64, y: f64, z: f64) -> f64 {
         super::fma(x, y, z)
     }
 
     /// SAFETY: takes and gives what C's `fmaf` does.
     #[unsafe(no_mangle)]
-    extern "C" fn fmaf(x: f32, y: f32, z: f32) -> f32 {
+    extern "system" fn fmaf(x: f32, y: f32, z: f32) -> f32 {
         super::fmaf(x, y, z)
     }
 }

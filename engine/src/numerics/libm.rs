@@ -1,28 +1,30 @@
-//! `sin`, `cos`, `exp` and `pow` of singles with glibc's bits, on every platform.
+//! `sin`, `cos`, `exp`, `ln` and `pow` of singles with glibc's bits, on every platform.
 //!
 //! The programs the profiles were taken from leave these to the C library, and C libraries differ.
 //! glibc computes them in double precision with short polynomials and rounds once at the end, so
 //! its results are the nearest single or, rarely, the one beside it: which one is part of what is
-//! computed. Compared with glibc 2.36 on all 2³² arguments, no bit of `sin`, `cos` and `exp`
+//! computed. Compared with glibc 2.36 on all 2³² arguments, no bit of `sin`, `cos`, `exp` and `ln`
 //! differs.
 //!
 //! On x86-64 glibc picks code with fused multiply-add where the CPU has it, and the recordings were
 //! made on such CPUs. Without it 12 results of `sin`, 22 of `cos` and 2 of `exp` are others. They
 //! all come from reducing the argument; `reduced` fuses there without the instruction, and the
-//! polynomials may then be computed either way. `pow` is fused throughout, with `f64::mul_add`,
-//! which is slow where it is no instruction: `pow` is called once per model.
+//! polynomials may then be computed either way. `pow` and `ln` are fused throughout, with
+//! `f64::mul_add`, which is slow where it is no instruction: they are called once per model.
 //!
 //! On aarch64 glibc differs from itself on x86-64 in two results of `exp`: hence [`exp_aarch64`].
 #![forbid(unsafe_code)]
 
 mod angle;
 mod exponential;
+mod logarithm;
 mod power;
 #[cfg(test)]
 mod tables;
 
 pub use angle::{cos, sin};
 pub use exponential::{exp, exp_aarch64};
+pub use logarithm::ln;
 pub use power::pow;
 
 /// A double as the sum of one of 26 bits and one of 27: the product of either with a single is

@@ -12,11 +12,14 @@ use crate::gguf::dialect::Dialect;
 use crate::gguf::{Gguf, Warning};
 use crate::kernels::Kernel;
 use crate::numerics::{Profile, arithmetic};
-use crate::pool::Pool;
+use crate::pool::{self, Pool};
 use crate::refusal::Refusal;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::likeliest::Screen;
 use crate::weights::Weights;
+
+/// A vocabulary in fewer bytes is read before the weights and not beside them.
+const WORTH_A_THREAD: u64 = 1 << 20;
 
 /// How a model is opened. The default reads into memory, detects the packing and takes the best
 /// kernel.
@@ -64,6 +67,7 @@ impl Model {
         let stamp = FileStamp {
             size: bytes.len() as u64,
             modified: None,
+            changed: (0, 0),
             inode: (0, 0),
         };
         Self::bind(bytes, stamp, options)
@@ -135,9 +139,15 @@ impl Model {
         let gguf = Gguf::parse_as(bytes, options.dialect)?;
         gguf.spoken.decided()?;
         let config = Config::from_gguf(&gguf)?;
-        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
         let kernel = options.kernel.unwrap_or_else(Kernel::best);
-        let weights = Weights::bind(&gguf, &config, options.flavor, kernel)?;
+        let tokenizer = || Tokenizer::from_metadata(&gguf.metadata);
+        let weights = || Weights::bind(&gguf, &config, options.flavor, kernel);
+        let (tokenizer, weights) = if gguf.data_start < WORTH_A_THREAD {
+            (tokenizer()?, weights()?)
+        } else {
+            let (tokenizer, weights) = pool::both(tokenizer, weights);
+            (tokenizer?, weights?)
+        };
         Ok(Model(Arc::new(Loaded {
             gguf,
             config,

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::config::{Config, RopePairs};
-use crate::numerics::elementwise::{rope_angles, rope_step};
+use crate::numerics::rope::Turning;
 use crate::refusal::Refusal;
 
 use super::product::Multiplier;
@@ -11,8 +11,7 @@ use super::scratch::grow;
 /// The angles of one ubatch.
 pub struct Rope {
     pairs: RopePairs,
-    step: f32,
-    freq_scale: f32,
+    turning: Turning,
     head_dim: usize,
     half: usize,
     /// (t, rotated dimensions / 2) of cosine and sine
@@ -25,8 +24,7 @@ impl Rope {
         let half = config.rope_dimensions / 2;
         Ok(Rope {
             pairs: config.rope_pairs,
-            step: rope_step(config.rope_freq_base, config.rope_dimensions),
-            freq_scale: config.rope_freq_scale,
+            turning: Turning::of(config),
             head_dim: config.head_dim,
             half,
             angles: grow(tokens, half, "rotation angles")?,
@@ -37,7 +35,7 @@ impl Rope {
     pub fn prepare(&mut self, first: usize, tokens: usize, factors: Option<&[f32]>) {
         let rows = self.angles.chunks_exact_mut(self.half.max(1)).take(tokens);
         for (t, row) in rows.enumerate() {
-            rope_angles(first + t, self.step, self.freq_scale, factors, row);
+            self.turning.angles(first + t, factors, row);
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod alignment;
 pub mod binding;
 pub mod counts;
+pub mod dialects;
 pub mod hyper_parameters;
 pub mod strings;
 pub mod tensors;

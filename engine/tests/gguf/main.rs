@@ -29,6 +29,7 @@ fn corpus(base: Base) -> Vec<Case> {
         corpus::hyper_parameters::cases,
         corpus::vocabularies::cases,
         corpus::binding::cases,
+        corpus::dialects::cases,
     ];
     letters.into_iter().flat_map(|cases| cases(base)).collect()
 }
@@ -174,6 +175,7 @@ fn all_ids() -> impl Iterator<Item = String> {
         ("H", 4),
         ("I", 4),
         ("T", 42),
+        ("X", 8),
     ];
     letters
         .into_iter()

@@ -78,6 +78,7 @@ fn ternary(rows: usize, cols: usize) -> Vec<u8> {
     flavor::i2_s_p128::encode(&weights, Shape { rows, cols })
 }
 
+// AC:AC6
 #[test]
 fn i2_s_is_found_under_both_ids_and_p128_is_the_default() {
     for type_id in [26, 36] {

@@ -111,7 +111,10 @@ fn exceptions_win_and_lists_and_vectors_are_told() {
         let source_of = |file: Vec<u8>| parse(file);
         let gguf = source_of(export_to_gguf(&tensors, config, &[]).expect("exported"));
         assert_eq!(gguf.tensors.iter().count(), 5, "what is empty is left out");
-        let specs = FileSource::new(&gguf).expect("readable").tensors().to_vec();
+        let specs = FileSource::new(&gguf, None)
+            .expect("readable")
+            .tensors()
+            .to_vec();
         let plan = Plan::new(&specs, config).expect("planned");
         plan.entries.iter().map(|entry| entry.kept).collect()
     };
@@ -200,7 +203,7 @@ fn a_file_is_exported_again_without_loss_where_weights_are_ternary() {
     let first = file.clone();
     for format in ["tq2_0", "tq1_0", "f16", "q2_0", "i2_s-p128"] {
         let gguf = parse(file);
-        let source = FileSource::new(&gguf).expect("readable");
+        let source = FileSource::new(&gguf, None).expect("readable");
         let config = config(format);
         let plan = Plan::new(source.tensors(), &config).expect("planned");
         let mut out = Vec::new();

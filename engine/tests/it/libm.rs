@@ -1,4 +1,4 @@
-//! sin, cos, exp and pow against the C library whose bits they promise: by hashes recorded from
+//! sin, cos, exp, ln and pow against the C library whose bits they promise: by hashes recorded from
 //! it, which are checked everywhere, and by itself, where this machine has it.
 //!
 //! A sample of a million arguments by default. With `LIBM_EXHAUSTIVE=all`, or some of the names
@@ -22,7 +22,7 @@ struct Function {
     recorded: u64,
 }
 
-const FUNCTIONS: [Function; 6] = [
+const FUNCTIONS: [Function; 7] = [
     Function {
         name: "sin",
         ours: |n| libm::sin(single(n)),
@@ -54,6 +54,14 @@ const FUNCTIONS: [Function; 6] = [
         sample: singles,
         all: 1 << 32,
         recorded: 0x309e_80db_4336_b39c,
+    },
+    Function {
+        name: "ln",
+        ours: |n| libm::ln(single(n)),
+        platform: |n| single(n).ln(),
+        sample: singles,
+        all: 1 << 32,
+        recorded: 0x65df_9262_ec30_c2e0,
     },
     Function {
         name: "pow",

@@ -1,6 +1,7 @@
 //! Whole models: what is refused when one is opened, and what holds for every pass.
 
 mod binding;
+mod one_by_one;
 mod passes;
 mod probing;
 pub mod random;

@@ -39,6 +39,35 @@ impl Cache {
         }
     }
 
+    /// Refuses a cache in which another user could put another library: what lies here is loaded.
+    #[cfg(unix)]
+    pub fn require_own(&self) -> Result<(), Error> {
+        use std::os::unix::fs::MetadataExt;
+        let own = std::fs::metadata("/proc/self").ok().map(|own| own.uid());
+        for inside in ["", "references", "shims"] {
+            let place = self.root.join(inside);
+            let Ok(found) = std::fs::metadata(&place) else {
+                continue; // not there yet
+            };
+            let why = match found.uid() {
+                _ if found.mode() & 0o002 != 0 => "every user can write to it".to_owned(),
+                user if user != 0 && own.is_some_and(|own| own != user) => {
+                    format!("it is user {user}'s")
+                }
+                _ => continue,
+            };
+            let what = format!("{why}, and libraries in it are loaded: set HARNESS_CACHE");
+            return Err(Error::not_a_reference(place, what));
+        }
+        Ok(())
+    }
+
+    /// Elsewhere nothing is loaded.
+    #[cfg(not(unix))]
+    pub fn require_own(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The place of a built reference.
     pub fn reference(&self, name: &str, key: &str) -> PathBuf {
         self.root.join("references").join(format!("{name}-{key}"))
@@ -159,7 +188,8 @@ pub fn sha256(path: &Path) -> Result<String, Error> {
     Ok(hex(&Sha256::digest(bytes)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As two digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -190,6 +220,23 @@ mod tests {
         assert_eq!(cache.references(), [place]);
         let scratch = root.path().join("scratch");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_cache_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let shims = root.path().join("shims");
+        std::fs::create_dir(&shims).unwrap();
+        assert!(cache.require_own().is_ok());
+        std::fs::set_permissions(&shims, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let told = cache.require_own().unwrap_err().to_string();
+        assert!(
+            told.contains("shims") && told.contains("every user can write"),
+            "{told}"
+        );
     }
 
     #[test]

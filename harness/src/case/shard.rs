@@ -104,7 +104,7 @@ mod tests {
 
     fn names() -> Vec<String> {
         let known = measured("crossval").into_iter().map(str::to_owned);
-        known.chain(["nobody-measured".to_owned()]).collect()
+        known.chain(["not-measured-yet".to_owned()]).collect()
     }
 
     #[test]

@@ -26,8 +26,8 @@ Examples:
 `review` shows every divergence of a receipt of the built-in engine, each with the entry that would
 excuse it; `accept` writes the entries of those that --case and --reference name into
 known_divergences.toml. The bound is twice the largest NMSE that was measured, and the continuation
-may part where it did. An entry fails the run as soon as it excuses nothing any more, so that nobody
-keeps it longer than it is needed. A divergence of token ids, or a value that is no number, has no
+may part where it did. An entry fails the run as soon as it excuses nothing any more, so that it
+is kept no longer than it is needed. A divergence of token ids, or a value that is no number, has no
 bound and is not accepted.";
 
 /// How much further than today a known divergence may go.

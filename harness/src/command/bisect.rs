@@ -29,6 +29,8 @@ Examples:
   harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet  # exits 2: the same build
   harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable  # exits 1
   harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable --within-tier
+  harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable \\
+      --dialect bitnet.cpp  # exits 1
 
 Between two references alone; or in a folder of builds, sorted by name, numbers by their value:
   harness bisect model.gguf --prompt TEXT --builds DIR --good NAME --bad NAME
@@ -91,6 +93,9 @@ pub struct Args {
     resume: Option<PathBuf>,
 
     #[command(flatten)]
+    reading: Reading,
+
+    #[command(flatten)]
     json: Json,
 }
 
@@ -113,6 +118,9 @@ struct Asked {
     within_tier: bool,
     /// What a checkout's commits are built by.
     run: Option<String>,
+    /// What was said of the file: `--dialect`, `--flavor`.
+    #[serde(default)]
+    reading: String,
 }
 
 /// The part of an earlier result that is taken over.
@@ -128,7 +136,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let roles = args.json.beside([("the model", args.model.path()?)])?;
     roles.continues(args.resume.as_deref());
     let (input, _) = Input::read(args.model.path()?)?;
-    let model = open(&input, Reading::default(), None)?;
+    let model = open(&input, args.reading, None)?;
     let tokens = tokenize(&model, &args.prompt)?.len();
     let name = file_name(args.model.path()?);
     let asked = Asked {
@@ -137,6 +145,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         prompt: args.prompt.clone(),
         within_tier: args.within_tier,
         run: args.run.clone(),
+        reading: args.reading.text(),
     };
     let known = args.known(&asked)?;
     let limits = Limits {
@@ -169,7 +178,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let mut ask = |at: usize, build: &_| {
         bar.set_message(format!("asking build {} of {}", at + 1, builds.len()));
-        source.open(build)
+        source.open(build, args.reading)
     };
     let found = search(&question, &builds, &mut ask, &known, &mut keep)?;
     bar.finish_and_clear();
@@ -209,7 +218,8 @@ impl Args {
         let earlier: Earlier = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
         if earlier.asked != *asked {
             return Err(wrong(
-                "it asked something else: another model, prompt, --run or --within-tier".into(),
+                "it asked something else: another model, prompt, reading, --run or --within-tier"
+                    .into(),
             ));
         }
         Ok(earlier.tested)

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::command::finish::finish;
 use crate::command::flags::{Json, positive_number};
 use crate::exit::{Exit, Failure};
+use crate::file::reading::Reading;
 use crate::fixture::random;
 use crate::io::atomic::Unfinished;
 use crate::io::destination::{Destination, FileRoles};
@@ -31,6 +32,7 @@ Examples:
   harness convert checkpoint --dry-run
   harness convert checkpoint -o verified.gguf --verify
   harness convert checkpoint --against model.gguf
+  harness convert checkpoint --against model.gguf --dialect bitnet.cpp
 
 A checkpoint is a folder with config.json, tokenizer.json and model.safetensors, or the shards that
 model.safetensors.index.json names. Nothing is guessed about its weights:
@@ -108,6 +110,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "dry_run", "verify"])]
     against: Option<PathBuf>,
 
+    #[command(flatten)]
+    reading: Reading,
+
     /// The text that both read
     #[arg(long, value_name = "TEXT", default_value = TEXT)]
     text: String,
@@ -184,7 +189,7 @@ fn verify(args: &Args, checkpoint: &Checkpoint, file: &Path) -> Result<Report, F
     let mut floats = Unfinished::create(&path).map_err(Failure::environment)?;
     checkpoint.plan(&options)?.write(&mut floats, |_| ())?;
     floats.commit().map_err(Failure::environment)?;
-    let report = examine(&path, file, &args.text)?;
+    let report = examine(&path, file, args.reading, &args.text)?;
     waiting.finish_and_clear();
     Ok(report)
 }

@@ -102,8 +102,8 @@ Environment:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// Run the cases of that name only: whole, a part of it, or with * for any letters; several with
-    /// commas
+    /// Run the cases of that name only: whole, a part of it, or with * for any letters; several
+    /// with commas
     #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "model_file", "prompt"])]
     case: Vec<String>,
 
@@ -116,7 +116,8 @@ pub struct Args {
     prompt: Vec<String>,
 
     /// Steps of the continuation of a prompt that no fixture knows
-    #[arg(short = 'n', long, value_name = "N", default_value = "16", value_parser = flags::positive)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "16")]
+    #[arg(value_parser = flags::positive)]
     steps: usize,
 
     #[command(flatten)]

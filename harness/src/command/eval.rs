@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use engine::bytes::Storage;
 use engine::session::Wanted;
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
@@ -17,6 +16,7 @@ use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
 use crate::io::destination::Destination;
 use crate::io::npy;
+use crate::io::process::map_or_read;
 use crate::io::progress;
 use crate::io::safetensors::Trace;
 use crate::judge::outcome::Outcome;
@@ -74,9 +74,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .writes("--logits", Some(&to(&args.logits)))?
         .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
-    let (input, _) = Input::read(args.model.path()?)?;
+    let storage = map_or_read();
+    let (input, _) = Input::open(args.model.path()?, storage)?;
     waiting.finish_and_clear();
-    let model = args.computing.open(&args.model, Storage::Read)?;
+    let model = args.computing.open(&args.model, storage)?;
     input.is_stamped(&model.stamp())?;
     let tokens = args.source.tokens(&model)?;
     let mut session = args.computing.session(&model, tokens.len())?;

@@ -1,21 +1,21 @@
 //! `harness export`: a model file with its weights in another format, and what that loses.
 
 mod report;
+mod speed;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use clap::ValueEnum;
 use engine::Model;
 use engine::bytes::{ModelBytes, Storage};
 use engine::encoding::Author;
 use engine::export::{
     ExportConfig, ExportError, FileSource, Importance, Plan, Source, TensorSpec, file_bytes, write,
 };
-use engine::flavor::Flavor;
 use engine::format::Format;
-use engine::gguf::dialect::Dialect;
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, Value};
-use engine::session::OpenOptions;
 
 use super::finish::finish;
 use crate::command::flags;
@@ -27,8 +27,12 @@ use crate::io::progress;
 use crate::judge::outcome::Outcome;
 use crate::oracle::importance;
 use crate::oracle::perplexity::{Chunks, measure_models};
+use crate::reference::{self, isolation::Limits};
+use crate::runner::kernels::iq2_s;
+use crate::runner::kernels::live::ReferenceKernels;
 
 use report::Evaluation;
+use speed::Speed;
 
 const HELP: &str = "\
 Examples:
@@ -38,6 +42,7 @@ Examples:
   harness export model.gguf -o small.gguf --format tq2_0 --name 'my model' --dry-run
   harness export model.gguf -o small.gguf --format q4_k --eval chapter.txt --context 64
   harness export model.gguf -o small.gguf --format q4_k --imatrix importance.gguf
+  harness export model.gguf -o wide.gguf --format f16 --iq2-s ffi --reference bitnet
   harness export model.gguf -o small.gguf --format q2_k --importance README.md \\
       --eval chapter.txt --context 64
 
@@ -108,6 +113,26 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     eval: Option<PathBuf>,
 
+    /// Who decodes IQ2_S, whose codebook follows from no rule: nobody, or a C++ reference's own
+    /// function
+    #[arg(
+        long,
+        value_name = "WHO",
+        env = "BITNET_IQ2S_IMPL",
+        hide_env_values = true,
+        default_value = "rust"
+    )]
+    iq2_s: Iq2s,
+
+    /// The C++ reference that decodes it, by name or directory [default: BITNET_CPP_DIR]
+    #[arg(long, value_name = "NAME|DIR")]
+    reference: Option<String>,
+
+    /// Time the quantiser of this C++ reference on the same file, too, which must be of a type that
+    /// it quantises, as f16; may be given several times
+    #[arg(long, value_name = "NAME|DIR", conflicts_with = "dry_run")]
+    beside: Vec<String>,
+
     /// Tokens of a chunk of a text [default: 512, or the model's context where that is shorter]
     #[arg(long, value_name = "N", value_parser = flags::positive)]
     context: Option<usize>,
@@ -132,12 +157,20 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Whose GGUF the model is, where several would read the file differently
-    #[arg(long, value_name = "NAME", value_parser = str::parse::<Dialect>)]
-    dialect: Option<Dialect>,
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     json: flags::Json,
+}
+
+/// Who decodes IQ2_S.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Iq2s {
+    /// The engine, which refuses it and says why
+    Rust,
+    /// A reference's own function
+    Ffi,
 }
 
 /// The version of its quantisers that OxiBonsai writes as a text: what is written here is not its.
@@ -157,8 +190,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let eval = args.evaluated()?;
     let config = args.config()?;
     let (bytes, stamp) = ModelBytes::open(&args.input, Storage::Map)?;
-    let gguf = Gguf::parse_as(bytes, args.dialect)?;
-    let source = FileSource::new(&gguf).map_err(refused)?;
+    let source_bytes = bytes.clone();
+    let gguf = args.readable(Gguf::parse_as(bytes, args.reading.dialect)?)?;
+    let source = FileSource::new(&gguf, args.reading.flavor).map_err(refused)?;
     args.names_are_there(source.tensors())?;
     let plan = Plan::new(source.tensors(), &config).map_err(refused)?;
     let keys: Vec<(String, Field)> = gguf
@@ -168,6 +202,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .map(|(key, value)| (key.to_owned(), Field::from(value)))
         .collect();
     let mut losses = vec![None; plan.entries.len()];
+    let started = Instant::now();
     if let (Some(to), false) = (&args.output, args.dry_run) {
         let bar = progress::bar(plan.entries.len() as u64, "exporting");
         let mut next = losses.iter_mut();
@@ -180,10 +215,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             Ok(stamp.still_holds(&args.input)?)
         })?;
     }
+    let took = started.elapsed();
     let size = file_bytes(&plan, &config, &keys);
     let mut report = args.report(&plan, source.tensors(), &losses, size);
     if let (Some(Destination::Path(to)), false) = (&args.output, args.dry_run) {
         report.warnings.extend(misread(to, &plan)?);
+        let read = source_bytes.len() as u64;
+        report.speed.push(Speed::ours(read, took));
+        let others = speed::beside(&args.beside, &args.input, plan.format)?;
+        report.speed.extend(others);
     }
     if let Some((text, to)) = eval {
         report.evaluation = Some(args.evaluate(text, to, plan.format)?);
@@ -196,6 +236,22 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
+    /// The file with what only a reference can decode as F32.
+    fn readable(&self, gguf: Gguf) -> Result<Gguf, Failure> {
+        if self.iq2_s == Iq2s::Rust || !iq2_s::is_there(&gguf) {
+            return Ok(gguf);
+        }
+        let names: Vec<String> = self.reference.iter().cloned().collect();
+        let references = reference::open(&names, Limits::with_cpu_seconds(3600))?;
+        let Some(reference) = references.first() else {
+            let message = "IQ2_S is decoded by a C++ reference's own function: name one with \
+                           --reference, or set BITNET_CPP_DIR";
+            return Err(Failure::new(Exit::ReferenceMissing, message));
+        };
+        let file = iq2_s::widened(&gguf, &mut ReferenceKernels::new(reference))?;
+        Ok(Gguf::parse(ModelBytes::from_vec(file))?)
+    }
+
     fn config(&self) -> Result<ExportConfig, Failure> {
         let mut config = ExportConfig::new(&self.format, "").map_err(refused)?;
         config.model_name.clone_from(&self.name);
@@ -218,7 +274,7 @@ impl Args {
         }
         if let Some(path) = &self.importance {
             let (_, text) = Input::read_text(path)?;
-            let model = Model::open(&self.input, &as_meant(self.dialect, None))?;
+            let model = Model::open(&self.input, &self.reading.options(Storage::Map, None))?;
             let chunks = Chunks::of_text(&text, &model, self.context, None)?;
             let bar = progress::bar(chunks.count() as u64, "weighing");
             let importance = importance::measure(&model, chunks.each(), &mut || bar.inc(1));
@@ -258,11 +314,12 @@ impl Args {
         format: &Format,
     ) -> Result<Evaluation, Failure> {
         let (input, text) = Input::read_text(text)?;
-        let source = Model::open(&self.input, &as_meant(self.dialect, None))?;
-        let exported = Model::open(
-            exported,
-            &as_meant(format.dialects.first().copied(), format.flavor),
-        )?;
+        let source = Model::open(&self.input, &self.reading.options(Storage::Map, None))?;
+        let meant = Reading {
+            dialect: format.dialects.first().copied(),
+            flavor: format.flavor,
+        };
+        let exported = Model::open(exported, &meant.options(Storage::Map, None))?;
         let chunks = Chunks::of_text(&text, &source, self.context, self.chunks)?;
         let bar = progress::bar(chunks.count() as u64, "chunks");
         let measured = measure_models(&chunks, &[&source, &exported], &mut || bar.inc(1))?;
@@ -293,15 +350,11 @@ fn author(name: &str) -> Result<Author, String> {
     }
 }
 
-fn as_meant(dialect: Option<Dialect>, flavor: Option<Flavor>) -> OpenOptions {
-    Reading { dialect, flavor }.options(Storage::Map, None)
-}
-
 /// What a reader that is told nothing takes the new file's packing for, where that is another one.
 fn misread(path: &Path, plan: &Plan) -> Result<Option<String>, Failure> {
     let (bytes, _) = ModelBytes::open(path, Storage::Map)?;
     let gguf = Gguf::parse(bytes)?;
-    let read = FileSource::new(&gguf).map_err(refused)?;
+    let read = FileSource::new(&gguf, None).map_err(refused)?;
     let pairs = plan.entries.iter().zip(read.tensors());
     let mut taken = pairs.filter(|(entry, read)| entry.format.name != read.written);
     Ok(taken.next().map(|(entry, read)| {

@@ -1,6 +1,7 @@
 //! `harness fixtures`: the committed inputs, verified or made again.
 
 mod instruct;
+mod packed;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,7 @@ Examples:
   harness fixtures verify --json verified.json
   harness fixtures random --seed 7 -o random.gguf
   harness fixtures random --seed 7 --arch bitnet --shape 'layers=1 vocab=300' -o small.gguf
+  harness fixtures packed --seed 44 --packing qk256 --rows 3 --cols 300 -o packed.gguf
   harness fixtures checkpoint --model model.gguf --form multiply --shards 3 -o made
   harness fixtures instruct --model model.gguf -o instruct.gguf
   harness fixtures big --like 2b4t -o big.gguf
@@ -53,6 +55,8 @@ enum Action {
     Regenerate(Place),
     /// Write a small model with random weights; the same seed gives the same bytes everywhere
     Random(Recipe),
+    /// Write a tiny file in a packing of the QK256 family, as the committed ones are
+    Packed(packed::Packed),
     /// Write a model as the Hugging Face checkpoint that it might have come from
     Checkpoint(Checkpoint),
     /// Write a model with a chat template, so that `generate --chat` can talk to it
@@ -167,6 +171,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             make(&shape, recipe.output.as_ref(), &recipe.json)
         }
         Action::Checkpoint(checkpoint) => write_checkpoint(&checkpoint),
+        Action::Packed(packed) => packed.write(),
         Action::Instruct(instruct) => instruct.write(),
         Action::Big(large) => {
             let Large { weights, table, .. } = &large;

@@ -234,15 +234,18 @@ impl Args {
         };
         let bar = progress::bar(FORMATS.len() as u64, "formats");
         for format in FORMATS {
-            if !matches!(format.encode, Encode::Nothing) {
-                let file = export(&source, format).map_err(Failure::input)?;
-                let exported = Model::from_bytes(file, &options_for(format))?;
-                let measured = measure_models(&chunks, &[&source, &exported], &mut || ())?;
-                let from = measured[1].from_first.as_ref().expect("there is a first");
-                written.positions = measured[1].positions;
-                written.mean_kl.insert(format.name, from.mean_kl);
-            }
             bar.inc(1);
+            if matches!(format.encode, Encode::Nothing) {
+                continue;
+            }
+            let Some(file) = export(&source, format).map_err(Failure::input)? else {
+                continue;
+            };
+            let exported = Model::from_bytes(file, &options_for(format))?;
+            let measured = measure_models(&chunks, &[&source, &exported], &mut || ())?;
+            let from = measured[1].from_first.as_ref().expect("there is a first");
+            written.positions = measured[1].positions;
+            written.mean_kl.insert(format.name, from.mean_kl);
         }
         bar.finish_and_clear();
         Ok(written)
@@ -258,19 +261,27 @@ fn options_for(format: &Format) -> OpenOptions {
     }
 }
 
-/// The whole file, as `harness export` writes it.
-fn export(model: &Model, format: &Format) -> Result<Vec<u8>, ExportError> {
-    let source = FileSource::new(model.gguf())?;
+/// The whole file, as `harness export` writes it; none where no matrix of it has a shape that the
+/// format can be written in.
+fn export(model: &Model, format: &Format) -> Result<Option<Vec<u8>>, ExportError> {
+    let source = FileSource::new(model.gguf(), None)?;
     let config = ExportConfig::new(format.name, "")?;
     let config = config.with_fp32_layers(ExportConfig::default_fp32_exceptions());
     let plan = Plan::new(source.tensors(), &config)?;
+    if !plan
+        .entries
+        .iter()
+        .any(|entry| std::ptr::eq(entry.format, format))
+    {
+        return Ok(None);
+    }
     let keys = model.gguf().metadata.iter();
     let keys: Vec<_> = keys
         .map(|(key, value)| (key.to_owned(), Field::from(value)))
         .collect();
     let mut file = Vec::new();
     write(&source, &plan, &config, &keys, &mut file, &mut |_| ())?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 fn line(format: &'static Format, examined: &[Vec<Row>], written: Option<&Written>) -> Line {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::Token;
 use engine::chat::Chat;
-use engine::generation::{self, Generation};
+use engine::generation::{self, Fared, Generation};
 use engine::sampler::{Sampler, Sampling};
 use engine::template::Message;
 use engine::tokenizer::{TextStream, Tokenizer};
@@ -27,10 +27,14 @@ Examples:
   harness generate --model instruct.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
   printf 'Who are you?\\nWhat did I ask?\\n' | harness generate --model instruct.gguf --chat -n 16
   harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
+  harness generate --model model.gguf --prompt 'The whale' -n 64 --guess 0
 
 With --chat and no --prompt, each line of the terminal or of standard input is what the user says,
 and every answer regards all that was said before, to the bit as if it were asked at once; /reset
 forgets it, /quit ends.
+
+Where the text repeats itself, what follows is guessed and computed together, as if it came token
+by token: not a bit of any logit depends on --guess.
 
 The same model, prompt, flags and seed give the same text, on any number of threads. The file is
 mapped: when another program changes it meanwhile, the command says so and ends with exit code 4.";
@@ -43,7 +47,8 @@ pub struct Args {
     model: ModelFile,
 
     /// The text to continue or, with --chat, what the user says
-    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat", value_parser = flags::text)]
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat")]
+    #[arg(value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Put the prompt into the model's own chat template; without one, hold a conversation
@@ -57,6 +62,10 @@ pub struct Args {
     /// Tokens to generate at most, for each answer
     #[arg(short = 'n', long, value_name = "N", default_value = "128")]
     max_tokens: usize,
+
+    /// Tokens to guess at most, where the text repeats itself; 0 computes one by one
+    #[arg(long, value_name = "N", default_value = "7")]
+    guess: usize,
 
     #[command(flatten)]
     choosing: Choosing,
@@ -160,17 +169,24 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     screen(&mut generation, needed - prompt.len());
     let read = started.elapsed();
     let started = Instant::now();
-    let written = writer.write(generation.at_most(args.max_tokens))?;
+    let generation = generation.at_most(args.max_tokens).guessing(args.guess);
+    let written = writer.write(generation)?;
     let wrote = started.elapsed();
     model.stamp().still_holds(path)?;
-    let Written { tokens, text, stop } = written;
-    output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
+    output::tell(speeds(prompt.len(), read, &written, wrote));
+    let Written {
+        tokens,
+        text,
+        stop,
+        fared,
+    } = written;
     args.model.json.write(&json!({
         "model": path.display().to_string(),
         "prompt_tokens": prompt,
         "tokens": tokens,
         "text": text,
         "stop": stop,
+        "guesses": { "guessed": fared.guessed, "right": fared.right },
     }))?;
     Ok(Exit::Agrees)
 }
@@ -211,6 +227,7 @@ struct Written {
     tokens: Vec<Token>,
     text: String,
     stop: Stop,
+    fared: Fared,
 }
 
 impl Writer<'_> {
@@ -234,14 +251,19 @@ impl Writer<'_> {
             output::put(b"\n")?;
         }
         let stop = generation.stop().map_or(Stop::ReaderGone, Stop::from);
-        Ok(Written { tokens, text, stop })
+        Ok(Written {
+            tokens,
+            text,
+            stop,
+            fared: generation.fared(),
+        })
     }
 
     fn show(&self, text: &str) -> Result<Reader, Failure> {
         if self.silent || text.is_empty() {
             return Ok(Reader::Listening);
         }
-        output::put(text.as_bytes())
+        output::pass_on(text)
     }
 }
 
@@ -255,17 +277,23 @@ impl From<generation::Stop> for Stop {
     }
 }
 
-fn speeds(prompt: usize, read: Duration, written: usize, wrote: Duration, stop: Stop) -> String {
+fn speeds(prompt: usize, read: Duration, written: &Written, wrote: Duration) -> String {
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-    let why = match stop {
+    let why = match written.stop {
         Stop::EndToken => "the model ended its text",
         Stop::MaxTokens => "as many as asked for",
         Stop::Context => "the context is full",
         Stop::ReaderGone => "standard output was closed",
     };
+    let (count, Fared { guessed, right }) = (written.tokens.len(), written.fared);
+    let guesses = if guessed > 0 {
+        format!(" ({right} of {guessed} guessed ones were right)")
+    } else {
+        String::new()
+    };
     format!(
-        "read {prompt} tokens at {:.1} tokens/s, wrote {written} at {:.1} tokens/s: {why}",
+        "read {prompt} tokens at {:.1} tokens/s, wrote {count} at {:.1} tokens/s{guesses}: {why}",
         rate(prompt, read),
-        rate(written, wrote)
+        rate(count, wrote)
     )
 }

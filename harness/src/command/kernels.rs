@@ -46,7 +46,7 @@ pub struct Args {
     only: Vec<Family>,
 
     /// Ask this question only
-    #[arg(long, value_name = "K", requires = "only")]
+    #[arg(long, value_name = "K", requires = "only", value_parser = flags::count::<usize>)]
     case: Option<usize>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result

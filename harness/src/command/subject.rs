@@ -92,7 +92,8 @@ struct Check {
     model: OneModel,
 
     /// What it computes
-    #[arg(short, long, value_name = "TEXT", default_value = "Call me Ishmael.", value_parser = flags::text)]
+    #[arg(short, long, value_name = "TEXT", default_value = "Call me Ishmael.")]
+    #[arg(value_parser = flags::text)]
     prompt: String,
 
     /// Hand it the two-bit weights as F32

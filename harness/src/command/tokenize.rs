@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use engine::Token;
-use engine::bytes::{ModelBytes, Storage};
+use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
@@ -14,7 +14,9 @@ use serde_json::json;
 use crate::command::finish::finish;
 use crate::command::flags::ModelFile;
 use crate::exit::{Exit, Failure};
+use crate::file::reading::Reading;
 use crate::io::output::{self, Reader};
+use crate::io::process::map_or_read;
 use crate::judge::outcome::Outcome;
 
 /// Stands for standard input where a file is read.
@@ -24,6 +26,7 @@ const EXAMPLE: &str = "\
 Examples:
   harness tokenize --model model.gguf --text 'Call me Ishmael.'
   harness tokenize --model model.gguf --file chapter.txt --no-special --json
+  harness tokenize --model model.gguf --text Ahab --dialect bitnet.cpp
   printf '\"one\"\\n\"two\\\\nlines\"\\n' | harness tokenize --model model.gguf --jsonl
 
 With --jsonl each line of standard input is one JSON string, and each line of the answer is the
@@ -36,6 +39,9 @@ code 2, after the answers to the lines before it.";
 pub struct Args {
     #[command(flatten)]
     model: ModelFile,
+
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     source: Source,
@@ -76,8 +82,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = text.map(|file| ("--file", file));
     let (json, strictness) = (&args.model.json, args.model.strictness);
     json.beside(text.into_iter().chain([("--model", path)]))?;
-    let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
-    let gguf = Gguf::parse(bytes)?;
+    let (bytes, stamp) = ModelBytes::open(path, map_or_read())?;
+    let gguf = Gguf::parse_as(bytes, args.reading.dialect)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
         Failure::input("the model says it has no vocabulary (no_vocab): only ids work with it")
     })?;

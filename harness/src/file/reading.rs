@@ -37,6 +37,13 @@ impl Reading {
         self != Reading::default()
     }
 
+    /// The flags as they are typed, nothing where nothing was said.
+    pub fn text(self) -> String {
+        let words = self.words();
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+
     /// The flags, for a program that opens the file in turn.
     pub fn words(self) -> Vec<OsString> {
         let dialect = self.dialect.map(|dialect| ["--dialect", dialect.name()]);

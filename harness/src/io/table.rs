@@ -132,7 +132,8 @@ impl Table {
                 .saturating_sub(beyond)
                 .max(CUT.min(widest.width));
         }
-        Layout { places }
+        let limited = width.is_some();
+        Layout { places, limited }
     }
 
     fn place_of(&self, column: &Column) -> usize {
@@ -206,6 +207,8 @@ impl Table {
 #[derive(Debug, Clone)]
 pub struct Layout {
     places: Vec<Place>,
+    /// Whether longer words would not fit into the terminal.
+    limited: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -229,7 +232,12 @@ impl Layout {
     fn draw<'c>(&'c self, cell: impl Fn(&'c Place) -> &'c str) -> String {
         let mut line = String::new();
         for place in &self.places {
-            let cell = cut(cell(place), place.width);
+            let cell = cell(place);
+            let cell = if self.limited {
+                cut(cell, place.width.max(CUT))
+            } else {
+                cell.to_owned()
+            };
             let room = place.width.saturating_sub(measure_text_width(&cell));
             let right = place.column.align == CellAlignment::Right;
             let (before, behind) = if right { (room, 0) } else { (0, room) };

@@ -14,10 +14,10 @@ use std::path::Path;
 
 use engine::Model;
 use engine::bytes::Storage;
-use engine::session::OpenOptions;
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::file::reading::Reading;
 use crate::judge::outcome::Outcome;
 
 pub use passes::{AsItRuns, FirstNode, InFloats};
@@ -40,15 +40,20 @@ pub struct Report {
     pub outcome: Outcome,
 }
 
-/// Compares a file with its checkpoint, given as a file of F32 weights.
-pub fn examine(checkpoint: &Path, file: &Path, text: &str) -> Result<Report, Failure> {
+/// Compares a file, read as is said, with its checkpoint, given as a file of F32 weights.
+pub fn examine(
+    checkpoint: &Path,
+    file: &Path,
+    reading: Reading,
+    text: &str,
+) -> Result<Report, Failure> {
     let folder = tempfile::tempdir().map_err(Failure::environment)?;
     let floats = folder.path().join("file-f32.gguf");
-    let exact = open(checkpoint)?;
-    let model = open(file)?;
-    let weights = weights::compare(exact.gguf(), model.gguf())?;
-    widen(model.gguf(), &floats)?;
-    let widened = open(&floats)?;
+    let exact = open(checkpoint, Reading::default())?;
+    let model = open(file, reading)?;
+    let weights = weights::compare(exact.gguf(), model.gguf(), reading.flavor)?;
+    widen(model.gguf(), reading.flavor, &floats)?;
+    let widened = open(&floats, Reading::default())?;
     let tokens = passes::tokens(&exact, text)?;
     let passes = passes::Passes::of(&exact, &tokens)?;
     let in_floats = passes.in_floats(&widened)?;
@@ -70,10 +75,6 @@ pub fn examine(checkpoint: &Path, file: &Path, text: &str) -> Result<Report, Fai
     })
 }
 
-fn open(path: &Path) -> Result<Model, Failure> {
-    let options = OpenOptions {
-        storage: Storage::Map,
-        ..OpenOptions::default()
-    };
-    Ok(Model::open(path, &options)?)
+fn open(path: &Path, reading: Reading) -> Result<Model, Failure> {
+    Ok(Model::open(path, &reading.options(Storage::Map, None))?)
 }

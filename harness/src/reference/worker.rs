@@ -109,10 +109,16 @@ impl Reference {
         Ok(())
     }
 
-    fn requantize(&self, from: &Path, to: &Path, file_type: i32) -> Result<(), Stop> {
+    fn requantize(
+        &self,
+        from: &Path,
+        to: &Path,
+        file_type: i32,
+        threads: usize,
+    ) -> Result<(), Stop> {
         let options = RequantizeOptions {
             file_type,
-            threads: 1,
+            threads: i32::try_from(threads).unwrap_or(i32::MAX),
             allow_requantize: true,
             pure: false,
             only_copy: false,
@@ -186,9 +192,10 @@ impl Serve for Reference {
                 from,
                 to,
                 file_type,
+                threads,
             } => {
                 channel.phase("writing the weights anew")?;
-                self.requantize(&from, &to, file_type)?;
+                self.requantize(&from, &to, file_type, threads)?;
                 Done::Requantized
             }
             Request::Follow {

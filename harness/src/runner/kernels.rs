@@ -4,5 +4,6 @@ pub(crate) mod activations;
 pub mod engine;
 pub mod family;
 mod inputs;
+pub mod iq2_s;
 pub mod live;
 pub mod question;

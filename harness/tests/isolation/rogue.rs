@@ -136,8 +136,8 @@ impl Serve for Rogue {
     }
 }
 
-/// Leaves a process in a session of its own, without a parent and with the channel in its hands, and
-/// ends without an answer.
+/// Leaves a process in a session of its own, without a parent and with the channel in its hands,
+/// and ends without an answer.
 fn daemon(channel: &mut Channel) -> Result<std::convert::Infallible, Stop> {
     let held = std::os::fd::OwnedFd::from(channel.raw().try_clone()?);
     let mut setsid = Command::new("setsid");

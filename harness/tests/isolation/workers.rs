@@ -163,6 +163,24 @@ fn a_refusal_is_no_death() {
     }
 }
 
+/// As in a container or a job of a cluster.
+#[test]
+fn limits_that_are_in_force_and_lower_kill_no_worker() {
+    let rogue = launch("nothing");
+    let mut command = Command::new("/bin/sh");
+    let lowered = "ulimit -v 900000 -t 20 -f 0 && exec \"$0\" \"$@\"";
+    command
+        .args(["-c", lowered])
+        .arg(rogue.get_program())
+        .args(rogue.get_args());
+    let set = rogue
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command.envs(set);
+    let started = Worker::start(command, limits());
+    assert!(started.is_ok(), "{:?}", started.map(|(_, hello)| hello));
+}
+
 /// Also what has left its session and its family, and keeps the channel open.
 #[test]
 #[cfg(target_os = "linux")]

@@ -54,7 +54,7 @@ fn every_form_says_what_the_receipt_says() {
     );
     assert_eq!(csv.lines().count(), 3, "{csv}");
     assert!(
-        csv.contains("edges-the-end,edges.gguf,bitnet,bitnet-edges,false,"),
+        csv.contains("edges-the-end,edges/edges.gguf,bitnet,bitnet-edges,false,"),
         "{csv}"
     );
     assert!(
@@ -155,7 +155,7 @@ fn what_check_and_doctor_find_is_sarif() {
             .run();
         let document: Value = serde_json::from_str(&run.stdout).expect("JSON and nothing else");
         let results = document["runs"][0]["results"].as_array().expect("results");
-        let json = Harness::new(&format!("{command} --json")).arg(&model).run();
+        let json = Harness::new(command).arg(&model).arg("--json").run();
         let json = json.json();
         let findings = json.get("findings").unwrap_or(&json["file"]["findings"]);
         assert_eq!(

@@ -11,6 +11,7 @@ mod controls;
 mod convert;
 mod crossval;
 mod dialects;
+mod documents;
 mod ends;
 mod explain;
 mod exports;

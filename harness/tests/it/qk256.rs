@@ -42,6 +42,7 @@ fn value(recipe: &Recipe, bytes: &[u8], row: usize, col: usize) -> f32 {
     }
 }
 
+// AC:AC1
 #[test]
 fn each_file_is_recognised() {
     for recipe in &RECIPES {
@@ -65,6 +66,7 @@ fn each_file_is_recognised() {
     }
 }
 
+// AC:AC2
 #[test]
 fn each_element_decodes_to_what_the_description_says() {
     for recipe in &RECIPES {

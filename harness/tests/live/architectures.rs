@@ -24,7 +24,7 @@ pub fn trials() -> Vec<Trial> {
         ),
         live!(
             ["bitnet", "llama"],
-            positions_stretched_as_in_llama_3_are_converted_and_give_the_references_bits
+            stretched_positions_are_converted_and_give_the_references_bits
         ),
     ]
 }
@@ -130,14 +130,21 @@ fn converted(folder: &Path, scaling: Value) -> (String, Vec<f32>) {
     (out, logits(&document))
 }
 
-fn positions_stretched_as_in_llama_3_are_converted_and_give_the_references_bits() {
+fn stretched_positions_are_converted_and_give_the_references_bits() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let llama3 = json!({
         "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 16,
     });
+    let yarn = json!({
+        "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64,
+    });
     let (_, plain) = converted(folder.path(), Value::Null);
-    for scaling in [json!({ "rope_type": "linear", "factor": 4.0 }), llama3] {
+    for scaling in [
+        json!({ "rope_type": "linear", "factor": 4.0 }),
+        llama3,
+        yarn,
+    ] {
         let (model, stretched) = converted(folder.path(), scaling.clone());
         let distance = Distance::between(&plain, &stretched);
         assert!(

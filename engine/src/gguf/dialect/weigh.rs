@@ -8,6 +8,9 @@ use crate::gguf::tensor_type::id;
 use crate::gguf::{TensorInfo, TypeId};
 use crate::refusal::{Code, Refusal};
 
+/// What OxiBonsai's converter calls hyper-parameters of every architecture.
+const LLM: &str = "llm.";
+
 /// Norms scale by about one: with their signs right, hardly any is negative.
 const NORMS_ARE_POSITIVE: f64 = 0.9;
 
@@ -109,7 +112,7 @@ impl<'a> Case<'a> {
             ));
         }
         let keys = || self.written.metadata.iter().map(|(key, _)| key);
-        if is_oxibonsai(dialect) && keys().any(|key| key.starts_with("llm.")) {
+        if is_oxibonsai(dialect) && keys().any(|key| key.starts_with(LLM)) {
             facts.push("hyper-parameters are called llm.…".into());
         }
         if is(Dialect::BitnetRs) && self.written.long_header {
@@ -285,7 +288,7 @@ impl<'a> Case<'a> {
                 .any(|&other| means(other) != means(dialects[0]));
             differ.then(|| Parting {
                 field: format!("tensors.{:?}.type", tensor.name),
-                at: tensor.declared_at,
+                at: tensor.type_at(),
                 readings: dialects.iter().map(reading).collect(),
             })
         })
@@ -301,6 +304,15 @@ impl<'a> Case<'a> {
         }
         if self.written.long_header {
             notes.push("the header has 36 bytes: no other program finds the metadata".into());
+        }
+        if self
+            .written
+            .metadata
+            .iter()
+            .any(|(key, _)| key.starts_with(LLM))
+        {
+            notes
+                .push("hyper-parameters called llm.… are read as those of its architecture".into());
         }
         let rotated = |(key, _): (&str, _)| key.starts_with("prism.hadamard");
         if self.written.metadata.iter().any(rotated) {

@@ -56,6 +56,16 @@ fn is_odd(y: f32) -> bool {
     (y / 2.0).trunc() != y / 2.0 && y.trunc() == y
 }
 
+/// A positive number as a significand times a power of two, and which of the sixteen the
+/// significand is.
+pub(super) fn sixteenth(x: f32) -> (f64, f64, usize) {
+    let bits = f64::from(x).to_bits();
+    let above = bits.wrapping_sub(FIRST);
+    let octaves = above.cast_signed() >> 52;
+    let significand = f64::from_bits(bits.wrapping_sub(octaves.cast_unsigned() << 52));
+    (significand, octaves as f64, (above >> 48) as usize % 16)
+}
+
 /// The binary logarithm of zero or more.
 fn log2(x: f32) -> f64 {
     const FIFTH: f64 = f64::from_bits(0x3fd2_7616_c949_6e0b);
@@ -69,17 +79,13 @@ fn log2(x: f32) -> f64 {
     if x == f32::INFINITY {
         return f64::INFINITY;
     }
-    let bits = f64::from(x).to_bits();
-    let above = bits.wrapping_sub(FIRST);
-    let octaves = above.cast_signed() >> 52;
-    let significand = f64::from_bits(bits.wrapping_sub(octaves.cast_unsigned() << 52));
-    let [inverse, logarithm] =
-        INVERSES_AND_LOGARITHMS[(above >> 48) as usize % 16].map(f64::from_bits);
+    let (significand, octaves, at) = sixteenth(x);
+    let [inverse, logarithm] = INVERSES_AND_LOGARITHMS[at].map(f64::from_bits);
     let rest = reduced(significand, split(inverse), -1.0);
     let square = rest * rest;
     let high = FIFTH.mul_add(rest, FOURTH);
     let middle = CUBIC.mul_add(rest, SQUARE);
-    let low = LINEAR.mul_add(rest, logarithm + octaves as f64);
+    let low = LINEAR.mul_add(rest, logarithm + octaves);
     high.mul_add(square * square, middle.mul_add(square, low))
 }
 

@@ -3,6 +3,7 @@
 
 use super::angle::TWO_OVER_PI;
 use super::exponential::POWERS;
+use super::logarithm::LOGARITHMS;
 use super::power::INVERSES_AND_LOGARITHMS;
 use std::cmp::Ordering;
 
@@ -137,16 +138,29 @@ fn logarithm(m: u64) -> u64 {
     bits
 }
 
+/// Of the inverse of a table's entry, with 64 bits behind the point.
+fn binary_logarithm_of_inverse(inverse: u64) -> i128 {
+    let whole = i128::from(inverse >> 52) - 1023;
+    -((whole << 64) + i128::from(logarithm(significand(inverse))))
+}
+
+/// Whether a double is the nearest to a number with 64 bits behind the point.
+fn assert_nearest(stored: u64, exact: i128, inverse: u64) {
+    let stored = f64::from_bits(stored);
+    let error = exact - (stored * 2f64.powi(64)) as i128;
+    // The unit in the last place is 2⁻⁵² of the power of two below; 2 for the bits cut off.
+    let unit = (stored.abs().to_bits() >> 52 << 52, 2f64.powi(64 - 52));
+    let half = (f64::from_bits(unit.0) * unit.1 / 2.0) as i128 + 2;
+    assert!(error.abs() <= half, "{inverse:#x}: {error} of {half}");
+}
+
 #[test]
 fn logarithms_are_the_nearest_doubles_to_those_of_the_inverses() {
-    for [inverse, stored] in INVERSES_AND_LOGARITHMS {
-        let whole = i128::from(inverse >> 52) - 1023;
-        let exact = -((whole << 64) + i128::from(logarithm(significand(inverse))));
-        let stored = f64::from_bits(stored);
-        let error = exact - (stored * 2f64.powi(64)) as i128;
-        // The unit in the last place is 2⁻⁵² of the power of two below; 2 for the bits cut off.
-        let unit = (stored.abs().to_bits() >> 52 << 52, 2f64.powi(64 - 52));
-        let half = (f64::from_bits(unit.0) * unit.1 / 2.0) as i128 + 2;
-        assert!(error.abs() <= half, "{inverse:#x}: {error} of {half}");
+    /// The natural logarithm of two, with 64 bits behind the point.
+    const LN_2: i128 = 0xb172_17f7_d1cf_79ac;
+    for ([inverse, binary], natural) in INVERSES_AND_LOGARITHMS.into_iter().zip(LOGARITHMS) {
+        let exact = binary_logarithm_of_inverse(inverse);
+        assert_nearest(binary, exact, inverse);
+        assert_nearest(natural, (exact * LN_2) >> 64, inverse);
     }
 }

@@ -7,6 +7,7 @@ use ffi::reference::{Spec, Tree};
 use super::checkout::Checkout;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, file_name, sha256};
+use crate::file::reading::Reading;
 use crate::oracle::bisect::Build;
 use crate::reference;
 use crate::reference::isolation::Limits;
@@ -90,8 +91,8 @@ impl Source {
         }
     }
 
-    /// A runner of one, in a process of its own.
-    pub fn open(&self, build: &Build) -> Result<Box<dyn Runner>, String> {
+    /// A runner of one, in a process of its own, which reads the file so.
+    pub fn open(&self, build: &Build, reading: Reading) -> Result<Box<dyn Runner>, String> {
         let place = match &self.kind {
             Kind::Named(_) => build.name.clone(),
             Kind::Commits(checkout) => {
@@ -101,7 +102,9 @@ impl Source {
         };
         let opened = reference::open_some(&[place], self.limits);
         let opened = opened.map_err(|failure| failure.message)?;
-        let mut runners = opened.into_iter().map(Observing::new);
+        let mut runners = opened
+            .into_iter()
+            .map(|one| Observing::new(one).reading(reading));
         let runner = runners.next().ok_or("there is no library in it")?;
         Ok(Box::new(runner))
     }

@@ -7,6 +7,7 @@ use engine::refusal::escape;
 use serde::Serialize;
 
 use super::Args;
+use super::speed::Speed;
 use crate::file::provenance::Input;
 use crate::io::output;
 use crate::io::table::{Table, number, scientific, words};
@@ -25,7 +26,10 @@ pub struct Report {
     tensors: Vec<Row>,
     /// Names of tensors without values, which are left out.
     empty: Vec<String>,
-    stats: Stats,
+    stats: ExportStats,
+    /// How fast it was written, and how fast others write it, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub speed: Vec<Speed>,
     /// What a reader should know of it.
     pub warnings: Vec<String>,
     /// What both files make of a text, where one was given.
@@ -44,16 +48,6 @@ pub struct Evaluation {
     source: Measured,
     /// The file that was written, and how far it lies from the other.
     exported: Measured,
-}
-
-#[derive(Serialize)]
-struct Stats {
-    num_tensors: usize,
-    quantized_tensors: usize,
-    fp32_tensors: usize,
-    original_bytes: u64,
-    exported_bytes: u64,
-    compression_ratio: f64,
 }
 
 #[derive(Serialize)]
@@ -103,14 +97,6 @@ impl Args {
                 row.to
             )
         });
-        let ExportStats {
-            num_tensors,
-            quantized_tensors,
-            fp32_tensors,
-            original_bytes,
-            exported_bytes,
-            compression_ratio,
-        } = plan.stats();
         Report {
             schema_version: 1,
             input: self.input.display().to_string(),
@@ -122,14 +108,8 @@ impl Args {
             tensors,
             evaluation: None,
             empty: plan.empty.clone(),
-            stats: Stats {
-                num_tensors,
-                quantized_tensors,
-                fp32_tensors,
-                original_bytes,
-                exported_bytes,
-                compression_ratio,
-            },
+            stats: plan.stats(),
+            speed: Vec::new(),
         }
     }
 }
@@ -205,6 +185,7 @@ pub fn text(report: &Report) -> String {
     let to = report.output.as_deref().unwrap_or("the file");
     let verb = if report.dry_run { "would be" } else { "is" };
     let _ = writeln!(table, "{to} {verb} {} bytes", report.file_bytes);
+    table.extend(report.speed.iter().map(Speed::line));
     table
         + &report
             .evaluation

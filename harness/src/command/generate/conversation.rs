@@ -36,6 +36,7 @@ pub struct Talk<'m> {
     /// Positions there are.
     context: usize,
     max_tokens: usize,
+    guess: usize,
     messages: Vec<Message>,
 }
 
@@ -48,6 +49,7 @@ impl<'m> Talk<'m> {
             chat,
             writer,
             max_tokens: args.max_tokens,
+            guess: args.guess,
             messages: system(args),
         }
     }
@@ -118,8 +120,12 @@ impl<'m> Talk<'m> {
         let (kept, mut generation) = self.chat.read(&prompt)?;
         waiting.finish_and_clear();
         screen(&mut generation, self.max_tokens.min(room));
-        let written = self.writer.write(generation.at_most(self.max_tokens))?;
-        let Written { tokens, text, stop } = written;
+        let written = self
+            .writer
+            .write(generation.at_most(self.max_tokens).guessing(self.guess))?;
+        let Written {
+            tokens, text, stop, ..
+        } = written;
         Ok(Turn {
             user: said.to_owned(),
             prompt_tokens: prompt,

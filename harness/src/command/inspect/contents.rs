@@ -234,7 +234,15 @@ fn hyper_parameters(config: &Config) -> BTreeMap<&'static str, serde_json::Value
         ("head_dim", json!(config.head_dim)),
         ("rope_dimensions", json!(config.rope_dimensions)),
         ("rope_freq_base", float(config.rope_freq_base.to_string())),
-        ("rope_freq_scale", float(config.rope_freq_scale.to_string())),
+        (
+            "rope_freq_scale",
+            float(config.rope_stretch.scale.to_string()),
+        ),
+        (
+            "rope_attention",
+            float(config.rope_stretch.attention.to_string()),
+        ),
+        ("rope_yarn_trained", json!(config.rope_stretch.trained)),
         ("rms_epsilon", float(config.rms_epsilon.to_string())),
         ("attention_scale", float(config.attention_scale.to_string())),
     ])

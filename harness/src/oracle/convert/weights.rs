@@ -1,12 +1,13 @@
 //! The weights of a file beside those of its checkpoint, value by value.
 
-use engine::flavor::Shape;
+use engine::flavor::{Flavor, Shape};
 use engine::format::Format;
 use engine::gguf::{Gguf, TensorInfo};
 use serde::Serialize;
 
 use super::widened::rows;
 use crate::exit::Failure;
+use crate::file::opened::is_packed;
 
 /// By how much a value may be off, as a share of the largest of its tensor: the rounding of its
 /// type, and of what is not listed the coarsest there is.
@@ -59,19 +60,25 @@ impl Weights {
     }
 }
 
-/// Every tensor of the checkpoint, and the one of that name in the file.
-pub(super) fn compare(checkpoint: &Gguf, file: &Gguf) -> Result<Weights, Failure> {
+/// Every tensor of the checkpoint, and the one of that name in the file, whose packing may be
+/// given.
+pub(super) fn compare(
+    checkpoint: &Gguf,
+    file: &Gguf,
+    flavor: Option<Flavor>,
+) -> Result<Weights, Failure> {
     let mut found = Weights::default();
     for exact in checkpoint.tensors.iter() {
-        let values = values(checkpoint, exact)?;
+        let values = values(checkpoint, exact, None)?;
         found.tensors += 1;
         found.values += values.len() as u64;
         let stored = file.tensors.get(&exact.name);
         let stored = stored.filter(|stored| stored.dims == exact.dims);
         let theirs = stored
-            .map(|stored| self::values(file, stored))
+            .map(|stored| self::values(file, stored, flavor))
             .transpose()?;
-        compare_one(&mut found, exact, stored, &values, theirs.as_deref())?;
+        let written = stored.and_then(|stored| written(stored, flavor));
+        compare_one(&mut found, exact, written, &values, theirs.as_deref())?;
     }
     Ok(found)
 }
@@ -79,12 +86,11 @@ pub(super) fn compare(checkpoint: &Gguf, file: &Gguf) -> Result<Weights, Failure
 fn compare_one(
     found: &mut Weights,
     exact: &TensorInfo,
-    stored: Option<&TensorInfo>,
+    format: Option<&'static Format>,
     values: &[f32],
     theirs: Option<&[f32]>,
 ) -> Result<(), Failure> {
     let shape = Shape::of(exact)?;
-    let format = stored.and_then(|stored| Format::of_type(stored.type_id, stored.dialect?).next());
     let largest = values.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
     let allowed = largest * format.map_or(0.0, |format| rounding(format.name));
     let difference = |at: usize| Difference {
@@ -114,9 +120,17 @@ fn compare_one(
     Ok(())
 }
 
-fn values(gguf: &Gguf, tensor: &TensorInfo) -> Result<Vec<f32>, Failure> {
+/// How a tensor is written.
+fn written(tensor: &TensorInfo, flavor: Option<Flavor>) -> Option<&'static Format> {
+    match flavor {
+        Some(flavor) if is_packed(tensor) => Some(Format::of_flavor(flavor)),
+        _ => Format::of_type(tensor.type_id, tensor.dialect?).next(),
+    }
+}
+
+fn values(gguf: &Gguf, tensor: &TensorInfo, flavor: Option<Flavor>) -> Result<Vec<f32>, Failure> {
     let mut values = Vec::new();
-    rows(gguf, tensor, |some| {
+    rows(gguf, tensor, flavor, |some| {
         values.extend_from_slice(some);
         Ok(())
     })?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use engine::flavor::Shape;
+use engine::flavor::{Flavor, Shape};
 use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, TensorInfo, Writer};
 use engine::kernels::Kernel;
@@ -16,7 +16,7 @@ use crate::io::atomic::Unfinished;
 const ROWS: usize = 64;
 
 /// Writes it. No more than some rows of it are in memory.
-pub fn widen(gguf: &Gguf, to: &Path) -> Result<(), Failure> {
+pub fn widen(gguf: &Gguf, flavor: Option<Flavor>, to: &Path) -> Result<(), Failure> {
     let cannot = |e: io::Error| Failure::environment(e);
     let mut writer = Writer::new(gguf.version);
     for (key, value) in gguf.metadata.iter() {
@@ -30,7 +30,7 @@ pub fn widen(gguf: &Gguf, to: &Path) -> Result<(), Failure> {
     let file = Unfinished::create(to).map_err(cannot)?;
     let mut data = writer.begin(file).map_err(cannot)?;
     for tensor in gguf.tensors.iter() {
-        rows(gguf, tensor, |values| {
+        rows(gguf, tensor, flavor, |values| {
             let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
             data.put(&bytes).map_err(cannot)
         })?;
@@ -42,10 +42,11 @@ pub fn widen(gguf: &Gguf, to: &Path) -> Result<(), Failure> {
 pub fn rows(
     gguf: &Gguf,
     tensor: &TensorInfo,
+    flavor: Option<Flavor>,
     mut take: impl FnMut(&[f32]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let Shape { rows, cols } = Shape::of(tensor)?;
-    let matrix = Matrix::from_tensor(gguf, tensor, None, Kernel::best())?;
+    let matrix = Matrix::from_tensor(gguf, tensor, flavor, Kernel::best())?;
     let mut values = vec![0.0; cols * ROWS.min(rows)];
     for first in (0..rows).step_by(ROWS) {
         let count = ROWS.min(rows - first);

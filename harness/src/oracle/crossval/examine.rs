@@ -1,6 +1,8 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Instant;
 
 use engine::Token;
@@ -62,28 +64,34 @@ pub fn examine(
     let mut engine = EngineAnswers::new(*first, own);
 
     let mut kept = Kept(Vec::new());
-    let ask = |r: &mut &mut dyn Runner| Answer::ask(*r, task);
-    let mut answers: Vec<Answer> = references.iter_mut().map(ask).collect();
-    let mut comparisons = Vec::new();
-    for theirs in &answers {
-        let ours = engine.like(task, &theirs.identity.profile);
-        let ours = ours.map(|ours| Ours {
-            seen: ours,
-            exact: exact.as_ref(),
-            lacking: &lacking,
-            demand: &demand,
-        });
-        let with = with_reference(task, theirs, ours, known);
-        comparisons.push(kept.keep(with));
-    }
-    let ours = engine.own();
-    let repetitions = repeated(task, ours, others, &mut kept);
+    let (mut answers, comparisons, again) = thread::scope(|scope| {
+        let away = elsewhere(task, others).map(|observing| scope.spawn(observing));
+        let ask = |r: &mut &mut dyn Runner| Answer::ask(*r, task);
+        let answers: Vec<Answer> = references.iter_mut().map(ask).collect();
+        let mut comparisons = Vec::new();
+        for theirs in &answers {
+            let ours = engine.like(task, &theirs.identity.profile);
+            let ours = ours.map(|ours| Ours {
+                seen: ours,
+                exact: exact.as_ref(),
+                lacking: &lacking,
+                demand: &demand,
+            });
+            comparisons.push(kept.keep(with_reference(task, theirs, ours, known)));
+        }
+        let again = match away {
+            Some(away) => away.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            None => observed(task, others.iter_mut().map(|other| &mut **other as _)),
+        };
+        (answers, comparisons, again)
+    });
+    let repetitions = repeated(task, engine.own(), again, &mut kept);
     let controls = answers
         .iter_mut()
         .flat_map(|a| std::mem::take(&mut a.controls));
     let controls = controls.map(|control| kept.keep(control)).collect();
     let witnesses = kept.among(task.case, &answers);
-    let mut claims = claims(task, facts, ours);
+    let mut claims = claims(task, facts, engine.own());
     claims.comparisons = comparisons;
     claims.repetitions = repetitions;
     claims.controls = controls;
@@ -95,6 +103,27 @@ pub fn examine(
         measured: kept.0,
         seconds: started.elapsed().as_secs_f64(),
     })
+}
+
+/// Who saw something, or did not.
+type Observed = (Identity, Result<Observation, RunError>);
+
+/// What observes as these do, on another thread, if all of them can be there.
+fn elsewhere<'t>(
+    task: Task<'t>,
+    others: &[&mut dyn Subject],
+) -> Option<impl FnOnce() -> Vec<Observed> + Send + use<'t>> {
+    let away: Option<Vec<_>> = others.iter().map(|other| other.elsewhere()).collect();
+    away.map(|mut away| move || observed(task, away.iter_mut().map(|other| &mut **other as _)))
+}
+
+/// What each of them sees of a case.
+fn observed<'s>(
+    task: Task<'_>,
+    others: impl Iterator<Item = &'s mut dyn Subject>,
+) -> Vec<Observed> {
+    let observed = others.map(|other| (other.identity(), guarded(|| other.observe(task))));
+    observed.collect()
 }
 
 /// The texts of the prompt's tokens, and of those that either side would choose.
@@ -114,21 +143,21 @@ fn texts(
     tokens.into_iter().zip(texts).collect()
 }
 
-/// The same engine run other ways, each compared with what it saw first.
+/// What the same engine saw when it was run other ways, compared with what it saw first.
 fn repeated(
     task: Task<'_>,
     ours: &Observation,
-    others: &mut [&mut dyn Subject],
+    again: Vec<Observed>,
     kept: &mut Kept,
 ) -> Vec<Comparison> {
     let mut repetitions = Vec::new();
-    for other in others {
-        let same = match guarded(|| other.observe(task)) {
+    for (identity, again) in again {
+        let same = match again {
             Ok(again) => same_bits(task.case, ours, &again, false),
             Err(error) => {
-                let who = (&other.identity(), false);
                 let declared = task.case.declared(true);
-                engine_failed(who, Held::exact(&ours.identity.profile, declared), error)
+                let held = Held::exact(&ours.identity.profile, declared);
+                engine_failed((&identity, false), held, error)
             }
         };
         repetitions.push(kept.keep(same));

@@ -1,8 +1,8 @@
 //! Faults of positions and of the embedding they are added to.
 
-use engine::numerics::elementwise::{rope_angles, rope_step};
 use engine::numerics::half::{round_f16, widen_f16};
 use engine::numerics::libm;
+use engine::numerics::rope::Turning;
 
 use super::pass::{Act, Change, PassState};
 use super::{Fault, act, made};
@@ -31,7 +31,8 @@ pub fn faults() -> Vec<Fault> {
             out[turned..].fill([1.0, 0.0]);
         }),
         turned("rope-scaled-positions", halves, |s, position, out| {
-            rope_angles(position, step(s), 0.5, None, out);
+            let turning = Turning { scale: 0.5, ..Turning::of(s.config) };
+            turning.angles(position, None, out);
         }),
         turned("rope-turned-backwards", halves, |s, position, out| {
             recurrence(s, position, out);
@@ -100,7 +101,7 @@ fn unfused(_: &PassState<'_>, head: &mut [f32], angles: &Angles) {
 }
 
 fn recurrence(pass: &PassState<'_>, position: usize, out: &mut Angles) {
-    rope_angles(position, step(pass), pass.config.rope_freq_scale, None, out);
+    Turning::of(pass.config).angles(position, None, out);
 }
 
 fn by_pow(pass: &PassState<'_>, position: usize, out: &mut Angles) {
@@ -109,8 +110,4 @@ fn by_pow(pass: &PassState<'_>, position: usize, out: &mut Angles) {
         let angle = position as f32 * libm::pow(pass.config.rope_freq_base, exponent);
         *out = [libm::cos(angle), libm::sin(angle)];
     }
-}
-
-fn step(pass: &PassState<'_>) -> f32 {
-    rope_step(pass.config.rope_freq_base, pass.config.rope_dimensions)
 }

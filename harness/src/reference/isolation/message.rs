@@ -79,6 +79,8 @@ pub enum Request {
         to: PathBuf,
         /// What its matrices become, as the library at hand numbers it.
         file_type: i32,
+        /// Threads that work on it; two-bit weights want one.
+        threads: usize,
     },
     /// Follow a schedule from an empty cache, perhaps with other values in some nodes.
     Follow {

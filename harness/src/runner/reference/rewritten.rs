@@ -74,17 +74,32 @@ impl Observing {
 }
 
 /// Has the library write the two-bit weights of a file as IQ2_BN, in a process that may write
-/// a file of so many bytes, which is there already. Whether they fit is not asked: the library's answer may be its death.
+/// a file of so many bytes, which is there already. Whether they fit is not asked: the library's
+/// answer may be its death.
 pub fn write_iq2_bn(
     reference: &Reference,
     from: &Path,
     to: &Path,
     bytes: u64,
 ) -> Result<(), WorkerExit> {
+    requantize(reference, from, to, bytes, IQ2_BN, 1)
+}
+
+/// Has the library write a file anew with its own quantiser, as a type of file and on so many
+/// threads, in a process that may write files of so many bytes.
+pub fn requantize(
+    reference: &Reference,
+    from: &Path,
+    to: &Path,
+    bytes: u64,
+    file_type: i32,
+    threads: usize,
+) -> Result<(), WorkerExit> {
     let request = Request::Requantize {
         from: from.to_owned(),
         to: to.to_owned(),
-        file_type: IQ2_BN,
+        file_type,
+        threads,
     };
     let written = |done| matches!(done, Done::Requantized).then_some(());
     Client::writing(reference, bytes, Some(to)).ask(&request, written)

@@ -318,6 +318,7 @@ fn every_lint_has_a_defect_of_its_own() {
     assert_eq!(listed.as_array().expect("lints").len(), all.len());
 }
 
+// AC:AC3
 #[test]
 fn the_fixtures_are_judged_for_what_they_are() {
     let judge = |path: &str, flags: &str| {

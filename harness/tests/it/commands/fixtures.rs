@@ -35,6 +35,7 @@ fn everything_committed_is_as_it_would_be_made() {
     );
 }
 
+// AC:AC8
 #[test]
 fn regeneration_writes_the_committed_bytes_into_an_empty_folder_and_then_nothing() {
     let folder = Folder::new();
@@ -51,6 +52,7 @@ fn regeneration_writes_the_committed_bytes_into_an_empty_folder_and_then_nothing
     assert_eq!(again.json()["written"], serde_json::json!([]));
 }
 
+// AC:AC4
 #[test]
 fn damage_of_every_kind_is_named() {
     let folder = copy();
@@ -175,4 +177,29 @@ fn a_random_model_replaces_one_of_its_own_kind_and_nothing_else() {
         assert!(said.contains("this command did not make"), "{said}");
         assert!(std::fs::read(&input).expect("still there") == bytes);
     }
+}
+
+/// The committed files are six of as many as there are seeds.
+#[test]
+fn a_packed_file_is_made_of_any_seed_and_the_committed_ones_are_among_them() {
+    let made = |words: &str| {
+        let folder = Folder::new();
+        let path = folder.path().join("packed.gguf");
+        let words = format!("fixtures packed {words} -o");
+        Harness::new(&words).arg(&path).run().exits(0);
+        std::fs::read(path).expect("written")
+    };
+    let committed = |name: &str| std::fs::read(fixture(name)).expect("committed");
+    let four = "--rows 4 --cols 256 --seed";
+    assert!(made(&format!("{four} 42")) == committed("qk256/qk256_4x256_seed42.gguf"));
+    let random = "--packing bitnet32-f16 --rows 2 --cols 64 --codes random --seed 143";
+    assert!(made(random) == committed("qk256/bitnet32_2x64_random_seed143.gguf"));
+    assert!(made(&format!("{four} 42")) != made(&format!("{four} 43")));
+    let huge = "fixtures packed --seed 1 --rows 99999 --cols 99999 -o x.gguf";
+    let refused = Harness::new(huge).run().exits(2);
+    assert!(
+        refused.stderr.contains("at most 16777216"),
+        "{}",
+        refused.stderr
+    );
 }

@@ -137,14 +137,14 @@ pub const ROWS: [Row; 20] = [
     row(
         "rotation of another kind",
         |made| {
-            let yarn = "\"rope_scaling\":{\"rope_type\":\"yarn\"},\"rms_norm_eps\"";
+            let yarn = "\"rope_scaling\":{\"rope_type\":\"dynamic\"},\"rms_norm_eps\"";
             made.replace(CONFIG, "\"rms_norm_eps\"", yarn);
         },
         Code::HparamInvalid,
         [
             "config.json.rope_scaling.rope_type",
-            "default, linear or llama3",
-            "yarn",
+            "default, linear, llama3 or yarn",
+            "dynamic",
         ],
         false,
     ),
