@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the page in the browser from web/: the harness for WebAssembly, the shim of its system
-# calls from npm, and the fixtures. Leaves a folder that any web server can hand out.
+# calls from npm, and a part of the fixtures. Leaves a folder that any web server can hand out.
 #
 #   scripts/build-web.sh [FOLDER]     # default: target/web
 #
@@ -31,14 +31,19 @@ if ! present; then
     present || { echo "web: the packages are installed, the toolchain is not there" >&2; exit 4; }
 fi
 
-# Debian's libc is older than threads and `realpath`: what the linker does not find is a trap.
+mkdir -p target/platforms
+threads=$PWD/target/platforms/threads.o
+clang --target=wasm32-wasi -O2 -c web/threads.c -o "$threads"
+# Debian's libc is older than `realpath`, too: what the linker does not find is a trap.
 flags=(-C target-feature=+simd128 -C link-self-contained=no -L native=/usr/lib/wasm32-wasi
     -C link-arg=/usr/lib/wasm32-wasi/crt1-command.o -C link-arg=--unresolved-symbols=ignore-all)
+# Only the arithmetic is optimised in full: the harness around it builds sooner without.
 env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld-22 \
     CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="${flags[*]}" \
     CARGO_PROFILE_RELEASE_DEBUG=false CARGO_PROFILE_RELEASE_STRIP=true \
-    /usr/bin/cargo build --quiet --release --package harness --bin harness --target wasm32-wasip1 \
-    -Z build-std=std,panic_abort --target-dir target/platforms
+    /usr/bin/cargo rustc --quiet --release --package harness --bin harness --target wasm32-wasip1 \
+    --config profile.release.package.harness.opt-level=1 \
+    -Z build-std=std,panic_abort --target-dir target/platforms -- -C link-arg="$threads"
 
 mkdir -p "$out/shim"
 cp web/*.{css,js} "$out"
@@ -62,7 +67,8 @@ if ! [ -e "$out/shim/index.js" ]; then
 fi
 
 # The same bytes from the same files.
-tar --sort=name --mtime=@0 --owner=0 --group=0 --format=ustar -C fixtures -cf - . |
+node scripts/web-fixtures.mjs fixtures target/web-fixtures
+tar --sort=name --mtime=@0 --owner=0 --group=0 --format=ustar -C target/web-fixtures -cf - . |
     gzip -9n >"$out/fixtures.tar.gz"
 
 du -shL "$out"

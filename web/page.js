@@ -137,12 +137,12 @@ const examined = (said) => {
 };
 
 const paged = (heading, said) => {
-    if (!said.page) return void answer(heading, said);
+    if (!said.out.startsWith("<!")) return void answer(heading, said);
     const made = card(heading, said, "", make("p", { class: "note" }, said.err.trim()));
     made.classList.add("frame");
-    const frame = make("iframe", { title: heading, sandbox: "allow-scripts", srcdoc: said.page });
+    const frame = make("iframe", { title: heading, sandbox: "allow-scripts", srcdoc: said.out });
     made.append(frame);
-    const kept = new Blob([said.page], { type: "text/html" });
+    const kept = new Blob([said.out], { type: "text/html" });
     made.querySelector("h2").after(make("p", {}, make("a", { href: URL.createObjectURL(kept), download: "report.html" }, "Keep the report")));
 };
 
@@ -177,7 +177,6 @@ const stop = () => {
     work.hidden = true;
 };
 
-const OUT = ["--html", "/out/report.html"];
 const prompt = () => element("prompt").value || "Call me Ishmael.";
 
 const looks = (path, files, needsFixtures) => [
@@ -188,7 +187,7 @@ const looks = (path, files, needsFixtures) => [
 
 const judged = (words) => [
     "Judging the engine", (said) => paged("Beside bitnet.cpp", said),
-    ["crossval", "--fixtures", "/fixtures", ...words, ...OUT], [], true,
+    ["crossval", "--fixtures", "/fixtures", ...words, "--html", "-"], [], true,
 ];
 
 const take = (files) => {
@@ -199,7 +198,7 @@ const take = (files) => {
     }
     if (files.length === 2) {
         const computes = files.every((file) => file.name.endsWith(".gguf")) ? ["--prompt", prompt()] : [];
-        return run([["Comparing", (said) => paged("What sets them apart", said), ["compare", ...paths, ...computes, ...OUT], files, false]]);
+        return run([["Comparing", (said) => paged("What sets them apart", said), ["compare", ...paths, ...computes, "--html", "-"], files, false]]);
     }
     results.replaceChildren();
     return void card("One GGUF file, or two files to compare", null, "open", make("p", {}, "A single file of logits says nothing alone."));

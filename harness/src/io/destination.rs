@@ -195,7 +195,13 @@ fn inode(found: &fs::Metadata, _: &Path) -> Identity {
     Identity::There(found.dev(), found.ino())
 }
 
-#[cfg(not(unix))]
+/// Debian's libc for WASI has no `realpath`.
+#[cfg(target_os = "wasi")]
+fn inode(_: &fs::Metadata, path: &Path) -> Identity {
+    Identity::NotYet(path.to_owned())
+}
+
+#[cfg(not(any(unix, target_os = "wasi")))]
 fn inode(_: &fs::Metadata, path: &Path) -> Identity {
     Identity::NotYet(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
 }

@@ -1,8 +1,6 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
-use std::thread;
 use std::time::Instant;
 
 use engine::Token;
@@ -13,6 +11,7 @@ use crate::case::coverage::Coverage;
 use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Lane, Logits, Observation};
 use crate::file::provenance::Hash;
+use crate::io::threads;
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
 use crate::judge::detail;
@@ -64,8 +63,8 @@ pub fn examine(
     let mut engine = EngineAnswers::new(*first, own);
 
     let mut kept = Kept(Vec::new());
-    let (mut answers, comparisons, again) = thread::scope(|scope| {
-        let away = elsewhere(task, others).map(|observing| scope.spawn(observing));
+    let away = elsewhere(task, others);
+    let compare = || {
         let ask = |r: &mut &mut dyn Runner| Answer::ask(*r, task);
         let answers: Vec<Answer> = references.iter_mut().map(ask).collect();
         let mut comparisons = Vec::new();
@@ -79,12 +78,11 @@ pub fn examine(
             });
             comparisons.push(kept.keep(with_reference(task, theirs, ours, known)));
         }
-        let again = match away {
-            Some(away) => away.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            None => observed(task, others.iter_mut().map(|other| &mut **other as _)),
-        };
-        (answers, comparisons, again)
-    });
+        (answers, comparisons)
+    };
+    let (away, (mut answers, comparisons)) = threads::beside(|| away.map(|seen| seen()), compare);
+    let again =
+        away.unwrap_or_else(|| observed(task, others.iter_mut().map(|other| &mut **other as _)));
     let repetitions = repeated(task, engine.own(), again, &mut kept);
     let controls = answers
         .iter_mut()
