@@ -62,8 +62,8 @@ fn serve(profile: Profile) -> Outcome<()> {
 
 struct Served {
     profile: Profile,
-    model: Option<&'static Model>,
-    session: Option<Session<'static>>,
+    model: Option<Model>,
+    session: Option<Session>,
     shows_nodes: bool,
 }
 
@@ -83,9 +83,8 @@ impl Served {
                 let options = OpenOptions::default();
                 let model = Model::open(Path::new(text("model")?), &options)?;
                 let vocab = model.config().vocab_size;
-                // A process is asked about a file or two: they stay as long as it does.
                 self.session = None;
-                self.model = Some(Box::leak(Box::new(model)));
+                self.model = Some(model);
                 Ok(json!({ "vocab": vocab }))
             }
             "tokenize" => {
@@ -121,8 +120,8 @@ impl Served {
         }
     }
 
-    fn model(&self) -> Result<&'static Model, &'static str> {
-        self.model.ok_or("no model is open")
+    fn model(&self) -> Result<&Model, &'static str> {
+        self.model.as_ref().ok_or("no model is open")
     }
 
     fn feed(&mut self, tokens: &[Token], last: bool) -> Outcome<Value> {

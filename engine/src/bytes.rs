@@ -179,6 +179,9 @@ pub struct FileStamp {
     pub size: u64,
     /// Time of the last write.
     pub modified: Option<SystemTime>,
+    /// Time of the last change of anything about it, in seconds and parts of them, which only the
+    /// system sets; zero where the platform has none.
+    pub changed: (i64, i64),
     /// Device and inode, zero where the platform has none.
     pub inode: (u64, u64),
 }
@@ -190,15 +193,17 @@ impl FileStamp {
 
     fn from_metadata(metadata: &std::fs::Metadata) -> Self {
         #[cfg(unix)]
-        let inode = {
+        let (changed, inode) = {
             use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
+            let changed = (metadata.ctime(), metadata.ctime_nsec());
+            (changed, (metadata.dev(), metadata.ino()))
         };
         #[cfg(not(unix))]
-        let inode = (0, 0);
+        let (changed, inode) = ((0, 0), (0, 0));
         FileStamp {
             size: metadata.len(),
             modified: metadata.modified().ok(),
+            changed,
             inode,
         }
     }
@@ -262,6 +267,26 @@ mod tests {
         let (_, stamp) = ModelBytes::open(&path, Storage::Read).expect("opens");
         std::fs::write(&path, b"after!!").expect("temporary file");
         let refusal = stamp.still_holds(&path).expect_err("the size differs");
+        assert_eq!(refusal.code, Code::FileChanged);
+        std::fs::remove_file(&path).expect("temporary file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_time_that_was_put_back_hides_no_rewriting() {
+        let path = std::env::temp_dir().join(format!("put-back-{}", std::process::id()));
+        std::fs::write(&path, b"before").expect("temporary file");
+        let (_, stamp) = ModelBytes::open(&path, Storage::Read).expect("opens");
+        // The clock of a file system ticks a few times in a hundredth of a second.
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        std::fs::write(&path, b"behind").expect("temporary file");
+        let file = File::options()
+            .write(true)
+            .open(&path)
+            .expect("temporary file");
+        file.set_modified(stamp.modified.expect("Unix"))
+            .expect("own file");
+        let refusal = stamp.still_holds(&path).expect_err("it was written");
         assert_eq!(refusal.code, Code::FileChanged);
         std::fs::remove_file(&path).expect("temporary file");
     }

@@ -6,8 +6,24 @@
 #![forbid(unsafe_code)]
 
 /// What chooses a kernel where there is one for each order of sums, and vectors of x86-64 for that
-/// of x86.
+/// of x86 or for both.
 macro_rules! either {
+    ($lanes:expr, $whole:expr, $($products:ident)::+, $($wholes:ident)::+) => {
+        |order, kernel| {
+            use $crate::kernels::{BlockOrder, Kernel};
+            match (order, kernel) {
+                #[cfg(target_arch = "x86_64")]
+                (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => {
+                    avx2.of(&$crate::kernels::x86::$($wholes)::+)
+                }
+                #[cfg(target_arch = "x86_64")]
+                (BlockOrder::WholeBlocks, Kernel::Avx512Vnni(vnni)) => {
+                    vnni.narrow(&$crate::kernels::x86::$($wholes)::+)
+                }
+                (order, kernel) => either!($lanes, $whole, $($products)::+)(order, kernel),
+            }
+        }
+    };
     ($lanes:expr, $whole:expr, $($products:ident)::+) => {
         |order, kernel| {
             use $crate::kernels::{BlockOrder, Kernel};

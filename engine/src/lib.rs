@@ -23,14 +23,43 @@
 //! | [`transformer`] | tokens into hidden states into logits |
 //! | [`sampler`] | logits into the next token |
 //! | [`session`] | all of it behind [`Model`] and [`Session`] |
+//! | [`template`] | a conversation into a prompt, by the model's own template |
+//! | [`error`] | what goes wrong in any of them, as one type |
+//! | [`generation`] | a prompt into a text, token by token |
+//! | [`chat`] | what the user says into answers |
+//!
+//! For everybody who only wants to use it:
+//!
+//! ```
+//! use engine::sampler::Sampling;
+//!
+//! let model = engine::open("../fixtures/moby-tiny/moby-tiny-b158.gguf")?;
+//! let prompt = model.tokenize("Call me")?;
+//! let logits = model.session()?.logits(&prompt)?; // of every position
+//! let mut session = model.session()?;
+//! for piece in session.generate(&prompt, &Sampling::default())?.at_most(20).text() {
+//!     print!("{}", piece?);
+//! }
+//! # assert_eq!(logits.len(), 4 * model.config().vocab_size);
+//! # Ok::<_, engine::Error>(())
+//! ```
+//!
+//! `model.chat()?.say("Who are you?")?` holds a [conversation](session::Model::chat). A session
+//! keeps its model, so that both fit into one struct; every error converts into [`Error`]; options
+//! have defaults. [`Session::feed`](session::Session::feed) is the door for who watches or changes
+//! the values of single operations.
 
 pub mod bytes;
+#[cfg(feature = "chat")]
+pub mod chat;
 pub mod checkpoint;
 pub mod config;
 pub mod encoding;
+pub mod error;
 pub mod export;
 pub mod flavor;
 pub mod format;
+pub mod generation;
 pub mod gguf;
 pub mod kernels;
 pub mod matrix;
@@ -39,10 +68,14 @@ pub mod pool;
 pub mod refusal;
 pub mod sampler;
 pub mod session;
+#[cfg(feature = "chat")]
+pub mod template;
 pub mod tokenizer;
 pub mod transformer;
 pub mod weights;
 
+pub use error::Error;
+pub use generation::open;
 pub use session::{Model, Session};
 
 /// A token id, an index into the model's vocabulary.

@@ -7,11 +7,14 @@
 //!
 //! `sin`, `cos`, `pow` and the scalar `exp` are glibc's, as in the programs these orders were taken
 //! from, and computed here: [`libm`] gives its bits on every platform. Of a C library the results
-//! need nothing but what IEEE 754 defines to the bit, such as `sqrt` and `mul_add`.
+//! need nothing but what IEEE 754 defines to the bit, such as `sqrt` and `mul_add`, and not even
+//! the latter where it is known to round twice.
 
 pub mod coarse;
 pub mod dense;
 pub mod elementwise;
+#[cfg(any(test, all(windows, target_env = "gnu")))]
+mod fused;
 pub mod ggml_avx2;
 pub mod ggml_avx512;
 pub mod ggml_avx512_bf16;

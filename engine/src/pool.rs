@@ -13,7 +13,10 @@ mod workers;
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 pub use bands::{Band, Target};
 
@@ -114,6 +117,22 @@ impl Pool {
     }
 }
 
+/// Runs both, the first one on a thread of its own where there can be one.
+pub fn both<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    // Only a thread that begins takes it.
+    let first = Mutex::new(Some(first));
+    let take = || first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    thread::scope(|scope| {
+        let begun = thread::Builder::new().spawn_scoped(scope, || take().map(|first| first()));
+        let second = second();
+        let other = begun
+            .ok()
+            .map(|thread| thread.join().unwrap_or_else(|e| resume_unwind(e)));
+        let first = other.flatten().or_else(|| take().map(|first| first()));
+        (first.expect("one of the two took it"), second)
+    })
+}
+
 impl Share {
     /// A quarter of what is left, at least one item.
     fn take(&self) -> Option<Range<usize>> {
@@ -196,6 +215,16 @@ mod tests {
         });
         assert!((0..30).all(|i| a[i] == i / 3));
         assert!((0..10).all(|i| b[i] == i as u8));
+    }
+
+    #[test]
+    fn both_are_run_and_a_panic_of_either_reaches_the_caller() {
+        assert_eq!(both(|| 1, || "two"), (1, "two"));
+        for planted in [0, 1] {
+            let run = |one: usize| assert!(one != planted, "planted");
+            let caught = std::panic::catch_unwind(|| both(|| run(0), || run(1)));
+            assert!(caught.is_err());
+        }
     }
 
     #[test]

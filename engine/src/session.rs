@@ -14,6 +14,9 @@ use crate::transformer::{self, Nodes, NotFinite, Output, State};
 
 pub use model::{Model, OpenOptions};
 
+/// Some arithmetics compute fewer tokens than this in another order than more of them.
+pub const LEAST_PORTION: usize = 8;
+
 /// How a session computes.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -25,6 +28,19 @@ pub struct SessionOptions {
     pub threads: usize,
     /// The order of float operations.
     pub profile: Profile,
+}
+
+impl SessionOptions {
+    /// As most want it: as many positions as the model was made for, in ubatches of 512, on every
+    /// processor, in the arithmetic that is the default.
+    pub fn of(model: &Model) -> Self {
+        SessionOptions {
+            context: model.config().context_length,
+            ubatch: 512,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            profile: Profile::default(),
+        }
+    }
 }
 
 /// Which positions of a feed get logits.
@@ -80,17 +96,17 @@ pub enum EvalError {
 }
 
 /// One sequence being computed: scratch buffers and the key/value cache.
-pub struct Session<'m> {
-    model: &'m Model,
+pub struct Session {
+    model: Model,
     ubatch: usize,
     state: State,
     unscreened: usize,
 }
 
-impl<'m> Session<'m> {
+impl Session {
     /// Makes room for the first positions. What longer ubatches and caches need is allocated when
     /// they first come.
-    pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, Refusal> {
+    pub fn new(model: &Model, options: SessionOptions) -> Result<Self, Refusal> {
         let at_least_one = |value: usize, field: &str| {
             NonZeroUsize::new(value)
                 .ok_or_else(|| Refusal::new(Code::HparamInvalid, field, "at least 1", value))
@@ -111,7 +127,7 @@ impl<'m> Session<'m> {
         let ubatch = ubatch.min(context);
         let arithmetic = arithmetic(options.profile, model.kernel());
         Ok(Session {
-            model,
+            model: model.clone(),
             ubatch,
             unscreened: 0,
             state: State::new(model.config(), arithmetic, context, ubatch, threads)?,
@@ -134,6 +150,31 @@ impl<'m> Session<'m> {
             self.truncate(before);
         }
         result
+    }
+
+    /// The logits behind each of `tokens`, as if they were fed one after the other: every bit is
+    /// that of single tokens, and so is what is remembered of them. They are computed together all
+    /// the same, so that weights are read once.
+    pub fn feed_each(&mut self, tokens: &[Token]) -> Result<Vec<f32>, EvalError> {
+        let before = self.len();
+        self.state.multiplier.take_one_by_one(true);
+        let together = self.feed(tokens, Wanted::All, &mut ());
+        self.state.multiplier.take_one_by_one(false);
+        if !matches!(together, Err(EvalError::NotFinite { .. })) {
+            return together;
+        }
+        // Which value was the first is told as it is where tokens come one by one.
+        let mut logits = Vec::new();
+        for token in tokens {
+            match self.feed(std::slice::from_ref(token), Wanted::All, &mut ()) {
+                Ok(row) => logits.extend(row),
+                Err(error) => {
+                    self.truncate(before);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(logits)
     }
 
     /// Computes `tokens` after what was fed before; the `k` likeliest tokens behind them with their
@@ -192,6 +233,21 @@ impl<'m> Session<'m> {
     /// How often [`likeliest`](Self::likeliest) could prove too little and computed every logit.
     pub fn unscreened(&self) -> usize {
         self.unscreened
+    }
+
+    /// The model it computes.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Positions there is room for.
+    pub fn context(&self) -> usize {
+        self.state.cache.context()
+    }
+
+    /// Tokens computed together at most.
+    pub fn ubatch(&self) -> usize {
+        self.ubatch
     }
 
     /// Number of positions fed.

@@ -14,6 +14,7 @@ mod reach;
 mod roles;
 mod sentencepiece;
 mod split;
+mod stream;
 mod texts;
 mod unicode;
 mod vocabulary;
@@ -33,6 +34,7 @@ use sentencepiece::SentencePiece;
 use split::Family;
 use vocabulary::{Oddity, Vocabulary};
 
+pub use stream::TextStream;
 pub use vocabulary::TokenKind;
 
 const MODEL: &str = "tokenizer.ggml.model";

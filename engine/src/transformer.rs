@@ -131,10 +131,7 @@ pub fn forward(
         step.nodes.enter_layer(layer);
         step.norm(v.hidden, &block.attention_norm, "attn_norm", v.normed);
         project(config, block, labels, rope, &mut v, &mut step);
-        cache.store(layer, v.key, v.value);
-        step.nodes.skip(7); // the cache written and read: views, a transposition, two copies
-        let lookup = Lookup::new(layer, v.query, cache);
-        attention.attend(lookup, labels.gathered, v.gathered, &mut step);
+        look_up(config, layer, cache, attention, labels, &mut v, &mut step);
         let sub_norm = block.attention_sub_norm.as_deref();
         let input = step.sub_norm(v.gathered, sub_norm, "attn_sub_norm", v.gathered_normed);
         step.linear(
@@ -163,6 +160,37 @@ pub fn forward(
     cache.advance(count);
     if outputs > 0 {
         hand_out(weights, &mut v, &mut step, output);
+    }
+}
+
+/// Remembers the keys and values of a layer and gathers what its queries ask for: of all tokens at
+/// once, or of each before the next is remembered, as if it were alone.
+fn look_up(
+    config: &Config,
+    layer: usize,
+    cache: &mut Cache,
+    attention: &mut Attention,
+    labels: &Labels,
+    view: &mut View,
+    step: &mut Step,
+) {
+    let heads = config.head_count * config.head_dim;
+    let kv_heads = config.head_count_kv * config.head_dim;
+    let tokens = view.query.len() / heads;
+    let portion = if step.multiplier.takes_one_by_one() {
+        1
+    } else {
+        tokens
+    };
+    for start in (0..tokens).step_by(portion) {
+        let own = |width| start * width..(start + portion) * width;
+        let first = cache.filled() + start;
+        let (key, value) = (&view.key[own(kv_heads)], &view.value[own(kv_heads)]);
+        cache.store(layer, first, key, value);
+        step.nodes.skip(7); // the cache written and read: views, a transposition, two copies
+        let lookup = Lookup::new(layer, first, &view.query[own(heads)], cache);
+        let gathered = &mut view.gathered[own(heads)];
+        attention.attend(lookup, labels.gathered, gathered, step);
     }
 }
 

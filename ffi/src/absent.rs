@@ -122,7 +122,13 @@ impl Kernels {
         match self.0 {}
     }
 
-    pub fn quantize(&self, _: i32, _: &[f32], _: usize) -> Result<Vec<u8>, Error> {
+    pub fn quantize(
+        &self,
+        _: i32,
+        _: &[f32],
+        _: usize,
+        _: Option<&[f32]>,
+    ) -> Result<Vec<u8>, Error> {
         match self.0 {}
     }
 

@@ -17,6 +17,7 @@
 //! | [`facts`] | plain data that goes in and out |
 //! | [`node`] | one step of the graph, as an observer sees it |
 //! | [`float_environment`] | how this thread rounds |
+//! | [`leftovers`] | temporary files whose maker is gone |
 //! | [`reference`](mod@reference) | finds, builds and describes a reference; opens none |
 //! | [`bindings`] | our C interface, as bindgen reads its header |
 //! | [`log`] | the end of what the library logged |
@@ -34,6 +35,7 @@
 mod error;
 mod facts;
 mod float_environment;
+pub mod leftovers;
 mod node;
 pub mod reference;
 

@@ -99,10 +99,13 @@ impl Spec {
 
     /// What [`VARIABLE`] says, if it is set.
     pub fn from_environment() -> Result<Option<Self>, Error> {
-        let set = std::env::var(VARIABLE)
-            .ok()
-            .filter(|value| !value.is_empty());
-        set.map(|value| Spec::parse(&value)).transpose()
+        let set = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        // A path need not be UTF-8, and one that leads nowhere is an error all the same.
+        set.map(|value| match value.to_str() {
+            None if Path::new(&value).is_dir() => Ok(Spec::Directory(value.into())),
+            _ => Spec::parse(&value.to_string_lossy()),
+        })
+        .transpose()
     }
 }
 
@@ -113,6 +116,7 @@ pub fn prepare(
     if_missing: IfMissing,
     report: &mut dyn FnMut(&str),
 ) -> Result<Prepared, Error> {
+    cache.require_own()?;
     let (name, tree) = match asked {
         Spec::Named(recipe) => {
             let dir = installed(recipe, cache, if_missing, report)?;

@@ -8,7 +8,9 @@ pub mod ability;
 pub mod coverage;
 pub mod model;
 pub mod observation;
+pub mod pattern;
 pub mod schedule;
+pub mod shard;
 
 use std::collections::BTreeSet;
 
@@ -175,18 +177,15 @@ pub fn inside(positions: &[usize], tokens: usize) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The cases of those names, in the order of the file; all of them if none is named.
-pub fn select(cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>, Failure> {
-    let known = |name: &str| cases.iter().any(|c| c.name == name);
-    if let Some(unknown) = names.iter().find(|n| !known(n)) {
-        let known: Vec<_> = cases.iter().map(|c| c.name.as_str()).collect();
-        return Err(Failure::input(format!(
-            "there is no case {unknown:?}; the cases are {}",
-            known.join(", ")
-        )));
-    }
-    let wanted = |case: &Case| names.is_empty() || names.contains(&case.name);
-    Ok(cases.into_iter().filter(wanted).collect())
+/// The cases of those names or patterns, in the order of the file; all of them if none is typed.
+pub fn select(cases: Vec<Case>, typed: &[String]) -> Result<Vec<Case>, Failure> {
+    let names: Vec<&str> = cases.iter().map(|case| &case.name[..]).collect();
+    let wanted = pattern::select(&names, typed, "case")?;
+    let wanted: Vec<bool> = names.iter().map(|name| wanted.contains(name)).collect();
+    let kept = cases.into_iter().zip(wanted);
+    Ok(kept
+        .filter_map(|(case, wanted)| wanted.then_some(case))
+        .collect())
 }
 
 #[cfg(test)]

@@ -116,6 +116,16 @@ impl From<Refusal> for Failure {
     }
 }
 
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        match error {
+            engine::Error::Refused(refusal) => (*refusal).into(),
+            engine::Error::Eval(error) => error.into(),
+            engine::Error::Template(error) => Failure::input(error),
+        }
+    }
+}
+
 impl From<EvalError> for Failure {
     fn from(error: EvalError) -> Self {
         match error {

@@ -10,3 +10,4 @@ pub mod opened;
 pub mod provenance;
 pub mod reading;
 pub mod release;
+pub mod sarif;

@@ -3,6 +3,8 @@
 
 pub mod array;
 pub mod atomic;
+#[cfg(unix)]
+pub mod descendants;
 pub mod destination;
 pub mod floats;
 pub mod http;
@@ -10,10 +12,10 @@ pub mod kl_base;
 pub mod look;
 pub mod npy;
 pub mod output;
-pub mod parallel;
 #[allow(unsafe_code)]
 pub mod process;
 pub mod progress;
 pub mod safetensors;
 pub mod signals;
 pub mod table;
+pub mod threads;

@@ -24,7 +24,6 @@
 //! | [`command`] | one file for each word of the command line, and the tree of them |
 #![deny(unsafe_code)] // `io::process` is allowed it, every other folder forbids it
 
-#[cfg(unix)]
 pub mod bench;
 pub mod case;
 pub mod command;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod coded_row;
+pub mod confidence;
 pub mod gap;
 pub mod metrics;
 pub mod residue;

@@ -14,7 +14,6 @@ pub mod metamorphic;
 pub mod perplexity;
 pub mod power;
 pub mod shapes;
-#[cfg(unix)]
 pub mod subject;
 pub mod tokenizer;
 pub mod trace;

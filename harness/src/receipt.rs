@@ -9,26 +9,34 @@ pub mod claims;
 pub mod diff;
 pub mod disagreement;
 mod explanation;
+pub mod exports;
 pub mod junit;
+pub mod merge;
 mod parity;
 pub mod pooled;
+pub mod stale;
+pub mod statement;
 pub mod table;
 pub mod verify;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+use engine::Token;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::claims::{Claims, Comparison, Engine, Model, Quant, Validation, Vocabulary, Witness};
 pub use self::explanation::{
-    ad_hoc_name, lane_word, next as trace_command, shown as explanation_of,
+    ad_hoc_name, lane_word, lines as explanation_lines, next as trace_command,
+    shown as explanation_of,
 };
 pub use self::parity::Parity;
 use self::parity::exact;
 pub use self::pooled::Pooled;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
+use crate::case::shard::Share;
 use crate::file::provenance::{self, Machine};
 use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
@@ -61,6 +69,9 @@ pub struct CaseReceipt {
     pub claims: Claims,
     /// What it follows from.
     pub measured: Vec<Measured>,
+    /// The texts of the tokens that are named, where the engine knows them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<Token, String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -132,6 +143,9 @@ pub struct Circumstances {
     pub threads: usize,
     /// The machine and the build.
     pub machine: Machine,
+    /// Names of the cases that there were to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<String>,
     /// The live references that answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<LiveReference>,
@@ -148,6 +162,9 @@ pub struct Circumstances {
     pub unanswered: Vec<String>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
+    /// Of which run this is a share, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
 }
 
 /// A case that was not examined.

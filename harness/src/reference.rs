@@ -1,14 +1,11 @@
 //! Live references: found, opened in a process of their own, and shown to be different libraries.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
 pub mod client;
 pub mod isolation;
-#[cfg(unix)]
 mod live;
-#[cfg(unix)]
 mod scratch;
-#[cfg(unix)]
+mod surroundings;
 pub mod worker;
 
 use engine::encoding::Author;
@@ -39,9 +36,15 @@ pub struct LiveReference {
 }
 
 impl LiveReference {
-    /// Two references with the same fingerprint are the same library.
+    /// Two references with the same fingerprint are the same library in the same surroundings.
     pub fn fingerprint(&self) -> String {
-        provenance::sha256(self.hello.sha256.concat().as_bytes())
+        let mut all = self.hello.sha256.concat();
+        for (what, is) in &self.hello.surroundings {
+            // Libraries are what they hold, wherever they lie.
+            let name = what.rsplit('/').next().unwrap_or(what);
+            all += &format!("\n{name}={is}");
+        }
+        provenance::sha256(all.as_bytes())
     }
 
     /// As in comparisons.
@@ -118,32 +121,13 @@ impl LiveReference {
     }
 }
 
-/// Those `names` name, else the one the environment names, else none.
-#[cfg(not(unix))]
-pub fn open(
-    names: &[String],
-    _: crate::reference::isolation::Limits,
-) -> Result<Vec<Reference>, Failure> {
-    let set = std::env::var_os("BITNET_CPP_DIR").is_some_and(|dir| !dir.is_empty());
-    if names.is_empty() && !set {
-        return Ok(Vec::new());
-    }
-    Err(missing("a live reference needs Unix".into()))
-}
-
-#[cfg(unix)]
 pub use self::live::{Launch, Reference, launch, launch_with, open, open_some};
-#[cfg(unix)]
 pub use self::scratch::Scratch;
 
 fn missing(message: String) -> Failure {
     let exit = Exit::ReferenceMissing;
     Failure::new(exit, message)
 }
-
-/// Elsewhere no reference can be opened, so there is none.
-#[cfg(not(unix))]
-pub enum Reference {}
 
 #[cfg(test)]
 mod tests {
@@ -160,6 +144,7 @@ mod tests {
                 knows_i2_s: true,
                 details: Default::default(),
                 control_word: [0; 2],
+                ..Hello::default()
             };
             let reference = LiveReference {
                 name: "x".into(),

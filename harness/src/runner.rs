@@ -8,13 +8,11 @@ pub mod observe;
 pub mod passes;
 pub mod recorded;
 pub mod recorder;
-#[cfg(unix)]
 pub mod reference;
 pub mod scripted;
 pub mod subject;
 pub mod suite;
 pub mod watch;
-#[cfg(unix)]
 pub mod worker;
 
 use std::any::Any;
@@ -147,6 +145,16 @@ pub trait Subject: Runner {
     /// What it is held to where the names of two arithmetics do not decide.
     fn demand(&self) -> Demand {
         Demand::Ladder
+    }
+
+    /// The same engine for another thread, where it can be there.
+    fn elsewhere(&self) -> Option<Box<dyn Subject + Send>> {
+        None
+    }
+
+    /// The text of each of these ids in the model of a case; nothing if it does not know them.
+    fn texts(&mut self, _task: Task<'_>, _tokens: &[Token]) -> Vec<String> {
+        Vec::new()
     }
 
     /// Looks at one case in the arithmetic of that name; nothing if it does not know it.

@@ -47,7 +47,12 @@ pub static Q3_K: Format = Format {
     file_type: Some(11),
     encode: Encode::Rows(q3_k::encode),
     product: Product::Kernels {
-        choose: either!(&Q3_K_LANES, &Q3_K_WHOLE, k_quants::Q3_K),
+        choose: either!(
+            &Q3_K_LANES,
+            &Q3_K_WHOLE,
+            k_quants::Q3_K,
+            k_quants::Q3_K_WHOLE
+        ),
         arrange: |stored| stored,
     },
 };

@@ -48,6 +48,12 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
         #[cfg(target_arch = "aarch64")]
         (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.q6_k(),
-        (BlockOrder::WholeBlocks, _) => &WHOLE,
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::k_quants::Q6_K_WHOLE),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx512Vnni(vnni)) => {
+            vnni.narrow(&x86::k_quants::Q6_K_WHOLE)
+        }
+        (BlockOrder::WholeBlocks, Kernel::Scalar) => &WHOLE,
     }
 }

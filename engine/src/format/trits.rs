@@ -75,7 +75,13 @@ fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Neon(_)) => &TQ1_0_LANES,
         #[cfg(target_arch = "aarch64")]
         (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.tq1_0(),
-        (BlockOrder::WholeBlocks, _) => &TQ1_0_WHOLE,
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ1_0_WHOLE),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx512Vnni(vnni)) => {
+            vnni.narrow(&x86::trits::TQ1_0_WHOLE)
+        }
+        (BlockOrder::WholeBlocks, Kernel::Scalar) => &TQ1_0_WHOLE,
     }
 }
 
@@ -90,7 +96,13 @@ fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Neon(_)) => &TQ2_0_LANES,
         #[cfg(target_arch = "aarch64")]
         (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.tq2_0(),
-        (BlockOrder::WholeBlocks, _) => &TQ2_0_WHOLE,
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ2_0_WHOLE),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx512Vnni(vnni)) => {
+            vnni.narrow(&x86::trits::TQ2_0_WHOLE)
+        }
+        (BlockOrder::WholeBlocks, Kernel::Scalar) => &TQ2_0_WHOLE,
     }
 }
 

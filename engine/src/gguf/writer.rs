@@ -152,11 +152,11 @@ impl Writer {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.tmp", std::process::id()));
-        let written = std::fs::File::create(&beside).and_then(|mut file| {
-            file.write_all(&self.finish())?;
-            file.sync_all()?;
-            std::fs::rename(&beside, path)
-        });
+        let mut file = std::fs::File::create_new(&beside)?;
+        let written = file.write_all(&self.finish());
+        let written = written
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::rename(&beside, path));
         if written.is_err() {
             // Whatever went wrong first is the error to report.
             let _ = std::fs::remove_file(&beside);

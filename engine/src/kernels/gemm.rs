@@ -46,6 +46,8 @@ pub enum Form {
 pub struct Inputs<'a> {
     /// How many tokens.
     pub tokens: usize,
+    /// Whether the order of sums is that of a single token, however many there are.
+    pub one_by_one: bool,
     /// The values themselves, token after token.
     pub plain: &'a [f32],
     /// The values as IEEE halves, little endian.
@@ -63,6 +65,13 @@ pub struct Inputs<'a> {
     pub q8_1: &'a [Q8Sum],
     /// The values in blocks of 256.
     pub q8_k: &'a [Q8K],
+}
+
+impl Inputs<'_> {
+    /// How many tokens are computed together, as far as the order of sums depends on it.
+    pub fn together(&self) -> usize {
+        if self.one_by_one { 1 } else { self.tokens }
+    }
 }
 
 /// How many rows and tokens are computed together.
@@ -191,7 +200,7 @@ impl<X: Block> Gemm for RowByRow<X> {
         for (i, row) in stored.chunks_exact(stride).enumerate() {
             for token in 0..inputs.tokens {
                 let activations = &X::of(inputs)[token * blocks..(token + 1) * blocks];
-                band.token(token)[i] = (self.dot)(row, activations, inputs.tokens);
+                band.token(token)[i] = (self.dot)(row, activations, inputs.together());
             }
         }
     }

@@ -83,6 +83,7 @@ impl Activations {
         let padded = cols.next_multiple_of(activation::BLOCK);
         Inputs {
             tokens,
+            one_by_one: false,
             plain,
             f16: first(&self.f16, plain.len()),
             bf16: first(&self.bf16, plain.len()),

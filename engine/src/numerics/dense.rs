@@ -170,9 +170,8 @@ pub fn tiles_f16<const L: usize, O: Order<L>>(
     }
 }
 
-/// Whether [`dots_codes`] is there for so many tokens and columns: rows are decoded instead.
-#[inline(always)]
-pub fn takes_codes<const L: usize, O: Order<L>>(_together: usize, _cols: usize) -> bool {
+/// Whether [`dots_codes`] is there: rows are decoded instead.
+pub fn takes_codes() -> bool {
     false
 }
 

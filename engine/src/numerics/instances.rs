@@ -67,8 +67,8 @@ macro_rules! facts {
             // SAFETY: as above.
             unsafe { $($products)::+::dots_f32::<L, O>(rows, xs, len, together, grid) }
         }
-        fn takes_codes(&self, together: usize, cols: usize) -> bool {
-            $($products)::+::takes_codes::<L, O>(together, cols)
+        fn takes_codes(&self) -> bool {
+            $($products)::+::takes_codes()
         }
         fn dots_codes(
             &self,
@@ -128,9 +128,8 @@ macro_rules! operations {
                 together: usize,
                 grid: Grid,
             );
-            /// Whether [`dots_codes`](Self::dots_codes) multiplies rows of so many columns with so
-            /// many tokens. Otherwise they have to be decoded.
-            fn takes_codes(&self, together: usize, cols: usize) -> bool;
+            /// Whether there is [`dots_codes`](Self::dots_codes); if not, rows have to be decoded.
+            fn takes_codes(&self) -> bool;
             /// [`dots_f32`](Self::dots_f32) of the values of rows of codes.
             fn dots_codes(
                 &self,

@@ -164,7 +164,7 @@ impl Arithmetic for OracleF64 {
         });
     }
 
-    fn takes_codes(&self, _: usize, _: usize) -> bool {
+    fn takes_codes(&self) -> bool {
         false
     }
 

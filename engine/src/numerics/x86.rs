@@ -81,9 +81,9 @@ macro_rules! compiled {
                 }
             }
 
-            /// Whether [`dots_codes`] is there for so many tokens and columns.
-            pub fn takes_codes<const L: usize, O: Order<L>>(together: usize, cols: usize) -> bool {
-                $($products)::+::takes_codes::<L, O>(together, cols)
+            /// Whether [`dots_codes`] is there.
+            pub fn takes_codes() -> bool {
+                $($products)::+::takes_codes()
             }
 
             /// See [`Arithmetic::dots_codes`](crate::numerics::Arithmetic::dots_codes).

@@ -47,7 +47,7 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Workers {
-    /// Starts that many threads, which wait.
+    /// Starts that many threads, which wait; fewer where the system gives no more, down to none.
     pub fn start(count: usize) -> Self {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -59,10 +59,11 @@ impl Workers {
         });
         let thread = |index: usize| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.serve(index))
+            let serve = move || shared.serve(index);
+            thread::Builder::new().spawn(serve).ok()
         };
         Workers {
-            threads: (0..count).map(thread).collect(),
+            threads: (0..count).map_while(thread).collect(),
             shared,
         }
     }

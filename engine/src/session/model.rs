@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{FileStamp, ModelBytes, Storage};
 use crate::config::Config;
@@ -12,11 +12,14 @@ use crate::gguf::dialect::Dialect;
 use crate::gguf::{Gguf, Warning};
 use crate::kernels::Kernel;
 use crate::numerics::{Profile, arithmetic};
-use crate::pool::Pool;
+use crate::pool::{self, Pool};
 use crate::refusal::Refusal;
 use crate::tokenizer::Tokenizer;
 use crate::transformer::likeliest::Screen;
 use crate::weights::Weights;
+
+/// A vocabulary in fewer bytes is read before the weights and not beside them.
+const WORTH_A_THREAD: u64 = 1 << 20;
 
 /// How a model is opened. The default reads into memory, detects the packing and takes the best
 /// kernel.
@@ -32,8 +35,11 @@ pub struct OpenOptions {
     pub kernel: Option<Kernel>,
 }
 
-/// A loaded model.
-pub struct Model {
+/// A loaded model. Cloning shares it: a session keeps the one it was begun on.
+#[derive(Clone)]
+pub struct Model(Arc<Loaded>);
+
+struct Loaded {
     gguf: Gguf,
     config: Config,
     tokenizer: Option<Tokenizer>,
@@ -61,6 +67,7 @@ impl Model {
         let stamp = FileStamp {
             size: bytes.len() as u64,
             modified: None,
+            changed: (0, 0),
             inode: (0, 0),
         };
         Self::bind(bytes, stamp, options)
@@ -68,35 +75,35 @@ impl Model {
 
     /// The hyper-parameters.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.0.config
     }
 
     /// The file it came from.
     pub fn gguf(&self) -> &Gguf {
-        &self.gguf
+        &self.0.gguf
     }
 
     /// The tokenizer, unless the file has no vocabulary.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
-        self.tokenizer.as_ref()
+        self.0.tokenizer.as_ref()
     }
 
     /// Tensor name and what was decided about its packing, in file order, for every tensor in
     /// use whose packing had to be decided.
     pub fn detections(&self) -> &[(String, Detection)] {
-        &self.weights.detections
+        &self.0.weights.detections
     }
 
     /// The kernel in force.
     pub fn kernel(&self) -> Kernel {
-        self.kernel
+        self.0.kernel
     }
 
     /// For every format of the weights in use, the kernel that multiplies it in a profile: format
     /// and kernel name, in the order of names.
     pub fn kernels(&self, profile: Profile) -> Vec<(&'static str, String)> {
-        let arithmetic = arithmetic(profile, self.kernel);
-        let matrices = self.weights.matrices();
+        let arithmetic = arithmetic(profile, self.0.kernel);
+        let matrices = self.0.weights.matrices();
         let named = matrices.map(|matrix| (matrix.encoding(), matrix.kernel(arithmetic)));
         let distinct: BTreeSet<_> = named.collect();
         distinct.into_iter().collect()
@@ -104,38 +111,44 @@ impl Model {
 
     /// Identity of the file when it was opened; compare again after use.
     pub fn stamp(&self) -> FileStamp {
-        self.stamp
+        self.0.stamp
     }
 
     /// What is odd about the file, its vocabulary and its tensors.
     pub fn warnings(&self) -> impl Iterator<Item = &Warning> {
-        let vocabulary = self.tokenizer.iter().flat_map(Tokenizer::warnings);
-        let of_file = self.gguf.warnings.iter();
-        of_file.chain(vocabulary).chain(&self.weights.warnings)
+        let vocabulary = self.0.tokenizer.iter().flat_map(Tokenizer::warnings);
+        let of_file = self.0.gguf.warnings.iter();
+        of_file.chain(vocabulary).chain(&self.0.weights.warnings)
     }
 
     pub(super) fn screen(&self) -> Option<&Screen> {
-        self.screen.get()?.as_ref()
+        self.0.screen.get()?.as_ref()
     }
 
     /// Makes the coarse copy of the head, if there is none yet; whether there is one now.
     pub(super) fn make_screen(&self, pool: &mut Pool) -> bool {
-        let make = || Screen::of(self.weights.head(), self.kernel, pool);
-        self.screen.get_or_init(make).is_some()
+        let make = || Screen::of(self.0.weights.head(), self.0.kernel, pool);
+        self.0.screen.get_or_init(make).is_some()
     }
 
     pub(super) fn weights(&self) -> &Weights {
-        &self.weights
+        &self.0.weights
     }
 
     fn bind(bytes: ModelBytes, stamp: FileStamp, options: &OpenOptions) -> Result<Self, Refusal> {
         let gguf = Gguf::parse_as(bytes, options.dialect)?;
         gguf.spoken.decided()?;
         let config = Config::from_gguf(&gguf)?;
-        let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?;
         let kernel = options.kernel.unwrap_or_else(Kernel::best);
-        let weights = Weights::bind(&gguf, &config, options.flavor, kernel)?;
-        Ok(Model {
+        let tokenizer = || Tokenizer::from_metadata(&gguf.metadata);
+        let weights = || Weights::bind(&gguf, &config, options.flavor, kernel);
+        let (tokenizer, weights) = if gguf.data_start < WORTH_A_THREAD {
+            (tokenizer()?, weights()?)
+        } else {
+            let (tokenizer, weights) = pool::both(tokenizer, weights);
+            (tokenizer?, weights?)
+        };
+        Ok(Model(Arc::new(Loaded {
             gguf,
             config,
             tokenizer,
@@ -143,6 +156,6 @@ impl Model {
             kernel,
             stamp,
             screen: OnceLock::new(),
-        })
+        })))
     }
 }

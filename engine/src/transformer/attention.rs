@@ -44,6 +44,8 @@ pub struct Attention {
 #[derive(Clone, Copy)]
 pub struct Lookup<'a> {
     layer: usize,
+    /// The position of the first query.
+    first: usize,
     /// (t, heads · head_dim)
     query: &'a [f32],
     /// Holds the keys and values of these tokens, too, behind the positions it counts.
@@ -51,10 +53,11 @@ pub struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// The queries of one layer and the cache they ask.
-    pub fn new(layer: usize, query: &'a [f32], cache: &'a Cache) -> Self {
+    /// The queries of one layer, from that position on, and the cache they ask.
+    pub fn new(layer: usize, first: usize, query: &'a [f32], cache: &'a Cache) -> Self {
         Lookup {
             layer,
+            first,
             query,
             cache,
         }
@@ -119,7 +122,7 @@ impl Attention {
         } = step;
         let row = self.heads * self.dim;
         let tokens = lookup.query.len() / row;
-        let first = lookup.cache.filled();
+        let first = lookup.first;
         let positions = lookup.cache.padded(first + tokens);
         let (scale, arithmetic) = (self.scale, multiplier.arithmetic());
         let pool = multiplier.pool_for(self.heads * tokens * positions * self.dim);

@@ -99,11 +99,12 @@ impl Cache {
         Ok(())
     }
 
-    /// Rounds and stores the keys and values of the positions after the filled ones, each
-    /// (positions, kv heads · head_dim).
-    pub fn store(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
-        let (dim, capacity, first) = (self.head_dim, self.capacity, self.filled);
-        self.touched = first + keys.len() / (self.kv_heads * dim);
+    /// Rounds and stores the keys and values of the positions from `first` on, which is none of the
+    /// filled ones, each (positions, kv heads · head_dim).
+    pub fn store(&mut self, layer: usize, first: usize, keys: &[f32], values: &[f32]) {
+        let (dim, capacity) = (self.head_dim, self.capacity);
+        assert!(first >= self.filled, "what is filled stays");
+        self.touched = self.touched.max(first + keys.len() / (self.kv_heads * dim));
         let layer = &mut self.layers[layer];
         for (t, row) in keys.chunks_exact(self.kv_heads * dim).enumerate() {
             for (head, key) in row.chunks_exact(dim).enumerate() {
@@ -200,7 +201,7 @@ mod tests {
 
     fn put(cache: &mut Cache, position: usize) {
         cache.reserve(position + 1).expect("small");
-        cache.store(0, &row(position), &row(position));
+        cache.store(0, position, &row(position), &row(position));
         cache.advance(1);
     }
 
@@ -237,7 +238,7 @@ mod tests {
     fn forgotten_positions_are_zero_counted_or_not() {
         let mut cache = cache(32);
         (0..6).for_each(|position| put(&mut cache, position));
-        cache.store(0, &row(6), &row(6)); // a pass that failed before it was counted
+        cache.store(0, 6, &row(6), &row(6)); // a pass that failed before it was counted
         cache.truncate(2);
         assert_eq!(cache.filled(), 2);
         for position in 2..32 {

@@ -24,6 +24,7 @@ pub struct Multiplier {
     alone: Pool,
     together: Pool,
     activations: Activations,
+    one_by_one: bool,
     /// Norms that were added up one by one.
     serial_norms: AtomicUsize,
 }
@@ -36,6 +37,7 @@ impl Multiplier {
             alone: Pool::new(NonZeroUsize::MIN),
             together: Pool::new(threads),
             activations: Activations::default(),
+            one_by_one: false,
             serial_norms: AtomicUsize::new(0),
         }
     }
@@ -43,6 +45,16 @@ impl Multiplier {
     /// The arithmetic in force.
     pub fn arithmetic(&self) -> &'static dyn Arithmetic {
         self.arithmetic
+    }
+
+    /// Whether from now on the tokens of a product are added up as each would be alone.
+    pub fn take_one_by_one(&mut self, one_by_one: bool) {
+        self.one_by_one = one_by_one;
+    }
+
+    /// Whether the tokens of a product are added up as each would be alone.
+    pub fn takes_one_by_one(&self) -> bool {
+        self.one_by_one
     }
 
     /// How many norms so far were added up one by one.
@@ -105,7 +117,8 @@ impl Multiplier {
             );
         }
         let arithmetic = self.arithmetic;
-        let forms = matrices.map(|matrix| form(matrix, arithmetic, tokens));
+        let together = if self.one_by_one { 1 } else { tokens };
+        let forms = matrices.map(|matrix| form(matrix, arithmetic, together));
         let rows: usize = matrices.iter().map(|matrix| matrix.rows()).sum();
         let work = activations.len() * rows;
         let pool = pool_for(work, &mut self.alone, &mut self.together);
@@ -115,7 +128,10 @@ impl Multiplier {
                     .make(form, activations, cols, arithmetic, pool);
             }
         }
-        let inputs = self.activations.inputs(activations, cols);
+        let inputs = Inputs {
+            one_by_one: self.one_by_one,
+            ..self.activations.inputs(activations, cols)
+        };
         let order = arithmetic.block_order();
         let targets = products.map(|(matrix, out)| Target {
             out,
@@ -164,9 +180,9 @@ fn multiply_decoded(
     arithmetic: &dyn Arithmetic,
     band: &mut Band,
 ) {
-    let (cols, together) = (decoded.stored().shape.cols, inputs.tokens);
+    let (cols, together) = (decoded.stored().shape.cols, inputs.together());
     let xs = |token| Rows::from(inputs.plain, cols, token);
-    if decoded.codes(0).is_some() && arithmetic.takes_codes(together, cols) {
+    if decoded.codes(0).is_some() && arithmetic.takes_codes() {
         return in_grids(band, usize::MAX, |row, token, grid| {
             let codes = decoded.codes(row).expect("every row is codes");
             arithmetic.dots_codes(codes, xs(token), cols, together, grid);
@@ -191,7 +207,7 @@ fn multiply_dense(
     arithmetic: &dyn Arithmetic,
     band: &mut Band,
 ) {
-    let (cols, together) = (dense.shape.cols, inputs.tokens);
+    let (cols, together) = (dense.shape.cols, inputs.together());
     in_grids(band, usize::MAX, |row, token, grid| {
         let halves = || Rows::from(dense.bytes.as_chunks().0, cols, row);
         let plain = Rows::from(inputs.plain, cols, token);

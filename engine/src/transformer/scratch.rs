@@ -119,8 +119,9 @@ pub fn grow<T: Clone + Default>(rows: usize, width: usize, what: &str) -> Result
             .hint("a smaller context or ubatch needs less")
     };
     let len = rows.checked_mul(width).ok_or_else(refusal)?;
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(len).map_err(|_| refusal())?;
-    buffer.resize(len, T::default());
-    Ok(buffer)
+    let mut room: Vec<T> = Vec::new();
+    room.try_reserve_exact(len).map_err(|_| refusal())?;
+    drop(room);
+    // Asked for as zeros, which the system has ready: pages that are never used cost nothing.
+    Ok(vec![T::default(); len])
 }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::thread;
 
 use super::{Expected, Linear, expected};
 use crate::config::{Architecture, Biases, Config};
@@ -10,7 +12,14 @@ use crate::gguf::tensor_type::id;
 use crate::gguf::{Gguf, TensorInfo, Warning};
 use crate::kernels::Kernel;
 use crate::matrix::Matrix;
+use crate::pool::Pool;
 use crate::refusal::{Code, Refusal};
+
+/// Matrices of fewer bytes are opened without other threads.
+const WORTH_THREADS: u64 = 64 << 20;
+
+/// A matrix, and what was decided about its packing.
+type Opened = Result<(Matrix, Option<Detection>), Refusal>;
 
 pub(super) struct Binder<'a> {
     gguf: &'a Gguf,
@@ -18,6 +27,8 @@ pub(super) struct Binder<'a> {
     expected: HashMap<String, Expected>,
     forced: Option<Flavor>,
     kernel: Kernel,
+    /// What was opened before anybody asked for it.
+    opened: HashMap<&'a str, Opened>,
     asked: HashSet<String>,
     detections: Vec<(String, Detection)>,
     warnings: Vec<Warning>,
@@ -25,13 +36,16 @@ pub(super) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     pub fn new(gguf: &'a Gguf, config: &Config, forced: Option<Flavor>, kernel: Kernel) -> Self {
-        let listed = expected(config).into_iter();
+        let expected = expected(config);
+        let opened = open_together(gguf, &expected, forced, kernel);
+        let listed = expected.into_iter();
         Binder {
             gguf,
             architecture: config.architecture,
             expected: listed.map(|e| (e.name.clone(), e)).collect(),
             forced,
             kernel,
+            opened,
             asked: HashSet::new(),
             detections: Vec::new(),
             warnings: Vec::new(),
@@ -50,8 +64,9 @@ impl<'a> Binder<'a> {
             return Ok(None);
         };
         check_dims(tensor, self.dims(name))?;
-        let (matrix, detection) =
-            Matrix::with_evidence(self.gguf, tensor, self.forced, self.kernel)?;
+        let opened = self.opened.remove(name);
+        let open = || Matrix::with_evidence(self.gguf, tensor, self.forced, self.kernel);
+        let (matrix, detection) = opened.unwrap_or_else(open)?;
         if let Some(detection) = detection {
             self.asked.extend(detection.scales.clone());
             self.detections.push((name.to_string(), detection));
@@ -175,6 +190,37 @@ impl<'a> Binder<'a> {
             }),
         }
     }
+}
+
+/// Opens every matrix of a large file on all processors: each byte of a packing that has to be
+/// detected is looked at, and that takes longer than anything else before the first token.
+fn open_together<'a>(
+    gguf: &'a Gguf,
+    expected: &[Expected],
+    forced: Option<Flavor>,
+    kernel: Kernel,
+) -> HashMap<&'a str, Opened> {
+    let matrices = expected.iter().filter(|e| e.dims.len() == 2);
+    let there = |e: &Expected| {
+        let tensor = gguf.tensors.get(&e.name)?;
+        check_dims(tensor, &e.dims).is_ok().then_some(tensor)
+    };
+    let tensors: Vec<&TensorInfo> = matrices.filter_map(there).collect();
+    if tensors.iter().map(|tensor| tensor.gap).sum::<u64>() < WORTH_THREADS {
+        return HashMap::new();
+    }
+    let mut opened: Vec<Option<Opened>> = tensors.iter().map(|_| None).collect();
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Pool::new(threads).over_parts(&mut opened, 1, |i, opened| {
+        opened[0] = Some(Matrix::with_evidence(gguf, tensors[i], forced, kernel));
+    });
+    let named = tensors
+        .iter()
+        .map(|tensor| tensor.name.as_str())
+        .zip(opened);
+    named
+        .filter_map(|(name, opened)| Some((name, opened?)))
+        .collect()
 }
 
 fn missing(name: &str, dims: &[usize]) -> Refusal {

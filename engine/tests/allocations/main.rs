@@ -93,7 +93,8 @@ fn count_passes(file: Vec<u8>, kernel: Kernel, profile: Profile, threads: usize)
     let mut logits = transformer::logits(&config, 1).expect("enough memory");
     let mut counted = 0;
     for round in 0..2 {
-        for count in [PREFILL, 1, 1] {
+        for (count, one_by_one) in [(PREFILL, false), (1, false), (1, false), (4, true)] {
+            state.multiplier.take_one_by_one(one_by_one);
             state.reserve(count).expect("enough memory");
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             let mut probe = ();

@@ -2,6 +2,7 @@
 //! own decoders; and proof that the comparison notices what it is there to notice.
 #![forbid(unsafe_code)]
 
+mod chosen;
 mod ends;
 mod input;
 mod oracle;

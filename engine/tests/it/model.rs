@@ -1,6 +1,7 @@
 //! Whole models: what is refused when one is opened, and what holds for every pass.
 
 mod binding;
+mod one_by_one;
 mod passes;
 mod probing;
 pub mod random;
@@ -34,7 +35,7 @@ fn options() -> SessionOptions {
     }
 }
 
-fn session(model: &Model) -> Session<'_> {
+fn session(model: &Model) -> Session {
     Session::new(model, options()).expect("enough memory")
 }
 

@@ -11,7 +11,7 @@ use crate::reference::cmake;
 use crate::reference::patch::patch;
 use crate::reference::provenance::Provenance;
 use crate::reference::recipe::{Family, Plan};
-use crate::reference::tree::{files_below, walk};
+use crate::reference::tree::{content, files_below, walk};
 
 /// Builds `source` as `plan` says; afterwards `install_dir` holds `include/`, `lib/` and a record
 /// of where they come from. The source itself is only read.
@@ -28,6 +28,7 @@ pub fn build(
     let log = cache.log(install_dir);
     create_dir(log.parent().expect("it is below the cache's root"))?;
     copy_tree(source, &copy)?;
+    require_content(plan, source, &copy)?;
     patch(plan, &copy)?;
     report(&format!(
         "building {} ({}), a few minutes at most; the log is {}",
@@ -69,6 +70,23 @@ fn collect(family: Family, source: &Path, build: &Path, done: &Path) -> Result<(
     Ok(())
 }
 
+/// What is compiled must be what the plan was made for: whoever can write to cargo's registry could
+/// have changed it since it was checked.
+fn require_content(plan: &Plan, source: &Path, copy: &Path) -> Result<(), Error> {
+    let found = content(copy)?;
+    match plan.content {
+        Some(expected) if found != expected => {
+            let what = format!(
+                "its files are not those of {}: their hash is {found}, expected {expected}; remove \
+                 the folder and cargo unpacks it again",
+                plan.origin
+            );
+            Err(Error::not_a_reference(source, what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Everything but hidden folders (`.git`) and builds of the user's own.
 fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
     let is_build = |entry: &DirEntry| entry.path().join("CMakeCache.txt").exists();
@@ -99,4 +117,20 @@ fn link(target: &Path, at: &Path) -> Result<(), Error> {
 #[cfg(not(unix))]
 fn link(target: &Path, at: &Path) -> Result<(), Error> {
     copy_file(target, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::require_content;
+    use crate::reference::recipe::named;
+
+    #[test]
+    fn a_source_that_was_changed_after_it_was_unpacked_is_not_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ggml.c"), "int changed;").unwrap();
+        let plan = named("bitnet").unwrap().plan();
+        let told = require_content(&plan, folder.path(), folder.path());
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains("expected 00f904ec"), "{told}");
+    }
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::error::Error;
+use crate::leftovers::{self, Lock};
 
 /// A directory outside every work tree.
 #[derive(Debug, Clone)]
@@ -36,6 +37,35 @@ impl Cache {
         Cache {
             root: std::path::absolute(&root).unwrap_or(root),
         }
+    }
+
+    /// Refuses a cache in which another user could put another library: what lies here is loaded.
+    #[cfg(unix)]
+    pub fn require_own(&self) -> Result<(), Error> {
+        use std::os::unix::fs::MetadataExt;
+        let own = std::fs::metadata("/proc/self").ok().map(|own| own.uid());
+        for inside in ["", "references", "shims"] {
+            let place = self.root.join(inside);
+            let Ok(found) = std::fs::metadata(&place) else {
+                continue; // not there yet
+            };
+            let why = match found.uid() {
+                _ if found.mode() & 0o002 != 0 => "every user can write to it".to_owned(),
+                user if user != 0 && own.is_some_and(|own| own != user) => {
+                    format!("it is user {user}'s")
+                }
+                _ => continue,
+            };
+            let what = format!("{why}, and libraries in it are loaded: set HARNESS_CACHE");
+            return Err(Error::not_a_reference(place, what));
+        }
+        Ok(())
+    }
+
+    /// Elsewhere nothing is loaded.
+    #[cfg(not(unix))]
+    pub fn require_own(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// The place of a built reference.
@@ -79,11 +109,18 @@ impl Cache {
     }
 
     /// A new, empty directory on the cache's file system, removed when dropped.
-    pub fn scratch(&self) -> Result<TempDir, Error> {
+    pub fn scratch(&self) -> Result<Scratch, Error> {
         let parent = self.root.join("scratch");
         create_dir(&parent)?;
-        let scratch = tempfile::Builder::new().prefix(&own()).tempdir_in(&parent);
-        scratch.map_err(|e| Error::io(&parent, e))
+        leftovers::sweep(&parent, SCRATCH, "");
+        let name = own();
+        let mut builder = tempfile::Builder::new();
+        let made = leftovers::make(|| builder.prefix(&name).tempdir_in(&parent));
+        let (folder, lock) = made.map_err(|e| Error::io(&parent, e))?;
+        Ok(Scratch {
+            folder,
+            _lock: lock,
+        })
     }
 
     /// Removes every such directory of this process, for those who end it without dropping them.
@@ -98,9 +135,26 @@ impl Cache {
     }
 }
 
-/// How the names of this process's scratch directories begin.
+/// A directory of the cache's that is gone when this is dropped, or when the next one is made.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    _lock: Lock,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// How the names of scratch directories begin.
+const SCRATCH: &str = "of-";
+
+/// The same of this process alone.
 fn own() -> String {
-    format!("{}-", std::process::id())
+    format!("{SCRATCH}{}-", std::process::id())
 }
 
 /// Moves a directory to its final place in one step. If another process was faster, its result
@@ -134,7 +188,8 @@ pub fn sha256(path: &Path) -> Result<String, Error> {
     Ok(hex(&Sha256::digest(bytes)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As two digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -165,5 +220,34 @@ mod tests {
         assert_eq!(cache.references(), [place]);
         let scratch = root.path().join("scratch");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_cache_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let shims = root.path().join("shims");
+        std::fs::create_dir(&shims).unwrap();
+        assert!(cache.require_own().is_ok());
+        std::fs::set_permissions(&shims, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let told = cache.require_own().unwrap_err().to_string();
+        assert!(
+            told.contains("shims") && told.contains("every user can write"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_a_killed_build_left_is_gone_with_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path());
+        let left = root.path().join("scratch/of-4711-x/source");
+        std::fs::create_dir_all(&left).unwrap();
+        let one = cache.scratch().unwrap();
+        assert!(!left.exists());
+        let other = cache.scratch().unwrap();
+        assert!(one.path().is_dir() && other.path().is_dir());
     }
 }

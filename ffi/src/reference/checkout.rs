@@ -12,6 +12,7 @@ pub fn plan(dir: &Path) -> Option<Plan> {
     Some(Plan {
         name: name(dir),
         origin: "a checkout".into(),
+        content: None,
         family: family(dir)?,
         processor: Processor::Native,
         tl2: false,

@@ -25,6 +25,9 @@ pub struct Recipe {
     pub checksum: &'static str,
     /// The source's root inside the crate.
     pub folder: &'static str,
+    /// [`content`](crate::reference::tree::content) of that root: cargo does not look again at what
+    /// it once unpacked.
+    pub content: &'static str,
     /// Which build system it has.
     pub family: Family,
     /// What it is compiled for.
@@ -64,6 +67,8 @@ pub struct Plan {
     pub name: String,
     /// Where the source comes from, in words.
     pub origin: String,
+    /// What the source must be, where that is known.
+    pub content: Option<&'static str>,
     /// Which build system it has.
     pub family: Family,
     /// What it is compiled for.
@@ -111,6 +116,7 @@ static KNOWN: [Recipe; 7] = [
         version: "0.1.7",
         checksum: "bf75d16572e3038ddd6a91cb036d4b70d0c4bdd2ba1859eebd5de498f238a1fc",
         folder: "ik_llama.cpp",
+        content: "bcb1e31c50a94cfc680ba28cc83ca177f2e42d9c559410b6c5142c4e697498d5",
         family: Family::Ik,
         processor: Processor::Native,
         tl2: false,
@@ -122,6 +128,7 @@ static KNOWN: [Recipe; 7] = [
         version: "0.1.161",
         checksum: "e9bea77fde41bbc15a278891cd5edd2ba07c5260d162614b41080ba1f100b39b",
         folder: "llama.cpp",
+        content: "78368f326d76ca7ad3dc5611cea81a63e8be5f6487f14c8d8e37ccef14c26474",
         family: Family::Upstream,
         processor: Processor::Native,
         tl2: false,
@@ -135,6 +142,7 @@ const BITNET: Recipe = Recipe {
     version: "0.0.5",
     checksum: "be00ca9092d4cd9c30967e8fa3c001b15d1398d021423f0524afb86c00af51f7",
     folder: "bitnet",
+    content: "00f904ec6d60cbb7cec541713acf7c1081373ead1331b8637b5386a82bb7134c",
     family: Family::BitNet,
     processor: Processor::Native,
     tl2: false,
@@ -167,6 +175,7 @@ impl Recipe {
         Plan {
             name: self.name.to_owned(),
             origin: format!("crates.io {} {}", self.package, self.version),
+            content: Some(self.content),
             family: self.family,
             processor: self.processor,
             tl2: self.tl2,

@@ -6,9 +6,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::Error;
+use crate::reference::cache::hex;
 
 /// Files deeper than this are no build output of these projects.
 const DEPTH: usize = 9;
@@ -189,9 +191,26 @@ pub fn walk(
     })
 }
 
+/// A hash of the files below `dir`, their names and what is in them, hidden folders left out.
+pub fn content(dir: &Path) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    for entry in walk(dir, |_| true) {
+        let path = entry?.into_path();
+        if path.is_file() {
+            let inside = path.strip_prefix(dir).expect("a walk stays below its root");
+            let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
+            for part in [inside.as_os_str().as_encoded_bytes(), &bytes] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Tree;
+    use super::{Tree, content};
     use std::path::{Path, PathBuf};
     use tempfile::TempDir;
 
@@ -245,5 +264,25 @@ mod tests {
         assert!(refusal(&BUILT[..3]).contains("no built libllama"));
         assert!(refusal(&BUILT[..4]).contains("no built libggml"));
         assert!(refusal(&BUILT[2..]).contains("no llama.h"));
+    }
+
+    #[test]
+    fn a_byte_a_name_and_a_file_more_are_other_content() {
+        let found = |files: &[(&str, &str)]| {
+            let folder = folder_with(&[".git/config"]);
+            for (name, text) in files {
+                std::fs::write(folder.path().join(name), text).unwrap();
+            }
+            content(folder.path()).unwrap()
+        };
+        let one = found(&[("ggml.c", "int a;")]);
+        assert_eq!(one, found(&[("ggml.c", "int a;")]));
+        let others: [&[(&str, &str)]; 4] = [
+            &[("ggml.c", "int b;")],
+            &[("ggml.h", "int a;")],
+            &[("ggml.c", "int a;"), ("more.c", "")],
+            &[("ggml.ci", "nt a;")],
+        ];
+        assert!(others.into_iter().all(|other| found(other) != one));
     }
 }

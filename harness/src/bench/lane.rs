@@ -145,7 +145,7 @@ impl Lane {
     /// The same on what the library makes of the file's two-bit weights, which it cannot multiply
     /// as they are.
     pub fn on_iq2_bn(self) -> Result<Self, Failure> {
-        let made = Scratch::reserve();
+        let made = Scratch::reserve().map_err(Failure::environment)?;
         write_iq2_bn(&self.reference, &self.file.path, &made.path, 2 * self.bytes)?;
         let made = made.hashed().map_err(Failure::environment)?;
         let bytes = std::fs::metadata(&made.path).map_err(Failure::environment)?;

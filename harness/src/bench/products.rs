@@ -3,7 +3,7 @@
 
 mod weights;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,8 @@ pub struct Measured {
     pub of_stream: f64,
     /// Share of the int8 products that registers allow, where activations are int8.
     pub of_int8: Option<f64>,
+    /// How many times as fast as plain Rust it is, in the same order with as many tokens.
+    pub times_scalar: f64,
 }
 
 /// Every product of the plan; `done` hears of each format.
@@ -110,13 +112,19 @@ pub fn run(plan: &Plan, done: &mut dyn FnMut()) -> Result<Report, String> {
         for profile in profiles(format) {
             let oracle = &mut copies.candidate(profile, Kernel::Scalar);
             let mut seen: HashSet<String> = products.iter().map(key).collect();
+            let mut plain = HashMap::new();
             for kernel in Kernel::available() {
                 let mut candidate = copies.candidate(profile, kernel);
                 if seen.insert(format!("{} {}", candidate.name, profile.name())) {
                     for &tokens in &plan.tokens {
                         let limit = limits.iter().find(|limit| limit.kernel == kernel.name());
                         let limit = limit.expect("one for each").roofline;
-                        let one = time(&mut candidate, oracle, &copies, tokens, plan, limit);
+                        let mut one = time(&mut candidate, oracle, &copies, tokens, plan, limit);
+                        if let Some(speed) = &mut one.speed {
+                            // The scalar kernel comes first.
+                            let plain = plain.entry(tokens).or_insert(speed.gmac_per_s);
+                            speed.times_scalar = speed.gmac_per_s / *plain;
+                        }
                         products.push(one);
                     }
                 }
@@ -221,6 +229,7 @@ pub fn time(
             gmac_per_s,
             of_stream: gb_per_s / limit.stream_gb_per_s,
             of_int8: candidate.integer.then_some(of_int8),
+            times_scalar: 1.0,
         });
     }
     speed
@@ -251,7 +260,7 @@ impl Report {
             Outcome::RustOnly
         };
         Report {
-            schema_version: 1,
+            schema_version: 2,
             outcome,
             machine: Machine::here(),
             rows: shape.rows,
@@ -271,6 +280,7 @@ impl Report {
             number("of stream"),
             number("GMAC/s"),
             number("of int8"),
+            number("scalar"),
             words("beside the scalar one"),
         ]);
         for one in &self.products {
@@ -295,7 +305,7 @@ impl Report {
     }
 }
 
-fn row(one: &Speed) -> [String; 8] {
+fn row(one: &Speed) -> [String; 9] {
     let shown = |number: fn(&Measured) -> Option<f64>, digits: usize, unit: &str| {
         let number = one.speed.as_ref().and_then(number);
         number.map_or("-".into(), |number| format!("{number:.digits$}{unit}"))
@@ -312,6 +322,7 @@ fn row(one: &Speed) -> [String; 8] {
         shown(|speed| Some(100.0 * speed.of_stream), 0, " %"),
         shown(|speed| Some(speed.gmac_per_s), 1, ""),
         shown(|speed| Some(100.0 * speed.of_int8?), 0, " %"),
+        shown(|speed| Some(speed.times_scalar), 1, "×"),
         bits,
     ]
 }

@@ -92,6 +92,12 @@ impl Logits {
         self.values
             .get(row * self.vocab_size..(row + 1) * self.vocab_size)
     }
+
+    /// The tokens that the row of a position names, where it is not the whole vocabulary.
+    pub fn names_at(&self, position: usize) -> Option<&[Token]> {
+        let row = self.positions.binary_search(&position).ok()?;
+        self.named.get(row).map(Vec::as_slice)
+    }
 }
 
 /// One named intermediate value.

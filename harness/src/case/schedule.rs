@@ -8,11 +8,10 @@ use engine::sampler::greedy;
 use engine::session::Wanted;
 use serde::{Deserialize, Serialize};
 
+pub use engine::session::LEAST_PORTION;
+
 pub use self::timed::Timed;
 use crate::case::observation::Lane;
-
-/// Some arithmetics compute fewer tokens than this in another order than more of them.
-pub const LEAST_PORTION: usize = 8;
 
 /// In which portions tokens reach the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -158,7 +158,7 @@ impl<'j, F: Serialize> Answers<'j, F> {
         if taken || self.own == Outcome::Environment {
             return;
         }
-        if let Err(failure) = output::put(look::paint(text).as_bytes()) {
+        if let Err(failure) = output::print(text) {
             output::tell(format!("error: {failure}"));
             self.own = Outcome::Environment;
         }

@@ -18,7 +18,6 @@ use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
 use crate::oracle::attribute::{Attribution, Sides, attribute, table};
 use crate::oracle::power;
-use crate::reference::isolation::Limits;
 use crate::runner::engine::tokenize;
 use crate::runner::passes::Passes;
 use crate::runner::reference::Observing;
@@ -109,13 +108,9 @@ pub struct Found {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let suite = args.selection.suite(&args.json)?;
     // All modules of a prompt are one process, so that only each question has its patience.
-    let limits = Limits {
-        cpu_seconds: 24 * 60 * 60,
-        ..Limits::default()
-    };
-    let live = args.selection.live(limits)?;
+    let live = args.selection.live(24 * 60 * 60)?;
     let claimed = args.selection.profile.map(Profile::name);
-    let mut subjects = args.brought.open(claimed, None)?;
+    let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
     let any = !live.is_empty() || !subjects.is_empty();
     let mut answers = Answers::new(&args.json);
     for (case, path) in args.selection.cases(&suite, any)? {

@@ -3,7 +3,6 @@
 mod products;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::kernels::Kernel;
@@ -14,7 +13,7 @@ use crate::bench::lane::{Known, Lane, Opponent, must_have_vectors};
 use crate::bench::report::Report;
 use crate::bench::{self, Plan};
 use crate::command::finish::finish;
-use crate::command::flags::{self, Html, Json};
+use crate::command::flags::{self, Html, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
@@ -47,9 +46,8 @@ Build with --release; anything else on the machine shows in the numbers.";
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model, a GGUF file
-    #[arg(long, value_name = "FILE", required_unless_present = "kernels")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: OneModel,
 
     #[command(flatten)]
     products: Products,
@@ -101,8 +99,8 @@ pub struct Args {
     seed: u64,
 
     /// Seconds a build may take for one answer
-    #[arg(long, value_name = "N", default_value = "600")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "600", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -113,7 +111,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let Some(model) = &args.model else {
+    let Some(model) = args.model.typed() else {
         if args.html.to.is_some() {
             let message = "--html shows how fast builds are: name a --model for them";
             return Err(Failure::input(message));
@@ -189,7 +187,7 @@ fn plan(args: &Args, known: &Known) -> Result<Plan, Failure> {
 /// The engine, then the references.
 fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         cpu_seconds: 24 * 3600,
         memory: 64 << 30,
         ..Limits::default()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use self::builds::Source;
 use crate::case::Case;
 use crate::command::finish::finish;
-use crate::command::flags::Json;
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::file::reading::Reading;
@@ -53,11 +53,11 @@ found, 5 where only builds without an answer lie between the two sides.";
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model, a GGUF file
-    model: PathBuf,
+    #[command(flatten)]
+    model: OneModel,
 
     /// The text that is computed
-    #[arg(long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     prompt: String,
 
     /// A build, or a commit, whose answers are right
@@ -85,8 +85,8 @@ pub struct Args {
     within_tier: bool,
 
     /// Seconds a build may take to answer
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Take over what this result of an earlier run found out
     #[arg(long, value_name = "FILE")]
@@ -133,12 +133,12 @@ struct Earlier {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let roles = args.json.beside([("the model", args.model.as_path())])?;
+    let roles = args.json.beside([("the model", args.model.path()?)])?;
     roles.continues(args.resume.as_deref());
-    let (input, _) = Input::read(&args.model)?;
+    let (input, _) = Input::read(args.model.path()?)?;
     let model = open(&input, args.reading, None)?;
     let tokens = tokenize(&model, &args.prompt)?.len();
-    let name = file_name(&args.model);
+    let name = file_name(args.model.path()?);
     let asked = Asked {
         model: name.clone(),
         model_sha256: input.sha256.clone(),
@@ -149,7 +149,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let known = args.known(&asked)?;
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let source = args.source(limits)?;

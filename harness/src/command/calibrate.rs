@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::case::Case;
 use crate::case::observation::Identity;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::io::destination::{Destination, FileRoles};
@@ -50,9 +50,8 @@ const LENGTH: usize = 300;
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model [default: the fixtures' own of architecture bitnet]
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: OneModel,
 
     /// Ask this C++ reference as well; may be given several times [default: what BITNET_CPP_DIR
     /// names, if it is set]
@@ -72,8 +71,8 @@ pub struct Args {
     seed: u64,
 
     /// Seconds a reference may take for one text
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Put the floors on record, with the date; every kind of lane must have been measured
     #[arg(long)]
@@ -104,7 +103,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let folder = Suite::find()?;
     let own = || folder.join("moby-tiny/moby-tiny-bitnet.gguf");
-    let path = args.model.clone().unwrap_or_else(own);
+    let path = args.model.typed().map_or_else(own, Path::to_owned);
     let beside = || folder.join("../harness").join(FILE);
     let record = args.tolerances.clone().unwrap_or_else(beside);
     let record = args.write.then_some(record);
@@ -153,7 +152,7 @@ fn runners(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
         ));
     }
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::command::finish::{Status, finish};
-use crate::command::flags::{Json, Looked, Strictness};
+use crate::command::flags::{Json, OneModel, Sarif, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{self, Finding, Lint, Severity, upstream};
 use crate::file::opened::Opened;
@@ -32,14 +32,14 @@ warnings in strict mode; 2 where the file cannot be read at all.";
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     #[command(flatten)]
-    model: Looked,
+    model: OneModel,
 
     /// Every value is looked at without it as well
     #[arg(long, hide = true)]
     check_finite: bool,
 
     /// List what is looked for, instead of looking
-    #[arg(long, conflicts_with_all = ["file", "model"])]
+    #[arg(long, conflicts_with_all = ["model_file", "model"])]
     list: bool,
 
     #[command(flatten)]
@@ -47,6 +47,9 @@ pub struct Args {
 
     #[command(flatten)]
     strictness: Strictness,
+
+    #[command(flatten)]
+    sarif: Sarif,
 
     #[command(flatten)]
     json: Json,
@@ -59,7 +62,7 @@ pub(super) struct Entry {
     pub(super) severity: Severity,
     means: String,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    finding: Option<Finding>,
+    pub(super) finding: Option<Finding>,
     next_step: &'static str,
     /// Issues of the projects in which users met it.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -74,7 +77,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         return finish(Outcome::Ok, &listed, &lints, &args.json);
     }
     let model = args.model.path()?;
-    args.json.beside([("--model", model)])?;
+    args.sarif.roles(args.json.beside([("--model", model)])?)?;
     let (opened, mut findings) = examined(model, args.reading)?;
     opened.input.still_holds()?;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
@@ -93,7 +96,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         "status": status,
         "findings": findings,
     });
-    finish(status.outcome(), &text, &report, &args.json)
+    let found = findings.iter().filter_map(|entry| entry.finding.as_ref());
+    args.sarif.write(&shown, found)?;
+    let text = if args.sarif.takes_stdout() { "" } else { &text };
+    finish(status.outcome(), text, &report, &args.json)
 }
 
 /// A file, and what every look at it found.

@@ -8,12 +8,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::command::flags::Json;
 use crate::command::flags::shown::Shown;
+use crate::command::project;
 use crate::exit::{self, Exit, Failure};
 use crate::io::{output, signals};
 
 /// Tells whether a low-bit LLM engine computes what the C++ reference computes, bit for bit.
 #[derive(Parser)]
-#[command(version, after_help = exit::TABLE, max_term_width = 100)]
+#[command(version = env!("HARNESS_VERSION"), after_help = exit::TABLE, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     shown: Shown,
@@ -24,11 +25,11 @@ struct Cli {
 
 /// The words, each with the file of that name and, where there is one, another word for it.
 macro_rules! commands {
-    ($($(#[$condition:meta])? $word:ident $file:ident $(($alias:literal))?)*) => {
+    ($($word:ident $file:ident $(($alias:literal))?)*) => {
         #[derive(Subcommand)]
+        #[allow(clippy::large_enum_variant)] // there is one, and it is taken apart at once
         enum Command {
             $(
-                $(#[$condition])?
                 $(#[command(visible_alias = $alias)])?
                 $word(crate::command::$file::Args),
             )*
@@ -36,7 +37,7 @@ macro_rules! commands {
 
         fn dispatch(command: Command) -> Result<Exit, Failure> {
             match command {
-                $($(#[$condition])? Command::$word(args) => crate::command::$file::run(args),)*
+                $(Command::$word(args) => crate::command::$file::run(args),)*
             }
         }
     };
@@ -45,15 +46,15 @@ macro_rules! commands {
 commands! {
     Crossval crossval
     Eval eval
-    #[cfg(unix)] Bench bench
+    Bench bench
     Trace trace
-    #[cfg(unix)] Attribute attribute
+    Attribute attribute
     Tokenize tokenize
     Tokenizer tokenizer
     Generate generate
     Inspect inspect
     Export export
-    #[cfg(unix)] Bisect bisect
+    Bisect bisect
     Calibrate calibrate
     Check check ("compat-check")
     Compare compare
@@ -67,18 +68,21 @@ commands! {
     Shapes shapes
     Fixtures fixtures
     Formats formats
-    #[cfg(unix)] Perplexity perplexity
+    Perplexity perplexity
     Power power
     Receipt receipt
     Report report
-    #[cfg(unix)] Subject subject
+    Subject subject
     Reference reference
+    Review review
+    Accept accept
     Explain explain
+    Completions completions
+    Man man
 }
 
 /// What this program asks itself in a process of its own. No [`Command`], so that no misspelled
 /// word is taken for one of these.
-#[cfg(unix)]
 #[derive(Parser)]
 enum Internal {
     Worker(crate::command::worker::Args),
@@ -86,16 +90,22 @@ enum Internal {
     RenderChat,
 }
 
+/// Every word and flag there is.
+pub fn tree() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses, runs, and turns what happened into an exit code. Errors are told once, here.
 pub fn run() -> ExitCode {
-    #[cfg(unix)]
-    {
-        let word = std::env::args_os().nth(1).unwrap_or_default();
-        if Internal::command().find_subcommand(word).is_some() {
-            return ended(guarded(|| serve(Internal::parse())), &Json::default());
-        }
+    let word = std::env::args_os().nth(1).unwrap_or_default();
+    if Internal::command().find_subcommand(word).is_some() {
+        return ended(guarded(|| serve(Internal::parse())), &Json::default());
     }
-    let matches = match Cli::command().try_get_matches() {
+    let typed = match project::completed(&tree(), std::env::args_os().collect()) {
+        Ok(typed) => typed,
+        Err(failure) => return ended(Err(failure), &Json::default()),
+    };
+    let matches = match tree().try_get_matches_from(typed) {
         Ok(matches) => matches,
         Err(usage) => return report_usage(&usage),
     };
@@ -161,7 +171,6 @@ fn guarded(work: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure
     })
 }
 
-#[cfg(unix)]
 fn serve(command: Internal) -> Result<Exit, Failure> {
     match command {
         Internal::Worker(args) => crate::command::worker::run(args),
@@ -186,7 +195,6 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Cli::command().debug_assert();
-        #[cfg(unix)]
         Internal::command().debug_assert();
     }
 }

@@ -64,14 +64,14 @@ pub struct Args {
     reference: Vec<String>,
 
     /// Engines: ask about this model, with --prompt, instead of the fixtures'
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     model: Option<std::path::PathBuf>,
 
     /// Models, engines: compute this prompt
-    #[arg(long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     prompt: Option<String>,
 
-    /// Engines: ask this case only; may be given several times [default: every case with a trace]
+    /// Engines: the cases of that name only, whole, a part, or with * [default: all with a trace]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
     case: Vec<String>,
 

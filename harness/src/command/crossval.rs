@@ -16,17 +16,20 @@ use self::rows::Rows;
 use self::selection::Selection;
 use self::subjects::Subjects;
 use crate::case::Case;
+use crate::case::shard::Share;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Html, Json, Strictness};
+use crate::command::flags::{self, Exports, Html, Json, Models, Sharing, Strictness};
 use crate::exit::{Exit, Failure};
-use crate::file::provenance::Input;
+use crate::file::provenance::{Input, file_name};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
+use crate::io::table::{Table, number, words};
 use crate::io::{output, signals};
+use crate::judge::outcome::Outcome;
 use crate::oracle::crossval::campaign::{Live, Step};
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
-use crate::receipt::{Receipt, junit, table};
+use crate::receipt::{Receipt, merge, table};
 use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::report;
@@ -99,17 +102,23 @@ Environment:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// Run this case only; may be given several times
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
+    /// Run the cases of that name only: whole, a part of it, or with * for any letters; several
+    /// with commas
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "model_file", "prompt"])]
     case: Vec<String>,
 
-    /// Run this model instead of the fixtures' own
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: Models,
 
-    /// With --model: this prompt instead of the fixtures' prompts
-    #[arg(long, value_name = "TEXT")]
-    prompt: Option<String>,
+    /// With a model: this prompt instead of the fixtures', or @FILE, or - for standard input; may
+    /// be given several times
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
+    prompt: Vec<String>,
+
+    /// Steps of the continuation of a prompt that no fixture knows
+    #[arg(short = 'n', long, value_name = "N", default_value = "16")]
+    #[arg(value_parser = flags::positive)]
+    steps: usize,
 
     #[command(flatten)]
     json: Json,
@@ -125,13 +134,23 @@ pub struct Args {
     #[arg(long, value_name = "RECEIPT", conflicts_with = "record")]
     resume: Option<PathBuf>,
 
-    /// Write a JUnit report here
-    #[arg(long, value_name = "FILE|-")]
-    junit: Option<Destination>,
+    #[command(flatten)]
+    exports: Exports,
 
     /// Use these inner loops only [default: the fastest, and every other one must repeat it]
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
+
+    #[command(flatten)]
+    sharing: Sharing,
+
+    /// End after the first case that does not agree
+    #[arg(long)]
+    fail_fast: bool,
+
+    /// Print which cases would run, and run none
+    #[arg(long)]
+    list: bool,
 
     #[command(flatten)]
     reading: Reading,
@@ -156,8 +175,8 @@ pub struct Args {
     oracle: bool,
 
     /// Seconds a reference may take for one case
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     /// Threads; results do not depend on it
     #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
@@ -170,10 +189,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
-    let suite = Suite::open(&folder)?;
+    let suite = args.suite()?;
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         ..Limits::default()
     };
     let live = reference::open(&args.reference, limits)?;
@@ -191,14 +209,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         inputs,
         left_out,
     } = Selection::of(&args, &suite, &engine, !live.is_empty())?;
+    let (cases, share) = args.share(cases, &names);
+    if args.list {
+        return list(&args, &cases);
+    }
     let mut roles = FileRoles::default().continues(args.resume.as_deref());
     for input in &inputs {
         roles = roles.reads("--model", &input.path);
     }
-    roles
+    let roles = roles
         .writes("--json", args.json.to.as_ref())?
-        .writes("--junit", args.junit.as_ref())?
         .writes("--html", args.html.to.as_ref())?;
+    args.exports.roles(roles)?;
     for input in &inputs {
         warn(&engine, input, &cases)?;
     }
@@ -211,11 +233,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         campaign = campaign.against(Box::new(exact));
     }
     campaign = campaign.on(inputs, left_out);
+    campaign = campaign.sharing(share);
+    if args.fail_fast {
+        campaign = campaign.failing_fast();
+    }
     if !args.reference.is_empty() {
         campaign = campaign.demanding();
     }
     if let Some(earlier) = &args.resume {
-        campaign = campaign.resuming(resume::open(earlier)?);
+        let earlier = resume::open(earlier, campaign.suite())?;
+        campaign = campaign.resuming(earlier).checking_one();
     }
     if let Some(Destination::Path(receipt)) = &args.json.to {
         signals::resume_with(signals::again("--resume", receipt));
@@ -231,6 +258,36 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     })?;
     let printed = rows.end(&receipt);
     finished(&args, &receipt, recording, printed)
+}
+
+/// The cases that were selected, as rows and as JSON.
+fn list(args: &Args, cases: &[(Case, PathBuf)]) -> Result<Exit, Failure> {
+    args.json.beside([])?;
+    let mut table = Table::new(&[
+        words("case"),
+        words("model"),
+        number("tokens"),
+        words("recording").spare(),
+        words("live").spare(),
+    ]);
+    for (case, path) in cases {
+        let (recordings, live) = (case.recordings.join(", "), case.live.join(", "));
+        let model = file_name(path);
+        table.row([
+            case.name.clone(),
+            model,
+            case.tokens.to_string(),
+            recordings,
+            live,
+        ]);
+    }
+    let listed: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
+    finish(
+        Outcome::Ok,
+        &table.render(output::width()),
+        &listed,
+        &args.json,
+    )
 }
 
 /// Everything that is written when all is done. What was found is said first, whatever cannot be
@@ -250,9 +307,7 @@ fn finished(
     };
     let text = text + &args.next(receipt);
     let ended = finish(receipt.parity.status, &text, receipt, &args.json)?;
-    if let Some(junit) = &args.junit {
-        junit.write(junit::render(receipt).as_bytes())?;
-    }
+    args.exports.write(receipt)?;
     let page = || Ok(report::of_receipt(receipt));
     let ended = args.html.write(ended, page);
     if let Some(recording) = recording {
@@ -262,10 +317,50 @@ fn finished(
 }
 
 impl Args {
+    /// The fixtures. Who brings a model and a prompt of their own can do without.
+    fn suite(&self) -> Result<Suite, Failure> {
+        let own = !self.prompt.is_empty() && !self.is_of_fixtures();
+        match (&self.fixtures, Suite::find()) {
+            (Some(folder), _) => Suite::open(folder),
+            (None, Ok(folder)) => Suite::open(&folder),
+            (None, Err(_)) if own => Ok(Suite::without_fixtures()),
+            (None, Err(none)) => Err(none),
+        }
+    }
+
+    /// The cases of this share. Those that nobody here answers are left out in every share.
+    fn share(
+        &self,
+        cases: Vec<(Case, PathBuf)>,
+        live: &[String],
+    ) -> (Vec<(Case, PathBuf)>, Option<Share>) {
+        let Some(shard) = self.sharing.shard else {
+            return (cases, None);
+        };
+        let live: Vec<&str> = live.iter().map(String::as_str).collect();
+        let (asked, unasked): (Vec<_>, Vec<_>) = cases
+            .into_iter()
+            .partition(|(case, _)| case.is_answerable(&live));
+        let named = |(case, _): &(Case, PathBuf)| case.name.clone();
+        let plan = asked.iter().map(named).collect();
+        let typed = if self.reference.is_empty() {
+            &[][..]
+        } else {
+            &live
+        };
+        let demanded = typed.iter().map(|name| (*name).to_owned()).collect();
+        let own = shard.take(merge::COMMAND, asked, named);
+        let share = Share {
+            shard,
+            plan,
+            demanded,
+        };
+        (own.into_iter().chain(unasked).collect(), Some(share))
+    }
+
     /// Whether standard output is for a program.
     fn takes_stdout(&self) -> bool {
-        let junit = self.junit == Some(Destination::Stdout);
-        self.json.takes_stdout() || self.html.takes_stdout() || junit
+        self.json.takes_stdout() || self.html.takes_stdout() || self.exports.takes_stdout()
     }
 }
 

@@ -1,8 +1,6 @@
 //! `harness doctor`: what is wrong with a file or a build, why, and what mends it.
 
-#[cfg(unix)]
 mod build;
-#[cfg(unix)]
 mod speed;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +14,7 @@ use serde::Serialize;
 
 use super::check::{Entry, entry, examined, render};
 use crate::command::finish::{Status, finish};
-use crate::command::flags::{Json, Looked, Strictness};
+use crate::command::flags::{Json, OneModel, Sarif, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::check::{Finding, Lint, Severity};
 use crate::file::provenance::{checksums, file_name};
@@ -37,9 +35,9 @@ Examples:
 A file: all that `harness check` looks at; whether its bytes are a published file's, or those that
 --manifest lists under its name; and whether the order of words makes a difference to the model,
 which no model that was exchanged, reversed or half-converted survives: an ordinary text in order
-and shuffled, in nats a token. Where it knows the text less than well, usual damages are undone one
-at a time: every scale inverted; of files up to 16 MiB gate and up, q and o, k and v, or the norms
-exchanged.
+and, where that leaves it open, shuffled, in nats a token. Where it knows the text less than well,
+usual damages are undone one at a time: every scale inverted; of files up to 16 MiB gate and up, q
+and o, k and v, or the norms exchanged.
 A build: the instruction sets it says it has; its kernels asked a few questions; a small model's
 graph, operation by operation, on the engine's own inputs; whole prompts against single tokens; with
 a large file, whether its speed is one that memory allows.
@@ -52,7 +50,7 @@ warnings in strict mode; 2 where the file cannot be read, 3 where the build cann
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     #[command(flatten)]
-    model: Looked,
+    model: OneModel,
 
     /// A C++ build, by name or directory
     #[arg(long, value_name = "NAME|DIR")]
@@ -67,6 +65,9 @@ pub struct Args {
 
     #[command(flatten)]
     strictness: Strictness,
+
+    #[command(flatten)]
+    sarif: Sarif,
 
     #[command(flatten)]
     json: Json,
@@ -124,7 +125,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let read = read
         .into_iter()
         .filter_map(|(flag, path)| Some((flag, path?)));
-    args.json.beside(read)?;
+    args.sarif.roles(args.json.beside(read)?)?;
     let manifest = manifest.map(checksums).transpose()?;
     let file = model
         .map(|model| file(model, args.reading, manifest.as_ref()))
@@ -132,23 +133,28 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let build = args
         .build
         .as_deref()
-        .map(|name| build(name, model))
+        .map(|name| build::examine(name, model))
         .transpose()?;
-    let findings = || {
-        let file = file.iter().flat_map(|file| &file.findings);
-        file.chain(build.iter().flat_map(|build| &build.findings))
-    };
-    let worst = findings().map(|finding| finding.severity).max();
-    let strict_mode = args.strictness.strict;
-    let fails = strict_mode || worst == Some(Severity::Error);
-    let status = Status::of(worst >= Some(Severity::Warning), fails);
-    let report = Report {
+    let mut report = Report {
         file,
         build,
-        strict_mode,
-        status,
+        strict_mode: args.strictness.strict,
+        status: Status::Ok,
     };
-    finish(status.outcome(), &report.text(), &report, &args.json)
+    let worst = report.findings().map(|finding| finding.severity).max();
+    let fails = report.strict_mode || worst == Some(Severity::Error);
+    let status = Status::of(worst >= Some(Severity::Warning), fails);
+    report.status = status;
+    let found = report.findings().filter_map(|entry| entry.finding.as_ref());
+    let about = report.file.as_ref().map(|file| &file.model);
+    let about = about.or(report.build.as_ref().map(|build| &build.build));
+    args.sarif.write(about.map_or("", String::as_str), found)?;
+    let text = if args.sarif.takes_stdout() {
+        String::new()
+    } else {
+        report.text()
+    };
+    finish(status.outcome(), &text, &report, &args.json)
 }
 
 fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<FileReport, Failure> {
@@ -169,7 +175,7 @@ fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<Fi
         let detail = format!("its sha256 is {sha256}, listed is {other}");
         findings.push(finding(Lint::ManifestMismatch, &file_name(path), detail));
     }
-    let waiting = progress::spinner("reading a text in order and shuffled");
+    let waiting = progress::spinner("reading a text");
     let profile = Profile::default();
     let (mut word_order, mut mends, mut does_not_open) = (None, None, None);
     match Model::from_bytes(opened.bytes.clone(), &reading.options(Storage::Read, None)) {
@@ -240,30 +246,26 @@ fn entries(mut findings: Vec<Finding>) -> Vec<Entry> {
         .collect()
 }
 
-#[cfg(unix)]
-fn build(name: &str, file: Option<&Path>) -> Result<BuildReport, Failure> {
-    build::examine(name, file)
-}
-
-#[cfg(not(unix))]
-fn build(_: &str, _: Option<&Path>) -> Result<BuildReport, Failure> {
-    let message = "a C++ build can be opened on Unix only";
-    Err(Failure::new(Exit::ReferenceMissing, message))
-}
-
 fn words(found: &WordOrder) -> String {
+    let shuffled = found.shuffled;
+    let shuffled = shuffled.map_or_else(String::new, |nats| format!(", by {nats:.2} shuffled"));
     format!(
-        "{} tokens surprise it by {:.2} nats each as they were written, by {:.2} shuffled; one of \
-         {} at random would by {:.2}",
+        "{} tokens surprise it by {:.2} nats each as they were written{shuffled}; one of {} at \
+         random would by {:.2}",
         found.tokens,
         found.written,
-        found.shuffled,
         found.vocab_size,
         found.chance()
     )
 }
 
 impl Report {
+    /// Of the file and of the build.
+    fn findings(&self) -> impl Iterator<Item = &Entry> {
+        let file = self.file.iter().flat_map(|file| &file.findings);
+        file.chain(self.build.iter().flat_map(|build| &build.findings))
+    }
+
     fn text(&self) -> String {
         let file = self.file.as_ref().map(|file| file.text(self.status));
         let build = self.build.as_ref().map(|build| build.text(self.status));

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use engine::bytes::Storage;
 use engine::session::Wanted;
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 use serde_json::json;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Computing, ModelFile};
+use crate::command::flags::{self, Computing, ModelFile};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
 use crate::io::destination::Destination;
 use crate::io::npy;
+use crate::io::process::map_or_read;
 use crate::io::progress;
 use crate::io::safetensors::Trace;
 use crate::judge::outcome::Outcome;
@@ -58,7 +58,7 @@ pub struct Args {
 #[group(required = true, multiple = false)]
 struct Source {
     /// The text; special tokens are added and read as the model asks
-    #[arg(long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Token ids, separated by commas
@@ -74,9 +74,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .writes("--logits", Some(&to(&args.logits)))?
         .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
-    let (input, _) = Input::read(&args.model.path)?;
+    let storage = map_or_read();
+    let (input, _) = Input::open(args.model.path()?, storage)?;
     waiting.finish_and_clear();
-    let model = args.computing.open(&args.model, Storage::Read)?;
+    let model = args.computing.open(&args.model, storage)?;
     input.is_stamped(&model.stamp())?;
     let tokens = args.source.tokens(&model)?;
     let mut session = args.computing.session(&model, tokens.len())?;
@@ -104,7 +105,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
          {profile}, ubatch {ubatch}\n"
     );
     let result = json!({
-        "model": args.model.path.display().to_string(),
+        "model": args.model.path()?.display().to_string(),
         "model_sha256": input.sha256,
         "tokens": tokens,
         "positions": positions,
@@ -137,7 +138,7 @@ fn write(
 
 /// Feeds ubatch after ubatch, so that only one of them has its logits in memory.
 fn compute(
-    session: &mut Session<'_>,
+    session: &mut Session,
     tokens: &[Token],
     ubatch: usize,
     mut trace: Option<&mut Trace>,

@@ -20,7 +20,7 @@ pub fn finish(
     let printed = if unwanted || json.takes_stdout() {
         Ok(())
     } else {
-        output::put(look::paint(text).as_bytes()).map(drop)
+        output::print(text).map(drop)
     };
     let written = json.write(result);
     let failed = [printed, written].into_iter().filter_map(Result::err);

@@ -13,7 +13,7 @@ use ffi::reference::Cache;
 use serde_json::json;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Json, positive};
+use crate::command::flags::{Json, OneModel, positive};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
 use crate::file::provenance;
@@ -97,9 +97,8 @@ struct Large {
 
 #[derive(clap::Args)]
 struct Checkpoint {
-    /// The model, a GGUF file
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: OneModel,
 
     /// How linear weights lie in the checkpoint
     #[arg(long, value_name = "FORM", default_value = "values")]
@@ -211,7 +210,7 @@ fn refuse(why: String) -> Failure {
 }
 
 fn write_checkpoint(args: &Checkpoint) -> Result<Exit, Failure> {
-    let roles = FileRoles::default().reads("--model", &args.model);
+    let roles = FileRoles::default().reads("--model", args.model.path()?);
     let folder = &args.output;
     std::fs::create_dir_all(folder)
         .map_err(|e| Failure::environment(format!("{}: {e}", folder.display())))?;
@@ -219,7 +218,7 @@ fn write_checkpoint(args: &Checkpoint) -> Result<Exit, Failure> {
         let message = format!("--output {}: the folder is not empty", folder.display());
         return Err(Failure::input(message));
     }
-    let opened = Opened::read(&args.model, Reading::default())?;
+    let opened = Opened::read(args.model.path()?, Reading::default())?;
     let files = checkpoint::files(&opened.gguf, args.form, args.shards).map_err(Failure::input)?;
     let paths = files.iter().map(|file| folder.join(&file.name));
     let roles = paths.fold(roles, |roles, path| roles.reads("--output", &path));

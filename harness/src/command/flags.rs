@@ -1,9 +1,12 @@
 //! Flags that mean the same in every command, spelled once.
 
+pub mod exports;
+pub mod model;
 pub mod page;
 pub mod shown;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use clap::ArgMatches;
 use engine::bytes::Storage;
@@ -15,7 +18,10 @@ use engine::session::SessionOptions;
 use engine::{Model, Session};
 use serde::Serialize;
 
+pub use self::exports::{Exports, Sarif};
+pub use self::model::{Models, OneModel, text};
 pub use self::page::Html;
+pub use self::shown::Sharing;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
@@ -24,9 +30,8 @@ use crate::io::{output, progress};
 /// What every command about one model file takes.
 #[derive(clap::Args, Debug, Clone)]
 pub struct ModelFile {
-    /// The model, a GGUF file
-    #[arg(long = "model", value_name = "FILE")]
-    pub path: PathBuf,
+    #[command(flatten)]
+    model: OneModel,
 
     #[command(flatten)]
     #[allow(missing_docs)] // the flags say it
@@ -38,34 +43,14 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// The files of a command, as far as these flags name them.
-    pub fn roles(&self) -> Result<FileRoles, Failure> {
-        self.json.beside([("--model", self.path.as_path())])
-    }
-}
-
-/// A model file that is only looked at, so that its name alone is enough to type.
-#[derive(clap::Args, Debug, Clone)]
-pub struct Looked {
-    /// The model, a GGUF file
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-
-    /// The same by name
-    #[arg(long, value_name = "FILE", conflicts_with = "file")]
-    model: Option<PathBuf>,
-}
-
-impl Looked {
-    /// The file, if one was typed.
-    pub fn typed(&self) -> Option<&Path> {
-        self.file.as_deref().or(self.model.as_deref())
-    }
-
     /// The file.
     pub fn path(&self) -> Result<&Path, Failure> {
-        let missing = || Failure::input("which model? Type FILE or --model FILE; see --help");
-        self.typed().ok_or_else(missing)
+        self.model.path()
+    }
+
+    /// The files of a command, as far as these flags name them.
+    pub fn roles(&self) -> Result<FileRoles, Failure> {
+        self.json.beside([("--model", self.path()?)])
     }
 }
 
@@ -102,14 +87,14 @@ impl Computing {
     pub fn open(&self, file: &ModelFile, storage: Storage) -> Result<Model, Failure> {
         let options = self.reading.options(storage, self.kernel);
         let waiting = progress::spinner("loading the model");
-        let model = Model::open(&file.path, &options)?;
+        let model = Model::open(file.path()?, &options)?;
         waiting.finish_and_clear();
         file.strictness.refuse(model.warnings())?;
         Ok(model)
     }
 
     /// A session for `needed` positions, unless `--context` asks for another number of them.
-    pub fn session<'m>(&self, model: &'m Model, needed: usize) -> Result<Session<'m>, Failure> {
+    pub fn session(&self, model: &Model, needed: usize) -> Result<Session, Failure> {
         let most = model.config().context_length;
         let context = self.context.unwrap_or(needed);
         if context > most {
@@ -284,6 +269,25 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// How many things to make or to ask: what no run would ever finish is a slip of the finger.
+pub fn count<N: TryFrom<u32>>(text: &str) -> Result<N, String> {
+    const MOST: u32 = 1_000_000_000;
+    let number = text.parse().ok().filter(|number| *number <= MOST);
+    let number = number.and_then(|number| N::try_from(number).ok());
+    number.ok_or_else(|| format!("expected a whole number up to {MOST}"))
+}
+
+/// Seconds to wait: a day at most.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    const MOST: u64 = 24 * 3600;
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=MOST).contains(number));
+    let number = number.ok_or_else(|| format!("expected 1 to {MOST} seconds"))?;
+    Ok(Duration::from_secs(number))
+}
+
 /// A number above zero.
 pub fn positive_number(text: &str) -> Result<f32, String> {
     let number = text
@@ -323,6 +327,19 @@ mod tests {
             assert_eq!(switch(off), Ok(false), "{off}");
         }
         assert!(switch("maybe").is_err());
+    }
+
+    #[test]
+    fn numbers_that_no_run_would_finish_are_refused() {
+        assert_eq!(count("1000000000"), Ok(1_000_000_000_usize));
+        assert_eq!(seconds("86400"), Ok(Duration::from_secs(86400)));
+        for silly in ["-1", "1000000001", "18446744073709551615", "1e9", ""] {
+            assert!(
+                count::<usize>(silly).is_err() && seconds(silly).is_err(),
+                "{silly}"
+            );
+        }
+        assert!(seconds("0").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use engine::session::OpenOptions;
 use serde::Serialize;
 
 use super::finish::finish;
-use crate::command::flags;
+use crate::command::flags::{self, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::document;
 use crate::file::provenance::{Input, file_name};
@@ -54,15 +54,14 @@ pub struct Args {
     reference: Vec<String>,
 
     /// Random questions a function, beside the chosen ones
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = flags::count::<usize>)]
     cases: usize,
 
-    /// A model, to be written in each format
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: OneModel,
 
     /// The text it reads, UTF-8 [default: three plain sentences]
-    #[arg(long, value_name = "FILE", requires = "model")]
+    #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
 
     #[command(flatten)]
@@ -156,10 +155,13 @@ impl Said {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let read = [("--model", &args.model), ("--text", &args.text)];
+    let read = [
+        ("--model", args.model.typed()),
+        ("--text", args.text.as_deref()),
+    ];
     let read = read
-        .iter()
-        .filter_map(|(flag, path)| Some((*flag, path.as_deref()?)));
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path?)));
     args.json.beside(read)?;
     let references = reference::open(&args.reference, Limits::with_cpu_seconds(3600))?;
     let examined = references.iter().map(|reference| args.examine(reference));
@@ -171,12 +173,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let written = args
         .model
-        .as_deref()
+        .typed()
         .map(|model| args.written(model))
         .transpose()?;
     let report = Report {
         schema_version: 1,
-        model: args.model.as_deref().map(file_name),
+        model: args.model.typed().map(file_name),
         positions: written.as_ref().map(|written| written.positions),
         outcome,
         references: references.iter().map(|r| r.facts().name.clone()).collect(),

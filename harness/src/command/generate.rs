@@ -1,26 +1,25 @@
 //! `harness generate`: text from a model, streamed.
 
 mod conversation;
-mod stream;
 
 use std::time::{Duration, Instant};
 
+use engine::Token;
+use engine::chat::Chat;
+use engine::generation::{self, Fared, Generation};
 use engine::sampler::{Sampler, Sampling};
-use engine::session::{EvalError, Wanted};
-use engine::tokenizer::Tokenizer;
-use engine::transformer::likeliest::{Ranked, of_all};
-use engine::{Session, Token};
+use engine::template::Message;
+use engine::tokenizer::{TextStream, Tokenizer};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::command::flags::{Computing, ModelFile, switch};
+use crate::command::flags::{self, Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
 use crate::io::output::{self, Reader};
 use crate::io::process;
 use crate::io::progress;
 
-use conversation::{Talk, message};
-use stream::TextStream;
+use conversation::Talk;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -28,10 +27,14 @@ Examples:
   harness generate --model instruct.gguf --chat --system 'Be brief.' --prompt 'Who are you?'
   printf 'Who are you?\\nWhat did I ask?\\n' | harness generate --model instruct.gguf --chat -n 16
   harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
+  harness generate --model model.gguf --prompt 'The whale' -n 64 --guess 0
 
 With --chat and no --prompt, each line of the terminal or of standard input is what the user says,
 and every answer regards all that was said before, to the bit as if it were asked at once; /reset
 forgets it, /quit ends.
+
+Where the text repeats itself, what follows is guessed and computed together, as if it came token
+by token: not a bit of any logit depends on --guess.
 
 The same model, prompt, flags and seed give the same text, on any number of threads. The file is
 mapped: when another program changes it meanwhile, the command says so and ends with exit code 4.";
@@ -44,7 +47,8 @@ pub struct Args {
     model: ModelFile,
 
     /// The text to continue or, with --chat, what the user says
-    #[arg(long, value_name = "TEXT", required_unless_present = "chat")]
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "chat")]
+    #[arg(value_parser = flags::text)]
     prompt: Option<String>,
 
     /// Put the prompt into the model's own chat template; without one, hold a conversation
@@ -58,6 +62,10 @@ pub struct Args {
     /// Tokens to generate at most, for each answer
     #[arg(short = 'n', long, value_name = "N", default_value = "128")]
     max_tokens: usize,
+
+    /// Tokens to guess at most, where the text repeats itself; 0 computes one by one
+    #[arg(long, value_name = "N", default_value = "7")]
+    guess: usize,
 
     #[command(flatten)]
     choosing: Choosing,
@@ -114,28 +122,25 @@ enum Stop {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let path = &args.model.path;
+    let path = args.model.path()?;
     args.model.roles()?;
-    let sampler = args.choosing.sampler()?;
+    let sampling = args.choosing.sampling();
+    Sampler::new(sampling.clone())?;
     let model = args.computing.open(&args.model, process::map_or_read())?;
     let tokenizer = model.tokenizer().ok_or_else(|| {
         Failure::input("the model has no vocabulary, so it can neither read nor write text")
     })?;
     let most = model.config().context_length;
-    let writer = |positions| {
-        Ok::<_, Failure>(Writer {
-            session: args.computing.session(&model, positions)?,
-            tokenizer,
-            sampler,
-            stream: TextStream::default(),
-            shown: String::new(),
-            silent: args.model.json.takes_stdout(),
-        })
+    let writer = Writer {
+        tokenizer,
+        silent: args.model.json.takes_stdout(),
     };
     let prompt = match (&args.prompt, args.chat) {
         (None, _) => {
             let context = args.computing.context.unwrap_or(most);
-            let turns = Talk::new(&args, writer(context)?, context).hold()?;
+            let session = args.computing.session(&model, context)?;
+            let chat = Chat::new(session, sampling);
+            let turns = Talk::new(&args, &model, chat, writer).hold()?;
             model.stamp().still_holds(path)?;
             let model = path.display().to_string();
             let report = json!({ "model": model, "turns": turns });
@@ -144,8 +149,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
         (Some(said), true) => {
             let mut messages = conversation::system(&args);
-            messages.push(message("user", said));
-            conversation::prompt(tokenizer, &messages)?
+            messages.push(Message::new("user", said));
+            conversation::prompt(&model, &messages)?
         }
         (Some(text), false) => tokenizer.encode(text, true, true),
     };
@@ -156,35 +161,44 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .len()
         .saturating_add(args.max_tokens)
         .min(most.max(prompt.len()));
-    let mut writer = writer(needed)?;
+    let mut session = args.computing.session(&model, needed)?;
     let started = Instant::now();
-    let first = writer.read(&prompt, needed - prompt.len())?;
+    let waiting = progress::spinner(READING);
+    let mut generation = session.generate(&prompt, &sampling)?;
+    waiting.finish_and_clear();
+    screen(&mut generation, needed - prompt.len());
     let read = started.elapsed();
     let started = Instant::now();
-    let (tokens, stop) = writer.write(first, args.max_tokens)?;
+    let generation = generation.at_most(args.max_tokens).guessing(args.guess);
+    let written = writer.write(generation)?;
     let wrote = started.elapsed();
-    let text = writer.finish()?;
     model.stamp().still_holds(path)?;
-    output::tell(speeds(prompt.len(), read, tokens.len(), wrote, stop));
+    output::tell(speeds(prompt.len(), read, &written, wrote));
+    let Written {
+        tokens,
+        text,
+        stop,
+        fared,
+    } = written;
     args.model.json.write(&json!({
         "model": path.display().to_string(),
         "prompt_tokens": prompt,
         "tokens": tokens,
         "text": text,
         "stop": stop,
+        "guesses": { "guessed": fared.guessed, "right": fared.right },
     }))?;
     Ok(Exit::Agrees)
 }
 
 impl Choosing {
-    fn sampler(&self) -> Result<Sampler, Failure> {
-        let sampling = Sampling {
+    fn sampling(&self) -> Sampling {
+        Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
             top_p: self.top_p,
             seed: self.seed,
-        };
-        Ok(Sampler::new(sampling)?)
+        }
     }
 }
 
@@ -192,94 +206,94 @@ impl Choosing {
 /// shorter with it, so this is twice what makes up for it.
 const WORTH_A_SCREEN: usize = 96;
 
-/// Feeds a session with its own choices.
+/// Screens the head for a text that is long enough to make up for the time that takes.
+fn screen(generation: &mut Generation<'_>, most: usize) {
+    if most >= WORTH_A_SCREEN {
+        generation.screen();
+    }
+}
+
+/// What the waiting is for.
+const READING: &str = "reading the prompt";
+
+/// Shows a text as it comes.
 struct Writer<'m> {
-    session: Session<'m>,
     tokenizer: &'m Tokenizer,
-    sampler: Sampler,
-    stream: TextStream,
-    shown: String,
     silent: bool,
 }
 
+/// A text, and why it ended.
+struct Written {
+    tokens: Vec<Token>,
+    text: String,
+    stop: Stop,
+    fared: Fared,
+}
+
 impl Writer<'_> {
-    /// Reads the prompt and returns what may come next. The head is screened for a text that is
-    /// long enough to make up for the time that takes.
-    fn read(&mut self, prompt: &[Token], most: usize) -> Result<Ranked, Failure> {
-        let waiting = progress::spinner("reading the prompt");
-        let ranked = self.feed(prompt)?;
-        if most >= WORTH_A_SCREEN && self.sampler.wanted().is_some() {
-            self.session.screen();
-        }
-        waiting.finish_and_clear();
-        Ok(ranked)
-    }
-
-    /// The likeliest tokens behind these, as many as decide the choice.
-    fn feed(&mut self, tokens: &[Token]) -> Result<Ranked, EvalError> {
-        match self.sampler.wanted() {
-            Some(most) => self.session.likeliest(tokens, most),
-            None => {
-                let logits = self.session.feed(tokens, Wanted::Last, &mut ())?;
-                Ok(of_all(&logits, logits.len()))
-            }
-        }
-    }
-
-    /// Chooses, shows and feeds token after token.
-    fn write(&mut self, mut ranked: Ranked, most: usize) -> Result<(Vec<Token>, Stop), Failure> {
-        let mut tokens = Vec::new();
-        while tokens.len() < most {
-            let token = self.sampler.choose(&ranked);
-            if self.tokenizer.is_end(token) {
-                return Ok((tokens, Stop::EndToken));
-            }
+    /// All of it, and the end of its line.
+    fn write(&self, mut generation: Generation<'_>) -> Result<Written, Failure> {
+        let (mut tokens, mut text) = (Vec::new(), String::new());
+        let mut stream = TextStream::default();
+        let mut reader = Reader::Listening;
+        while reader == Reader::Listening
+            && let Some(token) = generation.next().transpose()?
+        {
             tokens.push(token);
-            let text = self.stream.push(&self.tokenizer.piece(token, false));
-            if self.show(&text)? == Reader::Closed {
-                return Ok((tokens, Stop::ReaderGone));
-            }
-            if tokens.len() == most {
-                break;
-            }
-            ranked = match self.feed(&[token]) {
-                Err(EvalError::ContextFull { .. }) => return Ok((tokens, Stop::Context)),
-                fed => fed?,
-            };
+            let piece = stream.push(&self.tokenizer.piece(token, false));
+            reader = self.show(&piece)?;
+            text += &piece;
         }
-        Ok((tokens, Stop::MaxTokens))
-    }
-
-    fn show(&mut self, text: &str) -> Result<Reader, Failure> {
-        self.shown.push_str(text);
-        if self.silent || text.is_empty() {
-            return Ok(Reader::Listening);
-        }
-        output::put(text.as_bytes())
-    }
-
-    /// Ends the line and returns all that was shown of this text.
-    fn finish(&mut self) -> Result<String, Failure> {
-        let rest = std::mem::take(&mut self.stream).finish();
+        let rest = stream.finish();
         self.show(&rest)?;
+        text += &rest;
         if !self.silent {
             output::put(b"\n")?;
         }
-        Ok(std::mem::take(&mut self.shown))
+        let stop = generation.stop().map_or(Stop::ReaderGone, Stop::from);
+        Ok(Written {
+            tokens,
+            text,
+            stop,
+            fared: generation.fared(),
+        })
+    }
+
+    fn show(&self, text: &str) -> Result<Reader, Failure> {
+        if self.silent || text.is_empty() {
+            return Ok(Reader::Listening);
+        }
+        output::pass_on(text)
     }
 }
 
-fn speeds(prompt: usize, read: Duration, written: usize, wrote: Duration, stop: Stop) -> String {
+impl From<generation::Stop> for Stop {
+    fn from(stop: generation::Stop) -> Self {
+        match stop {
+            generation::Stop::EndToken => Stop::EndToken,
+            generation::Stop::MaxTokens => Stop::MaxTokens,
+            generation::Stop::Context => Stop::Context,
+        }
+    }
+}
+
+fn speeds(prompt: usize, read: Duration, written: &Written, wrote: Duration) -> String {
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-    let why = match stop {
+    let why = match written.stop {
         Stop::EndToken => "the model ended its text",
         Stop::MaxTokens => "as many as asked for",
         Stop::Context => "the context is full",
         Stop::ReaderGone => "standard output was closed",
     };
+    let (count, Fared { guessed, right }) = (written.tokens.len(), written.fared);
+    let guesses = if guessed > 0 {
+        format!(" ({right} of {guessed} guessed ones were right)")
+    } else {
+        String::new()
+    };
     format!(
-        "read {prompt} tokens at {:.1} tokens/s, wrote {written} at {:.1} tokens/s: {why}",
+        "read {prompt} tokens at {:.1} tokens/s, wrote {count} at {:.1} tokens/s{guesses}: {why}",
         rate(prompt, read),
-        rate(written, wrote)
+        rate(count, wrote)
     )
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::command::finish::finish;
-use crate::command::flags::{Json, Looked, Strictness};
+use crate::command::flags::{Json, OneModel, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::opened::Opened;
 use crate::file::reading::Reading;
@@ -38,7 +38,7 @@ mode and exit 0 otherwise.";
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     #[command(flatten)]
-    model: Looked,
+    model: OneModel,
 
     #[command(flatten)]
     strictness: Strictness,

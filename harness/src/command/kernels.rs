@@ -38,7 +38,7 @@ pub struct Args {
     seed: u64,
 
     /// Random questions a kernel, beside the chosen ones
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = flags::count::<usize>)]
     cases: usize,
 
     /// Ask about this kernel only; may be given several times
@@ -46,12 +46,15 @@ pub struct Args {
     only: Vec<Family>,
 
     /// Ask this question only
-    #[arg(long, value_name = "K", requires = "only")]
+    #[arg(long, value_name = "K", requires = "only", value_parser = flags::count::<usize>)]
     case: Option<usize>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
+
+    #[command(flatten)]
+    sharing: flags::Sharing,
 
     #[command(flatten)]
     json: flags::Json,
@@ -109,15 +112,17 @@ fn examine(
 
 impl Args {
     fn scope(&self, reference: &Reference) -> Scope {
-        let all = self.only.is_empty();
+        let all = if self.only.is_empty() {
+            Family::all()
+        } else {
+            self.only.clone()
+        };
         Scope {
             seed: self.seed,
             cases: self.cases,
-            families: if all {
-                Family::all()
-            } else {
-                self.only.clone()
-            },
+            families: self
+                .sharing
+                .of("kernels", all, |family| family.name().to_owned()),
             case: self.case,
             same_arithmetic: reference.hello().knows_i2_s,
             same_author: reference.facts().author().is_some(),

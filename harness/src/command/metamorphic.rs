@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, Models};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::FileRoles;
@@ -25,7 +25,6 @@ use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Runner;
 use crate::runner::engine::Engine;
-#[cfg(unix)]
 use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 
@@ -62,12 +61,11 @@ const SPINNING: u64 = 3;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// The model, a GGUF file; may be given several times [default: both fixtures]
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
+    #[command(flatten)]
+    model: Models,
 
     /// The text; may be given several times [default: two texts of this program]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     prompt: Vec<String>,
 
     /// Inner loops to use instead of the fastest this CPU has; none changes a result
@@ -87,8 +85,8 @@ pub struct Args {
     brought: Brought,
 
     /// Seconds a reference or an engine of yours may take for one relation
-    #[arg(long, value_name = "N", default_value = "300")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "300", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -123,10 +121,10 @@ struct Examined {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let models = if args.model.is_empty() {
+    let models = if args.model.typed().is_empty() {
         fixtures()?
     } else {
-        args.model.clone()
+        args.model.typed()
     };
     let roles = FileRoles::default();
     let roles = models.iter().fold(roles, |r, m| r.reads("--model", m));
@@ -208,9 +206,9 @@ impl Summary {
 /// The engine, then every live reference.
 fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         // Threads of a reference spin while they wait.
-        cpu_seconds: args.patience.saturating_mul(SPINNING).max(1),
+        cpu_seconds: args.patience.as_secs() * SPINNING,
         ..Limits::default()
     };
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
@@ -223,10 +221,7 @@ fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
         sources.push(Box::new(engine));
     }
     for reference in reference::open(&args.reference, limits)? {
-        #[cfg(unix)]
         sources.push(Box::new(Observing::unchanged(reference)));
-        #[cfg(not(unix))]
-        match reference {}
     }
     Ok(sources)
 }

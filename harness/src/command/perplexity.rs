@@ -16,7 +16,7 @@ use self::report::{Report, rows};
 use crate::case::observation::Identity;
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::io::destination::Destination;
@@ -59,8 +59,8 @@ own file would have in common with this one, and what 16 bits cannot show is sai
 #[derive(clap::Args)]
 #[command(after_help = HELP, visible_alias = "kl")]
 pub struct Args {
-    /// The model, a GGUF file
-    model: PathBuf,
+    #[command(flatten)]
+    model: OneModel,
 
     /// The text, UTF-8
     #[arg(
@@ -128,7 +128,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .kl_base
         .as_ref()
         .or(args.text.as_ref())
-        .unwrap_or(&args.model);
+        .map_or_else(|| args.model.path(), |path| Ok(path))?;
     let (source, bytes) = Input::open(source, storage)?;
     let kept = args
         .kl_base
@@ -138,7 +138,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = source.path.display();
     let kept = kept.map_err(|why| Failure::input(format!("{path}: {why}")))?;
     let references = reference::open(&args.reference, Limits::default())?;
-    let (model, _) = Input::read(&args.model)?;
+    let (model, _) = Input::read(args.model.path()?)?;
     let own = args.engine(args.profile);
     let text = args.chunks_of(&source, &bytes, kept.as_ref(), &*own.model(&model)?)?;
 
@@ -195,7 +195,7 @@ fn kept_by(file: &Input) -> Identity {
 impl Args {
     /// Refuses to write where something is read.
     fn spare_inputs(&self) -> Result<(), Failure> {
-        let model = Some(("the model", self.model.as_path()));
+        let model = Some(("the model", self.model.path()?));
         let named = [
             ("--text", &self.text),
             ("--base", &self.base),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::finish::finish;
-use super::flags::{Html, Json};
+use super::flags::{self, Html, Json, Sharing};
+use crate::case::pattern;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
@@ -34,13 +35,16 @@ one refusal counts as seen.";
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// Plant this fault only; may be given several times
+    /// Plant the faults of that name only: whole, a part of it, or with * for any letters
     #[arg(long, value_name = "NAME")]
     fault: Vec<String>,
 
     /// Print the names of all faults and the nodes they are planted in, and plant none
     #[arg(long)]
     list: bool,
+
+    #[command(flatten)]
+    sharing: Sharing,
 
     /// Where the result goes as JSON.
     #[command(flatten)]
@@ -50,7 +54,7 @@ pub struct Args {
     html: Html,
 
     /// Comparisons of the engine without a fault
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
     /// Fixtures folder [default: fixtures/ here or above]
@@ -71,15 +75,21 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let roles = FileRoles::default().writes("--json", args.json.to.as_ref())?;
     args.html.beside(roles)?;
     let faults = select(power::catalogue(), &args.fault)?;
+    let faults = args
+        .sharing
+        .of("power", faults, |fault| fault.name.to_owned());
     if args.list {
         let text = table::list(&faults, output::width());
         return finish(Outcome::Ok, &text, &faults, &args.json);
     }
     let suite = Suite::open(&args.fixtures.map_or_else(Suite::find, Ok)?)?;
-    let bar = progress::bar((faults.len() + args.clean_runs) as u64, "comparisons");
+    let runs = clean::plan(&suite, args.clean_runs);
+    let runs = args
+        .sharing
+        .of("clean runs", runs, |run| run.essence(&suite));
+    let bar = progress::bar((faults.len() + runs.len()) as u64, "comparisons");
     let bench = Bench::new(suite.clone()).on_every_prompt();
     let trials = bench.attempt_all(&faults, &|| bar.inc(1))?;
-    let runs = clean::plan(&suite, args.clean_runs);
     let alarms = clean::alarms(&suite, &runs, &|_| None, &|| bar.inc(1))?;
     bar.finish_and_clear();
     let alarmed = alarms.iter().map(|_| Outcome::Divergence);
@@ -90,23 +100,22 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let text = if args.html.takes_stdout() {
         String::new()
     } else {
-        table::render(&trials, args.clean_runs, &alarms, output::width())
+        table::render(&trials, runs.len(), &alarms, output::width())
     };
     let report = Report {
         faults: trials,
-        clean_runs: args.clean_runs,
+        clean_runs: runs.len(),
         alarms: alarms.len(),
     };
     let ended = finish(outcome, &text, &report, &args.json)?;
     Ok(args.html.show(ended, &report))
 }
 
-fn select(faults: Vec<&'static Fault>, names: &[String]) -> Result<Vec<&'static Fault>, Failure> {
-    let known = |name: &&String| faults.iter().any(|fault| fault.name == name.as_str());
-    if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        let message = format!("there is no fault {unknown:?}; --list names them all");
-        return Err(Failure::input(message));
-    }
-    let wanted = |fault: &&Fault| names.is_empty() || names.iter().any(|n| n == fault.name);
-    Ok(faults.into_iter().filter(wanted).collect())
+fn select(faults: Vec<&'static Fault>, typed: &[String]) -> Result<Vec<&'static Fault>, Failure> {
+    let names: Vec<&str> = faults.iter().map(|fault| fault.name).collect();
+    let wanted = pattern::select(&names, typed, "fault")?;
+    Ok(faults
+        .into_iter()
+        .filter(|fault| wanted.contains(fault.name))
+        .collect())
 }

@@ -2,13 +2,14 @@
 //! references.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::Model;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::{self, Case};
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
@@ -24,26 +25,31 @@ const AD_HOC: &str = "prompt";
 /// Which prompts, on which model, against which references, and how the engine computes.
 #[derive(clap::Args)]
 pub struct Selection {
-    /// This case only; may be given several times [default: every case with a trace]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "prompt"])]
+    /// The cases of that name only: whole, a part, or with * [default: every case with a trace]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "model_file", "prompt"])]
     pub case: Vec<String>,
 
     /// Against this recording only; may be given several times [default: all that have a trace]
     #[arg(long, value_name = "NAME")]
     pub recording: Vec<String>,
 
-    /// This model file, with --prompt. With --replay: where it is now
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)] // the flags say it
+    pub model: OneModel,
 
-    /// With --model: this prompt. A live reference answers any; without one a recording must
-    #[arg(long, value_name = "TEXT", requires = "model")]
+    /// With a model: this prompt, or @FILE, or - for standard input. A live reference answers any;
+    /// without one a recording must
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
     pub prompt: Option<String>,
 
     /// Against this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may
     /// be given several times [default: what BITNET_CPP_DIR names, if it is set]
     #[arg(long, value_name = "NAME|DIR")]
     pub reference: Vec<String>,
+
+    /// Seconds a reference or an engine of yours may take for one answer
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    pub patience: Duration,
 
     /// Order of the float operations [default: the reference's own, as far as it is known]
     #[arg(long, value_name = "NAME", value_parser = flags::profile)]
@@ -89,7 +95,7 @@ impl Selection {
     /// that was asked for is one of them.
     pub fn suite(&self, json: &Json) -> Result<Suite, Failure> {
         let mut roles = FileRoles::default();
-        if let Some(model) = &self.model {
+        if let Some(model) = self.model.typed() {
             roles = roles.reads("--model", model);
         }
         roles.writes("--json", json.to.as_ref())?;
@@ -105,8 +111,13 @@ impl Selection {
         Ok(suite)
     }
 
-    /// The live references, opened.
-    pub fn live(&self, limits: Limits) -> Result<Vec<Reference>, Failure> {
+    /// The live references, opened; each of their processes may use so much processor time.
+    pub fn live(&self, cpu_seconds: u64) -> Result<Vec<Reference>, Failure> {
+        let limits = Limits {
+            patience: self.patience,
+            cpu_seconds,
+            ..Limits::default()
+        };
         reference::open(&self.reference, limits)
     }
 
@@ -132,7 +143,7 @@ impl Selection {
     /// there to show them.
     pub fn cases(&self, suite: &Suite, live: bool) -> Result<Vec<(Case, PathBuf)>, Failure> {
         let shown = |case: &Case| case.nodes > 0 || (live && self.is_named());
-        let Some(model) = &self.model else {
+        let Some(model) = self.model.typed() else {
             let mut cases = case::select(suite.cases.clone(), &self.case)?;
             cases.retain(shown);
             let place = |case: Case| {
@@ -152,7 +163,7 @@ impl Selection {
             let file = model.file_name().unwrap_or_default().to_string_lossy();
             cases.push(Case::of_prompt(AD_HOC, &file, prompt, 0));
         }
-        Ok(cases.into_iter().map(|c| (c, model.clone())).collect())
+        Ok(cases.into_iter().map(|c| (c, model.to_owned())).collect())
     }
 
     /// Opens what a case is about, and counts the tokens of a prompt that no fixture knows.

@@ -9,7 +9,7 @@ use engine::numerics::Profile;
 use crate::case::schedule::Schedule;
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, Sharing};
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
 use crate::io::destination::Destination;
@@ -89,8 +89,11 @@ pub struct Args {
     kernel: Option<Kernel>,
 
     /// Seconds the reference may take for one model
-    #[arg(long, value_name = "N", default_value = "300")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "300", value_parser = flags::seconds)]
+    patience: Duration,
+
+    #[command(flatten)]
+    sharing: Sharing,
 
     #[command(flatten)]
     json: Json,
@@ -99,9 +102,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let limits = Limits {
-        patience: Duration::from_secs(args.patience),
+        patience: args.patience,
         // Three threads that spin while they wait.
-        cpu_seconds: args.patience.saturating_mul(3).max(1),
+        cpu_seconds: args.patience.as_secs() * 3,
         ..Limits::default()
     };
     args.json.beside([])?;
@@ -167,7 +170,7 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
             architectures.push(*architecture);
         }
     }
-    Ok(Plan::new(architectures, args.first, args.count))
+    Ok(Plan::new(architectures, args.first, args.count).shared(args.sharing.shard))
 }
 
 /// A reference, and the order of float operations in which it can be compared bit for bit.

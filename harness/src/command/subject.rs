@@ -1,12 +1,11 @@
 //! `harness subject`: how an engine of one's own is connected, and whether one is connected right.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::kernels::Kernel;
 
 use crate::command::finish::finish;
-use crate::command::flags::Json;
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::output;
@@ -89,12 +88,12 @@ struct Check {
     #[arg(value_name = "WHAT", value_parser = str::parse::<Spec>)]
     subject: Spec,
 
-    /// The model, a GGUF file
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: OneModel,
 
     /// What it computes
-    #[arg(long, value_name = "TEXT", default_value = "Call me Ishmael.")]
+    #[arg(short, long, value_name = "TEXT", default_value = "Call me Ishmael.")]
+    #[arg(value_parser = flags::text)]
     prompt: String,
 
     /// Hand it the two-bit weights as F32
@@ -102,8 +101,8 @@ struct Check {
     wide: bool,
 
     /// Seconds it may take for an answer
-    #[arg(long, value_name = "N", default_value = "120")]
-    patience: u64,
+    #[arg(long, value_name = "N", default_value = "120", value_parser = flags::seconds)]
+    patience: Duration,
 
     #[command(flatten)]
     json: Json,
@@ -115,12 +114,12 @@ pub fn run(
         action: Action::Check(args),
     }: Args,
 ) -> Result<Exit, Failure> {
-    args.json.beside([("--model", args.model.as_path())])?;
+    args.json.beside([("--model", args.model.path()?)])?;
     if let Spec::Saved(_) = args.subject {
         let message = "files answer nothing: give them to `harness crossval --subject`";
         return Err(Failure::input(message));
     }
-    let (input, _) = Input::read(&args.model)?;
+    let (input, _) = Input::read(args.model.path()?)?;
     let host = Engine::new(Kernel::best(), 1);
     let model = host.model(&input)?;
     let tokens = tokenize(&model, &args.prompt)?;
@@ -131,7 +130,7 @@ pub fn run(
         profile: None,
         demand: Demand::Nearest,
         limits: Limits {
-            patience: Duration::from_secs(args.patience),
+            patience: args.patience,
             ..Limits::default()
         },
         wide: args.wide,

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use engine::Token;
-use engine::bytes::{ModelBytes, Storage};
+use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
@@ -16,6 +16,7 @@ use crate::command::flags::ModelFile;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::output::{self, Reader};
+use crate::io::process::map_or_read;
 use crate::judge::outcome::Outcome;
 
 /// Stands for standard input where a file is read.
@@ -76,12 +77,12 @@ struct Source {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let path = &args.model.path;
+    let path = args.model.path()?;
     let text = args.source.file.as_deref().filter(|file| *file != STDIN);
     let text = text.map(|file| ("--file", file));
     let (json, strictness) = (&args.model.json, args.model.strictness);
-    json.beside(text.into_iter().chain([("--model", path.as_path())]))?;
-    let (bytes, stamp) = ModelBytes::open(path, Storage::Map)?;
+    json.beside(text.into_iter().chain([("--model", path)]))?;
+    let (bytes, stamp) = ModelBytes::open(path, map_or_read())?;
     let gguf = Gguf::parse_as(bytes, args.reading.dialect)?;
     let tokenizer = Tokenizer::from_metadata(&gguf.metadata)?.ok_or_else(|| {
         Failure::input("the model says it has no vocabulary (no_vocab): only ids work with it")

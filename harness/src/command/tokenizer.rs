@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use super::finish::finish;
 use crate::case::observation::tokenization::{EscapedBytes, Question};
+use crate::command::brought::Brought;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::file::provenance::file_name;
 use crate::io::{output, progress};
 use crate::oracle::tokenizer::examine::Plan;
 use crate::oracle::tokenizer::row::{Summary, outcome};
@@ -21,29 +23,32 @@ Examples:
   harness tokenizer --reference bitnet --reference llama --strings 100000 --seed 7
   harness tokenizer --model model.gguf --reference bitnet --text 'it\\x27s 1234\\n'
   harness tokenizer --model model.gguf --reference bitnet --ids 1022,34,392
+  harness tokenizer --model model.gguf --subject 'serve: python3 my_engine.py'
 
 Each text becomes ids in four ways (special tokens added or not, read in the text or not) and each
 list of ids becomes bytes in four ways (pieces or cleaned text, special tokens shown or not); every
 answer must be the same, and so must every token of the vocabulary. A difference is made as small
-as it can be and printed with the command that shows it again. In texts, \\n, \\\\, \\xff and
-\\u{1f40b} stand for characters and bytes.";
+as it can be and printed with the command that shows it again. An engine of one's own is asked for
+the ids of texts, special tokens added and read, which is the way its protocol has. In texts, \\n,
+\\\\, \\xff and \\u{1f40b} stand for characters and bytes.";
 
 /// Compare the engine's tokenizer with a live reference's, on nasty and on random strings
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model or vocabulary, a GGUF file; may be given several times [default: every model of
-    /// the cases, and llama.cpp's vocabularies if scripts/fetch-tokenizer-suite.sh fetched them]
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
+    #[command(flatten)]
+    model: flags::Models,
 
     /// Against this C++ reference: bitnet, bitnet-portable, ik, llama, or a directory; may be given
     /// several times [default: what BITNET_CPP_DIR names]
     #[arg(long, value_name = "NAME|DIR")]
     reference: Vec<String>,
 
+    #[command(flatten)]
+    brought: Brought,
+
     /// Random strings and lists of ids for each vocabulary, besides those that are written down
-    #[arg(long, value_name = "N", default_value = "2000")]
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = flags::count::<u64>)]
     strings: u64,
 
     /// What the random ones are made from
@@ -59,6 +64,9 @@ pub struct Args {
     ids: Vec<Question>,
 
     #[command(flatten)]
+    sharing: flags::Sharing,
+
+    #[command(flatten)]
     json: flags::Json,
 
     /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
@@ -71,15 +79,27 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     // The time a question may take is bounded; how many there are is asked for.
     let limits = Limits::with_cpu_seconds(24 * 3600);
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
-    let (subjects, absent) = subjects(&args.model, &fixtures)?;
+    let (subjects, absent) = subjects(&args.model.typed(), &fixtures)?;
+    let subjects = args
+        .sharing
+        .of("tokenizer", subjects, |one| file_name(&one.path));
     let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
     args.json.beside(read)?;
-    let references = reference::open_some(&args.reference, limits)?;
-    let rounds = subjects.len() * references.len();
+    let specs = args.brought.subject.iter().map(ToString::to_string);
+    let mut brought: Vec<_> = specs.zip(args.brought.open(None, None)?).collect();
+    let references = if brought.is_empty() {
+        reference::open_some(&args.reference, limits)?
+    } else {
+        reference::open(&args.reference, limits)?
+    };
+    let rounds = subjects.len() * (references.len() + brought.len());
     let bar = progress::bar(rounds as u64 * args.strings, "strings");
     let rows = subjects.iter().flat_map(|subject| {
         let mut done = |count| bar.inc(count);
-        subject.examine(&references, &args.plan(subject), &mut done)
+        let plan = args.plan(subject);
+        let mut rows = subject.examine(&references, &plan, &mut done);
+        rows.extend(subject.examine_brought(&mut brought, &plan, &mut done));
+        rows
     });
     let rows: Vec<_> = rows.collect();
     bar.finish_and_clear();

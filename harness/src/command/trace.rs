@@ -114,19 +114,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(folder) = &args.replay {
         return replay(&args, folder);
     }
-    let model = args
-        .selection
-        .model
-        .as_deref()
-        .map(|model| ("--model", model));
+    let model = args.selection.model.typed().map(|model| ("--model", model));
     args.html.beside(args.json.beside(model)?)?;
     let mut suite = args.selection.suite(&args.json)?;
-    let live = args.selection.live(Limits::default())?;
+    let live = args.selection.live(Limits::default().cpu_seconds)?;
     let reading = args.selection.reading;
     let live = live.into_iter().map(Observing::new);
     let mut live: Vec<Observing> = live.map(|one| one.reading(reading)).collect();
     let claimed = args.selection.profile.map(Profile::name);
-    let mut subjects = args.brought.open(claimed, None)?;
+    let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
     let any = !live.is_empty() || !subjects.is_empty();
     let mut answers = Answers::new(&args.json).shown(&args.html);
     for (case, path) in args.selection.cases(&suite, any)? {
@@ -179,7 +175,7 @@ impl Args {
 
     /// The command that takes the blamed operation away.
     fn taken_away(&self, case: &Case, reference: &Identity, live: bool) -> String {
-        let about = match (&self.selection.model, &self.selection.prompt) {
+        let about = match (self.selection.model.typed(), &self.selection.prompt) {
             (Some(model), Some(prompt)) => {
                 let model = quoted(&model.to_string_lossy());
                 format!("--model {model} --prompt {}", quoted(prompt))
@@ -299,7 +295,7 @@ impl Args {
 fn replay(args: &Args, folder: &Path) -> Result<Exit, Failure> {
     let bundle = Bundle::read(&bundle::find(folder)?)?;
     let manifest = &bundle.manifest;
-    let path = args.selection.model.as_ref().unwrap_or(&manifest.model);
+    let path = args.selection.model.typed().unwrap_or(&manifest.model);
     let (input, _) = Input::read(path)?;
     if input.sha256 != manifest.model_sha256 {
         let (asked, found) = (&manifest.model_sha256, &input.sha256);

@@ -76,7 +76,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .seed
         .unwrap_or_else(|| RandomState::new().build_hasher().finish());
     let reading = args.selection.reading;
-    let live = args.selection.live(Limits::default())?.into_iter();
+    let live = args
+        .selection
+        .live(Limits::default().cpu_seconds)?
+        .into_iter();
     let mut live: Vec<Observing> = live
         .map(|one| Observing::new(one).reading(reading))
         .collect();

@@ -33,9 +33,8 @@ declared.";
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
-    /// The model, a GGUF file; may be given several times [default: every model of the fixtures]
-    #[arg(long, value_name = "FILE")]
-    model: Vec<PathBuf>,
+    #[command(flatten)]
+    model: flags::Models,
 
     /// A C++ reference, by name or directory; may be given several times [default: BITNET_CPP_DIR]
     #[arg(long, value_name = "NAME|DIR")]
@@ -60,10 +59,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
-    let models = if args.model.is_empty() {
+    let models = if args.model.typed().is_empty() {
         models_below(&folder)?
     } else {
-        args.model.clone()
+        args.model.typed()
     };
     let roles = FileRoles::default();
     let read = models

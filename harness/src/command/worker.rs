@@ -8,7 +8,7 @@ use engine::numerics::Profile;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
-use crate::reference::isolation::serve;
+use crate::reference::isolation::{Rights, serve};
 use crate::reference::worker::Reference;
 use crate::runner::subject::Spec;
 use crate::runner::subject::worker::Worker;
@@ -48,15 +48,19 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(place) = args.place {
-        return serve(move |channel| Reference::start(&place, channel));
+        return serve(Rights::Compute, move |channel| {
+            Reference::start(&place, channel)
+        });
     }
     if let (Some(spec), Some(scratch)) = (args.subject, args.scratch) {
-        return serve(move |channel| Worker::start(&spec, &scratch, channel));
+        return serve(spec.rights(), move |channel| {
+            Worker::start(&spec, &scratch, channel)
+        });
     }
     let computing = Computing {
         kernel: args.kernel.unwrap_or_else(Kernel::best),
         profile: args.profile.unwrap_or_default(),
         reading: args.reading,
     };
-    serve(move |_| Ok(EngineWorker::start(computing)))
+    serve(Rights::Compute, move |_| Ok(EngineWorker::start(computing)))
 }

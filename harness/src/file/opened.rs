@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::bytes::{ModelBytes, Storage};
+use engine::bytes::ModelBytes;
 use engine::flavor::{Detection, Flavor, detect};
 use engine::gguf::tensor_type::id;
 use engine::gguf::{Gguf, TensorInfo, TypeId};
@@ -11,7 +11,8 @@ use engine::refusal::Refusal;
 use crate::exit::Failure;
 use crate::file::provenance::{self, Input};
 use crate::file::reading::Reading;
-use crate::io::progress;
+use crate::io::process::map_or_read;
+use crate::io::{progress, threads};
 
 /// A parsed file, and what it takes to know that it did not change meanwhile.
 pub struct Opened {
@@ -41,19 +42,16 @@ impl Opened {
         })
     }
 
-    /// Reads and parses, and hashes while `look` looks: of a large file either takes a second.
+    /// Parses, and hashes while `look` looks: of a large file either takes a second, and copying it
+    /// into memory would take another.
     pub fn read_and<R>(
         path: &Path,
         reading: Reading,
         look: impl FnOnce(&Gguf) -> R,
     ) -> Result<(Self, R), Failure> {
-        let (bytes, stamp) = ModelBytes::open(path, Storage::Read)?;
+        let (bytes, stamp) = ModelBytes::open(path, map_or_read())?;
         let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
-        let (sha256, found) = std::thread::scope(|scope| {
-            let hash = scope.spawn(|| provenance::sha256(&bytes));
-            let found = look(&gguf);
-            (hash.join().expect("hashing does not panic"), found)
-        });
+        let (sha256, found) = threads::beside(|| provenance::sha256(&bytes), || look(&gguf));
         let opened = Opened {
             input: Input::of(path, sha256, stamp),
             gguf,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use engine::bytes::{FileStamp, ModelBytes, Storage};
 use engine::encoding::float::Float;
@@ -127,6 +128,15 @@ pub fn checksums(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     text.lines().enumerate().map(entry).collect()
 }
 
+/// Variables that put something before a program or into it.
+pub const INTRUDING: [&str; 5] = [
+    "HARNESS_WORKER_WRAPPER",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "GLIBC_TUNABLES",
+    "DYLD_INSERT_LIBRARIES",
+];
+
 /// The machine and the build, for the circumstances of a receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +157,15 @@ pub struct Machine {
     pub rustc: String,
     /// `release` or `debug`: how the harness itself was built.
     pub build: String,
+    /// For which processors, and with which flags.
+    #[serde(default)]
+    pub flags: String,
+    /// The commit it was built from, and whether the tree had been edited.
+    #[serde(default)]
+    pub commit: String,
+    /// SHA-256 of the program itself: the engine is part of it.
+    #[serde(default)]
+    pub program: String,
     /// The variables that can steer a run, as they were set.
     pub environment: BTreeMap<String, String>,
 }
@@ -166,6 +185,7 @@ impl Machine {
             "BITNET_SEED",
             "BITNET_DETERMINISTIC",
         ];
+        let variables = variables.into_iter().chain(INTRUDING);
         let set = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
         Machine {
             os: std::env::consts::OS.into(),
@@ -176,9 +196,23 @@ impl Machine {
             harness_version: env!("CARGO_PKG_VERSION").into(),
             rustc: env!("HARNESS_RUSTC").into(),
             build: build.into(),
-            environment: variables.into_iter().filter_map(set).collect(),
+            flags: env!("HARNESS_FLAGS").into(),
+            commit: env!("HARNESS_COMMIT").into(),
+            program: program(),
+            environment: variables.filter_map(set).collect(),
         }
     }
+}
+
+/// The program that runs, hashed once.
+fn program() -> String {
+    static HASH: OnceLock<String> = OnceLock::new();
+    let hash = || {
+        let own = std::env::current_exe().ok()?;
+        Some(Input::open(&own, Storage::Map).ok()?.0.sha256)
+    };
+    let hash = || hash().unwrap_or_else(|| "unknown".into());
+    HASH.get_or_init(hash).clone()
 }
 
 fn processor() -> String {

@@ -8,12 +8,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use ffi::leftovers::{self, Lock};
 use tempfile::TempPath;
 
 use crate::io::signals::Temporary;
 
 /// Links that may follow each other; Linux allows as many.
 const MAX_LINKS: usize = 40;
+/// How the names of unfinished files begin and end. What a killed run left is gone with the next
+/// file that is begun beside it.
+const PREFIX: &str = ".harness-";
+const SUFFIX: &str = ".part";
 
 /// Replaces the content of `path` by `bytes`. A reader sees the old content or the new, never a
 /// part.
@@ -33,7 +38,7 @@ pub struct Unfinished {
 /// Where the bytes go in the end.
 enum Place {
     /// The file beside a regular file, and that file.
-    Instead(Temporary<TempPath>, PathBuf),
+    Instead(Temporary<TempPath>, PathBuf, Lock),
     /// Something that only takes bytes.
     Into(Box<dyn Write>),
 }
@@ -54,7 +59,7 @@ impl Unfinished {
     pub fn content(&mut self) -> io::Result<Option<&Path>> {
         self.flush()?;
         Ok(match &self.place {
-            Place::Instead(beside, _) => Some(beside.path()),
+            Place::Instead(beside, ..) => Some(beside.path()),
             Place::Into(_) => None,
         })
     }
@@ -64,7 +69,7 @@ impl Unfinished {
         let path = self.path;
         let done = self.out.into_inner().map_err(|e| e.into_error());
         let done = done.and_then(|mut file| match self.place {
-            Place::Instead(beside, target) => {
+            Place::Instead(beside, target, _lock) => {
                 file.sync_all()?;
                 beside.finish(|beside| beside.persist(target).map_err(|e| e.error))
             }
@@ -100,23 +105,26 @@ fn begin(path: &Path) -> io::Result<(File, Place)> {
         }
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".harness-").suffix(".part");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666)); // less what the mask takes away
     }
-    let mut file = None;
+    let folder = folder_of(&target);
+    leftovers::sweep(folder, PREFIX, SUFFIX);
+    let mut held = None;
     let beside = Temporary::make(|| {
-        let (opened, beside) = builder.tempfile_in(folder_of(&target))?.into_parts();
-        file = Some(opened);
+        let (made, lock) = leftovers::make(|| builder.tempfile_in(folder))?;
+        let (file, beside) = made.into_parts();
+        held = Some((file, lock));
         Ok(beside)
     })?;
-    let file = file.expect("made");
+    let (file, lock) = held.expect("made");
     if let Ok(old) = fs::metadata(&target) {
         file.set_permissions(old.permissions())?;
     }
-    Ok((file, Place::Instead(beside, target)))
+    Ok((file, Place::Instead(beside, target, lock)))
 }
 
 /// What a path stands for when something is written there.
@@ -210,6 +218,8 @@ mod tests {
         abandoned.write_all(b"three").expect("written beside");
         drop(abandoned);
         assert_eq!(fs::read(&path).expect("there"), b"two");
+        fs::write(folder.join(".harness-x.part"), b"a killed run's").expect("written");
+        write(&path, b"two").expect("replaced");
         let names = fs::read_dir(folder).expect("listed").count();
         assert_eq!(names, 2, "only the receipt and the folder in the way");
     }

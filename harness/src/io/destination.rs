@@ -120,6 +120,7 @@ pub struct FileRoles {
 enum Identity {
     Stdout,
     /// A file that is there: device and inode, through links.
+    #[cfg(unix)]
     There(u64, u64),
     /// A file that is not there yet: its folder and its name.
     NotYet(PathBuf),

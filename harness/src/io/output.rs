@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use engine::refusal::escape;
 
 use crate::exit::Failure;
+use crate::io::look;
 
 /// Whether somebody is still reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +29,33 @@ pub fn put(bytes: &[u8]) -> Result<Reader, Failure> {
     }
 }
 
+/// Writes a text made for people, whoever chose the names in it: what would move a cursor, name a
+/// window or turn the direction of writing is shown and not done.
+pub fn print(text: &str) -> Result<Reader, Failure> {
+    put(look::paint(&harmless(text)).as_bytes())
+}
+
+/// Writes what a model wrote: as it is into a pipe, and harmless on a terminal.
+pub fn pass_on(text: &str) -> Result<Reader, Failure> {
+    if io::stdout().is_terminal() {
+        print(text)
+    } else {
+        put(text.as_bytes())
+    }
+}
+
+/// The same text with nothing in it that a terminal would obey but lines and tabs.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.into(),
+        _ => escape(c.encode_utf8(&mut [0; 4])),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Writes a line on standard error. Where that fails, there is nobody who could be told.
 pub fn tell(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
 /// Writes a mark on standard error behind which somebody is to type.
@@ -85,4 +110,18 @@ fn inert(json: &str) -> String {
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_but_lines_and_tabs() {
+        let ours = "a\tb\n ü 語 \\n";
+        assert_eq!(harmless(ours), ours);
+        let hostile = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}2J\r\u{8}\u{202e}";
+        let safe = harmless(hostile);
+        assert!(safe.chars().all(|c| c.is_ascii_graphic()), "{safe:?}");
+    }
 }

@@ -1,4 +1,5 @@
-//! What this process asks of the kernel: a sentence before it dies of a vanished page.
+//! What this process asks of the kernel: a sentence before it dies of a vanished page, and an end
+//! to the descriptors it was born with.
 //!
 //! The one file of the crate that needs `unsafe`, because a signal handler is.
 
@@ -35,6 +36,23 @@ pub fn resident(process: u32, which: Resident) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Closes every descriptor beside the standard three and `kept`: those that whoever started this
+/// program forgot to close. To be called before anything here has opened one.
+#[cfg(unix)]
+pub fn close_inherited(kept: std::os::fd::RawFd) {
+    let listed = std::fs::read_dir("/proc/self/fd").or_else(|_| std::fs::read_dir("/dev/fd"));
+    let names = listed.into_iter().flatten().flatten();
+    let numbers = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // All of them first: the list itself is one, and closed by then.
+    let open: Vec<std::os::fd::RawFd> = numbers.collect();
+    for number in open {
+        if number > 2 && number != kept {
+            // SAFETY: the caller promises that no value of this program owns it.
+            unsafe { libc::close(number) };
+        }
+    }
 }
 
 /// Registers the handler. Whether that worked.

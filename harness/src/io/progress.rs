@@ -19,7 +19,10 @@ pub fn spinner(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
         .expect("the template is a constant");
     let spinner = on_stderr(None, what).with_style(style);
-    spinner.enable_steady_tick(Duration::from_millis(200));
+    // It ticks on a thread of its own, which not every system can give.
+    if !cfg!(target_family = "wasm") {
+        spinner.enable_steady_tick(Duration::from_millis(200));
+    }
     spinner
 }
 

@@ -9,7 +9,10 @@ use std::sync::{Mutex, MutexGuard};
 use crate::io::output::quoted;
 
 #[cfg(unix)]
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process};
+
+#[cfg(unix)]
+use crate::io::descendants::descendants;
 
 /// What a signal finds.
 struct Unfinished {
@@ -147,30 +150,6 @@ fn end(signal: i32, clean: fn()) -> ! {
     };
     tell(format!("\n{word}: {next}"));
     std::process::exit(exit as i32)
-}
-
-/// Everything that a process has started, and what that has started. Nothing where the system does
-/// not list processes as Linux does.
-#[cfg(unix)]
-fn descendants(of: Pid) -> Vec<Pid> {
-    let listed = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let parent = |entry: std::fs::DirEntry| {
-        let process = entry.file_name().to_str()?.parse().ok()?;
-        let status = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name before it is in brackets and may contain anything.
-        let (_, fields) = status.rsplit_once(") ")?;
-        let parent = fields.split(' ').nth(1)?.parse().ok()?;
-        Some((Pid::from_raw(process)?, Pid::from_raw(parent)?))
-    };
-    let parents: Vec<(Pid, Pid)> = listed.filter_map(parent).collect();
-    let mut found = vec![of];
-    let mut at = 0;
-    while let Some(&parent) = found.get(at) {
-        let children = parents.iter().filter(|(_, of)| *of == parent);
-        found.extend(children.map(|(child, _)| child));
-        at += 1;
-    }
-    found.split_off(1)
 }
 
 #[cfg(test)]

@@ -90,6 +90,26 @@ impl Table {
         self.narrowed(width, usize::MAX).draw(width)
     }
 
+    /// As a table of Markdown, every column there.
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(
+            self.columns
+                .iter()
+                .map(|c| c.name.replace('|', "\\|"))
+                .collect(),
+        );
+        let rule = |column: &Column| match column.align {
+            CellAlignment::Right => "---:".to_owned(),
+            _ => "---".to_owned(),
+        };
+        text += &line(self.columns.iter().map(rule).collect());
+        for row in &self.rows {
+            text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+        }
+        text
+    }
+
     /// Where cells stand in rows that are printed one by one: wide enough for those of this table
     /// or, where a terminal is not, with long words cut in their middle.
     pub fn layout(&self, width: Option<usize>) -> Layout {
@@ -112,7 +132,8 @@ impl Table {
                 .saturating_sub(beyond)
                 .max(CUT.min(widest.width));
         }
-        Layout { places }
+        let limited = width.is_some();
+        Layout { places, limited }
     }
 
     fn place_of(&self, column: &Column) -> usize {
@@ -186,6 +207,8 @@ impl Table {
 #[derive(Debug, Clone)]
 pub struct Layout {
     places: Vec<Place>,
+    /// Whether longer words would not fit into the terminal.
+    limited: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -209,7 +232,12 @@ impl Layout {
     fn draw<'c>(&'c self, cell: impl Fn(&'c Place) -> &'c str) -> String {
         let mut line = String::new();
         for place in &self.places {
-            let cell = cut(cell(place), place.width);
+            let cell = cell(place);
+            let cell = if self.limited {
+                cut(cell, place.width.max(CUT))
+            } else {
+                cell.to_owned()
+            };
             let room = place.width.saturating_sub(measure_text_width(&cell));
             let right = place.column.align == CellAlignment::Right;
             let (before, behind) = if right { (room, 0) } else { (0, room) };
@@ -237,6 +265,15 @@ pub fn scientific(value: Option<f64>) -> String {
         None => "none".into(),
         Some(0.0) => "0".into(),
         Some(value) => format!("{value:.1e}"),
+    }
+}
+
+/// A ratio in decibels as a cell: infinitely many where nothing is in the way of the signal.
+pub fn decibels(value: Option<f64>) -> String {
+    match value {
+        None => "-".into(),
+        Some(f64::INFINITY) => "inf".into(),
+        Some(value) => format!("{value:.1} dB"),
     }
 }
 
@@ -292,5 +329,7 @@ mod tests {
         assert_eq!(scientific(None), "none");
         assert_eq!(scientific(Some(0.0)), "0");
         assert_eq!(scientific(Some(1.25e-15)), "1.2e-15");
+        assert_eq!(decibels(Some(f64::INFINITY)), "inf");
+        assert_eq!(decibels(Some(63.14)), "63.1 dB");
     }
 }

@@ -14,8 +14,9 @@ use crate::case::observation::{Lane, Observation, TracedNode};
 use crate::io::kl_base::CodedRow;
 use crate::judge::detail::{NodeDetail, PositionDetail};
 use crate::judge::error_ratio::ErrorRatios;
-use crate::judge::named_rows::compare_named;
+use crate::judge::named_rows::{Row, compare_named};
 use crate::judge::own_tolerance::Elements;
+use crate::numbers::confidence::Position;
 use crate::numbers::metrics::{self, Distance, UlpHistogram};
 
 /// Everything found between two observations of one case.
@@ -73,6 +74,9 @@ pub struct PositionFindings {
     pub distance: Distance,
     /// `KL(reference ‖ ours)` in nats; none if a value is not finite.
     pub kl: Option<f64>,
+    /// Where the bits differ: the probability of the reference's likeliest token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// The most likely token is the same.
     pub top1_equal: bool,
     /// Where it is not: how much likelier, in logits, the reference's is than ours in its own row.
@@ -243,6 +247,13 @@ impl LaneFindings {
         self.positions.iter().map(|p| p.kl).collect()
     }
 
+    /// The divergence of each position whose bits differ, and how sure the reference is there.
+    pub fn confidence(&self) -> Vec<Position> {
+        let differing = self.positions.iter();
+        let pairs = differing.filter_map(|found| found.confidence.zip(found.kl));
+        pairs.collect()
+    }
+
     /// Positions whose most likely token is another.
     pub fn flips(&self) -> usize {
         self.positions.iter().filter(|p| !p.top1_equal).count()
@@ -279,7 +290,8 @@ fn compare_lane(
     let (Some(theirs), Some(ours)) = (theirs.lanes.get(&lane), ours.lanes.get(&lane)) else {
         return Ok(found); // the coverage says that the lane is missing
     };
-    if theirs.vocab_size != ours.vocab_size && ours.named.is_empty() {
+    let whole = theirs.named.is_empty() && ours.named.is_empty();
+    if theirs.vocab_size != ours.vocab_size && whole {
         return Err(Incomparable::VocabSize {
             theirs: theirs.vocab_size,
             ours: ours.vocab_size,
@@ -289,9 +301,13 @@ fn compare_lane(
         let (Some(a), Some(b)) = (theirs.at(position), ours.at(position)) else {
             continue;
         };
-        let place = ours.positions.binary_search(&position).ok();
-        if let Some(names) = place.and_then(|place| ours.named.get(place)) {
-            found.positions.extend(compare_named(position, a, names, b));
+        let names = [theirs, ours].map(|side| side.names_at(position));
+        if names != [None, None] {
+            let row = |values, names| Row { values, names };
+            let (theirs, ours) = (row(a, names[0]), row(b, names[1]));
+            found
+                .positions
+                .extend(compare_named(position, theirs, ours));
             continue;
         }
         let coded = ours.sixteen_bits.then(|| CodedRow::of(a)).flatten();
@@ -325,6 +341,7 @@ pub fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFi
         } else {
             metrics::divergence(theirs, ours)
         },
+        confidence: metrics::confidence(theirs).filter(|_| !same),
         distance,
         top1_equal: top[0].is_some() && top[0] == top[1],
         flip_gap: gap.filter(|gap| gap.is_finite()),

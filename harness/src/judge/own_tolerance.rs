@@ -110,7 +110,9 @@ impl OwnTolerance {
                 position: 0,
                 ulp: 0,
             };
-            for &position in &a.positions {
+            // Rows that name tokens have no logit in the same place.
+            let whole = a.named.is_empty() && b.named.is_empty();
+            for &position in a.positions.iter().filter(|_| whole) {
                 let rows = a.at(position).zip(b.at(position));
                 for (&x, &y) in rows.into_iter().flat_map(|(a, b)| a.iter().zip(b)) {
                     if !(x.is_finite() && y.is_finite()) {
@@ -124,9 +126,46 @@ impl OwnTolerance {
                     elements.ulp = elements.ulp.max(ulps([x, y]).unwrap_or(u64::MAX));
                 }
             }
-            found.push(elements);
+            // Where nothing was looked at, nothing is within anything.
+            found.extend((elements.excess > f64::MIN).then_some(elements));
         }
         found
+    }
+
+    /// The smallest that these findings do not break, each number in two digits and rounded up;
+    /// none where a lane has no number for it.
+    pub fn least(findings: &Findings, theirs: &Observation, ours: &Observation) -> Self {
+        let own = OwnTolerance::default();
+        let elements = own.elements(theirs, ours);
+        let all = elements.len() == findings.lanes.len() && !elements.is_empty();
+        let most = |numbers: &mut dyn Iterator<Item = f64>| numbers.reduce(f64::max).map(round_up);
+        let share = |lane: &LaneFindings| {
+            let (count, flips) = (lane.positions.len(), lane.flips());
+            (count - flips) as f64 / count.max(1) as f64
+        };
+        let kl: Option<Vec<Vec<f64>>> = findings.lanes.iter().map(LaneFindings::kl).collect();
+        let excess = elements.iter().map(|found| found.excess);
+        let shares = findings.lanes.iter().map(share);
+        OwnTolerance {
+            atol: most(&mut excess.filter(|_| all)),
+            kl: kl.and_then(|kl| most(&mut kl.into_iter().flatten())),
+            top1: shares.reduce(f64::min).map(|least| -round_up(-least)),
+            ulp: elements.iter().map(|e| e.ulp).max().filter(|_| all),
+            ..own
+        }
+    }
+
+    /// As it is typed.
+    pub fn flags(&self) -> String {
+        let number = |flag: &str, n: Option<f64>| n.map(|n| format!("--{flag} {n:e}"));
+        let mut words = vec![
+            number("rtol", self.rtol),
+            number("atol", self.atol),
+            number("kl", self.kl),
+            self.top1.map(|share| format!("--top1 {share}")),
+        ];
+        words.push(self.ulp.map(|n| format!("--ulp {n}")));
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// The first rule that the findings break.
@@ -175,6 +214,19 @@ impl OwnTolerance {
             .iter()
             .filter_map(|(name, n)| n.map(|n| format!("{name} {n:e}")));
         named.collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// The next number of two digits, not below this one.
+fn round_up(value: f64) -> f64 {
+    let short = |value: f64| format!("{value:.1e}").parse::<f64>().unwrap_or(value);
+    let digits = value.abs().log10().floor() as i32;
+    let step = 10f64.powi(digits.saturating_sub(1));
+    let near = short(value);
+    if near < value {
+        short(near + step)
+    } else {
+        near
     }
 }
 

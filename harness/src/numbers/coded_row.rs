@@ -78,6 +78,12 @@ impl CodedRow {
         top1(&self.log_probabilities().collect::<Vec<_>>())
     }
 
+    /// The probability of the likeliest token.
+    pub fn confidence(&self) -> Option<f64> {
+        let most = self.log_probabilities().reduce(f32::max)?;
+        Some(f64::from(most).exp())
+    }
+
     /// How far a mean over the tokens that are kept can lie from the same without rounding.
     pub fn half_a_step(&self) -> f64 {
         f64::from(self.step) / 2.0

@@ -100,6 +100,11 @@ impl Distance {
         distances.total()
     }
 
+    /// How far the values stand out of their error, in decibels: infinitely where there is none.
+    pub fn sqnr(&self) -> Option<f64> {
+        self.nmse.map(|nmse| -10.0 * nmse.log10())
+    }
+
     /// Every bit is the same and every value is a number.
     pub fn is_bit_identical(&self) -> bool {
         self.bit_equal == self.values && self.not_finite == [0, 0]
@@ -146,6 +151,14 @@ pub fn divergence(theirs: &[f32], ours: &[f32]) -> Option<f64> {
 /// in nats. None if a value is not finite or there is no such index.
 pub fn surprise(row: &[f32], came: usize) -> Option<f64> {
     log_softmax(row)?.get(came).map(|log| -log)
+}
+
+/// The probability of the likeliest token under the distribution a row of logits stands for. None
+/// if a value is not finite.
+pub fn confidence(row: &[f32]) -> Option<f64> {
+    let best = row[top1(row).filter(|_| row.iter().all(|v| v.is_finite()))?];
+    let over = |&value: &f32| (f64::from(value) - f64::from(best)).exp();
+    Some(1.0 / row.iter().map(over).sum::<f64>())
 }
 
 /// The index of the largest value; the lowest index wins a tie. None if there is no number.
@@ -228,8 +241,10 @@ mod tests {
         assert_eq!(d.max_abs, Some(4.0));
         assert_eq!(d.nmse, Some(16.0 / 25.0));
         assert_eq!(d.cosine, Some(9.0 / 15.0));
+        assert_relative_eq!(d.sqnr().expect("finite"), 1.938_200, max_relative = 1e-6);
         let same = Distance::between(&[0.1, -0.7, 3.3], &[0.1, -0.7, 3.3]);
         assert_eq!((same.cosine, same.nmse), (Some(1.0), Some(0.0)));
+        assert_eq!(same.sqnr(), Some(f64::INFINITY));
         assert!(same.is_bit_identical() && same.is_possible() && d.is_possible());
         let nmse = Some(0.5);
         assert!(!Distance { nmse, ..same }.is_possible());
@@ -265,6 +280,9 @@ mod tests {
         // p = (1/2, 1/2), q = (3/4, 1/4): KL = ½ ln(2/3) + ½ ln 2 = ½ ln(4/3).
         let q = [3f32.ln(), 0.0];
         let expected = 0.5 * (4.0f64 / 3.0).ln();
+        assert_relative_eq!(confidence(&q).expect("finite"), 0.75, max_relative = 1e-7);
+        assert_eq!(confidence(&[0.0, f32::NAN]), None);
+        assert_eq!(confidence(&[f32::INFINITY, 0.0]), None);
         let found = divergence(&[0.0, 0.0], &q).expect("finite");
         assert_relative_eq!(found, expected, max_relative = 1e-7);
         assert_eq!(divergence(&[5.0, 1.0], &[7.0, 3.0]), Some(0.0), "a shift");

@@ -2,7 +2,8 @@
 //! the other's.
 
 use crate::io::kl_base::CodedRow;
-use crate::numbers::metrics::{Distance, Distances, divergence, top1};
+use crate::numbers::confidence::Position;
+use crate::numbers::metrics::{Distance, Distances, confidence, divergence, top1};
 
 /// The rows that are believed.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub enum Believed {
 pub struct RowsApart {
     /// `KL(believed ‖ other)` of each row, by document.
     pub kl: Vec<Vec<f64>>,
+    /// How likely the believed likeliest token of each row was.
+    pub confidence: Vec<Vec<f64>>,
     /// Rows with the same most likely token.
     pub same_top1: usize,
     /// Logits whose bits are equal, or whose codes are where there are codes.
@@ -57,8 +60,23 @@ impl RowsApart {
                     .collect()
             }
         };
-        self.kl.push(kl.ok_or("a logit is not finite")?);
+        let confidence: Option<Vec<f64>> = match believed {
+            Believed::Logits(first) => first.chunks(width).map(confidence).collect(),
+            Believed::Coded(first) => first.iter().map(CodedRow::confidence).collect(),
+        };
+        let finite = "a logit is not finite";
+        self.kl.push(kl.ok_or(finite)?);
+        self.confidence.push(confidence.ok_or(finite)?);
         Ok(())
+    }
+
+    /// Both of each row, by document.
+    pub fn positions(&self) -> Vec<Vec<Position>> {
+        let pair = |(confidence, kl): (&Vec<f64>, &Vec<f64>)| {
+            let pairs = confidence.iter().zip(kl);
+            pairs.map(|(&confidence, &kl)| (confidence, kl)).collect()
+        };
+        self.confidence.iter().zip(&self.kl).map(pair).collect()
     }
 
     fn add_logits(&mut self, first: &[f32], row: &[f32]) -> Option<f64> {
@@ -99,6 +117,12 @@ mod tests {
                 panic!("{apart:?}")
             };
             assert!(kl[0].abs() < 1e-4 && kl[1] > 0.1, "{apart:?}");
+            // One over 1 + e⁻¹ + e⁻², as often as there are rows.
+            let [both] = &apart.positions()[..] else {
+                panic!("{apart:?}")
+            };
+            let sure = both.iter().map(|(sure, _)| (sure - 0.665_241).abs() < 1e-4);
+            assert_eq!(sure.collect::<Vec<_>>(), [true, true], "{both:?}");
             for (rows, width) in [(&other[..3], 3), (&other[..], 4), (&other[..0], 3)] {
                 assert!(apart.add(believed, rows, width).is_err());
             }

@@ -3,6 +3,7 @@
 //!
 //! Both sides are a [`TokenizerUnderTest`]; the comparison cannot tell which is which.
 
+mod brought;
 mod corpus;
 mod draw;
 pub mod engine;
@@ -34,6 +35,11 @@ pub trait TokenizerUnderTest {
     /// The answers, one for each question.
     fn answer(&mut self, questions: &[Question]) -> Result<Vec<Answer>, Failure>;
 
+    /// Whether it says anything of its vocabulary.
+    fn describes(&self) -> bool {
+        true
+    }
+
     /// What the vocabulary says of itself as a whole and of these tokens: a hash, and where they
     /// are asked for `in_full`, all of them.
     fn describe(&mut self, tokens: Range<usize>, in_full: bool) -> Result<Described, Failure>;
@@ -52,6 +58,9 @@ pub struct Tally {
     pub equal: u64,
     /// Questions that neither answers, in so many ways.
     pub refused: u64,
+    /// Answers that the other side has no way to give.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_asked: u64,
     /// Answers that differ in a way that is known.
     pub excused: Excused,
     /// Answers that differ.
@@ -60,6 +69,10 @@ pub struct Tally {
     pub died: u64,
     /// Some of those, as small as they could be made.
     pub findings: Vec<Finding>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A difference.
@@ -96,6 +109,7 @@ pub struct Pair<'a> {
 enum Comparison {
     Equal(usize),
     Refused,
+    NotAsked,
     Excused(Applied<'static>),
     Different,
 }
@@ -123,6 +137,7 @@ impl Pair<'_> {
                         tally.items += items as u64;
                     }
                     Comparison::Refused => tally.refused += 1,
+                    Comparison::NotAsked => tally.not_asked += 1,
                     Comparison::Excused(applied) => {
                         tally.excused.add(applied, || question.argument());
                     }
@@ -154,6 +169,7 @@ impl Pair<'_> {
             }
             // Each says in its own words why.
             (TokenizerReply::Refused(_), TokenizerReply::Refused(_)) => return Comparison::Refused,
+            (_, TokenizerReply::NotAsked) => return Comparison::NotAsked,
             _ => {}
         }
         let differing = excuse::Answers {

@@ -11,6 +11,7 @@ mod sums;
 pub mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use engine::Model;
@@ -27,7 +28,7 @@ use self::challenge::Challenge;
 use self::sums::{NoSum, recover};
 use crate::case::coverage::Count;
 use crate::case::observation::{Identity, TracedNode};
-use crate::io::parallel::parallel_map;
+use crate::io::threads::parallel_map;
 use crate::judge::outcome::Outcome;
 use crate::numbers::split_mix::SplitMix64;
 use crate::runner::anatomy;
@@ -155,9 +156,9 @@ impl<'m> Verifier<'m> {
                 *sums_of_floats.entry(format).or_default() += 1;
             }
         }
-        let products = parallel_map(found.len(), |at| Ok(self.product(nodes, &found[at])));
-        let products = products.expect("no product fails to be judged").into_iter();
-        let products: Vec<Product> = products.flatten().collect();
+        let judge = |at: usize| Ok::<_, Infallible>(self.product(nodes, &found[at]));
+        let Ok(products) = parallel_map(found.len(), judge);
+        let products: Vec<Product> = products.into_iter().flatten().collect();
         if products.is_empty() {
             let formats: Vec<&str> = sums_of_floats.keys().copied().collect();
             let why = "no ternary product is there; products of other formats, which are sums of \
@@ -187,8 +188,8 @@ impl<'m> Verifier<'m> {
             .into_iter()
             .filter(|name| !self.prepared.contains_key(*name));
         let new: Vec<String> = new.cloned().collect();
-        let prepared = parallel_map(new.len(), |at| Ok(self.matrix(&new[at])));
-        let prepared = prepared.expect("what cannot be read is said of the matrix");
+        let prepare = |at: usize| Ok::<_, Infallible>(self.matrix(&new[at]));
+        let Ok(prepared) = parallel_map(new.len(), prepare);
         self.prepared.extend(new.into_iter().zip(prepared));
     }
 

@@ -28,6 +28,9 @@ const LEAST: f64 = 1.0;
 /// How much of the surprise of a random choice a text in order may keep: of a sound model it is a
 /// half, and all of it where two tensors were exchanged.
 const MOST: f64 = 0.8;
+/// How much of it a text in order keeps at most where the model knows it well: so little is left
+/// only if words follow from those before them.
+const WELL_KNOWN: f64 = 0.4;
 /// Tokens of it at most: a vocabulary that knows no words makes many of them.
 const TOKENS: usize = 32;
 
@@ -38,8 +41,8 @@ pub struct WordOrder {
     pub tokens: usize,
     /// As it was written.
     pub written: f64,
-    /// With its tokens in a drawn order.
-    pub shuffled: f64,
+    /// With its tokens in a drawn order; not asked where the text as it was written tells enough.
+    pub shuffled: Option<f64>,
     /// Tokens there are.
     pub vocab_size: usize,
 }
@@ -50,10 +53,20 @@ impl WordOrder {
         (self.vocab_size as f64).ln()
     }
 
+    /// Whether the model knows the text so well that nothing can be wrong with it.
+    pub fn is_well_known(&self) -> bool {
+        self.written < WELL_KNOWN * self.chance()
+    }
+
+    /// Whether the model knows none of it, in whatever order.
+    fn is_unknown(&self) -> bool {
+        self.written > MOST * self.chance()
+    }
+
     /// Whether the order of words makes a difference to the model, and it knows some of it.
     pub fn matters(&self) -> bool {
-        let apart = self.shuffled - self.written >= LEAST;
-        apart && self.written <= MOST * self.chance()
+        let apart = |shuffled| shuffled - self.written >= LEAST;
+        !self.is_unknown() && self.shuffled.is_none_or(apart)
     }
 }
 
@@ -63,19 +76,26 @@ pub fn ask(model: &Model, profile: Profile) -> Result<Option<WordOrder>, EvalErr
         return Ok(None);
     };
     let tokens = text_of(model);
-    let written = surprise_of(model, profile, &tokens, &mut ())?;
+    let Some(written) = surprise_of(model, profile, &tokens, &mut ())? else {
+        return Ok(None);
+    };
+    let mut found = WordOrder {
+        tokens: tokens.len(),
+        written,
+        shuffled: None,
+        vocab_size: model.config().vocab_size,
+    };
+    // A pass over a large model takes a good part of a second.
+    if found.is_well_known() || found.is_unknown() {
+        return Ok(Some(found));
+    }
     // What stands in front of every text stays there.
     let (first, words) = tokens.split_at(usize::from(tokenizer.adds_bos()));
     let order = SplitMix64(0).order(words.len());
     let words = order.into_iter().map(|at| words[at]);
     let drawn: Vec<Token> = first.iter().copied().chain(words).collect();
-    let shuffled = surprise_of(model, profile, &drawn, &mut ())?;
-    Ok(written.zip(shuffled).map(|(written, shuffled)| WordOrder {
-        tokens: tokens.len(),
-        written,
-        shuffled,
-        vocab_size: model.config().vocab_size,
-    }))
+    found.shuffled = surprise_of(model, profile, &drawn, &mut ())?;
+    Ok(Some(found).filter(|found| found.shuffled.is_some()))
 }
 
 /// The text in the model's tokens; nothing where it has no vocabulary.

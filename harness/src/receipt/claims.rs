@@ -116,6 +116,9 @@ pub struct Claims {
     pub greedy: Vec<Token>,
     /// Its text.
     pub greedy_text: String,
+    /// SHA-256 of its logits in its own arithmetic, position after position, by lane.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<Lane, String>,
     /// With each reference.
     pub comparisons: Vec<Comparison>,
     /// With the engine itself, run another way.

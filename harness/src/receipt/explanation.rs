@@ -6,7 +6,7 @@ use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
 use crate::judge::demand::{JudgedBy, made_here};
 use crate::judge::tolerance::{ArithmeticGap, Tolerance};
 use crate::judge::verdict::{Verdict, broken_by_lane, undecided};
-use crate::numbers::metrics;
+use crate::numbers::metrics::{self, Distance};
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
 
 /// One word for a lane alone, whatever became of its neighbour; `declared` are its positions.
@@ -103,6 +103,28 @@ pub fn lines(
         lines.push(format!("  next: {}", next(receipt, case, comparison)));
     }
     lines
+}
+
+/// A line for each lane: its word and how many logits are equal.
+pub fn lanes(
+    receipt: &Receipt,
+    comparison: &Comparison,
+    findings: Option<&Findings>,
+) -> Vec<String> {
+    let lanes = findings.map(|found| &found.lanes[..]).unwrap_or_default();
+    let declared = comparison.coverage.positions.declared / lanes.len().max(1);
+    let line = |lane: &LaneFindings| {
+        let sum = |part: fn(&Distance) -> usize| {
+            lane.positions
+                .iter()
+                .map(|p| part(&p.distance))
+                .sum::<usize>()
+        };
+        let word = lane_word(receipt, lane, comparison, declared);
+        let (equal, all) = (sum(|d| d.bit_equal), sum(|d| d.values));
+        format!("{}: {word}, {equal}/{all} logits", lane.lane.name())
+    };
+    lanes.iter().map(line).collect()
 }
 
 fn why_not_judged(comparison: &Comparison, findings: &Findings) -> String {

@@ -106,7 +106,11 @@ impl Suite {
         let share = case.seconds / case.measured.len().max(1) as f64;
         let all = claims.comparisons.len() + claims.repetitions.len();
         for (comparison, found) in case.pairs().take(all) {
-            let lines = explanation::lines(receipt, case, comparison, found).join("\n");
+            let lines = match explanation::lines(receipt, case, comparison, found) {
+                lines if lines.is_empty() => explanation::lanes(receipt, comparison, found),
+                lines => lines,
+            };
+            let lines = lines.join("\n");
             let name = (&claims.case[..], &comparison.reference.name[..]);
             self.add(name, share, ending(comparison), &lines);
         }
@@ -125,9 +129,13 @@ impl Suite {
         self.ends.push(element);
         let (class, name) = (escape(name.0), escape(name.1));
         let (why, body) = (escape(&why), escape(body));
-        let inside = match element {
+        let said = match &body[..] {
             "" => String::new(),
-            SKIPPED => format!("<skipped message=\"{why}\"/>"),
+            body => format!("<system-out>{body}</system-out>"),
+        };
+        let inside = match element {
+            "" => said,
+            SKIPPED => format!("<skipped message=\"{why}\"/>{said}"),
             _ => format!("<{element} message=\"{why}\">{body}</{element}>"),
         };
         let _ = writeln!(

@@ -4,6 +4,7 @@
 //! say, is replaced before the next question; a refusal leaves it alive.
 
 use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 
 use super::Reference;
 use super::isolation::{Answer, Done, Part, Reply, Request, Worker, WorkerExit};
@@ -13,6 +14,8 @@ pub struct Client {
     reference: Reference,
     /// Bytes of the longest file it may write.
     file_size: u64,
+    /// Which it is, where that is not its own choice.
+    writes: Option<PathBuf>,
     /// Dead or not started yet, there is none.
     worker: Option<Worker>,
 }
@@ -20,14 +23,16 @@ pub struct Client {
 impl Client {
     /// Of a reference whose processes write no files.
     pub fn new(reference: &Reference) -> Self {
-        Client::writing(reference, 0)
+        Client::writing(reference, 0, None)
     }
 
-    /// Of a reference whose processes may write a file of so many bytes.
-    pub fn writing(reference: &Reference, file_size: u64) -> Self {
+    /// Of a reference whose processes may write files of so many bytes: that one alone, which is
+    /// there already, unless they are programs with a folder of their own.
+    pub fn writing(reference: &Reference, file_size: u64, writes: Option<&Path>) -> Self {
         Client {
             reference: reference.clone(),
             file_size,
+            writes: writes.map(Path::to_owned),
             worker: None,
         }
     }
@@ -51,7 +56,7 @@ impl Client {
     ) -> Result<T, WorkerExit> {
         let mut worker = match self.worker.take() {
             Some(worker) => worker,
-            None => self.reference.worker(self.file_size)?,
+            None => self.reference.worker(self.file_size, self.writes.clone())?,
         };
         let mut last = Some(last);
         let result = worker.ask(request, |reply| match reply {
@@ -64,8 +69,9 @@ impl Client {
             }
             reply => Err(unexpected(&reply)),
         });
-        if !matches!(result, Err(WorkerExit::Died(_))) {
-            self.worker = Some(worker);
+        match &result {
+            Err(WorkerExit::Died(death)) => self.reference.note(death),
+            _ => self.worker = Some(worker),
         }
         result
     }

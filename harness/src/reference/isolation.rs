@@ -13,16 +13,15 @@
 mod call;
 #[cfg(unix)]
 mod child;
-#[cfg(unix)]
+#[cfg_attr(not(unix), path = "isolation/absent.rs")]
 mod confinement;
 #[cfg(unix)]
 mod deadline;
 mod death;
-#[cfg(unix)]
 mod frame;
 mod limits;
 mod message;
-#[cfg(unix)]
+mod sandbox;
 mod serve;
 #[cfg(unix)]
 mod stderr_tail;
@@ -30,11 +29,12 @@ mod stderr_tail;
 pub use self::call::Call;
 #[cfg(unix)]
 pub use self::child::Worker;
+#[cfg(not(unix))]
+pub use self::confinement::Worker;
 pub use self::death::{Death, Kind, WorkerExit};
-pub use self::limits::Limits;
+pub use self::limits::{Limits, Rights, Terms};
 pub use self::message::{
-    Answer, Computed, Conversation, Cost, Described, Done, Hello, Message, ModelFile, PROTOCOL,
-    Part, Reply, Request, Shown,
+    Answer, Computed, Cost, Described, Done, Hello, ModelFile, PROTOCOL, Part, Reply, Request,
+    Shown,
 };
-#[cfg(unix)]
 pub use self::serve::{Channel, Serve, Stop, serve};

@@ -1,5 +1,6 @@
 //! A reference that can be asked: each one that is named runs in processes of its own.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +10,7 @@ use ffi::reference::{COMMAND, Cache, IfMissing, Spec, prepare};
 
 use super::{LiveReference, missing};
 use crate::exit::Failure;
-use crate::reference::isolation::{Hello, Limits, Worker, WorkerExit};
+use crate::reference::isolation::{Death, Hello, Kind, Limits, Terms, Worker, WorkerExit};
 
 /// Words that this environment variable puts in front of every worker's command line: an emulator,
 /// where this program itself runs under one, or a checker such as valgrind.
@@ -24,6 +25,8 @@ pub struct Reference {
     facts: LiveReference,
     launch: Launch,
     limits: Limits,
+    /// How it used up its patience, once it has.
+    hung: Rc<RefCell<Option<Box<Death>>>>,
 }
 
 impl Reference {
@@ -42,6 +45,7 @@ impl Reference {
             facts,
             launch,
             limits,
+            hung: Rc::default(),
         })
     }
 
@@ -55,13 +59,32 @@ impl Reference {
         &self.facts.hello
     }
 
-    /// A new process with the library loaded, which may write a file of so many bytes.
-    pub(super) fn worker(&self, file_size: u64) -> Result<Worker, WorkerExit> {
+    /// Takes note of a death. Who has not answered in time is not asked again: a run waits for that
+    /// once, not at every question.
+    pub(super) fn note(&self, death: &Death) {
+        if death.kind == Kind::Timeout && death.signal.is_none() {
+            let mut hung = death.clone();
+            let waited = hung.complaint.get_or_insert_default();
+            waited.push_str(", and it was not asked again");
+            self.hung.replace(Some(Box::new(hung)));
+        }
+    }
+
+    /// A new process with the library loaded, which may write files of so many bytes: that one
+    /// alone, where it loads a library.
+    pub(super) fn worker(
+        &self,
+        file_size: u64,
+        writes: Option<PathBuf>,
+    ) -> Result<Worker, WorkerExit> {
+        if let Some(hung) = self.hung.borrow().clone() {
+            return Err(WorkerExit::Died(hung));
+        }
         let limits = Limits {
             file_size,
             ..self.limits
         };
-        let (worker, hello) = Worker::start((self.launch)(), limits)?;
+        let (worker, hello) = Worker::start((self.launch)(), Terms { limits, writes })?;
         if hello != self.facts.hello {
             let name = &self.facts.name;
             let message = format!("{name} is no longer the library it was");

@@ -2,59 +2,64 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use ffi::leftovers::{self, Lock};
+use tempfile::{Builder, TempPath};
 
 use crate::file::provenance;
-use crate::io::output;
 use crate::io::signals::Temporary;
 
-/// A model file that is gone when this is dropped.
+/// How their names begin; what follows cannot be guessed.
+const PREFIX: &str = "harness-model-";
+const SUFFIX: &str = ".gguf";
+
+/// A model file that is gone when this is dropped, or when the next one is made.
 pub struct Scratch {
     /// Where it is.
     pub path: PathBuf,
     /// SHA-256 of its bytes.
     pub sha256: String,
-    _known: Temporary<PathBuf>,
+    _file: Temporary<TempPath>,
+    _lock: Lock,
 }
 
 impl Scratch {
-    /// A name nobody else uses; there is no file yet.
-    pub fn reserve() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("harness-scratch-{}-{number}.gguf", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let known = Temporary::make(|| Ok(path.clone())).expect("a name cannot fail");
-        Scratch {
-            path,
+    /// A new, empty file that is read and written by this user alone.
+    pub fn reserve() -> io::Result<Self> {
+        let folder = std::env::temp_dir();
+        leftovers::sweep(&folder, PREFIX, SUFFIX);
+        let mut lock = None;
+        let file = Temporary::make(|| {
+            let mut builder = Builder::new();
+            builder.prefix(PREFIX).suffix(SUFFIX);
+            let (file, held) =
+                leftovers::make(|| Ok(builder.tempfile_in(&folder)?.into_temp_path()))?;
+            lock = Some(held);
+            Ok(file)
+        });
+        let file =
+            file.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", folder.display())))?;
+        Ok(Scratch {
+            path: file.path().to_owned(),
             sha256: String::new(),
-            _known: known,
-        }
+            _file: file,
+            _lock: lock.expect("made with it"),
+        })
     }
 
     /// A file of these bytes.
     pub fn write(bytes: &[u8]) -> io::Result<Self> {
-        let mut scratch = Scratch::reserve();
-        std::fs::write(&scratch.path, bytes)?;
+        let mut scratch = Scratch::reserve()?;
+        let written = std::fs::write(&scratch.path, bytes);
+        written
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", scratch.path.display())))?;
         scratch.sha256 = provenance::sha256(bytes);
         Ok(scratch)
     }
 
-    /// The same, once somebody else has written it.
+    /// The same, once it was written by another process.
     pub fn hashed(mut self) -> io::Result<Self> {
         self.sha256 = provenance::sha256(&std::fs::read(&self.path)?);
         Ok(self)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        match std::fs::remove_file(&self.path) {
-            // What cannot be removed is the temporary folder's problem, but not a secret.
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                output::tell(format!("{} stays behind: {e}", self.path.display()));
-            }
-            _ => {}
-        }
     }
 }

@@ -21,6 +21,7 @@ use crate::file::provenance::Input;
 use crate::reference::isolation::{
     Answer, Channel, Done, Hello, ModelFile, PROTOCOL, Request, Serve, Stop,
 };
+use crate::reference::surroundings::surroundings;
 
 /// The type of the fixtures' two-bit weights in the tree that invented it.
 const I2_S: i32 = 36;
@@ -79,10 +80,11 @@ impl Reference {
             protocol: PROTOCOL,
             api: identity.api.clone(),
             system_info: identity.system_info.clone(),
-            sha256: prepared.provenance.sha256,
+            sha256: prepared.provenance.sha256.clone(),
             knows_i2_s,
             details,
             control_word: [before, after],
+            surroundings: surroundings(&prepared.provenance.sha256),
         };
         let reference = Reference {
             library,

@@ -1,6 +1,8 @@
 //! The page of `compare`: outputs and engines by the views of a comparison, models and receipts by
 //! what differs between them.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -116,7 +118,7 @@ impl Pair {
                 }
                 @match &self.findings {
                     Some(findings) => (comparison::numbers(
-                        comparison, findings, &format!("/{at}/findings"),
+                        comparison, findings, &BTreeMap::new(), &format!("/{at}/findings"),
                     )),
                     None => p.absent { "Nothing was compared, so there are no numbers." },
                 }

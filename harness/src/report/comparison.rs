@@ -1,5 +1,8 @@
 //! One comparison in full: its verdict, its lanes, where bits differ and how far they lie apart.
 
+use std::collections::BTreeMap;
+
+use engine::Token;
 use maud::{Markup, html};
 
 use super::figures::{counted, size, sized, summed};
@@ -75,7 +78,7 @@ impl Place<'_> {
         let differs = findings.lanes.iter().any(|lane| !lane.is_bit_identical())
             || findings.nodes.first_difference.is_some();
         html! {
-            (numbers(self.comparison, findings, &from))
+            (numbers(self.comparison, findings, &self.case.texts, &from))
             @if differs { (self.next()) }
         }
     }
@@ -95,9 +98,14 @@ impl Place<'_> {
     }
 }
 
-/// The numbers of a comparison: where it differs first, lanes, maps, histograms, tokens. `from` is
-/// where its findings are in the JSON.
-pub fn numbers(comparison: &Comparison, findings: &Findings, from: &str) -> Markup {
+/// The numbers of a comparison: where it differs first, lanes, maps, histograms, tokens with their
+/// texts, as far as they are known. `from` is where its findings are in the JSON.
+pub fn numbers(
+    comparison: &Comparison,
+    findings: &Findings,
+    texts: &BTreeMap<Token, String>,
+    from: &str,
+) -> Markup {
     let lanes = || findings.lanes.iter().enumerate();
     html! {
         (first(comparison, findings, from))
@@ -112,7 +120,7 @@ pub fn numbers(comparison: &Comparison, findings: &Findings, from: &str) -> Mark
             (values::histogram(lane, &format!("{from}/lanes/{at}")))
         } }
         div.beside { @for (at, lane) in lanes() {
-            (values::likeliest(lane, &format!("{from}/lanes/{at}")))
+            (values::likeliest(lane, texts, &format!("{from}/lanes/{at}")))
         } }
     }
 }

@@ -33,6 +33,15 @@ struct Square {
     looks: &'static str,
 }
 
+/// What the squares look like, and what that means.
+const LEGEND: [(&str, &str); 5] = [
+    ("exact", "bit-identical"),
+    ("near", "within a looser tier"),
+    ("undecided", "open or known"),
+    ("wrong", "diverges"),
+    ("missing", "not asked for"),
+];
+
 /// The whole grid.
 pub fn grid(receipt: &Receipt) -> Markup {
     let profiles: BTreeSet<&str> = receipt
@@ -43,11 +52,9 @@ pub fn grid(receipt: &Receipt) -> Markup {
         .collect();
     html! {
         p.legend {
-            span.square.exact {} " bit-identical "
-            span.square.near {} " within a looser tier "
-            span.square.undecided {} " open or known "
-            span.square.wrong {} " diverges "
-            span.square.missing {} " not asked for "
+            @for (looks, meaning) in LEGEND {
+                span { span class={ "square " (looks) } {} (meaning) }
+            }
             span.note { "Squares, left to right: prefill, decode, nodes, continuation." }
         }
         div.scroll tabindex="0" role="region" aria-label="Cases by reference" {

@@ -1,6 +1,9 @@
 //! Single values of both sides: where they first differ, how many lie how far apart, which tokens
 //! each side would choose.
 
+use std::collections::BTreeMap;
+
+use engine::Token;
 use maud::{Markup, html};
 
 use super::figures::{count, counted, sized};
@@ -97,7 +100,7 @@ pub fn histogram(lane: &LaneFindings, from: &str) -> Markup {
 }
 
 /// The tokens each side would choose, at each position that has them.
-pub fn likeliest(lane: &LaneFindings, from: &str) -> Markup {
+pub fn likeliest(lane: &LaneFindings, texts: &BTreeMap<Token, String>, from: &str) -> Markup {
     let listed = lane.positions.iter().enumerate();
     let listed: Vec<_> = listed
         .filter(|(_, found)| !found.detail.likeliest.is_empty())
@@ -109,12 +112,13 @@ pub fn likeliest(lane: &LaneFindings, from: &str) -> Markup {
         div.scroll tabindex="0" role="region" aria-label="Likeliest tokens" {
             table {
                 caption {
-                    "The likeliest next tokens of " (lane.lane.name()) ", by their ids"
+                    "The likeliest next tokens of " (lane.lane.name())
                     span.note { " (kept where bits differ, and at the last position)" }
                 }
                 thead { tr {
                     th scope="col" { "position" }
                     th scope="col" { "token" }
+                    th scope="col" { "text" }
                     th scope="col" { "reference" }
                     th scope="col" { "ours" }
                     th scope="col" { span.reader { "as bars" } }
@@ -134,6 +138,10 @@ pub fn likeliest(lane: &LaneFindings, from: &str) -> Markup {
                                     (likely.token)
                                 }
                             }
+                            td { @match texts.get(&likely.token) {
+                                Some(text) => code { (format!("{text:?}")) },
+                                None => span.note { "unknown" },
+                            } }
                             @for side in 0..2 {
                                 td.number {
                                     (sized(

@@ -1,8 +1,7 @@
 //! The engine of this repository behind the runner's trait.
 
-use std::cell::RefCell;
 use std::ops::Deref;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
@@ -34,7 +33,7 @@ pub struct Engine {
 
 /// The model last looked at, and the hash that names it; shared by engines that differ only in
 /// what a model does not depend on.
-type Last = Rc<RefCell<Option<(String, Rc<Model>)>>>;
+type Last = Arc<Mutex<Option<(String, Arc<Model>)>>>;
 
 impl Engine {
     /// An engine that has opened nothing yet.
@@ -67,7 +66,7 @@ impl Engine {
     pub fn on_threads(&self, threads: usize) -> Self {
         Engine {
             threads,
-            last: Rc::clone(&self.last),
+            last: Arc::clone(&self.last),
             ..*self
         }
     }
@@ -78,17 +77,17 @@ impl Engine {
     }
 
     /// A model, opened once as long as it stays the same.
-    pub fn model(&self, input: &Input) -> Result<Rc<Model>, RunError> {
+    pub fn model(&self, input: &Input) -> Result<Arc<Model>, RunError> {
         let sha256 = &input.sha256;
-        let mut last = self.last.borrow_mut();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
-            Some((name, model)) if name == sha256 => return Ok(Rc::clone(model)),
+            Some((name, model)) if name == sha256 => return Ok(Arc::clone(model)),
             // Forgotten before the next one is opened, so that only one is in memory.
             _ => *last = None,
         }
         let model = open(input, self.reading, Some(self.kernel)).map_err(refused)?;
-        let model = Rc::new(model);
-        *last = Some((sha256.clone(), Rc::clone(&model)));
+        let model = Arc::new(model);
+        *last = Some((sha256.clone(), Arc::clone(&model)));
         Ok(model)
     }
 }
@@ -120,7 +119,7 @@ impl Runner for Engine {
             ModelFile::Made(file) => {
                 let options = self.reading.options(Storage::Read, Some(self.kernel));
                 let model = Model::from_bytes(file.to_vec(), &options);
-                Rc::new(model.map_err(refused)?)
+                Arc::new(model.map_err(refused)?)
             }
         };
         Ok(Box::new(Computing::new(model, self.profile)))
@@ -241,7 +240,7 @@ pub fn follow(
 
 /// A session of the engine that a schedule can be followed on, and what looks at its passes.
 pub(super) struct Probed<'a> {
-    pub(super) session: Session<'a>,
+    pub(super) session: Session,
     pub(super) probe: &'a mut dyn Probe,
 }
 
@@ -270,6 +269,19 @@ impl Subject for Engine {
             ..self.on_threads(self.threads)
         };
         Some(other.observe(task))
+    }
+
+    fn elsewhere(&self) -> Option<Box<dyn Subject + Send>> {
+        Some(Box::new(self.on_threads(self.threads)))
+    }
+
+    fn texts(&mut self, task: Task<'_>, tokens: &[Token]) -> Vec<String> {
+        let model = self.model(task.model).ok();
+        let Some(tokenizer) = model.as_ref().and_then(|model| model.tokenizer()) else {
+            return Vec::new();
+        };
+        let piece = |&token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned();
+        tokens.iter().map(piece).collect()
     }
 
     fn facts(&mut self, task: Task<'_>) -> Result<Facts, RunError> {

@@ -10,7 +10,9 @@ use self::rewritten::Form;
 use super::observe::observe;
 use super::watch::Watch;
 use super::{Followed, ModelFile, Opened, RunError, Runner, Task};
-use crate::case::observation::tokenization::{EscapedBytes, Question, TokenizerReply};
+use crate::case::observation::tokenization::{
+    ADDED_AND_PARSED, EscapedBytes, Question, TokenizerReply,
+};
 use crate::case::observation::{Identity, Observation};
 use crate::case::schedule::Schedule;
 use crate::file::reading::Reading;
@@ -22,8 +24,6 @@ use crate::reference::{Reference, Scratch};
 /// them run than there are processors, a token takes a second. A few show as much as many.
 const MOST_ON_THREADS: usize = 6;
 
-/// The way in which special tokens are added to a text and recognised in it.
-const ADDED_AND_PARSED: usize = 3;
 /// The way in which ids become text piece by piece, special tokens shown.
 const SHOWN_IN_PIECES: usize = 1;
 

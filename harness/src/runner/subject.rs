@@ -1,13 +1,11 @@
 //! Engines that users bring: outputs they saved, programs, processes that stay up, libraries and
 //! servers. One way to name them, and one place that makes a runner of the name.
 
-#[cfg(unix)]
 pub mod brought;
 mod foreign;
 pub mod saved;
 pub mod saved_files;
 mod stand_in;
-#[cfg(unix)]
 pub mod worker;
 
 use std::fmt;
@@ -22,7 +20,7 @@ use super::Subject;
 use super::engine::Engine;
 use crate::exit::Failure;
 use crate::judge::demand::Demand;
-use crate::reference::isolation::Limits;
+use crate::reference::isolation::{Limits, Rights};
 
 /// Where the logits come from that are judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,17 +119,21 @@ impl Spec {
             Spec::Server(_) => "server",
         }
     }
+
+    /// What its process may do.
+    pub fn rights(&self) -> Rights {
+        match self {
+            Spec::Saved(_) | Spec::Library(_) => Rights::Compute,
+            Spec::Server(_) => Rights::Network,
+            Spec::Program(_) | Spec::Protocol(_) => Rights::Programs,
+        }
+    }
 }
 
 /// Makes a runner of what was named.
 pub fn open(spec: &Spec, options: Options) -> Result<Box<dyn Subject>, Failure> {
     match spec {
         Spec::Saved(parts) => Ok(Box::new(Saved::read(parts, options)?)),
-        #[cfg(unix)]
         _ => Ok(Box::new(brought::Brought::start(spec, options)?)),
-        #[cfg(not(unix))]
-        _ => Err(Failure::environment(
-            "an engine in a process of its own needs Unix",
-        )),
     }
 }

@@ -67,12 +67,24 @@ impl Suite {
         Ok(suite)
     }
 
-    /// The fixtures folder of this repository: found from the current folder upwards, else where
-    /// this program was built.
+    /// No cases and no recordings: what is asked is made up of what is typed.
+    pub fn without_fixtures() -> Self {
+        Suite {
+            folder: PathBuf::new(),
+            cases: Vec::new(),
+            recordings: BTreeMap::new(),
+            ledger: Ledger::default(),
+            own_files: Vec::new(),
+        }
+    }
+
+    /// The fixtures folder: found from the current folder upwards, else beside this program, else
+    /// where it was built.
     pub fn find() -> Result<PathBuf, Failure> {
         let here = std::env::current_dir().map_err(Failure::environment)?;
+        let program = std::env::current_exe().unwrap_or_default();
         let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let places = here.ancestors().chain(built);
+        let places = here.ancestors().chain(program.parent()).chain(built);
         let mut folders = places.map(|place| place.join("fixtures"));
         let found = folders.find(|folder| folder.join("cases.json").is_file());
         found.ok_or_else(|| {

@@ -68,6 +68,7 @@ impl EngineWorker {
             knows_i2_s: true,
             details: BTreeMap::new(),
             control_word: [word, word],
+            ..Hello::default()
         };
         (worker, hello)
     }
@@ -152,9 +153,9 @@ fn timed<S: schedule::Session<Error = EvalError>>(
 }
 
 /// A session that says of the last position only which token is the likeliest.
-struct Likeliest<'m>(Session<'m>);
+struct Likeliest(Session);
 
-impl schedule::Session for Likeliest<'_> {
+impl schedule::Session for Likeliest {
     type Error = EvalError;
 
     fn feed(&mut self, tokens: &[Token], _: Wanted) -> Result<Vec<f32>, EvalError> {

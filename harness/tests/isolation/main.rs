@@ -4,6 +4,7 @@
 mod bisect;
 mod campaign;
 mod client;
+mod hostile;
 #[path = "../live/program.rs"]
 mod program;
 mod rogue;

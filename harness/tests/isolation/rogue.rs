@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::file::provenance::sha256;
 use harness::reference::isolation::{
-    Answer, Channel, Done, Hello, PROTOCOL, Request, Serve, Stop, serve,
+    Answer, Channel, Done, Hello, PROTOCOL, Request, Rights, Serve, Stop, serve,
 };
 
 use crate::tale::Teller;
@@ -31,7 +31,11 @@ pub fn launch(misdeed: &str) -> Command {
 #[test]
 fn entry() {
     if let Ok(misdeed) = std::env::var(MISDEED) {
-        let ended = serve(move |channel| greet(channel, misdeed));
+        let (rights, misdeed) = match misdeed.strip_prefix("program: ") {
+            Some(misdeed) => (Rights::Programs, misdeed.to_owned()),
+            None => (Rights::Compute, misdeed),
+        };
+        let ended = serve(rights, move |channel| greet(channel, misdeed));
         std::process::exit(ended.map_or(101, |exit| exit as i32));
     }
 }
@@ -53,6 +57,7 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
         knows_i2_s: true,
         details: Default::default(),
         control_word: [0; 2],
+        ..Hello::default()
     };
     let rogue = match misdeed.strip_prefix("tell: ") {
         Some(tale) => Rogue::Teller(Box::new(Teller::new(tale))),
@@ -121,6 +126,7 @@ impl Serve for Rogue {
                 eprintln!("child {}", child.id());
                 std::process::abort();
             }
+            "daemon" => match daemon(channel)? {},
             other => assert_eq!(other, "nothing"),
         }
         Ok(Answer {
@@ -128,6 +134,17 @@ impl Serve for Rogue {
             done: Done::Opened,
         })
     }
+}
+
+/// Leaves a process in a session of its own, without a parent and with the channel in its hands,
+/// and ends without an answer.
+fn daemon(channel: &mut Channel) -> Result<std::convert::Infallible, Stop> {
+    let held = std::os::fd::OwnedFd::from(channel.raw().try_clone()?);
+    let mut setsid = Command::new("setsid");
+    setsid.args(["--fork", "sh", "-c", "echo child $$ >&2; exec sleep 600"]);
+    setsid.stdin(held).status()?;
+    std::thread::sleep(Duration::from_millis(300)); // so that it has said who it is
+    std::process::exit(9);
 }
 
 fn spin() -> ! {

@@ -129,7 +129,7 @@ fn runaway_memory_is_a_crash_below_the_limit() {
 
 #[test]
 fn a_file_nobody_allowed_is_a_crash() {
-    assert_eq!(crash("write a file").signal, Some(25));
+    assert_eq!(crash("program: write a file").signal, Some(25));
 }
 
 #[test]
@@ -163,17 +163,40 @@ fn a_refusal_is_no_death() {
     }
 }
 
+/// As in a container or a job of a cluster.
+#[test]
+fn limits_that_are_in_force_and_lower_kill_no_worker() {
+    let rogue = launch("nothing");
+    let mut command = Command::new("/bin/sh");
+    let lowered = "ulimit -v 900000 -t 20 -f 0 && exec \"$0\" \"$@\"";
+    command
+        .args(["-c", lowered])
+        .arg(rogue.get_program())
+        .args(rogue.get_args());
+    let set = rogue
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command.envs(set);
+    let started = Worker::start(command, limits());
+    assert!(started.is_ok(), "{:?}", started.map(|(_, hello)| hello));
+}
+
+/// Also what has left its session and its family, and keeps the channel open.
 #[test]
 #[cfg(target_os = "linux")]
 fn what_a_worker_started_ends_with_it() {
-    let death = crash("child");
-    let child = death
-        .last_words
-        .lines()
-        .find_map(|line| line.strip_prefix("child "));
-    let status = format!("/proc/{}/stat", child.expect("said"));
-    let gone = || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
-    until("the worker's own child ends with it", gone);
+    let aborted = crash("program: child");
+    let deserted = crash("program: daemon");
+    assert_eq!(deserted.exit_code, Some(9), "{deserted}");
+    let patience = u128::from(deserted.milliseconds);
+    assert!(patience < limits().patience.as_millis(), "{deserted}");
+    for death in [aborted, deserted] {
+        let mut words = death.last_words.lines();
+        let child = words.find_map(|line| line.strip_prefix("child "));
+        let status = format!("/proc/{}/stat", child.expect("said"));
+        let gone = || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
+        until("the worker's own child ends with it", gone);
+    }
 }
 
 #[test]

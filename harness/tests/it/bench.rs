@@ -307,6 +307,9 @@ fn single_products_are_timed_without_a_model() {
             .as_f64()
             .is_some_and(|rate| rate > 0.0)
     );
+    let times = |at: usize| report["products"][at]["times_scalar"].as_f64();
+    assert_eq!(times(0), Some(1.0), "the measure of the others");
+    assert!(times(1).is_none_or(|times| times > 0.0 && times != 1.0));
     for (words, why) in [
         (&["--format", "i3_s"][..], "there are f32"),
         (&["--matrix", "32,100"], "whole blocks"),

@@ -310,5 +310,5 @@ fn a_run_that_is_cut_short_leaves_a_receipt_that_says_so() {
     assert_eq!((last.cases.len(), kept.len()), (2, 2));
     assert_eq!(last.parity.status.exit(), Exit::Incomplete);
     let verified = harness::receipt::verify::verify(last, Some(&suite));
-    assert_eq!(verified.refuted, Vec::<String>::new());
+    assert_eq!(verified.refuted, []);
 }

@@ -299,7 +299,7 @@ fn the_median_of_all_documents_sees_what_no_single_one_shows() {
         assert_eq!((lane.documents, lane.positions, lane.flips), (5, 59, 0));
         assert!(lane.nmse_interval.is_some_and(|[low, high]| low < high));
     }
-    assert_eq!(verify(&clean, None).refuted, [""; 0]);
+    assert_eq!(verify(&clean, None).refuted, []);
 
     // A scale that is off by a ten-thousandth: far below what a flipped code does to a position.
     let scaled = |seen: &mut Observation| prefill(seen).iter_mut().for_each(|v| *v *= 1.0001);
@@ -340,7 +340,7 @@ fn a_pooled_verdict_that_was_edited_is_refuted() {
     receipt.seal = receipt.computed_seal();
     let refuted = verify(&receipt, None).refuted;
     assert!(
-        refuted.iter().any(|r| r.contains("pooled[0].broken")),
+        refuted.iter().any(|r| r.what.contains("pooled[0].broken")),
         "{refuted:?}"
     );
 }

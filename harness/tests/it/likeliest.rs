@@ -23,7 +23,7 @@ fn model(kernel: Kernel) -> Model {
     Model::from_bytes(file, &options).expect("it is sound")
 }
 
-fn session(model: &Model, profile: Profile) -> Session<'_> {
+fn session(model: &Model, profile: Profile) -> Session {
     let options = SessionOptions {
         context: 64,
         ubatch: 7,

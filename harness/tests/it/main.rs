@@ -14,7 +14,10 @@ mod dialects;
 mod documents;
 mod ends;
 mod explain;
+mod exports;
 mod fetch;
+mod forged;
+mod habits;
 mod kernels;
 mod known_divergences;
 mod ladder;
@@ -29,6 +32,7 @@ mod recorder;
 mod recordings;
 mod report;
 mod shapes;
+mod shards;
 #[cfg(unix)]
 mod subjects;
 mod tampered;

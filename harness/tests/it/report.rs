@@ -151,14 +151,15 @@ fn agrees(written: &Written, least: usize, shown: &[&str]) {
 fn other_commands_have_pages_of_their_json() {
     let model = "fixtures/moby-tiny/moby-tiny-b158.gguf";
     let root = crate::program::fixture("..").display().to_string();
-    let trace = "trace --case b158-ishmael --recording mar2026-b158-avx512 --profile ggml-avx2";
+    let recording = "--recording dec2024-bitnet-neon-fp16 --profile ggml-avx512";
+    let trace = format!("trace --case bitnet-ishmael {recording}");
     let said = [
         "No operation is to blame",
         "Local error",
         "Inherited error",
         "Certificates of",
     ];
-    agrees(&Written::by(trace, 0), 300, &said);
+    agrees(&Written::by(&trace, 0), 300, &said);
 
     let power = "power --fault rope-theta-by-pow --clean-runs 1";
     let said = ["Every planted fault is caught", "mean cosine"];

@@ -82,7 +82,7 @@ impl Desk {
         let receipt: Receipt = serde_json::from_slice(&bytes).expect("a receipt");
         let suite = Suite::open(&fixtures()).expect("the committed fixtures are sound");
         let refuted = verify(&receipt, Some(&suite)).refuted;
-        assert_eq!(refuted, Vec::<String>::new());
+        assert_eq!(refuted, []);
         receipt
     }
 }

@@ -166,6 +166,8 @@ const FIRST: &[(&str, &str)] = &[
     ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
+    ("--sign own.key", SIGNED),
+    ("--signed-by own.key.pub", STATEMENT),
     ("harness report receipt.json", RECEIPT),
     (
         "harness report receipts/",
@@ -186,6 +188,11 @@ const FIRST: &[(&str, &str)] = &[
         "harness crossval --case b158-ishmael --json today.json && cp today.json yesterday.json",
     ),
 ];
+const SIGNED: &str = "harness crossval --case b158-ishmael --json receipt.json && \
+                      harness receipt key own.key";
+const STATEMENT: &str = "harness crossval --case b158-ishmael --json receipt.json && \
+                         harness receipt key own.key && \
+                         harness receipt export receipt.json --sign own.key -o statement.json";
 const RECEIPT: &str = "harness crossval --case b158-ishmael --json receipt.json";
 
 impl Desk {
@@ -202,6 +209,8 @@ impl Desk {
             ("fixtures/weights.json", "fixtures/weights.json"),
             ("README.md", "README.md"),
             ("harness/tolerances.toml", "tolerances.toml"),
+            ("harness/adapters/subject.py", "subject.py"),
+            ("harness/tests/live/my_engine.py", "my_engine.py"),
         ] {
             std::fs::copy(root.join(from), desk.0.join(to)).expect("it is committed");
         }

@@ -15,6 +15,7 @@ mod bench;
 mod bisect;
 mod commands;
 mod crossval;
+mod doctor;
 mod examples;
 mod export;
 mod kernels;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         bisect::trials(),
         commands::trials(),
         crossval::trials(),
+        doctor::trials(),
         kernels::trials(),
         shapes::trials(),
         signals::trials(),

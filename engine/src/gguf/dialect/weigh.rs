@@ -176,18 +176,16 @@ impl<'a> Case<'a> {
     }
 
     /// The two-bit packing of a dialect that takes just the bytes of a tensor. What can be I2_S is
-    /// no other.
+    /// no other; codes are looked at only where sizes leave it open, as most of a file is codes.
     fn packing(&self, index: usize, dialect: Dialect) -> Option<&'static str> {
         let written = self.written;
-        let [i2_s, others @ ..] = &PACKINGS;
-        let is_i2_s = written.is_exactly(index, i2_s, false) && written.can_be_i2_s(index);
-        if is_i2_s {
-            return (dialect == i2_s.dialect).then_some(i2_s.name);
-        }
         let rows_first = self.rows_first(dialect);
         let exactly = |packing: &&Packing| written.is_exactly(index, packing, rows_first);
-        let mut own = others.iter().filter(|packing| packing.dialect == dialect);
-        own.find(exactly).map(|packing| packing.name)
+        let mut own = PACKINGS.iter().filter(|packing| packing.dialect == dialect);
+        let found = own.find(exactly)?;
+        let [i2_s, ..] = &PACKINGS;
+        let is_i2_s = written.is_exactly(index, i2_s, false) && written.can_be_i2_s(index);
+        (is_i2_s == (dialect == i2_s.dialect)).then_some(found.name)
     }
 
     fn fit(&self, index: usize, dialect: Dialect) -> Fit {

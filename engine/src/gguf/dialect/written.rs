@@ -7,6 +7,9 @@ use super::{Channels, Dialect, content};
 use crate::gguf::tensor_type::id;
 use crate::gguf::{Metadata, TensorInfo, TypeId, Value};
 
+/// Bytes that are looked at before the first one that is wrong ends it.
+const PAGE: usize = 4096;
+
 /// Header, metadata and tensor table.
 pub(crate) struct Written<'a> {
     pub metadata: &'a Metadata,
@@ -152,7 +155,8 @@ impl<'a> Written<'a> {
         let codes = self.tensors[index].elements() as usize / 4;
         let bytes = self.bytes(index);
         let scale = bytes[codes..].first_chunk().map(|b| f32::from_le_bytes(*b));
-        let no_code_is_3 = bytes[..codes].iter().all(|b| b & b >> 1 & 0b0101_0101 == 0);
+        let threes = |page: &[u8]| page.iter().fold(0, |seen, b| seen | b & b >> 1) & 0b0101_0101;
+        let no_code_is_3 = bytes[..codes].chunks(PAGE).all(|page| threes(page) == 0);
         no_code_is_3 && scale.is_some_and(content::sane)
     }
 

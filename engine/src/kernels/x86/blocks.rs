@@ -1,9 +1,11 @@
 //! Products of rows in blocks with 256-bit vectors: the eight lanes of
-//! [`Lanes`](crate::kernels::lanes::Lanes) are those of a vector.
+//! [`Lanes`](crate::kernels::lanes::Lanes) are those of a vector, or the integers of a block are
+//! added up first, as [`whole_blocks`](crate::kernels::whole_blocks) does.
 //!
 //! A block is unpacked once and then meets as many tokens as there are registers.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::AHEAD;
@@ -32,6 +34,9 @@ pub unsafe trait InBlocks {
     const BYTES: usize;
     /// Whether scale times sum is added to a lane with one rounding.
     const FUSED: bool;
+    /// Whether the integers of a block are added up before they are scaled, and all scaled ones in
+    /// one sum: the integer sums of a block must then be all there is.
+    const WHOLE: bool = false;
 
     /// The scale of a block, a half.
     fn scale(block: &[u8]) -> [u8; 2];
@@ -61,11 +66,44 @@ pub unsafe trait InBlocks {
     }
 }
 
+/// The same format, its blocks added up whole.
+pub struct Whole<F>(PhantomData<F>);
+
+// SAFETY: nothing is used but what `F` uses.
+unsafe impl<F: InBlocks<Beside = ()>> InBlocks for Whole<F> {
+    type Activation = F::Activation;
+    type Unpacked = F::Unpacked;
+    type Beside = ();
+    const BYTES: usize = F::BYTES;
+    const FUSED: bool = true;
+    const WHOLE: bool = true;
+
+    #[inline(always)]
+    fn scale(block: &[u8]) -> [u8; 2] {
+        F::scale(block)
+    }
+
+    #[inline(always)]
+    unsafe fn unpack(block: &[u8]) -> F::Unpacked {
+        // SAFETY: see the trait.
+        unsafe { F::unpack(block) }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
+        block: &F::Unpacked,
+        x: [&F::Activation; T],
+    ) -> [__m256i; T] {
+        // SAFETY: see the trait.
+        unsafe { F::multiply::<D, T>(block, x) }
+    }
+}
+
 /// Eight vectors of 32 neighbours each.
 pub type Planes = [__m256i; 8];
 
 /// Defines the products of a format.
-macro_rules! in_eight_lanes {
+macro_rules! in_blocks {
     ($products:ident of $format:ty: $pairs:literal, $avxvnni:literal, $avx512vl:literal) => {
         $crate::kernels::x86::products! {
             $products: {
@@ -76,7 +114,7 @@ macro_rules! in_eight_lanes {
         }
     };
 }
-pub(super) use in_eight_lanes;
+pub(super) use in_blocks;
 
 /// What is computed together.
 pub fn tile<D: Dot>(tokens: usize) -> Tile {
@@ -158,6 +196,7 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
     unsafe {
         let mut lanes = [_mm256_setzero_ps(); T];
         let mut besides = [F::Beside::default(); T];
+        let mut outputs = [0f32; T];
         for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
             for line in (0..F::BYTES).step_by(64) {
                 let ahead = block.as_ptr().wrapping_add(AHEAD + line);
@@ -174,6 +213,13 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
                 F::offset(&unpacked, x, lanes, beside);
             }
             let sums = F::multiply::<D, T>(&unpacked, x);
+            if F::WHOLE {
+                for ((output, sums), x) in outputs.iter_mut().zip(sums).zip(x) {
+                    let scale = _mm256_cvtss_f32(scale) * x.scale();
+                    *output = scale.mul_add(sum_integers(sums) as f32, *output);
+                }
+                continue;
+            }
             for ((lanes, sums), x) in lanes.iter_mut().zip(sums).zip(x) {
                 let scale = _mm256_mul_ps(scale, _mm256_set1_ps(x.scale()));
                 let sums = _mm256_cvtepi32_ps(sums);
@@ -184,7 +230,9 @@ unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
                 };
             }
         }
-        let mut outputs = [0.0; T];
+        if F::WHOLE {
+            return outputs;
+        }
         for ((output, lanes), beside) in outputs.iter_mut().zip(lanes).zip(besides) {
             *output = F::output(sum_lanes(lanes), beside);
         }
@@ -214,6 +262,19 @@ pub fn sum_lanes(lanes: __m256) -> f32 {
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     let one = _mm_add_ss(two, _mm_movehdup_ps(two));
     _mm_cvtss_f32(one)
+}
+
+/// The sum of all lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum_integers(lanes: __m256i) -> i32 {
+    let four = _mm_add_epi32(
+        _mm256_extracti128_si256::<1>(lanes),
+        _mm256_castsi256_si128(lanes),
+    );
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    let one = _mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
+    _mm_cvtsi128_si32(one)
 }
 
 /// 32 bytes from `at` on.

@@ -2,27 +2,36 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{self, InBlocks, in_eight_lanes, load, load_16};
+use super::blocks::{self, InBlocks, Whole, in_blocks, load, load_16};
 use super::dot::Dot;
 use super::scaled::{Scaled, add_bits, two_bits};
 use crate::encoding::q4_k::{self, Layout};
 use crate::encoding::{q2_k, q3_k, q6_k};
 use crate::kernels::q8_k::Q8K;
 
-in_eight_lanes! {
+in_blocks! {
     Q2_K of Q2K: "x86_64-avx2-q2_k", "x86_64-avxvnni-q2_k", "x86_64-avx512vl-q2_k"
 }
-in_eight_lanes! {
+in_blocks! {
     Q3_K of Q3K: "x86_64-avx2-q3_k", "x86_64-avxvnni-q3_k", "x86_64-avx512vl-q3_k"
 }
-in_eight_lanes! {
+in_blocks! {
     Q4_K of OfEightGroups<4>: "x86_64-avx2-q4_k", "x86_64-avxvnni-q4_k", "x86_64-avx512vl-q4_k"
 }
-in_eight_lanes! {
+in_blocks! {
     Q5_K of OfEightGroups<5>: "x86_64-avx2-q5_k", "x86_64-avxvnni-q5_k", "x86_64-avx512vl-q5_k"
 }
-in_eight_lanes! {
+in_blocks! {
     Q6_K of Q6K: "x86_64-avx2-q6_k", "x86_64-avxvnni-q6_k", "x86_64-avx512vl-q6_k"
+}
+
+in_blocks! {
+    Q3_K_WHOLE of Whole<Q3K>: "x86_64-avx2-q3_k-whole_blocks",
+    "x86_64-avxvnni-q3_k-whole_blocks", "x86_64-avx512vl-q3_k-whole_blocks"
+}
+in_blocks! {
+    Q6_K_WHOLE of Whole<Q6K>: "x86_64-avx2-q6_k-whole_blocks",
+    "x86_64-avxvnni-q6_k-whole_blocks", "x86_64-avx512vl-q6_k-whole_blocks"
 }
 
 /// Q2_K.

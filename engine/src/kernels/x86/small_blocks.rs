@@ -2,26 +2,26 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{self, InBlocks, in_eight_lanes, load, load_16, values};
+use super::blocks::{self, InBlocks, in_blocks, load, load_16, values};
 use super::dot::Dot;
 use crate::encoding::blocks_of_32::Layout;
 use crate::encoding::{blocks_of_32, q8_0};
 use crate::kernels::q8_0::Q8Block;
 use crate::kernels::q8_1::Q8Sum;
 
-in_eight_lanes! {
+in_blocks! {
     Q4_0 of AroundZero<4>: "x86_64-avx2-q4_0", "x86_64-avxvnni-q4_0", "x86_64-avx512vl-q4_0"
 }
-in_eight_lanes! {
+in_blocks! {
     Q5_0 of AroundZero<5>: "x86_64-avx2-q5_0", "x86_64-avxvnni-q5_0", "x86_64-avx512vl-q5_0"
 }
-in_eight_lanes! {
+in_blocks! {
     Q8_0 of AroundZero<8>: "x86_64-avx2-q8_0", "x86_64-avxvnni-q8_0", "x86_64-avx512vl-q8_0"
 }
-in_eight_lanes! {
+in_blocks! {
     Q4_1 of AboveMinimum<4>: "x86_64-avx2-q4_1", "x86_64-avxvnni-q4_1", "x86_64-avx512vl-q4_1"
 }
-in_eight_lanes! {
+in_blocks! {
     Q5_1 of AboveMinimum<5>: "x86_64-avx2-q5_1", "x86_64-avxvnni-q5_1", "x86_64-avx512vl-q5_1"
 }
 

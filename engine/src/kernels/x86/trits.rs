@@ -2,16 +2,25 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{self, InBlocks, Planes, in_eight_lanes, load, load_16, values};
+use super::blocks::{self, InBlocks, Planes, Whole, in_blocks, load, load_16, values};
 use super::dot::Dot;
 use crate::flavor::{tq1_0, tq2_0};
 use crate::kernels::q8_k::Q8K;
 
-in_eight_lanes! {
+in_blocks! {
     TQ1_0 of Tq1_0: "x86_64-avx2-tq1_0", "x86_64-avxvnni-tq1_0", "x86_64-avx512vl-tq1_0"
 }
-in_eight_lanes! {
+in_blocks! {
     TQ2_0 of Tq2_0: "x86_64-avx2-tq2_0", "x86_64-avxvnni-tq2_0", "x86_64-avx512vl-tq2_0"
+}
+
+in_blocks! {
+    TQ1_0_WHOLE of Whole<Tq1_0>: "x86_64-avx2-tq1_0-whole_blocks",
+    "x86_64-avxvnni-tq1_0-whole_blocks", "x86_64-avx512vl-tq1_0-whole_blocks"
+}
+in_blocks! {
+    TQ2_0_WHOLE of Whole<Tq2_0>: "x86_64-avx2-tq2_0-whole_blocks",
+    "x86_64-avxvnni-tq2_0-whole_blocks", "x86_64-avx512vl-tq2_0-whole_blocks"
 }
 
 /// Sums of digits times activations, less the sums of 16 activations each lane gives back. Digits

@@ -118,9 +118,6 @@ pub unsafe fn tiles_f16<V: Vector, const L: usize, O: Order<L>>(
     len: usize,
     grid: Grid,
 ) {
-    if L < 8 {
-        return dense::tiles_f16::<L, O>(rows, xs, len, grid);
-    }
     // SAFETY: the instructions are there.
     unsafe { tiles::<V, L, O, _>(|r| rows.row(r, len), 2 * rows.stride, xs, len, grid) }
 }
@@ -166,17 +163,14 @@ pub unsafe fn dots_f32<V: Vector, const L: usize, O: Order<L>>(
     together: usize,
     grid: Grid,
 ) {
-    if L < 8 && dense::are_tiles::<L, O>(together, len) {
-        return dense::dots_f32::<L, O>(rows, xs, len, together, grid);
-    }
     let row = |r| rows.row(r, len);
     // SAFETY: the instructions are there.
     unsafe { singles::<V, L, O, _>(row, 4 * rows.stride, xs, len, together, grid) }
 }
 
-/// Tiles of four lanes are not written in vectors.
-pub fn takes_codes<const L: usize, O: Order<L>>(together: usize, cols: usize) -> bool {
-    L >= 8 || !dense::are_tiles::<L, O>(together, cols)
+/// There is [`dots_codes`].
+pub fn takes_codes() -> bool {
+    true
 }
 
 /// See [`Arithmetic::dots_codes`](crate::numerics::Arithmetic::dots_codes).
@@ -245,7 +239,7 @@ unsafe fn singles<V: Vector, const L: usize, O: Order<L>, A: Row>(
     }
 }
 
-/// Tiles of rows of any format, in the order of 8 or 16 lanes.
+/// Tiles of rows of any format.
 ///
 /// # Safety
 /// The instructions of `V` are there.
@@ -269,6 +263,8 @@ unsafe fn tiles<V: Vector, const L: usize, O: Order<L>, A: Row>(
     unsafe {
         if V::LANES == heads::LANES && L == heads::LANES {
             heads::tiles(row, xs, len, grid);
+        } else if L < 8 {
+            products::<__m128, _, _, Tile<L, O>>(factors, grid);
         } else {
             products::<__m256, _, _, Tile<L, O>>(factors, grid);
         }

@@ -1,4 +1,4 @@
-//! Vectors of singles of both widths behind the same few operations, so that a product is written
+//! Vectors of singles of every width behind the same few operations, so that a product is written
 //! once for them.
 //!
 //! The functions are inlined into callers that enable the instructions.
@@ -130,6 +130,13 @@ macro_rules! width {
 }
 
 width! {
+    __m128: 4, _mm_loadl_epi64(__m128i), _mm_set1_epi16, look_up_4, once,
+    _mm_setzero_ps, _mm_set1_ps, _mm_loadu_ps, _mm_storeu_ps, _mm_mul_ps,
+    _mm_add_ps, _mm_fmadd_ps, _mm_cvtph_ps, _mm_cvtepu16_epi32, _mm_slli_epi32,
+    _mm_castsi128_ps
+}
+
+width! {
     __m256: 8, _mm_loadu_si128(__m128i), _mm_set1_epi16, look_up_8, twice,
     _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_mul_ps,
     _mm256_add_ps, _mm256_fmadd_ps, _mm256_cvtph_ps, _mm256_cvtepu16_epi32, _mm256_slli_epi32,
@@ -144,6 +151,12 @@ width! {
     _mm512_castsi512_ps
 }
 
+/// The same four singles.
+#[inline(always)]
+unsafe fn once(four: __m128) -> __m128 {
+    four
+}
+
 /// The same four singles twice.
 #[inline(always)]
 unsafe fn twice(four: __m128) -> __m256 {
@@ -151,7 +164,18 @@ unsafe fn twice(four: __m128) -> __m256 {
     unsafe { _mm256_set_m128(four, four) }
 }
 
-/// Eight codes. An index is of two bits: what is above them does not matter.
+/// Four codes. An index is of two bits: what is above them does not matter.
+#[inline(always)]
+unsafe fn look_up_4(codes: *const u8, fours: __m128) -> __m128 {
+    // SAFETY: the caller vouches for a byte, and has AVX2.
+    unsafe {
+        let shifts = _mm_setr_epi32(0, 2, 4, 6);
+        let codes = _mm_srlv_epi32(_mm_set1_epi32(i32::from(*codes)), shifts);
+        _mm_permutevar_ps(fours, codes)
+    }
+}
+
+/// Eight codes.
 #[inline(always)]
 unsafe fn look_up_8(codes: *const u8, fours: __m256) -> __m256 {
     // SAFETY: the caller vouches for two bytes, and has AVX2.

@@ -23,10 +23,11 @@ impl Attention {
         let (tokens, positions, arithmetic) = (work.tokens, work.positions, work.arithmetic);
         let Lookup {
             layer,
+            first,
             query,
             cache,
         } = lookup;
-        let (first, scale) = (cache.filled(), self.scale);
+        let scale = self.scale;
         let unrounded = self.takes_queries_unrounded(work);
         self.round_queries(query, arithmetic, pool);
         let rounded = &self.query[..query.len()];

@@ -15,13 +15,25 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// So many, of which some may be −128.
+    /// So many, of which some may be −128. In every second block 16 neighbours are the same, so
+    /// that their sums are at their ends, too.
     pub fn new(random: &mut Random, count: usize, least: bool) -> Self {
         let mut end = || [127i8, -127, -128][random.below(2 + u64::from(least)) as usize];
-        let block = |_| Q8K {
-            scale: 0.5,
-            values: [(); 256].map(|()| end()),
-            sums: [(); 16].map(|()| i16::from(end()) * 16),
+        let block = |index| {
+            let mut values = [(); 256].map(|()| end());
+            let (groups, _) = values.as_chunks_mut::<16>();
+            if index % 2 == 0 {
+                groups.iter_mut().for_each(|group| *group = [group[0]; 16]);
+            }
+            let mut sums = [0; 16];
+            for (sum, group) in sums.iter_mut().zip(groups) {
+                *sum = group.iter().map(|&value| i16::from(value)).sum();
+            }
+            Q8K {
+                scale: 0.5,
+                values,
+                sums,
+            }
         };
         let large = (0..count / 256).map(block).collect();
         let block = |_| Q8Block {

@@ -82,34 +82,8 @@ impl Probe for Looks {
 
 #[test]
 fn every_kernel_gives_the_same_bits_in_every_profile() {
-    let recipes = [
-        Recipe::new("bitnet-b1.58"),
-        Recipe {
-            scales: true,
-            head_dim: 20,
-            width: 80,
-            ..dense("bitnet", Format::F16)
-        },
-        Recipe {
-            output: Some(Format::Q8_0),
-            biases: true,
-            ..dense("llama", Format::F32)
-        },
-        Recipe {
-            rope_factors: true,
-            width: 256,
-            head_dim: 64,
-            ..dense("llama", Format::Q6K)
-        },
-        Recipe {
-            kv_heads: 1,
-            heads: 1,
-            head_dim: 128,
-            ..dense("bitnet-25", Format::Bf16)
-        },
-    ];
     let mut compared = 0;
-    for recipe in recipes {
+    for recipe in recipes() {
         let file = random::file(&recipe, random::tensors(&recipe));
         for profile in Profile::ALL {
             let run = |kernel: Kernel, probe: &mut dyn Probe| {
@@ -145,6 +119,36 @@ fn every_kernel_gives_the_same_bits_in_every_profile() {
         }
     }
     assert_eq!(compared, 5 * Profile::ALL.len() * Kernel::available().len());
+}
+
+/// Models that differ in every operation there is.
+pub fn recipes() -> [Recipe; 5] {
+    [
+        Recipe::new("bitnet-b1.58"),
+        Recipe {
+            scales: true,
+            head_dim: 20,
+            width: 80,
+            ..dense("bitnet", Format::F16)
+        },
+        Recipe {
+            output: Some(Format::Q8_0),
+            biases: true,
+            ..dense("llama", Format::F32)
+        },
+        Recipe {
+            rope_factors: true,
+            width: 256,
+            head_dim: 64,
+            ..dense("llama", Format::Q6K)
+        },
+        Recipe {
+            kv_heads: 1,
+            heads: 1,
+            head_dim: 128,
+            ..dense("bitnet-25", Format::Bf16)
+        },
+    ]
 }
 
 fn dense(arch: &'static str, format: Format) -> Recipe {

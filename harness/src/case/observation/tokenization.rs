@@ -25,6 +25,9 @@ pub enum Question {
 /// Ways to answer a question: two switches.
 pub const WAYS: usize = 4;
 
+/// The way in which special tokens are added to a text and recognised in it.
+pub const ADDED_AND_PARSED: usize = 3;
+
 /// The answer to a question, one for each way.
 pub type Answer = [TokenizerReply; WAYS];
 
@@ -40,6 +43,8 @@ pub enum TokenizerReply {
     Refused(String),
     /// Nothing: the question was the death of whoever was asked.
     Died(String),
+    /// Nothing: whoever is asked has no such way.
+    NotAsked,
 }
 
 /// What a vocabulary says of itself as a whole.
@@ -127,7 +132,7 @@ impl TokenizerReply {
         match self {
             TokenizerReply::Ids(ids) => ids.len(),
             TokenizerReply::Bytes(bytes) => bytes.0.len(),
-            TokenizerReply::Refused(_) | TokenizerReply::Died(_) => 0,
+            TokenizerReply::Refused(_) | TokenizerReply::Died(_) | TokenizerReply::NotAsked => 0,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::case::observation::{Lane, Observation};
 use crate::case::schedule::{Schedule, Step};
 use crate::command::answers::{Answers, Finding, NoFinding};
 use crate::command::brought::Brought;
+use crate::command::flags::OneModel;
 use crate::command::selection::{Question, Selection};
 use crate::exit::{Exit, Failure};
 use crate::io::{look, output};
@@ -38,9 +39,10 @@ pub fn run(args: &Args, words: [&String; 2]) -> Result<Exit, Failure> {
     let selection = Selection {
         case: args.case.clone(),
         recording: Vec::new(),
-        model: args.model.clone(),
+        model: OneModel::of(args.model.clone()),
         prompt: args.prompt.clone(),
         reference: Vec::new(),
+        patience: Limits::default().patience,
         profile: None,
         kernel: args.kernel,
         reading: args.reading,

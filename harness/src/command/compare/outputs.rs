@@ -8,15 +8,18 @@ use serde::Serialize;
 use super::Args;
 use crate::case::Case;
 use crate::case::coverage::{Count, Coverage};
-use crate::case::observation::{Greedy, Identity, Logits, Observation, TracedNode};
+use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, sha256};
 use crate::io::look;
 use crate::io::output;
-use crate::io::table::{Table, number, scientific, words};
-use crate::judge::compare::{Findings, PositionFindings};
+use crate::io::table::{Table, decibels, number, scientific, words};
+use crate::judge::compare::{Findings, LaneFindings, PositionFindings};
 use crate::judge::outcome::Outcome;
-use crate::judge::tolerance::ArithmeticGap;
+use crate::judge::own_tolerance::OwnTolerance;
+use crate::judge::tolerance::{ArithmeticGap, tolerances};
+use crate::numbers::confidence::{Class, classes};
+use crate::numbers::gap::Gap;
 use crate::numbers::metrics::ulps;
 use crate::oracle::crossval::answer::{Concluded, Held, compared, conclude};
 use crate::receipt::{Comparison, explanation_of};
@@ -32,18 +35,19 @@ pub struct Pair {
     comparison: Comparison,
     /// What was found; none where the two cannot be compared.
     findings: Option<Findings>,
+    /// What every logit of a lane was multiplied with, where one number explains all.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    factors: BTreeMap<Lane, f64>,
+    /// The tolerances that it just meets, each alone, as they are typed; none where bits are equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smallest_tolerances: Option<String>,
     #[serde(skip)]
-    rows: Vec<[String; 8]>,
+    rows: Vec<[String; 9]>,
 }
 
 /// Compares files of logits and nodes.
 pub fn of_files(args: &Args, files: [&String; 2]) -> Result<Exit, Failure> {
     let [theirs, ours] = [read(args, files[0])?, read(args, files[1])?];
-    let named = |seen: &Observation| seen.lanes.values().any(|lane| !lane.named.is_empty());
-    if named(&theirs) {
-        let message = "names the likeliest tokens only: put it second, behind whole rows";
-        return Err(Failure::input(format!("{} {message}", files[0])));
-    }
     let pair = Pair::of(args, "", &theirs, ours)?;
     finished(args, vec![pair])
 }
@@ -183,10 +187,17 @@ impl Pair {
         } = conclude((&theirs.identity, false), held, found);
         let findings = measured.findings;
         let rows = findings.as_ref().map(|found| rows(found, theirs, ours));
+        let differing = findings.as_ref().filter(|found| {
+            let [all, equal] = found.logits();
+            equal < all
+        });
+        let least = differing.map(|found| OwnTolerance::least(found, theirs, ours).flags());
         Ok(Pair {
             prompt: prompt.to_owned(),
             comparison,
             findings,
+            factors: factors(theirs, ours),
+            smallest_tolerances: least,
             rows: rows.unwrap_or_default(),
         })
     }
@@ -217,6 +228,14 @@ impl Pair {
             if let Some(ulps) = &lane.ulps {
                 text += &format!("{}: ulps apart: {ulps}\n", lane.lane.name());
             }
+            if let Some(factor) = self.factors.get(&lane.lane) {
+                let name = lane.lane.name();
+                text += &format!("{name}: every logit is the first's times {factor:.6}\n");
+            }
+            text += &by_confidence(lane);
+        }
+        if let Some(least) = &self.smallest_tolerances {
+            text += &format!("smallest tolerances that pass, each alone: {least}\n");
         }
         let nodes = &findings.nodes;
         if !nodes.compared.is_empty() {
@@ -244,6 +263,7 @@ impl Pair {
             number("position"),
             number("bit-equal"),
             number("nmse"),
+            number("SQNR"),
             number("max |x-y|"),
             number("max ulps"),
             number("KL"),
@@ -255,15 +275,19 @@ impl Pair {
 }
 
 /// A row for each position that differs, or for all.
-fn rows(findings: &Findings, theirs: &Observation, ours: &Observation) -> Vec<[String; 8]> {
+fn rows(findings: &Findings, theirs: &Observation, ours: &Observation) -> Vec<[String; 9]> {
     let mut rows = Vec::new();
     for lane in &findings.lanes {
         let sides = [theirs, ours].map(|seen| seen.lanes.get(&lane.lane));
+        let named = sides
+            .into_iter()
+            .flatten()
+            .any(|side| !side.named.is_empty());
         let differs = |p: &&PositionFindings| look::is_verbose() || !p.distance.is_bit_identical();
         for found in lane.positions.iter().filter(differs) {
             let row = |side: Option<&Logits>| Some(side?.at(found.position)?.to_vec());
             let pair = row(sides[0]).zip(row(sides[1]));
-            let whole = pair.filter(|(a, b)| a.len() == b.len());
+            let whole = pair.filter(|(a, b)| !named && a.len() == b.len());
             let most = whole.and_then(|(a, b)| {
                 let apart = a.iter().zip(&b).map(|(&a, &b)| ulps([a, b]));
                 apart.collect::<Option<Vec<u64>>>()?.into_iter().max()
@@ -274,6 +298,7 @@ fn rows(findings: &Findings, theirs: &Observation, ours: &Observation) -> Vec<[S
                 found.position.to_string(),
                 format!("{}/{}", distance.bit_equal, distance.values),
                 scientific(distance.nmse),
+                decibels(distance.sqnr()),
                 scientific(distance.max_abs),
                 most.map_or_else(|| "-".to_owned(), |most| most.to_string()),
                 scientific(found.kl),
@@ -282,6 +307,32 @@ fn rows(findings: &Findings, theirs: &Observation, ours: &Observation) -> Vec<[S
         }
     }
     rows
+}
+
+fn factors(theirs: &Observation, ours: &Observation) -> BTreeMap<Lane, f64> {
+    let factor = |(lane, one): (&Lane, &Logits)| {
+        let other = ours.lanes.get(lane)?;
+        let whole = one.named.is_empty() && other.named.is_empty();
+        let paired = whole && one.positions == other.positions;
+        let ratio = paired.then(|| Gap::between(&one.values, &other.values).ratio)?;
+        Some((*lane, ratio?))
+    };
+    theirs.lanes.iter().filter_map(factor).collect()
+}
+
+/// The mean divergences where the first is more and less sure of its likeliest token.
+fn by_confidence(lane: &LaneFindings) -> String {
+    let classes = classes(&[lane.confidence()], &tolerances().interval);
+    let class = |class: &Class| {
+        let (words, kl) = (class.words(), scientific(Some(class.mean_kl)));
+        format!("{words}: {kl} at {}", class.positions)
+    };
+    let classes: Vec<String> = classes.iter().map(class).collect();
+    if classes.is_empty() {
+        return String::new();
+    }
+    let (name, classes) = (lane.lane.name(), classes.join(", "));
+    format!("{name}: mean KL by how sure the first is: {classes}\n")
 }
 
 fn finished(args: &Args, pairs: Vec<Pair>) -> Result<Exit, Failure> {

@@ -51,7 +51,7 @@ impl Rows {
         if lines.is_empty() {
             return;
         }
-        let put = || output::put(look::paint(lines).as_bytes());
+        let put = || output::print(lines);
         if self.bar.suspend(put).is_err() {
             self.stream = None;
         }

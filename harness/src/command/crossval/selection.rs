@@ -11,8 +11,6 @@ use crate::runner::Task;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
 
-/// Continuation steps of a prompt that no fixture knows.
-const STEPS: usize = 16;
 /// Positions kept of a prompt that no fixture knows.
 const POSITIONS: usize = 32;
 
@@ -28,31 +26,38 @@ pub struct Selection {
 }
 
 impl Args {
-    /// The model asked for, if it is not the fixtures' own.
-    fn model(&self) -> Option<PathBuf> {
-        let environment = || std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
-        let environment = || environment().filter(|_| self.case.is_empty());
-        let model = self.model.clone();
-        model.or_else(|| environment().map(PathBuf::from))
+    /// The models asked for, if they are not the fixtures' own.
+    fn models(&self) -> Vec<PathBuf> {
+        let typed = self.model.typed();
+        if !typed.is_empty() || !self.case.is_empty() {
+            return typed;
+        }
+        let environment = std::env::var_os("CROSSVAL_GGUF").filter(|m| !m.is_empty());
+        environment.map(PathBuf::from).into_iter().collect()
     }
 
     /// Whether the models are the fixtures' own.
     pub fn is_of_fixtures(&self) -> bool {
-        self.model().is_none()
+        self.models().is_empty()
     }
 }
 
 impl Selection {
     /// What the flags ask for; `live` tells whether a reference computes in this run.
     pub fn of(args: &Args, suite: &Suite, engine: &Engine, live: bool) -> Result<Self, Failure> {
-        match args.model() {
-            Some(model) => Self::of_model(args, suite, engine, live, &model),
-            None => Self::of_fixtures(args, suite),
+        let models = args.models();
+        if models.is_empty() {
+            return Self::of_fixtures(args, suite);
         }
+        let mut selection = Selection::default();
+        for model in &models {
+            selection.add_model(args, suite, engine, live, model)?;
+        }
+        Ok(selection)
     }
 
     fn of_fixtures(args: &Args, suite: &Suite) -> Result<Self, Failure> {
-        if args.prompt.is_some() {
+        if !args.prompt.is_empty() {
             let message = "--prompt needs --model (or CROSSVAL_GGUF): a prompt means nothing alone";
             return Err(Failure::input(message));
         }
@@ -70,47 +75,49 @@ impl Selection {
         Ok(selection)
     }
 
-    fn of_model(
+    fn add_model(
+        &mut self,
         args: &Args,
         suite: &Suite,
         engine: &Engine,
         live: bool,
         model: &Path,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(), Failure> {
         let (input, _) = Input::read(model)?;
-        let typed = args.asked(engine, &input)?;
-        let typed = typed.as_ref();
+        let asked = args.asked(engine, &input)?;
+        let is_typed = !asked.is_empty();
         let mut prompts: Vec<&String> = suite.cases.iter().map(|c| &c.prompt).collect();
         prompts.sort();
         prompts.dedup();
-        if let Some(prompt) = typed {
-            prompts = vec![prompt];
+        if is_typed {
+            prompts = asked.iter().collect();
         }
         let known = |prompt: &str| suite.known(&input.sha256, prompt);
         let any_known = prompts.iter().any(|prompt| known(prompt).is_some());
-        let mut selection = Selection::default();
+        // Names tell the cases of several models apart.
+        let first = self.cases.len();
         for (number, prompt) in prompts.into_iter().enumerate() {
             if let Some(case) = known(prompt) {
-                selection.cases.push((case.clone(), model.to_owned()));
+                self.cases.push((case.clone(), model.to_owned()));
                 continue;
             }
-            if typed.is_none() && any_known && !live {
+            if !is_typed && any_known && !live {
                 let why = "recorded for other models only; a live reference answers it".into();
-                selection.left_out.push(LeftOut::prompt(prompt, why));
+                self.left_out.push(LeftOut::prompt(prompt, why));
                 continue;
             }
-            match unrecorded(engine, number, prompt, &input)? {
+            match unrecorded(engine, first + number, prompt, &input, args.steps)? {
                 Ok(case) => {
-                    let unrecorded = typed.is_none();
+                    let unrecorded = !is_typed;
                     let case = Case { unrecorded, ..case };
-                    selection.cases.push((case, model.to_owned()));
+                    self.cases.push((case, model.to_owned()));
                 }
-                Err(why) if typed.is_some() => return Err(Failure::input(why)),
-                Err(why) => selection.left_out.push(LeftOut::prompt(prompt, why)),
+                Err(why) if is_typed => return Err(Failure::input(why)),
+                Err(why) => self.left_out.push(LeftOut::prompt(prompt, why)),
             }
         }
-        selection.inputs.push(input);
-        Ok(selection)
+        self.inputs.push(input);
+        Ok(())
     }
 }
 
@@ -120,6 +127,7 @@ fn unrecorded(
     number: usize,
     prompt: &str,
     model: &Input,
+    steps: usize,
 ) -> Result<Result<Case, String>, Failure> {
     let file = model.path.file_name().unwrap_or_default();
     let name = ad_hoc_name(number);
@@ -144,7 +152,7 @@ fn unrecorded(
         )));
     }
     case.tokens = ids.len();
-    case.greedy_steps = STEPS.min(most - ids.len());
+    case.greedy_steps = steps.min(most - ids.len());
     case.context = ids.len() + case.greedy_steps;
     let count = ids.len().min(POSITIONS);
     case.positions = (0..count).map(|i| i * last / (count - 1).max(1)).collect();

@@ -1,7 +1,5 @@
 //! Who is examined: the built-in engine and the other ways it can run, or what `--subject` names.
 
-use std::time::Duration;
-
 use ::engine::Token;
 use ::engine::kernels::Kernel;
 
@@ -64,9 +62,9 @@ impl Subjects {
 }
 
 impl Args {
-    /// The prompt that was typed, or the one whose ids were.
-    pub fn asked(&self, engine: &Engine, model: &Input) -> Result<Option<String>, Failure> {
-        let ids = self.subjects.tokens()?.filter(|_| self.prompt.is_none());
+    /// The prompts that were typed, or the one whose ids were.
+    pub fn asked(&self, engine: &Engine, model: &Input) -> Result<Vec<String>, Failure> {
+        let ids = self.subjects.tokens()?.filter(|_| self.prompt.is_empty());
         let Some(ids) = ids else {
             return Ok(self.prompt.clone());
         };
@@ -81,7 +79,7 @@ impl Args {
             (engine::tokenize(&model, &text).ok()? == ids).then_some(text)
         });
         let none = || Failure::input("--tokens: no text has these ids; give the text as --prompt");
-        text.ok_or_else(none).map(Some)
+        text.ok_or_else(none).map(|text| vec![text])
     }
 
     /// The command that finds the operation in which the only subject parts from a reference.
@@ -125,7 +123,7 @@ impl Args {
             let subjects = self.ways(engine)?;
             return Ok(Campaign::new(suite, subjects, self.threads));
         }
-        let one = self.prompt.is_some() || self.subjects.tokens.is_some() || self.case.len() == 1;
+        let one = self.prompt.len() == 1 || self.subjects.tokens.is_some() || self.case.len() == 1;
         let saved = |spec: &Spec| matches!(spec, Spec::Saved(_));
         if !one && self.subjects.subject.iter().any(saved) {
             let message = "saved logits are those of one prompt: say which with --prompt, --tokens \
@@ -141,7 +139,7 @@ impl Args {
                 profile: claimed.clone(),
                 demand: self.subjects.tolerances.demand()?,
                 limits: Limits {
-                    patience: Duration::from_secs(self.patience),
+                    patience: self.patience,
                     ..Limits::default()
                 },
                 wide: self.subjects.wide,

@@ -83,7 +83,7 @@ pub fn beside(names: &[String], from: &Path, format: &Format) -> Result<Vec<Spee
     let references = open(names, Limits::with_cpu_seconds(3600))?;
     let timed = references.iter().map(|reference| {
         let name = &reference.facts().name;
-        let scratch = Scratch::reserve();
+        let scratch = Scratch::reserve().map_err(Failure::environment)?;
         let started = Instant::now();
         let file_type = file_type as i32;
         // No type takes more than F32, and no file less than half of that.

@@ -2,7 +2,27 @@
 
 use clap::ColorChoice;
 
+use crate::case::shard::Shard;
 use crate::io::look::{self, Amount};
+
+/// Which share of the cases, where several machines do them together.
+#[derive(clap::Args, Debug, Clone, Copy, Default)]
+pub struct Sharing {
+    /// Share K of N: every case is in one of them, balanced by what they took before; `harness
+    /// receipt merge` puts the receipts together
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+}
+
+impl Sharing {
+    /// Those of a list that are in this share; all where nothing is shared.
+    pub fn of<T>(&self, command: &str, all: Vec<T>, name: impl Fn(&T) -> String) -> Vec<T> {
+        match self.shard {
+            Some(shard) => shard.take(command, all, name),
+            None => all,
+        }
+    }
+}
 
 /// How much, and in which colours.
 #[derive(clap::Args, Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::case::observation::Identity;
 use crate::file::provenance::{Input, file_name};
 use crate::io::output;
-use crate::io::table::{Cell, Column, Table, number, scientific, words};
+use crate::io::table::{Cell, Column, Table, decibels, number, scientific, words};
 use crate::oracle::perplexity::{FromFirst, Measured, SHARES};
 
 /// Everything that was measured.
@@ -108,7 +108,7 @@ impl Report {
             escape(&self.text),
             self.text_sha256
         );
-        head + &self.table() + &self.quantiles() + &self.coarse()
+        head + &self.table() + &self.quantiles() + &self.by_confidence() + &self.coarse()
     }
 
     fn table(&self) -> String {
@@ -131,6 +131,7 @@ impl Report {
             (number("error"), |row| {
                 row.from(|from| scientific(from.error))
             }),
+            (number("SQNR"), |row| row.from(|from| decibels(from.sqnr))),
             (number("same top-1"), |row| {
                 row.from(|from| format!("{}/{}", from.same_top1, row.measured.positions))
             }),
@@ -173,6 +174,31 @@ impl Report {
             if cells.len() == SHARES.len() {
                 let who = [row.computed_by.to_string()];
                 table.row(who.into_iter().chain(cells));
+            }
+        }
+        if table.is_empty() {
+            return String::new();
+        }
+        "\n".to_owned() + &table.render(output::width())
+    }
+
+    /// The divergences where the first computation was more and less sure.
+    fn by_confidence(&self) -> String {
+        let mut table = Table::new(&[
+            words("the first's likeliest token"),
+            words("computed by"),
+            number("positions"),
+            number("mean KL"),
+        ]);
+        for row in &self.rows {
+            let from = row.measured.from_first.iter();
+            for class in from.flat_map(|from| &from.by_confidence) {
+                table.row([
+                    class.words(),
+                    row.computed_by.to_string(),
+                    class.positions.to_string(),
+                    between(class.mean_kl, class.interval, short),
+                ]);
             }
         }
         if table.is_empty() {

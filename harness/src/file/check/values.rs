@@ -1,6 +1,7 @@
 //! Lints that look at every weight.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::Range;
 
 use engine::flavor::{Shape, i2_s};
@@ -11,6 +12,7 @@ use engine::weights::LINEAR;
 
 use super::packing::weight_name;
 use super::{Findings, Lint, Packed};
+use crate::io::threads;
 use crate::numbers::metrics::median;
 
 /// Zero bytes in a row that packed weights cannot have by chance.
@@ -98,19 +100,12 @@ impl Survey {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let rows = matrix.rows();
         let part = rows.div_ceil(threads).max(LEAST_ROWS);
-        let parts = (0..rows).step_by(part);
-        std::thread::scope(|scope| {
-            let started: Vec<_> = parts
-                .map(|start| {
-                    let rows = start..rows.min(start + part);
-                    scope.spawn(move || Survey::of_rows(matrix, rows))
-                })
-                .collect();
-            let surveys = started
-                .into_iter()
-                .map(|part| part.join().expect("no panic"));
-            surveys.reduce(Survey::and).unwrap_or_default()
-        })
+        let surveys = threads::parallel_map(rows.div_ceil(part), |index| {
+            let start = index * part;
+            Ok::<_, Infallible>(Survey::of_rows(matrix, start..rows.min(start + part)))
+        });
+        let Ok(surveys) = surveys;
+        surveys.into_iter().reduce(Survey::and).unwrap_or_default()
     }
 
     fn of_rows(matrix: &Matrix, rows: Range<usize>) -> Self {

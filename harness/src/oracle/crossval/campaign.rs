@@ -1,14 +1,16 @@
 //! Many cases in a row: what one death costs is one case, and what is finished is kept.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::case::Case;
+use crate::case::shard::Share;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
 use crate::file::reading::Reading;
-use crate::judge::known_divergences::{Entry, Ledger};
+use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 use crate::oracle::crossval::answer::expected;
@@ -16,10 +18,9 @@ use crate::oracle::crossval::examine::examine;
 use crate::oracle::crossval::resume;
 use crate::receipt::{
     CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReference, Receipt, comparisons,
+    stale,
 };
-#[cfg(unix)]
 use crate::reference::Reference;
-#[cfg(unix)]
 use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Subject, Task};
@@ -32,7 +33,6 @@ pub struct Live {
     pub facts: LiveReference,
 }
 
-#[cfg(unix)]
 impl Live {
     /// Every way in which a reference is asked: the second one on weights that it wrote anew
     /// itself, if it can. Both of files that are what `reading` says.
@@ -65,6 +65,8 @@ pub struct Campaign {
     suite: Suite,
     live: Vec<Live>,
     finished: Option<Receipt>,
+    /// The case that is taken over and run again all the same.
+    checked: Option<String>,
     /// Each group of one subject that is examined and others that must repeat it.
     subjects: Vec<Vec<Box<dyn Subject>>>,
     stand_in: Option<Box<dyn Runner>>,
@@ -73,9 +75,11 @@ pub struct Campaign {
     started: (Instant, SystemTime),
     machine: Machine,
     models: BTreeMap<PathBuf, Input>,
-    asked: usize,
+    asked: Vec<String>,
     left_out: Vec<LeftOut>,
     demanded: bool,
+    failing_fast: bool,
+    share: Option<Share>,
     cases: Vec<CaseReceipt>,
     failures: Vec<Failed>,
 }
@@ -87,6 +91,7 @@ impl Campaign {
             suite,
             live: Vec::new(),
             finished: None,
+            checked: None,
             subjects: vec![subjects],
             stand_in: None,
             exact: None,
@@ -94,9 +99,11 @@ impl Campaign {
             started: (Instant::now(), SystemTime::now()),
             machine: Machine::here(),
             models: BTreeMap::new(),
-            asked: 0,
+            asked: Vec::new(),
             left_out: Vec::new(),
             demanded: false,
+            failing_fast: false,
+            share: None,
             cases: Vec::new(),
             failures: Vec::new(),
         }
@@ -131,6 +138,20 @@ impl Campaign {
         Campaign { demanded, ..self }
     }
 
+    /// Is a share of a run, whose other cases others ask.
+    pub fn sharing(self, share: Option<Share>) -> Self {
+        Campaign { share, ..self }
+    }
+
+    /// Ends after the first case that does not agree.
+    pub fn failing_fast(self) -> Self {
+        let failing_fast = true;
+        Campaign {
+            failing_fast,
+            ..self
+        }
+    }
+
     /// Runs on these model files, which were read already, and tells what cannot be asked of them.
     pub fn on(self, models: Vec<Input>, left_out: Vec<LeftOut>) -> Self {
         let models = models.into_iter().map(|input| (input.path.clone(), input));
@@ -145,6 +166,15 @@ impl Campaign {
     pub fn resuming(self, earlier: Receipt) -> Self {
         let finished = Some(earlier);
         Campaign { finished, ..self }
+    }
+
+    /// Runs one of those again, whichever, and believes none of them if it comes out otherwise.
+    pub fn checking_one(self) -> Self {
+        let cases = self.finished.iter().flat_map(|earlier| &earlier.cases);
+        let names: Vec<&String> = cases.map(|case| &case.claims.case).collect();
+        let any = RandomState::new().build_hasher().finish() as usize;
+        let checked = names.get(any % names.len().max(1)).map(ToString::to_string);
+        Campaign { checked, ..self }
     }
 
     /// The fixtures it runs on.
@@ -164,7 +194,7 @@ impl Campaign {
         let (asked, left_out): (Vec<_>, Vec<_>) = cases
             .iter()
             .partition(|(case, _)| case.is_answerable(&live));
-        self.asked = asked.len() * self.subjects.len();
+        self.asked = asked.iter().map(|(case, _)| case.name.clone()).collect();
         let unasked = left_out.into_iter().map(|(case, _)| LeftOut::unasked(case));
         self.left_out.extend(unasked);
         let mut receipt = self.receipt();
@@ -178,6 +208,9 @@ impl Campaign {
             }
             receipt = self.receipt();
             watch(Step::Ended(case, &receipt))?;
+            if self.failing_fast && self.failed() {
+                break;
+            }
         }
         Ok(receipt)
     }
@@ -217,12 +250,14 @@ impl Campaign {
             subjects.push(subject.as_mut());
         }
         let task = Task { case, model };
+        let mut taken = None;
         if let Some(earlier) = &self.finished {
             let subjects: Vec<_> = subjects.iter().map(|s| s.identity()).collect();
             let references: Vec<_> = references.iter().map(|r| r.identity()).collect();
-            if let Some(done) = resume::finished(earlier, task, &subjects, &references) {
-                return Ok(done.clone());
-            }
+            taken = resume::finished(earlier, task, &subjects, &references);
+        }
+        if let Some(done) = taken.filter(|_| self.checked.as_ref() != Some(&case.name)) {
+            return Ok(done.clone());
         }
         // What is known of the built-in engine excuses nobody else.
         let nothing = Ledger::default();
@@ -233,14 +268,33 @@ impl Campaign {
         };
         let exact = self.exact.as_mut();
         let exact = exact.map(|exact| exact.as_mut() as &mut dyn Runner);
-        examine(task, &mut subjects, &mut references, exact, known)
+        let examined = examine(task, &mut subjects, &mut references, exact, known)?;
+        match taken.filter(|done| done.claims != examined.claims) {
+            None => Ok(examined),
+            Some(_) => {
+                let why = "run again, it does not come to what the receipt to resume says: \
+                           nothing of that can be taken over";
+                Err(Box::new(Failed::new(case, Outcome::Refused, why, &[])))
+            }
+        }
+    }
+
+    /// Whether a case has failed so far.
+    fn failed(&self) -> bool {
+        let wrong = |verdict: &Verdict| verdict.outcome() != Outcome::Ok;
+        let repetitions = self.cases.iter().flat_map(|case| &case.claims.repetitions);
+        let mut all = comparisons(&self.cases).chain(repetitions);
+        !self.failures.is_empty() || all.any(|c| wrong(&c.verdict))
     }
 
     /// The live references that answered in some case so far.
     fn answered(&self) -> Vec<LiveReference> {
         let answers = |live: &&Live| {
-            let identity = live.runner.identity();
-            comparisons(&self.cases).any(|c| c.reference == identity && c.is_answered())
+            let who = live.runner.identity();
+            comparisons(&self.cases).any(|c| {
+                let same = (&c.reference.name, &c.reference.fingerprint);
+                c.live && same == (&who.name, &who.fingerprint) && c.is_answered()
+            })
         };
         let answered = self.live.iter().filter(answers);
         answered.map(|live| live.facts.clone()).collect()
@@ -248,31 +302,20 @@ impl Campaign {
 
     /// Those that had to answer, if none did.
     fn unanswered(&self) -> Vec<String> {
-        if !self.demanded || !self.answered().is_empty() {
+        if !self.demanded || self.share.is_some() || !self.answered().is_empty() {
             return Vec::new();
         }
         let names = self.live.iter().map(|live| live.facts.name.clone());
         names.collect()
     }
 
-    /// The entries of the ledger whose case or model was compared with their reference, and
-    /// agreed.
+    /// Entries of the list that excuse nothing any more. What is known of the built-in engine is
+    /// about nobody else, and a share of a run does not show what the others find.
     fn stale_entries(&self) -> Vec<String> {
-        let stale = |entry: &&Entry| {
-            let cases = self.cases.iter().map(|c| &c.claims);
-            let cases = cases.filter(|c| entry.covers(&c.case, &c.model.sha256));
-            let own = cases.flat_map(|claims| &claims.comparisons);
-            let own = own.filter(|c| c.reference.name == entry.reference);
-            let verdicts: Vec<&Verdict> = own.map(|c| &c.verdict).collect();
-            let differs =
-                |v: &&Verdict| matches!(v, Verdict::Known { .. } | Verdict::Diverge { .. });
-            let settled = |v: &&&Verdict| matches!(v, Verdict::Agree | Verdict::NotJudged);
-            let agree = verdicts.iter().filter(settled).count();
-            agree >= entry.stale_from() && !verdicts.iter().any(differs)
-        };
-        let entries = self.suite.ledger.entries.iter().filter(stale);
-        let entries = entries.filter(|_| self.stand_in.is_none());
-        entries.map(Entry::to_string).collect()
+        if self.stand_in.is_some() || self.share.is_some() {
+            return Vec::new();
+        }
+        stale::entries(&self.suite.ledger, &self.cases)
     }
 
     fn receipt(&self) -> Receipt {
@@ -284,12 +327,14 @@ impl Campaign {
             started_unix: date.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
             seconds: began.elapsed().as_secs_f64(),
             threads: self.threads,
+            asked: self.asked.clone(),
             machine: self.machine.clone(),
             references: self.answered(),
             stale_entries: self.stale_entries(),
             left_out: self.left_out.clone(),
             unanswered: self.unanswered(),
             changed_inputs: changed.map(shown).collect(),
+            share: self.share.clone(),
             inputs: inputs()
                 .map(|input| InputFile {
                     path: shown(input),
@@ -298,6 +343,7 @@ impl Campaign {
                 .collect(),
         };
         let (cases, failures) = (self.cases.clone(), self.failures.clone());
-        Receipt::assemble(self.asked, cases, failures, circumstances)
+        let asked = self.asked.len() * self.subjects.len();
+        Receipt::assemble(asked, cases, failures, circumstances)
     }
 }

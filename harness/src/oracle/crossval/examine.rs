@@ -1,12 +1,18 @@
 //! One case, examined: every runner is asked, every pair compared, the conclusions drawn.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Instant;
+
+use engine::Token;
 
 use crate::case::Case;
 use crate::case::ability::{Ability, Lacking};
 use crate::case::coverage::Coverage;
 use crate::case::model::ModelFacts;
-use crate::case::observation::{Identity, Observation};
+use crate::case::observation::{Identity, Lane, Logits, Observation};
+use crate::file::provenance::Hash;
 use crate::judge::compare::Findings;
 use crate::judge::demand::Demand;
 use crate::judge::detail;
@@ -58,55 +64,100 @@ pub fn examine(
     let mut engine = EngineAnswers::new(*first, own);
 
     let mut kept = Kept(Vec::new());
-    let ask = |r: &mut &mut dyn Runner| Answer::ask(*r, task);
-    let mut answers: Vec<Answer> = references.iter_mut().map(ask).collect();
-    let mut comparisons = Vec::new();
-    for theirs in &answers {
-        let ours = engine.like(task, &theirs.identity.profile);
-        let ours = ours.map(|ours| Ours {
-            seen: ours,
-            exact: exact.as_ref(),
-            lacking: &lacking,
-            demand: &demand,
-        });
-        let with = with_reference(task, theirs, ours, known);
-        comparisons.push(kept.keep(with));
-    }
-    let ours = engine.own();
-    let repetitions = repeated(task, ours, others, &mut kept);
+    let (mut answers, comparisons, again) = thread::scope(|scope| {
+        let away = elsewhere(task, others).map(|observing| scope.spawn(observing));
+        let ask = |r: &mut &mut dyn Runner| Answer::ask(*r, task);
+        let answers: Vec<Answer> = references.iter_mut().map(ask).collect();
+        let mut comparisons = Vec::new();
+        for theirs in &answers {
+            let ours = engine.like(task, &theirs.identity.profile);
+            let ours = ours.map(|ours| Ours {
+                seen: ours,
+                exact: exact.as_ref(),
+                lacking: &lacking,
+                demand: &demand,
+            });
+            comparisons.push(kept.keep(with_reference(task, theirs, ours, known)));
+        }
+        let again = match away {
+            Some(away) => away.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            None => observed(task, others.iter_mut().map(|other| &mut **other as _)),
+        };
+        (answers, comparisons, again)
+    });
+    let repetitions = repeated(task, engine.own(), again, &mut kept);
     let controls = answers
         .iter_mut()
         .flat_map(|a| std::mem::take(&mut a.controls));
     let controls = controls.map(|control| kept.keep(control)).collect();
     let witnesses = kept.among(task.case, &answers);
-    let mut claims = claims(task, facts, ours);
+    let mut claims = claims(task, facts, engine.own());
     claims.comparisons = comparisons;
     claims.repetitions = repetitions;
     claims.controls = controls;
     claims.witnesses = witnesses;
     claims.conclude();
     Ok(CaseReceipt {
+        texts: texts(task, *first, &claims, &kept.0),
         claims,
         measured: kept.0,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
 
-/// The same engine run other ways, each compared with what it saw first.
+/// Who saw something, or did not.
+type Observed = (Identity, Result<Observation, RunError>);
+
+/// What observes as these do, on another thread, if all of them can be there.
+fn elsewhere<'t>(
+    task: Task<'t>,
+    others: &[&mut dyn Subject],
+) -> Option<impl FnOnce() -> Vec<Observed> + Send + use<'t>> {
+    let away: Option<Vec<_>> = others.iter().map(|other| other.elsewhere()).collect();
+    away.map(|mut away| move || observed(task, away.iter_mut().map(|other| &mut **other as _)))
+}
+
+/// What each of them sees of a case.
+fn observed<'s>(
+    task: Task<'_>,
+    others: impl Iterator<Item = &'s mut dyn Subject>,
+) -> Vec<Observed> {
+    let observed = others.map(|other| (other.identity(), guarded(|| other.observe(task))));
+    observed.collect()
+}
+
+/// The texts of the prompt's tokens, and of those that either side would choose.
+fn texts(
+    task: Task<'_>,
+    engine: &mut dyn Subject,
+    claims: &Claims,
+    measured: &[Measured],
+) -> BTreeMap<Token, String> {
+    let found = measured.iter().filter_map(|one| one.findings.as_ref());
+    let positions = found.flat_map(|found| found.lanes.iter().flat_map(|lane| &lane.positions));
+    let likely = positions.flat_map(|position| &position.detail.likeliest);
+    let tokens = claims.tokens.iter().copied();
+    let tokens: BTreeSet<Token> = tokens.chain(likely.map(|likely| likely.token)).collect();
+    let tokens: Vec<Token> = tokens.into_iter().collect();
+    let texts = engine.texts(task, &tokens);
+    tokens.into_iter().zip(texts).collect()
+}
+
+/// What the same engine saw when it was run other ways, compared with what it saw first.
 fn repeated(
     task: Task<'_>,
     ours: &Observation,
-    others: &mut [&mut dyn Subject],
+    again: Vec<Observed>,
     kept: &mut Kept,
 ) -> Vec<Comparison> {
     let mut repetitions = Vec::new();
-    for other in others {
-        let same = match guarded(|| other.observe(task)) {
+    for (identity, again) in again {
+        let same = match again {
             Ok(again) => same_bits(task.case, ours, &again, false),
             Err(error) => {
-                let who = (&other.identity(), false);
                 let declared = task.case.declared(true);
-                engine_failed(who, Held::exact(&ours.identity.profile, declared), error)
+                let held = Held::exact(&ours.identity.profile, declared);
+                engine_failed((&identity, false), held, error)
             }
         };
         repetitions.push(kept.keep(same));
@@ -143,6 +194,7 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         tokens: ours.tokens.clone(),
         greedy: ours.greedy.tokens.clone(),
         greedy_text: ours.greedy.text.clone(),
+        outputs: outputs(ours),
         unrecorded: task.case.unrecorded,
         comparisons: Vec::new(),
         repetitions: Vec::new(),
@@ -151,6 +203,16 @@ fn claims(task: Task<'_>, facts: Facts, ours: &Observation) -> Claims {
         coverage: Coverage::default(),
         status: Outcome::Incomplete,
     }
+}
+
+/// What binds a receipt to the outputs it was made of.
+fn outputs(ours: &Observation) -> BTreeMap<Lane, String> {
+    let digest = |(lane, logits): (&Lane, &Logits)| {
+        let mut hash = Hash::default();
+        hash.add(&logits.values);
+        (*lane, hash.hex())
+    };
+    ours.lanes.iter().map(digest).collect()
 }
 
 /// What the subject saw, of all it can see, and what it is held to.

@@ -2,17 +2,18 @@
 //! same again.
 
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use crate::case::observation::Identity;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
+use crate::receipt::verify::{Refuted, verify};
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
 use crate::runner::Task;
+use crate::runner::suite::Suite;
 
-/// Reads a receipt to go on from. One that was edited, or made by another build of this program or
-/// on another machine, is none.
-pub fn open(path: &Path) -> Result<Receipt, Failure> {
+/// Reads a receipt to go on from. One that [`verify`] refutes, or made by another build of this
+/// program or on another machine, is none.
+pub fn open(path: &Path, suite: &Suite) -> Result<Receipt, Failure> {
     let (_, bytes) = Input::read(path)?;
     let name = path.display();
     let wrong = |why: String| Failure::input(format!("cannot resume {name}: {why}"));
@@ -20,7 +21,11 @@ pub fn open(path: &Path) -> Result<Receipt, Failure> {
     if receipt.computed_seal() != receipt.seal {
         return Err(wrong("its seal is broken".into()));
     }
-    if receipt.circumstances.machine != Machine::here() {
+    let (theirs, here) = (&receipt.circumstances.machine, Machine::here());
+    if theirs.program != here.program {
+        return Err(wrong("another build of this program made it".into()));
+    }
+    if *theirs != here {
         return Err(wrong(
             "it was made on another machine, or steered otherwise".into(),
         ));
@@ -28,11 +33,10 @@ pub fn open(path: &Path) -> Result<Receipt, Failure> {
     if !receipt.circumstances.changed_inputs.is_empty() {
         return Err(wrong("one of its inputs changed while it was made".into()));
     }
-    let built = std::env::current_exe().and_then(|program| program.metadata()?.modified());
-    let built = built.map_err(Failure::environment)?;
-    let built = built.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    if receipt.circumstances.started_unix < built {
-        return Err(wrong("this program was built after the run began".into()));
+    if let Some(Refuted { code, what }) = verify(&receipt, Some(suite)).refuted.first() {
+        let code = code.name();
+        let why = format!("{what} [{code}]; `harness receipt verify {name}` says all of it");
+        return Err(wrong(why));
     }
     Ok(receipt)
 }

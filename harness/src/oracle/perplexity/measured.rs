@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::io::kl_base::CodedRow;
 use crate::judge::tolerance::tolerances;
+use crate::numbers::confidence::{Class, classes};
 use crate::numbers::metrics::surprise;
 use crate::numbers::rows_apart::{Believed, RowsApart};
 use crate::numbers::statistics::{Spread, mean, quantile, standard_error};
@@ -48,8 +49,12 @@ pub struct FromFirst {
     pub tail_kl: f64,
     /// Below which each of [`SHARES`] lies.
     pub quantiles: Vec<f64>,
+    /// By how likely the first one's likeliest token was.
+    pub by_confidence: Vec<Class>,
     /// `√(Σ(x − y)² / Σx²)` over all logits, x being the first one's; none of log-probabilities.
     pub error: Option<f64>,
+    /// The same in decibels, `10·log10(Σx² / Σ(x − y)²)`; none also where there is no error.
+    pub sqnr: Option<f64>,
     /// Positions with the same most likely token.
     pub same_top1: usize,
     /// Logits whose bits are equal; of a file in 16 bits, codes that would have been the same.
@@ -146,7 +151,9 @@ impl Tally {
             pairs.map(|(own, first)| own - first).collect()
         };
         let more: Vec<Vec<f64>> = self.surprise.iter().map(more).collect();
-        let error = self.apart.distance().and_then(|distance| distance.nmse);
+        let distance = self.apart.distance();
+        let error = distance.as_ref().and_then(|distance| distance.nmse);
+        let sqnr = distance.and_then(|distance| distance.sqnr());
         let quantiles = SHARES.map(|share| quantile(&ascending, share));
         Some(FromFirst {
             ratio: mean(&more.concat())?.exp(),
@@ -156,7 +163,9 @@ impl Tally {
             median_kl: spread.median,
             tail_kl: spread.tail,
             quantiles: quantiles.into_iter().flatten().collect(),
+            by_confidence: classes(&self.apart.positions(), interval),
             error: error.map(f64::sqrt),
+            sqnr: sqnr.filter(|sqnr| sqnr.is_finite()),
             same_top1: self.apart.same_top1,
             equal_logits: self.apart.equal,
             logits: self.apart.logits,

@@ -17,7 +17,7 @@ use crate::case::observation::Observation;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
-use crate::io::parallel::parallel_map;
+use crate::io::threads::parallel_map;
 use crate::judge::compare::compare;
 use crate::judge::verdict::Verdict;
 use crate::numbers::split_mix::SplitMix64;

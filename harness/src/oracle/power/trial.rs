@@ -18,7 +18,7 @@ use crate::exit::Failure;
 use crate::file::document::Document;
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
-use crate::io::parallel::parallel_map;
+use crate::io::threads::parallel_map;
 use crate::judge::compare::{Incomparable, compare};
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};

@@ -5,6 +5,7 @@ use engine::config::Architecture;
 
 use super::Cell;
 use crate::case::schedule::{Schedule, Step};
+use crate::case::shard::Shard;
 use crate::fixture::random::RandomShape;
 use crate::numbers::split_mix::SplitMix64;
 
@@ -39,6 +40,10 @@ pub struct Plan {
     pub(crate) architectures: Vec<Architecture>,
     pub(crate) first: u64,
     pub(crate) count: u64,
+    /// How many there are in all shares.
+    last: u64,
+    /// Every so many'th of them only.
+    shard: Option<Shard>,
     /// The only trial, where it was given in words.
     given: Option<Trial>,
 }
@@ -50,8 +55,23 @@ impl Plan {
             architectures,
             first,
             count,
+            last: count,
+            shard: None,
             given: None,
         }
+    }
+
+    /// A share of them: numbers are alike, so that every so many'th is as good as any.
+    pub fn shared(mut self, shard: Option<Shard>) -> Self {
+        self.shard = shard;
+        self.count = self.numbers().count() as u64;
+        self
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u64> + use<> {
+        let (first, last, shard) = (self.first, self.last, self.shard);
+        let own = move |n: &u64| shard.is_none_or(|s| n % s.of as u64 == s.index as u64 - 1);
+        (0..last).filter(own).map(move |n| first.wrapping_add(n))
     }
 
     /// This trial only.
@@ -70,8 +90,8 @@ impl Plan {
             let place = number.wrapping_mul(STRIDE) % cells.len() as u64;
             Trial::draw(number, &cells[place as usize])
         };
-        let numbers = (0..self.count).map(|n| self.first.wrapping_add(n));
-        numbers.map(move |number| self.given.clone().unwrap_or_else(|| drawn(number)))
+        self.numbers()
+            .map(move |number| self.given.clone().unwrap_or_else(|| drawn(number)))
     }
 
     /// Whether there are trials enough to reach everything.

@@ -78,7 +78,9 @@ impl Report {
             pair.compare(&plan.only, &mut self.answers)?;
             return Ok(());
         }
-        entries::compare(pair, &mut self.vocabulary)?;
+        if pair.theirs.describes() {
+            entries::compare(pair, &mut self.vocabulary)?;
+        }
         let corpus = corpus::questions(tokenizer, &plan.prompts);
         let first = pair.compare(&corpus, &mut self.answers)?;
         self.unsteady = unsteady(pair.theirs, &corpus, &first)?;

@@ -7,17 +7,19 @@ use engine::gguf::Gguf;
 use engine::tokenizer::Tokenizer;
 use ffi::reference::Cache;
 
+use super::brought::Brought;
 use super::engine::Engine;
 use super::examine::{self, Plan};
 use super::reference::Spec;
 use super::row::{Ending, Row};
 use super::{Pair, excuse, marked};
-use crate::case;
+use crate::case::{self, ability::Ability};
 use crate::exit::Failure;
 use crate::file::provenance::{Input, file_name};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
 use crate::reference::isolation::WorkerExit;
+use crate::runner::{self, ModelFile, RunError};
 
 /// The vocabularies of llama.cpp's published suite that the engine knows the word rules of.
 const SUITE: [&str; 12] = [
@@ -90,6 +92,38 @@ impl Subject {
         rows
     }
 
+    /// Compares it with what engines that were brought say, one by one.
+    pub fn examine_brought(
+        &self,
+        engines: &mut [(String, Box<dyn runner::Subject>)],
+        plan: &Plan,
+        done: &mut dyn FnMut(u64),
+    ) -> Vec<Row> {
+        let path = self.path.display();
+        let opened = self.open();
+        let compared = engines.iter_mut().map(|(spec, engine)| {
+            let (sha256, ending) = match &opened {
+                Ok((input, _, tokenizer)) => {
+                    let ending = ask(&mut **engine, input, tokenizer, plan, done);
+                    let lost = |error| Ending::Lost(Failure::from(error).into());
+                    (input.sha256.clone(), ending.unwrap_or_else(lost))
+                }
+                Err(failure) => {
+                    let lost = Lost::new(Outcome::Refused, failure);
+                    (String::new(), Ending::Lost(lost))
+                }
+            };
+            Row {
+                model: self.label.clone(),
+                model_sha256: sha256,
+                again: format!("harness tokenizer --model '{path}' --subject '{spec}'"),
+                reference: engine.identity().name,
+                ending,
+            }
+        });
+        compared.collect()
+    }
+
     fn open(&self) -> Result<(Input, Gguf, Tokenizer), Failure> {
         let (input, bytes) = Input::read(&self.path)?;
         let gguf = Gguf::parse(bytes)?;
@@ -99,6 +133,29 @@ impl Subject {
         })?;
         Ok((input, gguf, tokenizer))
     }
+}
+
+/// Asks an engine that was brought, if it can be asked.
+fn ask(
+    engine: &mut dyn runner::Subject,
+    input: &Input,
+    tokenizer: &Tokenizer,
+    plan: &Plan,
+    done: &mut dyn FnMut(u64),
+) -> Result<Ending, RunError> {
+    if engine.lacking().contains(&Ability::Tokenize) {
+        done(plan.questions);
+        let why = "it does not offer to tokenize".into();
+        return Ok(Ending::Skipped { why, is_gap: true });
+    }
+    let mut opened = engine.open(ModelFile::Read(input))?;
+    let mut pair = Pair {
+        ours: &mut Engine(tokenizer),
+        theirs: &mut Brought(&mut *opened),
+        api: "",
+    };
+    let report = examine::examine(&mut pair, tokenizer, plan, done);
+    Ok(Ending::Compared(Box::new(report)))
 }
 
 fn compare(

@@ -7,7 +7,7 @@ use super::Finding;
 use super::examine::Report;
 use super::row::{Ending, Row, Summary, without_vocabulary};
 use crate::case::observation::tokenization::{EscapedBytes, TokenizerReply};
-use crate::io::table::{Table, number, words};
+use crate::io::table::{Cell, Column, Table, number, words};
 use crate::judge::excuse::Excused;
 
 /// Ids shown around the first difference.
@@ -51,23 +51,26 @@ fn vocabularies(rows: &[&Row]) -> Table {
         .iter()
         .filter_map(|row| Some((&row.model[..], row.report()?)));
     let compared: Vec<(&str, &Report)> = compared.collect();
-    Table::of(
-        &compared,
-        &[
-            (words("vocabulary"), |(name, _)| escape(name)),
-            (number("tokens"), |(_, r)| r.vocabulary.equal.to_string()),
-            (number("questions"), |(_, r)| {
-                (r.answers.texts + r.answers.lists).to_string()
-            }),
-            (number("answers"), |(_, r)| r.answers.answers().to_string()),
-            (number("equal"), |(_, r)| r.answers.equal.to_string()),
-            (number("refused"), |(_, r)| r.answers.refused.to_string()),
-            (number("excused"), |(_, r)| {
-                r.answers.excused.total().to_string()
-            }),
-            (number("differ"), |(_, r)| r.answers.different.to_string()),
-        ],
-    )
+    let mut columns: Vec<(Column, Cell<(&str, &Report)>)> = vec![
+        (words("vocabulary"), |(name, _)| escape(name)),
+        (number("tokens"), |(_, r)| r.vocabulary.equal.to_string()),
+        (number("questions"), |(_, r)| {
+            (r.answers.texts + r.answers.lists).to_string()
+        }),
+        (number("answers"), |(_, r)| r.answers.answers().to_string()),
+        (number("equal"), |(_, r)| r.answers.equal.to_string()),
+        (number("refused"), |(_, r)| r.answers.refused.to_string()),
+        (number("excused"), |(_, r)| {
+            r.answers.excused.total().to_string()
+        }),
+        (number("differ"), |(_, r)| r.answers.different.to_string()),
+    ];
+    if compared.iter().any(|(_, r)| r.answers.not_asked > 0) {
+        columns.push((number("not asked"), |(_, r)| {
+            r.answers.not_asked.to_string()
+        }));
+    }
+    Table::of(&compared, &columns)
 }
 
 /// Vocabularies that were not compared, or not to their end, and why.
@@ -130,6 +133,7 @@ fn answer(said: &TokenizerReply, place: usize) -> String {
         }
         TokenizerReply::Refused(why) => return format!("refused: {}", escape(why)),
         TokenizerReply::Died(how) => return format!("died: {}", escape(how)),
+        TokenizerReply::NotAsked => return "not asked".into(),
     };
     let before = if start > 0 { "… " } else { "" };
     let behind = if end < length { " …" } else { "" };

@@ -21,10 +21,8 @@ use crate::runner::anatomy::NodeName;
 /// Nats a token by which a mend must make the text less surprising: twice what inverted scales
 /// cost behind norms is 0.4, and nothing that is sound gains any.
 const LEAST: f64 = 0.1;
-/// Share of the surprise of a random choice below which there is nothing to mend.
-const WELL_KNOWN: f64 = 0.4;
 /// Bytes up to which a file is written again for each exchange.
-const SMALL: usize = 16 << 20;
+const SMALL: u64 = 16 << 20;
 /// Tensors of one layer that have the same shape in many models, and were exchanged in some.
 const PAIRS: [[&str; 2]; 4] = [
     ["ffn_gate", "ffn_up"],
@@ -70,7 +68,7 @@ pub fn ask(model: &Model, profile: Profile, found: &WordOrder) -> Result<Option<
     let exchanges = exchanges(gguf, model.config().block_count);
     let inversions = usize::from(!scales.is_empty());
     let known = inversions + exchanges.len();
-    if found.written < WELL_KNOWN * found.chance() || known == 0 {
+    if found.is_well_known() || known == 0 {
         return Ok(None);
     }
     let mut mends = Mends {
@@ -85,8 +83,8 @@ pub fn ask(model: &Model, profile: Profile, found: &WordOrder) -> Result<Option<
         mends.take(Mend::InvertScales, surprise, found);
     }
     let bytes: u64 = gguf.tensors.iter().map(|tensor| tensor.gap).sum();
-    let document = Document::read(gguf).ok();
-    let Some(mut document) = document.filter(|_| bytes <= SMALL as u64) else {
+    let small = bytes <= SMALL;
+    let Some(mut document) = small.then(|| Document::read(gguf).ok()).flatten() else {
         return Ok(Some(mends));
     };
     for pairs in exchanges {
@@ -184,7 +182,7 @@ mod tests {
         let found = WordOrder {
             tokens: 32,
             written: 148.0,
-            shuffled: 133.0,
+            shuffled: Some(133.0),
             vocab_size: 128_256,
         };
         let better_at = |surprise| {

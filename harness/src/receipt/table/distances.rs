@@ -1,5 +1,6 @@
 //! Where bits differ: what sets the two lanes apart, said before any number, and then the numbers.
 
+use crate::io::table::decibels;
 use crate::judge::compare::{Findings, LaneFindings};
 use crate::judge::verdict::Verdict;
 use crate::numbers::metrics::UlpHistogram;
@@ -86,9 +87,12 @@ fn bits(lane: &LaneFindings) -> String {
     };
     let (equal, all) = (sum(|d| d.bit_equal), sum(|d| d.values));
     let ulps = lane.ulps.as_ref().map(UlpHistogram::to_string);
+    let least = lane.positions.iter().filter_map(|p| p.distance.sqnr());
+    let least = least.reduce(f64::min);
     format!(
-        "{}: bit-identical {equal}/{all} logits; ulp {}",
+        "{}: bit-identical {equal}/{all} logits; SQNR {} or more; ulp {}",
         lane.lane.name(),
+        decibels(least),
         ulps.unwrap_or_default()
     )
 }

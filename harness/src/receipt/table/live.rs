@@ -44,17 +44,35 @@ fn is_of(control: &Comparison, comparison: &Comparison) -> bool {
 
 /// One line for each reason, however many cases it has.
 fn declined(receipt: &Receipt) -> Vec<String> {
-    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut reasons: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
     for case in &receipt.cases {
         for comparison in &case.claims.comparisons {
             if let Verdict::Declined { message } = &comparison.verdict {
-                let reason = (&comparison.reference.name[..], &message[..]);
+                let instead = instead(&case.claims.model.architecture);
+                let reason = (&comparison.reference.name[..], &message[..], instead);
                 reasons.entry(reason).or_default().push(&case.claims.case);
             }
         }
     }
-    let line = |((name, message), cases): ((&str, &str), Vec<&str>)| {
-        format!("{name} declined {}: {message}", cases.join(", "))
+    let asked = &receipt.circumstances.references;
+    let asked = |instead: &str| asked.iter().any(|live| live.name == instead);
+    let line = |((name, message, instead), cases): ((&str, &str, &str), Vec<&str>)| {
+        let next = if instead == name || asked(instead) {
+            String::new()
+        } else {
+            format!("; {instead} reads that architecture: add --reference {instead}")
+        };
+        format!("{name} declined {}: {message}{next}", cases.join(", "))
     };
     reasons.into_iter().map(line).collect()
+}
+
+/// The reference that reads an architecture: ik reads every one, bitnet does not know the one with
+/// a dot in its name.
+pub fn instead(architecture: &str) -> &'static str {
+    if architecture == "bitnet-b1.58" {
+        "ik"
+    } else {
+        "bitnet"
+    }
 }

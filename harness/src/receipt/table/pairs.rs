@@ -50,7 +50,12 @@ impl Stream {
     pub fn new(cases: &[&Case], live: &[String], width: Option<usize>) -> Self {
         let mut room = Table::new(&COLUMNS);
         for case in cases {
-            for with in case.recordings.iter().chain(live) {
+            for with in case
+                .recordings
+                .iter()
+                .chain(live)
+                .chain([&ITSELF.to_owned()])
+            {
                 let count = format!("{0}/{0}", cases.len());
                 let cells = [short(&case.model), with, "bit-identical", &count];
                 let cells = cells

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
+use crate::receipt::table::live::instead;
 use crate::receipt::{CaseReceipt, Comparison, Receipt, comparisons, exact};
 
 /// How many of the slowest cases are named.
@@ -140,12 +141,7 @@ fn next(receipt: &Receipt) -> Option<String> {
     }
     let alone = |c: &&CaseReceipt| c.claims.coverage.references.compared == 0;
     let case = receipt.cases.iter().find(alone).filter(|_| !asked)?;
-    // ik reads every architecture; bitnet does not know the one with a dot in its name.
-    let name = if case.claims.model.architecture == "bitnet-b1.58" {
-        "ik"
-    } else {
-        "bitnet"
-    };
+    let name = instead(&case.claims.model.architecture);
     Some(format!(
         "next: scripts/reference.sh {name} builds a C++ reference that reads this model; then add \
          --reference {name}"

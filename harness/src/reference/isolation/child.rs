@@ -6,16 +6,20 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use super::deadline::DeadlineReader;
 use super::death::{Death, Kind, WorkerExit, assertion_in};
 use super::frame::{self, Broken};
-use super::limits::Limits;
+use super::limits::{Limits, Terms};
 use super::message::{Hello, PROTOCOL, Reply, Request};
 use super::stderr_tail::StderrTail;
+use crate::io::descendants::{adopt_orphans, descendants, end_orphans};
 use crate::io::process::{Resident, resident};
 
 /// How long a worker whose channel is closed may take to end by itself, so that the signal that
@@ -37,9 +41,9 @@ pub struct Worker {
 
 impl Worker {
     /// Starts one and waits for its hello.
-    pub fn start(command: Command, limits: Limits) -> Result<(Self, Hello), WorkerExit> {
-        let mut worker = Self::spawn(command, limits).map_err(spawn_failed)?;
-        let until = Instant::now() + limits.patience;
+    pub fn start(command: Command, terms: impl Into<Terms>) -> Result<(Self, Hello), WorkerExit> {
+        let mut worker = Self::spawn(command, &terms.into()).map_err(spawn_failed)?;
+        let until = worker.limits.deadline();
         match worker.next(until)? {
             Reply::Hello(hello) if hello.protocol == PROTOCOL => Ok((worker, hello)),
             Reply::Hello(hello) => {
@@ -57,7 +61,7 @@ impl Worker {
         request: &Request,
         mut take: impl FnMut(Reply) -> Result<Option<T>, String>,
     ) -> Result<T, WorkerExit> {
-        let until = Instant::now() + self.limits.patience;
+        let until = self.limits.deadline();
         // A worker that does not read is found out when nothing comes back.
         let _ = frame::write(&mut self.stream, request);
         loop {
@@ -74,13 +78,20 @@ impl Worker {
         self.memory_seen
     }
 
-    fn spawn(mut command: Command, limits: Limits) -> io::Result<Self> {
+    fn spawn(mut command: Command, terms: &Terms) -> io::Result<Self> {
+        let limits = terms.limits;
         let (mut stream, theirs) = UnixStream::pair()?;
         let (heard, said) = io::pipe()?;
         command.stdin(OwnedFd::from(theirs));
         command.stdout(said.try_clone()?).stderr(said);
         command.env("RUST_BACKTRACE", "0");
-        let child = command.spawn()?;
+        adopt_orphans();
+        let child = {
+            let mut alive = alive();
+            let child = command.spawn()?;
+            alive.push(Pid::from_child(&child));
+            child
+        };
         // It holds the other ends as well; open here, they would hide the death.
         drop(command);
         stream.set_write_timeout(Some(limits.patience.max(Duration::from_millis(1))))?;
@@ -95,7 +106,7 @@ impl Worker {
             stream: stream.try_clone()?,
         };
         // A child that is dead already is found out when nothing comes back.
-        let _ = frame::write(&mut stream, &worker.limits);
+        let _ = frame::write(&mut stream, terms);
         worker.memory_seen = resident(worker.child.id(), Resident::Peak).unwrap_or(0);
         Ok(worker)
     }
@@ -103,8 +114,11 @@ impl Worker {
     /// The next thing it says that is not a phase.
     fn next(&mut self, until: Instant) -> Result<Reply, WorkerExit> {
         loop {
-            let (pid, seen) = (self.child.id(), &mut self.memory_seen);
-            let mut poll = || *seen = (*seen).max(resident(pid, Resident::Peak).unwrap_or(0));
+            let (child, seen) = (&self.child, &mut self.memory_seen);
+            let mut poll = || {
+                *seen = (*seen).max(resident(child.id(), Resident::Peak).unwrap_or(0));
+                has_ended(child)
+            };
             let mut reader = DeadlineReader {
                 stream: &self.stream,
                 until,
@@ -157,7 +171,13 @@ impl Worker {
             signal,
             exit_code: status.and_then(|status| status.code()),
             complaint,
-            assertion: assertion_in(&last_words),
+            assertion: assertion_in(&last_words).or_else(|| {
+                let by_exit = by_itself && signal.is_none() && !well;
+                last_words
+                    .lines()
+                    .rfind(|line| by_exit && !line.is_empty())
+                    .map(str::to_owned)
+            }),
             last_words,
             memory_seen: self.memory_seen,
             milliseconds: self.began.elapsed().as_millis() as u64,
@@ -168,29 +188,49 @@ impl Worker {
     /// stands for its session and for no other process.
     fn ends_by_itself(&self) -> bool {
         let until = Instant::now() + GRACE;
-        let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        loop {
-            match waitid(WaitId::Pid(Pid::from_child(&self.child)), only_look) {
-                Ok(Some(_)) => return true,
-                Ok(None) if Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                _ => return false,
+        while !has_ended(&self.child) {
+            if Instant::now() >= until {
+                return false;
             }
+            std::thread::sleep(Duration::from_millis(2));
         }
+        true
     }
 
-    /// Ends the whole session and reaps the worker.
+    /// Ends the worker, its whole session and what has left that, and reaps it.
     fn end(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
+            let id = Pid::from_child(&self.child);
+            for process in descendants(id) {
+                let _ = kill_process(process, Signal::KILL);
+            }
             // Both fail only where no process is left; a worker that has not yet started its
             // session is alone.
-            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = kill_process_group(id, Signal::KILL);
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
+            let mut alive = alive();
+            alive.retain(|other| *other != id);
+            end_orphans(|orphan| alive.contains(&orphan));
         }
         self.status
     }
+}
+
+/// The workers of this process that were not reaped, which are no orphans.
+fn alive() -> MutexGuard<'static, Vec<Pid>> {
+    static ALIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+    // Each change is one step, so a panic elsewhere leaves it sound.
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether it has, without reaping it.
+fn has_ended(child: &Child) -> bool {
+    let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(
+        waitid(WaitId::Pid(Pid::from_child(child)), only_look),
+        Ok(None)
+    )
 }
 
 impl Drop for Worker {

@@ -13,21 +13,26 @@ pub struct DeadlineReader<'a> {
     pub stream: &'a UnixStream,
     /// The moment.
     pub until: Instant,
-    /// Called at every poll.
-    pub poll: &'a mut dyn FnMut(),
+    /// Called at every poll: whether the process is no more. A child of its own can hold the other
+    /// end open.
+    pub poll: &'a mut dyn FnMut() -> bool,
 }
 
 impl Read for DeadlineReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            (self.poll)();
+            let gone = (self.poll)();
             let left = self.until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ErrorKind::TimedOut.into());
             }
             self.stream.set_read_timeout(Some(left.min(POLL)))?;
             match self.stream.read(bytes) {
-                Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {}
+                Err(e) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&e.kind()) => {
+                    if gone {
+                        return Ok(0); // what it had said was read before
+                    }
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // A process that dies with unread requests resets the connection: that is its end.
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(0),
@@ -55,7 +60,10 @@ mod tests {
         let mut reader = DeadlineReader {
             stream: &ours,
             until: began + Duration::from_millis(100),
-            poll: &mut || polls += 1,
+            poll: &mut || {
+                polls += 1;
+                false
+            },
         };
         let ended = reader
             .read_exact(&mut [0; 1_000_000])

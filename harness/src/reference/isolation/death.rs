@@ -45,7 +45,8 @@ pub struct Death {
     pub exit_code: Option<i32>,
     /// What was wrong with what it said.
     pub complaint: Option<String>,
-    /// The last line it printed that looks like a failed assertion.
+    /// The last line it printed that looks like a failed assertion; where there is none and it
+    /// exited, the last line.
     pub assertion: Option<String>,
     /// The last 64 KiB it printed.
     pub last_words: String,
@@ -67,6 +68,7 @@ impl Kind {
 }
 
 /// The last line that looks like a failed assertion.
+#[cfg(any(unix, test))]
 pub fn assertion_in(text: &str) -> Option<String> {
     const MARKS: [&str; 4] = ["GGML_ASSERT", "GGML_ABORT", "Assertion", "panicked at"];
     let marked = |line: &&str| MARKS.iter().any(|mark| line.contains(mark));

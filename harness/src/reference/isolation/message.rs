@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::Token;
+use engine::template::Conversation;
 use ffi::TypeFacts;
 use serde::{Deserialize, Serialize};
 
@@ -119,30 +120,6 @@ pub enum Request {
     },
     /// Render a chat template.
     Render(Conversation),
-}
-
-/// A conversation, and the template that makes a prompt of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conversation {
-    /// The model's template.
-    pub template: String,
-    /// Turn after turn.
-    pub messages: Vec<Message>,
-    /// Text of the token that begins a text, for the template to name.
-    pub bos: String,
-    /// Text of the token that ends one.
-    pub eos: String,
-}
-
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Message {
-    /// `system`, `user` or `assistant`.
-    pub role: String,
-    /// What was said.
-    pub content: String,
 }
 
 /// What the worker says.
@@ -284,6 +261,10 @@ pub struct Hello {
     pub details: BTreeMap<String, String>,
     /// The floating-point control register before and after the library was loaded.
     pub control_word: [u64; 2],
+    /// What else decides what is computed: every other library in the process, by its SHA-256, and
+    /// every variable that puts something before or around it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub surroundings: BTreeMap<String, String>,
 }
 
 /// A part of a vocabulary.

@@ -1,16 +1,16 @@
 //! The worker's side: confine yourself, say who you are, answer until the channel is closed.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 
-use super::confinement::{confine, start_new_session, take_channel};
+use super::confinement::{Stream, confine, start_new_session, take_channel};
 use super::frame::{self, Broken};
-use super::limits::{Limits, STACK};
+use super::limits::{Rights, STACK, Terms};
 use super::message::{Answer, Hello, Part, Reply, Request};
+use super::sandbox::{self, Sandbox};
 use crate::exit::{Exit, Failure};
 
 /// The way to the process that asks.
-pub struct Channel(UnixStream);
+pub struct Channel(Stream);
 
 /// Why a worker does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ impl Channel {
     }
 
     /// The socket itself, for those who mean to break the rules.
-    pub fn raw(&mut self) -> &mut UnixStream {
+    pub fn raw(&mut self) -> &mut Stream {
         &mut self.0
     }
 }
@@ -55,6 +55,7 @@ impl Channel {
 /// Runs a worker to its end. `start` makes what answers, after the confinement and on a thread
 /// with a large stack.
 pub fn serve<S: Serve>(
+    rights: Rights,
     start: impl FnOnce(&mut Channel) -> Result<(S, Hello), Stop> + Send + 'static,
 ) -> Result<Exit, Failure> {
     let misplaced = |e: io::Error| {
@@ -64,15 +65,16 @@ pub fn serve<S: Serve>(
     };
     let mut stream = take_channel().map_err(misplaced)?;
     start_new_session().map_err(Failure::environment)?;
-    let limits: Limits = match frame::read(&mut stream) {
-        Ok(limits) => limits,
+    let terms: Terms = match frame::read(&mut stream) {
+        Ok(terms) => terms,
         Err(Broken::End) => return Ok(Exit::Agrees),
         Err(broken) => return Err(Failure::environment(format!("{broken:?}"))),
     };
-    confine(&limits).map_err(Failure::environment)?;
+    confine(&terms.limits).map_err(Failure::environment)?;
+    let sandbox = sandbox::enter(rights, terms.writes.as_deref());
     let roomy = std::thread::Builder::new().stack_size(STACK);
     let served = roomy
-        .spawn(move || answer_all(start, Channel(stream)))
+        .spawn(move || answer_all(start, sandbox, Channel(stream)))
         .map_err(Failure::environment)?;
     match served.join() {
         Ok(Ok(())) => Ok(Exit::Agrees),
@@ -84,10 +86,12 @@ pub fn serve<S: Serve>(
 
 fn answer_all<S: Serve>(
     start: impl FnOnce(&mut Channel) -> Result<(S, Hello), Stop>,
+    sandbox: Sandbox,
     mut channel: Channel,
 ) -> io::Result<()> {
     let mut server = match start(&mut channel) {
-        Ok((server, hello)) => {
+        Ok((server, mut hello)) => {
+            hello.details.extend(sandbox.details());
             channel.say(&Reply::Hello(hello))?;
             server
         }

@@ -52,7 +52,7 @@ impl Observing {
         let Reading { dialect, flavor } = self.reading;
         let gguf = Gguf::parse_as(bytes, dialect).map_err(refused)?;
         let mut document = Document::read_as(&gguf, flavor).map_err(refused)?;
-        let file = Scratch::reserve();
+        let file = Scratch::reserve().map_err(refused)?;
         let changed = match self.form {
             None => document.published(),
             Some(Form::Wide) => document.widen(),
@@ -74,7 +74,8 @@ impl Observing {
 }
 
 /// Has the library write the two-bit weights of a file as IQ2_BN, in a process that may write
-/// files of so many bytes. Whether they fit is not asked: the library's answer may be its death.
+/// a file of so many bytes, which is there already. Whether they fit is not asked: the library's
+/// answer may be its death.
 pub fn write_iq2_bn(
     reference: &Reference,
     from: &Path,
@@ -101,7 +102,7 @@ pub fn requantize(
         threads,
     };
     let written = |done| matches!(done, Done::Requantized).then_some(());
-    Client::writing(reference, bytes).ask(&request, written)
+    Client::writing(reference, bytes, Some(to)).ask(&request, written)
 }
 
 /// Whether the library can read the weights and multiply them as IQ2_BN.

@@ -73,7 +73,7 @@ impl Brought {
         let print = provenance::sha256(format!("{spec}\n{}", about.print).as_bytes());
         let claimed = options.profile.as_ref().or(about.profile.as_ref());
         Ok(Brought {
-            client: Client::writing(&reference, limits.file_size),
+            client: Client::writing(&reference, limits.file_size, None),
             identity: Identity {
                 name: about.name,
                 profile: foreign::profile(claimed),

@@ -103,6 +103,7 @@ impl Worker {
             knows_i2_s: true,
             details: BTreeMap::from([(ABOUT.to_owned(), about)]),
             control_word: [word, word],
+            ..Hello::default()
         };
         let held = None;
         Ok((Worker { engine, held }, hello))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use engine::gguf::writer::Field;
 use harness::file::document::{Document, Format};
+use harness::numbers::metrics::log_softmax;
 use serde_json::{Value, json};
 
 use crate::program::{Answer, Folder, Harness, document, fixture};
@@ -227,18 +228,43 @@ fn two_outputs_are_compared_position_by_position_and_node_by_node() {
         "prefill: first at position 0 at",
         "ulps apart",
         "nmse",
+        " dB",
         "KL",
+        "prefill: mean KL by how sure the first is: ",
     ] {
         assert!(other.stdout.contains(words), "{words}: {}", other.stdout);
     }
     two(&a, &b).args("--atol 1e-1").run().exits(0);
     two(&a, &b).args("--atol 1e-9").run().exits(1);
+    // Each of the tolerances it is said to meet is met, and half of one is not.
+    let said = other.stdout.lines();
+    let mut line = said.filter_map(|line| line.strip_prefix("smallest tolerances that pass, each"));
+    let line = line.next_back().expect("the bits differ");
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    assert_eq!(words.len(), 8, "{line}");
+    for pair in words.chunks(2) {
+        two(&a, &b).args(&pair.join(" ")).run().exits(0);
+        if ["--atol", "--kl"].contains(&pair[0]) {
+            let half = 0.5 * pair[1].parse::<f64>().expect("a number");
+            let flags = format!("{} {half:e}", pair[0]);
+            two(&a, &b).args(&flags).run().exits(1);
+        }
+    }
     // One bit is one bit, and a missing row is less than was promised.
     let mut bytes = std::fs::read(&a).expect("written");
     let last = bytes.len() - 4;
     bytes[last] ^= 1;
     let bit = two(&a, folder.file("bit.npy", &bytes)).run();
     assert!(bit.stdout.contains("1 ulp"), "{}", bit.stdout);
+    // One factor that explains all is told.
+    let mut scaled = std::fs::read(&a).expect("written");
+    let values = scaled.len() % (4 * 1024);
+    for bytes in scaled[values..].as_chunks_mut().0 {
+        *bytes = (0.75 * f32::from_le_bytes(*bytes)).to_le_bytes();
+    }
+    let scaled = two(&a, folder.file("scaled.npy", &scaled)).run();
+    let words = "prefill: every logit is the first's times 0.750000";
+    assert!(scaled.stdout.contains(words), "{}", scaled.stdout);
     // Nodes, the first that differs by name.
     let sides = ["a", "b"].map(|name| {
         let [logits, trace] =
@@ -251,6 +277,46 @@ fn two_outputs_are_compared_position_by_position_and_node_by_node() {
         "{}",
         nodes.stdout
     );
+}
+
+/// The likeliest tokens of each row of a file of logits, with their log-probabilities.
+fn likeliest(logits: &[u8], vocab: usize, count: usize) -> String {
+    let values = logits[logits.len() % (4 * vocab)..].as_chunks().0;
+    let values: Vec<f32> = values
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    let line = |row: &[f32]| {
+        let logs = log_softmax(row).expect("finite");
+        let mut top: Vec<(usize, f64)> = logs.into_iter().enumerate().collect();
+        top.sort_by(|one, other| other.1.total_cmp(&one.1));
+        top.truncate(count);
+        json!({ "top": top }).to_string() + "\n"
+    };
+    values.chunks(vocab).map(line).collect()
+}
+
+#[test]
+fn two_lists_of_the_likeliest_tokens_are_compared() {
+    let folder = outputs();
+    let logits = std::fs::read(folder.path().join("a.npy")).expect("written");
+    let five = folder.file("five.jsonl", likeliest(&logits, 1024, 5).as_bytes());
+    let three = folder.file("three.jsonl", likeliest(&logits, 1024, 3).as_bytes());
+    let same = two(&five, &five).run().exits(0);
+    assert!(same.stdout.contains("have equal bits"), "{}", same.stdout);
+    two(&five, &three).args("--kl 1e-6 --top1 1").run().exits(0);
+    let whole = folder.path().join("a.npy");
+    two(&five, whole).args("--kl 1e-6 --top1 1").run().exits(0);
+    // The two likeliest of one position change places.
+    let text = std::fs::read_to_string(&five).expect("written");
+    let (first, rest) = text.split_once('\n').expect("a line");
+    let mut first: Value = serde_json::from_str(first).expect("JSON");
+    let top = first["top"].as_array_mut().expect("pairs");
+    let (one, other) = (top[0][0].clone(), top[1][0].clone());
+    (top[0][0], top[1][0]) = (other, one);
+    let swapped = folder.file("swapped.jsonl", format!("{first}\n{rest}").as_bytes());
+    let found = two(&five, swapped).args("--top1 1").run().exits(1);
+    assert!(found.stdout.contains("OTHER"), "{}", found.stdout);
 }
 
 #[test]

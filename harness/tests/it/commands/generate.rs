@@ -122,6 +122,34 @@ fn it_ends_at_the_context_and_at_an_end_token() {
     assert_eq!(answer["tokens"], serde_json::json!([]));
 }
 
+#[test]
+fn what_is_guessed_changes_no_text() {
+    let text = "Call me Ishmael. Some years ago. Call me Ishmael. Some years ago. Call me";
+    let generated = |flags: &str, guess: &str| {
+        let harness = generate(&format!("-n 60 --json {flags} --guess {guess}"));
+        harness.arg(text).run().exits(0).json()
+    };
+    for flags in [
+        "",
+        "--temperature 0.7 --seed 5",
+        "--temperature 0.5 --top-k 20",
+    ] {
+        let plain = generated(flags, "0");
+        assert_eq!(plain["guesses"]["guessed"], 0);
+        for guess in ["1", "7", "40"] {
+            let guessing = generated(flags, guess);
+            for field in ["tokens", "text", "stop"] {
+                assert_eq!(guessing[field], plain[field], "{flags} --guess {guess}");
+            }
+            let count = |field: &str| guessing["guesses"][field].as_u64().expect("a number");
+            let (guessed, right) = (count("guessed"), count("right"));
+            assert!(right <= guessed, "{flags} --guess {guess}");
+            // The likeliest continuation of such a text repeats itself.
+            assert!(right > 0 || !flags.is_empty(), "--guess {guess}");
+        }
+    }
+}
+
 fn chat(model: &Path, flags: &str) -> Harness {
     let harness = Harness::new("generate --json -n 1 --chat --model").arg(model);
     harness.args(flags).arg("--prompt").arg(" hi ")

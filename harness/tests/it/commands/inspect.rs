@@ -215,3 +215,25 @@ fn a_policy_that_is_given_is_used_or_refused_and_never_passed_over() {
     let told = missing.run().exits(4).stderr;
     assert!(told.contains("/nowhere/policy.toml"), "{told}");
 }
+
+/// More than any memory, all zeros, none of them on the disk.
+#[test]
+fn what_begins_as_no_model_is_not_read_to_its_end() {
+    let folder = Folder::new();
+    let path = folder.file("zeros.gguf", b"");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .expect("just made");
+    file.set_len(1 << 40).expect("a sparse file");
+    for words in [
+        "inspect",
+        "check",
+        "tokenize --text x",
+        "generate --prompt x",
+    ] {
+        let answer = Harness::new(words).args("--model").arg(&path).run();
+        let told = answer.exits(2).stderr;
+        assert!(told.contains("BAD_MAGIC"), "{words}: {told}");
+    }
+}

@@ -7,6 +7,8 @@ use engine::Model;
 use engine::numerics::Profile;
 use engine::session::{OpenOptions, Session, SessionOptions, Wanted};
 
+use serde_json::Value;
+
 use crate::program::{Answer, Folder, Harness, fixture};
 
 const MOBY: &str = "moby-tiny/moby-tiny-b158.gguf";
@@ -235,11 +237,25 @@ fn a_model_is_nowhere_from_itself_and_somewhere_from_another() {
         same["from_first"]["equal_logits"],
         same["from_first"]["logits"]
     );
+    assert!(same["from_first"]["sqnr"].is_null(), "no error: {same}");
     let other = base("moby-tiny/moby-tiny-bitnet.gguf");
-    assert!(
-        other["from_first"]["mean_kl"].as_f64() > Some(1e-3),
-        "{other}"
-    );
+    let from = &other["from_first"];
+    let number = |value: &Value| value.as_f64().expect("a number");
+    assert!(number(&from["mean_kl"]) > 1e-3, "{other}");
+    // The classes are all positions, each once, and the ratio in decibels is the error's.
+    let classes = from["by_confidence"].as_array().expect("classes");
+    let sum = |of: fn(&Value) -> f64| classes.iter().map(of).sum::<f64>();
+    let positions = sum(|class| class["positions"].as_f64().expect("a number"));
+    let divergences = |class: &Value| {
+        let part = |key: &str| class[key].as_f64().expect("a number");
+        part("positions") * part("mean_kl")
+    };
+    assert_eq!(positions, number(&other["positions"]));
+    let mean = sum(divergences) / positions;
+    assert!((mean / number(&from["mean_kl"]) - 1.0).abs() < 1e-9);
+    assert!(classes.len() > 1, "{from}");
+    let decibels = -20.0 * number(&from["error"]).log10();
+    assert!((decibels / number(&from["sqnr"]) - 1.0).abs() < 1e-9);
     assert!(
         other["from_first"]["equal_logits"].as_u64() < Some(100),
         "{other}"

@@ -248,3 +248,14 @@ fn what_cannot_be_written_is_known_before_anything_runs() {
         assert!(told.contains("missing"), "{words}: {told}");
     }
 }
+
+/// What is written beside it has a short name of its own.
+#[test]
+fn a_name_may_be_as_long_as_the_system_allows() {
+    let folder = Folder::new();
+    let path = folder.path().join("n".repeat(255));
+    writing("crossval --case edges-the-end --json", &path, &model())
+        .run()
+        .exits(0);
+    assert!(path.exists());
+}

@@ -149,3 +149,26 @@ fn no_misspelled_word_is_taken_for_a_command_that_is_not_for_people() {
             .contains("'crossval'")
     );
 }
+
+/// Names in a receipt are chosen by whoever wrote it.
+#[test]
+fn no_receipt_can_steer_a_terminal() {
+    let folder = Folder::new();
+    let whole = receipt(&folder);
+    let text = std::fs::read_to_string(&whole).expect("just written");
+    let hostile = text.replace("b158-ishmael", "x\\u001b]0;title\\u0007\\u009b2J\\u202ey");
+    assert_ne!(hostile, text);
+    let hostile = folder.file("hostile.json", hostile.as_bytes());
+    for words in ["show", "verify", &format!("diff {whole}")] {
+        let answer = Harness::new(&format!("receipt {words}"))
+            .arg(&hostile)
+            .run();
+        let said = answer.stdout + &answer.stderr;
+        assert!(said.contains("\\u{1b}]0;title"), "{words}: {said}");
+        let obeyed = said
+            .chars()
+            .find(|c| c.is_control() && !"\n\t".contains(*c));
+        assert_eq!(obeyed, None, "{words}: {said:?}");
+        assert!(!said.contains('\u{202e}'), "{words}: {said:?}");
+    }
+}

@@ -49,6 +49,12 @@ impl Harness {
         self
     }
 
+    /// In that folder.
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(self) -> Answer {
         self.feed("")

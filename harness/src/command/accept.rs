@@ -1,0 +1,271 @@
+//! `harness review` and `harness accept`: what a receipt says diverges, and the entry that makes it
+//! a known divergence, with its reason and a bound.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::case::pattern;
+use crate::command::finish::finish;
+use crate::command::flags::Json;
+use crate::command::receipt::receipt;
+use crate::exit::{Exit, Failure};
+use crate::io::atomic;
+use crate::judge::compare::Findings;
+use crate::judge::known_divergences::{Bound, FILE, Ledger};
+use crate::judge::outcome::Outcome;
+use crate::judge::verdict::Verdict;
+use crate::receipt::{Receipt, explanation_lines};
+use crate::runner::suite::Suite;
+
+const HELP: &str = "\
+Examples:
+  harness review receipt.json
+  harness accept receipt.json --dry-run --reason 'it rounds half away from zero' # exits 2: nothing
+
+`review` shows every divergence of a receipt of the built-in engine, each with the entry that would
+excuse it; `accept` writes the entries of those that --case and --reference name into
+known_divergences.toml. The bound is twice the largest NMSE that was measured, and the continuation
+may part where it did. An entry fails the run as soon as it excuses nothing any more, so that it
+is kept no longer than it is needed. A divergence of token ids, or a value that is no number, has no
+bound and is not accepted.";
+
+/// How much further than today a known divergence may go.
+const MARGIN: f64 = 2.0;
+
+/// Write entries for divergences that a receipt shows, each with its reason and bound
+#[derive(clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The receipt
+    receipt: PathBuf,
+
+    /// Divergences of the cases of that name only: whole, a part of it, or with * for any letters
+    #[arg(long, value_name = "NAME")]
+    case: Vec<String>,
+
+    /// Divergences from that reference or recording only
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
+
+    /// What causes it, and why the engine is right
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+
+    /// Print the entries and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    json: Json,
+
+    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+}
+
+/// A divergence, and the entry that would excuse it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Offer {
+    case: String,
+    reference: String,
+    /// How far it goes; none where nothing bounds it.
+    bound: Option<Bound>,
+    /// What differs, in words.
+    lines: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    args.json
+        .beside([("the receipt", args.receipt.as_path())])?;
+    let reason = args.reason.trim();
+    if reason.is_empty() {
+        return Err(Failure::input(
+            "--reason says what causes it; it must not be empty",
+        ));
+    }
+    let mut offers = offers(&receipt(&args.receipt)?)?;
+    let names: Vec<String> = offers.iter().map(|offer| offer.case.clone()).collect();
+    if !args.case.is_empty() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let wanted = pattern::select(&names, &args.case, "diverging case")?;
+        offers.retain(|offer| wanted.contains(&offer.case[..]));
+    }
+    let named = |offer: &Offer| {
+        args.reference
+            .as_ref()
+            .is_none_or(|r| *r == offer.reference)
+    };
+    offers.retain(named);
+    if offers.is_empty() {
+        return Err(Failure::input("nothing of that diverges in this receipt"));
+    }
+    let folder = args.fixtures.map_or_else(Suite::find, Ok)?;
+    let entries = offers.iter().map(|offer| offer.entry(reason));
+    let entries: Vec<String> = entries.collect::<Result<_, _>>()?;
+    let path = folder.join(FILE);
+    if !args.dry_run {
+        append(&path, &entries)?;
+    }
+    let verb = if args.dry_run {
+        "would be written to"
+    } else {
+        "written to"
+    };
+    let text = format!("{}\n{verb} {}\n", entries.join("\n"), path.display());
+    finish(Outcome::Ok, &text, &offers, &args.json)
+}
+
+/// Every comparison with a reference that diverges in the receipt.
+pub fn offers(receipt: &Receipt) -> Result<Vec<Offer>, Failure> {
+    let mut offers = Vec::new();
+    for case in &receipt.cases {
+        if case.claims.engine.identity.brought().is_some() {
+            let message = "the list of known divergences is about the built-in engine; another \
+                           one has tolerances of its own: --tolerances";
+            return Err(Failure::input(message));
+        }
+        for (comparison, found) in case.compared() {
+            if matches!(comparison.verdict, Verdict::Diverge { .. }) {
+                offers.push(Offer {
+                    case: case.claims.case.clone(),
+                    reference: comparison.reference.name.clone(),
+                    bound: found.and_then(bound),
+                    lines: explanation_lines(receipt, case, comparison, found),
+                });
+            }
+        }
+    }
+    Ok(offers)
+}
+
+/// The smallest round bound that holds with a margin.
+fn bound(findings: &Findings) -> Option<Bound> {
+    let positions = findings.lanes.iter().flat_map(|lane| &lane.positions);
+    let distances = positions.map(|position| &position.distance);
+    let distances = distances.chain(findings.nodes.compared.iter().map(|node| &node.distance));
+    let largest: Option<Vec<f64>> = distances.map(|distance| distance.nmse).collect();
+    let largest = largest?.into_iter().fold(0.0, f64::max);
+    let parting = findings.greedy.first_divergence.as_ref();
+    let bound = Bound {
+        nmse: round_up(largest * MARGIN),
+        greedy_from: parting.map(|parting| parting.step),
+    };
+    bound.exceeded_by(findings).is_none().then_some(bound)
+}
+
+/// The next number with one digit.
+fn round_up(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 0.0;
+    }
+    let unit = 10f64.powi(value.log10().floor() as i32);
+    let text = format!("{:.0e}", (value / unit).ceil() * unit);
+    text.parse().expect("it was a number")
+}
+
+impl Offer {
+    /// As it stands in the list.
+    pub fn entry(&self, reason: &str) -> Result<String, Failure> {
+        let Some(bound) = self.bound else {
+            return Err(Failure::input(format!(
+                "{} with {} has no bound: {}",
+                self.case,
+                self.reference,
+                self.lines.join("; ")
+            )));
+        };
+        // What JSON calls a string, TOML does, too.
+        let quoted = |text: &str| serde_json::to_string(text).expect("text");
+        let greedy = bound
+            .greedy_from
+            .map(|from| format!(", greedy_from = {from}"));
+        Ok(format!(
+            "[[divergence]]\ncase = {}\nreference = {}\nreason = {}\nbound = {{ nmse = {:e}{} }}\n",
+            quoted(&self.case),
+            quoted(&self.reference),
+            quoted(reason),
+            bound.nmse,
+            greedy.unwrap_or_default(),
+        ))
+    }
+
+    /// What differs, then the entry.
+    fn text(&self) -> String {
+        let entry = self.entry("…").unwrap_or_else(|why| format!("{why}\n"));
+        format!("{}\n\n{entry}", self.lines.join("\n"))
+    }
+}
+
+/// Adds them to the list, which must be sound afterwards.
+fn append(path: &Path, entries: &[String]) -> Result<(), Failure> {
+    let there = if path.exists() {
+        std::fs::read_to_string(path)
+    } else {
+        Ok(String::new())
+    };
+    let there = there.map_err(|e| Failure::environment(format!("{}: {e}", path.display())))?;
+    let list = entries.iter().fold(there, |list, entry| {
+        let gap = if list.is_empty() { "" } else { "\n" };
+        list + gap + entry
+    });
+    Ledger::parse(&list)?;
+    atomic::write(path, list.as_bytes()).map_err(Failure::environment)
+}
+
+/// What `accept` would write, and what it is about.
+pub fn review(receipt: &Receipt, json: &Json) -> Result<Exit, Failure> {
+    let offers = offers(receipt)?;
+    let texts: Vec<String> = offers.iter().map(Offer::text).collect();
+    let text = if texts.is_empty() {
+        "nothing diverges in this receipt\n".to_owned()
+    } else {
+        let next = "next: harness accept RECEIPT --case NAME --reference NAME --reason TEXT\n";
+        format!("{}\n{next}", texts.join("\n"))
+    };
+    let outcome = if offers.is_empty() {
+        Outcome::Ok
+    } else {
+        Outcome::Divergence
+    };
+    finish(outcome, &text, &offers, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_a_round_number_above_what_was_measured() {
+        for (value, rounded) in [(0.0, 0.0), (1.2e-7, 2e-7), (9.1e-3, 1e-2), (3e-5, 3e-5)] {
+            let up = round_up(value);
+            assert!(
+                up >= value && (up - rounded).abs() <= rounded * 0.34,
+                "{value}: {up}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_entry_is_one_that_the_list_takes_back() {
+        let offer = Offer {
+            case: "a".into(),
+            reference: "ik".into(),
+            bound: Some(Bound {
+                nmse: 2e-4,
+                greedy_from: Some(3),
+            }),
+            lines: Vec::new(),
+        };
+        let entry = offer.entry("it says \"no\"\n\u{1}").expect("bounded");
+        let list = Ledger::parse(&entry).expect("sound");
+        assert_eq!(list.entries[0].bound, offer.bound.expect("there"));
+        assert_eq!(list.entries[0].reason, "it says \"no\"\n\u{1}");
+        let endless = Offer {
+            bound: None,
+            ..offer
+        };
+        assert!(endless.entry("why").is_err());
+    }
+}

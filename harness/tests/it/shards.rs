@@ -1,0 +1,128 @@
+//! A run dealt out in shares and put together again is the run.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use harness::case::shard::measured;
+use harness::receipt::Receipt;
+use harness::runner::suite::Suite;
+
+use crate::program::run::{Answer, Folder, Harness, fixture};
+
+const CASES: &str = "--case edges-the-end,llama-ahab,wide-ahab,b158-white-whale";
+
+fn run(arguments: &str, to: &Path) -> Receipt {
+    Harness::new(&format!("crossval {CASES} {arguments} --json"))
+        .arg(to)
+        .run()
+        .exits(0);
+    read(to)
+}
+
+fn read(path: &Path) -> Receipt {
+    Receipt::read(&std::fs::read(path).expect("written")).expect("a receipt")
+}
+
+fn merge(shares: &[&PathBuf], to: &Path) -> Answer {
+    let merge = Harness::new("receipt merge --json").arg(to);
+    shares
+        .iter()
+        .fold(merge, |merge, share| merge.arg(share))
+        .run()
+}
+
+/// Without what depends on when and how fast.
+fn timeless(mut receipt: Receipt) -> Receipt {
+    receipt.cases.iter_mut().for_each(|case| case.seconds = 0.0);
+    receipt.circumstances.seconds = 0.0;
+    receipt.circumstances.started_unix = 0;
+    receipt
+        .circumstances
+        .inputs
+        .sort_by(|a, b| a.path.cmp(&b.path));
+    receipt.timestamp.clear();
+    receipt.seal.clear();
+    receipt
+}
+
+#[test]
+fn shares_merge_into_the_receipt_of_the_whole_and_nothing_else_does() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.path().join(name);
+    let whole = run("", &path("whole.json"));
+    let shares = ["1/2", "2/2"].map(|shard| {
+        let path = path(&format!("share-{}.json", &shard[..1]));
+        let share = run(&format!("--shard {shard}"), &path);
+        assert!(!share.cases.is_empty() && share.cases.len() < whole.cases.len());
+        path
+    });
+    let [one, two] = &shares;
+    let merged = path("merged.json");
+    let said = merge(&[two, one], &merged).exits(0).stdout;
+    assert!(
+        said.contains("3 case(s)") && said.contains("status: rust_only"),
+        "{said}"
+    );
+    assert_eq!(timeless(read(&merged)), timeless(whole));
+    Harness::new("receipt verify").arg(&merged).run().exits(0);
+
+    let alien = path("alien.json");
+    Harness::new("crossval --case edges --shard 2/2 --json")
+        .arg(&alien)
+        .run()
+        .exits(0);
+    let other_count = path("third.json");
+    run("--shard 3/3", &other_count);
+    let edited = path("edited.json");
+    let text = std::fs::read_to_string(two).expect("written");
+    std::fs::write(
+        &edited,
+        text.replacen("\"threads\": 1", "\"threads\": 2", 1),
+    )
+    .expect("written");
+    let whole = path("whole.json");
+    for (shares, complaint) in [
+        (vec![one], "missing: share 2/2"),
+        (vec![one, one, two], "share 1/2 is there twice"),
+        (vec![one, &alien], "is of another run"),
+        (vec![one, &other_count], "3 shares, not 2"),
+        (vec![one, &edited], "its seal is broken"),
+        (vec![&whole], "is the receipt of a whole run"),
+    ] {
+        let refused = merge(&shares, &path("none.json")).exits(2);
+        assert!(
+            refused.stderr.contains(complaint),
+            "{complaint:?}: {}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn every_cost_on_record_is_that_of_a_living_case() {
+    let suite = Suite::open(&fixture("")).expect("sound");
+    let known = |name: &str| suite.cases.iter().any(|case| case.name == name);
+    let costs = measured("crossval");
+    assert!(costs.len() > 15, "{costs:?}");
+    assert_eq!(costs.iter().find(|name| !known(name)), None);
+}
+
+#[test]
+fn faults_are_dealt_out_by_the_same_flag() {
+    let names = |shard: &str| {
+        let listed = Harness::new("power --list --fault rope,gelu")
+            .args(shard)
+            .run()
+            .exits(0);
+        let rows = listed.stdout.lines().skip(1).map(str::to_owned);
+        rows.collect::<Vec<String>>()
+    };
+    let (all, mut dealt) = (names(""), names("--shard 1/2"));
+    let second = names("--shard 2/2");
+    assert!(!dealt.is_empty() && !second.is_empty());
+    dealt.extend(second);
+    dealt.sort();
+    let mut all = all;
+    all.sort();
+    assert_eq!(dealt, all);
+}
