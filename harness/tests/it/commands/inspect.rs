@@ -226,7 +226,12 @@ fn what_begins_as_no_model_is_not_read_to_its_end() {
         .open(&path)
         .expect("just made");
     file.set_len(1 << 40).expect("a sparse file");
-    for words in ["check", "tokenize --text x", "generate --prompt x"] {
+    for words in [
+        "inspect",
+        "check",
+        "tokenize --text x",
+        "generate --prompt x",
+    ] {
         let answer = Harness::new(words).args("--model").arg(&path).run();
         let told = answer.exits(2).stderr;
         assert!(told.contains("BAD_MAGIC"), "{words}: {told}");
