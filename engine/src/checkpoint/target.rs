@@ -13,7 +13,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 18] = [
+pub static TARGETS: [Target; 17] = [
     Target::new("i2_s", &format::I2_S_P128),
     Target::new("tq1_0", &format::TQ1_0),
     Target::new("tq2_0", &format::TQ2_0),
@@ -31,7 +31,6 @@ pub static TARGETS: [Target; 18] = [
     Target::new("q4_1", &format::Q4_1),
     Target::new("q4_0", &format::Q4_0),
     Target::new("q3_k", &format::Q3_K),
-    Target::new("q2_k", &format::Q2_K),
 ];
 
 impl Target {

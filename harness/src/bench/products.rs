@@ -104,7 +104,7 @@ pub struct Measured {
 
 /// Every product of the plan; `done` hears of each format.
 pub fn run(plan: &Plan, done: &mut dyn FnMut()) -> Result<Report, String> {
-    let chosen = chosen(&plan.formats)?;
+    let chosen = chosen(&plan.formats, plan.shape)?;
     let limits: Vec<Limit> = Kernel::available().into_iter().map(limit).collect();
     let mut products = Vec::new();
     for format in chosen {
@@ -139,14 +139,18 @@ fn key(speed: &Speed) -> String {
     format!("{} {}", speed.name, speed.profile)
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Format>, String> {
+/// Those that were named, or all that can hold such a matrix: some have tables for a few shapes.
+fn chosen(names: &[String], shape: Shape) -> Result<Vec<&'static Format>, String> {
+    let holds = |format: &&Format| format.bytes_needed(shape).is_some();
     if names.is_empty() {
-        return Ok(FORMATS.to_vec());
+        return Ok(FORMATS.into_iter().filter(holds).collect());
     }
     let named = |name: &String| {
         let known = || FORMATS.map(|format| format.name).join(", ");
-        Format::named(name)
-            .ok_or_else(|| format!("no format is called {name:?}; there are {}", known()))
+        let format = Format::named(name)
+            .ok_or_else(|| format!("no format is called {name:?}; there are {}", known()))?;
+        let fitting = Some(format).filter(holds);
+        fitting.ok_or_else(|| format!("{name} holds no such matrix; see --matrix"))
     };
     names.iter().map(named).collect()
 }

@@ -116,6 +116,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             let message = "--html shows how fast builds are: name a --model for them";
             return Err(Failure::input(message));
         }
+        args.products.are_asked_for(&args.model)?;
         return args.products.run(args.seed, &args.json);
     };
     let own = args.reference.iter().filter_map(|one| one.model.as_deref());

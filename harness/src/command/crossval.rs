@@ -232,8 +232,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if args.oracle {
         campaign = campaign.against(Box::new(exact));
     }
-    campaign = campaign.on(inputs, left_out);
-    campaign = campaign.sharing(share);
+    campaign = campaign.on(inputs, left_out).sharing(share);
     if args.fail_fast {
         campaign = campaign.failing_fast();
     }

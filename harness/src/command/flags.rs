@@ -277,15 +277,13 @@ pub fn count<N: TryFrom<u32>>(text: &str) -> Result<N, String> {
     number.ok_or_else(|| format!("expected a whole number up to {MOST}"))
 }
 
-/// Seconds to wait: a day at most.
+/// Seconds to wait, or parts of one: a day at most.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    const MOST: u64 = 24 * 3600;
-    let number = text
-        .parse()
-        .ok()
-        .filter(|number| (1..=MOST).contains(number));
-    let number = number.ok_or_else(|| format!("expected 1 to {MOST} seconds"))?;
-    Ok(Duration::from_secs(number))
+    const MOST: Duration = Duration::from_secs(24 * 3600);
+    let waiting = text.parse().ok().map(Duration::try_from_secs_f64);
+    let waiting = waiting.and_then(Result::ok);
+    let waiting = waiting.filter(|waiting| !waiting.is_zero() && *waiting <= MOST);
+    waiting.ok_or_else(|| format!("expected seconds above 0, at most {}", MOST.as_secs()))
 }
 
 /// A number above zero.
@@ -333,7 +331,7 @@ mod tests {
     fn numbers_that_no_run_would_finish_are_refused() {
         assert_eq!(count("1000000000"), Ok(1_000_000_000_usize));
         assert_eq!(seconds("86400"), Ok(Duration::from_secs(86400)));
-        for silly in ["-1", "1000000001", "18446744073709551615", "1e9", ""] {
+        for silly in ["-1", "1000000001", "18446744073709551615", "1e9", "NaN", ""] {
             assert!(
                 count::<usize>(silly).is_err() && seconds(silly).is_err(),
                 "{silly}"

@@ -39,7 +39,7 @@ pub struct Selection {
 
     /// With a model: this prompt, or @FILE, or - for standard input. A live reference answers any;
     /// without one a recording must
-    #[arg(short, long, value_name = "TEXT", value_parser = flags::text)]
+    #[arg(short, long, value_name = "TEXT", value_parser = flags::text, requires = "OneModel")]
     pub prompt: Option<String>,
 
     /// Against this C++ reference as well: bitnet, bitnet-portable, ik, llama, or a directory; may

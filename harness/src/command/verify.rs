@@ -13,7 +13,7 @@ use crate::case::ability::Ability;
 use crate::case::observation::{Identity, Lane, TracedNode};
 use crate::case::schedule::{Schedule, Step};
 use crate::exit::{Exit, Failure};
-use crate::io::output;
+use crate::io::{look, output};
 use crate::judge::outcome::Outcome;
 use crate::oracle::verify::{Verified, Verifier, table};
 use crate::reference::isolation::Limits;
@@ -26,7 +26,7 @@ use crate::runner::{ModelFile, Runner, Task, guarded};
 const HELP: &str = "\
 Examples:
   harness verify
-  harness verify --recording mar2026-b158-avx512 --all
+  harness verify --recording mar2026-b158-avx512 -v
   harness verify --reference bitnet --model model.gguf --prompt 'Any text at all'
   harness verify --reference bitnet --case bitnet-november --ubatch 7
   harness verify --model model.gguf --prompt 'Call me Ishmael.' --profile ggml-avx512 \\
@@ -60,10 +60,6 @@ pub struct Args {
     /// Makes the random equations [default: drawn, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-
-    /// Print every product, not only those that are not right
-    #[arg(long)]
-    all: bool,
 
     #[command(flatten)]
     json: Json,
@@ -150,7 +146,7 @@ impl Args {
         let found = found.map_err(|why| NoFinding::declined(Outcome::Incomplete, why))?;
         Ok(Finding {
             outcome: found.outcome(),
-            text: table::render(&found, self.all, output::width()),
+            text: table::render(&found, look::is_verbose(), output::width()),
             found,
         })
     }

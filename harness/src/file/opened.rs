@@ -30,16 +30,9 @@ impl Opened {
     /// Reads and parses, in the dialect that was chosen, if one was.
     pub fn read(path: &Path, reading: Reading) -> Result<Self, Failure> {
         let waiting = progress::spinner("reading and hashing the model");
-        let (input, bytes) = Input::read(path)?;
+        let opened = Self::read_and(path, reading, |_| ());
         waiting.finish_and_clear();
-        let size = bytes.len() as u64;
-        let gguf = Gguf::parse_as(ModelBytes::clone(&bytes), reading.dialect)?;
-        Ok(Opened {
-            input,
-            gguf,
-            size,
-            bytes,
-        })
+        opened.map(|(opened, ())| opened)
     }
 
     /// Parses, and hashes while `look` looks: of a large file either takes a second, and copying it

@@ -168,7 +168,7 @@ fn a_refusal_is_no_death() {
 fn limits_that_are_in_force_and_lower_kill_no_worker() {
     let rogue = launch("nothing");
     let mut command = Command::new("/bin/sh");
-    let lowered = "ulimit -v 900000 -t 20 -f 0 && exec \"$0\" \"$@\"";
+    let lowered = "ulimit -v 900000 && ulimit -t 20 && ulimit -f 0 && exec \"$0\" \"$@\"";
     command
         .args(["-c", lowered])
         .arg(rogue.get_program())

@@ -75,15 +75,12 @@ fn a_model_is_a_word_or_a_short_flag_and_a_prompt_comes_from_anywhere() {
 
 #[test]
 fn steps_of_a_continuation_are_as_many_as_asked() {
-    let alone = Harness::new("crossval -p Hello -n 3")
+    let alone = Harness::new("crossval -p Hello -n 3 --json -")
         .arg(b158())
         .run()
         .exits(5);
-    assert!(
-        alone.stdout.contains("greedy steps 0/3"),
-        "{}",
-        alone.stdout
-    );
+    let greedy = &alone.json()["cases"][0]["claims"]["greedy"];
+    assert_eq!(greedy.as_array().map(Vec::len), Some(3), "{greedy}");
 }
 
 #[test]

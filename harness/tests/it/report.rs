@@ -177,7 +177,7 @@ fn other_commands_have_pages_of_their_json() {
     let outputs = format!("compare {} {}", one.display(), other.display());
     agrees(
         &Written::by(&outputs, 0),
-        20,
+        10,
         &["The first values that differ"],
     );
 }

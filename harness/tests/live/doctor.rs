@@ -37,7 +37,7 @@ fn a_build_that_leaves_weights_unread_is_too_fast() {
     let model = folder.path().join("big.gguf");
     let harness = Harness::new("fixtures big --like 700m -o").arg(&model);
     harness.run().exits(0);
-    let harness = Harness::new("doctor --json").arg(&model).arg("--build");
+    let harness = Harness::new("doctor --json -").arg(&model).arg("--build");
     let report = harness.arg(&lazy).run().exits(0).json();
     let findings = report["build"]["findings"].as_array().expect("a list");
     let [found] = &findings[..] else {

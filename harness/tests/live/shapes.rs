@@ -65,7 +65,7 @@ fn a_reference_that_declines_or_has_no_time_is_counted_and_named() {
     let words = ["DECLINED", "unknown model architecture", "1 declined"];
     assert_ends(&declined, 5, &words);
     // Its first words come too late already.
-    let late = shapes(&["--count", "1", "--patience", "0"]);
+    let late = shapes(&["--count", "1", "--patience", "1e-6"]);
     assert_ends(&late, 6, &["reference_timeout"]);
 }
 

@@ -5,7 +5,7 @@ use engine::format::FORMATS;
 
 use crate::bench::products::{self, Plan};
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Json, OneModel};
 use crate::exit::{Exit, Failure};
 use crate::io::{output, progress};
 
@@ -32,6 +32,14 @@ pub struct Products {
 }
 
 impl Products {
+    /// Whether they are what is to be timed; otherwise a model is missing.
+    pub fn are_asked_for(&self, model: &OneModel) -> Result<(), Failure> {
+        if self.kernels {
+            return Ok(());
+        }
+        model.path().map(drop)
+    }
+
     /// Runs the command.
     pub fn run(&self, seed: u64, json: &Json) -> Result<Exit, Failure> {
         json.beside([])?;

@@ -287,14 +287,17 @@ impl Campaign {
         !self.failures.is_empty() || all.any(|c| wrong(&c.verdict))
     }
 
-    /// The live references that answered in some case so far.
+    /// The live references that answered in some case so far, if only themselves.
     fn answered(&self) -> Vec<LiveReference> {
         let answers = |live: &&Live| {
             let who = live.runner.identity();
-            comparisons(&self.cases).any(|c| {
+            let others = comparisons(&self.cases).any(|c| {
                 let same = (&c.reference.name, &c.reference.fingerprint);
                 c.live && same == (&who.name, &who.fingerprint) && c.is_answered()
-            })
+            });
+            let mut controls = self.cases.iter().flat_map(|case| &case.claims.controls);
+            others
+                || controls.any(|c| c.reference.fingerprint == who.fingerprint && c.is_answered())
         };
         let answered = self.live.iter().filter(answers);
         answered.map(|live| live.facts.clone()).collect()

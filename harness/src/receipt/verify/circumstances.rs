@@ -124,12 +124,13 @@ impl Verification {
             }
         }
         let known = |fingerprint: &String| described.iter().any(|d| d.fingerprint == *fingerprint);
-        let others = claims().flat_map(|c| &c.controls).filter(with);
+        let controls = claims().flat_map(|c| &c.controls).filter(with);
         let witnesses = claims()
             .flat_map(|c| &c.witnesses)
             .map(|w| &w.with)
             .filter(with);
-        for comparison in others.chain(witnesses) {
+        let controls: Vec<&Comparison> = controls.collect();
+        for comparison in controls.iter().copied().chain(witnesses) {
             let Identity {
                 name, fingerprint, ..
             } = &comparison.reference;
@@ -139,7 +140,10 @@ impl Verification {
             }
         }
         for one in &described {
-            let answered = compared.iter().any(|c| c.reference.name == one.name);
+            let answered = compared.iter().any(|c| c.reference.name == one.name)
+                || controls
+                    .iter()
+                    .any(|c| c.reference.fingerprint == one.fingerprint);
             let what = format!("{}: it is described, and answered", one.name);
             self.note(Code::Reference, &what, answered);
         }

