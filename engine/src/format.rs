@@ -10,6 +10,7 @@
 macro_rules! either {
     ($lanes:expr, $whole:expr, $($products:ident)::+, $($wholes:ident)::+) => {
         |order, kernel| {
+            #[cfg(target_arch = "x86_64")]
             use $crate::kernels::{BlockOrder, Kernel};
             match (order, kernel) {
                 #[cfg(target_arch = "x86_64")]

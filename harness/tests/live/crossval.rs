@@ -254,6 +254,7 @@ fn rows_that_are_too_narrow_are_the_death_of_a_worker_and_of_nobody_else() {
         .find(|case| case.name == "b158-white-whale");
     let case = case.expect("listed");
     let narrow = PathBuf::from(folder.path("narrow.gguf"));
+    std::fs::File::create(&narrow).expect("a worker may make no file");
     let from = fixtures.join(&case.model);
     write_iq2_bn(&ik, &from, &narrow, 4 << 20).expect("writing goes well");
     let (model, _) = Input::read(&narrow).expect("written");

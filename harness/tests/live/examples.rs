@@ -169,6 +169,13 @@ const FIRST: &[(&str, &str)] = &[
     ("--sign own.key", SIGNED),
     ("--signed-by own.key.pub", STATEMENT),
     ("harness report receipt.json", RECEIPT),
+    ("harness review receipt.json", RECEIPT),
+    ("harness accept receipt.json", RECEIPT),
+    (
+        "receipt merge share-1.json share-2.json",
+        "for share in 1 2; do harness crossval --case b158-ishmael --case b158-november \
+         --shard $share/2 --json share-$share.json; done",
+    ),
     (
         "harness report receipts/",
         "mkdir receipts && harness crossval --case b158-ishmael --json receipts/today.json",

@@ -1,6 +1,6 @@
 //! Cases of a receipt run again, drawn where it is verified and not where it was written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::{Command, Stdio};
 
@@ -65,17 +65,17 @@ fn run(receipt: &Receipt, suite: &Suite, drawn: &[&Claims]) -> Result<Receipt, F
     for claims in drawn {
         command.args(["--case", &claims.case]);
     }
-    // A library that is asked in two ways is described twice.
-    let mut libraries = BTreeMap::new();
+    // A library that is asked in two ways is described twice. They are asked in the order they were.
+    let mut libraries: Vec<(&[String], &String)> = Vec::new();
     for reference in &receipt.circumstances.references {
-        let name = libraries
-            .entry(&reference.hello.sha256)
-            .or_insert(&reference.name);
-        if reference.name.len() < name.len() {
-            *name = &reference.name;
+        let (library, name) = (&reference.hello.sha256[..], &reference.name);
+        match libraries.iter_mut().find(|(known, _)| *known == library) {
+            Some((_, known)) if name.len() < known.len() => *known = name,
+            Some(_) => {}
+            None => libraries.push((library, name)),
         }
     }
-    for name in libraries.values() {
+    for (_, name) in libraries {
         command.args(["--reference", name]);
     }
     if let Some(alone) = drawn.iter().find(|claims| claims.repetitions.is_empty()) {

@@ -86,7 +86,7 @@ pub fn write_iq2_bn(
 }
 
 /// Has the library write a file anew with its own quantiser, as a type of file and on so many
-/// threads, in a process that may write files of so many bytes.
+/// threads, in a process that may write that one file, which is there already, and so many bytes.
 pub fn requantize(
     reference: &Reference,
     from: &Path,
