@@ -65,7 +65,7 @@ fn run(receipt: &Receipt, suite: &Suite, drawn: &[&Claims]) -> Result<Receipt, F
     for claims in drawn {
         command.args(["--case", &claims.case]);
     }
-    // A library that is asked in two ways is described twice. They are asked in the order they were.
+    // In their order. A library that is asked in two ways is described twice.
     let mut libraries: Vec<(&[String], &String)> = Vec::new();
     for reference in &receipt.circumstances.references {
         let (library, name) = (&reference.hello.sha256[..], &reference.name);
