@@ -160,9 +160,13 @@ fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 0.0;
     }
-    let unit = 10f64.powi(value.log10().floor() as i32);
-    let text = format!("{:.0e}", (value / unit).ceil() * unit);
-    text.parse().expect("it was a number")
+    let number = |text: &str| text.parse::<f64>().expect("it was a number");
+    let nearest = format!("{value:.0e}");
+    if number(&nearest) >= value {
+        return number(&nearest);
+    }
+    let (digit, exponent) = nearest.split_once('e').expect("it was written so");
+    number(&format!("{}e{exponent}", number(digit) + 1.0))
 }
 
 impl Offer {
@@ -238,12 +242,17 @@ mod tests {
 
     #[test]
     fn a_bound_is_a_round_number_above_what_was_measured() {
-        for (value, rounded) in [(0.0, 0.0), (1.2e-7, 2e-7), (9.1e-3, 1e-2), (3e-5, 3e-5)] {
-            let up = round_up(value);
-            assert!(
-                up >= value && (up - rounded).abs() <= rounded * 0.34,
-                "{value}: {up}"
-            );
+        let cases = [
+            (0.0, 0.0),
+            (1.2e-7, 2e-7),
+            (1.7e-7, 2e-7),
+            (9.1e-3, 1e-2),
+            (9.6e-3, 1e-2),
+            (3e-5, 3e-5),
+            (7.0, 7.0),
+        ];
+        for (value, rounded) in cases {
+            assert_eq!(round_up(value), rounded, "{value}");
         }
     }
 

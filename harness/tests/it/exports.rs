@@ -170,46 +170,17 @@ fn what_check_and_doctor_find_is_sarif() {
 }
 
 #[test]
-fn a_divergence_is_reviewed_accepted_with_a_bound_and_then_known() {
+fn where_nothing_diverges_nothing_is_accepted() {
     let folder = Folder::new();
-    let fixtures = folder.path().join("fixtures");
-    let committed = fixture("");
-    copy(&committed, &fixtures);
-    let list = fixtures.join("known_divergences.toml");
-    std::fs::write(&list, "# one entry, soon\n").expect("writable");
-    let run = |code: i32| {
-        let receipt = folder.path().join("receipt.json");
-        let run = Harness::new("crossval --case edges --profile ggml-avx2 --fixtures");
-        let answer = run
-            .arg(&fixtures)
-            .arg("--json")
-            .arg(&receipt)
-            .run()
-            .exits(code);
-        (answer, receipt)
-    };
-    let (_, receipt) = run(0);
+    let receipt = folder.path().join("receipt.json");
+    agreeing().arg("--json").arg(&receipt).run().exits(0);
     Harness::new("review").arg(&receipt).run().exits(0);
     let refused = Harness::new("accept --reason because --fixtures")
-        .arg(&fixtures)
-        .arg(&receipt);
-    assert!(
-        refused
-            .run()
-            .exits(2)
-            .stderr
-            .contains("nothing of that diverges")
-    );
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("readable") {
-        let (from, name) = entry.map(|e| (e.path(), e.file_name())).expect("readable");
-        if from.is_dir() {
-            copy(&from, &to.join(name));
-        } else {
-            std::fs::copy(&from, to.join(name)).expect("copied");
-        }
-    }
+        .arg(folder.path())
+        .arg(&receipt)
+        .run()
+        .exits(2);
+    assert!(refused.stderr.contains("nothing of that diverges"));
+    let list = folder.path().join("known_divergences.toml");
+    assert!(!list.exists(), "nothing is written");
 }

@@ -14,6 +14,8 @@ use harness::receipt::verify::verify;
 use harness::runner::scripted::Scripted;
 use harness::runner::suite::Suite;
 
+use crate::program::{Folder, Harness};
+
 const CASE: &str = "bitnet-white-whale";
 const REFERENCE: &str = "dec2024-bitnet-avx512";
 
@@ -22,9 +24,15 @@ fn fixtures() -> PathBuf {
 }
 
 fn suite(entry: &str) -> Suite {
+    listed(&format!(
+        "[[divergence]]\ncase = {CASE:?}\nreference = {REFERENCE:?}\n{entry}\n"
+    ))
+}
+
+/// The fixtures with that list of known divergences.
+fn listed(list: &str) -> Suite {
     let mut suite = Suite::open(&fixtures()).expect("the committed fixtures are sound");
-    let about = format!("[[divergence]]\ncase = {CASE:?}\nreference = {REFERENCE:?}\n{entry}\n");
-    suite.ledger = Ledger::parse(&about).expect("a sound entry");
+    suite.ledger = Ledger::parse(list).expect("sound entries");
     // Recordings of other arithmetics are judged by distances, which the nudge exceeds as well.
     for case in &mut suite.cases {
         case.recordings.retain(|name| name == REFERENCE);
@@ -34,7 +42,10 @@ fn suite(entry: &str) -> Suite {
 
 /// A run of one case in which the engine says what the reference said, edited.
 fn run(entry: &str, name: &str, edit: fn(&mut Observation)) -> Receipt {
-    let suite = suite(entry);
+    run_in(suite(entry), name, edit)
+}
+
+fn run_in(suite: Suite, name: &str, edit: fn(&mut Observation)) -> Receipt {
     let source = suite.recordings[REFERENCE].clone();
     let subject = Scripted::new("subject", source, move |_, seen| {
         edit(seen);
@@ -252,4 +263,39 @@ fn an_invented_excuse_is_refuted() {
         verified.refuted.iter().any(|r| r.what.contains("is known")),
         "{verified:?}"
     );
+}
+
+#[test]
+fn what_accept_writes_makes_a_divergence_known_and_no_larger_one() {
+    let folder = Folder::new();
+    let list = folder.path().join("known_divergences.toml");
+    std::fs::write(&list, "# none yet\n").expect("writable");
+    let diverging = run_in(listed(""), CASE, nudge);
+    assert_eq!(exit(&diverging), Exit::Diverges);
+    let receipt = serde_json::to_vec(&diverging).expect("plain data");
+    let receipt = folder.file("receipt.json", &receipt);
+
+    let reviewed = Harness::new("review").arg(&receipt).run().exits(1);
+    assert!(reviewed.stdout.contains(REFERENCE), "{}", reviewed.stdout);
+    let accept = |words: &str| {
+        Harness::new("accept --reason planted --fixtures")
+            .arg(folder.path())
+            .arg(&receipt)
+            .args(words)
+            .run()
+            .exits(0)
+    };
+    accept("--dry-run");
+    let written = || std::fs::read_to_string(&list).expect("there");
+    assert_eq!(written(), "# none yet\n", "a dry run writes nothing");
+    accept("");
+    let text = written();
+    assert!(text.starts_with("# none yet\n"), "{text}");
+
+    assert_eq!(exit(&run_in(listed(&text), CASE, nudge)), Exit::Agrees);
+    let larger = run_in(listed(&text), CASE, |seen| {
+        let prefill = seen.lanes.get_mut(&Lane::Prefill).expect("recorded");
+        prefill.values[700] += 1000.0;
+    });
+    assert_eq!(exit(&larger), Exit::Diverges);
 }

@@ -1,5 +1,6 @@
 //! Where a receipt goes in the forms of other programs: the same flags wherever there is one.
 
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -91,16 +92,9 @@ fn in_github(receipt: &Receipt) -> Result<(), Failure> {
         return Ok(());
     };
     let path = Path::new(&file);
-    let wrong = |e| Failure::environment(format!("{}: {e}", path.display()));
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    let file = file
-        .as_mut()
-        .map_err(|e| wrong(std::io::Error::new(e.kind(), e.to_string())))?;
-    file.write_all(exports::markdown(receipt).as_bytes())
-        .map_err(wrong)
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    let written = opened.and_then(|mut file| file.write_all(exports::markdown(receipt).as_bytes()));
+    written.map_err(|e| Failure::environment(format!("{}: {e}", path.display())))
 }
 
 /// Where findings about a file go.
