@@ -12,24 +12,9 @@ cd "$(dirname "$0")/.."
 out=${1:-target/web}
 shim=@bjorn3/browser_wasi_shim@0.4.2
 shim_sha512=/iHkCVUG3VbcbmEHn5iIUpIrh7a7WPiwZ3sHy4HZKZzBdSadwdddYDZAII2zBvQYV0Lfi8naZngPCN7WPHI/hA==
-packages=(rustc-web cargo-web rust-web-src wasi-libc lld-22 clang)
-command -v npm >/dev/null || packages+=(npm)
-
-present() {
-    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library/std ] &&
-        [ -e /usr/lib/wasm32-wasi/crt1-command.o ] && command -v wasm-ld-22 clang npm >/dev/null
-}
-
-if ! present; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "web: needs Debian's ${packages[*]}" >&2
-        exit 4
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-    present || { echo "web: the packages are installed, the toolchain is not there" >&2; exit 4; }
-fi
+scripts/debian-packages.sh web /usr/bin/rustc=rustc-web /usr/bin/cargo=cargo-web \
+    /usr/lib/rustlib/src/rust/library/std=rust-web-src /usr/lib/wasm32-wasi/crt1-command.o=wasi-libc \
+    wasm-ld-22=lld-22 clang=clang npm=npm
 
 mkdir -p target/platforms
 threads=$PWD/target/platforms/threads.o

@@ -12,27 +12,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=aarch64-unknown-linux-gnu
-packages=(rustc-web libstd-rust-web-dev libstd-rust-web-dev:arm64 gcc-aarch64-linux-gnu
-    libc6-dev-arm64-cross qemu-user libc6:arm64 libstdc++6:arm64)
-
-present() {
-    [ -x /usr/bin/rustc ] && [ -d "/usr/lib/rustlib/$target/lib" ] &&
-        command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null &&
-        [ -e /usr/aarch64-linux-gnu/lib/crti.o ] && [ -e /lib/ld-linux-aarch64.so.1 ] &&
-        [ -e /usr/lib/aarch64-linux-gnu/libstdc++.so.6 ]
-}
-
-if ! present; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "aarch64: needs Debian's ${packages[*]} (dpkg --add-architecture arm64 first)" >&2
-        exit 4
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    dpkg --add-architecture arm64
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-    present || { echo "aarch64: the packages are installed, the toolchain is not there" >&2; exit 4; }
-fi
+scripts/debian-packages.sh aarch64 /usr/bin/rustc=rustc-web \
+    "/usr/lib/rustlib/$(uname -m)-unknown-linux-gnu/lib=libstd-rust-web-dev" \
+    "/usr/lib/rustlib/$target/lib=libstd-rust-web-dev:arm64" \
+    aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64=qemu-user \
+    /usr/aarch64-linux-gnu/lib/crti.o=libc6-dev-arm64-cross \
+    /lib/ld-linux-aarch64.so.1=libc6:arm64 \
+    /usr/lib/aarch64-linux-gnu/libstdc++.so.6=libstdc++6:arm64
 
 what=${1:-tests}
 if [ "$what" = live ]; then

@@ -11,24 +11,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=wasm32-wasip1
-packages=(rustc-web cargo-web rust-web-src wasi-libc lld-22)
-command -v node >/dev/null || packages+=(nodejs)
-
-present() {
-    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library/std ] &&
-        [ -e /usr/lib/wasm32-wasi/crt1-command.o ] && command -v wasm-ld-22 node >/dev/null
-}
-
-if ! present; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "wasm: needs Debian's ${packages[*]}" >&2
-        exit 4
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-    present || { echo "wasm: the packages are installed, the toolchain is not there" >&2; exit 4; }
-fi
+scripts/debian-packages.sh wasm /usr/bin/rustc=rustc-web /usr/bin/cargo=cargo-web \
+    /usr/lib/rustlib/src/rust/library/std=rust-web-src /usr/lib/wasm32-wasi/crt1-command.o=wasi-libc \
+    wasm-ld-22=lld-22 node=nodejs
 
 echo "wasm: $(/usr/bin/rustc --version), $(wasm-ld-22 --version), node $(node --version)"
 # Debian's libc is older than threads and `realpath`, which the standard library mentions: what the
