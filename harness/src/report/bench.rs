@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::figures::{size, sized};
-use super::page::{self, Section, Tone};
+use super::page::{self, Section, Tone, heads, scroll};
 use super::records;
 use crate::judge::outcome::Outcome;
 
@@ -109,21 +109,17 @@ impl Test {
         let most = medians.fold(0.0, f64::max);
         html! {
             h3 { (self.name()) span.note { " on " (self.n_threads) " threads" } }
-            div.scroll tabindex="0" role="region" aria-label={ "Speed of " (self.name()) } {
+            (scroll(&format!("Speed of {}", self.name()), html! {
                 table.bars {
-                    thead { tr {
-                        th scope="col" { "build" }
-                        th scope="col" { "tokens a second" }
-                        th scope="col" { "the engine is" }
-                        th scope="col" { "of the roofline" }
-                        th scope="col" { "samples" }
-                        th scope="col" { "logits" }
-                    } }
+                    (heads(&[
+                        "build", "tokens a second", "the engine is", "of the roofline",
+                        "samples", "logits",
+                    ]))
                     tbody { @for (at, speed) in self.speeds.iter().enumerate() {
                         (speed.row(most, &format!("{from}/speeds/{at}")))
                     } }
                 }
-            }
+            }))
             p.note {
                 "Meanwhile the machine could: "
                 (records::shown(&self.roofline, &format!("{from}/roofline"))) "; load: "

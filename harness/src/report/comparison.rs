@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::figures::{counted, size, sized, summed};
 use super::grid::{anchor, tone_of};
 use super::heat;
-use super::page::Tone;
+use super::page::{Tone, heads, scroll};
 use super::values;
 use crate::judge::compare::{Findings, LaneFindings, PositionFindings};
 use crate::judge::verdict::Verdict;
@@ -180,22 +180,16 @@ fn of_lanes(findings: &Findings, from: &str) -> Markup {
         }
     };
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Distances of each lane" {
+        (scroll("Distances of each lane", html! {
             table {
                 caption { "Logits, each lane as a whole" }
-                thead { tr {
-                    th scope="col" { "lane" }
-                    th scope="col" { "bit-equal" }
-                    th scope="col" { "of" }
-                    th scope="col" { "max |Δ|" }
-                    th scope="col" { "NMSE median" }
-                    th scope="col" { "NMSE max" }
-                    th scope="col" { "KL max" }
-                    th scope="col" { "top-1 same" }
-                } }
+                (heads(&[
+                    "lane", "bit-equal", "of", "max |Δ|", "NMSE median", "NMSE max", "KL max",
+                    "top-1 same",
+                ]))
                 tbody { @for row in findings.lanes.iter().enumerate().map(row) { (row) } }
             }
-        }
+        }))
     }
 }
 

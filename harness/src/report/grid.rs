@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::page::Tone;
+use super::page::{Tone, scroll};
 use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};
@@ -57,7 +57,7 @@ pub fn grid(receipt: &Receipt) -> Markup {
             }
             span.note { "Squares, left to right: prefill, decode, nodes, continuation." }
         }
-        div.scroll tabindex="0" role="region" aria-label="Cases by reference" {
+        (scroll("Cases by reference", html! {
             table.grid {
                 caption { "Each case beside each reference, by the reference's arithmetic" }
                 thead { tr {
@@ -76,7 +76,7 @@ pub fn grid(receipt: &Receipt) -> Markup {
                     }
                 } }
             }
-        }
+        }))
     }
 }
 

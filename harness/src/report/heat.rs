@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::figures::size;
 use super::levels::{METRICS, Metric};
+use super::page::scroll;
 use crate::case::observation::Lane;
 use crate::judge::compare::{Findings, LaneFindings, NodeDistance, PositionFindings};
 use crate::judge::detail::RowDistance;
@@ -78,7 +79,7 @@ impl Map {
         html! {
             figure.map {
                 figcaption { (self.caption) }
-                div.scroll tabindex="0" role="region" aria-label=(self.caption) {
+                (scroll(&self.caption, html! {
                     table.heat role="grid" aria-label=(self.caption) {
                         thead { tr {
                             th scope="col" { (self.axes[0]) span.slash { " \\ " } (self.axes[1]) }
@@ -93,7 +94,7 @@ impl Map {
                             }
                         } }
                     }
-                }
+                }))
                 p.told aria-hidden="true" { "Point at a cell, or walk with the arrow keys." }
             }
         }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::figures::{count, counted, size};
 use super::heat::{self, Cell, Known};
+use super::page::{heads, scroll};
 use crate::case::coverage::Count;
 use crate::case::observation::Identity;
 
@@ -190,23 +191,17 @@ impl Located {
         html! {
             details {
                 summary { (differ.len()) " nodes that differ, in numbers" }
-                div.scroll tabindex="0" role="region" aria-label="Nodes that differ" {
+                (scroll("Nodes that differ", html! {
                     table {
-                        thead { tr {
-                            th scope="col" { "node" }
-                            th scope="col" { "what it does" }
-                            th scope="col" { "differ" }
-                            th scope="col" { "of" }
-                            th scope="col" { "total" }
-                            th scope="col" { "local" }
-                            th scope="col" { "inherited" }
-                            th scope="col" { "flips" }
-                        } }
+                        (heads(&[
+                            "node", "what it does", "differ", "of", "total", "local",
+                            "inherited", "flips",
+                        ]))
                         tbody { @for (at, node) in differ {
                             (node.row(&format!("{from}/nodes/{at}")))
                         } }
                     }
-                }
+                }))
             }
         }
     }
@@ -321,21 +316,16 @@ impl Gap {
 impl Flips {
     fn table(&self, node: &Node, from: &str) -> Markup {
         html! {
-            div.scroll tabindex="0" role="region" aria-label={ "Certificates of " (node.key) } {
+            (scroll(&format!("Certificates of {}", node.key), html! {
                 table {
                     caption {
                         code { (node.key) } ", rounded to " (self.rounding) ": "
                         (self.legal) " of " (self.flipped) " certified"
                     }
-                    thead { tr {
-                        th scope="col" { "element" }
-                        th scope="col" { "reference before" }
-                        th scope="col" { "ours before" }
-                        th scope="col" { "rounded to" }
-                        th scope="col" { "from the boundary" }
-                        th scope="col" { "allowed" }
-                        th scope="col" { "" }
-                    } }
+                    (heads(&[
+                        "element", "reference before", "ours before", "rounded to",
+                        "from the boundary", "allowed", "",
+                    ]))
                     tbody { @for (at, one) in self.certificates.iter().enumerate() {
                         tr.short[!one.legal] {
                             th scope="row" {
@@ -355,7 +345,7 @@ impl Flips {
                         }
                     } }
                 }
-            }
+            }))
         }
     }
 }

@@ -47,6 +47,16 @@ impl Tone {
     }
 }
 
+/// What may be wider than the screen, and then scrolls, by the keyboard as well. `label` names it.
+pub fn scroll(label: &str, table: Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (table) } }
+}
+
+/// The names of a table's columns.
+pub fn heads(names: &[&str]) -> Markup {
+    html! { thead { tr { @for name in names { th scope="col" { (name) } } } } }
+}
+
 /// What stands above everything else.
 pub struct Verdict<'a> {
     /// The command that wrote the JSON, and when.

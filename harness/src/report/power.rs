@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::figures::{counted, sized, summed, tile};
-use super::page::{self, Section, Tone};
+use super::page::{self, Section, Tone, scroll};
 
 /// As it stands in the JSON, as far as it is shown.
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ fn faults(faults: &[Trial]) -> Markup {
     }
     html! {
         p.note { "A hollow square: that gate, one of the usual ones, lets the fault pass." }
-        div.scroll tabindex="0" role="region" aria-label="Faults" {
+        (scroll("Faults", html! {
             table {
                 caption { "Each fault planted alone: what noticed it, and how large it was" }
                 thead { tr {
@@ -103,7 +103,7 @@ fn faults(faults: &[Trial]) -> Markup {
                     (trial.row(&gates, &format!("/faults/{at}/effect")))
                 } }
             }
-        }
+        }))
     }
 }
 

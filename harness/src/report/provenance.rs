@@ -1,5 +1,6 @@
 //! When, where, by what and on which files: what it takes to do it again.
 
+use super::page::{heads, scroll};
 use maud::{Markup, html};
 
 use crate::receipt::{LiveReference, Receipt};
@@ -42,14 +43,14 @@ pub fn provenance(receipt: &Receipt) -> Markup {
         (references(&about.references))
         details {
             summary { "Files that were read: " (about.inputs.len()) }
-            div.scroll tabindex="0" role="region" aria-label="Files that were read" {
+            (scroll("Files that were read", html! {
                 table {
-                    thead { tr { th scope="col" { "file" } th scope="col" { "SHA-256" } } }
+                    (heads(&["file", "SHA-256"]))
                     tbody { @for file in &about.inputs {
                         tr { th scope="row" { (file.path) } td { code.hash { (file.sha256) } } }
                     } }
                 }
-            }
+            }))
         }
     }
 }
@@ -60,16 +61,10 @@ fn references(references: &[LiveReference]) -> Markup {
     }
     let or_unknown = |known: &Option<String>| known.clone().unwrap_or_else(|| "unknown".into());
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Live references" {
+        (scroll("Live references", html! {
             table {
                 caption { "Live references" }
-                thead { tr {
-                    th scope="col" { "name" }
-                    th scope="col" { "built from" }
-                    th scope="col" { "commit" }
-                    th scope="col" { "compiler" }
-                    th scope="col" { "flags" }
-                } }
+                (heads(&["name", "built from", "commit", "compiler", "flags"]))
                 tbody { @for one in references {
                     tr {
                         th scope="row" { (one.name) }
@@ -80,6 +75,6 @@ fn references(references: &[LiveReference]) -> Markup {
                     }
                 } }
             }
-        }
+        }))
     }
 }

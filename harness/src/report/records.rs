@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::figures::{count, size};
+use super::page::scroll;
 
 /// A table of records, a column for each place in them; nothing where there are none. `from` is
 /// where they are in the JSON.
@@ -12,7 +13,7 @@ pub fn table(caption: &str, records: &[Value], columns: &[&str], from: &str) -> 
         return html! {};
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label=(caption) {
+        (scroll(caption, html! {
             table {
                 caption { (caption) }
                 thead { tr { @for name in columns {
@@ -29,7 +30,7 @@ pub fn table(caption: &str, records: &[Value], columns: &[&str], from: &str) -> 
                     } }
                 } }
             }
-        }
+        }))
     }
 }
 

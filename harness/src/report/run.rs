@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::figures::{counted, share, summed, tile};
-use super::page::{self, Section, Tone};
+use super::page::{self, Section, Tone, heads, scroll};
 use super::{comparison, grid, provenance, uncompared};
 use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
@@ -147,14 +147,9 @@ fn repetitions(receipt: &Receipt) -> Markup {
         }
         details {
             summary { (rows.len()) " in all" }
-            div.scroll tabindex="0" role="region" aria-label="Repetitions and controls" {
+            (scroll("Repetitions and controls", html! {
                 table {
-                    thead { tr {
-                        th scope="col" { "case" }
-                        th scope="col" { "what" }
-                        th scope="col" { "who" }
-                        th scope="col" { "verdict" }
-                    } }
+                    (heads(&["case", "what", "who", "verdict"]))
                     tbody { @for (case, what, first, with) in rows {
                         tr {
                             th scope="row" { (case) }
@@ -164,7 +159,7 @@ fn repetitions(receipt: &Receipt) -> Markup {
                         }
                     } }
                 }
-            }
+            }))
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::bench;
 use super::figures::{many, share, size};
-use super::page::{self, Section, Tone};
+use super::page::{self, Section, Tone, heads, scroll};
 use crate::judge::compare::Findings;
 use crate::numbers::metrics::Distance;
 use crate::receipt::{Receipt, comparisons};
@@ -179,20 +179,13 @@ fn chart(caption: &str, runs: &[Run], of: impl Fn(&Run) -> Option<f64>) -> Marku
 
 fn table(runs: &[Run]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Runs" {
+        (scroll("Runs", html! {
             table {
                 caption { "Every run, the latest last" }
-                thead { tr {
-                    th scope="col" { "began" }
-                    th scope="col" { "receipt" }
-                    th scope="col" { "harness" }
-                    th scope="col" { "status" }
-                    th scope="col" { "agree" }
-                    th scope="col" { "logits bit-identical" }
-                    th scope="col" { "NMSE max" }
-                    th scope="col" { "KL max" }
-                    th scope="col" { "seconds" }
-                } }
+                (heads(&[
+                    "began", "receipt", "harness", "status", "agree", "logits bit-identical",
+                    "NMSE max", "KL max", "seconds",
+                ]))
                 tbody { @for run in runs {
                     tr.short[run.tone != Tone::Good] {
                         th scope="row" { (run.when) }
@@ -207,7 +200,7 @@ fn table(runs: &[Run]) -> Markup {
                     }
                 } }
             }
-        }
+        }))
     }
 }
 
@@ -238,15 +231,10 @@ fn speeds(file: &str, json: &Value) -> Vec<Speed> {
 fn speed_table(speeds: &[Speed]) -> Markup {
     let most = speeds.iter().map(|speed| speed.median).fold(0.0, f64::max);
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Speed" {
+        (scroll("Speed", html! {
             table.bars {
                 caption { "Tokens a second, file by file" }
-                thead { tr {
-                    th scope="col" { "test" }
-                    th scope="col" { "build" }
-                    th scope="col" { "file" }
-                    th scope="col" { "tokens a second" }
-                } }
+                (heads(&["test", "build", "file", "tokens a second"]))
                 tbody { @for speed in speeds {
                     tr {
                         th scope="row" { (speed.test) }
@@ -259,6 +247,6 @@ fn speed_table(speeds: &[Speed]) -> Markup {
                     }
                 } }
             }
-        }
+        }))
     }
 }

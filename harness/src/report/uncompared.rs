@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::figures::counted;
+use super::page::{heads, scroll};
 use crate::case::ability;
 use crate::judge::verdict::Verdict;
 use crate::receipt::{Failed, Receipt, comparisons};
@@ -11,14 +12,10 @@ use crate::receipt::{Failed, Receipt, comparisons};
 pub fn uncompared(receipt: &Receipt) -> Markup {
     let lines = lines(receipt);
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Coverage" {
+        (scroll("Coverage", html! {
             table {
                 caption { "What was to be compared, and what was" }
-                thead { tr {
-                    th scope="col" { "" }
-                    th scope="col" { "compared" }
-                    th scope="col" { "declared" }
-                } }
+                (heads(&["", "compared", "declared"]))
                 tbody { @for (name, count) in receipt.coverage.named() {
                     @let from = format!("/coverage/{}", name.replace(' ', "_"));
                     @if !count.is_empty() {
@@ -30,7 +27,7 @@ pub fn uncompared(receipt: &Receipt) -> Markup {
                     }
                 } }
             }
-        }
+        }))
         @if lines.is_empty() {
             p { "Nothing was left out, nothing ended early." }
         } @else {

@@ -7,6 +7,7 @@ use engine::Token;
 use maud::{Markup, html};
 
 use super::figures::{count, counted, sized};
+use super::page::{heads, scroll};
 use crate::judge::compare::{Findings, LaneFindings, ValueDifference};
 use crate::numbers::metrics::{UlpHistogram, ulps};
 
@@ -24,17 +25,10 @@ pub fn first_differences(findings: &Findings, from: &str) -> Markup {
         return html! {};
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label="The first values that differ" {
+        (scroll("The first values that differ", html! {
             table {
                 caption { "The first values that differ" }
-                thead { tr {
-                    th scope="col" { "in" }
-                    th scope="col" { "where" }
-                    th scope="col" { "element" }
-                    th scope="col" { "reference" }
-                    th scope="col" { "ours" }
-                    th scope="col" { "ULP" }
-                } }
+                (heads(&["in", "where", "element", "reference", "ours", "ULP"]))
                 tbody { @for (what, found, from) in &all {
                     tr {
                         th scope="row" { (what) }
@@ -45,7 +39,7 @@ pub fn first_differences(findings: &Findings, from: &str) -> Markup {
                     }
                 } }
             }
-        }
+        }))
     }
 }
 
@@ -85,7 +79,7 @@ pub fn histogram(lane: &LaneFindings, from: &str) -> Markup {
                 "Logits of " (lane.lane.name()) " by units in the last place between the two"
                 span.note { " (lengths are logarithmic)" }
             }
-            thead { tr { th scope="col" { "ULP" } th scope="col" { "logits" } } }
+            (heads(&["ULP", "logits"]))
             tbody { @for (at, (name, pairs)) in buckets {
                 tr {
                     th scope="row" { (name) }
@@ -109,7 +103,7 @@ pub fn likeliest(lane: &LaneFindings, texts: &BTreeMap<Token, String>, from: &st
         return html! {};
     }
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Likeliest tokens" {
+        (scroll("Likeliest tokens", html! {
             table {
                 caption {
                     "The likeliest next tokens of " (lane.lane.name())
@@ -159,6 +153,6 @@ pub fn likeliest(lane: &LaneFindings, texts: &BTreeMap<Token, String>, from: &st
                     }
                 } }
             }
-        }
+        }))
     }
 }
