@@ -53,7 +53,8 @@ fn a_wrong_sum_is_found_wherever_it_is_and_named() {
         found.expect("a ternary model")
     };
     let products = verified(&seen.trace).products;
-    for _ in 0..100 {
+    let mut planted = 0;
+    while planted < 100 {
         let product = &products[dice.below(products.len())];
         let mut nodes = seen.trace.clone();
         let node = nodes.iter_mut().find(|n| n.key == product.node);
@@ -67,6 +68,7 @@ fn a_wrong_sum_is_found_wherever_it_is_and_named() {
             continue;
         }
         node.values[place] = node.values[place + 1];
+        planted += 1;
         let found = verified(&nodes);
         let changed = found.products.iter().find(|p| p.node == product.node);
         let Some(Verdict::Wrong(why)) = changed.map(|p| &p.verdict) else {

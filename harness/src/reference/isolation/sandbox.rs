@@ -1,7 +1,8 @@
-//! What the kernel keeps a worker from, whatever the code in it tries: Landlock guards files, ports
-//! and other processes, seccomp the calls that Landlock does not know; what root may do more than
-//! others is given up. What a kernel lacks is told,
-//! so that it stands on the receipt.
+//! What the kernel keeps a worker from, whatever the code in it tries.
+//!
+//! Landlock guards files, ports and other processes, seccomp the calls that Landlock does not know;
+//! what root may do more than others is given up. What a kernel lacks is told, so that it stands on
+//! the receipt.
 
 use std::path::Path;
 
