@@ -6,7 +6,7 @@
 //! [crossval]
 //! reference = ["bitnet", "ik"]
 //! threads = 2
-//! strict = true
+//! fail-fast = true
 //! ```
 //!
 //! The file is looked for here and above. What is typed, or set in the environment, outranks it.
@@ -90,14 +90,18 @@ impl Project {
                 let at = flag.span().start;
                 let flag = flag.get_ref().to_string();
                 let known = match command {
-                    Some(command) => argument(tree, command, &flag).is_some(),
-                    None => tree
-                        .get_subcommands()
-                        .any(|c| argument(tree, c, &flag).is_some()),
+                    Some(command) => argument(tree, command, &flag),
+                    None => {
+                        let mut all = tree.get_subcommands();
+                        all.find_map(|command| argument(tree, command, &flag))
+                    }
                 };
-                if !known {
+                let Some(known) = known else {
                     let why = format!("{table} has no flag --{flag}; `harness {table} --help`");
                     return Err(refuse(at, why));
+                };
+                if is_switch(known) && !matches!(value.get_ref(), DeValue::Boolean(_)) {
+                    return Err(refuse(at, format!("{flag} is to be true or false")));
                 }
                 let values = words(value.get_ref()).ok_or_else(|| {
                     refuse(
@@ -146,12 +150,11 @@ impl Project {
             if spoken(argument) || rivals.into_iter().any(spoken) {
                 continue;
             }
-            let takes_none = matches!(argument.get_action(), ArgAction::SetTrue);
             for value in &line.values {
-                match (takes_none, &value[..]) {
-                    (true, "true") => words.push(format!("--{}", line.flag).into()),
-                    (true, _) => {}
-                    (false, value) => words.push(format!("--{}={value}", line.flag).into()),
+                if !is_switch(argument) {
+                    words.push(format!("--{}={value}", line.flag).into());
+                } else if value == "true" {
+                    words.push(format!("--{}", line.flag).into());
                 }
             }
         }
@@ -165,6 +168,10 @@ fn argument<'c>(tree: &'c Command, command: &'c Command, flag: &str) -> Option<&
         .filter(|argument| argument.is_global_set());
     let mut all = command.get_arguments().chain(global);
     all.find(|argument| argument.get_long() == Some(flag))
+}
+
+fn is_switch(argument: &Arg) -> bool {
+    matches!(argument.get_action(), ArgAction::SetTrue)
 }
 
 /// A value as words, each for a flag of its own.

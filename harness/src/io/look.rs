@@ -41,10 +41,24 @@ pub fn set_colours(on: bool) {
     console::set_colors_enabled_stderr(on);
 }
 
-/// Words that decide something wherever they stand alone, longest first.
-const GOOD: [&str; 3] = ["bit-identical", "rust_only", "ok"];
-const DOUBTFUL: [&str; 5] = ["not judged", "incomplete", "declined", "warning", "known"];
-const BAD: [&str; 14] = [
+/// Words that decide something wherever they stand alone: those of verdicts and outcomes, which a
+/// test compares, and some of single commands.
+const GOOD: &[&str] = &["bit-identical", "agree", "rust_only", "ok"];
+const DOUBTFUL: &[&str] = &[
+    "not judged",
+    "incomplete",
+    "reference_missing",
+    "stale_entry",
+    "declined",
+    "warning",
+    "known",
+];
+const BAD: &[&str] = &[
+    "reference_died",
+    "engine_died",
+    "environment",
+    "refused",
+    "void",
     "REFERENCE DIED",
     "INCOMPARABLE",
     "ENGINE DIED",
@@ -64,9 +78,14 @@ const BAD: [&str; 14] = [
 /// Colours the words of a text that decide something: cells of a table, and what stands behind
 /// `status:`. Where colours are off the text stays as it is.
 pub fn paint(text: &str) -> String {
-    if !console::colors_enabled() {
-        return text.to_owned();
+    if console::colors_enabled() {
+        painted(text)
+    } else {
+        text.to_owned()
     }
+}
+
+fn painted(text: &str) -> String {
     text.split_inclusive('\n').map(line).collect()
 }
 
@@ -81,16 +100,28 @@ fn line(line: &str) -> String {
 
 fn cell(cell: &str) -> String {
     let word = cell.trim();
-    let style = if GOOD.contains(&word) {
-        Style::new().green()
-    } else if DOUBTFUL.contains(&word) || word.starts_with("t1") || word.starts_with("t2") {
-        Style::new().yellow()
-    } else if BAD.contains(&word) {
-        Style::new().red().bold()
-    } else {
+    let Some(style) = style(word) else {
         return cell.to_owned();
     };
+    let style = style.force_styling(true);
     cell.replacen(word, &style.apply_to(word).to_string(), 1)
+}
+
+fn style(word: &str) -> Option<Style> {
+    if GOOD.contains(&word) {
+        Some(Style::new().green())
+    } else if DOUBTFUL.contains(&word) || word.starts_with("t1") || word.starts_with("t2") {
+        Some(Style::new().yellow())
+    } else if BAD.contains(&word) {
+        Some(Style::new().red().bold())
+    } else {
+        None
+    }
+}
+
+/// Whether a word decides something, so that it is coloured where it stands alone.
+pub fn decides(word: &str) -> bool {
+    style(word).is_some()
 }
 
 #[cfg(test)]
@@ -99,16 +130,13 @@ mod tests {
 
     #[test]
     fn verdicts_are_coloured_and_prose_is_not() {
-        set_colours(true);
         let text = "a  DIVERGE  12\nit is known to diverge\nstatus: ok\n";
-        let painted = paint(text);
-        set_colours(false);
+        let painted = painted(text);
         assert!(
             painted.contains("\u{1b}[31m\u{1b}[1mDIVERGE\u{1b}[0m  12"),
             "{painted:?}"
         );
         assert!(painted.contains("it is known to diverge\n"), "{painted:?}");
         assert!(painted.contains("status: \u{1b}[32mok"), "{painted:?}");
-        assert_eq!(paint(text), text);
     }
 }

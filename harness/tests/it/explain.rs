@@ -6,6 +6,7 @@ use std::path::Path;
 
 use harness::command::explain::terms;
 use harness::exit::TABLE;
+use harness::io::look::decides;
 use harness::judge::outcome::Outcome;
 use harness::judge::tolerance::Tolerance;
 
@@ -65,8 +66,12 @@ fn every_heading_verdict_status_tier_and_exit_code_is_explained() {
         .map(str::to_owned)
         .collect();
     assert!(words.contains("DIVERGE") && words.len() > 10, "{words:?}");
+    let outcomes = Outcome::ALL.map(|outcome| outcome.name().to_owned());
+    for word in words.iter().chain(&outcomes) {
+        assert!(decides(word), "{word} has no colour");
+    }
     wanted.extend(words);
-    wanted.extend(Outcome::ALL.map(|outcome| outcome.name().to_owned()));
+    wanted.extend(outcomes);
     wanted.extend(Tolerance::ALL.map(|tier| tier.name().to_owned()));
     let codes = TABLE
         .split_whitespace()

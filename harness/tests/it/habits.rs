@@ -157,6 +157,10 @@ fn a_project_writes_down_what_it_types_every_time() {
             "[crossval]\nthreads = {}\n",
             "harness.toml:2: threads is to be text",
         ),
+        (
+            "[crossval]\nfail-fast = \"yes\"\n",
+            "harness.toml:2: fail-fast is to be true or false",
+        ),
         ("\n[crossval\n", "harness.toml:2: "),
         (
             "crossval = 3\n",
