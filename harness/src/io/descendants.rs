@@ -1,13 +1,14 @@
 //! What a process has started, and what that has started, as far as the kernel lists it.
 #![forbid(unsafe_code)]
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, getsid, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 /// A process that is listed.
 struct Listed {
     id: Pid,
-    parent: Pid,
-    session: Pid,
+    /// 0 as the session: it was begun outside the container that this process sees.
+    parent: i32,
+    session: i32,
 }
 
 /// All there are; none where the system does not list them as Linux does.
@@ -19,12 +20,10 @@ fn listed() -> Vec<Listed> {
         // The name before it is in brackets and may contain anything.
         let (_, fields) = status.rsplit_once(") ")?;
         let mut fields = fields.split(' ').skip(1).map(|field| field.parse().ok());
-        let parent = Pid::from_raw(fields.next()??)?;
-        let session = Pid::from_raw(fields.nth(1)??)?;
         Some(Listed {
             id,
-            parent,
-            session,
+            parent: fields.next()??,
+            session: fields.nth(1)??,
         })
     };
     entries.filter_map(entry).collect()
@@ -36,7 +35,7 @@ pub fn descendants(of: Pid) -> Vec<Pid> {
     let mut found = vec![of];
     let mut at = 0;
     while let Some(&parent) = found.get(at) {
-        let children = all.iter().filter(|one| one.parent == parent);
+        let children = all.iter().filter(|one| one.parent == parent.as_raw_pid());
         found.extend(children.map(|child| child.id));
         at += 1;
     }
@@ -53,11 +52,15 @@ pub fn adopt_orphans() {
 /// Ends the children of this process that live in a session of their own, except `known` ones, and
 /// what these leave behind in turn. This program starts none but workers that way.
 pub fn end_orphans(known: impl Fn(Pid) -> bool) {
-    let Ok(own) = getsid(None) else { return };
     loop {
-        let all = listed().into_iter();
-        let strange = all.filter(|one| one.parent == getpid() && one.session != own);
-        let orphans: Vec<Pid> = strange.map(|one| one.id).filter(|id| !known(*id)).collect();
+        let all = listed();
+        let Some(own) = all.iter().find(|one| one.id == getpid()) else {
+            return;
+        };
+        let strange = all.iter().filter(|one| {
+            one.parent == own.id.as_raw_pid() && one.session != own.session && !known(one.id)
+        });
+        let orphans: Vec<Pid> = strange.map(|one| one.id).collect();
         if orphans.is_empty() {
             return;
         }
