@@ -84,7 +84,7 @@ static COSTS: LazyLock<BTreeMap<String, BTreeMap<String, f64>>> = LazyLock::new(
 });
 
 /// What a case cost; the mean of its command's where nobody has measured it.
-fn cost(command: &str, name: &str) -> f64 {
+pub fn cost(command: &str, name: &str) -> f64 {
     let Some(known) = COSTS.get(command).filter(|known| !known.is_empty()) else {
         return 1.0;
     };

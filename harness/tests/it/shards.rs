@@ -99,6 +99,38 @@ fn shares_merge_into_the_receipt_of_the_whole_and_nothing_else_does() {
 }
 
 #[test]
+fn however_many_cases_run_at_once_the_receipt_is_the_same() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.path().join(name);
+    let one = timeless(run("", &path("one.json")));
+    let names: Vec<&String> = one.cases.iter().map(|case| &case.claims.case).collect();
+    assert_eq!(names, ["b158-white-whale", "edges-the-end", "llama-ahab"]);
+    for jobs in ["-j2", "--jobs 5"] {
+        let many = timeless(run(jobs, &path("many.json")));
+        assert_eq!(many, one, "{jobs}");
+    }
+    Harness::new("crossval --jobs 2 --record somewhere")
+        .run()
+        .exits(2);
+    Harness::new("crossval --jobs 0").run().exits(2);
+}
+
+#[test]
+fn in_jobs_too_the_first_case_that_fails_ends_the_run() {
+    let folder = Folder::new();
+    let to = folder.path().join("failed.json");
+    Harness::new("crossval --jobs 2 --fail-fast --subject")
+        .arg("cmd: false {tokens} {logits}")
+        .args("--case * --json")
+        .arg(&to)
+        .run();
+    let ended = read(&to);
+    let all = Suite::open(&fixture("")).expect("sound").cases.len();
+    assert!(!ended.failures.is_empty(), "nothing failed");
+    assert!(ended.failures.len() + ended.cases.len() < all / 2);
+}
+
+#[test]
 fn every_cost_on_record_is_that_of_a_living_case() {
     let suite = Suite::open(&fixture("")).expect("sound");
     let known = |name: &str| suite.cases.iter().any(|case| case.name == name);

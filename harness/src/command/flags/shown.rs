@@ -24,6 +24,14 @@ impl Sharing {
     }
 }
 
+/// How many cases at once, where one at a time is usual.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub struct Jobs {
+    /// Cases at once, each on --threads of its own; the result does not depend on it
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = super::positive)]
+    pub jobs: usize,
+}
+
 /// How much, and in which colours.
 #[derive(clap::Args, Debug, Clone, Copy)]
 #[command(next_help_heading = "Output")]
