@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
-    /// Fixtures folder [default: fixtures/ here or above]
+    /// Fixtures folder [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 }

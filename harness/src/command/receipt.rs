@@ -71,7 +71,7 @@ enum Action {
         /// Refuse it unless this public key signed it
         #[arg(long, value_name = "FILE")]
         signed_by: Option<PathBuf>,
-        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        /// The folder with cases.json [default: fixtures/ here or above, else built in]
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
     },
@@ -103,7 +103,7 @@ enum Action {
         exports: Exports,
         #[command(flatten)]
         json: Json,
-        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        /// The folder with cases.json [default: fixtures/ here or above, else built in]
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
     },

@@ -69,7 +69,7 @@ pub struct Args {
     #[command(flatten)]
     json: flags::Json,
 
-    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    /// The folder with cases.json [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 }
