@@ -350,9 +350,8 @@ impl Args {
         let demanded = typed.iter().map(|name| (*name).to_owned()).collect();
         let own = shard.take(merge::COMMAND, asked, named);
         let share = Share {
-            shard,
-            plan,
             demanded,
+            ..Share::new(shard, plan)
         };
         (own.into_iter().chain(unasked).collect(), Some(share))
     }
