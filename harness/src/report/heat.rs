@@ -298,10 +298,13 @@ fn of_node(node: &NodeDistance, from: String) -> Cell {
     }
 }
 
+/// A node position by position: its key, its rows, and where they are in the JSON.
+type Positions<'n> = (&'n str, &'n [RowDistance], String);
+
 /// Layers × positions: of nodes with a row for each position, in the order of the pass, the last of
-/// each layer. Each comes as its key, its rows and where they are in the JSON.
-pub fn by_position<'n>(nodes: impl Iterator<Item = (&'n str, &'n [RowDistance], String)>) -> Map {
-    let mut last: Vec<(Option<usize>, (&str, &[RowDistance], String))> = Vec::new();
+/// each layer.
+pub fn by_position<'n>(nodes: impl Iterator<Item = Positions<'n>>) -> Map {
+    let mut last: Vec<(Option<usize>, Positions<'n>)> = Vec::new();
     for node in nodes.filter(|(_, rows, _)| !rows.is_empty()) {
         let layer = NodeName::of(node.0).layer;
         last.retain(|(known, _)| *known != layer);
@@ -309,7 +312,7 @@ pub fn by_position<'n>(nodes: impl Iterator<Item = (&'n str, &'n [RowDistance], 
     }
     let positions = last.iter().map(|(_, (_, rows, _))| rows.len());
     let positions = positions.max().unwrap_or(0);
-    let row = |(_, (key, rows, from)): &(_, (&str, &[RowDistance], String))| {
+    let row = |(_, (key, rows, from)): &(_, Positions<'n>)| {
         let cell = |position: usize| {
             let from = format!("{from}/{position}");
             Some(of_row(key, position, rows.get(position)?, from))
