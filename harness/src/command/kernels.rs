@@ -83,6 +83,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         random_cases: args.cases,
         kernel: kernel.name(),
         references: examined,
+        share: args.sharing.share(&args.families(), |one| one.name()),
     };
     let text = table::report(&report, output::width());
     finish(report.outcome, &text, &report, &args.json)
@@ -111,18 +112,22 @@ fn examine(
 }
 
 impl Args {
-    fn scope(&self, reference: &Reference) -> Scope {
-        let all = if self.only.is_empty() {
+    /// The kernels of all shares.
+    fn families(&self) -> Vec<Family> {
+        if self.only.is_empty() {
             Family::all()
         } else {
             self.only.clone()
-        };
+        }
+    }
+
+    fn scope(&self, reference: &Reference) -> Scope {
         Scope {
             seed: self.seed,
             cases: self.cases,
             families: self
                 .sharing
-                .of("kernels", all, |family| family.name().to_owned()),
+                .of("kernels", self.families(), |family| family.name()),
             case: self.case,
             same_arithmetic: reference.hello().knows_i2_s,
             same_author: reference.facts().author().is_some(),

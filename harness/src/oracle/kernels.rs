@@ -11,10 +11,12 @@ mod excuse;
 mod shrink;
 pub mod table;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 pub use examine::{Ending, Row, Scope, examine};
 
+use crate::case::shard::Share;
 use crate::judge::outcome::Outcome;
 use crate::reference::LiveReference;
 
@@ -28,6 +30,8 @@ pub(crate) struct Report {
     pub random_cases: usize,
     pub kernel: &'static str,
     pub references: Vec<Examined>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
 }
 
 /// A reference, and what became of each kernel.
@@ -39,6 +43,18 @@ pub(crate) struct Examined {
     /// The command that asks the same again, as far as the question.
     pub again: String,
     pub kernels: Vec<Row>,
+}
+
+/// What a result comes to whose rows were put together from shares.
+pub fn of_shares(whole: &mut Value) -> Result<Outcome, String> {
+    let references = whole["references"].as_array().into_iter().flatten();
+    let rows = references.flat_map(|one| one["kernels"].as_array().into_iter().flatten());
+    let rows: Vec<Row> = rows
+        .map(|row| Row::deserialize(row).map_err(|e| format!("kernels: {e}")))
+        .collect::<Result<_, _>>()?;
+    let outcome = outcome(&rows);
+    whole["outcome"] = json!(outcome);
+    Ok(outcome)
 }
 
 /// The worst of all rows; a run in which nothing was asked is no agreement.

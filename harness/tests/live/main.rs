@@ -21,6 +21,7 @@ mod export;
 mod kernels;
 mod program;
 mod shapes;
+mod shards;
 mod signals;
 mod tokenizer;
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         doctor::trials(),
         kernels::trials(),
         shapes::trials(),
+        shards::trials(),
         signals::trials(),
         tokenizer::trials(),
         export::trials(),
