@@ -8,9 +8,12 @@
 
 mod examine;
 mod excuse;
+pub(crate) mod record;
 mod shrink;
 pub mod table;
 
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
 use serde::Serialize;
 
 pub use examine::{Ending, Row, Scope, examine};
@@ -28,6 +31,24 @@ pub(crate) struct Report {
     pub random_cases: usize,
     pub kernel: &'static str,
     pub references: Vec<Examined>,
+    /// What stands in where there is no reference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recorded: Vec<Recalled>,
+}
+
+impl Report {
+    /// Before anything was asked.
+    pub fn of(seed: u64, random_cases: usize) -> Self {
+        Report {
+            schema_version: 2,
+            outcome: Outcome::Ok,
+            seed,
+            random_cases,
+            kernel: "",
+            references: Vec::new(),
+            recorded: Vec::new(),
+        }
+    }
 }
 
 /// A reference, and what became of each kernel.
@@ -39,6 +60,27 @@ pub(crate) struct Examined {
     /// The command that asks the same again, as far as the question.
     pub again: String,
     pub kernels: Vec<Row>,
+}
+
+/// The kernels of one set of instructions, held to what is on record or to the plain ones.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Recalled {
+    /// Whose record; the plain kernels where nobody was asked in that arithmetic.
+    pub library: Option<String>,
+    pub profile: &'static str,
+    pub kernel: &'static str,
+    pub kernels: Vec<Row>,
+}
+
+impl Recalled {
+    fn new(library: Option<&String>, profile: Profile, kernel: Kernel, kernels: Vec<Row>) -> Self {
+        Recalled {
+            library: library.cloned(),
+            profile: profile.name(),
+            kernel: kernel.name(),
+            kernels,
+        }
+    }
 }
 
 /// The worst of all rows; a run in which nothing was asked is no agreement.
