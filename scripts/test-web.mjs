@@ -43,7 +43,7 @@ const answered = async (page, asking) => {
 const drop = (page, ...files) => answered(page, async () => (await page.$("#files")).uploadFile(...files));
 const letGo = (page, ...files) => answered(page, async () => {
     const hand = await page.createCDPSession();
-    const { x, y } = await page.$eval("#drop", (place) => place.getBoundingClientRect());
+    const { x, y } = await page.$eval("#drop", (place) => place.getBoundingClientRect().toJSON());
     const data = { items: [], files, dragOperationsMask: 1 };
     for (const type of ["dragEnter", "dragOver", "drop"]) {
         await hand.send("Input.dispatchDragEvent", { type, x: x + 20, y: y + 20, data });
@@ -126,7 +126,7 @@ await step("every recording of the page, by its button", async () => {
     assert.match(await frame.$eval("h1", (one) => one.textContent), /Every bit agrees/);
     const [count, wrong] = await contradictions(frame, here);
     assert(count > 100 && wrong.length === 0, `${count}: ${wrong}`);
-    here.coverage.logits.compared += 1;
+    here.coverage.positions.compared += 1;
     assert((await contradictions(frame, here))[1].length > 0, "planted here");
     await fresh.close();
 });

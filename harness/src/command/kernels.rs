@@ -1,6 +1,7 @@
 //! `harness kernels`: single kernels of a C++ reference, or what is on record of one, against those
 //! of the engine.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::Destination;
+use crate::io::threads::{self, Piece};
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
 use crate::oracle::kernels::record::{FILE, Record};
@@ -76,6 +78,9 @@ pub struct Args {
     sharing: flags::Sharing,
 
     #[command(flatten)]
+    jobs: flags::Jobs,
+
+    #[command(flatten)]
     json: flags::Json,
 }
 
@@ -95,10 +100,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let profiles: Vec<Profile> = profiles.collect::<Result<_, _>>()?;
     let asked = references.iter().zip(profiles).enumerate();
     let examined = asked.map(|(index, (reference, profile))| {
-        let again = args.again(index);
-        examine(reference, profile, kernel, args.scope(reference), again)
+        let again = || {
+            let opened = reference::open_some(&args.reference, limits)?
+                .into_iter()
+                .nth(index);
+            let opened = opened.ok_or_else(|| Failure::environment("a reference is gone"))?;
+            Ok(sides(&opened, profile, kernel))
+        };
+        args.examine(index, reference, profile, &again)
     });
-    let examined: Vec<Examined> = examined.collect();
+    let examined: Vec<Examined> = examined.collect::<Result<_, Failure>>()?;
     let report = Report {
         outcome: kernels::outcome(examined.iter().flat_map(|one| &one.kernels)),
         kernel: kernel.name(),
@@ -114,26 +125,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(report.outcome, &text, &report, &args.json)
 }
 
-fn examine(
+/// The library's kernels and ours.
+fn sides(
     reference: &Reference,
     profile: Profile,
     kernel: Kernel,
-    scope: Scope,
-    again: String,
-) -> Examined {
-    let bar = progress::bar(scope.families.len() as u64, &reference.facts().name);
-    let began = Instant::now();
-    let mut theirs = ReferenceKernels::new(reference);
+) -> (ReferenceKernels, EngineKernels) {
     let author = reference.facts().author().unwrap_or_default();
-    let mut ours = EngineKernels::new(profile, kernel).writing_as(author);
-    let kernels = kernels::examine(&mut theirs, &mut ours, &scope, &mut || bar.inc(1));
-    Examined {
-        reference: reference.facts().clone(),
-        profile: profile.name(),
-        seconds: began.elapsed().as_secs_f64(),
-        again,
-        kernels,
-    }
+    let ours = EngineKernels::new(profile, kernel).writing_as(author);
+    (ReferenceKernels::new(reference), ours)
 }
 
 impl Args {
@@ -143,6 +143,41 @@ impl Args {
 
     fn cases(&self) -> usize {
         self.cases.unwrap_or(100)
+    }
+
+    /// Every kernel of one reference, as many at once as there are jobs.
+    fn examine(
+        &self,
+        index: usize,
+        reference: &Reference,
+        profile: Profile,
+        again: &(dyn Fn() -> Result<(ReferenceKernels, EngineKernels), Failure> + Sync),
+    ) -> Result<Examined, Failure> {
+        let scope = self.scope(reference);
+        let bar = progress::bar(scope.families.len() as u64, &reference.facts().name);
+        let began = Instant::now();
+        let work = |(theirs, ours): &mut (ReferenceKernels, EngineKernels), at: usize| {
+            let families = vec![scope.families[at]];
+            let one = Scope {
+                families,
+                ..scope.clone()
+            };
+            kernels::examine(theirs, ours, &one, &mut || bar.inc(1))
+        };
+        let mut rows = BTreeMap::new();
+        threads::in_jobs(self.jobs.jobs, scope.families.len(), again, work, |piece| {
+            if let Piece::Ended(at, row) = piece {
+                rows.insert(at, row);
+            }
+            Ok(true)
+        })?;
+        Ok(Examined {
+            reference: reference.facts().clone(),
+            profile: profile.name(),
+            seconds: began.elapsed().as_secs_f64(),
+            again: self.again(index),
+            kernels: rows.into_values().flatten().collect(),
+        })
     }
 
     /// The kernels of all shares.

@@ -10,7 +10,7 @@ use crate::case::pattern;
 use crate::case::shard::Share;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
-use crate::io::{output, progress};
+use crate::io::{output, progress, threads};
 use crate::judge::outcome::Outcome;
 use crate::oracle::power::{self, Bench, Fault, Trial, clean, table};
 use crate::runner::suite::Suite;
@@ -58,6 +58,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
+    /// Comparisons at once [default: one per core]; the result does not depend on it
+    #[arg(short, long, value_name = "N", value_parser = flags::positive)]
+    jobs: Option<usize>,
+
     /// Fixtures folder [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
@@ -87,6 +91,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if args.list {
         let text = table::list(&faults, output::width());
         return finish(Outcome::Ok, &text, &faults, &args.json);
+    }
+    if let Some(jobs) = args.jobs {
+        threads::set_most(jobs);
     }
     let suite = Suite::open(&args.fixtures.map_or_else(Suite::find, Ok)?)?;
     let runs = clean::plan(&suite, args.clean_runs);

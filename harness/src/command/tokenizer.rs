@@ -1,5 +1,6 @@
 //! `harness tokenizer`: whether the engine's tokenizer says what a live reference's says.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::finish::finish;
@@ -7,13 +8,14 @@ use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::brought::Brought;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::io::threads::{self, Piece};
 use crate::io::{output, progress};
 use crate::oracle::tokenizer::examine::Plan;
 use crate::oracle::tokenizer::row::{Summary, outcome};
 use crate::oracle::tokenizer::subject::{Subject, subjects};
 use crate::oracle::tokenizer::table;
-use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::reference::{self, Reference};
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
@@ -66,6 +68,9 @@ pub struct Args {
     sharing: flags::Sharing,
 
     #[command(flatten)]
+    jobs: flags::Jobs,
+
+    #[command(flatten)]
     json: flags::Json,
 
     /// The folder with cases.json [default: fixtures/ here or above, else built in]
@@ -75,8 +80,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    // The time a question may take is bounded; how many there are is asked for.
-    let limits = Limits::with_cpu_seconds(24 * 3600);
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let (subjects, absent) = subjects(&args.model.typed(), &fixtures)?;
     let name = |one: &Subject| one.label.clone();
@@ -84,23 +87,29 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let subjects = args.sharing.of("tokenizer", subjects, name);
     let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
     args.json.beside(read)?;
-    let specs = args.brought.subject.iter().map(ToString::to_string);
-    let mut brought: Vec<_> = specs.zip(args.brought.open(None, None)?).collect();
-    let references = if brought.is_empty() {
-        reference::open_some(&args.reference, limits)?
-    } else {
-        reference::open(&args.reference, limits)?
-    };
-    let rounds = subjects.len() * (references.len() + brought.len());
+    let references = args.references()?;
+    let rounds = subjects.len() * (references.len() + args.brought.subject.len());
     let bar = progress::bar(rounds as u64 * args.strings, "strings");
-    let rows = subjects.iter().flat_map(|subject| {
-        let mut done = |count| bar.inc(count);
-        let plan = args.plan(subject);
-        let mut rows = subject.examine(&references, &plan, &mut done);
-        rows.extend(subject.examine_brought(&mut brought, &plan, &mut done));
+    let again = || {
+        let specs = args.brought.subject.iter().map(ToString::to_string);
+        let brought: Vec<_> = specs.zip(args.brought.open(None, None)?).collect();
+        Ok((args.references()?, brought))
+    };
+    let work = |(references, brought): &mut (Vec<Reference>, Vec<_>), at: usize| {
+        let subject: &Subject = &subjects[at];
+        let (plan, mut done) = (args.plan(subject), |count| bar.inc(count));
+        let mut rows = subject.examine(references, &plan, &mut done);
+        rows.extend(subject.examine_brought(brought, &plan, &mut done));
         rows
-    });
-    let rows: Vec<_> = rows.collect();
+    };
+    let mut rows = BTreeMap::new();
+    threads::in_jobs(args.jobs.jobs, subjects.len(), again, work, |piece| {
+        if let Piece::Ended(at, own) = piece {
+            rows.insert(at, own);
+        }
+        Ok::<bool, Failure>(true)
+    })?;
+    let rows: Vec<_> = rows.into_values().flatten().collect();
     bar.finish_and_clear();
     let summary = Summary {
         schema_version: 2,
@@ -117,6 +126,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
+    /// The references; one is needed where nobody brought an engine.
+    fn references(&self) -> Result<Vec<Reference>, Failure> {
+        // The time a question may take is bounded; how many there are is asked for.
+        let limits = Limits::with_cpu_seconds(24 * 3600);
+        if self.brought.subject.is_empty() {
+            reference::open_some(&self.reference, limits)
+        } else {
+            reference::open(&self.reference, limits)
+        }
+    }
+
     fn plan(&self, subject: &Subject) -> Plan {
         let texts = self.text.iter().cloned().map(Question::Text);
         Plan {

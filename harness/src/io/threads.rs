@@ -4,8 +4,16 @@
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread;
+
+/// Threads of [`parallel_map`] at most, where somebody has said so.
+static MOST: OnceLock<usize> = OnceLock::new();
+
+/// Says on how many threads work is done at most, once, before any is.
+pub fn set_most(threads: usize) {
+    MOST.get_or_init(|| threads);
+}
 
 /// Does pieces 0 to `count` and returns what came of them, in order. After a failure no further
 /// piece is begun.
@@ -25,7 +33,8 @@ pub fn parallel_map<T: Send, E: Send>(
             done.push((piece, result?));
         }
     };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let cores = MOST.get().copied().unwrap_or_else(cores);
     let mut all = thread::scope(|scope| {
         let others = 1..cores.min(count);
         let others = others.map_while(|_| thread::Builder::new().spawn_scoped(scope, worker).ok());

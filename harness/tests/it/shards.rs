@@ -114,6 +114,11 @@ fn however_many_cases_run_at_once_the_receipt_is_the_same() {
         .run()
         .exits(2);
     Harness::new("crossval --jobs 0").run().exits(2);
+    let power = |jobs: &str| {
+        let planted = Harness::new("power --fault rope,gelu --clean-runs 4 --json").args(jobs);
+        planted.run().exits(0).json()
+    };
+    assert_eq!(power("--jobs 1"), power("--jobs 3"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Shares of what is asked of a live reference, put together.
+//! What is asked of a live reference in shares, put together, and in several jobs at once.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn trials() -> Vec<Trial> {
 
 const REFERENCE: &str = "bitnet-portable";
 
-/// Runs it whole and in two shares, which put together are the whole but for its seconds.
+/// Runs it whole, in jobs, and in two shares put together: always the same but for its seconds.
 fn come_together(words: &[&str], rows: fn(&Value) -> usize) {
     let folder = TempDir::new().expect("a folder");
     let run = |words: &[&str], name: &str| {
@@ -37,6 +37,7 @@ fn come_together(words: &[&str], rows: fn(&Value) -> usize) {
     };
     let (whole, one, two) = (run(&words, "whole"), share("1/2"), share("2/2"));
     let merged = run(&["receipt", "merge", &two, &one], "merged");
+    let at_once = run(&[&words[..], &["--jobs", "3"]].concat(), "at-once");
     let read = |path: &str| {
         let text = std::fs::read(Path::new(path)).expect("written");
         let mut json: Value = serde_json::from_slice(&text).expect("JSON");
@@ -48,6 +49,7 @@ fn come_together(words: &[&str], rows: fn(&Value) -> usize) {
         json
     };
     assert_eq!(read(&merged), read(&whole));
+    assert_eq!(read(&at_once), read(&whole), "three jobs");
     let [all, first, second] = [&whole, &one, &two].map(|path| rows(&read(path)));
     assert!(
         first > 0 && second > 0 && first + second == all,
