@@ -103,6 +103,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         outcome: kernels::outcome(examined.iter().flat_map(|one| &one.kernels)),
         kernel: kernel.name(),
         references: examined,
+        share: args.sharing.share(&args.families(), |one| one.name()),
         ..Report::of(args.seed(), args.cases())
     };
     let text = table::report(&report, output::width());
@@ -144,13 +145,13 @@ impl Args {
         self.cases.unwrap_or(100)
     }
 
+    /// The kernels of all shares.
     fn families(&self) -> Vec<Family> {
-        let all = if self.only.is_empty() {
+        if self.only.is_empty() {
             Family::all()
         } else {
             self.only.clone()
-        };
-        self.sharing.of("kernels", all, |family| family.name())
+        }
     }
 
     /// Without a reference: what is on record, and nothing that is not.
@@ -160,6 +161,7 @@ impl Args {
             ("--case", self.case.is_some()),
             ("--seed", self.seed.is_some()),
             ("--cases", self.cases.is_some()),
+            ("--shard", self.sharing.shard.is_some()),
         ];
         if let Some((flag, _)) = chosen.iter().find(|(_, typed)| *typed) {
             return Err(no_reference(format!(
@@ -193,7 +195,9 @@ impl Args {
         Scope {
             seed: self.seed(),
             cases: self.cases(),
-            families: self.families(),
+            families: self
+                .sharing
+                .of("kernels", self.families(), |family| family.name()),
             case: self.case,
             same_arithmetic: reference.hello().knows_i2_s,
             same_author: reference.facts().author().is_some(),

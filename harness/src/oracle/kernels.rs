@@ -14,10 +14,12 @@ pub mod table;
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 pub use examine::{Ending, Row, Scope, examine};
 
+use crate::case::shard::Share;
 use crate::judge::outcome::Outcome;
 use crate::reference::LiveReference;
 
@@ -31,6 +33,8 @@ pub(crate) struct Report {
     pub random_cases: usize,
     pub kernel: &'static str,
     pub references: Vec<Examined>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// What stands in where there is no reference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recorded: Vec<Recalled>,
@@ -46,6 +50,7 @@ impl Report {
             random_cases,
             kernel: "",
             references: Vec::new(),
+            share: None,
             recorded: Vec::new(),
         }
     }
@@ -60,6 +65,18 @@ pub(crate) struct Examined {
     /// The command that asks the same again, as far as the question.
     pub again: String,
     pub kernels: Vec<Row>,
+}
+
+/// What a result comes to whose rows were put together from shares.
+pub fn of_shares(whole: &mut Value) -> Result<Outcome, String> {
+    let references = whole["references"].as_array().into_iter().flatten();
+    let rows = references.flat_map(|one| one["kernels"].as_array().into_iter().flatten());
+    let rows: Vec<Row> = rows
+        .map(|row| Row::deserialize(row).map_err(|e| format!("kernels: {e}")))
+        .collect::<Result<_, _>>()?;
+    let outcome = outcome(&rows);
+    whole["outcome"] = json!(outcome);
+    Ok(outcome)
 }
 
 /// The kernels of one set of instructions, held to what is on record or to the plain ones.

@@ -199,8 +199,8 @@ impl<C: BorrowMut<Client>> Open<C> {
                 Open::ask(client, isolation::ModelFile { path, sha256 }, None)
             }
             ModelFile::Made(bytes) => {
-                let made = Scratch::write(bytes);
-                Open::made(client, made.map_err(|e| RunError::Refused(e.to_string()))?)
+                let made = Scratch::write(bytes)?;
+                Open::made(client, made)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Asks both sides and keeps count: what is equal, what is excused and by which name, what differs.
 
 use engine::flavor::Shape;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::excuse::{Mismatch, known};
 use super::record;
@@ -37,7 +37,7 @@ pub struct Scope {
 }
 
 /// How far the questions about a kernel came.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ended", content = "why", rename_all = "snake_case")]
 pub enum Ending {
     /// All were answered by both sides.
@@ -54,7 +54,7 @@ pub enum Ending {
 }
 
 /// One kernel, examined.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Its name.
     pub kernel: String,
@@ -73,7 +73,8 @@ pub struct Row {
     pub excused: Excused,
     /// Those that differ.
     pub differ: usize,
-    /// The first question whose answers differ without an excuse.
+    /// The first question whose answers differ without an excuse. It decides nothing.
+    #[serde(skip_deserializing)]
     pub first: Option<First>,
     /// What goes on record of each answer.
     #[serde(skip)]
