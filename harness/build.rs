@@ -1,6 +1,8 @@
-//! Hands the compiler, its flags and the commit to the receipts: which code ran is part of the
-//! circumstances.
+//! Hands the compiler, its flags and the commit to the receipts, because which code ran is part of
+//! the circumstances, and the committed fixtures to the program, which works without its sources.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
@@ -22,6 +24,44 @@ fn main() {
     println!("cargo::rustc-env=HARNESS_COMMIT={commit}");
     let version = variable("CARGO_PKG_VERSION");
     println!("cargo::rustc-env=HARNESS_VERSION={version} ({commit})");
+    let list = Path::new(&variable("OUT_DIR")).join("fixtures.rs");
+    let for_a_page = variable("CARGO_CFG_TARGET_FAMILY") == "wasm";
+    std::fs::write(list, fixtures(for_a_page)).expect("the folder is for that");
+}
+
+/// Every fixture as Rust; none for a page in the browser, which fetches those it shows.
+fn fixtures(none: bool) -> String {
+    let root =
+        Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../fixtures");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let mut files = Vec::new();
+    if !none {
+        collect(&root, &mut files);
+    }
+    files.sort();
+    let mut digest = DefaultHasher::new();
+    let mut lines = String::new();
+    for file in &files {
+        let path = file.strip_prefix(&root).expect("it was found below");
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        (&parts, std::fs::read(file).expect("a fixture")).hash(&mut digest);
+        lines += &format!("    ({:?}, include_bytes!({file:?})),\n", parts.join("/"));
+    }
+    let digest = format!("{:016x}", digest.finish());
+    format!("const DIGEST: &str = {digest:?};\nconst FILES: &[(&str, &[u8])] = &[\n{lines}];\n")
+}
+
+/// Every file below a folder but prose.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("the fixtures lie beside the harness");
+    for entry in entries {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.file_name().is_some_and(|name| name != "README.md") {
+            files.push(path);
+        }
+    }
 }
 
 /// The commit, and `dirty` behind it where the tree had been edited; an archive without git may be

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, cpSync, createReadStream, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, createReadStream, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, resolve } from "node:path";
 
@@ -34,12 +34,44 @@ const { home, stop } = await serve();
 
 const cards = (page) => page.$$eval(".card h2", (all) => all.map((one) => one.textContent));
 const done = (page) => page.waitForFunction(() => document.getElementById("results").dataset.done, { timeout: 300_000 });
-const drop = async (page, ...files) => {
+const answered = async (page, asking) => {
     await page.$eval("#results", (results) => delete results.dataset.done);
-    await (await page.$("#files")).uploadFile(...files);
+    await asking();
     await done(page);
 };
+/** Chooses files; `letGo` lets them go above the page, as a hand does. */
+const drop = (page, ...files) => answered(page, async () => (await page.$("#files")).uploadFile(...files));
+const letGo = (page, ...files) => answered(page, async () => {
+    const hand = await page.createCDPSession();
+    const { x, y } = await page.$eval("#drop", (place) => place.getBoundingClientRect());
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"]) {
+        await hand.send("Input.dispatchDragEvent", { type, x: x + 20, y: y + 20, data });
+        const over = await page.$eval("#drop", (place) => place.classList.contains("over"));
+        assert.equal(over, type !== "drop", `${type}: the place shows that it takes files`);
+    }
+    await hand.detach();
+});
 const report = async (page) => (await page.waitForSelector("iframe")).contentFrame();
+
+/** Megabytes that the largest process below that one ever held. */
+const most = (root) => {
+    const held = (process) => {
+        const status = readFileSync(`/proc/${process}/status`, "utf8");
+        const number = (field) => Number(new RegExp(`${field}:\\s*(\\d+)`).exec(status)?.[1] ?? 0);
+        return { process, parent: number("PPid"), megabytes: Math.round(number("VmHWM") / 1e3) };
+    };
+    const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+        try {
+            return [held(Number(name))];
+        } catch {
+            return []; // it has ended
+        }
+    });
+    const below = (process) => [process, ...all.filter(({ parent }) => parent === process).flatMap((one) => below(one.process))];
+    const own = new Set(below(root));
+    return Math.max(...all.filter(({ process }) => own.has(process)).map(({ megabytes }) => megabytes));
+};
 
 /** The fixtures with one bit of one logit changed; what it returns makes their hashes fit that. */
 const plant = (folder) => {
@@ -62,7 +94,7 @@ const plant = (folder) => {
 
 const page = await open(home);
 await step("a sound model, dropped", async () => {
-    await drop(page, model);
+    await letGo(page, model);
     assert.deepEqual(await cards(page), ["What it is", "Is it sound?", "What does it write?", "Beside bitnet.cpp"]);
     const words = await page.$eval("#results", (all) => all.textContent);
     const { model_sha256: hash, dialect } = JSON.parse(harness(["inspect", model, "--json", "-"]));
@@ -83,6 +115,20 @@ await step("its report holds the numbers that are computed here", async () => {
     await walk(page, frame);
     await named(frame);
     await named(page);
+});
+
+await step("every recording of the page, by its button", async () => {
+    const fresh = await open(home);
+    await answered(fresh, () => fresh.click("#crossval"));
+    assert.deepEqual(await cards(fresh), ["Beside bitnet.cpp"]);
+    const here = JSON.parse(harness(["crossval", "--fixtures", fixtures, "--json", "-"]));
+    const frame = await report(fresh);
+    assert.match(await frame.$eval("h1", (one) => one.textContent), /Every bit agrees/);
+    const [count, wrong] = await contradictions(frame, here);
+    assert(count > 100 && wrong.length === 0, `${count}: ${wrong}`);
+    here.coverage.logits.compared += 1;
+    assert((await contradictions(frame, here))[1].length > 0, "planted here");
+    await fresh.close();
 });
 
 await step("pictures: light, dark, narrow", async () => {
@@ -187,9 +233,17 @@ await step("without a network", async () => {
 
 if (process.env.LARGE) {
     await step("a large model", async () => {
-        await page.reload();
-        await drop(page, resolve(process.env.LARGE));
-        console.log((await page.$$eval(".card", (all) => all.slice(0, 3).map((one) => one.textContent.slice(0, 300)))).join("\n"));
+        const file = resolve(process.env.LARGE);
+        const fresh = await open(home);
+        await letGo(fresh, file);
+        const took = await fresh.$$eval(".card", (all) => all.map((one) =>
+            `${one.querySelector("h2").textContent} ${one.querySelector(".took")?.textContent}`));
+        console.log(`${statSync(file).size} bytes: ${took.join("; ")}; at most ${most(browser.process().pid)} MB`);
+        const words = await fresh.$eval("#results", (all) => all.textContent);
+        const { model_sha256: hash } = JSON.parse(harness(["inspect", file, "--json", "-"]));
+        assert(words.includes(hash), "every byte was read");
+        assert(!words.includes(": failed"), words);
+        await fresh.close();
     });
 }
 await browser.close();

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod big;
+pub mod built_in;
 pub mod checkpoint;
 pub(crate) mod edges;
 mod models;
@@ -113,17 +114,29 @@ pub(crate) fn verify(root: &Path) -> Result<Report, Failure> {
 
 /// Writes every generated file that is missing or different. Returns the paths written.
 pub(crate) fn regenerate(root: &Path) -> Result<Vec<String>, Failure> {
+    let files = generated();
+    write(
+        root,
+        files.iter().map(|file| (&file.path[..], &file.bytes[..])),
+    )
+}
+
+/// Writes those of the files, by path below `root`, that are missing or different: their paths.
+fn write<'f>(
+    root: &Path,
+    files: impl Iterator<Item = (&'f str, &'f [u8])>,
+) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
-    for file in generated() {
-        let path = root.join(&file.path);
-        if read(&path)?.as_ref() == Some(&file.bytes) {
+    for (file, bytes) in files {
+        let path = root.join(file);
+        if read(&path)?.is_some_and(|there| there == bytes) {
             continue;
         }
         let folder = path.parent().expect("it lies below the root");
         fs::create_dir_all(folder)
-            .and_then(|()| atomic::write(&path, &file.bytes))
+            .and_then(|()| atomic::write(&path, bytes))
             .map_err(Failure::environment)?;
-        written.push(file.path);
+        written.push(file.to_owned());
     }
     Ok(written)
 }

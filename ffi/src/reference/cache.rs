@@ -73,6 +73,11 @@ impl Cache {
         self.root.join("references").join(format!("{name}-{key}"))
     }
 
+    /// The place of fixtures that a program brought with it.
+    pub fn fixtures(&self, key: &str) -> PathBuf {
+        self.root.join("fixtures").join(key)
+    }
+
     /// The place of our interface, compiled.
     pub fn shim(&self, key: &str) -> PathBuf {
         self.root.join("shims").join(key)

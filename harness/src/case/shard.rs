@@ -75,6 +75,26 @@ pub struct Share {
     /// Live references of which one must have answered, in whichever share.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub demanded: Vec<String>,
+    /// Which build of this program deals and judges.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub made_by: String,
+}
+
+impl Share {
+    /// Of a run of these cases, in which no reference must answer.
+    pub fn new(shard: Shard, plan: Vec<String>) -> Self {
+        Share {
+            shard,
+            plan,
+            demanded: Vec::new(),
+            made_by: env!("HARNESS_VERSION").to_owned(),
+        }
+    }
+
+    /// Its own cases.
+    pub fn own(&self, command: &str) -> Vec<String> {
+        self.shard.take(command, self.plan.clone(), String::clone)
+    }
 }
 
 /// Seconds that cases once took, by command. Only their ratios matter.
@@ -84,7 +104,7 @@ static COSTS: LazyLock<BTreeMap<String, BTreeMap<String, f64>>> = LazyLock::new(
 });
 
 /// What a case cost; the mean of its command's where nobody has measured it.
-fn cost(command: &str, name: &str) -> f64 {
+pub fn cost(command: &str, name: &str) -> f64 {
     let Some(known) = COSTS.get(command).filter(|known| !known.is_empty()) else {
         return 1.0;
     };

@@ -59,7 +59,7 @@ pub struct Args {
     #[command(flatten)]
     json: Json,
 
-    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    /// The folder with cases.json [default: fixtures/ here or above]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 }
@@ -101,7 +101,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if offers.is_empty() {
         return Err(Failure::input("nothing of that diverges in this receipt"));
     }
-    let folder = args.fixtures.map_or_else(Suite::find, Ok)?;
+    let folder = args.fixtures.map_or_else(Suite::folder_here, Ok)?;
     let entries = offers.iter().map(|offer| offer.entry(reason));
     let entries: Vec<String> = entries.collect::<Result<_, _>>()?;
     let path = folder.join(FILE);

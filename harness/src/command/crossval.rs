@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::kernels::Kernel;
-use engine::numerics::Profile;
 
 use self::recordings::Recording;
 use self::rows::Rows;
@@ -18,7 +17,7 @@ use self::subjects::Subjects;
 use crate::case::Case;
 use crate::case::shard::Share;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Exports, Html, Json, Models, Sharing, Strictness};
+use crate::command::flags::{self, Exports, Html, Jobs, Json, Models, Sharing, Strictness};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, file_name};
 use crate::file::reading::Reading;
@@ -26,11 +25,10 @@ use crate::io::destination::{Destination, FileRoles};
 use crate::io::table::{Table, number, words};
 use crate::io::{output, signals};
 use crate::judge::outcome::Outcome;
-use crate::oracle::crossval::campaign::{Live, Step};
+use crate::oracle::crossval::campaign::Step;
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, merge, table};
-use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::report;
 use crate::runner::engine::Engine;
@@ -127,7 +125,7 @@ pub struct Args {
     html: Html,
 
     /// Write what the live references saw as recordings below this folder, one for each model
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "jobs")]
     record: Option<PathBuf>,
 
     /// Take over the cases that this receipt of an earlier run has finished
@@ -182,7 +180,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = flags::positive)]
     threads: usize,
 
-    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    #[command(flatten)]
+    jobs: Jobs,
+
+    /// The folder with cases.json [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 }
@@ -194,16 +195,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         patience: args.patience,
         ..Limits::default()
     };
-    let live = reference::open(&args.reference, limits)?;
-    let lanes = |reference| Live::lanes(reference, args.reading);
-    let mut live: Vec<Live> = live.into_iter().flat_map(lanes).collect();
+    let mut live = args.live(limits)?;
     let mut recording = None;
     if let Some(shelf) = &args.record {
         let (started, recorded) = Recording::start(shelf, live)?;
         (recording, live) = (Some(started), recorded);
     }
     let names: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
-    let engine = args.engine(args.kernel.unwrap_or_else(Kernel::best), args.threads)?;
+    let engine = args.chosen()?;
     let Selection {
         cases,
         inputs,
@@ -225,13 +224,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         warn(&engine, input, &cases)?;
     }
 
-    let exact = engine
-        .on_threads(args.threads)
-        .with_profile(Profile::OracleF64);
-    let mut campaign = args.campaign(suite, engine)?.with_references(live);
-    if args.oracle {
-        campaign = campaign.against(Box::new(exact));
-    }
+    let mut campaign = args.asking(suite.clone(), &engine, live)?;
     campaign = campaign.on(inputs, left_out).sharing(share);
     if args.fail_fast {
         campaign = campaign.failing_fast();
@@ -248,13 +241,20 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let asked: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
     let mut rows = Rows::new(&asked, &names, !args.takes_stdout());
-    let receipt = campaign.run(&cases, |step| {
+    let watch = |step: Step<'_>| {
         rows.step(step);
         if let Step::Ended(_, receipt) = step {
             keep(&args.json, receipt);
         }
         Ok(())
-    })?;
+    };
+    let receipt = match args.jobs.jobs {
+        1 => campaign.run(&cases, watch)?,
+        jobs => {
+            let again = || args.asking(suite.clone(), &args.chosen()?, args.live(limits)?);
+            campaign.run_in_jobs(jobs, &cases, &again, watch)?
+        }
+    };
     let printed = rows.end(&receipt);
     finished(&args, &receipt, recording, printed)
 }
@@ -350,9 +350,8 @@ impl Args {
         let demanded = typed.iter().map(|name| (*name).to_owned()).collect();
         let own = shard.take(merge::COMMAND, asked, named);
         let share = Share {
-            shard,
-            plan,
             demanded,
+            ..Share::new(shard, plan)
         };
         (own.into_iter().chain(unasked).collect(), Some(share))
     }

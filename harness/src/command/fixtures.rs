@@ -296,7 +296,7 @@ fn is_random(path: &Path) -> bool {
 impl Place {
     /// The folder, in which JSON may replace nothing.
     fn folder(&self) -> Result<PathBuf, Failure> {
-        let folder = self.fixtures.clone().map_or_else(Suite::find, Ok)?;
+        let folder = self.fixtures.clone().map_or_else(Suite::folder_here, Ok)?;
         let files = fixture::files(&folder)?;
         let roles = FileRoles::default();
         let roles = files

@@ -21,7 +21,7 @@ use serde::Serialize;
 pub use self::exports::{Exports, Sarif};
 pub use self::model::{Models, OneModel, text};
 pub use self::page::Html;
-pub use self::shown::Sharing;
+pub use self::shown::{Jobs, Sharing};
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::finish::finish;
 use super::flags::{self, Html, Json, Sharing};
 use crate::case::pattern;
+use crate::case::shard::Share;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::FileRoles;
 use crate::io::{output, progress};
@@ -57,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = flags::count::<usize>)]
     clean_runs: usize,
 
-    /// Fixtures folder [default: fixtures/ here or above]
+    /// Fixtures folder [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 }
@@ -68,6 +69,11 @@ struct Report {
     faults: Vec<Trial>,
     clean_runs: usize,
     alarms: usize,
+    /// With it, how many clean runs there are in all shares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<Share>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all_clean_runs: Option<usize>,
 }
 
 /// Plants, compares, reports.
@@ -75,15 +81,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let roles = FileRoles::default().writes("--json", args.json.to.as_ref())?;
     args.html.beside(roles)?;
     let faults = select(power::catalogue(), &args.fault)?;
-    let faults = args
-        .sharing
-        .of("power", faults, |fault| fault.name.to_owned());
+    let name = |fault: &&Fault| fault.name.to_owned();
+    let share = args.sharing.share(&faults, name);
+    let faults = args.sharing.of("power", faults, name);
     if args.list {
         let text = table::list(&faults, output::width());
         return finish(Outcome::Ok, &text, &faults, &args.json);
     }
     let suite = Suite::open(&args.fixtures.map_or_else(Suite::find, Ok)?)?;
     let runs = clean::plan(&suite, args.clean_runs);
+    let all_clean_runs = share.as_ref().map(|_| runs.len());
     let runs = args
         .sharing
         .of("clean runs", runs, |run| run.essence(&suite));
@@ -106,6 +113,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         faults: trials,
         clean_runs: runs.len(),
         alarms: alarms.len(),
+        share,
+        all_clean_runs,
     };
     let ended = finish(outcome, &text, &report, &args.json)?;
     Ok(args.html.show(ended, &report))

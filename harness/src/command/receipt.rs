@@ -1,6 +1,7 @@
 //! `harness receipt`: receipts shown, recomputed, compared, exported.
 
 mod rerun;
+mod shares;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -30,7 +31,7 @@ Examples:
   harness receipt verify receipt.json
   harness receipt verify receipt.json --rerun 1
   harness receipt diff yesterday.json today.json
-  harness receipt merge share-1.json share-2.json --json whole.json
+  harness receipt merge share-1.json share-2.json --json whole.json  # of any command with --shard
   harness receipt key own.key
   harness receipt export receipt.json --sign own.key -o statement.json
   harness receipt verify statement.json --signed-by own.key.pub
@@ -71,7 +72,7 @@ enum Action {
         /// Refuse it unless this public key signed it
         #[arg(long, value_name = "FILE")]
         signed_by: Option<PathBuf>,
-        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        /// The folder with cases.json [default: fixtures/ here or above, else built in]
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
     },
@@ -96,14 +97,15 @@ enum Action {
     },
     /// Put the receipts of all shares of a run together
     Merge {
-        /// The receipts that `crossval --shard` wrote
+        /// What --shard wrote with --json: the receipts of `crossval`, or the results of `power`,
+        /// `shapes`, `kernels` or `tokenizer`
         #[arg(required = true, value_name = "RECEIPT")]
         receipts: Vec<PathBuf>,
         #[command(flatten)]
         exports: Exports,
         #[command(flatten)]
         json: Json,
-        /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+        /// The folder with cases.json [default: fixtures/ here or above, else built in]
         #[arg(long, value_name = "DIR")]
         fixtures: Option<PathBuf>,
     },
@@ -201,6 +203,11 @@ fn merged(
     fixtures: Option<PathBuf>,
 ) -> Result<Exit, Failure> {
     exports.roles(json.beside(paths.iter().map(|path| ("the receipt", path.as_path())))?)?;
+    if let Some(rows) = shares::merge(&shares::read(paths)?) {
+        let (whole, outcome) = rows.map_err(Failure::input)?;
+        let text = format!("{} shares put together\nstatus: {outcome}\n", paths.len());
+        return finish(outcome, &text, &whole, json);
+    }
     let suite = Suite::open(&fixtures.map_or_else(Suite::find, Ok)?)?;
     let read = |path: &PathBuf| Ok((path.display().to_string(), receipt(path)?));
     let shares = paths.iter().map(read).collect::<Result<_, Failure>>()?;

@@ -63,7 +63,7 @@ pub struct Selection {
     #[allow(missing_docs)] // it would become help
     pub reading: Reading,
 
-    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    /// The folder with cases.json [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
 }

@@ -7,6 +7,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::case::schedule::Schedule;
+use crate::case::shard::Share;
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Json, Sharing};
@@ -112,7 +113,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let claimed = args.profile.map(Profile::name);
     let subjects = args.brought.open_whole(claimed, Some(limits.patience))?;
     let rust_only = references.is_empty() && subjects.is_empty();
-    let (mut theirs, plan, mode) = if rust_only {
+    let (mut theirs, (plan, share), mode) = if rust_only {
         let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
         let profile = args.profile.unwrap_or_default();
         let variants: Box<dyn Runner> = Box::new(ScheduleVariants::new(profile));
@@ -134,6 +135,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     for (theirs, profile) in &mut theirs {
         examine(&args, &plan, &mut **theirs, mode, *profile, &mut reports);
     }
+    reports
+        .iter_mut()
+        .for_each(|report| report.share.clone_from(&share));
     let width = output::width();
     let text: Vec<String> = reports.iter().map(|report| report.render(width)).collect();
     let statuses = reports.iter().map(|report| report.status);
@@ -142,7 +146,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Which models.
-fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
+fn plan(args: &Args, otherwise: &[Architecture]) -> Result<(Plan, Option<Share>), Failure> {
     if let (Some(words), Some(schedule)) = (&args.shape, &args.schedule) {
         let refuse = |why| Failure::input(format!("--shape: {why}"));
         let shape = RandomShape::from_seed(0, None)
@@ -153,11 +157,12 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
             let message = format!("--schedule feeds {fed} tokens into a context of {context}");
             return Err(Failure::input(message));
         }
-        return Ok(Plan::only(Trial {
+        let only = Plan::only(Trial {
             number: 0,
             shape,
             schedules: vec![schedule.clone()],
-        }));
+        });
+        return Ok((only, None));
     }
     let chosen = if args.arch.is_empty() {
         otherwise
@@ -170,7 +175,14 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<Plan, Failure> {
             architectures.push(*architecture);
         }
     }
-    Ok(Plan::new(architectures, args.first, args.count).shared(args.sharing.shard))
+    let whole = Plan::new(architectures, args.first, args.count);
+    Ok(match args.sharing.shard {
+        Some(shard) => {
+            let (own, share) = whole.shared(shard);
+            (own, Some(share))
+        }
+        None => (whole, None),
+    })
 }
 
 /// A reference, and the order of float operations in which it can be compared bit for bit.

@@ -7,7 +7,6 @@ use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::brought::Brought;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
-use crate::file::provenance::file_name;
 use crate::io::{output, progress};
 use crate::oracle::tokenizer::examine::Plan;
 use crate::oracle::tokenizer::row::{Summary, outcome};
@@ -69,7 +68,7 @@ pub struct Args {
     #[command(flatten)]
     json: flags::Json,
 
-    /// The folder with cases.json [default: fixtures/ here, above, or where this was built]
+    /// The folder with cases.json [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 }
@@ -80,9 +79,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let limits = Limits::with_cpu_seconds(24 * 3600);
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let (subjects, absent) = subjects(&args.model.typed(), &fixtures)?;
-    let subjects = args
-        .sharing
-        .of("tokenizer", subjects, |one| file_name(&one.path));
+    let name = |one: &Subject| one.label.clone();
+    let share = args.sharing.share(&subjects, name);
+    let subjects = args.sharing.of("tokenizer", subjects, name);
     let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
     args.json.beside(read)?;
     let specs = args.brought.subject.iter().map(ToString::to_string);
@@ -111,6 +110,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         references: references.iter().map(|r| r.facts().clone()).collect(),
         rows,
         absent,
+        share,
     };
     let text = table::render(&summary, output::width());
     finish(summary.outcome, &text, &summary, &args.json)

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
-    /// Fixtures folder [default: fixtures/ here or above]
+    /// Fixtures folder [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 

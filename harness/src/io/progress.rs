@@ -7,9 +7,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::io::look;
 
-/// A bar on stderr that counts `total` things called `what`. Invisible when stderr is no terminal.
+/// A bar on stderr that counts `total` things called `what`; its prefix is lines above it.
+/// Invisible when stderr is no terminal.
 pub fn bar(total: u64, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")
+    let style = ProgressStyle::with_template("{prefix}{msg} {wide_bar} {pos}/{len} {eta}")
         .expect("the template is a constant");
     on_stderr(Some(total), what).with_style(style)
 }

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::panic::resume_unwind;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 /// Does pieces 0 to `count` and returns what came of them, in order. After a failure no further
@@ -60,6 +60,74 @@ pub fn beside<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -
     })
 }
 
+/// What is told of a piece of work.
+pub enum Piece<T> {
+    /// It is begun.
+    Begins(usize),
+    /// It is done, and this came of it.
+    Ended(usize, T),
+}
+
+/// Does pieces 0 to `count` on so many threads, each with a state that is made there and stays
+/// there; one job, or none that could be started, is done on the caller's. The caller is told of
+/// every piece as it comes; after a failure, or once `told` says that it is enough, no further
+/// piece is begun.
+pub fn in_jobs<S, T: Send, E: Send>(
+    jobs: usize,
+    count: usize,
+    make: impl Fn() -> Result<S, E> + Sync,
+    work: impl Fn(&mut S, usize) -> T + Sync,
+    mut told: impl FnMut(Piece<T>) -> Result<bool, E>,
+) -> Result<(), E> {
+    let next = AtomicUsize::new(0);
+    let job = |tell: &mut dyn FnMut(Result<Piece<T>, E>) -> bool| {
+        let mut state = match make() {
+            Ok(state) => state,
+            Err(why) => {
+                tell(Err(why));
+                return;
+            }
+        };
+        loop {
+            let piece = next.fetch_add(1, Ordering::Relaxed);
+            if piece >= count || !tell(Ok(Piece::Begins(piece))) {
+                return;
+            }
+            let done = work(&mut state, piece);
+            if !tell(Ok(Piece::Ended(piece, done))) {
+                return;
+            }
+        }
+    };
+    let mut failed = Ok(());
+    let mut hear = |piece: Result<Piece<T>, E>| {
+        let more = piece.and_then(&mut told);
+        if !matches!(more, Ok(true)) {
+            next.store(count, Ordering::Relaxed);
+        }
+        failed = more.map(drop);
+        failed.is_ok()
+    };
+    let started = thread::scope(|scope| {
+        let (tell, heard) = mpsc::sync_channel(0);
+        let (job, wanted) = (&job, jobs.min(count));
+        let started = (0..wanted).filter(|_| wanted > 1).map_while(|_| {
+            let tell = tell.clone();
+            let run = move || job(&mut |piece| tell.send(piece).is_ok());
+            thread::Builder::new().spawn_scoped(scope, run).ok()
+        });
+        let started = started.count();
+        drop(tell);
+        // Once nobody hears, every job ends.
+        heard.into_iter().all(&mut hear);
+        started
+    });
+    if started == 0 {
+        job(&mut hear);
+    }
+    failed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +156,33 @@ mod tests {
     #[test]
     fn both_are_done_on_whichever_thread() {
         assert_eq!(beside(|| 1, || 2), (1, 2));
+    }
+
+    #[test]
+    fn every_piece_is_done_once_with_a_state_of_its_thread_until_it_is_enough() {
+        let done_by = |jobs, enough| {
+            let states = AtomicUsize::new(0);
+            let make = || Ok::<_, String>(states.fetch_add(1, Ordering::Relaxed));
+            let mut ended = Vec::new();
+            let told = |piece: Piece<(usize, usize)>| {
+                if let Piece::Ended(at, came) = piece {
+                    ended.push((at, came.1));
+                }
+                Ok(ended.len() < enough)
+            };
+            let all = in_jobs(jobs, 100, make, |state, at| (*state, at * at), told);
+            all.expect("nothing fails");
+            ended.sort_unstable();
+            (states.into_inner(), ended)
+        };
+        let squares: Vec<_> = (0..100).map(|at| (at, at * at)).collect();
+        for jobs in [1, 2, 7] {
+            let (states, ended) = done_by(jobs, usize::MAX);
+            assert_eq!((states, &ended), (jobs, &squares));
+            assert!(done_by(jobs, 3).1.len() < 100);
+        }
+        let failing = || Err::<(), _>("no state");
+        let failed = in_jobs(3, 100, failing, |(), at| at, |_| Ok(true));
+        assert_eq!(failed, Err("no state"));
     }
 }

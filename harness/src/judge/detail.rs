@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
 use crate::case::observation::{Observation, TracedNode};
-use crate::judge::compare::{Findings, NodeDistance, PositionFindings};
+use crate::judge::compare::{Findings, PositionFindings};
 use crate::numbers::metrics::{self, Distance};
 
 /// Tokens of each side that are kept with their probabilities.
 const LIKELIEST: usize = 3;
+/// The node whose rows are logits.
+const LOGITS: &str = "result_output";
 
 /// Of one position.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -59,6 +61,9 @@ pub struct RowDistance {
     pub nmse: Option<f64>,
     /// The most representable values between two elements; none if one is a NaN.
     pub max_ulps: Option<u64>,
+    /// In nats, where the row is one of logits and they are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl: Option<f64>,
 }
 
 impl PositionDetail {
@@ -101,7 +106,7 @@ pub fn add(findings: &mut Findings, case: &Case, theirs: &Observation, ours: &Ob
     for found in &mut findings.nodes.compared {
         let pair = (before.get(&found.key[..]), after.get(&found.key[..]));
         if let (true, (Some(a), Some(b))) = (differs(&found.distance), pair) {
-            found.detail = of_node(found, a, b, ours.tokens.len());
+            found.detail = of_node(a, b, ours.tokens.len());
         }
     }
 }
@@ -123,30 +128,30 @@ fn of_position(found: &PositionFindings, theirs: &[f32], ours: &[f32]) -> Positi
     }
 }
 
-fn of_node(
-    found: &NodeDistance,
-    theirs: &TracedNode,
-    ours: &TracedNode,
-    positions: usize,
-) -> NodeDetail {
+fn of_node(theirs: &TracedNode, ours: &TracedNode, positions: usize) -> NodeDetail {
+    NodeDetail {
+        max_ulps: metrics::most_ulps(&theirs.values, &ours.values),
+        rows: rows(theirs, ours, positions),
+    }
+}
+
+/// A node position by position; nothing where it has no row for each.
+pub fn rows(theirs: &TracedNode, ours: &TracedNode, positions: usize) -> Vec<RowDistance> {
     let mut shape = theirs.shape.iter().copied().skip_while(|&n| n == 1);
     let width = match [shape.next(), shape.next(), shape.next()] {
-        [Some(rows), Some(width), None] if rows == positions && width > 0 => width,
-        _ => found.distance.values.max(1),
+        [Some(rows), Some(width), None] if rows == positions && rows > 1 && width > 0 => width,
+        _ => return Vec::new(),
     };
+    let logits = theirs.key.split('|').next() == Some(LOGITS);
     let pairs = theirs.values.chunks(width).zip(ours.values.chunks(width));
-    let row = |(theirs, ours)| {
+    let row = |(theirs, ours): (&[f32], &[f32])| {
         let distance = Distance::between(theirs, ours);
         RowDistance {
             differing: distance.values - distance.bit_equal,
             nmse: distance.nmse,
             max_ulps: metrics::most_ulps(theirs, ours),
+            kl: logits.then(|| metrics::divergence(theirs, ours)).flatten(),
         }
     };
-    let rows: Vec<RowDistance> = pairs.map(row).collect();
-    let each_its_own = rows.len() > 1;
-    NodeDetail {
-        max_ulps: metrics::most_ulps(&theirs.values, &ours.values),
-        rows: if each_its_own { rows } else { Vec::new() },
-    }
+    pairs.map(row).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::io::table::{Table, number, words};
 
@@ -41,12 +41,12 @@ pub fn find<D>(known: &[Excuse<D>], difference: &D) -> Option<Applied<'static>> 
 }
 
 /// How often each excuse applied, by its name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Excused(BTreeMap<String, Count>);
 
 /// What one excuse applied to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// How many differences.
     pub count: u64,

@@ -99,7 +99,7 @@ impl From<Exit> for Outcome {
 }
 
 /// Why something was not compared to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lost {
     /// What it comes to.
     pub outcome: Outcome,

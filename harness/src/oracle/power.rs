@@ -38,7 +38,7 @@ use crate::runner::observe::observe_tokens;
 use crate::runner::watch::{Moment, Plant};
 use pass::{Act, Change, PassState};
 
-pub use trial::{Bench, Trial};
+pub use trial::{Bench, Trial, of_shares};
 
 /// The models, by what their cases' names begin with.
 const BITNET: &str = "bitnet";

@@ -23,7 +23,7 @@ use coverage::LEAST;
 pub use pair::{Answers, Pair};
 use pair::{Difference, NodeDifference, Tally};
 use report::Tried;
-pub use report::{Mode, Report};
+pub use report::{Mode, Report, of_shares};
 pub use shrink::Smallest;
 pub use trial::{Plan, Trial};
 pub use variants::ScheduleVariants;

@@ -19,7 +19,7 @@ pub(crate) mod table;
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::case::observation::tokenization::{Answer, Question, TokenizerReply, WAYS};
 use crate::exit::Failure;
@@ -46,7 +46,7 @@ pub trait TokenizerUnderTest {
 }
 
 /// How the answers to many questions compare. A question has [`WAYS`] answers, each compared.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Texts asked about.
     pub texts: u64,
@@ -59,7 +59,7 @@ pub struct Tally {
     /// Questions that neither answers, in so many ways.
     pub refused: u64,
     /// Answers that the other side has no way to give.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub not_asked: u64,
     /// Answers that differ in a way that is known.
     pub excused: Excused,
@@ -67,7 +67,8 @@ pub struct Tally {
     pub different: u64,
     /// Those among them where the other side died instead of answering.
     pub died: u64,
-    /// Some of those, as small as they could be made.
+    /// Some of those, as small as they could be made. They decide nothing.
+    #[serde(skip_deserializing)]
     pub findings: Vec<Finding>,
 }
 

@@ -25,6 +25,7 @@ use crate::case::coverage::Count;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance;
+use crate::judge::detail::{self, RowDistance};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::numbers::gap::{Gap, coordinates, place};
@@ -57,6 +58,9 @@ pub struct NodeReport {
     pub local: Option<Gap>,
     /// Free pass against fed pass: total minus local, element by element.
     pub inherited: Option<Gap>,
+    /// The same total, position by position, where it differs and has a row for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowDistance>,
     /// Where its values are rounded next: the roundings that fell the other way.
     pub flips: Option<Flips>,
     /// The local error is within the rung.
@@ -211,7 +215,8 @@ pub fn locate(
         let flips = |&rounding| Flips::between(rounding, width, &theirs.values, &free.values);
         let flips = roundings.get(&at).map(flips);
         let fed = alone.as_ref().and_then(|fed| fed.get(&*free.key).copied());
-        nodes.push(judge(theirs, free, fed, flips, rung));
+        let positions = reference.tokens.len();
+        nodes.push(judge((theirs, free), fed, flips, rung, positions));
     }
     Ok(Evidence {
         located: located((reference, declared), &*passes, (&free, nodes), rung),
@@ -298,15 +303,21 @@ fn hash(pass: &Pass) -> String {
 }
 
 fn judge(
-    theirs: &TracedNode,
-    free: &TracedNode,
+    (theirs, free): (&TracedNode, &TracedNode),
     fed: Option<&TracedNode>,
     flips: Option<Flips>,
     rung: Rung,
+    positions: usize,
 ) -> NodeReport {
     let node = NodeName::of(&free.key);
     let described = node.part().map(|part| part.does);
     let local = fed.map(|fed| Gap::between(&theirs.values, &fed.values));
+    let total = Gap::between(&theirs.values, &free.values);
+    let rows = if total.is_identical() {
+        Vec::new()
+    } else {
+        detail::rows(theirs, free, positions)
+    };
     NodeReport {
         key: free.key.clone(),
         does: described.unwrap_or("the table of nodes does not describe it"),
@@ -314,7 +325,8 @@ fn judge(
         layer: node.layer,
         shape: free.shape.clone(),
         values: theirs.values.len(),
-        total: Gap::between(&theirs.values, &free.values),
+        total,
+        rows,
         inherited: fed.map(|fed| Gap::between(&fed.values, &free.values)),
         flips: flips.filter(|f| f.flipped > 0),
         acceptable: local.as_ref().is_none_or(|local| acceptable(local, rung)),

@@ -27,7 +27,10 @@ pub fn merge(shares: Vec<(String, Receipt)>, ledger: &Ledger) -> Result<Receipt,
     for other in rest {
         same_run(first, other)?;
     }
-    complete(&shares)?;
+    let shards = shares
+        .iter()
+        .map(|(name, _, share)| (&name[..], share.shard));
+    complete(&shards.collect::<Vec<_>>())?;
     let plan = &first.2.plan;
     let place = |name: &str| plan.iter().position(|planned| planned == name);
     let receipts = || shares.iter().map(|(_, receipt, _)| receipt);
@@ -61,16 +64,10 @@ fn sound(name: &str, receipt: &Receipt) -> Result<Share, String> {
             "{name} is the receipt of a whole run, not of a share (--shard K/N)"
         ));
     };
-    let held = share.shard.holds(COMMAND, &share.plan);
-    let own: BTreeSet<&String> = share
-        .plan
-        .iter()
-        .zip(held)
-        .filter_map(|(case, held)| held.then_some(case))
-        .collect();
+    let own: BTreeSet<String> = share.own(COMMAND).into_iter().collect();
     let ended = receipt.cases.iter().map(|case| &case.claims.case);
     let mut ended = ended.chain(receipt.failures.iter().map(|failed| &failed.case));
-    match ended.find(|case| !own.contains(case)) {
+    match ended.find(|case| !own.contains(*case)) {
         None => Ok(share),
         Some(case) => Err(format!(
             "{name}: {case} is no case of share {}",
@@ -82,14 +79,9 @@ fn sound(name: &str, receipt: &Receipt) -> Result<Share, String> {
 type Named = (String, Receipt, Share);
 
 fn same_run((one, left, a): &Named, (other, right, b): &Named) -> Result<(), String> {
+    foreign((one, other), a, b)?;
     let foreign = |what: &str| Err(format!("{other} is of another run than {one}: {what}"));
     let (here, there) = (&left.circumstances, &right.circumstances);
-    if a.shard.of != b.shard.of {
-        return foreign(&format!("{} shares, not {}", b.shard.of, a.shard.of));
-    }
-    if a.plan != b.plan || a.demanded != b.demanded {
-        return foreign("it was asked other cases, or other references");
-    }
     let build = |c: &Circumstances| (c.machine.harness_version.clone(), c.machine.commit.clone());
     if build(here) != build(there) {
         return foreign("another build of the harness made it");
@@ -104,23 +96,32 @@ fn same_run((one, left, a): &Named, (other, right, b): &Named) -> Result<(), Str
     }
 }
 
-/// Every share once; they are sorted.
-fn complete(shares: &[Named]) -> Result<(), String> {
-    let of = shares[0].2.shard.of;
-    let twice = shares
-        .windows(2)
-        .find(|pair| pair[0].2.shard == pair[1].2.shard);
+/// Refuses shares of two runs, which are called so.
+pub fn foreign((one, other): (&str, &str), a: &Share, b: &Share) -> Result<(), String> {
+    let foreign = |what: &str| Err(format!("{other} is of another run than {one}: {what}"));
+    if a.shard.of != b.shard.of {
+        return foreign(&format!("{} shares, not {}", b.shard.of, a.shard.of));
+    }
+    if a.plan != b.plan || a.demanded != b.demanded {
+        return foreign("it was asked other cases, or other references");
+    }
+    if a.made_by != b.made_by {
+        return foreign("another build of the harness made it");
+    }
+    Ok(())
+}
+
+/// Refuses shares, which are sorted, of which one is not there once.
+pub fn complete(shares: &[(&str, Shard)]) -> Result<(), String> {
+    let of = shares[0].1.of;
+    let twice = shares.windows(2).find(|pair| pair[0].1 == pair[1].1);
     if let Some([one, other]) = twice {
         return Err(format!(
             "share {} is there twice: {} and {}",
-            one.2.shard, one.0, other.0
+            one.1, one.0, other.0
         ));
     }
-    let there = |index| {
-        shares
-            .iter()
-            .any(|(_, _, share)| share.shard.index == index)
-    };
+    let there = |index| shares.iter().any(|(_, shard)| shard.index == index);
     let missing = (1..=of).filter(|index| !there(*index));
     let missing: Vec<String> = missing
         .map(|index| Shard { index, of }.to_string())

@@ -298,30 +298,26 @@ fn of_node(node: &NodeDistance, from: String) -> Cell {
     }
 }
 
-/// Layers × positions: the last node of each layer that has a row for each position, where bits
-/// differ.
-pub fn of_layers(findings: &Findings, from: &str) -> Map {
-    let mut last: Vec<(Option<usize>, usize)> = Vec::new();
-    for (at, node) in findings.nodes.compared.iter().enumerate() {
-        if node.detail.rows.is_empty() {
-            continue;
-        }
-        let layer = NodeName::of(&node.key).layer;
+/// A node position by position: its key, its rows, and where they are in the JSON.
+type Positions<'n> = (&'n str, &'n [RowDistance], String);
+
+/// Layers × positions: of nodes with a row for each position, in the order of the pass, the last of
+/// each layer.
+pub fn by_position<'n>(nodes: impl Iterator<Item = Positions<'n>>) -> Map {
+    let mut last: Vec<(Option<usize>, Positions<'n>)> = Vec::new();
+    for node in nodes.filter(|(_, rows, _)| !rows.is_empty()) {
+        let layer = NodeName::of(node.0).layer;
         last.retain(|(known, _)| *known != layer);
-        last.push((layer, at));
+        last.push((layer, node));
     }
-    let positions = last
-        .iter()
-        .map(|(_, at)| findings.nodes.compared[*at].detail.rows.len());
+    let positions = last.iter().map(|(_, (_, rows, _))| rows.len());
     let positions = positions.max().unwrap_or(0);
-    let row = |(_, at): &(Option<usize>, usize)| {
-        let node = &findings.nodes.compared[*at];
+    let row = |(_, (key, rows, from)): &(_, Positions<'n>)| {
         let cell = |position: usize| {
-            let row = node.detail.rows.get(position)?;
-            let from = format!("{from}/nodes/compared/{at}/detail/rows/{position}");
-            Some(of_row(&node.key, position, row, from))
+            let from = format!("{from}/{position}");
+            Some(of_row(key, position, rows.get(position)?, from))
         };
-        (node.key.clone(), (0..positions).map(cell).collect())
+        ((*key).to_owned(), (0..positions).map(cell).collect())
     };
     Map {
         caption: "The last node of each layer that differs, by position of the prompt".into(),
@@ -333,13 +329,29 @@ pub fn of_layers(findings: &Findings, from: &str) -> Map {
     }
 }
 
+/// The same of the traced nodes of a comparison.
+pub fn of_layers(findings: &Findings, from: &str) -> Map {
+    by_position(
+        findings
+            .nodes
+            .compared
+            .iter()
+            .enumerate()
+            .map(|(at, node)| {
+                let from = format!("{from}/nodes/compared/{at}/detail/rows");
+                (&node.key[..], &node.detail.rows[..], from)
+            }),
+    )
+}
+
 fn of_row(key: &str, position: usize, row: &RowDistance, from: String) -> Cell {
     let ulps = row.max_ulps.map(|ulps| ulps as f64);
+    let kl = row.kl.map_or(Known::Absent, |kl| Known::Here(Some(kl)));
     Cell {
         place: format!("{key} position {position}"),
         from,
         equal: row.differing == 0,
-        metrics: [Known::Here(row.nmse), Known::Here(ulps), Known::Absent],
+        metrics: [Known::Here(row.nmse), Known::Here(ulps), kl],
         note: format!("{} values differ", row.differing),
     }
 }

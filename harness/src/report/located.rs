@@ -9,6 +9,7 @@ use super::heat::{self, Cell, Known};
 use super::page::{heads, scroll};
 use crate::case::coverage::Count;
 use crate::case::observation::Identity;
+use crate::judge::detail::RowDistance;
 
 /// As it stands in the JSON, as far as it is shown.
 #[derive(Deserialize)]
@@ -36,6 +37,8 @@ struct Node {
     total: Gap,
     local: Option<Gap>,
     inherited: Option<Gap>,
+    #[serde(default)]
+    rows: Vec<RowDistance>,
     flips: Option<Flips>,
 }
 
@@ -142,6 +145,7 @@ impl Located {
                     (self.map(field, caption, error, from))
                 }
             }
+            (self.positions(from))
             @if self.nodes.iter().all(|n| n.local.is_none()) {
                 p.absent {
                     "This engine does not go on from values it is given: no operation was judged "
@@ -180,6 +184,14 @@ impl Located {
             ))
         });
         heat::by_layer(caption, cells).render()
+    }
+
+    fn positions(&self, from: &str) -> Markup {
+        let rows = self.nodes.iter().enumerate().map(|(at, node)| {
+            let from = format!("{from}/nodes/{at}/rows");
+            (&node.key[..], &node.rows[..], from)
+        });
+        heat::by_position(rows).render()
     }
 
     fn table(&self, from: &str) -> Markup {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::case::{self, Case};
 use crate::exit::Failure;
 use crate::file::provenance::{self, Input};
+use crate::fixture::built_in;
 use crate::judge::known_divergences::{self, Ledger};
 use crate::runner::recorded::Recorded;
 
@@ -78,13 +79,17 @@ impl Suite {
         }
     }
 
-    /// The fixtures folder: found from the current folder upwards, else beside this program, else
-    /// where it was built.
+    /// The fixtures folder: the one that [`Suite::folder_here`] finds, else what is built in.
     pub fn find() -> Result<PathBuf, Failure> {
+        Suite::folder_here().or_else(|none| built_in::folder().unwrap_or(Err(none)))
+    }
+
+    /// The fixtures folder on this machine: found from the current folder upwards, else beside this
+    /// program.
+    pub fn folder_here() -> Result<PathBuf, Failure> {
         let here = std::env::current_dir().map_err(Failure::environment)?;
         let program = std::env::current_exe().unwrap_or_default();
-        let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let places = here.ancestors().chain(program.parent()).chain(built);
+        let places = here.ancestors().chain(program.parent());
         let mut folders = places.map(|place| place.join("fixtures"));
         let found = folders.find(|folder| folder.join("cases.json").is_file());
         found.ok_or_else(|| {

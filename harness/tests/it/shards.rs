@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use harness::case::shard::measured;
 use harness::receipt::Receipt;
 use harness::runner::suite::Suite;
+use serde_json::Value;
 
 use crate::program::run::{Answer, Folder, Harness, fixture};
 
@@ -96,6 +97,110 @@ fn shares_merge_into_the_receipt_of_the_whole_and_nothing_else_does() {
             refused.stderr
         );
     }
+}
+
+#[test]
+fn however_many_cases_run_at_once_the_receipt_is_the_same() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.path().join(name);
+    let one = timeless(run("", &path("one.json")));
+    let names: Vec<&String> = one.cases.iter().map(|case| &case.claims.case).collect();
+    assert_eq!(names, ["b158-white-whale", "edges-the-end", "llama-ahab"]);
+    for jobs in ["-j2", "--jobs 5"] {
+        let many = timeless(run(jobs, &path("many.json")));
+        assert_eq!(many, one, "{jobs}");
+    }
+    Harness::new("crossval --jobs 2 --record somewhere")
+        .run()
+        .exits(2);
+    Harness::new("crossval --jobs 0").run().exits(2);
+}
+
+#[test]
+fn in_jobs_too_the_first_case_that_fails_ends_the_run() {
+    let folder = Folder::new();
+    let to = folder.path().join("failed.json");
+    Harness::new("crossval --jobs 2 --fail-fast --subject")
+        .arg("cmd: false {tokens} {logits}")
+        .args("--case * --json")
+        .arg(&to)
+        .run();
+    let ended = read(&to);
+    let all = Suite::open(&fixture("")).expect("sound").cases.len();
+    assert!(!ended.failures.is_empty(), "nothing failed");
+    assert!(ended.failures.len() + ended.cases.len() < all / 2);
+}
+
+/// JSON without these fields, wherever they are.
+fn without(json: Value, fields: &[&str]) -> Value {
+    match json {
+        Value::Array(all) => all.into_iter().map(|one| without(one, fields)).collect(),
+        Value::Object(all) => {
+            let kept = all
+                .into_iter()
+                .filter(|(name, _)| !fields.contains(&&name[..]));
+            kept.map(|(name, one)| (name, without(one, fields)))
+                .collect()
+        }
+        plain => plain,
+    }
+}
+
+/// Runs a command whole and in two shares; the shares put together are the whole, but for the
+/// fields that tell times.
+fn comes_together(command: &str, times: &[&str]) {
+    let folder = Folder::new();
+    let path = |name: &str| folder.path().join(name);
+    let run = |arguments: &str, name: &str| {
+        let to = path(name);
+        let ended = Harness::new(&format!("{command} {arguments} --json"))
+            .arg(&to)
+            .run();
+        assert!(ended.code.is_some_and(|code| code < 2), "{}", ended.stderr);
+        (ended.code, to)
+    };
+    let (code, whole) = run("", "whole.json");
+    let [one, two] = ["1/2", "2/2"].map(|k| run(&format!("--shard {k}"), &k.replace('/', "-")).1);
+    let merged = path("merged.json");
+    assert_eq!(merge(&[&two, &one], &merged).code, code);
+    let timeless = |path: &Path| {
+        let text = std::fs::read(path).expect("written");
+        without(serde_json::from_slice(&text).expect("JSON"), times)
+    };
+    assert_eq!(timeless(&merged), timeless(&whole));
+
+    let (_, third) = run("--shard 2/3", "third.json");
+    let edited = path("edited.json");
+    let text = std::fs::read_to_string(&two).expect("written");
+    std::fs::write(
+        &edited,
+        text.replacen("\"plan\": [", "\"plan\": [\"another\",", 1),
+    )
+    .expect("written");
+    for (shares, complaint) in [
+        (vec![&one], "missing: share 2/2"),
+        (vec![&one, &one, &two], "share 1/2 is there twice"),
+        (vec![&one, &third], "3 shares, not 2"),
+        (vec![&one, &edited], "edited.json"),
+        (vec![&whole, &two], "is the result of a whole run"),
+    ] {
+        let refused = merge(&shares, &path("none.json")).exits(2);
+        assert!(
+            refused.stderr.contains(complaint),
+            "{complaint:?}: {}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn shares_of_planted_faults_come_together() {
+    comes_together("power --fault rope,gelu --clean-runs 6", &[]);
+}
+
+#[test]
+fn shares_of_random_models_come_together() {
+    comes_together("shapes --count 4", &["milliseconds"]);
 }
 
 #[test]

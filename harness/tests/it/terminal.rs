@@ -48,7 +48,7 @@ fn a_line_is_printed_when_it_is_complete_and_not_at_the_end() {
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut next = || lines.next().expect("a line").expect("text");
     assert!(next().starts_with("model"));
-    assert!(next().contains("mar2026-b158-avx512"));
+    assert!(next().starts_with("edges "), "the cheapest model is first");
     let running = child.try_wait().expect("it can be asked").is_none();
     assert!(running, "the first row came only when all was over");
     assert!(
@@ -57,6 +57,50 @@ fn a_line_is_printed_when_it_is_complete_and_not_at_the_end() {
             .any(|line| line.contains("status: rust_only"))
     );
     assert!(child.wait().expect("it ends").success());
+}
+
+/// What a terminal of 100 columns is sent, as lines: each rewriting is one of its own.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(arguments: &str) -> Vec<String> {
+    let program = env!("CARGO_BIN_EXE_harness");
+    let run = format!("stty cols 100 rows 40; exec {program} {arguments}");
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &run, "/dev/null"]);
+    for name in ["BITNET_CPP_DIR", "CROSSVAL_GGUF", "COLUMNS", "NO_COLOR"] {
+        terminal.env_remove(name);
+    }
+    let output = terminal.env("TERM", "xterm").stdin(Stdio::null()).output();
+    let output = output.expect("util-linux has `script`");
+    assert!(output.status.success(), "{}", text(&output));
+    let sent = text(&output).replace("\u{1b}[2K", "\n");
+    let lines = sent.split(['\n', '\r']).map(console::strip_ansi_codes);
+    // Lines that are rewritten together fill the width instead of ending.
+    let wrapped = lines.flat_map(|line| {
+        let all: Vec<char> = line.chars().collect();
+        let lines = all.chunks(100).map(|line| line.iter().collect::<String>());
+        lines.collect::<Vec<String>>()
+    });
+    let lines = wrapped.map(|line| line.trim_end().to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_shows_the_cheapest_model_first_and_a_line_of_each_that_runs() {
+    let cases = "--case b158-white-whale,b158-ishmael,edges-the-end";
+    let lines = on_a_terminal(&format!("crossval {cases}"));
+    let place = |begins: &str, holds: &str| {
+        let has = |line: &String| line.starts_with(begins) && line.contains(holds);
+        lines.iter().position(has)
+    };
+    let first = place("edges", "1/1").expect("its row");
+    let running = place("moby-tiny-b158", "1/1").expect("a line while it runs");
+    let whole = place("moby-tiny-b158", "2/2").expect("its row");
+    assert!(first < running && running < whole, "{lines:#?}");
+    let bar = place("b158-white-whale", "2/3").expect("the case that runs, and how far it is");
+    assert!(running < bar && bar < whole, "{lines:#?}");
+    let silent = on_a_terminal(&format!("crossval -q {cases}"));
+    assert_eq!(silent, Vec::<String>::new());
 }
 
 #[test]

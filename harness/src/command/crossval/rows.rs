@@ -8,7 +8,8 @@ use crate::oracle::crossval::campaign::Step;
 use crate::receipt::Receipt;
 use crate::receipt::table::pairs::Stream;
 
-/// A bar on standard error and, where text has a place there, lines on standard output.
+/// Lines on standard output, where text has a place there. Below them on standard error, if that
+/// is a terminal, the lines that are not complete yet, and a bar.
 pub struct Rows {
     bar: ProgressBar,
     stream: Option<Stream>,
@@ -32,6 +33,8 @@ impl Rows {
             Step::Ended(case, receipt) => {
                 self.bar.inc(1);
                 let lines = self.stream.as_mut().map(|s| s.ended(&case.name, receipt));
+                let running = self.stream.as_ref().map(|s| s.running(receipt));
+                self.bar.set_prefix(running.unwrap_or_default());
                 self.print(&lines.unwrap_or_default());
             }
         }

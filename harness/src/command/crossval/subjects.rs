@@ -2,6 +2,7 @@
 
 use ::engine::Token;
 use ::engine::kernels::Kernel;
+use ::engine::numerics::Profile;
 
 use super::Args;
 use crate::case::ability::Ability;
@@ -12,8 +13,9 @@ use crate::file::provenance::Input;
 use crate::io::output::quoted;
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
-use crate::oracle::crossval::campaign::Campaign;
+use crate::oracle::crossval::campaign::{Campaign, Live};
 use crate::receipt::{Comparison, Receipt, trace_command};
+use crate::reference;
 use crate::reference::isolation::Limits;
 use crate::runner::Subject;
 use crate::runner::engine::{self, Engine};
@@ -112,8 +114,30 @@ impl Args {
         }
     }
 
-    /// The run as it was asked for.
-    pub fn campaign(&self, suite: Suite, engine: Engine) -> Result<Campaign, Failure> {
+    /// The references that were named, each in every way in which it is asked.
+    pub fn live(&self, limits: Limits) -> Result<Vec<Live>, Failure> {
+        let opened = reference::open(&self.reference, limits)?.into_iter();
+        let lanes = |reference| Live::lanes(reference, self.reading);
+        Ok(opened.flat_map(lanes).collect())
+    }
+
+    /// A run of whoever is examined, beside these.
+    pub fn asking(
+        &self,
+        suite: Suite,
+        engine: &Engine,
+        live: Vec<Live>,
+    ) -> Result<Campaign, Failure> {
+        let chosen = engine.on_threads(self.threads);
+        let campaign = self.campaign(suite, chosen)?.with_references(live);
+        if !self.oracle {
+            return Ok(campaign);
+        }
+        let exact = engine.on_threads(self.threads);
+        Ok(campaign.against(Box::new(exact.with_profile(Profile::OracleF64))))
+    }
+
+    fn campaign(&self, suite: Suite, engine: Engine) -> Result<Campaign, Failure> {
         if !self.subjects.any() {
             if self.subjects.tolerances.any() {
                 let message = "own tolerances are for --subject: the built-in engine claims every \
@@ -174,8 +198,13 @@ impl Args {
         Ok(all.collect())
     }
 
+    /// The built-in engine as it was asked for.
+    pub fn chosen(&self) -> Result<Engine, Failure> {
+        self.engine(self.kernel.unwrap_or_else(Kernel::best), self.threads)
+    }
+
     /// The built-in engine with that kernel.
-    pub fn engine(&self, kernel: Kernel, threads: usize) -> Result<Engine, Failure> {
+    fn engine(&self, kernel: Kernel, threads: usize) -> Result<Engine, Failure> {
         let engine = Engine::new(kernel, threads).reading(self.reading);
         match &self.profile {
             Some(name) if !self.subjects.any() => {

@@ -2,7 +2,7 @@
 
 use clap::ColorChoice;
 
-use crate::case::shard::Shard;
+use crate::case::shard::{Shard, Share};
 use crate::io::look::{self, Amount};
 
 /// Which share of the cases, where several machines do them together.
@@ -15,6 +15,12 @@ pub struct Sharing {
 }
 
 impl Sharing {
+    /// What a result says of the run of these that it is a share of, if it is one.
+    pub fn share<T>(&self, all: &[T], name: impl Fn(&T) -> String) -> Option<Share> {
+        let plan = || all.iter().map(name).collect();
+        self.shard.map(|shard| Share::new(shard, plan()))
+    }
+
     /// Those of a list that are in this share; all where nothing is shared.
     pub fn of<T>(&self, command: &str, all: Vec<T>, name: impl Fn(&T) -> String) -> Vec<T> {
         match self.shard {
@@ -22,6 +28,14 @@ impl Sharing {
             None => all,
         }
     }
+}
+
+/// How many cases at once, where one at a time is usual.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub struct Jobs {
+    /// Cases at once, each on --threads of its own; the result does not depend on it
+    #[arg(short, long, value_name = "N", default_value = "1", value_parser = super::positive)]
+    pub jobs: usize,
 }
 
 /// How much, and in which colours.

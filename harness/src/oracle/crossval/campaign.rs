@@ -1,5 +1,7 @@
 //! Many cases in a row: what one death costs is one case, and what is finished is kept.
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -7,7 +9,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::case::Case;
 use crate::case::shard::Share;
-use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
 use crate::file::reading::Reading;
 use crate::judge::known_divergences::Ledger;
@@ -182,40 +183,15 @@ impl Campaign {
         &self.suite
     }
 
-    /// Runs the cases, each on the model beside it. After each one the receipt so far goes to
-    /// `watch`, so that whoever ends the run early loses one case at most.
-    pub fn run(
-        mut self,
-        cases: &[(Case, PathBuf)],
-        mut watch: impl FnMut(Step<'_>) -> Result<(), Failure>,
-    ) -> Result<Receipt, Failure> {
-        let live: Vec<_> = self.live.iter().map(|l| l.facts.name.clone()).collect();
-        let live: Vec<&str> = live.iter().map(String::as_str).collect();
-        let (asked, left_out): (Vec<_>, Vec<_>) = cases
-            .iter()
-            .partition(|(case, _)| case.is_answerable(&live));
-        self.asked = asked.iter().map(|(case, _)| case.name.clone()).collect();
-        let unasked = left_out.into_iter().map(|(case, _)| LeftOut::unasked(case));
-        self.left_out.extend(unasked);
-        let mut receipt = self.receipt();
-        for (case, model) in asked {
-            watch(Step::Begins(case))?;
-            for subject in 0..self.subjects.len() {
-                match self.examine(case, model, subject) {
-                    Ok(examined) => self.cases.push(examined),
-                    Err(failed) => self.failures.push(*failed),
-                }
-            }
-            receipt = self.receipt();
-            watch(Step::Ended(case, &receipt))?;
-            if self.failing_fast && self.failed() {
-                break;
-            }
-        }
-        Ok(receipt)
+    /// What every subject comes to in a case.
+    fn examine(&mut self, case: &Case, model: &Path) -> Vec<Result<CaseReceipt, Box<Failed>>> {
+        let subjects = 0..self.subjects.len();
+        subjects
+            .map(|subject| self.examine_one(case, model, subject))
+            .collect()
     }
 
-    fn examine(
+    fn examine_one(
         &mut self,
         case: &Case,
         model: &Path,
@@ -345,7 +321,10 @@ impl Campaign {
                 })
                 .collect(),
         };
-        let (cases, failures) = (self.cases.clone(), self.failures.clone());
+        let place = |name: &str| self.asked.iter().position(|asked| asked == name);
+        let (mut cases, mut failures) = (self.cases.clone(), self.failures.clone());
+        cases.sort_by_key(|case| place(&case.claims.case));
+        failures.sort_by_key(|failed| place(&failed.case));
         let asked = self.asked.len() * self.subjects.len();
         Receipt::assemble(asked, cases, failures, circumstances)
     }

@@ -8,6 +8,7 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use engine::{Model, Token};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::gate::{Effect, strict_verdict};
 use super::{Fault, Injection, observed};
@@ -56,7 +57,7 @@ pub struct Trial {
 impl Trial {
     /// Caught and, if it is a fault of numbers, located.
     pub fn is_settled(&self) -> bool {
-        self.caught && self.located == self.expected_node.map(|_| true)
+        settled(self.caught, self.located, self.expected_node.is_some())
     }
 
     /// What it comes to.
@@ -75,6 +76,37 @@ impl Trial {
         self.located = self.expected_node.map(|expected| found == Some(expected));
         self.effect.first_node = first_node;
     }
+}
+
+/// What a result comes to whose rows were put together from shares.
+pub fn of_shares(whole: &mut Value) -> Result<Outcome, String> {
+    let faults = whole["faults"].as_array().into_iter().flatten();
+    let mut all = faults.map(|fault| {
+        let of_a_node = !fault["expected_node"].is_null();
+        settled(
+            fault["caught"] == true,
+            fault["located"].as_bool(),
+            of_a_node,
+        )
+    });
+    let calm = whole["alarms"] == 0;
+    let all_settled = all.all(|settled| settled);
+    let runs = whole
+        .as_object_mut()
+        .and_then(|whole| whole.remove("all_clean_runs"));
+    if runs.is_some_and(|runs| runs != whole["clean_runs"]) {
+        return Err("clean runs are missing".into());
+    }
+    Ok(if all_settled && calm {
+        Outcome::Ok
+    } else {
+        Outcome::Divergence
+    })
+}
+
+/// Whether a fault was caught and, where it is one of a node, located.
+fn settled(caught: bool, located: Option<bool>, of_a_node: bool) -> bool {
+    caught && located == of_a_node.then_some(true)
 }
 
 /// The fixtures, ready for faults.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Trial;
 use crate::case::observation::TracedNode;
@@ -20,7 +20,7 @@ pub struct Pair<'a> {
 }
 
 /// What was compared and how much of it differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     pub logits: usize,
     /// Those of which a bit differs.
@@ -29,7 +29,7 @@ pub struct Tally {
 }
 
 /// A logit that differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     pub schedule: usize,
     /// Which of the rows it keeps.
@@ -53,7 +53,7 @@ pub struct NodeDifference {
 }
 
 /// What became of a trial, with the reason in words where it was not compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 #[allow(missing_docs)] // `why`
 pub enum Answers {

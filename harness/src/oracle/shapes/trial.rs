@@ -5,13 +5,16 @@ use engine::config::Architecture;
 
 use super::Cell;
 use crate::case::schedule::{Schedule, Step};
-use crate::case::shard::Shard;
+use crate::case::shard::{Shard, Share};
 use crate::fixture::random::RandomShape;
 use crate::numbers::split_mix::SplitMix64;
 
 /// Which cell follows a number's: no divisor in common with the number of cells, so that as many
 /// trials as there are cells reach each, and far enough that few trials are unlike each other.
 const STRIDE: u64 = 37;
+
+/// What deals them out.
+const COMMAND: &str = "shapes";
 
 /// Tokens that a whole prompt is fed in at once, at most.
 pub const PORTIONS: [usize; 3] = [512, 7, 1];
@@ -40,10 +43,8 @@ pub struct Plan {
     pub(crate) architectures: Vec<Architecture>,
     pub(crate) first: u64,
     pub(crate) count: u64,
-    /// How many there are in all shares.
-    last: u64,
-    /// Every so many'th of them only.
-    shard: Option<Shard>,
+    /// These of them only.
+    own: Option<Vec<u64>>,
     /// The only trial, where it was given in words.
     given: Option<Trial>,
 }
@@ -55,23 +56,28 @@ impl Plan {
             architectures,
             first,
             count,
-            last: count,
-            shard: None,
+            own: None,
             given: None,
         }
     }
 
-    /// A share of them: numbers are alike, so that every so many'th is as good as any.
-    pub fn shared(mut self, shard: Option<Shard>) -> Self {
-        self.shard = shard;
-        self.count = self.numbers().count() as u64;
-        self
+    /// A share of them, and what it says of itself.
+    pub fn shared(mut self, shard: Shard) -> (Self, Share) {
+        let all = self.numbers();
+        let share = Share::new(shard, all.iter().map(u64::to_string).collect());
+        let own = shard.take(COMMAND, all, u64::to_string);
+        self.count = own.len() as u64;
+        self.own = Some(own);
+        (self, share)
     }
 
-    fn numbers(&self) -> impl Iterator<Item = u64> + use<> {
-        let (first, last, shard) = (self.first, self.last, self.shard);
-        let own = move |n: &u64| shard.is_none_or(|s| n % s.of as u64 == s.index as u64 - 1);
-        (0..last).filter(own).map(move |n| first.wrapping_add(n))
+    fn numbers(&self) -> Vec<u64> {
+        let drawn = || {
+            (0..self.count)
+                .map(|n| self.first.wrapping_add(n))
+                .collect()
+        };
+        self.own.clone().unwrap_or_else(drawn)
     }
 
     /// This trial only.
@@ -91,6 +97,7 @@ impl Plan {
             Trial::draw(number, &cells[place as usize])
         };
         self.numbers()
+            .into_iter()
             .map(move |number| self.given.clone().unwrap_or_else(|| drawn(number)))
     }
 
@@ -109,6 +116,16 @@ impl Trial {
             schedules: schedules(number, &shape),
             shape,
         }
+    }
+
+    /// The trial of a number, of a model in words.
+    pub fn of_words(number: u64, words: &str) -> Result<Trial, String> {
+        let shape = RandomShape::from_seed(0, None).changed(words)?;
+        Ok(Trial {
+            number,
+            schedules: schedules(number, &shape),
+            shape,
+        })
     }
 
     /// The model file.

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Pair;
 use super::excuse::{Part, Tokens, of_tokens};
@@ -17,7 +17,7 @@ const PORTION: usize = 8192;
 const KEPT: usize = 5;
 
 /// How two vocabularies compare.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Entries {
     /// Tokens that are the same in every part.
     pub equal: usize,

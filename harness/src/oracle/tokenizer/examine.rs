@@ -1,7 +1,7 @@
 //! One vocabulary on both sides, from its facts to the last question.
 
 use engine::tokenizer::Tokenizer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::draw::Questions;
 use super::entries::{self, Entries};
@@ -27,7 +27,7 @@ pub struct Plan {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The vocabularies; equal and different are 0 where only some questions were asked.
     pub vocabulary: Entries,

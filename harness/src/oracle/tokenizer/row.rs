@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::examine::Report;
+use crate::case::shard::Share;
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::LiveReference;
 
@@ -21,10 +23,12 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// Vocabularies that are not on this machine.
     pub absent: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
 }
 
 /// One vocabulary and one reference.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
     /// The vocabulary, by the name of its file.
     pub model: String,
@@ -40,7 +44,7 @@ pub struct Row {
 }
 
 /// What came of a vocabulary.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// Both sides know it.
@@ -96,6 +100,14 @@ pub fn outcome(rows: &[Row]) -> Outcome {
         (_, false) => Outcome::ReferenceMissing,
     };
     Outcome::worst(floor, rows.iter().map(Row::outcome))
+}
+
+/// What a result comes to whose rows were put together from shares.
+pub fn of_shares(whole: &mut Value) -> Result<Outcome, String> {
+    let rows = Vec::<Row>::deserialize(&whole["rows"]).map_err(|e| format!("rows: {e}"))?;
+    let outcome = outcome(&rows);
+    whole["outcome"] = json!(outcome);
+    Ok(outcome)
 }
 
 #[cfg(test)]

@@ -39,7 +39,8 @@ const SUITE: [&str; 12] = [
 
 /// A vocabulary to be compared.
 pub struct Subject {
-    label: String,
+    /// By what name its rows go.
+    pub label: String,
     pub path: PathBuf,
     /// Texts that somebody has asked about before.
     pub prompts: Vec<String>,

@@ -84,17 +84,29 @@ impl Stream {
         self.complete(receipt)
     }
 
+    /// The lines that are not complete yet, with what is known so far.
+    pub fn running(&self, receipt: &Receipt) -> String {
+        let open = pairs(receipt).into_iter();
+        let open = open.filter(|(pair, found)| self.is_open(pair, found, receipt));
+        open.map(|(pair, found)| self.layout.line(&found.cells(&pair)))
+            .collect()
+    }
+
+    /// Whether a case that has not ended can change the line.
+    fn is_open(&self, (_, model, with): &Pair, found: &Found<'_>, receipt: &Receipt) -> bool {
+        let recorded = receipt.is_recorded(with);
+        let asks = |pending: &Case| {
+            short(&pending.model) == model && (!recorded || pending.recordings.contains(with))
+        };
+        // What all documents together decide is not decided yet.
+        let undecided = found.undecided && !self.pending.is_empty();
+        undecided || self.pending.iter().any(asks)
+    }
+
     fn complete(&mut self, receipt: &Receipt) -> String {
         let mut text = String::new();
         for (pair, found) in pairs(receipt) {
-            let (_, model, with) = &pair;
-            let recorded = receipt.is_recorded(with);
-            let open = |pending: &Case| {
-                short(&pending.model) == model && (!recorded || pending.recordings.contains(with))
-            };
-            // What all documents together decide is not decided yet.
-            let undecided = found.undecided && !self.pending.is_empty();
-            if undecided || self.pending.iter().any(open) || self.shown.contains(&pair) {
+            if self.shown.contains(&pair) || self.is_open(&pair, &found, receipt) {
                 continue;
             }
             if !self.begun {
