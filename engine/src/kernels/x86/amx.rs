@@ -5,6 +5,12 @@
 //! layout of its own. The compiler has no stable functions for the instructions and never uses the
 //! tiles itself, so each is an instruction written out, behind a trait that a model in plain Rust
 //! implements, too.
+//!
+//! I2_S alone is multiplied so, whose integer sums run over whole rows. The order of x86 makes
+//! floats of eight sums for every block of 256, row and token: for tiles of 16 by 16 eight products
+//! of half depth, and then 128 lines to be stored, loaded again, converted and added, while vectors
+//! need a thousand products for the same and keep their sums in registers. Blocks of 32 have eight
+//! sums of four products each, a sixteenth of a tile's depth.
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
