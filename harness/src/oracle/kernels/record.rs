@@ -138,7 +138,8 @@ impl Record {
                 row.equal += answer.size();
                 continue;
             }
-            row.differ += answer.size();
+            // An answer of nothing differs as well.
+            row.differ += answer.size().max(1);
             let first = || otherwise((family, case), &question, [theirs, &ours]);
             row.first.get_or_insert_with(first);
         }
