@@ -5,42 +5,28 @@
 //! once, when a matrix is opened.
 #![forbid(unsafe_code)]
 
-/// What chooses a kernel where there is one for each order of sums, and vectors of x86-64 for that
-/// of x86 or for both.
+/// What chooses a kernel where there is one for each order of sums, and vectors of x86-64 for both.
 macro_rules! either {
     ($lanes:expr, $whole:expr, $($products:ident)::+, $($wholes:ident)::+) => {
         |order, kernel| {
-            #[cfg(target_arch = "x86_64")]
             use $crate::kernels::{BlockOrder, Kernel};
             match (order, kernel) {
-                #[cfg(target_arch = "x86_64")]
-                (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => {
-                    avx2.of(&$crate::kernels::x86::$($wholes)::+)
-                }
-                #[cfg(target_arch = "x86_64")]
-                (BlockOrder::WholeBlocks, Kernel::Avx512Vnni(vnni)) => {
-                    vnni.narrow(&$crate::kernels::x86::$($wholes)::+)
-                }
-                (order, kernel) => either!($lanes, $whole, $($products)::+)(order, kernel),
-            }
-        }
-    };
-    ($lanes:expr, $whole:expr, $($products:ident)::+) => {
-        |order, kernel| {
-            use $crate::kernels::{BlockOrder, Kernel};
-            match (order, kernel) {
-                (BlockOrder::WholeBlocks, _) => $whole,
                 (BlockOrder::EightLanes, Kernel::Scalar) => $lanes,
+                (BlockOrder::WholeBlocks, Kernel::Scalar) => $whole,
                 #[cfg(target_arch = "x86_64")]
-                (BlockOrder::EightLanes, Kernel::Avx2(avx2)) => {
-                    avx2.of(&$crate::kernels::x86::$($products)::+)
-                }
+                (order, Kernel::Avx2(avx2)) => avx2.of(match order {
+                    BlockOrder::EightLanes => &$crate::kernels::x86::$($products)::+,
+                    BlockOrder::WholeBlocks => &$crate::kernels::x86::$($wholes)::+,
+                }),
                 #[cfg(target_arch = "x86_64")]
-                (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => {
-                    vnni.narrow(&$crate::kernels::x86::$($products)::+)
-                }
+                (order, Kernel::Avx512Vnni(vnni)) => vnni.narrow(match order {
+                    BlockOrder::EightLanes => &$crate::kernels::x86::$($products)::+,
+                    BlockOrder::WholeBlocks => &$crate::kernels::x86::$($wholes)::+,
+                }),
                 #[cfg(target_arch = "aarch64")]
                 (BlockOrder::EightLanes, Kernel::Neon(_)) => $lanes,
+                #[cfg(target_arch = "aarch64")]
+                (BlockOrder::WholeBlocks, Kernel::Neon(_)) => $whole,
             }
         }
     };

@@ -35,6 +35,35 @@ pub struct LiveReference {
     pub hello: Hello,
 }
 
+/// A reference that was once asked, as records keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The order of its float operations.
+    pub profile: String,
+    /// The package and version it was built from.
+    pub origin: String,
+    /// The compiler's own words, if they are known.
+    pub compiler: Option<String>,
+    /// How it was compiled, if that is known.
+    pub flags: Option<String>,
+    /// Hashes of its libraries.
+    pub sha256: Vec<String>,
+}
+
+impl Source {
+    /// A reference that is asked now, with the name of its arithmetic.
+    pub fn of(facts: &LiveReference, profile: &str) -> Self {
+        Source {
+            profile: profile.into(),
+            origin: facts.origin.clone(),
+            compiler: facts.compiler.clone(),
+            flags: facts.flags.clone(),
+            sha256: facts.hello.sha256.clone(),
+        }
+    }
+}
+
 impl LiveReference {
     /// Two references with the same fingerprint are the same library in the same surroundings.
     pub fn fingerprint(&self) -> String {
@@ -94,7 +123,7 @@ impl LiveReference {
     pub fn arithmetic(&self) -> String {
         let isa = match self.known_profile() {
             None => "unknown",
-            // A difference in BF16 weights alone, which no ternary model has.
+            // A difference in BF16 weights alone; whoever opens a model that has some says so.
             Some(Profile::GgmlAvx512Bf16) => "avx512",
             Some(profile) => profile.name().trim_start_matches("ggml-"),
         };

@@ -17,6 +17,7 @@ pub mod worker;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::engine::Token;
@@ -192,9 +193,9 @@ pub enum RunError {
     /// A value that is not a number came up while computing.
     #[error("{0}")]
     NotFinite(String),
-    /// There was not enough memory to compute.
+    /// The machine has not what it takes: memory, or room for a file.
     #[error("{0}")]
-    OutOfMemory(String),
+    Environment(String),
     /// It does not take part in this case, which is a property of its own and no fault.
     #[error("{0}")]
     Declined(String),
@@ -206,13 +207,19 @@ pub enum RunError {
     Died(String),
 }
 
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        RunError::Environment(error.to_string())
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let exit = match error {
             RunError::NoAnswer(_) | RunError::Declined(_) => Exit::ReferenceMissing,
             RunError::Refused(_) => Exit::BadInput,
             RunError::NotFinite(_) => Exit::Diverges,
-            RunError::OutOfMemory(_) => Exit::Environment,
+            RunError::Environment(_) => Exit::Environment,
             RunError::Lost(_) => Exit::ReferenceDied,
             RunError::Died(_) => {
                 return Failure::new(Exit::EngineDied, format!("the engine {error}"));

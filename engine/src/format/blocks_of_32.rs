@@ -21,7 +21,7 @@ pub static Q4_0: Format = Format {
     file_type: Some(2),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q4_0.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: either!(&Q4_0_LANES, &Q4_0_WHOLE, small_blocks::Q4_0),
+        choose: either!(&Q4_0_LANES, &Q4_0_WHOLE, small_blocks::Q4_0, quads::Q4_0),
         arrange: |stored| stored,
     },
 };
@@ -38,7 +38,7 @@ pub static Q4_1: Format = Format {
     file_type: Some(3),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q4_1.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: either!(&Q4_1_LANES, &Q4_1_WHOLE, small_blocks::Q4_1),
+        choose: either!(&Q4_1_LANES, &Q4_1_WHOLE, small_blocks::Q4_1, quads::Q4_1),
         arrange: |stored| stored,
     },
 };
@@ -55,7 +55,7 @@ pub static Q5_0: Format = Format {
     file_type: Some(8),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q5_0.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: either!(&Q5_0_LANES, &Q5_0_WHOLE, small_blocks::Q5_0),
+        choose: either!(&Q5_0_LANES, &Q5_0_WHOLE, small_blocks::Q5_0, quads::Q5_0),
         arrange: |stored| stored,
     },
 };
@@ -72,7 +72,7 @@ pub static Q5_1: Format = Format {
     file_type: Some(9),
     encode: Encode::Rows(|row, quantiser, out| encoding::Q5_1.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: either!(&Q5_1_LANES, &Q5_1_WHOLE, small_blocks::Q5_1),
+        choose: either!(&Q5_1_LANES, &Q5_1_WHOLE, small_blocks::Q5_1, quads::Q5_1),
         arrange: |stored| stored,
     },
 };

@@ -20,7 +20,12 @@ pub static Q2_K: Format = Format {
     file_type: Some(10),
     encode: Encode::Rows(q2_k::encode),
     product: Product::Kernels {
-        choose: either!(&Q2_K_LANES, &Q2_K_WHOLE, k_quants::Q2_K),
+        choose: either!(
+            &Q2_K_LANES,
+            &Q2_K_WHOLE,
+            k_quants::Q2_K,
+            k_quants::Q2_K_WHOLE
+        ),
         arrange: |stored| stored,
     },
 };
@@ -79,7 +84,12 @@ pub static Q4_K: Format = Format {
     file_type: Some(14),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q4_K.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: either!(&Q4_K_LANES, &Q4_K_WHOLE, k_quants::Q4_K),
+        choose: either!(
+            &Q4_K_LANES,
+            &Q4_K_WHOLE,
+            k_quants::Q4_K,
+            k_quants::Q4_K_WHOLE
+        ),
         arrange: |stored| stored,
     },
 };
@@ -106,7 +116,12 @@ pub static Q5_K: Format = Format {
     file_type: Some(16),
     encode: Encode::Rows(|row, quantiser, out| q4_k::Q5_K.encode(row, quantiser, out)),
     product: Product::Kernels {
-        choose: either!(&Q5_K_LANES, &Q5_K_WHOLE, k_quants::Q5_K),
+        choose: either!(
+            &Q5_K_LANES,
+            &Q5_K_WHOLE,
+            k_quants::Q5_K,
+            k_quants::Q5_K_WHOLE
+        ),
         arrange: |stored| stored,
     },
 };

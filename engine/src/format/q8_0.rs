@@ -49,6 +49,10 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
         #[cfg(target_arch = "aarch64")]
         (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.q8_0(),
-        (BlockOrder::WholeBlocks, _) => &WHOLE,
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::quads::Q8_0),
+        #[cfg(target_arch = "x86_64")]
+        (BlockOrder::WholeBlocks, Kernel::Avx512Vnni(vnni)) => vnni.narrow(&x86::quads::Q8_0),
+        (BlockOrder::WholeBlocks, Kernel::Scalar) => &WHOLE,
     }
 }

@@ -59,6 +59,11 @@ fn dot<const BYTES: usize>(
 pub struct Quads([Quad; 2]);
 
 impl Quads {
+    /// Those sums, first those of the even blocks.
+    pub fn of(sums: [[f32; 4]; 2]) -> Self {
+        Quads(sums)
+    }
+
     /// Adds a block of 32 products to the even (0) or odd (1) sums: four neighbours to a lane,
     /// then the next four to the next.
     pub fn add(&mut self, which: usize, scale: f32, products: impl Iterator<Item = i32>) {

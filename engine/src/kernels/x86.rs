@@ -12,6 +12,7 @@ pub mod dot;
 pub mod i2_s;
 pub mod k_quants;
 pub mod panel;
+pub mod quads;
 pub mod scaled;
 pub mod small_blocks;
 pub mod trits;
@@ -68,7 +69,7 @@ impl Gemm for Compiled {
 macro_rules! products {
     (
         $products:ident: $form:expr, $($tile:ident)::+, $($multiply:ident)::+ $(of $format:ty)?,
-        $pairs:literal, $avxvnni:literal, $avx512vl:literal
+        $pairs:expr, $avxvnni:expr, $avx512vl:expr
     ) => {
         /// The products.
         pub static $products: $crate::kernels::x86::Products = {

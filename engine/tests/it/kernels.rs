@@ -243,43 +243,65 @@ fn the_largest_blocks_do_not_wrap() {
 }
 
 /// Every byte at an end or any, activations at both ends, and the −128 only a NaN leaves; one
-/// row more than pairs have, and every number of tokens that are computed together.
+/// row more than pairs have, an odd block and none, and every number of tokens that are computed
+/// together, also in the order of a single one.
 #[test]
 fn blocks_at_their_ends_give_the_bits_of_the_scalar_kernel() {
-    const BLOCKS: usize = 3;
     let mut random = Random::new(23);
     let mut compared = 0;
     for (name, halves) in HALVES {
-        let format = Format::named(name).expect("a format");
-        let cols = BLOCKS * format.block;
-        let shape = Shape { rows: 5, cols };
         for (fill, tokens) in [Some(0u8), Some(0xff), Some(0x80), Some(0x7f), None]
             .into_iter()
             .flat_map(|fill| [1, 2, 4, 8, 15].map(|tokens| (fill, tokens)))
         {
-            let mut rows: Vec<u8> = (0..shape.rows * BLOCKS * format.block_bytes)
-                .map(|_| fill.unwrap_or(random.next() as u8))
-                .collect();
-            for block in rows.chunks_exact_mut(format.block_bytes) {
-                for &at in halves {
-                    block[at..at + 2].copy_from_slice(&[random.next() as u8, 0x3c]);
-                }
-            }
-            let weights = Stored::from_vec(shape, rows, vec![1.0]);
-            let activations = Ends::new(&mut random, tokens * cols, fill.is_none());
-            for order in BlockOrder::ALL {
-                let gemm = |kernel| format.gemm(order, kernel).expect("has kernels");
-                let expected = outputs(gemm(Kernel::Scalar), &weights, &activations.inputs(tokens));
-                for gemm in Kernel::available().into_iter().map(gemm) {
-                    let found = outputs(gemm, &weights, &activations.inputs(tokens));
-                    let difference = oracle::first_difference(&expected, &found);
-                    assert_eq!(difference, None, "{}, {fill:?}", gemm.name());
-                    compared += expected.len();
-                }
+            for blocks in [4, 5] {
+                let format = Format::named(name).expect("a format");
+                compared += compare_ends(format, halves, blocks, (fill, tokens), &mut random);
             }
         }
     }
     println!("{compared} outputs compared");
+}
+
+/// Rows of so many blocks of these bytes, or of any, in every order; returns the outputs compared.
+fn compare_ends(
+    format: &Format,
+    halves: &[usize],
+    blocks: usize,
+    (fill, tokens): (Option<u8>, usize),
+    random: &mut Random,
+) -> usize {
+    let cols = blocks * format.block;
+    let shape = Shape { rows: 5, cols };
+    let mut rows: Vec<u8> = (0..shape.rows * blocks * format.block_bytes)
+        .map(|_| fill.unwrap_or(random.next() as u8))
+        .collect();
+    for block in rows.chunks_exact_mut(format.block_bytes) {
+        for &at in halves {
+            block[at..at + 2].copy_from_slice(&[random.next() as u8, 0x3c]);
+        }
+    }
+    let weights = Stored::from_vec(shape, rows, vec![1.0]);
+    let activations = Ends::new(random, tokens * cols, fill.is_none());
+    let mut compared = 0;
+    for (order, one_by_one) in BlockOrder::ALL
+        .into_iter()
+        .flat_map(|order| [false, true].map(|one| (order, one)))
+    {
+        let inputs = Inputs {
+            one_by_one,
+            ..activations.inputs(tokens)
+        };
+        let gemm = |kernel| format.gemm(order, kernel).expect("has kernels");
+        let expected = outputs(gemm(Kernel::Scalar), &weights, &inputs);
+        for gemm in Kernel::available().into_iter().map(gemm) {
+            let found = outputs(gemm, &weights, &inputs);
+            let difference = oracle::first_difference(&expected, &found);
+            assert_eq!(difference, None, "{}, {fill:?}", gemm.name());
+            compared += expected.len();
+        }
+    }
+    compared
 }
 
 /// The formats in blocks, and where in a block there are halves.

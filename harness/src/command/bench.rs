@@ -26,6 +26,7 @@ Examples:
   harness bench --model model.gguf --pp 64 --reference bitnet
   harness bench --model model.gguf --pp 32,64 --tg 8 --depth 0,16 --threads 1,2 --json bench.json
   harness bench --model model.gguf --pp 32 --tg 8 --html bench.html
+  harness bench --model model.gguf --pp 0 --tg 8 --memory map,read
   harness bench --kernels --format i2_s-p128 --format q6_k --tokens 1,16
 
 `harness fixtures big` writes a random model in the shapes of a published one, which is large enough
@@ -89,6 +90,16 @@ pub struct Args {
     #[command(flatten)]
     reading: Reading,
 
+    /// Where the engine has the weights: map, the file's own pages, or read, a copy in large pages,
+    /// which takes longer to begin and less to read again; both is two lines
+    #[arg(
+        long,
+        value_name = "HOW,…",
+        value_delimiter = ',',
+        default_value = "map"
+    )]
+    memory: Vec<Memory>,
+
     /// Time the engine a second time where it is only asked for the likeliest token: most of the
     /// head is not computed, which is proved to make no difference
     #[arg(long)]
@@ -107,6 +118,13 @@ pub struct Args {
 
     #[command(flatten)]
     html: Html,
+}
+
+/// How the engine gets the weights into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Memory {
+    Map,
+    Read,
 }
 
 /// Runs the command.
@@ -206,13 +224,20 @@ fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
     let theirs = references.iter().find_map(|(one, _)| exact(one));
     let profile = args.profile.or(theirs).unwrap_or_default();
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    let mut lanes = vec![engine_lane(args, known, kernel, profile, limits)?];
+    let engine = |memory: &Memory| engine_lane(args, known, *memory, kernel, profile, limits);
+    let mut lanes = args
+        .memory
+        .iter()
+        .map(engine)
+        .collect::<Result<Vec<_>, _>>()?;
     if args.likeliest {
-        let mut lane = engine_lane(args, known, kernel, profile, limits)?;
-        lane.name.push_str(" likeliest");
-        lane.likeliest = true;
-        lane.traffic = lane.traffic.screened();
-        lanes.push(lane);
+        for memory in &args.memory {
+            let mut lane = engine(memory)?;
+            lane.name.push_str(" likeliest");
+            lane.likeliest = true;
+            lane.traffic = lane.traffic.screened();
+            lanes.push(lane);
+        }
     }
     for (reference, opponent) in references {
         let name = reference.facts().name.clone();
@@ -248,6 +273,7 @@ fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
 fn engine_lane(
     args: &Args,
     known: &Known,
+    memory: Memory,
     kernel: Kernel,
     profile: Profile,
     limits: Limits,
@@ -257,12 +283,12 @@ fn engine_lane(
         words.extend([flag.into(), value.into()]);
     }
     words.extend(args.reading.words());
+    let mut name = format!("engine {}", kernel.name());
+    if memory == Memory::Read {
+        words.push("--read".into());
+        name.push_str(" read");
+    }
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let reference = Reference::open("engine", limits, launch_with(program, words))?;
-    Ok(Lane::new(
-        reference,
-        format!("engine {}", kernel.name()),
-        kernel,
-        known,
-    ))
+    Ok(Lane::new(reference, name, kernel, known))
 }

@@ -1,6 +1,8 @@
-//! `harness kernels`: single kernels of a C++ reference against those of the engine.
+//! `harness kernels`: single kernels of a C++ reference, or what is on record of one, against those
+//! of the engine.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use engine::kernels::Kernel;
@@ -9,23 +11,32 @@ use engine::numerics::Profile;
 use super::finish::finish;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
+use crate::io::destination::Destination;
 use crate::io::threads::{self, Piece};
 use crate::io::{output, progress};
+use crate::judge::outcome::Outcome;
+use crate::oracle::kernels::record::{FILE, Record};
 use crate::oracle::kernels::{self, Examined, Report, Scope, table};
+use crate::oracle::weights::subject::no_reference;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
 use crate::runner::kernels::engine::EngineKernels;
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::live::ReferenceKernels;
+use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:
-  harness kernels # exits 3 unless BITNET_CPP_DIR names a reference
+  harness kernels
   harness kernels --reference bitnet --reference ik --json kernels.json
   harness kernels --reference bitnet --only i2_s-dot --seed 7 --case 61
+  harness kernels --reference bitnet --reference bitnet-portable --cases 12 --record kernels.json
 
-Exit code 0 where every bit is equal or excused by name; 1 where one is not, even if
-the reference died later; 6 where the reference died.";
+Without a reference, hashes of what libraries once answered are compared, with every set of
+instructions this machine has; in arithmetics that no library was recorded in, vectors are compared
+with plain loops. Exit code 0 where every bit is equal or excused by name; 1 where one is not, even
+if the reference died later; 3 where there is neither a reference nor a record; 6 where the
+reference died.";
 
 /// Ask single kernels of a C++ reference and of the engine the same questions
 #[derive(clap::Args)]
@@ -35,13 +46,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME|DIR")]
     reference: Vec<String>,
 
-    /// Makes the random questions
-    #[arg(long, value_name = "N", default_value = "1")]
-    seed: u64,
+    /// Makes the random questions [default: 1, or what is on record]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
-    /// Random questions a kernel, beside the chosen ones
-    #[arg(long, value_name = "N", default_value = "100", value_parser = flags::count::<usize>)]
-    cases: usize,
+    /// Random questions a kernel, beside the chosen ones [default: 100, or what is on record]
+    #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
+    cases: Option<usize>,
 
     /// Ask about this kernel only; may be given several times
     #[arg(long, value_name = "NAME", value_parser = Family::by_name)]
@@ -55,6 +66,14 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = flags::kernel)]
     kernel: Option<Kernel>,
 
+    /// Write down here what the references answer, for runs without one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "case", "shard"])]
+    record: Option<Destination>,
+
+    /// Fixtures folder [default: fixtures/ here or above, else built in]
+    #[arg(long, value_name = "DIR")]
+    fixtures: Option<PathBuf>,
+
     #[command(flatten)]
     sharing: flags::Sharing,
 
@@ -67,10 +86,14 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.json.beside([])?;
+    let outputs = args.json.beside([])?;
+    outputs.writes("--record", args.record.as_ref())?;
     // One process answers for every kernel.
     let limits = Limits::with_cpu_seconds(3600);
-    let references = reference::open_some(&args.reference, limits)?;
+    let references = reference::open(&args.reference, limits)?;
+    if references.is_empty() {
+        return args.recall();
+    }
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     // Spec of all before the first is examined: a refusal costs nothing then.
     let profiles = references.iter().map(|r| r.facts().engine_profile());
@@ -88,15 +111,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     });
     let examined: Vec<Examined> = examined.collect::<Result<_, Failure>>()?;
     let report = Report {
-        schema_version: 2,
         outcome: kernels::outcome(examined.iter().flat_map(|one| &one.kernels)),
-        seed: args.seed,
-        random_cases: args.cases,
         kernel: kernel.name(),
         references: examined,
         share: args.sharing.share(&args.families(), |one| one.name()),
+        ..Report::of(args.seed(), args.cases())
     };
     let text = table::report(&report, output::width());
+    if let (Some(to), Outcome::Ok) = (&args.record, report.outcome) {
+        let record = Record::of((args.seed(), args.cases()), &report.references)?;
+        to.write(output::to_json(&record)?.as_bytes())?;
+    }
     finish(report.outcome, &text, &report, &args.json)
 }
 
@@ -147,6 +172,14 @@ impl Args {
         })
     }
 
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    fn cases(&self) -> usize {
+        self.cases.unwrap_or(100)
+    }
+
     /// The kernels of all shares.
     fn families(&self) -> Vec<Family> {
         if self.only.is_empty() {
@@ -156,10 +189,47 @@ impl Args {
         }
     }
 
+    /// Without a reference: what is on record, and nothing that is not.
+    fn recall(&self) -> Result<Exit, Failure> {
+        let chosen = [
+            ("--record", self.record.is_some()),
+            ("--case", self.case.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--cases", self.cases.is_some()),
+            ("--shard", self.sharing.shard.is_some()),
+        ];
+        if let Some((flag, _)) = chosen.iter().find(|(_, typed)| *typed) {
+            return Err(no_reference(format!(
+                "{flag} is about questions to a reference"
+            )));
+        }
+        let folder = self.fixtures.clone().map_or_else(Suite::find, Ok)?;
+        if !folder.join(FILE).exists() {
+            let folder = folder.display();
+            return Err(no_reference(format!(
+                "{folder} has no {FILE}, and no reference is named"
+            )));
+        }
+        let record = Record::read(&folder)?;
+        let kernels = self
+            .kernel
+            .map_or_else(Kernel::available, |kernel| vec![kernel]);
+        let recorded = record.recall(&self.families(), &kernels)?;
+        let found = kernels::outcome(recorded.iter().flat_map(|one| &one.kernels));
+        let report = Report {
+            outcome: found.max(Outcome::RustOnly),
+            kernel: self.kernel.map_or("all", Kernel::name),
+            recorded,
+            ..Report::of(record.seed, record.cases)
+        };
+        let text = table::report(&report, output::width());
+        finish(report.outcome, &text, &report, &self.json)
+    }
+
     fn scope(&self, reference: &Reference) -> Scope {
         Scope {
-            seed: self.seed,
-            cases: self.cases,
+            seed: self.seed(),
+            cases: self.cases(),
             families: self
                 .sharing
                 .of("kernels", self.families(), |family| family.name()),
@@ -178,6 +248,6 @@ impl Args {
         if let Some(kernel) = self.kernel {
             command += &format!(" --kernel {}", kernel.name());
         }
-        command + &format!(" --seed {}", self.seed)
+        command + &format!(" --seed {}", self.seed())
     }
 }

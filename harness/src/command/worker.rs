@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
+use crate::io::process::map_or_read;
 use crate::reference::isolation::{Rights, serve};
 use crate::reference::worker::Reference;
 use crate::runner::subject::Spec;
@@ -43,6 +45,10 @@ pub struct Args {
 
     #[command(flatten)]
     reading: Reading,
+
+    /// Give the engine a copy of the file instead of the file
+    #[arg(long)]
+    read: bool,
 }
 
 /// Runs the command.
@@ -62,5 +68,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         profile: args.profile.unwrap_or_default(),
         reading: args.reading,
     };
-    serve(Rights::Compute, move |_| Ok(EngineWorker::start(computing)))
+    let storage = if args.read {
+        Storage::Read
+    } else {
+        map_or_read()
+    };
+    serve(Rights::Compute, move |_| {
+        Ok(EngineWorker::start(computing, storage))
+    })
 }

@@ -179,6 +179,14 @@ impl Document {
         Ok(())
     }
 
+    /// Writes a tensor in another format, its values rounded to what that can say.
+    pub fn write_as(&mut self, name: &str, format: Format) -> Result<(), Uneditable> {
+        let tensor = self.find(name)?;
+        let values = Grid::read(tensor)?.values();
+        tensor.becomes(format, &values);
+        Ok(())
+    }
+
     /// The bytes of a tensor, for edits that its values cannot express.
     pub fn bytes(&mut self, name: &str) -> Result<&mut Vec<u8>, Uneditable> {
         Ok(&mut self.find(name)?.bytes)

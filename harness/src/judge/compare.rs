@@ -172,6 +172,9 @@ pub enum Incomparable {
     /// A runner has nothing to say about the case.
     #[error("{0}")]
     NoAnswer(String),
+    /// This machine lacks what asking a runner takes, such as room for a file.
+    #[error("{0}")]
+    Environment(String),
 }
 
 /// Compares what the case declares, `theirs` being the reference.

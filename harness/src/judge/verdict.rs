@@ -169,6 +169,7 @@ impl Verdict {
                 Incomparable::SameIdentity(_)
                 | Incomparable::VocabSize { .. }
                 | Incomparable::Refused(_) => Outcome::Refused,
+                Incomparable::Environment(_) => Outcome::Environment,
             },
         }
     }

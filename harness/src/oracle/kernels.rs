@@ -8,9 +8,12 @@
 
 mod examine;
 mod excuse;
+pub(crate) mod record;
 mod shrink;
 pub mod table;
 
+use engine::kernels::Kernel;
+use engine::numerics::Profile;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -32,6 +35,25 @@ pub(crate) struct Report {
     pub references: Vec<Examined>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// What stands in where there is no reference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recorded: Vec<Recalled>,
+}
+
+impl Report {
+    /// Before anything was asked.
+    pub fn of(seed: u64, random_cases: usize) -> Self {
+        Report {
+            schema_version: 2,
+            outcome: Outcome::Ok,
+            seed,
+            random_cases,
+            kernel: "",
+            references: Vec::new(),
+            share: None,
+            recorded: Vec::new(),
+        }
+    }
 }
 
 /// A reference, and what became of each kernel.
@@ -55,6 +77,27 @@ pub fn of_shares(whole: &mut Value) -> Result<Outcome, String> {
     let outcome = outcome(&rows);
     whole["outcome"] = json!(outcome);
     Ok(outcome)
+}
+
+/// The kernels of one set of instructions, held to what is on record or to the plain ones.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Recalled {
+    /// Whose record; the plain kernels where nobody was asked in that arithmetic.
+    pub library: Option<String>,
+    pub profile: &'static str,
+    pub kernel: &'static str,
+    pub kernels: Vec<Row>,
+}
+
+impl Recalled {
+    fn new(library: Option<&String>, profile: Profile, kernel: Kernel, kernels: Vec<Row>) -> Self {
+        Recalled {
+            library: library.cloned(),
+            profile: profile.name(),
+            kernel: kernel.name(),
+            kernels,
+        }
+    }
 }
 
 /// The worst of all rows; a run in which nothing was asked is no agreement.

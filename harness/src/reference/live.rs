@@ -162,12 +162,13 @@ fn asked(names: &[String]) -> Result<Vec<Spec>, Failure> {
 }
 
 fn open_one(asked: &Spec, limits: Limits) -> Result<Reference, Failure> {
+    // First: where that is not to be found out, neither is which processor this is.
+    let program = std::env::current_exe().map_err(Failure::environment)?;
     let cache = Cache::from_environment().map_err(unavailable)?;
     let prepared = prepare(asked, &cache, IfMissing::Fail, &mut |line| {
         crate::io::output::tell(line)
     });
     let prepared = prepared.map_err(unavailable)?;
-    let program = std::env::current_exe().map_err(Failure::environment)?;
     let launch = launch(program, prepared.tree.root.clone());
     let name = prepared.name;
     let mut reference = Reference::open(&name, limits, launch).map_err(|exit| Failure {

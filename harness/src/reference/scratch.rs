@@ -50,11 +50,15 @@ impl Scratch {
     /// A file of these bytes.
     pub fn write(bytes: &[u8]) -> io::Result<Self> {
         let mut scratch = Scratch::reserve()?;
-        let written = std::fs::write(&scratch.path, bytes);
-        written
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", scratch.path.display())))?;
+        scratch.fill(bytes)?;
         scratch.sha256 = provenance::sha256(bytes);
         Ok(scratch)
+    }
+
+    /// Writes all of it.
+    pub fn fill(&self, bytes: &[u8]) -> io::Result<()> {
+        let written = std::fs::write(&self.path, bytes);
+        written.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.path.display())))
     }
 
     /// The same, once it was written by another process.

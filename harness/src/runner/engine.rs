@@ -322,7 +322,7 @@ fn refused(error: Refusal) -> RunError {
 fn stopped(error: EvalError) -> RunError {
     match error {
         EvalError::NotFinite { .. } => RunError::NotFinite(error.to_string()),
-        EvalError::OutOfMemory(_) => RunError::OutOfMemory(error.to_string()),
+        EvalError::OutOfMemory(_) => RunError::Environment(error.to_string()),
         _ => RunError::Refused(error.to_string()),
     }
 }

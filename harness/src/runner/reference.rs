@@ -5,6 +5,9 @@ pub mod rewritten;
 use std::borrow::BorrowMut;
 
 use engine::Token;
+use engine::bytes::ModelBytes;
+use engine::gguf::Gguf;
+use engine::gguf::tensor_type::id;
 
 use self::rewritten::Form;
 use super::observe::observe;
@@ -15,7 +18,9 @@ use crate::case::observation::tokenization::{
 };
 use crate::case::observation::{Identity, Observation};
 use crate::case::schedule::Schedule;
+use crate::file::provenance::Input;
 use crate::file::reading::Reading;
+use crate::io::process::map_or_read;
 use crate::reference::client::Client;
 use crate::reference::isolation::{self, Done, Part, Request, WorkerExit};
 use crate::reference::{Reference, Scratch};
@@ -40,6 +45,8 @@ pub struct Observing {
     as_they_are: bool,
     /// What the user says of files whose bytes leave something open.
     reading: Reading,
+    /// Whether the last model has weights in BF16, which builds for AVX-512 multiply in two ways.
+    bf16: bool,
 }
 
 impl Observing {
@@ -62,6 +69,7 @@ impl Observing {
             form: None,
             as_they_are: true,
             reading: Reading::default(),
+            bf16: false,
         }
     }
 
@@ -99,7 +107,10 @@ impl Runner for Observing {
             name: self.name.clone(),
             profile: match self.form {
                 Some(form) => format!("{}-{}", facts.arithmetic(), form.name()),
-                None => facts.profile(),
+                None => match facts.engine_profile() {
+                    Ok(profile) if self.bf16 => profile.name().to_owned(),
+                    _ => facts.profile(),
+                },
             },
             fingerprint: facts.fingerprint(),
         }
@@ -135,6 +146,7 @@ impl Runner for Observing {
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
+        self.bf16 = self.form.is_none() && has_bf16(task.model, self.reading);
         let mut case = task.case.clone();
         if !self.shows_nodes() {
             case.nodes = 0;
@@ -146,6 +158,15 @@ impl Runner for Observing {
         seen.greedy.logits.clear();
         Ok(seen)
     }
+}
+
+/// Whether a file has weights in BF16. What cannot be read has none: somebody else says why.
+fn has_bf16(model: &Input, reading: Reading) -> bool {
+    let Ok((bytes, _)) = ModelBytes::open(&model.path, map_or_read()) else {
+        return false;
+    };
+    let gguf = Gguf::parse_as(bytes, reading.dialect);
+    gguf.is_ok_and(|gguf| gguf.tensors.iter().any(|tensor| tensor.type_id == id::BF16))
 }
 
 /// A model file in a process of the reference's, which keeps it loaded.
@@ -178,8 +199,8 @@ impl<C: BorrowMut<Client>> Open<C> {
                 Open::ask(client, isolation::ModelFile { path, sha256 }, None)
             }
             ModelFile::Made(bytes) => {
-                let made = Scratch::write(bytes);
-                Open::made(client, made.map_err(|e| RunError::Refused(e.to_string()))?)
+                let made = Scratch::write(bytes)?;
+                Open::made(client, made)
             }
         }
     }

@@ -15,7 +15,7 @@ use super::engine::Probed;
 use crate::case::schedule::{self, Schedule, Timed};
 use crate::file::provenance;
 use crate::file::reading::Reading;
-use crate::io::process::{Resident, map_or_read, resident};
+use crate::io::process::{Resident, resident};
 use crate::reference::isolation::{
     Answer, Channel, Cost, Done, Hello, ModelFile, PROTOCOL, Part, Request, Serve, Stop,
 };
@@ -52,10 +52,10 @@ struct Held {
 
 impl EngineWorker {
     /// With no model yet.
-    pub fn start(computing: Computing) -> (Self, Hello) {
+    pub fn start(computing: Computing, storage: Storage) -> (Self, Hello) {
         let worker = EngineWorker {
             computing,
-            storage: map_or_read(),
+            storage,
             held: None,
         };
         let (kernel, profile) = (computing.kernel.name(), computing.profile.name());

@@ -8,8 +8,8 @@ use harness::case::schedule::{Schedule, Step};
 use harness::reference::Reference;
 use harness::reference::client::Client;
 use harness::reference::isolation::{
-    Answer, Channel, Computed, Death, Done, Hello, Kind, ModelFile, Part, Reply, Request, Shown,
-    Stop, WorkerExit,
+    Answer, Channel, Computed, Death, Done, Hello, Kind, Limits, ModelFile, Part, Reply, Request,
+    Shown, Stop, WorkerExit,
 };
 
 use crate::rogue::launch;
@@ -44,6 +44,7 @@ pub fn answer(misdeed: &str, request: Request, channel: &mut Channel) -> Result<
     };
     match misdeed {
         "rows" => channel.part(Part::Rows(vec![1.0]))?,
+        "hangs" => std::thread::sleep(std::time::Duration::from_secs(600)),
         "greets again" => channel.say(&Reply::Hello(Hello::default()))?,
         "computes" => done = Done::Computed(Computed::default()),
         "another model" => model_sha256 = Some("another's".into()),
@@ -101,6 +102,28 @@ fn died<T: std::fmt::Debug>(result: Result<T, WorkerExit>) -> Death {
         Err(WorkerExit::Died(death)) => *death,
         other => panic!("{other:?}"),
     }
+}
+
+/// Whatever a command asks, and through however many clients: a run waits once.
+#[test]
+fn who_has_used_up_its_patience_once_is_not_asked_again() {
+    let patience = std::time::Duration::from_secs(2);
+    let limits = Limits {
+        patience,
+        ..limits()
+    };
+    let launch = Rc::new(|| launch("client: hangs"));
+    let reference = Reference::open("rogue", limits, launch).expect("it says hello");
+    let began = std::time::Instant::now();
+    let deaths: Vec<Death> = (0..20)
+        .map(|_| died(open(&mut Client::new(&reference))))
+        .collect();
+    for (number, death) in deaths.iter().enumerate() {
+        assert_eq!(death.kind, Kind::Timeout, "{death}");
+        let told = death.to_string().contains("it was not asked again");
+        assert_eq!(told, number > 0, "{death}");
+    }
+    assert!(began.elapsed() < 5 * patience, "{:?}", began.elapsed());
 }
 
 #[test]

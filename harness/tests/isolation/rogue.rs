@@ -59,6 +59,11 @@ fn greet(channel: &mut Channel, misdeed: String) -> Result<(Rogue, Hello), Stop>
         control_word: [0; 2],
         ..Hello::default()
     };
+    let mut hello = hello;
+    if misdeed == "endless hello" {
+        let endless = "x".repeat(2 << 20);
+        hello.details.insert("about".into(), endless);
+    }
     let rogue = match misdeed.strip_prefix("tell: ") {
         Some(tale) => Rogue::Teller(Box::new(Teller::new(tale))),
         None => Rogue::Misdeed(misdeed),
@@ -119,6 +124,12 @@ impl Serve for Rogue {
                 channel.raw().shutdown(std::net::Shutdown::Both)?;
                 std::thread::sleep(Duration::from_secs(600));
             }
+            "endless words" => {
+                channel.phase(&"x".repeat(15 << 20))?;
+                eprintln!("GGML_ASSERT({}) failed", "y".repeat(15 << 10));
+                std::process::abort();
+            }
+            "endless refusal" => return Err(Stop::Refused("z".repeat(15 << 20))),
             "refuse" => return Err(Stop::Refused("unknown model architecture: 'rogue'".into())),
             "chatter" => println!("{}", "noise on standard output\n".repeat(10_000)),
             "child" => {

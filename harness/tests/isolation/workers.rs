@@ -44,9 +44,14 @@ fn death(misdeed: &str, limits: Limits) -> Death {
 
 #[track_caller]
 fn crash(misdeed: &str) -> Death {
+    crash_in(misdeed, "decoding the prompt")
+}
+
+#[track_caller]
+fn crash_in(misdeed: &str, phase: &str) -> Death {
     let death = death(misdeed, limits());
     assert_eq!(death.kind, Kind::Crashed, "{death}");
-    assert_eq!(death.phase, "decoding the prompt");
+    assert!(death.phase.starts_with(phase), "{death}");
     death
 }
 
@@ -161,6 +166,21 @@ fn a_refusal_is_no_death() {
             Err(WorkerExit::Refused(words.into()))
         );
     }
+}
+
+/// They would stand on the receipt, and in its table.
+#[test]
+fn endless_words_are_cut_off_and_an_endless_hello_is_none() {
+    let words = crash_in("endless words", "xxx");
+    assert!(words.phase.ends_with("(15728640 bytes in all)"), "{words}");
+    assert!(words.to_string().len() < 4000, "{words}");
+    match ask("endless refusal", limits()) {
+        Err(WorkerExit::Refused(why)) => assert!(why.len() < 2000, "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let hello = death("endless hello", limits());
+    assert_eq!(hello.kind, Kind::ProtocolError);
+    assert!(hello.to_string().contains("is too long"), "{hello}");
 }
 
 /// As in a container or a job of a cluster.

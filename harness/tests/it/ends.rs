@@ -100,6 +100,33 @@ fn a_dying_engine_costs_one_case_and_the_others_are_kept() {
 }
 
 #[test]
+fn a_machine_without_room_accuses_neither_side() {
+    let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    let stopped = subject("mar2026-b158-avx512", move |_, _| Err(full().into()));
+    let receipt = run(vec![stopped], None);
+    assert_eq!(receipt.parity.status.exit(), Exit::Environment);
+    let why = Incomparable::Environment(full().to_string());
+    let outcome = Verdict::Incomparable { why }.outcome();
+    assert_eq!(outcome.exit(), Exit::Environment);
+}
+
+/// A path need not be text to be meant.
+#[test]
+#[cfg(unix)]
+fn a_reference_whose_path_is_no_text_was_asked_for_all_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(["crossval", "--case", "edges-the-end"]);
+    let path = std::ffi::OsStr::from_bytes(b"/there/is/no\xff");
+    let output = command.env("BITNET_CPP_DIR", path).output();
+    let output = output.expect("the program starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("/there/is/no"), "{told}");
+}
+
+#[test]
 fn an_engine_that_computes_no_number_diverges() {
     let broken = subject("mar2026-b158-avx512", |task, _| {
         if task.case.name == CASE {

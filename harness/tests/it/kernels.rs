@@ -4,4 +4,5 @@
 
 mod agreement;
 mod faults;
-mod weights;
+mod recalled;
+pub mod weights;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use harness::io::npy;
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use crate::program::ends::assert_ends;
 use crate::program::fixture;
@@ -35,20 +35,9 @@ pub fn trials() -> Vec<Trial> {
     ];
     let python = Command::new("python3").arg("--version").output();
     let here = python.is_ok_and(|output| output.status.success());
-    let required = std::env::var_os("HARNESS_REQUIRE_LIVE").is_some_and(|set| set == "1");
+    let absent = (!here).then_some("python3");
     let trial = |(name, check): (&str, fn())| {
-        let name = format!("adapters::{name}");
-        if here {
-            let run = move || {
-                check();
-                Ok(())
-            };
-            return Trial::test(name, run);
-        }
-        let missing = || Err(Failed::from("there is no python3"));
-        Trial::test(name, missing)
-            .with_kind("without python3")
-            .with_ignored_flag(!required)
+        crate::unless(absent, &[], &format!("adapters::{name}"), check)
     };
     checks.into_iter().map(trial).collect()
 }

@@ -14,6 +14,7 @@ mod attribute;
 mod bench;
 mod bisect;
 mod commands;
+mod containers;
 mod crossval;
 mod doctor;
 mod examples;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         attribute::trials(),
         bisect::trials(),
         commands::trials(),
+        containers::trials(),
         crossval::trials(),
         doctor::trials(),
         kernels::trials(),
@@ -83,8 +85,24 @@ pub fn needs(
         return Trial::test(name, run);
     }
     let without = missing.join(" and ");
-    let required = std::env::var_os("HARNESS_REQUIRE_LIVE").is_some_and(|set| set == "1");
     let why = format!("{without} is not built here: scripts/reference.sh {without}");
+    cannot_run(name.into(), &without, why)
+}
+
+/// A check that needs those references, and what is absent, if anything is.
+pub fn unless(absent: Option<&str>, references: &[&str], name: &str, check: fn()) -> Trial {
+    match absent {
+        Some(what) => cannot_run(name.to_owned(), what, format!("there is no {what}")),
+        None => needs(references, name, move || {
+            check();
+            Ok(())
+        }),
+    }
+}
+
+/// Counted as ignored, or failing where everything must run.
+fn cannot_run(name: String, without: &str, why: String) -> Trial {
+    let required = std::env::var_os("HARNESS_REQUIRE_LIVE").is_some_and(|set| set == "1");
     Trial::test(name, move || Err(why.into()))
         .with_kind(format!("without {without}"))
         .with_ignored_flag(!required)

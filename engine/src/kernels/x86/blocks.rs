@@ -1,6 +1,7 @@
 //! Products of rows in blocks with 256-bit vectors: the eight lanes of
-//! [`Lanes`](crate::kernels::lanes::Lanes) are those of a vector, or the integers of a block are
-//! added up first, as [`whole_blocks`](crate::kernels::whole_blocks) does.
+//! [`Lanes`](crate::kernels::lanes::Lanes) are those of a vector, or blocks are added up as
+//! [`whole_blocks`](crate::kernels::whole_blocks) does: those of 256 here, those of 32 in
+//! [`quads`](super::quads).
 //!
 //! A block is unpacked once and then meets as many tokens as there are registers.
 
@@ -34,9 +35,6 @@ pub unsafe trait InBlocks {
     const BYTES: usize;
     /// Whether scale times sum is added to a lane with one rounding.
     const FUSED: bool;
-    /// Whether the integers of a block are added up before they are scaled, and all scaled ones in
-    /// one sum: the integer sums of a block must then be all there is.
-    const WHOLE: bool = false;
 
     /// The scale of a block, a half.
     fn scale(block: &[u8]) -> [u8; 2];
@@ -66,51 +64,68 @@ pub unsafe trait InBlocks {
     }
 }
 
-/// The same format, its blocks added up whole.
+/// How the blocks of a row are added up.
+///
+/// # Safety
+/// As for [`InBlocks`].
+#[allow(clippy::missing_safety_doc)] // it is the trait's
+pub unsafe trait Order {
+    /// What a row meets.
+    type Activation: Block;
+    /// Bytes of a block.
+    const BYTES: usize;
+
+    /// The outputs of one row for `T` of the tokens that are computed together.
+    unsafe fn sums<D: Dot<Vector = __m256i>, const T: usize>(
+        row: &[u8],
+        xs: [&[Self::Activation]; T],
+        together: usize,
+    ) -> [f32; T];
+}
+
+/// In eight lanes.
+pub struct InLanes<F>(PhantomData<F>);
+
+/// The integers of a block first, then one block after the other.
 pub struct Whole<F>(PhantomData<F>);
 
-// SAFETY: nothing is used but what `F` uses.
-unsafe impl<F: InBlocks<Beside = ()>> InBlocks for Whole<F> {
-    type Activation = F::Activation;
-    type Unpacked = F::Unpacked;
-    type Beside = ();
-    const BYTES: usize = F::BYTES;
-    const FUSED: bool = true;
-    const WHOLE: bool = true;
-
+/// A format whose blocks can be added up whole: the integer sums of a block are all there is, but
+/// for what [`added`](Self::added) takes off.
+///
+/// # Safety
+/// As for [`InBlocks`].
+pub unsafe trait AddedWhole: InBlocks {
+    /// The sum and a block: the integers, the scale they have together with the activations.
+    ///
+    /// # Safety
+    /// See the trait.
     #[inline(always)]
-    fn scale(block: &[u8]) -> [u8; 2] {
-        F::scale(block)
-    }
-
-    #[inline(always)]
-    unsafe fn unpack(block: &[u8]) -> F::Unpacked {
-        // SAFETY: see the trait.
-        unsafe { F::unpack(block) }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply<D: Dot<Vector = __m256i>, const T: usize>(
-        block: &F::Unpacked,
-        x: [&F::Activation; T],
-    ) -> [__m256i; T] {
-        // SAFETY: see the trait.
-        unsafe { F::multiply::<D, T>(block, x) }
+    unsafe fn added(
+        sum: f32,
+        (scale, integers): (f32, f32),
+        _block: &Self::Unpacked,
+        _x: &Self::Activation,
+    ) -> f32 {
+        scale.mul_add(integers, sum)
     }
 }
 
 /// Eight vectors of 32 neighbours each.
 pub type Planes = [__m256i; 8];
 
-/// Defines the products of a format.
+/// Defines the products of a format; the name is that of the format, and of the order where it is
+/// not the one of x86.
 macro_rules! in_blocks {
-    ($products:ident of $format:ty: $pairs:literal, $avxvnni:literal, $avx512vl:literal) => {
+    ($products:ident of $format:ty: $name:literal) => {
         $crate::kernels::x86::products! {
             $products: {
                 use $crate::kernels::gemm::Block;
-                <$format as $crate::kernels::x86::blocks::InBlocks>::Activation::FORM
+                <$format as $crate::kernels::x86::blocks::Order>::Activation::FORM
             },
-            blocks::tile, blocks::multiply of $format, $pairs, $avxvnni, $avx512vl
+            blocks::tile, blocks::multiply of $format,
+            concat!("x86_64-avx2-", $name),
+            concat!("x86_64-avxvnni-", $name),
+            concat!("x86_64-avx512vl-", $name)
         }
     };
 }
@@ -129,7 +144,7 @@ pub fn tile<D: Dot>(tokens: usize) -> Tile {
 /// # Safety
 /// The instructions of `D`, AVX2, FMA and F16C are there.
 #[inline(always)]
-pub unsafe fn multiply<D: Dot<Vector = __m256i>, F: InBlocks>(
+pub unsafe fn multiply<D: Dot<Vector = __m256i>, O: Order>(
     weights: &Stored,
     inputs: &Inputs,
     band: &mut Band,
@@ -143,10 +158,10 @@ pub unsafe fn multiply<D: Dot<Vector = __m256i>, F: InBlocks>(
             // SAFETY: the instructions are there.
             token += unsafe {
                 match D::TOKENS.min(tokens - token) {
-                    8.. => some::<D, F, 8>(weights, own, inputs, token, band),
-                    4.. => some::<D, F, 4>(weights, own, inputs, token, band),
-                    2.. => some::<D, F, 2>(weights, own, inputs, token, band),
-                    _ => some::<D, F, 1>(weights, own, inputs, token, band),
+                    8.. => some::<D, O, 8>(weights, own, inputs, token, band),
+                    4.. => some::<D, O, 4>(weights, own, inputs, token, band),
+                    2.. => some::<D, O, 2>(weights, own, inputs, token, band),
+                    _ => some::<D, O, 1>(weights, own, inputs, token, band),
                 }
             };
         }
@@ -158,24 +173,24 @@ pub unsafe fn multiply<D: Dot<Vector = __m256i>, F: InBlocks>(
 /// # Safety
 /// The instructions of `D`, AVX2, FMA and F16C are there.
 #[inline(always)]
-unsafe fn some<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
+unsafe fn some<D: Dot<Vector = __m256i>, O: Order, const T: usize>(
     weights: &Stored,
     own: Range<usize>,
     inputs: &Inputs,
     token: usize,
     band: &mut Band,
 ) -> usize {
-    let blocks = F::Activation::of(inputs).len() / inputs.tokens;
-    let mut xs: [&[F::Activation]; T] = [&[]; T];
+    let blocks = O::Activation::of(inputs).len() / inputs.tokens;
+    let mut xs: [&[O::Activation]; T] = [&[]; T];
     for (t, x) in xs.iter_mut().enumerate() {
-        *x = &F::Activation::of(inputs)[(token + t) * blocks..][..blocks];
+        *x = &O::Activation::of(inputs)[(token + t) * blocks..][..blocks];
     }
-    let stride = blocks * F::BYTES;
+    let stride = blocks * O::BYTES;
     let first = band.rows().start;
     for row in own {
         let bytes = &weights.bytes[(first + row) * stride..][..stride];
         // SAFETY: the instructions are there.
-        let sums = unsafe { sums::<D, F, T>(bytes, xs) };
+        let sums = unsafe { O::sums::<D, T>(bytes, xs, inputs.together()) };
         for (t, sum) in sums.into_iter().enumerate() {
             band.token(token + t)[row] = sum;
         }
@@ -183,61 +198,95 @@ unsafe fn some<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
     T
 }
 
-/// The outputs of one row for `T` tokens.
-///
-/// # Safety
-/// The instructions of `D`, AVX2, FMA and F16C are there.
-#[inline(always)]
-unsafe fn sums<D: Dot<Vector = __m256i>, F: InBlocks, const T: usize>(
-    row: &[u8],
-    xs: [&[F::Activation]; T],
-) -> [f32; T] {
-    // SAFETY: the instructions are there.
-    unsafe {
-        let mut lanes = [_mm256_setzero_ps(); T];
-        let mut besides = [F::Beside::default(); T];
-        let mut outputs = [0f32; T];
-        for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
-            for line in (0..F::BYTES).step_by(64) {
-                let ahead = block.as_ptr().wrapping_add(AHEAD + line);
-                _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+// SAFETY: nothing is used but what `F` uses.
+unsafe impl<F: InBlocks> Order for InLanes<F> {
+    type Activation = F::Activation;
+    const BYTES: usize = F::BYTES;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot<Vector = __m256i>, const T: usize>(
+        row: &[u8],
+        xs: [&[F::Activation]; T],
+        _together: usize,
+    ) -> [f32; T] {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let mut lanes = [_mm256_setzero_ps(); T];
+            let mut besides = [F::Beside::default(); T];
+            for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
+                prefetch(block);
+                let (scale, unpacked, x) = (half(F::scale(block)), F::unpack(block), at(xs, i));
+                let each = lanes.iter_mut().zip(&mut besides).zip(x);
+                for ((lanes, beside), x) in each {
+                    F::offset(&unpacked, x, lanes, beside);
+                }
+                let sums = F::multiply::<D, T>(&unpacked, x);
+                for ((lanes, sums), x) in lanes.iter_mut().zip(sums).zip(x) {
+                    let scale = _mm256_mul_ps(scale, _mm256_set1_ps(x.scale()));
+                    let sums = _mm256_cvtepi32_ps(sums);
+                    *lanes = if F::FUSED {
+                        _mm256_fmadd_ps(scale, sums, *lanes)
+                    } else {
+                        _mm256_add_ps(_mm256_mul_ps(sums, scale), *lanes)
+                    };
+                }
             }
-            let mut x = [&xs[0][i]; T];
-            for (x, xs) in x.iter_mut().zip(xs) {
-                *x = &xs[i];
+            let mut outputs = [0f32; T];
+            for ((output, lanes), beside) in outputs.iter_mut().zip(lanes).zip(besides) {
+                *output = F::output(sum_lanes(lanes), beside);
             }
-            let scale = half(F::scale(block));
-            let unpacked = F::unpack(block);
-            let each = lanes.iter_mut().zip(&mut besides).zip(x);
-            for ((lanes, beside), x) in each {
-                F::offset(&unpacked, x, lanes, beside);
-            }
-            let sums = F::multiply::<D, T>(&unpacked, x);
-            if F::WHOLE {
+            outputs
+        }
+    }
+}
+
+// SAFETY: nothing is used but what `F` uses.
+unsafe impl<F: AddedWhole> Order for Whole<F> {
+    type Activation = F::Activation;
+    const BYTES: usize = F::BYTES;
+
+    #[inline(always)]
+    unsafe fn sums<D: Dot<Vector = __m256i>, const T: usize>(
+        row: &[u8],
+        xs: [&[F::Activation]; T],
+        _together: usize,
+    ) -> [f32; T] {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let mut outputs = [0f32; T];
+            for (i, block) in row.chunks_exact(F::BYTES).enumerate() {
+                prefetch(block);
+                let (scale, unpacked, x) = (half(F::scale(block)), F::unpack(block), at(xs, i));
+                let sums = F::multiply::<D, T>(&unpacked, x);
                 for ((output, sums), x) in outputs.iter_mut().zip(sums).zip(x) {
                     let scale = _mm256_cvtss_f32(scale) * x.scale();
-                    *output = scale.mul_add(sum_integers(sums) as f32, *output);
+                    let integers = sum_integers(sums) as f32;
+                    *output = F::added(*output, (scale, integers), &unpacked, x);
                 }
-                continue;
             }
-            for ((lanes, sums), x) in lanes.iter_mut().zip(sums).zip(x) {
-                let scale = _mm256_mul_ps(scale, _mm256_set1_ps(x.scale()));
-                let sums = _mm256_cvtepi32_ps(sums);
-                *lanes = if F::FUSED {
-                    _mm256_fmadd_ps(scale, sums, *lanes)
-                } else {
-                    _mm256_add_ps(_mm256_mul_ps(sums, scale), *lanes)
-                };
-            }
+            outputs
         }
-        if F::WHOLE {
-            return outputs;
-        }
-        for ((output, lanes), beside) in outputs.iter_mut().zip(lanes).zip(besides) {
-            *output = F::output(sum_lanes(lanes), beside);
-        }
-        outputs
     }
+}
+
+/// Asks for a block further on.
+#[inline(always)]
+pub fn prefetch(block: &[u8]) {
+    for line in (0..block.len()).step_by(64) {
+        let ahead = block.as_ptr().wrapping_add(AHEAD + line);
+        // SAFETY: every x86-64 has the instruction, and any address may be asked for.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
+    }
+}
+
+/// The block of that number of every token.
+#[inline(always)]
+pub fn at<X, const T: usize>(xs: [&[X]; T], i: usize) -> [&X; T] {
+    let mut x = [&xs[0][i]; T];
+    for (x, xs) in x.iter_mut().zip(xs) {
+        *x = &xs[i];
+    }
+    x
 }
 
 /// A half as a float, in every lane. Loaded into all lanes at once: an instruction that inserts
@@ -267,7 +316,7 @@ pub fn sum_lanes(lanes: __m256) -> f32 {
 /// The sum of all lanes.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn sum_integers(lanes: __m256i) -> i32 {
+pub fn sum_integers(lanes: __m256i) -> i32 {
     let four = _mm_add_epi32(
         _mm256_extracti128_si256::<1>(lanes),
         _mm256_castsi256_si128(lanes),

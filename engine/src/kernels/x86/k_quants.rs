@@ -2,37 +2,26 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{self, InBlocks, Whole, in_blocks, load, load_16};
+use super::blocks::{
+    self, AddedWhole, InBlocks, InLanes, Whole, in_blocks, load, load_16, sum_integers,
+};
 use super::dot::Dot;
 use super::scaled::{Scaled, add_bits, two_bits};
 use crate::encoding::q4_k::{self, Layout};
 use crate::encoding::{q2_k, q3_k, q6_k};
 use crate::kernels::q8_k::Q8K;
 
-in_blocks! {
-    Q2_K of Q2K: "x86_64-avx2-q2_k", "x86_64-avxvnni-q2_k", "x86_64-avx512vl-q2_k"
-}
-in_blocks! {
-    Q3_K of Q3K: "x86_64-avx2-q3_k", "x86_64-avxvnni-q3_k", "x86_64-avx512vl-q3_k"
-}
-in_blocks! {
-    Q4_K of OfEightGroups<4>: "x86_64-avx2-q4_k", "x86_64-avxvnni-q4_k", "x86_64-avx512vl-q4_k"
-}
-in_blocks! {
-    Q5_K of OfEightGroups<5>: "x86_64-avx2-q5_k", "x86_64-avxvnni-q5_k", "x86_64-avx512vl-q5_k"
-}
-in_blocks! {
-    Q6_K of Q6K: "x86_64-avx2-q6_k", "x86_64-avxvnni-q6_k", "x86_64-avx512vl-q6_k"
-}
+in_blocks! { Q2_K of InLanes<Q2K>: "q2_k" }
+in_blocks! { Q3_K of InLanes<Q3K>: "q3_k" }
+in_blocks! { Q4_K of InLanes<OfEightGroups<4>>: "q4_k" }
+in_blocks! { Q5_K of InLanes<OfEightGroups<5>>: "q5_k" }
+in_blocks! { Q6_K of InLanes<Q6K>: "q6_k" }
 
-in_blocks! {
-    Q3_K_WHOLE of Whole<Q3K>: "x86_64-avx2-q3_k-whole_blocks",
-    "x86_64-avxvnni-q3_k-whole_blocks", "x86_64-avx512vl-q3_k-whole_blocks"
-}
-in_blocks! {
-    Q6_K_WHOLE of Whole<Q6K>: "x86_64-avx2-q6_k-whole_blocks",
-    "x86_64-avxvnni-q6_k-whole_blocks", "x86_64-avx512vl-q6_k-whole_blocks"
-}
+in_blocks! { Q2_K_WHOLE of Whole<Q2K>: "q2_k-whole_blocks" }
+in_blocks! { Q3_K_WHOLE of Whole<Q3K>: "q3_k-whole_blocks" }
+in_blocks! { Q4_K_WHOLE of Whole<OfEightGroups<4>>: "q4_k-whole_blocks" }
+in_blocks! { Q5_K_WHOLE of Whole<OfEightGroups<5>>: "q5_k-whole_blocks" }
+in_blocks! { Q6_K_WHOLE of Whole<Q6K>: "q6_k-whole_blocks" }
 
 /// Q2_K.
 struct Q2K;
@@ -98,6 +87,17 @@ unsafe impl InBlocks for Q2K {
     }
 }
 
+// SAFETY: nothing but AVX2 is used.
+unsafe impl AddedWhole for Q2K {
+    #[inline(always)]
+    unsafe fn added(sum: f32, (scale, integers): (f32, f32), block: &TwoBits, x: &Q8K) -> f32 {
+        // SAFETY: see the trait.
+        let offsets = unsafe { sum_integers(_mm256_madd_epi16(block.offsets, sums_of(x))) };
+        let sum = (-x.scale * block.offset).mul_add(offsets as f32, sum);
+        scale.mul_add(integers, sum)
+    }
+}
+
 /// The sums of 16 activations each.
 ///
 /// # Safety
@@ -151,6 +151,9 @@ unsafe impl InBlocks for Q3K {
     }
 }
 
+// SAFETY: nothing is used.
+unsafe impl AddedWhole for Q3K {}
+
 /// Q4_K or Q5_K.
 struct OfEightGroups<const BITS: u32>;
 
@@ -161,6 +164,21 @@ struct Grouped {
     offsets: __m256i,
     /// What that is multiplied by.
     offset: f32,
+}
+
+impl Grouped {
+    /// The offset of each group times the sum of its activations.
+    ///
+    /// # Safety
+    /// There is AVX2.
+    #[inline(always)]
+    unsafe fn offsets_of(&self, x: &Q8K) -> __m256i {
+        // SAFETY: the instructions are there.
+        unsafe {
+            let sums = _mm256_madd_epi16(sums_of(x), _mm256_set1_epi16(1));
+            _mm256_mullo_epi32(sums, self.offsets)
+        }
+    }
 }
 
 impl<const BITS: u32> OfEightGroups<BITS> {
@@ -222,8 +240,7 @@ unsafe impl<const BITS: u32> InBlocks for OfEightGroups<BITS> {
         let scale = -x.scale * block.offset;
         // SAFETY: see the trait; the array is as long as a vector.
         unsafe {
-            let sums = _mm256_madd_epi16(sums_of(x), _mm256_set1_epi16(1));
-            let groups = _mm256_mullo_epi32(sums, block.offsets);
+            let groups = block.offsets_of(x);
             let pairs = _mm256_hadd_epi32(groups, groups);
             let (low, high) = (
                 _mm256_castsi256_si128(pairs),
@@ -248,6 +265,22 @@ unsafe impl<const BITS: u32> InBlocks for OfEightGroups<BITS> {
             lanes + ((a + c) + (b + d))
         } else {
             lanes + a
+        }
+    }
+}
+
+// SAFETY: nothing but AVX2 is used.
+unsafe impl<const BITS: u32> AddedWhole for OfEightGroups<BITS> {
+    /// With four bits the offsets leave the sum, with five the products of their block.
+    #[inline(always)]
+    unsafe fn added(sum: f32, (scale, integers): (f32, f32), block: &Grouped, x: &Q8K) -> f32 {
+        // SAFETY: see the trait.
+        let offsets = unsafe { sum_integers(block.offsets_of(x)) } as f32;
+        let offset = x.scale * block.offset;
+        if BITS == 4 {
+            scale.mul_add(integers, (-offset).mul_add(offsets, sum))
+        } else {
+            sum + scale.mul_add(integers, -(offset * offsets))
         }
     }
 }
@@ -301,3 +334,6 @@ unsafe impl InBlocks for Q6K {
         unsafe { block.multiply_less::<D, T>(32, x) }
     }
 }
+
+// SAFETY: nothing is used.
+unsafe impl AddedWhole for Q6K {}

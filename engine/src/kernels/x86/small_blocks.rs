@@ -2,28 +2,18 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{self, InBlocks, in_blocks, load, load_16, values};
+use super::blocks::{self, InBlocks, InLanes, in_blocks, load, load_16, values};
 use super::dot::Dot;
 use crate::encoding::blocks_of_32::Layout;
 use crate::encoding::{blocks_of_32, q8_0};
 use crate::kernels::q8_0::Q8Block;
 use crate::kernels::q8_1::Q8Sum;
 
-in_blocks! {
-    Q4_0 of AroundZero<4>: "x86_64-avx2-q4_0", "x86_64-avxvnni-q4_0", "x86_64-avx512vl-q4_0"
-}
-in_blocks! {
-    Q5_0 of AroundZero<5>: "x86_64-avx2-q5_0", "x86_64-avxvnni-q5_0", "x86_64-avx512vl-q5_0"
-}
-in_blocks! {
-    Q8_0 of AroundZero<8>: "x86_64-avx2-q8_0", "x86_64-avxvnni-q8_0", "x86_64-avx512vl-q8_0"
-}
-in_blocks! {
-    Q4_1 of AboveMinimum<4>: "x86_64-avx2-q4_1", "x86_64-avxvnni-q4_1", "x86_64-avx512vl-q4_1"
-}
-in_blocks! {
-    Q5_1 of AboveMinimum<5>: "x86_64-avx2-q5_1", "x86_64-avxvnni-q5_1", "x86_64-avx512vl-q5_1"
-}
+in_blocks! { Q4_0 of InLanes<AroundZero<4>>: "q4_0" }
+in_blocks! { Q5_0 of InLanes<AroundZero<5>>: "q5_0" }
+in_blocks! { Q8_0 of InLanes<AroundZero<8>>: "q8_0" }
+in_blocks! { Q4_1 of InLanes<AboveMinimum<4>>: "q4_1" }
+in_blocks! { Q5_1 of InLanes<AboveMinimum<5>>: "q5_1" }
 
 /// Elements of four bits, or of five, as they are stored: from zero on.
 ///
@@ -59,7 +49,7 @@ unsafe fn elements(layout: Layout, block: &[u8]) -> __m256i {
 }
 
 /// Signed elements of so many bits.
-struct AroundZero<const BITS: u32>;
+pub struct AroundZero<const BITS: u32>;
 
 // SAFETY: nothing but AVX2 and what `D` stands for is used.
 unsafe impl<const BITS: u32> InBlocks for AroundZero<BITS> {
@@ -118,7 +108,7 @@ unsafe impl<const BITS: u32> InBlocks for AroundZero<BITS> {
 }
 
 /// Elements of so many bits from zero on, and a minimum.
-struct AboveMinimum<const BITS: u32>;
+pub struct AboveMinimum<const BITS: u32>;
 
 impl<const BITS: u32> AboveMinimum<BITS> {
     const LAYOUT: Layout = if BITS == 4 {

@@ -2,26 +2,18 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{self, InBlocks, Planes, Whole, in_blocks, load, load_16, values};
+use super::blocks::{
+    self, AddedWhole, InBlocks, InLanes, Planes, Whole, in_blocks, load, load_16, values,
+};
 use super::dot::Dot;
 use crate::flavor::{tq1_0, tq2_0};
 use crate::kernels::q8_k::Q8K;
 
-in_blocks! {
-    TQ1_0 of Tq1_0: "x86_64-avx2-tq1_0", "x86_64-avxvnni-tq1_0", "x86_64-avx512vl-tq1_0"
-}
-in_blocks! {
-    TQ2_0 of Tq2_0: "x86_64-avx2-tq2_0", "x86_64-avxvnni-tq2_0", "x86_64-avx512vl-tq2_0"
-}
+in_blocks! { TQ1_0 of InLanes<Tq1_0>: "tq1_0" }
+in_blocks! { TQ2_0 of InLanes<Tq2_0>: "tq2_0" }
 
-in_blocks! {
-    TQ1_0_WHOLE of Whole<Tq1_0>: "x86_64-avx2-tq1_0-whole_blocks",
-    "x86_64-avxvnni-tq1_0-whole_blocks", "x86_64-avx512vl-tq1_0-whole_blocks"
-}
-in_blocks! {
-    TQ2_0_WHOLE of Whole<Tq2_0>: "x86_64-avx2-tq2_0-whole_blocks",
-    "x86_64-avxvnni-tq2_0-whole_blocks", "x86_64-avx512vl-tq2_0-whole_blocks"
-}
+in_blocks! { TQ1_0_WHOLE of Whole<Tq1_0>: "tq1_0-whole_blocks" }
+in_blocks! { TQ2_0_WHOLE of Whole<Tq2_0>: "tq2_0-whole_blocks" }
 
 /// Sums of digits times activations, less the sums of 16 activations each lane gives back. Digits
 /// are 0 to 2, in TQ2_0 a 3, too: a lane of 16 bits gets eight times two products of at most
@@ -93,6 +85,9 @@ unsafe impl InBlocks for Tq2_0 {
     }
 }
 
+// SAFETY: nothing is used.
+unsafe impl AddedWhole for Tq2_0 {}
+
 /// TQ1_0.
 struct Tq1_0;
 
@@ -146,6 +141,9 @@ unsafe impl InBlocks for Tq1_0 {
         unsafe { multiply_digits::<D, T>(block, x) }
     }
 }
+
+// SAFETY: nothing is used.
+unsafe impl AddedWhole for Tq1_0 {}
 
 /// Every byte times 1, 3, 9, 27 and 81, modulo 256.
 #[inline]

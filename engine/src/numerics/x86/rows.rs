@@ -11,6 +11,8 @@ use crate::numerics::half::{Half, widen_bf16, widen_f16};
 /// all the elements it asks for; it reads nothing else.
 #[allow(clippy::missing_safety_doc)] // it is the trait's
 pub unsafe trait Row: Copy {
+    /// Whether an element is a number as it lies in memory, so that reading is all the work.
+    const DENSE: bool = false;
     /// How many elements it has, or more than that where blocks are padded.
     fn elements(self) -> usize;
     /// The elements from `at` on, a whole number of vectors.
@@ -23,6 +25,8 @@ pub unsafe trait Row: Copy {
 
 // SAFETY: a vector's elements from `at` on, as the caller vouches.
 unsafe impl Row for &[f32] {
+    const DENSE: bool = true;
+
     #[inline(always)]
     fn elements(self) -> usize {
         self.len()
@@ -47,6 +51,8 @@ unsafe impl Row for &[f32] {
 
 // SAFETY: as above.
 unsafe impl Row for &[[u8; 4]] {
+    const DENSE: bool = true;
+
     #[inline(always)]
     fn elements(self) -> usize {
         self.len()
@@ -71,6 +77,8 @@ unsafe impl Row for &[[u8; 4]] {
 
 // SAFETY: as above.
 unsafe impl Row for &[Half] {
+    const DENSE: bool = true;
+
     #[inline(always)]
     fn elements(self) -> usize {
         self.len()
@@ -99,6 +107,8 @@ pub struct Bfloats<'a>(pub &'a [Half]);
 
 // SAFETY: as above.
 unsafe impl Row for Bfloats<'_> {
+    const DENSE: bool = true;
+
     #[inline(always)]
     fn elements(self) -> usize {
         self.0.len()

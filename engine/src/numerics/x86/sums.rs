@@ -55,6 +55,11 @@ pub unsafe fn products<V: Vector, A: Row, B: Row, F: Finish<A, B>>(
         // SAFETY: the instructions are there.
         token += unsafe {
             match (V::LANES, vectors, left) {
+                // One stream after the other, which the processor sees coming by itself.
+                (8, 4, 1) | (16, 4, 1) if A::DENSE => {
+                    some::<V, A, B, F, 4, 1, 1>(factors, token, &mut grid)
+                }
+                (16, 2, 1) if A::DENSE => some::<V, A, B, F, 2, 1, 1>(factors, token, &mut grid),
                 // With half as many registers.
                 (8, 1, 1) => some::<V, A, B, F, 1, 4, 1>(factors, token, &mut grid),
                 (8, 1, _) => some::<V, A, B, F, 1, 4, 2>(factors, token, &mut grid),
@@ -142,8 +147,10 @@ where
     unsafe {
         let mut sums = [[[V::zero(); N]; R]; T];
         for at in (0..taken).step_by(N * V::LANES) {
-            for row in rows {
-                prefetch(row.place(at), row.place(at + N * V::LANES), further);
+            if R > 1 {
+                for row in rows {
+                    prefetch(row.place(at), row.place(at + N * V::LANES), further);
+                }
             }
             for v in 0..N {
                 let at = at + v * V::LANES;

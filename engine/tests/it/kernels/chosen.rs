@@ -20,22 +20,16 @@ fn families(kernel: Kernel) -> &'static [&'static str] {
     }
 }
 
-/// Whether there are vectors for a format in an order: on each architecture for the order of its
-/// own builds and, of the others', for these.
+/// Whether there are vectors for a format in an order: on x86-64 always, on aarch64 in the order of
+/// its own builds for these.
 fn has_vectors(format: &Format, order: BlockOrder) -> bool {
-    let whole: &[&str] = if cfg!(target_arch = "x86_64") {
-        WHOLE_BLOCKS_ON_X86
-    } else {
-        WHOLE_BLOCKS_ON_AARCH64
-    };
     match order {
-        _ if is_i2_s(format) => true,
-        BlockOrder::EightLanes => cfg!(target_arch = "x86_64"),
-        BlockOrder::WholeBlocks => whole.contains(&format.name),
+        _ if is_i2_s(format) || cfg!(target_arch = "x86_64") => true,
+        BlockOrder::EightLanes => false,
+        BlockOrder::WholeBlocks => WHOLE_BLOCKS_ON_AARCH64.contains(&format.name),
     }
 }
 
-const WHOLE_BLOCKS_ON_X86: &[&str] = &["tq1_0", "tq2_0", "q3_k", "q6_k"];
 const WHOLE_BLOCKS_ON_AARCH64: &[&str] = &["tq1_0", "tq2_0", "q6_k", "q8_0"];
 
 /// Sums of integers, which have no order.

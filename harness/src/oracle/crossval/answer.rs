@@ -185,9 +185,10 @@ fn silence(error: &RunError, message: String) -> Verdict {
     let incomparable = |why| Verdict::Incomparable { why };
     match error {
         RunError::NoAnswer(_) => incomparable(Incomparable::NoAnswer(message)),
-        RunError::Refused(_) | RunError::NotFinite(_) | RunError::OutOfMemory(_) => {
+        RunError::Refused(_) | RunError::NotFinite(_) => {
             incomparable(Incomparable::Refused(message))
         }
+        RunError::Environment(_) => incomparable(Incomparable::Environment(message)),
         RunError::Declined(_) => Verdict::Declined { message },
         RunError::Lost(death) if death.kind == Kind::Timeout => Verdict::TimedOut { message },
         RunError::Lost(_) | RunError::Died(_) => Verdict::ReferenceDied { message },

@@ -336,7 +336,7 @@ fn of_engine(error: &RunError) -> Outcome {
         RunError::NoAnswer(_) => Outcome::Incomplete,
         RunError::Refused(_) | RunError::Declined(_) => Outcome::Refused,
         RunError::NotFinite(_) => Outcome::Divergence,
-        RunError::OutOfMemory(_) => Outcome::Environment,
+        RunError::Environment(_) => Outcome::Environment,
         RunError::Died(_) | RunError::Lost(_) => Outcome::EngineDied,
     }
 }

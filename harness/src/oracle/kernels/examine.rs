@@ -4,6 +4,7 @@ use engine::flavor::Shape;
 use serde::{Deserialize, Serialize};
 
 use super::excuse::{Mismatch, known};
+use super::record;
 use super::shrink::candidates;
 use crate::file::document::Format;
 use crate::judge::excuse::{Applied, Excused, find};
@@ -75,6 +76,9 @@ pub struct Row {
     /// The first question whose answers differ without an excuse. It decides nothing.
     #[serde(skip_deserializing)]
     pub first: Option<First>,
+    /// What goes on record of each answer.
+    #[serde(skip)]
+    pub hashes: Vec<String>,
 }
 
 /// A difference, and how small the question became that still shows it.
@@ -99,13 +103,10 @@ pub fn examine(
     done: &mut dyn FnMut(),
 ) -> Vec<Row> {
     let row = |&family: &Family| {
-        let mut row = Row {
-            kernel: family.name(),
-            judged: scope.same_arithmetic
-                || family.is_decoder()
-                || family.is_encoder() && scope.same_author,
-            ..Row::default()
-        };
+        let judged = scope.same_arithmetic
+            || family.is_decoder()
+            || family.is_encoder() && scope.same_author;
+        let mut row = Row::new(family, judged);
         if let Err(ending) = fill(&mut row, family, theirs, ours, scope) {
             row.ending = ending;
         }
@@ -153,16 +154,17 @@ fn both(
     let theirs = theirs.compute(question)?;
     let died = |died: RunError| Ending::EngineDied(format!("{}: {died}", question.call));
     let ours = guarded(|| Ok(ours.compute(question))).map_err(died)?;
-    let mut answers = [theirs, ours?];
+    Ok([theirs, ours?].map(|answer| meaningful(question, answer)))
+}
+
+/// An answer without what writers leave behind the scale: whatever was in their buffer.
+pub(super) fn meaningful(question: &Question, mut answer: Answer) -> Answer {
     if let Call::Encode { columns, rows, .. } = question.call
         && question.format() == Some(Format::I2_S_P128)
     {
-        // Behind the scale writers leave whatever was in their buffer.
-        let meaningful = columns * rows / 4 + 4;
-        let bytes = answers.iter_mut().map(|answer| &mut answer.bytes);
-        bytes.for_each(|bytes| bytes.truncate(meaningful));
+        answer.bytes.truncate(columns * rows / 4 + 4);
     }
-    Ok(answers)
+    answer
 }
 
 /// The places that differ, each with its excuse if it has one.
@@ -189,6 +191,15 @@ fn unexcused(question: &Question, answers: &[Answer; 2]) -> Option<Place> {
 }
 
 impl Row {
+    /// Of a kernel that was asked nothing yet.
+    pub(super) fn new(family: Family, judged: bool) -> Self {
+        Row {
+            kernel: family.name(),
+            judged,
+            ..Row::default()
+        }
+    }
+
     /// What it means. Without a judgement of its arithmetic a difference is a measurement.
     pub fn outcome(&self) -> Outcome {
         let ended = match &self.ending {
@@ -209,6 +220,7 @@ impl Row {
         self.cases += 1;
         self.values += answers[0].size();
         self.equal += answers[0].size();
+        self.hashes.push(record::recorded(question, answers));
         for (_, excuse) in mismatches(question, answers) {
             self.equal = self.equal.saturating_sub(1);
             let Some(excuse) = excuse else {
@@ -282,7 +294,7 @@ fn packing(question: &Question, theirs: &Answer) -> Option<&'static str> {
 }
 
 /// The numbers of a question that are not zero, a few of them.
-fn inputs(question: &Question) -> String {
+pub(super) fn inputs(question: &Question) -> String {
     const SHOWN: usize = 8;
     let values = question.values.iter().enumerate();
     let value = |(i, v): (usize, &f32)| format!("[{i}] {v:e} ({:#010x})", v.to_bits());

@@ -1,9 +1,11 @@
 //! What was found, for people: a line for each kernel, and what needs words below.
 
-use super::Report;
 use super::examine::{Ending, First, Row};
+use super::{Recalled, Report};
+use crate::io::look::is_verbose;
 use crate::io::table::{Table, number, words};
 use crate::judge::excuse::Excused;
+use crate::judge::outcome::Outcome;
 use crate::runner::kernels::question::Difference;
 
 /// Everything, reference after reference, in so many columns.
@@ -14,7 +16,25 @@ pub(crate) fn report(report: &Report, width: Option<usize>) -> String {
         let text = render(&examined.kernels, &examined.again, width);
         format!("{name} ({profile})\n{text}; {:.1} s\n\n", examined.seconds)
     });
-    texts.collect()
+    let recorded = report.recorded.iter().map(|one| recalled(one, width));
+    texts.chain(recorded).collect()
+}
+
+/// What stood in for a reference: a line where all agrees, unless every row is asked for.
+fn recalled(one: &Recalled, width: Option<usize>) -> String {
+    let (profile, kernel) = (one.profile, one.kernel);
+    let name = match &one.library {
+        Some(library) => format!("record of {library} ({profile}), {kernel}"),
+        None => format!("{profile}, {kernel} beside scalar"),
+    };
+    if super::outcome(&one.kernels) == Outcome::Ok && !is_verbose() {
+        let mut excused = Excused::default();
+        let rows = one.kernels.iter();
+        rows.for_each(|row| excused.extend(&row.excused, ""));
+        return format!("{name}: {}\n", summary(&one.kernels, &excused));
+    }
+    let again = format!("harness kernels --kernel {kernel}");
+    format!("{name}\n{}\n\n", render(&one.kernels, &again, width))
 }
 
 /// What became of one reference's kernels. `again` is the command that asks it, up to the question.

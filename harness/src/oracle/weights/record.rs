@@ -9,7 +9,7 @@ use super::library;
 use super::{Finding, Tensor, Verdict};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
-use crate::reference::LiveReference;
+use crate::reference::{LiveReference, Source};
 
 /// Where it lies in the fixtures folder.
 pub const FILE: &str = "weights.json";
@@ -24,19 +24,6 @@ pub struct Record {
     pub libraries: BTreeMap<String, Source>,
     /// What they said, by the model's path in the fixtures folder.
     pub models: BTreeMap<String, Model>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    pub profile: String,
-    /// The package and version it was built from.
-    pub origin: String,
-    /// The compiler's own words, if they are known.
-    pub compiler: Option<String>,
-    /// How it was compiled, if that is known.
-    pub flags: Option<String>,
-    pub sha256: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,13 +81,7 @@ impl Record {
         let Some(decoded) = said.decoded else {
             return Ok(());
         };
-        let source = Source {
-            profile: profile.into(),
-            origin: facts.origin.clone(),
-            compiler: facts.compiler.clone(),
-            flags: facts.flags.clone(),
-            sha256: facts.hello.sha256.clone(),
-        };
+        let source = Source::of(facts, profile);
         self.libraries.insert(facts.name.clone(), source);
         let model = self.models.entry(file.into()).or_default();
         model.sha256 = sha256.into();

@@ -14,7 +14,7 @@ use rustix::process::{
 };
 
 use super::deadline::DeadlineReader;
-use super::death::{Death, Kind, WorkerExit, assertion_in};
+use super::death::{Death, Kind, WorkerExit, assertion_in, shortened};
 use super::frame::{self, Broken};
 use super::limits::{Limits, Terms};
 use super::message::{Hello, PROTOCOL, Reply, Request};
@@ -25,6 +25,8 @@ use crate::io::process::{Resident, resident};
 /// How long a worker whose channel is closed may take to end by itself, so that the signal that
 /// ended it is its own and not ours.
 const GRACE: Duration = Duration::from_secs(2);
+/// Bytes of the longest hello, all of which stands on the receipt.
+const HELLO_MAX: u32 = 1 << 20;
 
 /// A worker that has not been seen to end. Dropping it ends its whole session.
 pub struct Worker {
@@ -44,7 +46,7 @@ impl Worker {
     pub fn start(command: Command, terms: impl Into<Terms>) -> Result<(Self, Hello), WorkerExit> {
         let mut worker = Self::spawn(command, &terms.into()).map_err(spawn_failed)?;
         let until = worker.limits.deadline();
-        match worker.next(until)? {
+        match worker.next_within(until, HELLO_MAX)? {
             Reply::Hello(hello) if hello.protocol == PROTOCOL => Ok((worker, hello)),
             Reply::Hello(hello) => {
                 let theirs = hello.protocol;
@@ -113,6 +115,11 @@ impl Worker {
 
     /// The next thing it says that is not a phase.
     fn next(&mut self, until: Instant) -> Result<Reply, WorkerExit> {
+        self.next_within(until, frame::LENGTH_MAX)
+    }
+
+    /// The same, of a length that is not everything's.
+    fn next_within(&mut self, until: Instant, most: u32) -> Result<Reply, WorkerExit> {
         loop {
             let (child, seen) = (&self.child, &mut self.memory_seen);
             let mut poll = || {
@@ -124,9 +131,11 @@ impl Worker {
                 until,
                 poll: &mut poll,
             };
-            match frame::read(&mut reader) {
-                Ok(Reply::Phase { name }) => self.phase = name,
-                Ok(Reply::Refused { message }) => return Err(WorkerExit::Refused(message)),
+            match frame::read_within(&mut reader, most) {
+                Ok(Reply::Phase { name }) => self.phase = shortened(name),
+                Ok(Reply::Refused { message }) => {
+                    return Err(WorkerExit::Refused(shortened(message)));
+                }
                 Ok(reply) => return Ok(reply),
                 Err(Broken::End) => return Err(self.reap(Kind::Crashed, None)),
                 Err(Broken::Malformed(what)) => return Err(self.reject(what)),
@@ -165,19 +174,20 @@ impl Worker {
             _ => (kind, complaint),
         };
         let last_words = self.printed.text();
+        let told = assertion_in(&last_words).or_else(|| {
+            let by_exit = by_itself && signal.is_none() && !well;
+            last_words
+                .lines()
+                .rfind(|line| by_exit && !line.is_empty())
+                .map(str::to_owned)
+        });
         WorkerExit::Died(Box::new(Death {
             kind,
             phase: self.phase.clone(),
             signal,
             exit_code: status.and_then(|status| status.code()),
-            complaint,
-            assertion: assertion_in(&last_words).or_else(|| {
-                let by_exit = by_itself && signal.is_none() && !well;
-                last_words
-                    .lines()
-                    .rfind(|line| by_exit && !line.is_empty())
-                    .map(str::to_owned)
-            }),
+            complaint: complaint.map(shortened),
+            assertion: told.map(shortened),
             last_words,
             memory_seen: self.memory_seen,
             milliseconds: self.began.elapsed().as_millis() as u64,

@@ -79,6 +79,17 @@ pub fn assertion_in(text: &str) -> Option<String> {
 }
 
 /// One line, the same on every machine as far as the cause is.
+/// Characters of what a worker says of itself that are kept.
+const KEPT: usize = 1000;
+
+/// The beginning of words that are longer than anybody reads: they end up on receipts.
+pub(super) fn shortened(words: String) -> String {
+    match words.char_indices().nth(KEPT) {
+        None => words,
+        Some((end, _)) => format!("{}… ({} bytes in all)", &words[..end], words.len()),
+    }
+}
+
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} while {}", self.kind.name(), self.phase)?;

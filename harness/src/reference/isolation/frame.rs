@@ -13,7 +13,7 @@ const MAGIC: [u8; 4] = *b"hrn2";
 /// Those and the length.
 const START: usize = MAGIC.len() + 4;
 /// Longest message in bytes: 1 GiB of floats, and what is said beside them.
-const LENGTH_MAX: u32 = (1 << 30) + (16 << 20);
+pub(super) const LENGTH_MAX: u32 = (1 << 30) + (16 << 20);
 
 /// Why there is no frame.
 #[derive(Debug)]
@@ -43,6 +43,11 @@ pub fn write(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
 
 /// Reads one frame.
 pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, Broken> {
+    read_within(from, LENGTH_MAX)
+}
+
+/// The same of a message that is no longer than that.
+pub fn read_within<T: DeserializeOwned>(from: &mut impl Read, most: u32) -> Result<T, Broken> {
     let start = up_to(from, START as u32)?;
     let Some((magic, length)) = start.split_first_chunk().filter(|_| start.len() == START) else {
         return Err(if start.is_empty() { Broken::End } else { cut() });
@@ -51,7 +56,7 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, Broken> {
         return Err(Broken::Malformed(format!("{start:02x?} begins no frame")));
     }
     let length = u32::from_le_bytes(length.try_into().expect("four bytes are left"));
-    if length > LENGTH_MAX {
+    if length > most {
         let message = format!("a message of {length} bytes is too long");
         return Err(Broken::Malformed(message));
     }

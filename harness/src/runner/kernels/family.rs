@@ -105,6 +105,12 @@ impl Family {
         matches!(self.0, Encode(_) | Weighted(_))
     }
 
+    /// Whether it is computed in an order of its own by each set of instructions: products, and the
+    /// activations that they take.
+    pub fn is_arithmetic(self) -> bool {
+        matches!(self.0, Dot(_) | Activation(_))
+    }
+
     /// Why a library cannot be asked, if it cannot.
     pub fn obstacle(self, library: &mut dyn Computer) -> Result<Option<String>, WorkerExit> {
         let (kind, name) = match self.0 {

@@ -52,7 +52,7 @@ impl Observing {
         let Reading { dialect, flavor } = self.reading;
         let gguf = Gguf::parse_as(bytes, dialect).map_err(refused)?;
         let mut document = Document::read_as(&gguf, flavor).map_err(refused)?;
-        let file = Scratch::reserve().map_err(refused)?;
+        let file = Scratch::reserve()?;
         let changed = match self.form {
             None => document.published(),
             Some(Form::Wide) => document.widen(),
@@ -61,7 +61,7 @@ impl Observing {
         match self.form {
             _ if changed.map_err(refused)? == 0 => return Ok(None),
             None | Some(Form::Wide) => {
-                std::fs::write(&file.path, document.file()).map_err(refused)?;
+                file.fill(&document.file())?;
             }
             Some(Form::Iq2Bn) => {
                 fits_iq2_bn(&document).map_err(RunError::Declined)?;
@@ -69,7 +69,7 @@ impl Observing {
                 write_iq2_bn(&self.reference, path, &file.path, 2 * size)?;
             }
         }
-        file.hashed().map(Some).map_err(refused)
+        Ok(Some(file.hashed()?))
     }
 }
 

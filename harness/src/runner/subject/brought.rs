@@ -121,8 +121,7 @@ fn widened(model: ModelFile<'_>) -> Result<Option<Scratch>, RunError> {
     if document.widen().map_err(|e| refused(&e))? == 0 {
         return Ok(None);
     }
-    let made = Scratch::write(&document.file());
-    made.map(Some).map_err(|e| refused(&e))
+    Ok(Some(Scratch::write(&document.file())?))
 }
 
 /// What it costs somebody else's engine to start is nobody's business but the clock's.

@@ -29,7 +29,7 @@ fn everything_committed_is_as_it_would_be_made() {
     assert!(
         answer
             .stdout
-            .contains("15 were reproduced: all as committed"),
+            .contains("17 were reproduced: all as committed"),
         "{}",
         answer.stdout
     );
@@ -42,7 +42,7 @@ fn regeneration_writes_the_committed_bytes_into_an_empty_folder_and_then_nothing
     let regenerate = || Harness::new("fixtures regenerate --json --fixtures").arg(folder.path());
     let written = regenerate().run().exits(0).json()["written"].clone();
     let written: Vec<String> = serde_json::from_value(written).expect("paths");
-    assert_eq!(written.len(), 15);
+    assert_eq!(written.len(), 17);
     for path in written {
         let made = std::fs::read(folder.path().join(&path)).expect("written");
         let committed = std::fs::read(fixture(&path)).expect("committed");

@@ -21,7 +21,7 @@ const MODEL: &str = "moby-tiny/moby-tiny-b158.gguf";
 const LAYER: &str = "blk.2.";
 const TENSOR: &str = "blk.2.ffn_up.weight";
 
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
