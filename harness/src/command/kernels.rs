@@ -70,7 +70,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "case", "shard"])]
     record: Option<Destination>,
 
-    /// Fixtures folder [default: fixtures/ here or above, else built in]
+    /// Fixtures folder [default: fixtures/ here or above]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 
@@ -137,6 +137,14 @@ fn sides(
 }
 
 impl Args {
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    fn cases(&self) -> usize {
+        self.cases.unwrap_or(100)
+    }
+
     /// Every kernel of one reference, as many at once as there are jobs.
     fn examine(
         &self,
@@ -170,14 +178,6 @@ impl Args {
             again: self.again(index),
             kernels: rows.into_values().flatten().collect(),
         })
-    }
-
-    fn seed(&self) -> u64 {
-        self.seed.unwrap_or(1)
-    }
-
-    fn cases(&self) -> usize {
-        self.cases.unwrap_or(100)
     }
 
     /// The kernels of all shares.

@@ -329,23 +329,30 @@ fn compare_lane(
 
 /// The two rows of one position.
 pub fn compare_rows(position: usize, theirs: &[f32], ours: &[f32]) -> PositionFindings {
+    let distance = Distance::between(theirs, ours);
+    if distance.is_bit_identical() && !theirs.is_empty() {
+        // The same numbers are no distance apart and have the same ranks, which need no search.
+        return PositionFindings {
+            position,
+            distance,
+            kl: Some(0.0),
+            confidence: None,
+            top1_equal: true,
+            flip_gap: None,
+            top5_overlap: theirs.len().min(5),
+            detail: PositionDetail::default(),
+        };
+    }
     let top = [theirs, ours].map(metrics::top1);
     let gap = match top {
         [Some(a), Some(b)] if a != b => Some(f64::from(theirs[a]) - f64::from(theirs[b])),
         _ => None,
     };
-    let distance = Distance::between(theirs, ours);
-    // The same numbers are no distance apart, which need not be computed.
-    let same = distance.is_bit_identical() && !theirs.is_empty();
     PositionFindings {
         position,
-        kl: if same {
-            Some(0.0)
-        } else {
-            metrics::divergence(theirs, ours)
-        },
-        confidence: metrics::confidence(theirs).filter(|_| !same),
         distance,
+        kl: metrics::divergence(theirs, ours),
+        confidence: metrics::confidence(theirs),
         top1_equal: top[0].is_some() && top[0] == top[1],
         flip_gap: gap.filter(|gap| gap.is_finite()),
         top5_overlap: metrics::top5_overlap(theirs, ours),

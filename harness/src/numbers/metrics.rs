@@ -95,9 +95,35 @@ impl Distances {
 impl Distance {
     /// Compares `theirs` with `ours`, which must be of one length.
     pub fn between(theirs: &[f32], ours: &[f32]) -> Self {
+        if let Some(none) = Self::of_the_same(theirs, ours) {
+            return none;
+        }
         let mut distances = Distances::default();
         distances.add(theirs, ours);
         distances.total()
+    }
+
+    /// What the sums come to where every bit is the same and every value a number, which is what
+    /// most rows are: a tenth of the work, and no rounding can make another cosine of them than 1.
+    fn of_the_same(theirs: &[f32], ours: &[f32]) -> Option<Self> {
+        if theirs.len() != ours.len() {
+            return None;
+        }
+        let (mut differing, mut any, mut finite) = (0, 0, true);
+        for (x, y) in theirs.iter().zip(ours) {
+            differing |= x.to_bits() ^ y.to_bits();
+            any |= x.to_bits();
+            finite &= x.is_finite();
+        }
+        let is_zero = any << 1 == 0;
+        (differing == 0 && finite).then(|| Distance {
+            values: theirs.len(),
+            bit_equal: theirs.len(),
+            not_finite: [0, 0],
+            cosine: (!is_zero).then_some(1.0),
+            max_abs: Some(0.0),
+            nmse: Some(0.0),
+        })
     }
 
     /// How far the values stand out of their error, in decibels: infinitely where there is none.
@@ -248,6 +274,32 @@ mod tests {
         assert!(same.is_bit_identical() && same.is_possible() && d.is_possible());
         let nmse = Some(0.5);
         assert!(!Distance { nmse, ..same }.is_possible());
+    }
+
+    #[test]
+    fn rows_of_the_same_numbers_have_the_distances_that_the_sums_give() {
+        let series: Vec<f32> = (0..997).map(|i| (i as f32 * 0.37).sin() * 9.0).collect();
+        let least = f32::from_bits(1);
+        let rows: [&[f32]; 6] = [
+            &series,
+            &[f32::MAX, f32::MIN, 1.0],
+            &[least, -least, 0.0],
+            &[f32::MIN_POSITIVE, 3.0],
+            &[0.0, -0.0],
+            &[],
+        ];
+        for row in rows {
+            let mut sums = Distances::default();
+            sums.add(row, row);
+            assert_eq!(Distance::of_the_same(row, row), Some(sums.total()));
+        }
+        for (one, other) in [(0.0, -0.0), (1.0, 1.0 + f32::EPSILON), (f32::NAN, f32::NAN)] {
+            assert_eq!(Distance::of_the_same(&[3.0, one], &[3.0, other]), None);
+        }
+        assert_eq!(
+            Distance::of_the_same(&[f32::INFINITY], &[f32::INFINITY]),
+            None
+        );
     }
 
     #[test]

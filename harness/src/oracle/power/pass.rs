@@ -120,8 +120,12 @@ impl<'m> PassState<'m> {
     }
 
     fn enter(&mut self, node: Node, shape: &[usize]) {
-        self.previous = std::mem::replace(&mut self.name, [node.name, node.suffix].concat());
-        self.shape = shape.to_vec();
+        // A hundred nodes a pass, and passes by the thousand: nothing is allocated anew.
+        std::mem::swap(&mut self.previous, &mut self.name);
+        self.name.clear();
+        self.name.extend([node.name, node.suffix]);
+        self.shape.clear();
+        self.shape.extend(shape);
         self.layer = match node.place {
             Place::Layer(layer) => layer,
             Place::Model | Place::Number(_) => 0,
@@ -141,8 +145,11 @@ impl<'m> PassState<'m> {
         if let Some(history) = history {
             history.entry(self.layer).or_default().extend(values);
         }
-        let kept = self.seen.entry(self.name.clone()).or_default();
-        kept.clear();
-        kept.extend_from_slice(values);
+        if let Some(kept) = self.seen.get_mut(&self.name) {
+            kept.clear();
+            kept.extend_from_slice(values);
+        } else {
+            self.seen.insert(self.name.clone(), values.to_vec());
+        }
     }
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use engine::Model;
 use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
+use engine::{Model, Token};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::gate::{Effect, strict_verdict};
 use super::{Fault, Injection, observed};
 use crate::case::Case;
+use crate::case::ability::{Ability, Lacking};
 use crate::case::observation::{Lane, Observation, TracedNode};
 use crate::case::schedule::{Schedule, Step};
 use crate::exit::Failure;
@@ -25,12 +26,16 @@ use crate::judge::outcome::Outcome;
 use crate::judge::verdict::{Divergence, Verdict};
 use crate::numbers::metrics::same_bits;
 use crate::runner::engine::{Computing, tokenize};
+use crate::runner::observe::observe_tokens;
 use crate::runner::suite::Suite;
 use crate::runner::watch::{Watch, by_key};
 use crate::runner::{RunError, Runner, Task};
 
 /// The arithmetic the faults are planted in: that of the recordings they are judged by.
 const PROFILE: Profile = Profile::GgmlAvx512;
+
+/// Steps after which most continuations that part have parted.
+const SOON: usize = 8;
 
 /// What became of one fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -265,7 +270,7 @@ impl Bench {
         }
         let mut engine = fault.engine(model, PROFILE);
         let Injection::Observation(edit) = fault.injection else {
-            return observed(&mut engine, name, case, tokens, 1);
+            return parted_or_whole(&mut engine, name, case, tokens, &theirs.greedy.tokens);
         };
         let mut sound = self.sound.lock().expect("no panic while it is held");
         let mut ours = match sound.get(&case.name) {
@@ -288,6 +293,30 @@ impl Bench {
     }
 }
 
+/// What an engine computes of a case. A continuation that soon parts from the reference's is not
+/// computed to its end: behind the first other token the two continue different texts, and nothing
+/// looks at them.
+fn parted_or_whole(
+    engine: &mut Computing<'_, &Model>,
+    name: String,
+    case: &Case,
+    tokens: Vec<Token>,
+    theirs: &[Token],
+) -> Result<Observation, RunError> {
+    let beginning = Case {
+        greedy_steps: case.greedy_steps.min(SOON),
+        ..case.clone()
+    };
+    let mut ours = observed(engine, name, &beginning, tokens.clone(), 1)?;
+    let is_whole = beginning.greedy_steps == case.greedy_steps;
+    if !is_whole && theirs.starts_with(&ours.greedy.tokens) {
+        let lacking = (1, &Lacking::from([Ability::Prefill, Ability::Decode]));
+        let whole = observe_tokens(engine, ours.identity.clone(), case, tokens, lacking)?;
+        ours.greedy = whole.greedy;
+    }
+    Ok(ours)
+}
+
 /// The first node in which a pass with the fault differs from `theirs` or, if there are none, from
 /// one without it. Every step has the same nodes; the first one's are counted from 0.
 fn first_node(
@@ -304,7 +333,10 @@ fn first_node(
     };
     let nodes = |mut engine: Computing<'_, _>| engine.pass(&schedule, &Watch::every());
     let ours = nodes(fault.engine(&target.model, PROFILE))?.nodes;
-    let sound = nodes(Computing::new(&target.model, PROFILE))?.nodes;
+    let sound = match theirs {
+        Some(_) => Vec::new(),
+        None => nodes(Computing::new(&target.model, PROFILE))?.nodes,
+    };
     let theirs = by_key(theirs.unwrap_or(&sound));
     let differs = |node: &TracedNode| {
         let known = theirs.get(&*node.key);
