@@ -31,7 +31,7 @@ Examples:
   harness receipt verify receipt.json
   harness receipt verify receipt.json --rerun 1
   harness receipt diff yesterday.json today.json
-  harness receipt merge share-1.json share-2.json --json whole.json  # of any command with --shard
+  harness receipt merge share-1.json share-2.json --json whole.json
   harness receipt key own.key
   harness receipt export receipt.json --sign own.key -o statement.json
   harness receipt verify statement.json --signed-by own.key.pub
