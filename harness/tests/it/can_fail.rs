@@ -150,7 +150,7 @@ fn an_unedited_copy_agrees_to_the_bit_and_covers_everything() {
     assert_eq!(receipt.parity.cosine_similarity, Some(1.0));
     assert_eq!(receipt.parity.exact_match_rate, Some(1.0));
     assert!(receipt.coverage.is_complete());
-    assert_eq!(receipt.coverage.cases.compared, 21);
+    assert_eq!(receipt.coverage.cases.compared, 25);
     for case in &receipt.cases {
         let same = &case.claims.comparisons[0];
         assert!(same.logits_bit_identical, "{}", case.claims.case);

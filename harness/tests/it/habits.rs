@@ -106,7 +106,9 @@ fn names_are_found_by_a_part_or_a_pattern_and_listed() {
             "wide-ahab",
             "qk256-ahab",
             "bitnet32-ahab",
-            "split32-ahab"
+            "split32-ahab",
+            "scaled-ahab",
+            "mixed-ahab"
         ]
     );
     assert_eq!(listed("b158").len(), 5);

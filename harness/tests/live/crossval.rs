@@ -159,7 +159,7 @@ fn what_is_known_of_factors_that_ik_leaves_out_is_gone_with_the_factors() {
     let folder = Folder::new("factors");
     let without = folder.path("without.gguf");
     std::fs::write(&without, document.file()).expect("temporary file");
-    let words = ["8 agree", " 0 known, 0 not judged", "status: ok"];
+    let words = ["9 agree", " 0 known, 0 not judged", "status: ok"];
     let said = crossval(&["--reference", "ik", "--model", &without]);
     let said = assert_ends(&said, 0, &words);
     assert!(!said.contains(reason), "{said}");

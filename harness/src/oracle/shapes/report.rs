@@ -128,8 +128,8 @@ fn of_one(report: &mut Value, smallest: &[&Value]) -> Result<Outcome, String> {
     let wrong = |e: serde_json::Error| format!("trials: {e}");
     let trials = Vec::<Tried>::deserialize(&report["trials"]).map_err(wrong)?;
     let mode = Mode::deserialize(&report["mode"]).map_err(wrong)?;
-    let number = |field: &str| report[field].as_u64().ok_or(format!("there is no {field}"));
-    let (first, count, logits) = (number("first")?, number("count")?, number("logits")?);
+    let told = |field: &str| report[field].as_u64().ok_or(format!("there is no {field}"));
+    let (first, count, logits) = (told("first")?, told("count")?, told("logits")?);
     let rows = report["coverage"]["rows"].as_array().into_iter().flatten();
     let demanded = rows.filter(|row| row["dimension"] == "architecture" && row["demanded"] == true);
     let names = demanded.filter_map(|row| row["value"].as_str());

@@ -305,12 +305,12 @@ fn a_hostile_template_costs_neither_memory_nor_time() {
 }
 
 /// Starts a long text on a copy of the model, does that to the file once the first text is out,
-/// and returns exit code and standard error.
+/// and returns exit code and standard error. A longer text would be computed from a copy.
 fn meddle(flags: &str, meddle: impl FnOnce(&Path)) -> (Option<i32>, String) {
     let folder = Folder::new();
     let bytes = std::fs::read(fixture(MOBY)).expect("committed");
     let model = folder.file("moby.gguf", &bytes);
-    let harness = Harness::new("generate -n 500 --threads 1 --prompt a --model");
+    let harness = Harness::new("generate -n 255 --threads 1 --prompt a --model");
     let mut child = harness.arg(&model).args(flags).spawn();
     let mut first = [0];
     let out = child.stdout.as_mut().expect("piped");
