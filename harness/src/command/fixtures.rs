@@ -152,7 +152,8 @@ struct Recipe {
 
 #[derive(clap::Args)]
 struct Place {
-    /// The fixtures folder [default: found from the current folder upwards]
+    /// The fixtures folder [default: found from the current folder upwards; to verify, else what
+    /// is built in]
     #[arg(long, value_name = "FOLDER")]
     fixtures: Option<PathBuf>,
 
@@ -186,7 +187,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 fn verify(place: &Place) -> Result<Exit, Failure> {
-    let report = fixture::verify(&place.folder()?)?;
+    let report = fixture::verify(&place.folder(Suite::find)?)?;
     let problems = report.problems.values().map(|problem| match problem {
         Problem::Unreadable { .. } => Outcome::Environment,
         _ => Outcome::Divergence,
@@ -196,7 +197,7 @@ fn verify(place: &Place) -> Result<Exit, Failure> {
 }
 
 fn regenerate(place: &Place) -> Result<Exit, Failure> {
-    let written = fixture::regenerate(&place.folder()?)?;
+    let written = fixture::regenerate(&place.folder(Suite::folder_here)?)?;
     let mut text: String = written.iter().map(|p| format!("wrote {p}\n")).collect();
     if written.is_empty() {
         text.push_str("nothing to write: every generated fixture is as it would be made\n");
@@ -295,8 +296,8 @@ fn is_random(path: &Path) -> bool {
 
 impl Place {
     /// The folder, in which JSON may replace nothing.
-    fn folder(&self) -> Result<PathBuf, Failure> {
-        let folder = self.fixtures.clone().map_or_else(Suite::folder_here, Ok)?;
+    fn folder(&self, found: fn() -> Result<PathBuf, Failure>) -> Result<PathBuf, Failure> {
+        let folder = self.fixtures.clone().map_or_else(found, Ok)?;
         let files = fixture::files(&folder)?;
         let roles = FileRoles::default();
         let roles = files

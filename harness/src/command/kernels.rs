@@ -70,7 +70,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "case", "shard"])]
     record: Option<Destination>,
 
-    /// Fixtures folder [default: fixtures/ here or above]
+    /// Fixtures folder [default: fixtures/ here or above, else built in]
     #[arg(long, value_name = "DIR")]
     fixtures: Option<PathBuf>,
 

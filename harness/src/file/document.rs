@@ -204,9 +204,10 @@ impl Document {
     }
 
     /// Writes every tensor of two-bit weights as F32: the same values, for programs that do not
-    /// know the type. Returns how many there were.
-    pub fn widen(&mut self) -> Result<usize, Uneditable> {
-        let mut widened = self.rewrite(Format::F32, Format::is_i2_s)?;
+    /// know the type, nor these type numbers. Returns how many there were.
+    pub fn widen(&mut self, lacks: &[u32]) -> Result<usize, Uneditable> {
+        let lacked = |format: Format| format.is_i2_s() || lacks.contains(&format.type_id());
+        let mut widened = self.rewrite(Format::F32, lacked)?;
         widened += self.rewrite(Format::F32, Format::fills_up)?;
         Ok(widened + self.widen_unwritten())
     }

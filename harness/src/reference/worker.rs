@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use engine::bytes::ModelBytes;
 use engine::flavor::Flavor;
 use engine::gguf::Gguf;
+use engine::gguf::tensor_type::id;
 use engine::refusal::{Code, Refusal};
 use ffi::reference::{Cache, IfMissing, Spec, prepare};
 use ffi::{Library, Model, ModelOptions, RequantizeOptions, control_word};
@@ -76,12 +77,19 @@ impl Reference {
             details.insert(name.into(), file.display().to_string());
         }
         let knows_i2_s = i2_s.is_ok_and(|facts| facts.can_dot && facts.name == "i2_s");
+        let multiplies = |id: u32| {
+            let facts = library.kernels().describe(id.cast_signed());
+            facts.is_ok_and(|facts| facts.can_dot)
+        };
+        let lacks = [id::TQ1_0, id::TQ2_0].into_iter();
+        let lacks = lacks.filter(|id| !multiplies(*id)).collect();
         let hello = Hello {
             protocol: PROTOCOL,
             api: identity.api.clone(),
             system_info: identity.system_info.clone(),
             sha256: prepared.provenance.sha256.clone(),
             knows_i2_s,
+            lacks,
             details,
             control_word: [before, after],
             surroundings: surroundings(&prepared.provenance.sha256),

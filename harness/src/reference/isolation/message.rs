@@ -257,6 +257,9 @@ pub struct Hello {
     pub sha256: Vec<String>,
     /// Whether it multiplies the two-bit weights of the fixtures itself.
     pub knows_i2_s: bool,
+    /// Type numbers of other ternary weights that it has no product for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<u32>,
     /// Structure sizes, paths, the compiler of the layer in front of the library.
     pub details: BTreeMap<String, String>,
     /// The floating-point control register before and after the library was loaded.

@@ -55,7 +55,7 @@ impl Observing {
         let file = Scratch::reserve()?;
         let changed = match self.form {
             None => document.published(),
-            Some(Form::Wide) => document.widen(),
+            Some(Form::Wide) => document.widen(&self.reference.hello().lacks),
             Some(Form::Iq2Bn) => Ok(1),
         };
         match self.form {

@@ -118,7 +118,7 @@ fn widened(model: ModelFile<'_>) -> Result<Option<Scratch>, RunError> {
     };
     let gguf = Gguf::parse(bytes).map_err(|e| refused(&e))?;
     let mut document = Document::read(&gguf).map_err(|e| refused(&e))?;
-    if document.widen().map_err(|e| refused(&e))? == 0 {
+    if document.widen(&[]).map_err(|e| refused(&e))? == 0 {
         return Ok(None);
     }
     Ok(Some(Scratch::write(&document.file())?))

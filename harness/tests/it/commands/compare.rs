@@ -159,7 +159,7 @@ fn the_same_values_in_another_format_are_told_and_compute_the_same() {
         let norm = "output_norm.weight";
         let format = document.tensor(norm).and_then(|tensor| tensor.format);
         assert_eq!(format, Some(Format::F32), "the fixture's norms are plain");
-        assert!(document.widen().expect("whole rows") > 0);
+        assert!(document.widen(&[]).expect("whole rows") > 0);
     });
     let report = compare(&widened, "--json").exits(0).json();
     let tensors = report["tensors"].as_array().expect("tensors");
