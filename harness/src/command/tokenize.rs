@@ -9,7 +9,7 @@ use engine::bytes::ModelBytes;
 use engine::gguf::Gguf;
 use engine::refusal::escape;
 use engine::tokenizer::Tokenizer;
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
 use crate::command::finish::finish;
 use crate::command::flags::ModelFile;
@@ -100,13 +100,45 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let shown = if args.pieces {
         table(&tokenizer, &tokens)
     } else {
-        let ids: Vec<_> = tokens.iter().map(Token::to_string).collect();
-        format!("{}\n", ids.join(" "))
+        format!("{}\n", joined(&tokens, " "))
     };
-    let piece = |&token| String::from_utf8_lossy(&tokenizer.piece(token, true)).into_owned();
-    let pieces: Vec<String> = tokens.iter().map(piece).collect();
-    let result = json!({ "tokens": tokens, "pieces": pieces, "special": special });
+    let result = Tokenized {
+        pieces: Pieces(&tokenizer, &tokens),
+        special,
+        tokens: &tokens,
+    };
     finish(Outcome::Ok, &shown, &result, json)
+}
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Tokenized<'t> {
+    pieces: Pieces<'t>,
+    special: bool,
+    tokens: &'t [Token],
+}
+
+/// The text of every token, which of a long text is in memory one by one.
+struct Pieces<'t>(&'t Tokenizer, &'t [Token]);
+
+impl Serialize for Pieces<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Pieces(tokenizer, tokens) = self;
+        serializer.collect_seq(tokens.iter().map(|&token| {
+            let piece = tokenizer.piece(token, true);
+            String::from_utf8_lossy(&piece).into_owned()
+        }))
+    }
+}
+
+/// Ids as text.
+fn joined(tokens: &[Token], between: &str) -> String {
+    let mut text = String::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let between = if index == 0 { "" } else { between };
+        write!(text, "{between}{token}").expect("memory");
+    }
+    text
 }
 
 impl Source {
@@ -146,8 +178,8 @@ fn each_line(lines: impl BufRead, encode: impl Fn(&str) -> Vec<Token>) -> Result
                 "line {number} of standard input is no JSON string: {e}"
             ))
         })?;
-        let ids: Vec<_> = encode(&text).iter().map(Token::to_string).collect();
-        if output::put(format!("[{}]\n", ids.join(",")).as_bytes())? == Reader::Closed {
+        let ids = joined(&encode(&text), ",");
+        if output::put(format!("[{ids}]\n").as_bytes())? == Reader::Closed {
             break;
         }
     }
