@@ -78,11 +78,12 @@ pub fn assertion_in(text: &str) -> Option<String> {
         .map(|line| line.trim().to_owned())
 }
 
-/// One line, the same on every machine as far as the cause is.
 /// Characters of what a worker says of itself that are kept.
+#[cfg(unix)]
 const KEPT: usize = 1000;
 
 /// The beginning of words that are longer than anybody reads: they end up on receipts.
+#[cfg(unix)]
 pub(super) fn shortened(words: String) -> String {
     match words.char_indices().nth(KEPT) {
         None => words,
@@ -90,6 +91,7 @@ pub(super) fn shortened(words: String) -> String {
     }
 }
 
+/// One line, the same on every machine as far as the cause is.
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} while {}", self.kind.name(), self.phase)?;
