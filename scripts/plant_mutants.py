@@ -4,8 +4,9 @@
     plant_mutants.py unviable TREE             reads cargo's JSON, writes what does not compile
 
 A switch costs one comparison, and one build serves all mutants. What is computed before the
-program runs (constants, lengths of arrays, `const fn`) has no switch and is counted. With ENGINE_MUTANT=reach
-the program writes the numbers of all switches it passes to the file ENGINE_MUTANT_REACHED.
+program runs (constants, lengths of arrays, `const fn`) has no switch and is counted. With
+ENGINE_MUTANT=reach the program writes the numbers of all switches it passes to the file
+ENGINE_MUTANT_REACHED.
 """
 
 import collections

@@ -107,7 +107,7 @@ fn refuse_irregular(metadata: &std::fs::Metadata, field: &str) -> Result<(), Ref
     Err(Refusal::new(Code::NotARegularFile, field, rule, found))
 }
 
-/// From here on a file is read into memory of large pages.
+/// From here on a file is read into memory of large pages: what is smaller stays in a cache.
 const LARGE: usize = 16 << 20;
 
 /// Reads exactly what `size` promised and not a byte more, refusing instead of aborting when

@@ -5,6 +5,7 @@ mod products;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use engine::bytes::Storage;
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
@@ -96,9 +97,9 @@ pub struct Args {
         long,
         value_name = "HOW,…",
         value_delimiter = ',',
-        default_value = "map"
+        default_value = "map", value_parser = storage
     )]
-    memory: Vec<Memory>,
+    memory: Vec<Storage>,
 
     /// Time the engine a second time where it is only asked for the likeliest token: most of the
     /// head is not computed, which is proved to make no difference
@@ -120,11 +121,13 @@ pub struct Args {
     html: Html,
 }
 
-/// How the engine gets the weights into memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Memory {
-    Map,
-    Read,
+/// How the engine gets the weights into memory, by its name.
+fn storage(name: &str) -> Result<Storage, String> {
+    match name {
+        "map" => Ok(Storage::Map),
+        "read" => Ok(Storage::Read),
+        _ => Err("there are map and read".into()),
+    }
 }
 
 /// Runs the command.
@@ -224,7 +227,7 @@ fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
     let theirs = references.iter().find_map(|(one, _)| exact(one));
     let profile = args.profile.or(theirs).unwrap_or_default();
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    let engine = |memory: &Memory| engine_lane(args, known, *memory, kernel, profile, limits);
+    let engine = |memory: &Storage| engine_lane(args, known, *memory, kernel, profile, limits);
     let mut lanes = args
         .memory
         .iter()
@@ -273,7 +276,7 @@ fn lanes(args: &Args, known: &Known) -> Result<Vec<Lane>, Failure> {
 fn engine_lane(
     args: &Args,
     known: &Known,
-    memory: Memory,
+    memory: Storage,
     kernel: Kernel,
     profile: Profile,
     limits: Limits,
@@ -284,7 +287,7 @@ fn engine_lane(
     }
     words.extend(args.reading.words());
     let mut name = format!("engine {}", kernel.name());
-    if memory == Memory::Read {
+    if memory == Storage::Read {
         words.push("--read".into());
         name.push_str(" read");
     }

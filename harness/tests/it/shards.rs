@@ -82,20 +82,23 @@ fn shares_merge_into_the_receipt_of_the_whole_and_nothing_else_does() {
     )
     .expect("written");
     let whole = path("whole.json");
-    for (shares, complaint) in [
-        (vec![one], "missing: share 2/2"),
-        (vec![one, one, two], "share 1/2 is there twice"),
-        (vec![one, &alien], "is of another run"),
-        (vec![one, &other_count], "3 shares, not 2"),
-        (vec![one, &edited], "its seal is broken"),
-        (vec![&whole], "is the receipt of a whole run"),
-    ] {
-        let refused = merge(&shares, &path("none.json")).exits(2);
-        assert!(
-            refused.stderr.contains(complaint),
-            "{complaint:?}: {}",
-            refused.stderr
-        );
+    refused(&[
+        (&[one], "missing: share 2/2"),
+        (&[one, one, two], "share 1/2 is there twice"),
+        (&[one, &alien], "is of another run"),
+        (&[one, &other_count], "3 shares, not 2"),
+        (&[one, &edited], "its seal is broken"),
+        (&[&whole], "is the receipt of a whole run"),
+    ]);
+}
+
+/// That these are not put together, and what is said of them.
+fn refused(all: &[(&[&PathBuf], &str)]) {
+    let folder = Folder::new();
+    for (shares, complaint) in all {
+        let said = merge(shares, &folder.path().join("none.json")).exits(2);
+        let said = said.stderr;
+        assert!(said.contains(complaint), "{complaint:?}: {said}");
     }
 }
 
@@ -182,20 +185,13 @@ fn comes_together(command: &str, times: &[&str]) {
         text.replacen("\"plan\": [", "\"plan\": [\"another\",", 1),
     )
     .expect("written");
-    for (shares, complaint) in [
-        (vec![&one], "missing: share 2/2"),
-        (vec![&one, &one, &two], "share 1/2 is there twice"),
-        (vec![&one, &third], "3 shares, not 2"),
-        (vec![&one, &edited], "edited.json"),
-        (vec![&whole, &two], "is the result of a whole run"),
-    ] {
-        let refused = merge(&shares, &path("none.json")).exits(2);
-        assert!(
-            refused.stderr.contains(complaint),
-            "{complaint:?}: {}",
-            refused.stderr
-        );
-    }
+    refused(&[
+        (&[&one], "missing: share 2/2"),
+        (&[&one, &one, &two], "share 1/2 is there twice"),
+        (&[&one, &third], "3 shares, not 2"),
+        (&[&one, &edited], "edited.json"),
+        (&[&whole, &two], "is the result of a whole run"),
+    ]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::examine::{self, Ending, First, Row, Scope};
 use super::{Examined, Recalled};
 use crate::exit::Failure;
 use crate::file::provenance::{Input, sha256};
+use crate::judge::excuse::Applied;
 use crate::reference::Source;
 use crate::reference::isolation::Call;
 use crate::runner::guarded;
@@ -133,8 +134,15 @@ impl Record {
             };
             row.cases += 1;
             row.values += answer.size();
+            if theirs == EXCUSED {
+                for _ in 0..answer.size() {
+                    let first = || format!("--only {} --case {case}", row.kernel);
+                    row.excused.add(unrecorded(&question), first);
+                }
+                continue;
+            }
             let ours = hash(&question, &answer);
-            if theirs == EXCUSED || theirs == ours {
+            if theirs == ours {
                 row.equal += answer.size();
                 continue;
             }
@@ -145,6 +153,8 @@ impl Record {
         }
         if row.cases != family.chosen() + self.cases {
             row.ending = Ending::Refused(format!("{} answers are on record", row.cases));
+        } else if row.equal == 0 && row.differ == 0 {
+            row.ending = Ending::Refused("no answer on record can be compared".into());
         }
         row
     }
@@ -189,6 +199,16 @@ fn otherwise((family, case): (Family, usize), question: &Question, sides: [&str;
             ours,
         },
         packing: None,
+    }
+}
+
+/// Why an answer is not compared.
+fn unrecorded(question: &Question) -> Applied<'static> {
+    Applied {
+        name: "not-on-record",
+        reason: "the library's answer differed from the engine's by a named excuse when it was \
+                 recorded, and of a hash no part can be compared",
+        because: question.call.to_string(),
     }
 }
 

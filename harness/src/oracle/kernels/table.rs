@@ -16,12 +16,15 @@ pub(crate) fn report(report: &Report, width: Option<usize>) -> String {
         let text = render(&examined.kernels, &examined.again, width);
         format!("{name} ({profile})\n{text}; {:.1} s\n\n", examined.seconds)
     });
-    let recorded = report.recorded.iter().map(|one| recalled(one, width));
+    let recorded = report
+        .recorded
+        .iter()
+        .map(|one| recalled(one, report.seed, width));
     texts.chain(recorded).collect()
 }
 
 /// What stood in for a reference: a line where all agrees, unless every row is asked for.
-fn recalled(one: &Recalled, width: Option<usize>) -> String {
+fn recalled(one: &Recalled, seed: u64, width: Option<usize>) -> String {
     let (profile, kernel) = (one.profile, one.kernel);
     let name = match &one.library {
         Some(library) => format!("record of {library} ({profile}), {kernel}"),
@@ -33,7 +36,12 @@ fn recalled(one: &Recalled, width: Option<usize>) -> String {
         rows.for_each(|row| excused.extend(&row.excused, ""));
         return format!("{name}: {}\n", summary(&one.kernels, &excused));
     }
-    let again = format!("harness kernels --kernel {kernel}");
+    let again = match &one.library {
+        Some(library) => {
+            format!("harness kernels --reference {library} --kernel {kernel} --seed {seed}")
+        }
+        None => format!("harness kernels --kernel {kernel}"),
+    };
     format!("{name}\n{}\n\n", render(&one.kernels, &again, width))
 }
 

@@ -83,6 +83,23 @@ fn a_record_that_lacks_an_answer_is_incomplete() {
 }
 
 #[test]
+fn an_answer_that_is_not_on_record_is_not_counted_as_equal() {
+    let with = |count: usize| {
+        folder("unrecorded", move |record| {
+            let hashes = answers(record, "q6_k-dot");
+            let text = hashes.as_str().expect("hashes");
+            let mark = |(case, hash)| if case < count { "-" } else { hash };
+            let marked: Vec<&str> = text.split(' ').enumerate().map(mark).collect();
+            *hashes = marked.join(" ").into();
+        })
+    };
+    let few = ["2 excused by name", "1 kernels agree"];
+    asked(&with(2), "q6_k-dot", 0, &few);
+    let none = ["LOST: no answer on record can be compared"];
+    asked(&with(usize::MAX), "q6_k-dot", 5, &none);
+}
+
+#[test]
 fn what_is_not_on_record_needs_a_reference() {
     assert_ends(
         &harness(&["kernels", "--cases", "7"]),
