@@ -215,6 +215,7 @@ impl Args {
         reference: &mut dyn Runner,
         answers: &mut Answers<Found>,
     ) {
+        reference.look_into(&question.input);
         let identity = reference.identity();
         let name = question.case.name.clone();
         let mut add = |found| answers.add(&name, Some(identity.clone()), found);
