@@ -11,6 +11,7 @@ pub mod recorded;
 pub mod recorder;
 pub mod reference;
 pub mod scripted;
+pub mod shelf;
 pub mod subject;
 pub mod suite;
 pub mod watch;

@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::io::array::Array;
 
-pub(super) const MANIFEST: &str = "recording.json";
+pub(crate) const MANIFEST: &str = "recording.json";
 pub(super) const LOGITS: &str = "logits.safetensors";
 pub(super) const TRACE: &str = "trace.safetensors";
 

@@ -184,6 +184,21 @@ impl Campaign {
         &self.suite
     }
 
+    /// The names of those that somebody brought to be examined.
+    pub fn brought(&self) -> Vec<String> {
+        let subjects = self.subjects.iter().flatten();
+        let identities = subjects.map(|subject| subject.identity());
+        let brought = identities.filter(|identity| identity.brought().is_some());
+        brought.map(|identity| identity.name).collect()
+    }
+
+    /// The names of those that compute now and are compared with.
+    pub fn computing(&self) -> Vec<String> {
+        let live = self.live.iter().map(|live| live.facts.name.clone());
+        let stand_in = self.stand_in.iter().map(|one| one.identity().name);
+        live.chain(stand_in).collect()
+    }
+
     /// What every subject comes to in a case.
     fn examine(&mut self, case: &Case, model: &Path) -> Vec<Result<CaseReceipt, Box<Failed>>> {
         let subjects = 0..self.subjects.len();

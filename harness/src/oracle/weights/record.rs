@@ -68,6 +68,12 @@ impl Record {
         self.models.values().find(|model| model.sha256 == sha256)
     }
 
+    /// Takes over what was written down of other models.
+    pub fn take(&mut self, others: Self) {
+        self.libraries.extend(others.libraries);
+        self.models.extend(others.models);
+    }
+
     /// Writes down what a library said of a tensor. Two libraries that decode it differently have
     /// no common record.
     pub fn add(

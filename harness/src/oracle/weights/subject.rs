@@ -36,8 +36,7 @@ pub fn compare(
     recorded: Option<&Record>,
     new: &mut Record,
 ) -> Vec<Compared> {
-    let name = path.strip_prefix(folder).unwrap_or(path);
-    let name = name.to_string_lossy().replace('\\', "/");
+    let name = name(path, folder);
     let failed = |failure: Failure| Compared::failed(&name, failure.into());
     let subject = match Opened::read(path, Reading::default()) {
         Ok(opened) => Subject {
@@ -59,6 +58,12 @@ pub fn compare(
         compared.push(Compared::failed(&name, void));
     }
     compared
+}
+
+/// The name of a model in reports and records: its place in the fixtures folder.
+pub fn name(path: &Path, folder: &Path) -> String {
+    let name = path.strip_prefix(folder).unwrap_or(path);
+    name.to_string_lossy().replace('\\', "/")
 }
 
 impl Subject {
