@@ -10,7 +10,7 @@ use direction::*;
 use rules::*;
 
 /// What may lie at the top, and nothing else.
-const TOP: [&str; 20] = [
+const TOP: [&str; 21] = [
     ".ci",
     ".config",
     ".git",
@@ -25,6 +25,7 @@ const TOP: [&str; 20] = [
     "engine",
     "ffi",
     "fixtures",
+    "fuzz",
     "harness",
     "receipts",
     "rustfmt.toml",
