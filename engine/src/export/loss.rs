@@ -45,6 +45,17 @@ impl Lanes {
         }
     }
 
+    /// The same for values that came back.
+    #[inline(always)]
+    fn add_kept(&mut self, xs: &[f32; LANES]) {
+        for (lane, &x) in xs.iter().enumerate() {
+            let square = f64::from(x) * f64::from(x);
+            self.squares[lane] += square;
+            self.squares_written[lane] += square;
+            self.products[lane] += square;
+        }
+    }
+
     fn sum(&self) -> Loss {
         let sum = |lanes: &[f64; LANES]| lanes.iter().sum();
         Loss {
@@ -72,7 +83,13 @@ impl Loss {
             return loss;
         }
         let mut lanes = Lanes::default();
-        xs.iter().zip(ys).for_each(|(xs, ys)| lanes.add(xs, ys));
+        for (xs, ys) in xs.iter().zip(ys) {
+            if xs == ys {
+                lanes.add_kept(xs);
+            } else {
+                lanes.add(xs, ys);
+            }
+        }
         each(last_xs, last_ys);
         lanes.sum().and(loss)
     }

@@ -180,7 +180,8 @@ fn trit_of(scaled: f32) -> u8 {
     } else {
         0
     };
-    (integer + 1) as u8
+    // The largest integer is one that many weights beside a NaN have.
+    integer.wrapping_add(1) as u8
 }
 
 #[cfg(test)]
@@ -194,6 +195,17 @@ mod tests {
         block[7] = 188;
         let trits: Vec<u8> = (0..5).map(|n| trit(&block, 7 + 32 * n)).collect();
         assert_eq!(trits, [2, 0, 1, 2, 1]);
+    }
+
+    /// Behind a NaN the scale begins anew, so what lies before it may be any multiple of it.
+    #[test]
+    fn a_weight_that_a_nan_hid_from_the_scale_wraps() {
+        let mut weights = [1e-5; BLOCK];
+        (weights[0], weights[1]) = (1e30, f32::NAN);
+        let (trits, scale) = quantise(&weights);
+        assert_eq!((scale, &trits[..3]), (1e-5, &[0, 1, 2][..]));
+        weights[0] = -1e30;
+        assert_eq!(quantise(&weights).0[0], 1);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod confinement;
 #[cfg(unix)]
 mod deadline;
 mod death;
-mod frame;
+pub mod frame;
 mod limits;
 mod message;
 mod sandbox;

@@ -11,7 +11,8 @@ use harness::file::provenance::Input;
 use harness::oracle::tokenizer::TokenizerUnderTest;
 use harness::oracle::tokenizer::reference::Spec;
 use harness::reference::Reference;
-use harness::reference::isolation::{Answer, Described, Done, Kind, Request, Stop, WorkerExit};
+use harness::reference::isolation::{Answer, Described, Done, Kind, Request, Stop};
+use harness::runner::RunError;
 
 use crate::rogue::launch;
 use crate::workers::limits;
@@ -68,7 +69,7 @@ fn text(text: &str) -> Question {
     Question::Text(EscapedBytes(text.into()))
 }
 
-fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Spec, WorkerExit>) -> T) -> T {
+fn with<T>(misdeed: &'static str, work: impl FnOnce(Result<Spec, RunError>) -> T) -> T {
     let model = Path::new(env!("CARGO_MANIFEST_DIR"));
     let model = model.join("../fixtures/moby-tiny/moby-tiny-bitnet.gguf");
     let (input, bytes) = Input::read(&model).expect("a fixture");
@@ -119,7 +120,7 @@ fn answers_that_fit_no_question_are_garbage() {
         assert!(answers.iter().flatten().all(died), "{answers:?}");
     });
     with("another model", |asked| match asked {
-        Err(WorkerExit::Died(death)) => assert_eq!(death.kind, Kind::ProtocolError, "{death}"),
+        Err(RunError::Lost(death)) => assert_eq!(death.kind, Kind::ProtocolError, "{death}"),
         other => panic!("{:?}", other.err()),
     });
 }

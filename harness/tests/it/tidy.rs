@@ -10,7 +10,7 @@ use direction::*;
 use rules::*;
 
 /// What may lie at the top, and nothing else.
-const TOP: [&str; 21] = [
+const TOP: [&str; 22] = [
     ".ci",
     ".config",
     ".git",
@@ -26,6 +26,7 @@ const TOP: [&str; 21] = [
     "engine",
     "ffi",
     "fixtures",
+    "fuzz",
     "harness",
     "receipts",
     "rustfmt.toml",

@@ -11,6 +11,7 @@ use crate::file::provenance::Input;
 use crate::reference::client::Client;
 use crate::reference::isolation::{Described, Done, ModelFile, Request, WorkerExit};
 use crate::reference::{Reference, Scratch};
+use crate::runner::RunError;
 
 /// Bytes and ids asked about at once: the answers must fit a frame.
 const PORTION: usize = 100_000;
@@ -30,12 +31,10 @@ pub struct Spec {
 impl Spec {
     /// Opens the vocabulary; refused if the reference does not know it. A library that takes the
     /// type of the fixtures' weights for another one gets the file without its tensors.
-    pub fn open(reference: &Reference, model: &Input, gguf: &Gguf) -> Result<Self, WorkerExit> {
+    pub fn open(reference: &Reference, model: &Input, gguf: &Gguf) -> Result<Self, RunError> {
         let readable = reference.hello().knows_i2_s || gguf.tensors.is_empty();
         let made = (!readable).then(|| Scratch::write(&marked::without_tensors(gguf)));
-        let made = made
-            .transpose()
-            .map_err(|e| WorkerExit::Refused(e.to_string()))?;
+        let made = made.transpose()?;
         let (path, sha256) = match &made {
             Some(made) => (made.path.clone(), made.sha256.clone()),
             None => (model.path.clone(), model.sha256.clone()),

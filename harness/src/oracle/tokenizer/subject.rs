@@ -18,7 +18,6 @@ use crate::exit::Failure;
 use crate::file::provenance::{Input, file_name};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::reference::Reference;
-use crate::reference::isolation::WorkerExit;
 use crate::runner::{self, ModelFile, RunError};
 
 /// The vocabularies of llama.cpp's published suite that the engine knows the word rules of.
@@ -72,15 +71,13 @@ impl Subject {
         let compared = references.iter().map(|reference| {
             let ending = match Spec::open(reference, &input, &gguf) {
                 Ok(theirs) => compare(theirs, reference, (&gguf, &tokenizer), plan, done),
-                Err(WorkerExit::Refused(why)) => {
+                Err(RunError::Declined(why)) => {
                     done(plan.questions);
                     let name = &reference.facts().name;
                     let is_gap = self.expected.as_ref().is_none_or(|e| e.contains(name));
                     Ok(Ending::Skipped { why, is_gap })
                 }
-                Err(WorkerExit::Died(death)) => {
-                    Ok(Ending::Lost(Lost::new(Outcome::ReferenceDied, death)))
-                }
+                Err(error) => Err(error.into()),
             };
             let ending = ending.unwrap_or_else(|failure| Ending::Lost(failure.into()));
             row(&input.sha256, &reference.facts().name, ending)

@@ -132,10 +132,8 @@ impl Worker {
                 poll: &mut poll,
             };
             match frame::read_within(&mut reader, most) {
-                Ok(Reply::Phase { name }) => self.phase = shortened(name),
-                Ok(Reply::Refused { message }) => {
-                    return Err(WorkerExit::Refused(shortened(message)));
-                }
+                Ok(Reply::Phase { name }) => self.phase = name,
+                Ok(Reply::Refused { message }) => return Err(WorkerExit::Refused(message)),
                 Ok(reply) => return Ok(reply),
                 Err(Broken::End) => return Err(self.reap(Kind::Crashed, None)),
                 Err(Broken::Malformed(what)) => return Err(self.reject(what)),
@@ -186,8 +184,8 @@ impl Worker {
             phase: self.phase.clone(),
             signal,
             exit_code: status.and_then(|status| status.code()),
-            complaint: complaint.map(shortened),
-            assertion: told.map(shortened),
+            complaint: complaint.as_deref().map(shortened),
+            assertion: told.as_deref().map(shortened),
             last_words,
             memory_seen: self.memory_seen,
             milliseconds: self.began.elapsed().as_millis() as u64,

@@ -78,17 +78,18 @@ pub fn assertion_in(text: &str) -> Option<String> {
         .map(|line| line.trim().to_owned())
 }
 
-/// Characters of what a worker says of itself that are kept.
-#[cfg(unix)]
+/// Characters of what a worker says of itself that are kept of too many.
 const KEPT: usize = 1000;
+/// No more than that are too many: what was cut off once stays as it is.
+const WHOLE: usize = KEPT + 50;
 
 /// The beginning of words that are longer than anybody reads: they end up on receipts.
-#[cfg(unix)]
-pub(super) fn shortened(words: String) -> String {
-    match words.char_indices().nth(KEPT) {
-        None => words,
-        Some((end, _)) => format!("{}… ({} bytes in all)", &words[..end], words.len()),
+pub(super) fn shortened(words: &str) -> String {
+    if words.chars().nth(WHOLE).is_none() {
+        return words.to_owned();
     }
+    let kept: String = words.chars().take(KEPT).collect();
+    format!("{kept}… ({} bytes in all)", words.len())
 }
 
 /// One line, the same on every machine as far as the cause is.

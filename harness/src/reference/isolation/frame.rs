@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 const MAGIC: [u8; 4] = *b"hrn2";
 /// Those and the length.
 const START: usize = MAGIC.len() + 4;
+/// Room in bytes that is made for what has not arrived yet.
+const AHEAD: usize = 64 << 20;
 /// Longest message in bytes: 1 GiB of floats, and what is said beside them.
 pub(super) const LENGTH_MAX: u32 = (1 << 30) + (16 << 20);
 
@@ -70,8 +72,16 @@ pub fn read_within<T: DeserializeOwned>(from: &mut impl Read, most: u32) -> Resu
 
 fn up_to(from: &mut impl Read, length: u32) -> Result<Vec<u8>, Broken> {
     let mut bytes = Vec::new();
-    let read = from.take(length.into()).read_to_end(&mut bytes);
-    read.map(|_| bytes).map_err(Broken::Io)
+    loop {
+        let part = AHEAD.min(length as usize - bytes.len());
+        // Left to itself, a vector makes room for twice as much as it holds.
+        let room = bytes.try_reserve_exact(part);
+        room.map_err(|e| Broken::Malformed(format!("a message of {length} bytes: {e}")))?;
+        let read = from.by_ref().take(part as u64).read_to_end(&mut bytes);
+        if read.map_err(Broken::Io)? < part || bytes.len() == length as usize {
+            return Ok(bytes);
+        }
+    }
 }
 
 fn cut() -> Broken {
@@ -80,7 +90,7 @@ fn cut() -> Broken {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::Part;
+    use super::super::message::{Part, Reply};
     use super::*;
     use crate::case::observation::TracedNode;
 
@@ -117,6 +127,32 @@ mod tests {
         let found: Vec<u32> = back.values.iter().map(|v| v.to_bits()).collect();
         assert_eq!(found, bits);
         assert!(matches!(read::<Part>(&mut stream), Err(Broken::End)));
+    }
+
+    #[test]
+    fn a_message_takes_the_memory_that_it_is_long() {
+        for length in [0, 3, AHEAD, AHEAD + 1, 2 * AHEAD + 5] {
+            let bytes = up_to(&mut io::repeat(7), length as u32).expect("endless");
+            assert_eq!((bytes.len(), bytes.capacity()), (length, length));
+        }
+        let cut = up_to(&mut &[1; 9][..], 1 << 30).expect("what there is");
+        assert_eq!(cut, [1; 9]);
+        assert!(cut.capacity() <= AHEAD);
+    }
+
+    /// The text of a frame is never there twice.
+    #[test]
+    fn words_are_cut_off_where_they_are_read() {
+        let endless = Reply::Phase {
+            name: "x".repeat(1 << 20),
+        };
+        let mut bytes = Vec::new();
+        write(&mut bytes, &endless).expect("memory takes all");
+        let Ok(Reply::Phase { name }) = read(&mut &bytes[..]) else {
+            panic!("as written");
+        };
+        assert!(name.ends_with("(1048576 bytes in all)"), "{name}");
+        assert!(name.capacity() < 1200);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::time::Duration;
 use engine::Token;
 use engine::template::Conversation;
 use ffi::TypeFacts;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::call::Call;
+use super::death::shortened;
 use crate::case::observation::TracedNode;
 use crate::case::observation::tokenization::{self, Entry, Facts, Question};
 use crate::case::schedule::Schedule;
@@ -131,6 +132,7 @@ pub enum Reply {
     /// What it does next; said before anything that may be its last act.
     Phase {
         /// In words.
+        #[serde(deserialize_with = "words")]
         name: String,
     },
     /// A part of an answer.
@@ -140,8 +142,14 @@ pub enum Reply {
     /// It does not accept the request.
     Refused {
         /// Why.
+        #[serde(deserialize_with = "words")]
         message: String,
     },
+}
+
+/// No more of them than anybody reads.
+fn words<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    <&str>::deserialize(input).map(shortened)
 }
 
 /// What comes before the last word of the answer to [`Request::Follow`].

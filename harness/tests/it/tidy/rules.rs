@@ -90,7 +90,7 @@ pub fn sources() -> Vec<Source> {
     }
     let root = root();
     let mut found = Vec::new();
-    for package in ["capi", "engine", "ffi", "harness"] {
+    for package in ["capi", "engine", "ffi", "fuzz", "harness"] {
         walk(&root.join(package), &root, &mut found);
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));

@@ -99,12 +99,65 @@ pub struct Said {
     nodes: Vec<SpokenNode>,
 }
 
+impl Said {
+    /// An answer, if the line is one: what was asked for, or why not.
+    pub fn read(line: &[u8]) -> Result<Self, String> {
+        let said: Said = serde_json::from_slice(line).map_err(|why| {
+            let shown: String = String::from_utf8_lossy(line).chars().take(80).collect();
+            format!("it said {:?}, which is no answer: {why}", shown.trim())
+        })?;
+        if said.ok || !said.error.is_empty() {
+            return Ok(said);
+        }
+        Err("its answer is neither ok nor has it an error".into())
+    }
+
+    /// Its rows of logits.
+    pub fn logits(&self, rows: usize, vocab: usize) -> Result<Vec<f32>, String> {
+        let what = format!("logits of {rows} rows of {vocab}");
+        floats(&what, &self.logits, rows.checked_mul(vocab))
+    }
+
+    /// The nodes it shows of those that are asked for.
+    pub fn nodes(&self, asked: &Shown) -> Result<Vec<TracedNode>, String> {
+        let asked = self.nodes.iter().filter(|node| asked.has(&node.key));
+        asked.map(SpokenNode::read).collect()
+    }
+}
+
+/// As many values as there should be.
+fn floats(what: &str, data: &str, expected: Option<usize>) -> Result<Vec<f32>, String> {
+    let bytes = STANDARD.decode(data);
+    let bytes = bytes.map_err(|why| format!("{what}: no base64: {why}"))?;
+    let count = bytes.len() / 4;
+    if bytes.len() % 4 == 0 && expected == Some(count) {
+        return Ok(decoded(Float::F32, &bytes));
+    }
+    let expected = expected.map_or("none".into(), |n| n.to_string());
+    let bytes = bytes.len();
+    Err(format!(
+        "{what}: {bytes} bytes, where {expected} values of four bytes were expected"
+    ))
+}
+
 /// A node on its way in either direction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpokenNode {
     key: String,
     shape: Vec<usize>,
     data: String,
+}
+
+impl SpokenNode {
+    fn read(&self) -> Result<TracedNode, String> {
+        let size = |count: usize, n: &usize| count.checked_mul(*n);
+        let count = self.shape.iter().try_fold(1, size);
+        Ok(TracedNode {
+            values: floats(&self.key, &self.data, count)?,
+            shape: self.shape.clone(),
+            key: self.key.clone(),
+        })
+    }
 }
 
 impl From<&TracedNode> for SpokenNode {
@@ -190,17 +243,11 @@ impl Speaking {
             }
             end_like(status);
         }
-        match serde_json::from_slice::<Said>(&answer) {
-            Ok(said) if said.ok => Ok(said),
-            Ok(said) if !said.error.is_empty() => Err(Stop::Refused(said.error)),
-            Ok(_) => Err(self.complain("its answer is neither ok nor has it an error".into())),
-            Err(why) => {
-                let shown: String = String::from_utf8_lossy(&answer).chars().take(80).collect();
-                Err(self.complain(format!(
-                    "it said {:?}, which is no answer: {why}",
-                    shown.trim()
-                )))
-            }
+        let said = Said::read(&answer).map_err(|why| self.complain(why))?;
+        if said.ok {
+            Ok(said)
+        } else {
+            Err(Stop::Refused(said.error))
         }
     }
 
@@ -209,27 +256,6 @@ impl Speaking {
         let _ = self.child.kill(); // it may be gone
         self.broken = Some(why.clone());
         Stop::Refused(why)
-    }
-
-    fn floats(
-        &mut self,
-        what: &str,
-        data: &str,
-        expected: Option<usize>,
-    ) -> Result<Vec<f32>, Stop> {
-        let bytes = match STANDARD.decode(data) {
-            Ok(bytes) => bytes,
-            Err(why) => return Err(self.complain(format!("{what}: no base64: {why}"))),
-        };
-        let count = bytes.len() / 4;
-        if bytes.len() % 4 != 0 || expected != Some(count) {
-            let expected = expected.map_or("none".into(), |n| n.to_string());
-            let bytes = bytes.len();
-            return Err(self.complain(format!(
-                "{what}: {bytes} bytes, where {expected} values of four bytes were expected"
-            )));
-        }
-        Ok(decoded(Float::F32, &bytes))
     }
 
     fn begin(&mut self, asked: &Asked) -> Result<(), Stop> {
@@ -314,21 +340,12 @@ impl Session for Feeding<'_> {
             Wanted::Last => ("last", 1),
         };
         let said = self.engine.ask(&Ask::Feed { tokens, logits })?;
-        for node in said.nodes {
-            if !self.shown.has(&node.key) {
-                continue;
-            }
-            let size = |count: usize, n: &usize| count.checked_mul(*n);
-            let count = node.shape.iter().try_fold(1, size);
-            self.nodes.push(TracedNode {
-                values: self.engine.floats(&node.key, &node.data, count)?,
-                shape: node.shape,
-                key: node.key,
-            });
-        }
-        let count = rows.checked_mul(self.engine.vocab);
-        let what = format!("logits of {rows} rows of {}", self.engine.vocab);
-        self.engine.floats(&what, &said.logits, count)
+        let vocab = self.engine.vocab;
+        let taken = said.nodes(self.shown).and_then(|nodes| {
+            self.nodes.extend(nodes);
+            said.logits(rows, vocab)
+        });
+        taken.map_err(|why| self.engine.complain(why))
     }
 
     fn truncate(&mut self, length: usize) -> Result<(), Stop> {
