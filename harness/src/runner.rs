@@ -6,6 +6,7 @@ pub mod engine;
 pub mod kernels;
 pub mod observe;
 pub mod passes;
+pub mod products;
 pub mod recorded;
 pub mod recorder;
 pub mod reference;
@@ -61,6 +62,9 @@ pub trait Runner {
     fn is_live(&self) -> bool {
         true
     }
+
+    /// Looks into the model it will be asked about: who it is may depend on that.
+    fn look_into(&mut self, _model: &Input) {}
 
     /// Whether its graph has the nodes that recordings have, under the same names.
     fn shows_nodes(&self) -> bool {

@@ -265,6 +265,7 @@ impl Args {
         reference: &mut dyn Runner,
         about: &mut AboutCase<Found>,
     ) {
+        reference.look_into(&question.input);
         let identity = reference.identity();
         let mut add = |found| about.add(Some(identity.clone()), found);
         if let Err(why) = self.runs_of(question, reference, &mut add) {

@@ -25,10 +25,11 @@ Examples:
   harness weights --reference bitnet --reference bitnet-portable --record fixtures/weights.json
 
 Without a reference, hashes of what libraries once said are compared: those of the fixtures are
-committed. Equality is of every bit of every value. What a library has no function for it declines:
-that is listed and counted, and no agreement if the record says that it once answered. Exit 1 where
-a value differs, 3 where there is neither a reference nor a record, 5 where less was compared than
-declared.";
+committed. Ternary weights are then packed in every other packing that holds their rows, too, and
+each must decode and multiply to the same. Equality is of every bit of every value. What a library
+has no function for it declines: that is listed and counted, and no agreement if the record says
+that it once answered. Exit 1 where a value differs, 3 where there is neither a reference nor a
+record, 5 where less was compared than declared.";
 
 /// Compare every tensor's values, and every matrix's product, with the C++
 #[derive(clap::Args)]

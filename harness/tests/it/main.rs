@@ -33,6 +33,7 @@ mod qk256;
 mod recorder;
 mod recordings;
 mod report;
+mod resumed;
 mod shapes;
 mod shards;
 #[cfg(unix)]
@@ -42,5 +43,6 @@ mod terminal;
 mod tidy;
 mod tokenizer;
 mod trace;
+mod transcripts;
 mod verify;
 mod words;

@@ -22,6 +22,7 @@ use crate::receipt::{
     stale,
 };
 use crate::reference::Reference;
+use crate::runner::products;
 use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Subject, Task};
@@ -329,6 +330,7 @@ impl Campaign {
             unanswered: self.unanswered(),
             changed_inputs: changed.map(shown).collect(),
             share: self.share.clone(),
+            products: products::here().clone(),
             inputs: inputs()
                 .map(|input| InputFile {
                     path: shown(input),

@@ -96,9 +96,14 @@ impl Subject {
                 }
             };
             let decoded = tensor.decoded_hash();
+            let repacked = tensor.repacked(self.kernel).into_iter();
+            let repacked = repacked.map(|other| (other.decoded_hash(), other));
+            let repacked: Vec<(String, Tensor)> = repacked.collect();
             for (one, &engine) in compared.iter_mut().zip(&engines) {
                 let product = tensor.product_hash(engine);
-                let finding = model.compare(&one.library, &tensor, &decoded, product.as_deref());
+                let product = product.as_deref();
+                let mut finding = model.compare(&one.library, &tensor, &decoded, product);
+                finding.encoded = model.repacked(&one.library, &repacked, engine);
                 one.findings.push(finding);
             }
         }
