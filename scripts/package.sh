@@ -1,37 +1,53 @@
 #!/usr/bin/env bash
-# Packs a built program for one target: the binary, which holds the fixtures it is judged by,
-# completions and manual pages, as dist/harness-TARGET.tar.gz. A binary for this machine is run as
-# it comes out of the archive, alone in an empty folder, and must agree.
+# Builds and packs the program for one target, by default this machine's own: the binary, which
+# holds the fixtures it is judged by, completions and manual pages, as dist/harness-TARGET.tar.gz and
+# its hash beside it. What is for this machine is tried as it comes out of the archive, alone in an
+# empty folder, and must agree; of what is not, that is said.
 #
+#   scripts/package.sh
 #   scripts/package.sh x86_64-unknown-linux-musl
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-target=${1:?names the target}
+cd "$root"
+host=$(rustc -vV | sed -n 's/^host: //p')
+target=${1:-$host}
 name=harness-$target
-built=$root/target/$target/release
+built=target/release
+chosen=()
+if [ $# -gt 0 ]; then
+    built=target/$target/release
+    chosen=(--target "$target")
+    [ -d "$(rustc --print target-libdir --target "$target")" ] || {
+        echo "package: no standard library for $target here: rustup target add $target" >&2
+        exit 3
+    }
+fi
+cargo build --release --locked -p harness ${chosen[@]+"${chosen[@]}"} # bash 3 of macOS
 program=harness
 [ -e "$built/$program" ] || program=harness.exe
 staged=$root/dist/staged/$name
 rm -rf "$staged"
 mkdir -p "$staged"
-cp "$built/$program" "$root/LICENSE" "$root/README.md" "$staged/"
+cp "$built/$program" LICENSE README.md "$staged/"
 
-host=$(rustc -vV | sed -n 's/^host: //p')
-own=$([ "$(cut -d- -f1-3 <<<"$target")" = "$(cut -d- -f1-3 <<<"$host")" ] && echo yes || echo no)
-if [ "$own" = yes ]; then
+# Of the same processor, maker and system: what this machine runs.
+kind() {
+    cut -d- -f1-3 <<<"$1"
+}
+own=no
+[ "$(kind "$target")" = "$(kind "$host")" ] && own=yes
+if [ $own = yes ]; then
     (cd "$staged" && "./$program" man --out man)
     for shell in bash zsh fish powershell; do
         "$staged/$program" completions "$shell" >"$staged/completions.$shell"
     done
 else
-    echo "$name was not run, and has no completions and manual pages: this machine is $host" >&2
+    echo "package: $name was not run, and has no completions and manual pages: this is $host" >&2
 fi
-tar -C "$root/dist/staged" -czf "$root/dist/$name.tar.gz" "$name"
-rm -rf "$root/dist/staged"
-if [ "$own" = yes ]; then
-    unpacked=$(mktemp -d)
-    trap 'rm -rf "$unpacked"' EXIT
-    tar -C "$unpacked" -xzf "$root/dist/$name.tar.gz"
-    "$root/scripts/test-installed.sh" "$unpacked/$name/$program"
-fi
+tar -C dist/staged -czf "dist/$name.tar.gz" "$name"
+rm -rf dist/staged
+sum=(sha256sum)
+command -v sha256sum >/dev/null || sum=(shasum -a 256) # macOS
+(cd dist && "${sum[@]}" "$name.tar.gz" >"$name.tar.gz.sha256")
+[ $own = no ] || scripts/test-installed.sh "dist/$name.tar.gz"
 echo "dist/$name.tar.gz"

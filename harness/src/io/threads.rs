@@ -156,18 +156,17 @@ pub fn in_order<S, T: Send, E: Send>(
         }
         return Ok(());
     }
-    let (mut early, mut next) = (BTreeMap::new(), 0);
+    let (mut early, mut next, mut enough) = (BTreeMap::new(), 0, false);
     in_jobs(jobs, count, again, work, |piece| {
         if let Piece::Ended(at, done) = piece {
             early.insert(at, done);
         }
-        while let Some(done) = early.remove(&next) {
+        // What was begun before it was enough still ends.
+        while let Some(done) = early.remove(&next).filter(|_| !enough) {
             next += 1;
-            if !told(done)? {
-                return Ok(false);
-            }
+            enough = !told(done)?;
         }
-        Ok(true)
+        Ok(!enough)
     })
 }
 
