@@ -118,7 +118,8 @@ def judge(args):
     print({oracle: (round(s, 1), len(passed[oracle])) for oracle, s in seconds.items()})
     known = build.results()
     with open(build.path("results.tsv"), "a") as out:
-        for number in build.mutants:
+        # In no order of the files, so that an ended run is a sample of the whole one.
+        for number in random.Random(0).sample(list(build.mutants), len(build.mutants)):
             key = build.mutants[number]["key"]
             if key in known:
                 continue
@@ -133,6 +134,13 @@ def reasons(path):
     return dict(row.split("\t") for row in rows if row and not row.startswith("#"))
 
 
+def gone(entry):
+    """Whether no source has the line any more that an entry is about."""
+    path, _, rest = entry.partition(": ")
+    line = rest.partition(" at `")[2].rpartition("`")[0]
+    return bool(line) and line not in map(str.strip, open(path)) if os.path.exists(path) else True
+
+
 def excuses(entry, key):
     """An entry is a key, or the beginning of some, which ends with a star."""
     return key.startswith(entry[:-1]) if entry.endswith("*") else key == entry
@@ -143,7 +151,7 @@ def score(args):
     results = build.results()
     survivors = {k: o for k, o in results.items() if o not in build.ladder}
     told = {k: next((known[e] for e in known if excuses(e, k)), None) for k in survivors}
-    stale = [e for e in known if any(excuses(e, k) for k in results) and
+    stale = [e for e in known if gone(e) or any(excuses(e, k) for k in results) and
              not any(excuses(e, k) for k in survivors)]
     counts = collections.Counter(results.values())
     excused = sum(why is not None for why in told.values())
@@ -167,7 +175,7 @@ def score(args):
     for key, oracle in sorted(survivors.items()):
         print(f"{'NO REASON' if told[key] is None else told[key]}: {key} ({oracle})")
     for entry in stale:
-        print(f"STALE: {entry} is noticed; its reason must go")
+        print(f"STALE: {entry} is noticed, or no longer there; its reason must go")
     if args.json:
         json.dump(report, open(args.json, "w"), indent=1)
     sys.exit(bool(stale or excused < len(survivors)))

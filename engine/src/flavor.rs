@@ -151,8 +151,8 @@ impl Flavor {
         }
     }
 
-    /// Writes one row as floats, element by element as each packing's file defines it. `scales`
-    /// is read by [`Flavor::Split32`] alone.
+    /// Writes one row as floats, as each packing's file defines it. `scales` is read by
+    /// [`Flavor::Split32`] alone.
     pub fn decode_row(
         self,
         bytes: &[u8],
@@ -162,23 +162,24 @@ impl Flavor {
         out: &mut [f32],
     ) {
         assert_eq!(out.len(), shape.cols, "a row");
-        if self == Flavor::Tq2_0 {
-            let stride = shape.cols / tq2_0::BLOCK * tq2_0::BLOCK_BYTES;
-            return tq2_0::decode(&bytes[row * stride..][..stride], out);
-        }
-        for (col, out) in out.iter_mut().enumerate() {
-            *out = match self {
-                Flavor::I2sP128 => i2_s_p128::value(bytes, shape, row, col),
-                Flavor::I2sP64 => i2_s_p64::value(bytes, shape, row, col),
-                Flavor::I2sP4r => i2_s_p4r::value(bytes, shape, row, col),
-                Flavor::Qk256 => qk256::value(bytes, shape, row, col),
-                Flavor::Bitnet32F16 => bitnet32_f16::value(bytes, shape, row, col),
-                Flavor::Split32 => split32::value(bytes, scales, shape, row, col),
-                Flavor::Tq1_0 => tq1_0::value(bytes, shape, row, col),
-                Flavor::Tq2_0 => tq2_0::value(bytes, shape, row, col),
-                Flavor::Tl1 => tl1::value(bytes, shape, row, col),
-                Flavor::Tl2 => tl2::value(bytes, shape, row, col),
-            };
+        let blocks = |block: usize, bytes_a_block: usize| {
+            let stride = shape.cols / block * bytes_a_block;
+            &bytes[row * stride..][..stride]
+        };
+        let in_one_scale = |packing, out: &mut [f32]| {
+            i2_s::decode_row((bytes, i2_s::scale(bytes, shape)), shape, row, packing, out);
+        };
+        match self {
+            Flavor::I2sP128 => in_one_scale(i2_s_p128::width, out),
+            Flavor::I2sP64 => in_one_scale(i2_s_p64::width, out),
+            Flavor::I2sP4r => in_one_scale(i2_s_p4r::width, out),
+            Flavor::Qk256 => qk256::decode_row(bytes, shape, row, out),
+            Flavor::Bitnet32F16 => each(out, |col| bitnet32_f16::value(bytes, shape, row, col)),
+            Flavor::Split32 => each(out, |col| split32::value(bytes, scales, shape, row, col)),
+            Flavor::Tq1_0 => tq1_0::decode(blocks(tq1_0::BLOCK, tq1_0::BLOCK_BYTES), out),
+            Flavor::Tq2_0 => tq2_0::decode(blocks(tq2_0::BLOCK, tq2_0::BLOCK_BYTES), out),
+            Flavor::Tl1 => each(out, |col| tl1::value(bytes, shape, row, col)),
+            Flavor::Tl2 => each(out, |col| tl2::value(bytes, shape, row, col)),
         }
     }
 
@@ -190,11 +191,18 @@ impl Flavor {
     /// Where the codes lie, for the three packings of I2_S.
     pub fn i2_s_packing(self) -> Option<i2_s::Packing> {
         match self {
-            Flavor::I2sP128 => Some(i2_s_p128::place),
-            Flavor::I2sP64 => Some(i2_s_p64::place),
-            Flavor::I2sP4r => Some(i2_s_p4r::place),
+            Flavor::I2sP128 => Some(i2_s_p128::width),
+            Flavor::I2sP64 => Some(i2_s_p64::width),
+            Flavor::I2sP4r => Some(i2_s_p4r::width),
             _ => None,
         }
+    }
+}
+
+/// Every element of a row by its column.
+fn each(row: &mut [f32], value: impl Fn(usize) -> f32) {
+    for (col, out) in row.iter_mut().enumerate() {
+        *out = value(col);
     }
 }
 

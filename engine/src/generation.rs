@@ -104,6 +104,7 @@ impl Session {
             next: Next::Nothing,
             left: usize::MAX,
             stop: None,
+            logit: None,
         };
         for &token in prompt {
             generation.guesses.remember(token);
@@ -136,6 +137,8 @@ pub struct Generation<'s> {
     /// Tokens that may still come.
     left: usize,
     stop: Option<Stop>,
+    /// Of the token that was chosen last.
+    logit: Option<f32>,
 }
 
 /// Where the next token comes from.
@@ -177,6 +180,11 @@ impl<'s> Generation<'s> {
     /// Why there is no more, once there is none.
     pub fn stop(&self) -> Option<Stop> {
         self.stop
+    }
+
+    /// The logit that the last token had when it was chosen.
+    pub fn logit(&self) -> Option<f32> {
+        self.logit
     }
 
     /// The same as text, a piece for each token.
@@ -274,6 +282,8 @@ impl Iterator for Generation<'_> {
             self.stop = Some(Stop::EndToken);
             return None;
         }
+        let mut logits = ranked.iter().filter(|(ranked, _)| *ranked == token);
+        self.logit = logits.next().map(|(_, logit)| *logit);
         self.next = Next::Behind(token);
         self.left -= 1;
         Some(Ok(token))

@@ -157,9 +157,10 @@ impl Session {
     /// the same, so that weights are read once.
     pub fn feed_each(&mut self, tokens: &[Token]) -> Result<Vec<f32>, EvalError> {
         let before = self.len();
-        self.state.multiplier.take_one_by_one(true);
+        let always = self.state.multiplier.takes_one_by_one();
+        self.take_one_by_one(true);
         let together = self.feed(tokens, Wanted::All, &mut ());
-        self.state.multiplier.take_one_by_one(false);
+        self.take_one_by_one(always);
         if !matches!(together, Err(EvalError::NotFinite { .. })) {
             return together;
         }
@@ -175,6 +176,12 @@ impl Session {
             }
         }
         Ok(logits)
+    }
+
+    /// From now on every token is computed as [`feed_each`](Self::feed_each) does it: not a bit
+    /// depends on which tokens are fed together, how many, or in which ubatches.
+    pub fn take_one_by_one(&mut self, one_by_one: bool) {
+        self.state.multiplier.take_one_by_one(one_by_one);
     }
 
     /// Computes `tokens` after what was fed before; the `k` likeliest tokens behind them with their

@@ -16,13 +16,14 @@ mod step;
 use std::num::NonZeroUsize;
 
 use crate::Token;
-use crate::config::Config;
+use crate::config::{Config, RopePairs};
 use crate::numerics::Arithmetic;
 use crate::refusal::Refusal;
 use crate::weights::{Block, Weights};
 
 use attention::{Attention, Lookup};
 use labels::Labels;
+use probe::Part;
 use rope::Rope;
 use scratch::{Scratch, View};
 use step::Step;
@@ -127,6 +128,9 @@ pub fn forward(
     let mut v = scratch.view(count);
 
     embed(weights, tokens, v.hidden, step.nodes);
+    if factors.is_some() {
+        step.ran(probe::Step::RopeFactors, count);
+    }
     for (layer, block) in weights.blocks.iter().enumerate() {
         step.nodes.enter_layer(layer);
         step.norm(v.hidden, &block.attention_norm, "attn_norm", v.normed);
@@ -216,6 +220,7 @@ fn embed(weights: &Weights, tokens: &[Token], hidden: &mut [f32], nodes: &mut No
         weights.embedding.decode_row(token as usize, row);
     }
     nodes.see("inp_embd", "GET_ROWS", &[tokens.len(), width], hidden);
+    nodes.ran(Part::Embedding(&weights.embedding), tokens.len());
 }
 
 /// From normalised hidden states behind the last layer to logits.
@@ -230,6 +235,15 @@ pub fn unembed(
     let vocabulary = weights.head().rows();
     let shape = [logits.len() / vocabulary, vocabulary];
     nodes.see("result_output", "MUL_MAT", &shape, logits);
+    let together = multiplier.together(shape[0]);
+    let head = Part::Head(weights.head(), multiplier.arithmetic());
+    let whose = if weights.has_own_head() {
+        probe::Step::OwnHead
+    } else {
+        probe::Step::TiedHead
+    };
+    nodes.ran(head, together);
+    nodes.ran(Part::Step(whose), together);
 }
 
 /// Queries and keys, turned by their positions, and values.
@@ -285,9 +299,17 @@ fn project(
             let room = &mut gathered[..out.len()];
             room.copy_from_slice(out);
             step.norm(room, weight, normed, out);
+            step.ran(probe::Step::HeadNorms, shape[0]);
         }
         rope.apply(out, heads, step.multiplier);
         step.nodes.see(name, "ROPE", &shape, out);
+        step.ran(
+            match config.rope_pairs {
+                RopePairs::Halves => probe::Step::RopeHalves,
+                RopePairs::Adjacent => probe::Step::RopeAdjacent,
+            },
+            shape[0],
+        );
     }
     step.follow(&block.value, labels.value, value);
 }

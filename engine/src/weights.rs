@@ -127,6 +127,11 @@ impl Weights {
         self.output.as_ref().unwrap_or(&self.embedding)
     }
 
+    /// Whether that is not the table of tokens.
+    pub fn has_own_head(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// Every matrix that multiplies.
     pub fn matrices(&self) -> impl Iterator<Item = &Matrix> {
         let linears = self.blocks.iter().flat_map(|b| {

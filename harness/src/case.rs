@@ -11,6 +11,7 @@ pub mod observation;
 pub mod pattern;
 pub mod schedule;
 pub mod shard;
+pub mod taken;
 
 use std::collections::BTreeSet;
 

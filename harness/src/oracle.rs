@@ -17,6 +17,7 @@ pub mod shapes;
 pub mod subject;
 pub mod tokenizer;
 pub mod trace;
+pub mod transcript;
 pub mod verify;
 pub mod weights;
 pub mod word_order;

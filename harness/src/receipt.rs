@@ -10,6 +10,7 @@ pub mod diff;
 pub mod disagreement;
 mod explanation;
 pub mod exports;
+pub mod features;
 pub mod junit;
 pub mod merge;
 mod parity;
@@ -31,18 +32,21 @@ pub use self::explanation::{
     ad_hoc_name, lane_word, lines as explanation_lines, next as trace_command,
     shown as explanation_of,
 };
+pub use self::features::Features;
 pub use self::parity::Parity;
 use self::parity::exact;
 pub use self::pooled::Pooled;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::shard::Share;
+use crate::case::taken::Taken;
 use crate::file::provenance::{self, Machine};
 use crate::judge::compare::Findings;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
 pub use crate::reference::LiveReference;
 use crate::reference::isolation::Death;
+use crate::runner::products::Products;
 
 /// The version of receipts this build writes and reads.
 pub const SCHEMA: u32 = 2;
@@ -58,6 +62,9 @@ pub struct Measured {
     /// What the reference died of, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub death: Option<Death>,
+    /// The parts of the engine that ran for it.
+    #[serde(default, skip_serializing_if = "Taken::is_empty")]
+    pub taken: Taken,
 }
 
 /// One case: claims, and in the same order the numbers of its comparisons, repetitions, controls
@@ -162,6 +169,9 @@ pub struct Circumstances {
     pub unanswered: Vec<String>,
     /// Files that were no longer the same afterwards.
     pub changed_inputs: Vec<String>,
+    /// What this machine can multiply with: by format and kernel the orders of sums.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub products: Products,
     /// Of which run this is a share, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
@@ -233,6 +243,9 @@ pub struct Receipt {
     pub parity: Parity,
     /// All of it counted.
     pub coverage: Coverage,
+    /// Which parts of the engine were exercised, and which were not.
+    #[serde(default, skip_serializing_if = "Features::is_empty")]
+    pub features: Features,
     /// The cases that came to claims.
     pub cases: Vec<CaseReceipt>,
     /// The cases that did not.
@@ -270,6 +283,7 @@ impl Receipt {
             tokenizer: Vocabulary::common(&cases),
             parity: Parity::of(&coverage, &cases, &failures, &pooled, &circumstances),
             coverage,
+            features: Features::of(&cases, &circumstances.products),
             cases,
             failures,
             pooled,

@@ -6,10 +6,12 @@ pub mod engine;
 pub mod kernels;
 pub mod observe;
 pub mod passes;
+pub mod products;
 pub mod recorded;
 pub mod recorder;
 pub mod reference;
 pub mod scripted;
+pub mod shelf;
 pub mod subject;
 pub mod suite;
 pub mod watch;
@@ -60,6 +62,9 @@ pub trait Runner {
     fn is_live(&self) -> bool {
         true
     }
+
+    /// Looks into the model it will be asked about: who it is may depend on that.
+    fn look_into(&mut self, _model: &Input) {}
 
     /// Whether its graph has the nodes that recordings have, under the same names.
     fn shows_nodes(&self) -> bool {

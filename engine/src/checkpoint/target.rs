@@ -91,7 +91,8 @@ impl Target {
     /// `scale`.
     pub fn encode(&self, cells: &[f32], scale: f32, shape: Shape) -> Vec<u8> {
         if self.is_i2_s() {
-            return i2_s_p128::pack(cells);
+            let codes: Vec<u8> = cells.iter().map(|digit| (digit + 1.0) as u8).collect();
+            return i2_s::pack(&codes, shape, i2_s_p128::width);
         }
         let quantiser = Quantiser::default();
         let encoded = self

@@ -97,6 +97,10 @@ pub fn largest_finite(values: &[f32]) -> Option<f32> {
 
 /// The value of largest magnitude, the first of equals; 0 where there are only NaNs.
 pub fn first_largest(values: &[f32]) -> f32 {
+    if let Some(largest) = largest_finite(values) {
+        let first = values.iter().find(|x| x.abs() == largest && largest > 0.0);
+        return first.copied().unwrap_or(0.0);
+    }
     let larger = |largest: f32, &x: &f32| if x.abs() > largest.abs() { x } else { largest };
     values.iter().fold(0.0, larger)
 }

@@ -69,6 +69,7 @@ impl Layout {
     }
 
     /// One element without scale and minimum.
+    #[inline(always)]
     pub fn quant(self, block: &[u8], index: usize) -> i8 {
         let low = LOW.get(&block[self.low_at()..], index);
         let bits = if self.bits == 5 {
@@ -88,7 +89,8 @@ impl Layout {
         }
     }
 
-    /// Decodes whole blocks.
+    /// Decodes whole blocks. Compiled for each format by itself.
+    #[inline(always)]
     pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
         let blocks = bytes.chunks_exact(self.block_bytes());
         for (block, out) in blocks.zip(out.chunks_exact_mut(BLOCK)) {
@@ -104,12 +106,16 @@ impl Layout {
         }
     }
 
-    /// Encodes a row of whole blocks.
+    /// Encodes a row of whole blocks. Compiled for each format by itself.
+    #[inline(always)]
     pub fn encode(self, row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
         let author = quantiser.author;
         let (blocks, rest) = row.as_chunks::<BLOCK>();
         assert!(rest.is_empty(), "whole blocks of 32");
-        let variance = squares(author, row) / row.len() as f32;
+        let variance = match quantiser.importance {
+            Some(_) => squares(author, row) / row.len() as f32,
+            None => 0.0,
+        };
         for (index, block) in blocks.iter().enumerate() {
             let encoded = match quantiser.importance {
                 Some(all) => {
@@ -124,6 +130,7 @@ impl Layout {
 
     /// The value of largest magnitude becomes the lowest code, or, above a minimum, the smallest
     /// value 0 and the largest the highest code.
+    #[inline(always)]
     fn encode_block(self, block: &[f32; BLOCK]) -> Encoded {
         let (scale, minimum) = self.scale_and_minimum(block);
         let code = |scaled: f32| {
@@ -142,6 +149,7 @@ impl Layout {
     }
 
     /// What codes are cut from, half a step above the element.
+    #[inline(always)]
     pub fn scaled(self, block: &[f32; BLOCK]) -> [f32; BLOCK] {
         let (scale, minimum) = self.scale_and_minimum(block);
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
@@ -153,6 +161,7 @@ impl Layout {
         }
     }
 
+    #[inline(always)]
     fn scale_and_minimum(self, block: &[f32; BLOCK]) -> (f32, f32) {
         if !self.has_minimum {
             return (first_largest(block) / -self.middle() as f32, 0.0);
@@ -193,6 +202,7 @@ impl Layout {
         (1 << self.bits) - 1
     }
 
+    #[inline(always)]
     fn put(self, author: Author, encoded: Encoded, out: &mut Vec<u8>) {
         let start = out.len();
         out.resize(start + self.block_bytes(), 0);

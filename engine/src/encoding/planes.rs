@@ -26,13 +26,24 @@ impl Planes {
         bytes[byte] |= (element & self.mask()) << shift;
     }
 
-    /// Writes elements into bytes that are zero.
-    pub fn put_all(self, bytes: &mut [u8], elements: impl IntoIterator<Item = u8>) {
-        for (index, element) in elements.into_iter().enumerate() {
-            self.put(bytes, index, element);
+    /// Writes elements into bytes that are zero, plane by plane.
+    #[inline(always)]
+    pub fn put_all(self, bytes: &mut [u8], elements: impl AsRef<[u8]>) {
+        let a_byte = (8 / self.bits) as usize;
+        let groups = elements.as_ref().chunks(self.width * a_byte);
+        for (bytes, group) in bytes.chunks_mut(self.width).zip(groups) {
+            for (shift, plane) in (0..)
+                .step_by(self.bits as usize)
+                .zip(group.chunks(self.width))
+            {
+                for (byte, &element) in bytes.iter_mut().zip(plane) {
+                    *byte |= (element & self.mask()) << shift;
+                }
+            }
         }
     }
 
+    #[inline(always)]
     fn place(self, index: usize) -> (usize, u32) {
         let a_byte = (8 / self.bits) as usize;
         let (group, plane) = (index / (self.width * a_byte), index / self.width % a_byte);

@@ -1,6 +1,8 @@
 //! How far what was written is from what was read.
 #![forbid(unsafe_code)]
 
+use crate::encoding::author::largest_finite;
+
 /// Sums over the values of a tensor, from which its errors follow.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Loss {
@@ -61,17 +63,17 @@ impl Loss {
     pub fn between(values: &[f32], written: &[f32]) -> Self {
         let (xs, last_xs) = values.as_chunks::<LANES>();
         let (ys, last_ys) = written.as_chunks::<LANES>();
-        let (mut lanes, mut loss) = (Lanes::default(), Loss::default());
-        for (xs, ys) in xs.iter().zip(ys) {
-            if xs.iter().chain(ys).all(|x| x.is_finite()) {
-                lanes.add(xs, ys);
-            } else {
-                xs.iter().zip(ys).for_each(|(&x, &y)| loss.add(x, y));
-            }
+        let mut loss = Loss::default();
+        let mut each = |xs: &[f32], ys: &[f32]| {
+            xs.iter().zip(ys).for_each(|(&x, &y)| loss.add(x, y));
+        };
+        if [values, written].map(largest_finite).contains(&None) {
+            each(values, written);
+            return loss;
         }
-        for (&x, &y) in last_xs.iter().zip(last_ys) {
-            loss.add(x, y);
-        }
+        let mut lanes = Lanes::default();
+        xs.iter().zip(ys).for_each(|(xs, ys)| lanes.add(xs, ys));
+        each(last_xs, last_ys);
         lanes.sum().and(loss)
     }
 

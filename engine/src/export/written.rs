@@ -113,13 +113,6 @@ struct Encoder<'a> {
     pool: &'a mut Pool,
 }
 
-/// A piece of a tensor on its way.
-#[derive(Default)]
-struct Piece {
-    bytes: Vec<u8>,
-    loss: Loss,
-}
-
 impl Encoder<'_> {
     /// Gives the loss. More or fewer bytes than were planned are an error of the data section.
     fn write<W: Write>(
@@ -127,78 +120,107 @@ impl Encoder<'_> {
         decoded: &dyn Decoded,
         out: &mut Data<W>,
     ) -> Result<Loss, ExportError> {
-        let Shape { rows, cols } = self.entry.shape;
         let in_pieces =
             self.entry.padding == 0 && matches!(self.entry.format.encode, Encode::Rows(_));
-        let rows_a_piece = if in_pieces {
-            (PIECE / cols).max(1)
+        if in_pieces {
+            self.write_pieces(decoded, out)
         } else {
-            rows
-        };
+            self.write_whole(decoded, out)
+        }
+    }
+
+    /// A format of rows: pieces of rows, one after the other on each thread.
+    fn write_pieces<W: Write>(
+        &mut self,
+        decoded: &dyn Decoded,
+        out: &mut Data<W>,
+    ) -> Result<Loss, ExportError> {
+        let Shape { rows, cols } = self.entry.shape;
+        let rows_a_piece = (PIECE / cols).max(1);
         let pieces = rows.div_ceil(rows_a_piece);
         let mut loss = Loss::default();
         let at_once = self.pool.threads() * PIECES_AT_ONCE;
         for first in (0..pieces).step_by(at_once) {
-            let mut batch: Vec<Piece> = Vec::new();
-            batch.resize_with(at_once.min(pieces - first), Piece::default);
+            let mut batch = Vec::new();
+            batch.resize_with(at_once.min(pieces - first), || None);
             let (entry, quantiser) = (self.entry, self.quantiser);
             self.pool.over_parts(&mut batch, 1, |i, piece| {
                 let start = (first + i) * rows_a_piece;
-                let end = rows.min(start + rows_a_piece);
-                let mut values = vec![0.0; (end - start) * cols];
-                for (row, out) in (start..end).zip(values.chunks_exact_mut(cols)) {
+                let rows = rows.min(start + rows_a_piece) - start;
+                let mut values = vec![0.0; rows * cols];
+                for (row, out) in (start..).zip(values.chunks_exact_mut(cols)) {
                     decoded.row(row, out);
                 }
-                piece[0] = encode(entry, &quantiser, values, end - start);
+                let encoded = Encoded::of(entry.format, &values, Shape { rows, cols }, &quantiser);
+                let loss = encoded.loss(&values, 0);
+                piece[0] = Some((encoded, loss));
             });
-            for piece in batch {
-                out.put(&piece.bytes)?;
-                loss = loss.and(piece.loss);
+            for (encoded, piece_loss) in batch.into_iter().flatten() {
+                out.put(&encoded.stored.bytes)?;
+                loss = loss.and(piece_loss);
             }
         }
         Ok(loss)
     }
-}
 
-/// Some rows, and what they lose.
-fn encode(entry: &Entry, quantiser: &Quantiser, mut values: Vec<f32>, rows: usize) -> Piece {
-    let count = values.len();
-    values.resize(count + entry.padding, 0.0);
-    let shape = if entry.padding == 0 {
-        Shape {
-            rows,
-            cols: entry.shape.cols,
-        }
-    } else {
-        // Padded as one long row.
-        Shape {
-            rows: 1,
-            cols: values.len(),
-        }
-    };
-    let bytes = entry.format.encode_matrix(&values, shape, quantiser);
-    let bytes = bytes.expect("the plan holds what can be written");
-    let back = decode(entry.format, shape, bytes.clone());
-    Piece {
-        loss: Loss::between(&values[..count], &back[..count]),
-        bytes,
+    /// A format of matrices, or one whose last block is padded: a long row then.
+    fn write_whole<W: Write>(
+        &mut self,
+        decoded: &dyn Decoded,
+        out: &mut Data<W>,
+    ) -> Result<Loss, ExportError> {
+        let Shape { rows, cols } = self.entry.shape;
+        let mut values = vec![0.0; rows * cols + self.entry.padding];
+        let count = rows * cols;
+        self.pool
+            .over_parts(&mut values[..count], cols, |row, out| decoded.row(row, out));
+        let shape = if self.entry.padding == 0 {
+            self.entry.shape
+        } else {
+            Shape {
+                rows: 1,
+                cols: values.len(),
+            }
+        };
+        let encoded = Encoded::of(self.entry.format, &values, shape, &self.quantiser);
+        let mut losses = vec![Loss::default(); shape.rows];
+        self.pool.over_parts(&mut losses, 1, |row, loss| {
+            let from = row * shape.cols;
+            loss[0] = encoded.loss(&values[from..count.min(from + shape.cols)], row);
+        });
+        out.put(&encoded.stored.bytes)?;
+        Ok(losses.into_iter().fold(Loss::default(), Loss::and))
     }
 }
 
-fn decode(format: &Format, shape: Shape, bytes: Vec<u8>) -> Vec<f32> {
-    let mut values = vec![0.0; shape.rows * shape.cols];
-    match format.flavor {
-        Some(flavor) => {
-            for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
-                flavor.decode_row(&bytes, &[], shape, row, out);
-            }
-        }
-        None => {
-            let stored = Stored::from_vec(shape, bytes, Vec::new());
-            for (row, out) in values.chunks_exact_mut(shape.cols).enumerate() {
-                (format.decode_row)(&stored, row, out);
-            }
+/// Rows as they are written.
+struct Encoded<'a> {
+    format: &'a Format,
+    stored: Stored,
+}
+
+impl<'a> Encoded<'a> {
+    fn of(format: &'a Format, values: &[f32], shape: Shape, quantiser: &Quantiser) -> Self {
+        let bytes = format.encode_matrix(values, shape, quantiser);
+        let bytes = bytes.expect("the plan holds what can be written");
+        Encoded {
+            format,
+            stored: Stored::from_vec(shape, bytes, Vec::new()),
         }
     }
-    values
+
+    /// What the rows from one on lose; the values may end before the last row does.
+    fn loss(&self, values: &[f32], from: usize) -> Loss {
+        let Stored { shape, bytes, .. } = &self.stored;
+        let mut back = vec![0.0; shape.cols];
+        let mut loss = Loss::default();
+        for (row, values) in (from..).zip(values.chunks(shape.cols)) {
+            match self.format.flavor {
+                Some(flavor) => flavor.decode_row(bytes, &[], *shape, row, &mut back),
+                None => (self.format.decode_row)(&self.stored, row, &mut back),
+            }
+            loss = loss.and(Loss::between(values, &back[..values.len()]));
+        }
+        loss
+    }
 }

@@ -5,22 +5,18 @@
 //! leave whatever was in their buffer there. The packings differ only in where a code lies.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use super::Shape;
+use crate::encoding::author::largest_finite;
 
 /// Bytes after the codes: the scale and 28 bytes without meaning.
 pub const TRAILER_BYTES: u64 = 32;
 
-/// Where the code of one element lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Index of the byte from the tensor's start.
-    pub byte: usize,
-    /// How far the byte is shifted right to bring the code to its two lowest bits.
-    pub shift: u32,
-}
-
-/// A packing of I2_S: from row and column to the place of the code.
-pub type Packing = fn(Shape, usize, usize) -> Place;
+/// A packing of I2_S: how many bytes hold a block of four times as many elements. Byte `j` of a
+/// block holds the elements `j`, and `j` plus once, twice and three times that number, the first
+/// in its two highest bits. The flattened tensor is cut into blocks; rows do not matter.
+pub type Packing = fn(Shape) -> usize;
 
 /// Codes and trailer, for a shape the I2_S packings can hold: rows of whole 64-element groups.
 pub fn bytes_needed(shape: Shape) -> Option<u64> {
@@ -31,25 +27,55 @@ pub fn bytes_needed(shape: Shape) -> Option<u64> {
 }
 
 /// The code of one element.
+#[inline(always)]
 pub fn code(bytes: &[u8], shape: Shape, row: usize, col: usize, packing: Packing) -> u8 {
-    let place = packing(shape, row, col);
-    bytes[place.byte] >> place.shift & 3
+    let (byte, shift) = place(row * shape.cols + col, packing(shape));
+    bytes[byte] >> shift & 3
 }
 
-/// The value of one element: `code − 1` times the scale, where an illegal code 3 counts as 0 as
+/// The byte in which the code of an element lies, and how far it is to be shifted to the right.
+#[inline(always)]
+fn place(index: usize, width: usize) -> (usize, u32) {
+    let (block, plane) = (index / (4 * width), index / width % 4);
+    (block * width + index % width, 6 - 2 * plane as u32)
+}
+
+/// The codes of a row, or of whatever else begins at an element, as far as they lie in neighbouring
+/// bytes: the first of the bytes, how far all are shifted, and which of the codes.
+fn runs(
+    first: usize,
+    count: usize,
+    width: usize,
+) -> impl Iterator<Item = (usize, u32, Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let (byte, shift) = place(first + done, width);
+        let run = done..count.min(done + width - (first + done) % width);
+        done = run.end;
+        (!run.is_empty()).then_some((byte, shift, run))
+    })
+}
+
+/// The first values of one row: `code − 1` times the scale, where an illegal code 3 counts as 0 as
 /// in the reference decoder.
-pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize, packing: Packing) -> f32 {
-    value_of(code(bytes, shape, row, col, packing), scale(bytes, shape))
+pub fn decode_row(
+    (codes, scale): (&[u8], f32),
+    shape: Shape,
+    row: usize,
+    packing: Packing,
+    out: &mut [f32],
+) {
+    for (byte, shift, run) in runs(row * shape.cols, out.len(), packing(shape)) {
+        for (byte, out) in codes[byte..][..run.len()].iter().zip(&mut out[run]) {
+            *out = value_of(byte >> shift & 3, scale);
+        }
+    }
 }
 
 /// What a code stands for.
+#[inline(always)]
 pub fn value_of(code: u8, scale: f32) -> f32 {
-    let ternary = match code {
-        0 => -1.0,
-        2 => 1.0,
-        _ => 0.0,
-    };
-    ternary * scale
+    [-1.0, 0.0, 1.0, 0.0][usize::from(code & 3)] * scale
 }
 
 /// The one scale of the tensor.
@@ -64,29 +90,35 @@ pub fn scale(bytes: &[u8], shape: Shape) -> f32 {
 /// Codes and scale of a row-major matrix. Only signs are kept: the scale is the largest
 /// magnitude, so weights that are not ternary already lose everything else.
 pub fn quantise(weights: &[f32]) -> (Vec<u8>, f32) {
-    let max = weights.iter().fold(0.0f64, |max, &w| {
-        // `f64::max` ignores a NaN operand, as the C function does.
-        max.max(f64::from(w).abs())
-    });
-    let code_of = |w: f64| match () {
-        () if w.abs() < 1e-6 => 1,
-        () if w * max > 0.0 => 2,
-        () => 0,
+    // `f32::max` ignores a NaN operand, as the C function does.
+    let larger = |max: f32, w: &f32| max.max(w.abs());
+    let max = largest_finite(weights).unwrap_or_else(|| weights.iter().fold(0.0, larger));
+    let code_of = |w: f64| {
+        let nothing = u8::from(w.abs() < 1e-6);
+        let positive = u8::from(w * f64::from(max) > 0.0);
+        nothing | (positive & !nothing) << 1
     };
     let codes = weights.iter().map(|&w| code_of(f64::from(w))).collect();
-    (codes, max as f32)
+    (codes, max)
+}
+
+/// Packs row-major codes.
+pub fn pack(codes: &[u8], shape: Shape, packing: Packing) -> Vec<u8> {
+    assert_eq!(codes.len(), shape.rows * shape.cols, "one code an element");
+    let mut bytes = vec![0; codes.len() / 4];
+    for (byte, shift, run) in runs(0, codes.len(), packing(shape)) {
+        for (byte, code) in bytes[byte..][..run.len()].iter_mut().zip(&codes[run]) {
+            *byte |= (code & 3) << shift;
+        }
+    }
+    bytes
 }
 
 /// Packs row-major codes, then the scale, then zeros where writers leave garbage.
 pub fn encode_codes(codes: &[u8], scale: f32, shape: Shape, packing: Packing) -> Vec<u8> {
-    assert_eq!(codes.len(), shape.rows * shape.cols, "one code an element");
-    let code_bytes = codes.len() / 4;
-    let mut bytes = vec![0; code_bytes + TRAILER_BYTES as usize];
-    for (index, &code) in codes.iter().enumerate() {
-        let place = packing(shape, index / shape.cols, index % shape.cols);
-        bytes[place.byte] |= (code & 3) << place.shift;
-    }
-    bytes[code_bytes..code_bytes + 4].copy_from_slice(&scale.to_le_bytes());
+    let mut bytes = pack(codes, shape, packing);
+    bytes.extend(scale.to_le_bytes());
+    bytes.resize(codes.len() / 4 + TRAILER_BYTES as usize, 0);
     bytes
 }
 

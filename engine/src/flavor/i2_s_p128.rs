@@ -18,47 +18,27 @@ pub fn bytes_needed(shape: Shape) -> Option<u64> {
     i2_s::bytes_needed(shape).filter(|_| whole)
 }
 
-/// Where the code of one element lies.
-pub fn place(shape: Shape, row: usize, col: usize) -> i2_s::Place {
-    let index = row * shape.cols + col;
-    let within = index % BLOCK;
-    i2_s::Place {
-        byte: index / BLOCK * BLOCK_BYTES + within % BLOCK_BYTES,
-        shift: 6 - 2 * (within / BLOCK_BYTES) as u32,
-    }
-}
-
-/// The value of one element: this is what the packing means.
-pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
-    i2_s::value(bytes, shape, row, col, place)
-}
-
-/// The codes of whole blocks of digits −1, 0 and +1, without a scale: what [`place`] says, block by
-/// block.
-pub fn pack(digits: &[f32]) -> Vec<u8> {
-    let (blocks, rest) = digits.as_chunks::<BLOCK>();
-    assert!(rest.is_empty(), "whole blocks of 128");
-    let code = |digit: f32| (digit + 1.0) as u8;
-    let byte = |block: &[f32; BLOCK], at: usize| {
-        let [first, second, third] = [block[at], block[at + 32], block[at + 64]].map(code);
-        first << 6 | second << 4 | third << 2 | code(block[at + 96])
-    };
-    let mut bytes = Vec::with_capacity(blocks.len() * BLOCK_BYTES);
-    for block in blocks {
-        bytes.extend((0..BLOCK_BYTES).map(|at| byte(block, at)));
-    }
-    bytes
+/// Bytes of a block: see [`i2_s::Packing`].
+pub fn width(_: Shape) -> usize {
+    BLOCK_BYTES
 }
 
 /// Quantises a row-major matrix.
 pub fn encode(weights: &[f32], shape: Shape) -> Vec<u8> {
     let (codes, scale) = i2_s::quantise(weights);
-    i2_s::encode_codes(&codes, scale, shape, place)
+    i2_s::encode_codes(&codes, scale, shape, width)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
+        let mut values = vec![0.0; shape.cols];
+        let stored = (bytes, i2_s::scale(bytes, shape));
+        i2_s::decode_row(stored, shape, row, width, &mut values);
+        values[col]
+    }
 
     #[test]
     fn a_block_written_by_hand() {
@@ -79,15 +59,6 @@ mod tests {
         for (col, &expected) in expected.iter().enumerate() {
             assert_eq!(value(&bytes, shape, 0, col), expected, "column {col}");
         }
-    }
-
-    #[test]
-    fn whole_blocks_are_packed_where_their_places_are() {
-        let shape = Shape { rows: 3, cols: 128 };
-        let codes: Vec<u8> = (0..384).map(|i| (i * i % 7 % 3) as u8).collect();
-        let digits: Vec<f32> = codes.iter().map(|&code| f32::from(code) - 1.0).collect();
-        let placed = i2_s::encode_codes(&codes, 0.5, shape, place);
-        assert_eq!(pack(&digits), placed[..96]);
     }
 
     #[test]

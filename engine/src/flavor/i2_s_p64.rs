@@ -17,30 +17,27 @@ pub fn bytes_needed(shape: Shape) -> Option<u64> {
     i2_s::bytes_needed(shape)
 }
 
-/// Where the code of one element lies.
-pub fn place(shape: Shape, row: usize, col: usize) -> i2_s::Place {
-    let index = row * shape.cols + col;
-    let within = index % BLOCK;
-    i2_s::Place {
-        byte: index / BLOCK * BLOCK_BYTES + within % BLOCK_BYTES,
-        shift: 6 - 2 * (within / BLOCK_BYTES) as u32,
-    }
-}
-
-/// The value of one element: this is what the packing means.
-pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
-    i2_s::value(bytes, shape, row, col, place)
+/// Bytes of a block: see [`i2_s::Packing`].
+pub fn width(_: Shape) -> usize {
+    BLOCK_BYTES
 }
 
 /// Quantises a row-major matrix.
 pub fn encode(weights: &[f32], shape: Shape) -> Vec<u8> {
     let (codes, scale) = i2_s::quantise(weights);
-    i2_s::encode_codes(&codes, scale, shape, place)
+    i2_s::encode_codes(&codes, scale, shape, width)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
+        let mut values = vec![0.0; shape.cols];
+        let stored = (bytes, i2_s::scale(bytes, shape));
+        i2_s::decode_row(stored, shape, row, width, &mut values);
+        values[col]
+    }
 
     #[test]
     fn a_block_written_by_hand() {

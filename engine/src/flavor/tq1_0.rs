@@ -84,7 +84,13 @@ pub(crate) fn digit(block: &[u8], parts: &[Part], index: usize) -> u8 {
         (index - part.element) / part.bytes,
         (index - part.element) % part.bytes,
     );
-    let fraction = block[part.byte + m].wrapping_mul(POWERS[n]);
+    digit_of(block[part.byte + m], n)
+}
+
+/// One digit of a byte.
+#[inline(always)]
+fn digit_of(byte: u8, n: usize) -> u8 {
+    let fraction = byte.wrapping_mul(POWERS[n]);
     ((u16::from(fraction) * 3) >> 8) as u8
 }
 
@@ -92,6 +98,23 @@ pub(crate) fn digit(block: &[u8], parts: &[Part], index: usize) -> u8 {
 pub fn value(bytes: &[u8], shape: Shape, row: usize, col: usize) -> f32 {
     let block = &bytes.as_chunks().0[row * (shape.cols / BLOCK) + col / BLOCK];
     (f32::from(trit(block, col % BLOCK)) - 1.0) * scale(block)
+}
+
+/// The values of a row.
+pub fn decode(row: &[u8], out: &mut [f32]) {
+    let blocks = row.as_chunks::<BLOCK_BYTES>().0.iter();
+    for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
+        let scale = scale(block);
+        for part in PARTS {
+            let bytes = &block[part.byte..][..part.bytes];
+            let out = out[part.element..].chunks_exact_mut(part.bytes);
+            for (n, out) in out.take(part.trits).enumerate() {
+                for (&byte, out) in bytes.iter().zip(out) {
+                    *out = (f32::from(digit_of(byte, n)) - 1.0) * scale;
+                }
+            }
+        }
+    }
 }
 
 /// Encodes a row of whole blocks: scale is the largest magnitude of a block, ties away from zero,

@@ -19,14 +19,14 @@ pub static P128: Format = Format {
     flavor: Some(Flavor::I2sP128),
     decode_row,
     file_type: Some(40),
-    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p128::place)),
+    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p128::width)),
     product: Product::Kernels {
         choose,
         arrange: |stored| {
             if stored.shape.cols.is_multiple_of(i2_s_p128::BLOCK) {
                 with_scale(stored)
             } else {
-                rearrange(stored, i2_s_p128::place)
+                rearrange(stored, i2_s_p128::width)
             }
         },
     },
@@ -42,10 +42,10 @@ pub static P64: Format = Format {
     flavor: Some(Flavor::I2sP64),
     decode_row,
     file_type: Some(40),
-    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p64::place)),
+    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p64::width)),
     product: Product::Kernels {
         choose,
-        arrange: |stored| rearrange(stored, i2_s_p64::place),
+        arrange: |stored| rearrange(stored, i2_s_p64::width),
     },
 };
 
@@ -59,10 +59,10 @@ pub static P4R: Format = Format {
     flavor: Some(Flavor::I2sP4r),
     decode_row,
     file_type: Some(40),
-    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p4r::place)),
+    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p4r::width)),
     product: Product::Kernels {
         choose,
-        arrange: |stored| rearrange(stored, i2_s_p4r::place),
+        arrange: |stored| rearrange(stored, i2_s_p4r::width),
     },
 };
 
@@ -136,10 +136,8 @@ fn encode(values: &[f32], shape: Shape, packing: i2_s::Packing) -> Vec<u8> {
 /// Decodes what was arranged.
 fn decode_row(weights: &Stored, row: usize, out: &mut [f32]) {
     let padded = padded(weights.shape);
-    for (col, out) in out.iter_mut().enumerate() {
-        let code = i2_s::code(&weights.bytes, padded, row, col, i2_s_p128::place);
-        *out = i2_s::value_of(code, weights.scales[0]);
-    }
+    let stored = (&weights.bytes[..], weights.scales[0]);
+    i2_s::decode_row(stored, padded, row, i2_s_p128::width, out);
 }
 
 fn padded(shape: Shape) -> Shape {
@@ -169,12 +167,14 @@ fn rearrange(stored: Stored, packing: i2_s::Packing) -> Stored {
 /// Codes under one scale as the kernels read them.
 fn of_codes(shape: Shape, scale: f32, code: impl Fn(usize, usize) -> u8) -> Stored {
     let padded = padded(shape);
-    let mut codes = vec![0u8; padded.rows * padded.cols / 4];
+    let mut bytes = Vec::with_capacity(padded.rows * padded.cols / 4);
+    let mut codes = vec![0; padded.cols];
+    let a_row = Shape { rows: 1, ..padded };
     for row in 0..shape.rows {
-        for col in 0..shape.cols {
-            let place = i2_s_p128::place(padded, row, col);
-            codes[place.byte] |= code(row, col) << place.shift;
+        for (col, out) in codes[..shape.cols].iter_mut().enumerate() {
+            *out = code(row, col);
         }
+        bytes.extend(i2_s::pack(&codes, a_row, i2_s_p128::width));
     }
-    Stored::from_vec(shape, codes, vec![scale])
+    Stored::from_vec(shape, bytes, vec![scale])
 }

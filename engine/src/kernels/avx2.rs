@@ -38,6 +38,7 @@ impl Avx2 {
     pub fn with_avx512vl() -> Option<Self> {
         let there = Self::new().is_some()
             && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni");
         there.then_some(Avx2(Bytes::Avx512Vl))

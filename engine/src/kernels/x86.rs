@@ -90,7 +90,7 @@ macro_rules! products {
                 unsafe { $($multiply)::+::<Dpbusd $(, $format)?>(weights, inputs, band) }
             }
 
-            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl,avx512vnni")]
+            #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
             fn avx512vl(weights: &Stored, inputs: &Inputs, band: &mut Band) {
                 // SAFETY: as above.
                 unsafe { $($multiply)::+::<Dpbusd256 $(, $format)?>(weights, inputs, band) }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::labels::Labels;
+use super::probe;
 use super::scratch::View;
 use super::step::Step;
 use crate::config::Activation;
@@ -28,6 +29,7 @@ pub fn gated(
             let silu = |a: &dyn Arithmetic, _, row: &mut [f32]| a.silu(row);
             step.multiplier.over_rows(gate, width, silu);
             step.nodes.see("ffn_silu", "UNARY", &shape, gate);
+            step.ran(probe::Step::Silu, shape[0]);
         }
         Activation::SquaredRelu => {
             let relu = |a: &dyn Arithmetic, _, row: &mut [f32]| a.relu(row);
@@ -36,6 +38,7 @@ pub fn gated(
             let square = |a: &dyn Arithmetic, _, row: &mut [f32]| a.square(row);
             step.multiplier.over_rows(gate, width, square);
             step.nodes.see("ffn_sqr(relu)", "SQR", &shape, gate);
+            step.ran(probe::Step::SquaredRelu, shape[0]);
         }
     }
     step.follow(&block.up, labels.up, up);

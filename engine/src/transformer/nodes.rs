@@ -2,7 +2,7 @@
 //! one that is not finite.
 #![forbid(unsafe_code)]
 
-use super::probe::{Node, Place, Probe};
+use super::probe::{Node, Part, Place, Probe};
 use crate::numerics::elementwise::first_non_finite;
 
 /// The first value of a pass that is NaN or infinite.
@@ -48,6 +48,11 @@ impl<'p> Nodes<'p> {
     /// Whether somebody looks at the values.
     pub fn are_looked_at(&self) -> bool {
         self.probe.looks()
+    }
+
+    /// A part has run, for so many tokens computed together.
+    pub fn ran(&mut self, part: Part<'_>, tokens: usize) {
+        self.probe.ran(part, tokens);
     }
 
     /// What follows belongs to that layer.

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use crate::matrix::Matrix;
+use crate::numerics::Arithmetic;
+
 /// Identifies an intermediate value: the same name occurs several times in a pass, so operation
 /// and occurrence belong to the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +46,70 @@ impl fmt::Display for Node {
     }
 }
 
+/// A part of a pass of which there are several: which one runs is up to the model.
+#[derive(Clone, Copy)]
+pub enum Part<'m> {
+    /// Rows of the table of tokens, looked up.
+    Embedding(&'m Matrix),
+    /// A product inside a layer.
+    Linear(&'m Matrix, &'m dyn Arithmetic),
+    /// The product that makes logits.
+    Head(&'m Matrix, &'m dyn Arithmetic),
+    /// What no matrix decides.
+    Step(Step),
+}
+
+/// What some models have and others have not, or have otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // `name` says it
+pub enum Step {
+    Scale,
+    Bias,
+    RopeFactors,
+    RopeHalves,
+    RopeAdjacent,
+    HeadNorms,
+    SubNorms,
+    Silu,
+    SquaredRelu,
+    TiedHead,
+    OwnHead,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Step; 11] = [
+        Step::Scale,
+        Step::Bias,
+        Step::RopeFactors,
+        Step::RopeHalves,
+        Step::RopeAdjacent,
+        Step::HeadNorms,
+        Step::SubNorms,
+        Step::Silu,
+        Step::SquaredRelu,
+        Step::TiedHead,
+        Step::OwnHead,
+    ];
+
+    /// In words, fit for a receipt.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Scale => "a factor behind a product (.scale)",
+            Step::Bias => "a bias behind a product",
+            Step::RopeFactors => "rope factors",
+            Step::RopeHalves => "rope of halves",
+            Step::RopeAdjacent => "rope of neighbours",
+            Step::HeadNorms => "norms of queries and keys",
+            Step::SubNorms => "norms inside a block",
+            Step::Silu => "SiLU",
+            Step::SquaredRelu => "squared ReLU",
+            Step::TiedHead => "the table as head",
+            Step::OwnHead => "a head of its own",
+        }
+    }
+}
+
 /// Sees every named node of a pass, in execution order.
 pub trait Probe {
     /// Called with the node's values, row-major, `shape` outermost first. Overwriting `values`
@@ -54,6 +121,9 @@ pub trait Probe {
     fn looks(&self) -> bool {
         true
     }
+
+    /// Called when a part of the pass has run, for so many tokens computed together.
+    fn ran(&mut self, _part: Part<'_>, _tokens: usize) {}
 }
 
 /// Looks at nothing.

@@ -57,6 +57,11 @@ impl Multiplier {
         self.one_by_one
     }
 
+    /// How many of so many tokens are computed together.
+    pub fn together(&self, tokens: usize) -> usize {
+        if self.one_by_one { 1 } else { tokens }
+    }
+
     /// How many norms so far were added up one by one.
     pub fn serial_norms(&self) -> usize {
         self.serial_norms.load(Ordering::Relaxed)
@@ -117,7 +122,7 @@ impl Multiplier {
             );
         }
         let arithmetic = self.arithmetic;
-        let together = if self.one_by_one { 1 } else { tokens };
+        let together = self.together(tokens);
         let forms = matrices.map(|matrix| form(matrix, arithmetic, together));
         let rows: usize = matrices.iter().map(|matrix| matrix.rows()).sum();
         let work = activations.len() * rows;

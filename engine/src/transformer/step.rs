@@ -3,6 +3,7 @@
 
 use super::labels::LinearLabels;
 use super::nodes::Nodes;
+use super::probe::{self, Part};
 use super::product::Multiplier;
 use crate::numerics::Arithmetic;
 use crate::numerics::elementwise;
@@ -42,6 +43,7 @@ impl Step<'_, '_> {
             None => input,
             Some(weight) => {
                 self.norm(input, weight, name, out);
+                self.ran(probe::Step::SubNorms, input.len() / weight.len());
                 out
             }
         }
@@ -65,8 +67,20 @@ impl Step<'_, '_> {
         input: &[f32],
         products: [(&Linear, &mut [f32]); N],
     ) {
+        let linears = products.each_ref().map(|(linear, _)| *linear);
         let products = products.map(|(linear, out)| (&linear.matrix, out));
         self.multiplier.products(input, products);
+        for Linear { matrix, .. } in linears {
+            let part = Part::Linear(matrix, self.multiplier.arithmetic());
+            let together = self.multiplier.together(input.len() / matrix.cols());
+            self.nodes.ran(part, together);
+        }
+    }
+
+    /// A step that not every model has was taken for so many tokens.
+    pub fn ran(&mut self, step: probe::Step, tokens: usize) {
+        let together = self.multiplier.together(tokens);
+        self.nodes.ran(Part::Step(step), together);
     }
 
     /// Shows a product, then its factor and its bias, which are computed here.
@@ -82,11 +96,13 @@ impl Step<'_, '_> {
         if let Some(scale) = linear.scale {
             elementwise::scale(out, scale);
             self.nodes.see(labels.scaled, "MUL", &shape, out);
+            self.ran(probe::Step::Scale, shape[0]);
         }
         if let Some(bias) = &linear.bias {
             let with_bias = |a: &dyn Arithmetic, _, row: &mut [f32]| a.add(row, bias);
             self.multiplier.over_rows(out, width, with_bias);
             self.nodes.see(labels.biased, "ADD", &shape, out);
+            self.ran(probe::Step::Bias, shape[0]);
         }
     }
 

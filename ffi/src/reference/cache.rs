@@ -88,6 +88,11 @@ impl Cache {
         self.root.join("models")
     }
 
+    /// The place of what failed when it was run last.
+    pub fn last_runs(&self) -> PathBuf {
+        self.root.join("last-runs")
+    }
+
     /// The place of llama.cpp's published vocabularies, if they were fetched.
     pub fn tokenizer_suite(&self) -> PathBuf {
         self.root.join("tokenizer-suite")

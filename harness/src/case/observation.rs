@@ -10,6 +10,7 @@ use engine::transformer::probe::Node;
 use serde::{Deserialize, Serialize};
 use serde_variant::to_variant_name;
 
+use super::taken::Taken;
 use crate::io::floats;
 
 /// Who computed, precisely enough that two observations with the same identity are one witness.
@@ -178,6 +179,8 @@ pub struct Observation {
     pub greedy: Greedy,
     /// Traced nodes of the prefill in execution order; empty for untraced cases.
     pub trace: Vec<TracedNode>,
+    /// The parts of the engine that ran for it; nothing of anybody else.
+    pub taken: Taken,
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `harness review` and `harness accept`: what a receipt says diverges, and the entry that makes it
-//! a known divergence, with its reason and a bound.
+//! `harness accept`: pending recordings taken in, each with its reason; and of a receipt, what
+//! diverges and the entry that makes it known, with its reason and a bound.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::case::pattern;
 use crate::command::finish::finish;
 use crate::command::flags::Json;
+use crate::command::pending::{self, Waiting};
 use crate::command::receipt::receipt;
 use crate::exit::{Exit, Failure};
 use crate::io::atomic;
@@ -20,48 +21,51 @@ use crate::runner::suite::Suite;
 
 const HELP: &str = "\
 Examples:
-  harness review receipt.json
+  harness accept --reason 'bitnet.cpp rounds otherwise since 2027' # exits 2: no recording waits
   harness accept receipt.json --dry-run --reason 'it rounds half away from zero' # exits 2: nothing
 
-`review` shows every divergence of a receipt of the built-in engine, each with the entry that would
-excuse it; `accept` writes the entries of those that --case and --reference name into
-known_divergences.toml. The bound is twice the largest NMSE that was measured, and the continuation
-may part where it did. An entry fails the run as soon as it excuses nothing any more, so that it
-is kept no longer than it is needed. A divergence of token ids, or a value that is no number, has no
-bound and is not accepted.";
+Without a receipt: the pending recordings that `harness review` shows take the places of those that
+are committed, and new ones are listed in cases.json; the reason is kept in the recording. One that
+was compared with something else than what is committed now is stale and refused.
+
+With a receipt of the built-in engine: the entries of those divergences that --case and --reference
+name are written into known_divergences.toml. The bound is twice the largest NMSE that was measured,
+and the continuation may part where it did. An entry fails the run as soon as it excuses nothing any
+more, so that it is kept no longer than it is needed. A divergence of token ids, or a value that is
+no number, has no bound and is not accepted.";
 
 /// How much further than today a known divergence may go.
 const MARGIN: f64 = 2.0;
 
-/// Write entries for divergences that a receipt shows, each with its reason and bound
+/// Take in pending recordings or, of a receipt, divergences: each with its reason
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
     /// The receipt
-    receipt: PathBuf,
+    #[arg(conflicts_with = "recording")]
+    receipt: Option<PathBuf>,
 
     /// Divergences of the cases of that name only: whole, a part of it, or with * for any letters
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "receipt")]
     case: Vec<String>,
 
     /// Divergences from that reference or recording only
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "receipt")]
     reference: Option<String>,
 
-    /// What causes it, and why the engine is right
+    #[command(flatten)]
+    waiting: Waiting,
+
+    /// What causes it, and why it is right
     #[arg(long, value_name = "TEXT")]
     reason: String,
 
-    /// Print the entries and write nothing
+    /// Print what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
 
     #[command(flatten)]
     json: Json,
-
-    /// The folder with cases.json [default: fixtures/ here or above]
-    #[arg(long, value_name = "DIR")]
-    fixtures: Option<PathBuf>,
 }
 
 /// A divergence, and the entry that would excuse it.
@@ -77,15 +81,17 @@ pub struct Offer {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    args.json
-        .beside([("the receipt", args.receipt.as_path())])?;
     let reason = args.reason.trim();
     if reason.is_empty() {
         return Err(Failure::input(
             "--reason says what causes it; it must not be empty",
         ));
     }
-    let mut offers = offers(&receipt(&args.receipt)?)?;
+    let Some(path) = &args.receipt else {
+        return pending::accept(&args.waiting, reason, args.dry_run, &args.json);
+    };
+    args.json.beside([("the receipt", path.as_path())])?;
+    let mut offers = offers(&receipt(path)?)?;
     let names: Vec<String> = offers.iter().map(|offer| offer.case.clone()).collect();
     if !args.case.is_empty() {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -101,7 +107,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if offers.is_empty() {
         return Err(Failure::input("nothing of that diverges in this receipt"));
     }
-    let folder = args.fixtures.map_or_else(Suite::folder_here, Ok)?;
+    let folder = args.waiting.fixtures.map_or_else(Suite::folder_here, Ok)?;
     let entries = offers.iter().map(|offer| offer.entry(reason));
     let entries: Vec<String> = entries.collect::<Result<_, _>>()?;
     let path = folder.join(FILE);

@@ -79,6 +79,35 @@ impl<E: Into<Failure>> From<E> for NoFinding {
     }
 }
 
+/// What came of asking a reference, or of not coming to ask one.
+type Asked<F> = (Option<Identity>, Result<Finding<F>, NoFinding>);
+
+/// Everything that was found about one case.
+pub struct AboutCase<F> {
+    case: String,
+    found: Vec<Asked<F>>,
+}
+
+impl<F> AboutCase<F> {
+    /// Nothing yet.
+    pub fn new(case: &str) -> Self {
+        AboutCase {
+            case: case.to_owned(),
+            found: Vec::new(),
+        }
+    }
+
+    /// One more.
+    pub fn add(&mut self, reference: Option<Identity>, result: Result<Finding<F>, NoFinding>) {
+        self.found.push((reference, result));
+    }
+
+    /// What is needed to ask at all; without it there is an entry that says why.
+    pub fn needs<T>(&mut self, needed: Result<T, NoFinding>) -> Option<T> {
+        needed.map_err(|why| self.add(None, Err(why))).ok()
+    }
+}
+
 /// The answers so far.
 pub struct Answers<'j, F> {
     entries: Vec<Entry<F>>,
@@ -147,6 +176,13 @@ impl<'j, F: Serialize> Answers<'j, F> {
         }
     }
 
+    /// Everything about a case.
+    pub fn take(&mut self, about: AboutCase<F>) {
+        for (reference, result) in about.found {
+            self.add(&about.case, reference, result);
+        }
+    }
+
     /// What is needed to ask about a case at all; without it the case has an entry that says why.
     pub fn needs<T>(&mut self, case: &str, needed: Result<T, NoFinding>) -> Option<T> {
         needed.map_err(|why| self.add(case, None, Err(why))).ok()
@@ -173,6 +209,12 @@ impl<'j, F: Serialize> Answers<'j, F> {
     pub fn outcome(&self) -> Option<Outcome> {
         let judged = self.entries.iter().filter(|entry| !entry.declined);
         judged.map(|entry| entry.outcome).max()
+    }
+
+    /// What each case comes to that took part.
+    pub fn outcomes(&self) -> impl Iterator<Item = (String, Outcome)> {
+        let judged = self.entries.iter().filter(|entry| !entry.declined);
+        judged.map(|entry| (entry.case.clone(), entry.outcome))
     }
 
     /// The summary, the JSON, and what the command ends with.

@@ -1,27 +1,33 @@
 //! `harness attribute`: module by module, what it alone does to the logits.
 
+use std::path::PathBuf;
+
 use engine::Token;
 use engine::numerics::Profile;
 use serde::Serialize;
 
-use super::answers::{Answers, Finding, NoFinding};
+use super::answers::{AboutCase, Answers, Finding, NoFinding};
 use super::brought::Brought;
+use super::last_failed::{LastFailed, LastRun};
 use super::selection::{Question, Selection};
+use crate::case::Case;
 use crate::case::ability::Ability;
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
-use crate::command::flags::{self, Json};
+use crate::command::flags::{self, Jobs, Json};
 use crate::exit::{Exit, Failure};
-use crate::io::{look, output, progress};
+use crate::io::{look, output, progress, threads};
 use crate::judge::outcome::Outcome;
 use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
 use crate::oracle::attribute::{Attribution, Sides, attribute, table};
 use crate::oracle::power;
+use crate::reference::Reference;
 use crate::runner::engine::tokenize;
 use crate::runner::passes::Passes;
 use crate::runner::reference::Observing;
-use crate::runner::{ModelFile, Runner, Task, guarded};
+use crate::runner::suite::Suite;
+use crate::runner::{ModelFile, Runner, Subject, Task, guarded};
 
 const HELP: &str = "\
 Examples:
@@ -83,6 +89,12 @@ pub struct Args {
     #[arg(long, value_name = "FAULT[@LAYER]", value_parser = planted)]
     plant: Option<Planted>,
 
+    #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
+    jobs: Jobs,
+
     /// Where the result goes as JSON.
     #[command(flatten)]
     pub json: Json,
@@ -107,46 +119,84 @@ pub struct Found {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let suite = args.selection.suite(&args.json)?;
-    // All modules of a prompt are one process, so that only each question has its patience.
-    let live = args.selection.live(24 * 60 * 60)?;
-    let claimed = args.selection.profile.map(Profile::name);
-    let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
-    let any = !live.is_empty() || !subjects.is_empty();
+    let open = || args.asked();
+    let own = open()?;
+    let any = !own.live.is_empty() || !own.subjects.is_empty();
+    let mut last = LastRun::of("attribute", &suite.folder, &args.brought.subject);
+    let cases = args.selection.cases(&suite, any)?;
+    let cases = args
+        .last_failed
+        .of(&last, cases, |(case, _)| case.name.clone())?;
     let mut answers = Answers::new(&args.json);
-    for (case, path) in args.selection.cases(&suite, any)? {
-        let name = case.name.clone();
-        let mut recordings = args.selection.recordings(&case);
-        if args.run == Some(Whose::Reference) || !subjects.is_empty() {
+    let work = |asked: &mut Asked, at: usize| args.about(&cases[at], &suite, asked);
+    threads::in_order(args.jobs.jobs, cases.len(), own, open, work, |found| {
+        answers.take(found);
+        Ok::<bool, Failure>(true)
+    })?;
+    if args.selection.model.typed().is_none() {
+        last.ended(answers.outcomes());
+    }
+    answers.end()
+}
+
+/// Everybody who computes now.
+struct Asked {
+    live: Vec<Reference>,
+    subjects: Vec<Box<dyn Subject>>,
+}
+
+impl Args {
+    /// Opens everybody.
+    fn asked(&self) -> Result<Asked, Failure> {
+        let claimed = self.selection.profile.map(Profile::name);
+        Ok(Asked {
+            // All modules of a prompt are one process, so that only each question has its patience.
+            live: self.selection.live(24 * 60 * 60)?,
+            subjects: self.brought.open(claimed, Some(self.selection.patience))?,
+        })
+    }
+
+    /// One case, with everybody.
+    fn about(
+        &self,
+        (case, path): &(Case, PathBuf),
+        suite: &Suite,
+        asked: &mut Asked,
+    ) -> AboutCase<Found> {
+        let mut about = AboutCase::new(&case.name);
+        let mut recordings = self.selection.recordings(case);
+        if self.run == Some(Whose::Reference) || !asked.subjects.is_empty() {
             recordings.clear();
         }
-        if recordings.is_empty() && !any {
-            continue;
+        if recordings.is_empty() && asked.live.is_empty() && asked.subjects.is_empty() {
+            return about;
         }
-        let question = args.selection.question(case, path).map_err(NoFinding::from);
-        let question = question.and_then(|question| args.takes_part(question));
-        let Some(question) = answers.needs(&name, question) else {
-            continue;
+        let question = self.selection.question(case.clone(), path.clone());
+        let question = question.map_err(NoFinding::from);
+        let question = question.and_then(|question| self.takes_part(question));
+        let Some(question) = about.needs(question) else {
+            return about;
         };
         for recording in recordings {
             let mut recorded = suite.recordings[&recording].clone();
-            let found = args.ask(&question, &mut recorded);
-            answers.add(&name, Some(recorded.identity()), found);
+            let found = self.ask(&question, &mut recorded);
+            about.add(Some(recorded.identity()), found);
         }
-        for reference in &live {
+        for reference in &asked.live {
             if reference.hello().knows_i2_s {
                 let mut runner = Observing::unchanged(reference.clone());
-                args.ask_live(&question, &mut runner, &mut answers);
+                self.ask_live(&question, &mut runner, &mut about);
             } else {
                 let why = "its graph computes without the rounding to eight bits: other modules";
                 let why = NoFinding::declined(Outcome::ReferenceMissing, why);
-                answers.add(&name, Some(reference.facts().identity()), Err(why));
+                about.add(Some(reference.facts().identity()), Err(why));
             }
         }
-        for subject in &mut subjects {
-            args.ask_live(&question, &mut **subject, &mut answers);
+        for subject in &mut asked.subjects {
+            self.ask_live(&question, &mut **subject, &mut about);
         }
+        about
     }
-    answers.end()
 }
 
 impl Args {
@@ -213,11 +263,11 @@ impl Args {
         &self,
         question: &Question,
         reference: &mut dyn Runner,
-        answers: &mut Answers<Found>,
+        about: &mut AboutCase<Found>,
     ) {
+        reference.look_into(&question.input);
         let identity = reference.identity();
-        let name = question.case.name.clone();
-        let mut add = |found| answers.add(&name, Some(identity.clone()), found);
+        let mut add = |found| about.add(Some(identity.clone()), found);
         if let Err(why) = self.runs_of(question, reference, &mut add) {
             add(Err(why));
         }

@@ -76,6 +76,7 @@ commands! {
     Reference reference
     Review review
     Accept accept
+    Reject reject
     Explain explain
     Completions completions
     Man man

@@ -10,22 +10,21 @@ use std::time::Duration;
 
 use engine::kernels::Kernel;
 
-use self::recordings::Recording;
+use self::recordings::{Place, Recording};
 use self::rows::Rows;
-use self::selection::Selection;
+use self::selection::{Selection, list};
 use self::subjects::Subjects;
 use crate::case::Case;
 use crate::case::shard::Share;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Exports, Html, Jobs, Json, Models, Sharing, Strictness};
+use crate::command::last_failed::{LastFailed, LastRun};
 use crate::exit::{Exit, Failure};
-use crate::file::provenance::{Input, file_name};
+use crate::file::provenance::Input;
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::table::{Table, number, words};
 use crate::io::{output, signals};
-use crate::judge::outcome::Outcome;
-use crate::oracle::crossval::campaign::Step;
+use crate::oracle::crossval::campaign::{Live, Step};
 use crate::oracle::crossval::resume;
 use crate::receipt::table::Detail;
 use crate::receipt::{Receipt, merge, table};
@@ -42,6 +41,7 @@ Examples:
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --reference bitnet
   harness crossval --reference bitnet --reference ik --json receipt.json
   harness crossval --reference bitnet --record recordings/
+  harness crossval --case edges --reference bitnet --record # then: harness review
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy
   harness crossval --model model.gguf --prompt 'Call me Ishmael.' --subject logits.npy \\
       --rtol 1e-4  # exits 1: aarch64 in halves is further away
@@ -124,9 +124,10 @@ pub struct Args {
     #[command(flatten)]
     html: Html,
 
-    /// Write what the live references saw as recordings below this folder, one for each model
-    #[arg(long, value_name = "DIR", conflicts_with = "jobs")]
-    record: Option<PathBuf>,
+    /// Write what the live references saw as recordings below this folder, one for each model.
+    /// Without a folder: what the fixtures' recordings do not say waits for `harness review`
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "jobs")]
+    record: Option<Option<PathBuf>>,
 
     /// Take over the cases that this receipt of an earlier run has finished
     #[arg(long, value_name = "RECEIPT", conflicts_with = "record")]
@@ -145,6 +146,9 @@ pub struct Args {
     /// End after the first case that does not agree
     #[arg(long)]
     fail_fast: bool,
+
+    #[command(flatten)]
+    last_failed: LastFailed,
 
     /// Print which cases would run, and run none
     #[arg(long)]
@@ -195,12 +199,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         patience: args.patience,
         ..Limits::default()
     };
-    let mut live = args.live(limits)?;
-    let mut recording = None;
-    if let Some(shelf) = &args.record {
-        let (started, recorded) = Recording::start(shelf, live)?;
-        (recording, live) = (Some(started), recorded);
-    }
+    let (recording, live) = args.recording(args.live(limits)?)?;
     let names: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
     let engine = args.chosen()?;
     let Selection {
@@ -208,18 +207,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         inputs,
         left_out,
     } = Selection::of(&args, &suite, &engine, !live.is_empty())?;
+    let mut last = LastRun::of("crossval", &suite.folder, args.subjects.brought());
+    let cases = args.again(&last, cases)?;
     let (cases, share) = args.share(cases, &names);
     if args.list {
         return list(&args, &cases);
     }
-    let mut roles = FileRoles::default().continues(args.resume.as_deref());
-    for input in &inputs {
-        roles = roles.reads("--model", &input.path);
-    }
-    let roles = roles
-        .writes("--json", args.json.to.as_ref())?
-        .writes("--html", args.html.to.as_ref())?;
-    args.exports.roles(roles)?;
+    args.roles(&inputs)?;
     for input in &inputs {
         warn(&engine, input, &cases)?;
     }
@@ -240,11 +234,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         signals::resume_with(signals::again("--resume", receipt));
     }
     let asked: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
-    let mut rows = Rows::new(&asked, &names, !args.takes_stdout());
+    let mut rows = Rows::new(&asked, &campaign, !args.takes_stdout());
     let watch = |step: Step<'_>| {
         rows.step(step);
         if let Step::Ended(_, receipt) = step {
             keep(&args.json, receipt);
+            last.ended(args.outcomes(receipt));
         }
         Ok(())
     };
@@ -255,38 +250,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             campaign.run_in_jobs(jobs, &cases, &again, watch)?
         }
     };
+    last.ended(args.outcomes(&receipt));
     let printed = rows.end(&receipt);
     finished(&args, &receipt, recording, printed)
-}
-
-/// The cases that were selected, as rows and as JSON.
-fn list(args: &Args, cases: &[(Case, PathBuf)]) -> Result<Exit, Failure> {
-    args.json.beside([])?;
-    let mut table = Table::new(&[
-        words("case"),
-        words("model"),
-        number("tokens"),
-        words("recording").spare(),
-        words("live").spare(),
-    ]);
-    for (case, path) in cases {
-        let (recordings, live) = (case.recordings.join(", "), case.live.join(", "));
-        let model = file_name(path);
-        table.row([
-            case.name.clone(),
-            model,
-            case.tokens.to_string(),
-            recordings,
-            live,
-        ]);
-    }
-    let listed: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
-    finish(
-        Outcome::Ok,
-        &table.render(output::width()),
-        &listed,
-        &args.json,
-    )
 }
 
 /// Everything that is written when all is done. What was found is said first, whatever cannot be
@@ -325,6 +291,33 @@ impl Args {
             (None, Err(_)) if own => Ok(Suite::without_fixtures()),
             (None, Err(none)) => Err(none),
         }
+    }
+
+    /// The live references, each remembered where --record was typed. What is built in is no
+    /// place beside which something can wait.
+    fn recording(&self, live: Vec<Live>) -> Result<(Option<Recording>, Vec<Live>), Failure> {
+        let place = match &self.record {
+            None => return Ok((None, live)),
+            Some(Some(shelf)) => Place::Shelf(shelf.clone()),
+            Some(None) => {
+                let folder = self.fixtures.clone().map_or_else(Suite::folder_here, Ok)?;
+                Place::Pending(Box::new(Suite::open(&folder)?))
+            }
+        };
+        let (recording, live) = Recording::start(place, live)?;
+        Ok((Some(recording), live))
+    }
+
+    /// Refuses outputs that would destroy an input or another output.
+    fn roles(&self, inputs: &[Input]) -> Result<(), Failure> {
+        let mut roles = FileRoles::default().continues(self.resume.as_deref());
+        for input in inputs {
+            roles = roles.reads("--model", &input.path);
+        }
+        let roles = roles
+            .writes("--json", self.json.to.as_ref())?
+            .writes("--html", self.html.to.as_ref())?;
+        self.exports.roles(roles).map(drop)
     }
 
     /// The cases of this share. Those that nobody here answers are left out in every share.

@@ -1,6 +1,7 @@
 //! `harness generate`: text from a model, streamed.
 
 mod conversation;
+mod transcript;
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,16 @@ use engine::generation::{self, Fared, Generation};
 use engine::sampler::{Sampler, Sampling};
 use engine::template::Message;
 use engine::tokenizer::{TextStream, Tokenizer};
-use serde::Serialize;
 use serde_json::json;
 
 use crate::command::flags::{self, Computing, ModelFile, switch};
 use crate::exit::{Exit, Failure};
+use crate::file::provenance::Hash;
+use crate::io::destination::Destination;
 use crate::io::output::{self, Reader};
 use crate::io::process;
 use crate::io::progress;
+use crate::oracle::transcript::Stop;
 
 use conversation::Talk;
 
@@ -29,6 +32,7 @@ Examples:
   printf 'Who are you?\\nWhat did I ask?\\n' | harness generate --model instruct.gguf --chat -n 16
   harness generate --model model.gguf --prompt 'The whale' --temperature 0.8 --top-k 40 --seed 7
   harness generate --model model.gguf --prompt 'The whale' -n 64 --guess 0
+  harness generate --model model.gguf --prompt 'The whale' --receipt text.json
 
 With --chat and no --prompt, each line of the terminal or of standard input is what the user says,
 and every answer regards all that was said before, to the bit as if it were asked at once; /reset
@@ -36,6 +40,9 @@ forgets it, /quit ends.
 
 Where the text repeats itself, what follows is guessed and computed together, as if it came token
 by token: not a bit of any logit depends on --guess.
+
+With --receipt, `harness verify --model model.gguf --transcript text.json` chooses every token
+again, computed together, which takes as long as reading a prompt of that length.
 
 The same model, prompt, flags and seed give the same text, on any number of threads. The file is
 mapped: when another program changes it meanwhile, the command says so and ends with exit code 4.";
@@ -67,6 +74,14 @@ pub struct Args {
     /// Tokens to guess at most, where the text repeats itself; 0 computes one by one
     #[arg(long, value_name = "N", default_value = "7")]
     guess: usize,
+
+    /// Write what was asked and what came, with all that made it, for `verify --transcript`
+    #[arg(long, value_name = "FILE|-", requires = "prompt")]
+    receipt: Option<Destination>,
+
+    /// Compute the tokens of the prompt one by one as well, so that not a bit depends on --ubatch
+    #[arg(long, requires = "prompt")]
+    canonical: bool,
 
     #[command(flatten)]
     choosing: Choosing,
@@ -107,24 +122,11 @@ struct Choosing {
     deterministic: Option<bool>,
 }
 
-/// Why generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Stop {
-    /// The model said that it is done.
-    EndToken,
-    /// As many tokens as were asked for.
-    MaxTokens,
-    /// No position is left.
-    Context,
-    /// Standard output was closed.
-    ReaderGone,
-}
-
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let path = args.model.path()?;
-    args.model.roles()?;
+    let roles = args.model.roles()?;
+    roles.writes("--receipt", args.receipt.as_ref())?;
     let sampling = args.choosing.sampling();
     Sampler::new(sampling.clone())?;
     let model = args.computing.open(&args.model, args.storage())?;
@@ -134,7 +136,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let most = model.config().context_length;
     let writer = Writer {
         tokenizer,
-        silent: args.model.json.takes_stdout(),
+        silent: args.model.json.takes_stdout() || args.receipt == Some(Destination::Stdout),
     };
     let prompt = match (&args.prompt, args.chat) {
         (None, _) => {
@@ -163,6 +165,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .saturating_add(args.max_tokens)
         .min(most.max(prompt.len()));
     let mut session = args.computing.session(&model, needed)?;
+    session.take_one_by_one(args.canonical);
+    let options = args.options(&session);
     let started = Instant::now();
     let waiting = progress::spinner(READING);
     let mut generation = session.generate(&prompt, &sampling)?;
@@ -175,19 +179,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let wrote = started.elapsed();
     model.stamp().still_holds(path)?;
     output::tell(speeds(prompt.len(), read, &written, wrote));
-    let Written {
-        tokens,
-        text,
-        stop,
-        fared,
-    } = written;
+    args.keep(&model, &prompt, options, &written)?;
+    let Fared { guessed, right } = written.fared;
     args.model.json.write(&json!({
         "model": path.display().to_string(),
         "prompt_tokens": prompt,
-        "tokens": tokens,
-        "text": text,
-        "stop": stop,
-        "guesses": { "guessed": fared.guessed, "right": fared.right },
+        "tokens": written.tokens,
+        "text": written.text,
+        "stop": written.stop,
+        "guesses": { "guessed": guessed, "right": right },
     }))?;
     Ok(Exit::Agrees)
 }
@@ -244,18 +244,21 @@ struct Written {
     text: String,
     stop: Stop,
     fared: Fared,
+    /// SHA-256 of the logits that the tokens had.
+    logits: String,
 }
 
 impl Writer<'_> {
     /// All of it, and the end of its line.
     fn write(&self, mut generation: Generation<'_>) -> Result<Written, Failure> {
         let (mut tokens, mut text) = (Vec::new(), String::new());
-        let mut stream = TextStream::default();
+        let (mut stream, mut digest) = (TextStream::default(), Hash::default());
         let mut reader = Reader::Listening;
         while reader == Reader::Listening
             && let Some(token) = generation.next().transpose()?
         {
             tokens.push(token);
+            digest.add(generation.logit().as_slice());
             let piece = stream.push(&self.tokenizer.piece(token, false));
             reader = self.show(&piece)?;
             text += &piece;
@@ -272,6 +275,7 @@ impl Writer<'_> {
             text,
             stop,
             fared: generation.fared(),
+            logits: digest.hex(),
         })
     }
 

@@ -1,7 +1,6 @@
 //! `harness kernels`: single kernels of a C++ reference, or what is on record of one, against those
 //! of the engine.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,13 +9,13 @@ use engine::numerics::Profile;
 
 use super::finish::finish;
 use crate::command::flags;
+use crate::command::last_failed::{LastFailed, LastRun};
 use crate::exit::{Exit, Failure};
 use crate::io::destination::Destination;
-use crate::io::threads::{self, Piece};
-use crate::io::{output, progress};
+use crate::io::{output, progress, threads};
 use crate::judge::outcome::Outcome;
 use crate::oracle::kernels::record::{FILE, Record};
-use crate::oracle::kernels::{self, Examined, Report, Scope, table};
+use crate::oracle::kernels::{self, Examined, Report, Row, Scope, table};
 use crate::oracle::weights::subject::no_reference;
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
@@ -75,6 +74,9 @@ pub struct Args {
     fixtures: Option<PathBuf>,
 
     #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
     sharing: flags::Sharing,
 
     #[command(flatten)]
@@ -85,14 +87,21 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Exit, Failure> {
+pub fn run(mut args: Args) -> Result<Exit, Failure> {
+    // What a reference is asked takes no fixtures.
+    let folder = args.fixtures.clone().map_or_else(Suite::find, Ok);
+    let mut last = LastRun::of("kernels", &folder.unwrap_or_default(), &[]);
+    if args.last_failed.last_failed {
+        let asked = args.families();
+        args.only = args.last_failed.of(&last, asked, |family| family.name())?;
+    }
     let outputs = args.json.beside([])?;
     outputs.writes("--record", args.record.as_ref())?;
     // One process answers for every kernel.
     let limits = Limits::with_cpu_seconds(3600);
     let references = reference::open(&args.reference, limits)?;
     if references.is_empty() {
-        return args.recall();
+        return args.recall(&mut last);
     }
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
     // Spec of all before the first is examined: a refusal costs nothing then.
@@ -110,6 +119,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         args.examine(index, reference, profile, &again)
     });
     let examined: Vec<Examined> = examined.collect::<Result<_, Failure>>()?;
+    last.ended(ends(examined.iter().flat_map(|one| &one.kernels)));
     let report = Report {
         outcome: kernels::outcome(examined.iter().flat_map(|one| &one.kernels)),
         kernel: kernel.name(),
@@ -123,6 +133,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         to.write(output::to_json(&record)?.as_bytes())?;
     }
     finish(report.outcome, &text, &report, &args.json)
+}
+
+/// What each kernel comes to.
+fn ends<'r>(rows: impl IntoIterator<Item = &'r Row>) -> Vec<(String, Outcome)> {
+    let rows = rows.into_iter();
+    rows.map(|row| (row.kernel.clone(), row.outcome()))
+        .collect()
 }
 
 /// The library's kernels and ours.
@@ -164,19 +181,18 @@ impl Args {
             };
             kernels::examine(theirs, ours, &one, &mut || bar.inc(1))
         };
-        let mut rows = BTreeMap::new();
-        threads::in_jobs(self.jobs.jobs, scope.families.len(), again, work, |piece| {
-            if let Piece::Ended(at, row) = piece {
-                rows.insert(at, row);
-            }
-            Ok(true)
+        let (jobs, count) = (self.jobs.jobs, scope.families.len());
+        let mut rows = Vec::new();
+        threads::in_order(jobs, count, again()?, again, work, |own| {
+            rows.extend(own);
+            Ok::<bool, Failure>(true)
         })?;
         Ok(Examined {
             reference: reference.facts().clone(),
             profile: profile.name(),
             seconds: began.elapsed().as_secs_f64(),
             again: self.again(index),
-            kernels: rows.into_values().flatten().collect(),
+            kernels: rows,
         })
     }
 
@@ -190,7 +206,7 @@ impl Args {
     }
 
     /// Without a reference: what is on record, and nothing that is not.
-    fn recall(&self) -> Result<Exit, Failure> {
+    fn recall(&self, last: &mut LastRun) -> Result<Exit, Failure> {
         let chosen = [
             ("--record", self.record.is_some()),
             ("--case", self.case.is_some()),
@@ -216,6 +232,7 @@ impl Args {
             .map_or_else(Kernel::available, |kernel| vec![kernel]);
         let recorded = record.recall(&self.families(), &kernels)?;
         let found = kernels::outcome(recorded.iter().flat_map(|one| &one.kernels));
+        last.ended(ends(recorded.iter().flat_map(|one| &one.kernels)));
         let report = Report {
             outcome: found.max(Outcome::RustOnly),
             kernel: self.kernel.map_or("all", Kernel::name),

@@ -13,11 +13,12 @@ use serde::Serialize;
 
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json, Models};
+use crate::command::flags::{self, Jobs, Json, Models};
+use crate::command::last_failed::{LastFailed, LastRun};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::destination::FileRoles;
-use crate::io::{output, progress};
+use crate::io::{output, progress, threads};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::numbers::split_mix::SplitMix64;
 use crate::oracle::metamorphic::{self, Prompt, Relation, Report};
@@ -89,6 +90,12 @@ pub struct Args {
     patience: Duration,
 
     #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
+    jobs: Jobs,
+
+    #[command(flatten)]
     json: Json,
 }
 
@@ -121,17 +128,23 @@ struct Examined {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let models = if args.model.typed().is_empty() {
-        fixtures()?
-    } else {
-        args.model.typed()
-    };
+    let mut models = args.model.typed();
+    let mut last = LastRun::of("metamorphic", Path::new(""), &args.brought.subject);
+    if models.is_empty() {
+        let folder = Suite::find()?;
+        models = fixtures(&folder);
+        last = LastRun::of("metamorphic", &folder, &args.brought.subject);
+    }
+    let shown = |path: &PathBuf| path.display().to_string();
+    models = args.last_failed.of(&last, models, shown)?;
     let roles = FileRoles::default();
     let roles = models.iter().fold(roles, |r, m| r.reads("--model", m));
     roles.writes("--json", args.json.to.as_ref())?;
-    let mut sources = sources(&args)?;
-    let steps = models.len() * sources.len() * Relation::ALL.len();
-    let bar = progress::bar(steps as u64, "relations");
+    let own = sources(&args)?;
+    let sides = own.len();
+    let mut names = vec![String::new(); sides];
+    let count = models.len() * sides;
+    let bar = progress::bar((count * Relation::ALL.len()) as u64, "relations");
     let mut summary = Summary {
         schema_version: metamorphic::SCHEMA,
         models: Vec::new(),
@@ -139,40 +152,70 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         status: Outcome::Incomplete,
     };
     let mut failed = None;
-    for model in &models {
-        for source in &mut sources {
-            match examine(model, &args, &mut **source, &mut || bar.inc(1)) {
+    let work = |sources: &mut Vec<Box<dyn Runner>>, at: usize| {
+        let (model, source) = (&models[at / sides], &mut *sources[at % sides]);
+        let examined = examine(model, &args, source, &mut || bar.inc(1));
+        // Asked now, because some know who they are only when they have answered.
+        let name = source.identity().name;
+        let examined = examined.map_err(|failure| {
+            let skipped = Skipped {
+                model: shown(model),
+                reference: name.clone(),
+                lost: Lost::new(failure.exit.into(), &failure),
+            };
+            (skipped, failure)
+        });
+        (at % sides, name, examined)
+    };
+    let again = || sources(&args);
+    threads::in_order(
+        args.jobs.jobs,
+        count,
+        own,
+        again,
+        work,
+        |(side, name, examined)| {
+            names[side] = name;
+            match examined {
                 Ok(examined) => summary.models.push(examined),
-                Err(failure) => {
-                    summary.skipped.push(Skipped {
-                        model: model.display().to_string(),
-                        reference: source.identity().name,
-                        lost: Lost::new(failure.exit.into(), &failure),
-                    });
+                Err((skipped, failure)) => {
+                    summary.skipped.push(skipped);
                     failed.get_or_insert(failure);
                 }
             }
-        }
-    }
+            Ok::<bool, Failure>(true)
+        },
+    )?;
     bar.finish_and_clear();
+    last.ended(summary.ends());
     if let (Some(failure), []) = (failed, &summary.models[..]) {
         return Err(failure);
     }
-    let silent = summary.silent(&sources);
+    let silent = summary.silent(names);
     summary.status = summary.outcome(!silent.is_empty());
     let text = summary.render(&silent, output::width());
     finish(summary.status, &text, &summary, &args.json)
 }
 
 impl Summary {
+    /// What each model comes to. One that a reference does not take is no fault of either.
+    fn ends(&self) -> Vec<(String, Outcome)> {
+        let examined = self.models.iter();
+        let examined = examined.map(|one| (one.model.clone(), one.report.status));
+        let skipped = self.skipped.iter();
+        let skipped = skipped.map(|one| (one.model.clone(), one.lost.outcome));
+        let failed = skipped.filter(|(_, outcome)| *outcome != Outcome::ReferenceMissing);
+        examined.chain(failed).collect()
+    }
+
     /// The names of those that were examined on no model.
-    fn silent(&self, sources: &[Box<dyn Runner>]) -> Vec<String> {
-        let names = sources.iter().map(|source| source.identity().name);
+    fn silent(&self, mut names: Vec<String>) -> Vec<String> {
         let examined = |name: &String| {
             let mut models = self.models.iter();
             models.any(|one| one.report.computed_by.name == *name)
         };
-        names.filter(|name| !examined(name)).collect()
+        names.retain(|name| !examined(name));
+        names
     }
 
     /// The worst of all models. One that a reference does not take is no fault, unless it took
@@ -227,10 +270,11 @@ fn sources(args: &Args) -> Result<Vec<Box<dyn Runner>>, Failure> {
 }
 
 /// The trained models of this repository.
-fn fixtures() -> Result<Vec<PathBuf>, Failure> {
-    let folder = Suite::find()?.join("moby-tiny");
+fn fixtures(folder: &Path) -> Vec<PathBuf> {
     let names = ["moby-tiny-b158.gguf", "moby-tiny-bitnet.gguf"];
-    Ok(names.map(|name| folder.join(name)).to_vec())
+    names
+        .map(|name| folder.join("moby-tiny").join(name))
+        .to_vec()
 }
 
 fn examine(

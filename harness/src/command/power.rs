@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::finish::finish;
 use super::flags::{self, Html, Json, Sharing};
+use super::last_failed::{LastFailed, LastRun};
 use crate::case::pattern;
 use crate::case::shard::Share;
 use crate::exit::{Exit, Failure};
@@ -45,6 +46,9 @@ pub struct Args {
     list: bool,
 
     #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
     sharing: Sharing,
 
     /// Where the result goes as JSON.
@@ -80,11 +84,37 @@ struct Report {
     all_clean_runs: Option<usize>,
 }
 
+/// What all clean runs together are called among the faults.
+const CLEAN: &str = "clean runs";
+
+impl Args {
+    /// The faults and how many clean runs, or with --last-failed those of both that failed.
+    fn again(
+        &self,
+        last: &LastRun,
+        faults: Vec<&'static Fault>,
+    ) -> Result<(Vec<&'static Fault>, usize), Failure> {
+        let clean = (self.clean_runs > 0).then_some(None);
+        let all = faults.into_iter().map(Some).chain(clean).collect();
+        let name = |one: &Option<&Fault>| one.map_or(CLEAN, |fault| fault.name).to_owned();
+        let all = self.last_failed.of(last, all, name)?;
+        let clean_runs = if all.iter().any(Option::is_none) {
+            self.clean_runs
+        } else {
+            0
+        };
+        Ok((all.into_iter().flatten().collect(), clean_runs))
+    }
+}
+
 /// Plants, compares, reports.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let roles = FileRoles::default().writes("--json", args.json.to.as_ref())?;
     args.html.beside(roles)?;
+    let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
+    let mut last = LastRun::of("power", &folder, &[]);
     let faults = select(power::catalogue(), &args.fault)?;
+    let (faults, clean_runs) = args.again(&last, faults)?;
     let name = |fault: &&Fault| fault.name.to_owned();
     let share = args.sharing.share(&faults, name);
     let faults = args.sharing.of("power", faults, name);
@@ -95,8 +125,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(jobs) = args.jobs {
         threads::set_most(jobs);
     }
-    let suite = Suite::open(&args.fixtures.map_or_else(Suite::find, Ok)?)?;
-    let runs = clean::plan(&suite, args.clean_runs);
+    let suite = Suite::open(&folder)?;
+    let runs = clean::plan(&suite, clean_runs);
     let all_clean_runs = share.as_ref().map(|_| runs.len());
     let runs = args
         .sharing
@@ -106,6 +136,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let trials = bench.attempt_all(&faults, &|| bar.inc(1))?;
     let alarms = clean::alarms(&suite, &runs, &|_| None, &|| bar.inc(1))?;
     bar.finish_and_clear();
+    let ended = trials
+        .iter()
+        .map(|trial| (trial.name.to_owned(), trial.outcome()));
+    let alarmed = alarms.iter().map(|_| Outcome::Divergence);
+    let clean = Outcome::worst(Outcome::Ok, alarmed);
+    let clean = (!runs.is_empty()).then(|| (CLEAN.to_owned(), clean));
+    last.ended(ended.chain(clean));
     let alarmed = alarms.iter().map(|_| Outcome::Divergence);
     let outcome = Outcome::worst(
         Outcome::Ok,

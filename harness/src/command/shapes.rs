@@ -1,5 +1,6 @@
 //! `harness shapes`: random models of many shapes, the engine against a live reference.
 
+use std::path::Path;
 use std::time::Duration;
 
 use engine::config::Architecture;
@@ -10,13 +11,14 @@ use crate::case::schedule::Schedule;
 use crate::case::shard::Share;
 use crate::command::brought::Brought;
 use crate::command::finish::finish;
-use crate::command::flags::{self, Json, Sharing};
+use crate::command::flags::{self, Jobs, Json, Sharing};
+use crate::command::last_failed::{LastFailed, LastRun};
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
 use crate::io::destination::Destination;
 use crate::io::{output, progress};
 use crate::judge::outcome::Outcome;
-use crate::oracle::shapes::{self, Mode, Pair, Plan, Report, ScheduleVariants, Trial};
+use crate::oracle::shapes::{self, Mode, Pair, Plan, Report, ScheduleVariants, Sides, Trial};
 use crate::reference::isolation::Limits;
 use crate::reference::{self, Reference};
 use crate::runner::engine::Engine;
@@ -94,7 +96,13 @@ pub struct Args {
     patience: Duration,
 
     #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
     sharing: Sharing,
+
+    #[command(flatten)]
+    jobs: Jobs,
 
     #[command(flatten)]
     json: Json,
@@ -102,39 +110,22 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let limits = Limits {
-        patience: args.patience,
-        // Three threads that spin while they wait.
-        cpu_seconds: args.patience.as_secs() * 3,
-        ..Limits::default()
-    };
     args.json.beside([])?;
-    let references = reference::open(&args.reference, limits)?;
-    let claimed = args.profile.map(Profile::name);
-    let subjects = args.brought.open_whole(claimed, Some(limits.patience))?;
-    let rust_only = references.is_empty() && subjects.is_empty();
-    let (mut theirs, (plan, share), mode) = if rust_only {
-        let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
-        let profile = args.profile.unwrap_or_default();
-        let variants: Box<dyn Runner> = Box::new(ScheduleVariants::new(profile));
-        (
-            vec![(variants, profile)],
-            plan(&args, &all)?,
-            Mode::RustOnly,
-        )
-    } else {
-        // Each before any computes: what cannot be compared is no reason to lose what was.
-        let live = references.into_iter().map(|one| live(one, args.profile));
-        let mut live = live.collect::<Result<Vec<_>, _>>()?;
-        for subject in subjects {
-            live.push(offered(subject)?);
-        }
-        (live, plan(&args, &EVERYWHERE)?, Mode::Live)
+    let (theirs, mode) = args.theirs()?;
+    let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
+    let otherwise = match mode {
+        Mode::RustOnly => &all[..],
+        Mode::Live => &EVERYWHERE,
     };
+    // Which trial a number is follows from the program alone.
+    let mut last = LastRun::of("shapes", Path::new(""), &args.brought.subject);
+    let (plan, share) = plan(&args, otherwise, &last)?;
     let mut reports = Vec::new();
-    for (theirs, profile) in &mut theirs {
-        examine(&args, &plan, &mut **theirs, mode, *profile, &mut reports);
+    for (at, (theirs, profile)) in theirs.into_iter().enumerate() {
+        examine(&args, &plan, (at, theirs), mode, profile, &mut reports)?;
     }
+    let tried = reports.iter().flat_map(|report| &report.trials);
+    last.ended(tried.map(|one| (one.number.to_string(), one.outcome.outcome())));
     reports
         .iter_mut()
         .for_each(|report| report.share.clone_from(&share));
@@ -146,7 +137,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Which models.
-fn plan(args: &Args, otherwise: &[Architecture]) -> Result<(Plan, Option<Share>), Failure> {
+fn plan(
+    args: &Args,
+    otherwise: &[Architecture],
+    last: &LastRun,
+) -> Result<(Plan, Option<Share>), Failure> {
     if let (Some(words), Some(schedule)) = (&args.shape, &args.schedule) {
         let refuse = |why| Failure::input(format!("--shape: {why}"));
         let shape = RandomShape::from_seed(0, None)
@@ -175,7 +170,11 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<(Plan, Option<Share>)
             architectures.push(*architecture);
         }
     }
-    let whole = Plan::new(architectures, args.first, args.count);
+    let mut whole = Plan::new(architectures, args.first, args.count);
+    if args.last_failed.last_failed {
+        let failed = args.last_failed.of(last, whole.numbers(), u64::to_string)?;
+        whole = whole.keeping(&failed);
+    }
     Ok(match args.sharing.shard {
         Some(shard) => {
             let (own, share) = whole.shared(shard);
@@ -186,10 +185,7 @@ fn plan(args: &Args, otherwise: &[Architecture]) -> Result<(Plan, Option<Share>)
 }
 
 /// A reference, and the order of float operations in which it can be compared bit for bit.
-fn live(
-    reference: Reference,
-    forced: Option<Profile>,
-) -> Result<(Box<dyn Runner>, Profile), Failure> {
+fn live(reference: Reference, forced: Option<Profile>) -> Result<Other, Failure> {
     let facts = reference.facts();
     let (name, profile) = (&facts.name, facts.profile());
     let own = || {
@@ -206,7 +202,7 @@ fn live(
 }
 
 /// A subject in the arithmetic it claims, if it can be compared bit for bit in it.
-fn offered(subject: Box<dyn Subject>) -> Result<(Box<dyn Runner>, Profile), Failure> {
+fn offered(subject: Box<dyn Subject>) -> Result<Other, Failure> {
     let identity = subject.identity();
     let profile = Profile::from_name(&identity.profile).ok_or_else(|| {
         let message = "claims no order of float operations that the engine has: say it with";
@@ -215,20 +211,56 @@ fn offered(subject: Box<dyn Subject>) -> Result<(Box<dyn Runner>, Profile), Fail
     Ok((subject, profile))
 }
 
-/// All models of a plan; a file of JSON holds whatever is known so far.
+/// Whom the engine is held against, and the order of float operations for it.
+type Other = (Box<dyn Runner>, Profile);
+
+impl Args {
+    /// References and subjects or, where there are none, the engine itself.
+    fn theirs(&self) -> Result<(Vec<Other>, Mode), Failure> {
+        let limits = Limits {
+            patience: self.patience,
+            // Three threads that spin while they wait.
+            cpu_seconds: self.patience.as_secs() * 3,
+            ..Limits::default()
+        };
+        let references = reference::open(&self.reference, limits)?;
+        let claimed = self.profile.map(Profile::name);
+        let subjects = self.brought.open_whole(claimed, Some(limits.patience))?;
+        if references.is_empty() && subjects.is_empty() {
+            let profile = self.profile.unwrap_or_default();
+            let variants: Box<dyn Runner> = Box::new(ScheduleVariants::new(profile));
+            return Ok((vec![(variants, profile)], Mode::RustOnly));
+        }
+        // Each before any computes: what cannot be compared is no reason to lose what was.
+        let live = references.into_iter().map(|one| live(one, self.profile));
+        let live = live.chain(subjects.into_iter().map(offered));
+        Ok((live.collect::<Result<_, _>>()?, Mode::Live))
+    }
+
+    /// The built-in engine.
+    fn ours(&self, profile: Profile) -> Engine {
+        let kernel = self.kernel.unwrap_or_else(Kernel::best);
+        Engine::new(kernel, 1).with_profile(profile)
+    }
+}
+
+/// All models of a plan, against whoever has that place among the others; a file of JSON holds
+/// whatever is known so far.
 fn examine(
     args: &Args,
     plan: &Plan,
-    theirs: &mut dyn Runner,
+    (at, mut theirs): (usize, Box<dyn Runner>),
     mode: Mode,
     profile: Profile,
     reports: &mut Vec<Report>,
-) {
-    let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    let mut ours = Engine::new(kernel, 1).with_profile(profile);
+) -> Result<(), Failure> {
+    let again = || -> Result<Sides, Failure> {
+        let (theirs, _) = args.theirs()?.0.into_iter().nth(at).ok_or_else(gone)?;
+        Ok((Box::new(args.ours(profile)), theirs))
+    };
     let mut pair = Pair {
-        ours: &mut ours,
-        theirs,
+        ours: &mut args.ours(profile),
+        theirs: &mut *theirs,
     };
     // A pipe or a device would be written to again and again.
     let file = match &args.json.to {
@@ -236,14 +268,20 @@ fn examine(
         _ => false,
     };
     let bar = progress::bar(plan.count, "shapes");
-    let report = shapes::examine(&mut pair, plan, mode, &mut |report| {
+    let jobs = (args.jobs.jobs, &again as _);
+    let report = shapes::examine_in_jobs(jobs, &mut pair, plan, mode, &mut |report| {
         bar.set_position(report.trials.len() as u64);
         if file {
             let so_far: Vec<&Report> = reports.iter().chain([report]).collect();
             // The last time is at the end, where a failure is told and hides nothing.
             let _ = args.json.write(&so_far);
         }
-    });
+    })?;
     bar.finish_and_clear();
     reports.push(report);
+    Ok(())
+}
+
+fn gone() -> Failure {
+    Failure::environment("a reference that was there is gone")
 }

@@ -1,15 +1,14 @@
 //! `harness tokenizer`: whether the engine's tokenizer says what a live reference's says.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::finish::finish;
 use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::brought::Brought;
 use crate::command::flags;
+use crate::command::last_failed::{LastFailed, LastRun};
 use crate::exit::{Exit, Failure};
-use crate::io::threads::{self, Piece};
-use crate::io::{output, progress};
+use crate::io::{output, progress, threads};
 use crate::oracle::tokenizer::examine::Plan;
 use crate::oracle::tokenizer::row::{Summary, outcome};
 use crate::oracle::tokenizer::subject::{Subject, subjects};
@@ -65,6 +64,9 @@ pub struct Args {
     ids: Vec<Question>,
 
     #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
     sharing: flags::Sharing,
 
     #[command(flatten)]
@@ -83,6 +85,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let fixtures = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
     let (subjects, absent) = subjects(&args.model.typed(), &fixtures)?;
     let name = |one: &Subject| one.label.clone();
+    let mut last = LastRun::of("tokenizer", &fixtures, &args.brought.subject);
+    let subjects = args.last_failed.of(&last, subjects, name)?;
     let share = args.sharing.share(&subjects, name);
     let subjects = args.sharing.of("tokenizer", subjects, name);
     let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
@@ -102,15 +106,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         rows.extend(subject.examine_brought(brought, &plan, &mut done));
         rows
     };
-    let mut rows = BTreeMap::new();
-    threads::in_jobs(args.jobs.jobs, subjects.len(), again, work, |piece| {
-        if let Piece::Ended(at, own) = piece {
-            rows.insert(at, own);
-        }
+    let (jobs, count) = (args.jobs.jobs, subjects.len());
+    let mut rows = Vec::new();
+    threads::in_order(jobs, count, again()?, again, work, |own| {
+        rows.extend(own);
         Ok::<bool, Failure>(true)
     })?;
-    let rows: Vec<_> = rows.into_values().flatten().collect();
     bar.finish_and_clear();
+    last.ended(rows.iter().map(|row| (row.model.clone(), row.outcome())));
     let summary = Summary {
         schema_version: 2,
         outcome: outcome(&rows),

@@ -1,24 +1,26 @@
 //! `harness trace`: node by node, which operation is the first to compute something else.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use serde::Serialize;
 
-use super::answers::{Answers, Finding, NoFinding};
+use super::answers::{AboutCase, Answers, Finding, NoFinding};
 use super::brought::Brought;
 use super::finish::finish;
+use super::last_failed::{LastFailed, LastRun};
 use super::selection::{Question, Selection};
 use crate::case::Case;
 use crate::case::ability::Ability;
 use crate::case::observation::{Identity, Lane};
 use crate::case::schedule::{Schedule, Step};
-use crate::command::flags::{self, Html, Json};
+use crate::command::flags::{self, Html, Jobs, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
-use crate::io::look;
 use crate::io::output::{self, quoted};
+use crate::io::{look, threads};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::oracle::trace::bundle::{self, Bundle};
@@ -27,8 +29,10 @@ use crate::oracle::trace::{Located, locate, table};
 use crate::reference::isolation::Limits;
 use crate::runner::engine::{Engine, open};
 use crate::runner::passes::{Guest, Passes};
+use crate::runner::recorded::Recorded;
 use crate::runner::reference::Observing;
 use crate::runner::subject::StandIn;
+use crate::runner::suite::Suite;
 use crate::runner::{ModelFile, Runner, Subject, Task, guarded};
 
 const HELP: &str = "\
@@ -79,6 +83,12 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["bundle", "subject"])]
     layer_search: bool,
 
+    #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
+    jobs: Jobs,
+
     /// Where the result goes as JSON.
     #[command(flatten)]
     pub json: Json,
@@ -116,26 +126,70 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let model = args.selection.model.typed().map(|model| ("--model", model));
     args.html.beside(args.json.beside(model)?)?;
-    let mut suite = args.selection.suite(&args.json)?;
-    let live = args.selection.live(Limits::default().cpu_seconds)?;
-    let reading = args.selection.reading;
-    let live = live.into_iter().map(Observing::new);
-    let mut live: Vec<Observing> = live.map(|one| one.reading(reading)).collect();
-    let claimed = args.selection.profile.map(Profile::name);
-    let mut subjects = args.brought.open(claimed, Some(args.selection.patience))?;
-    let any = !live.is_empty() || !subjects.is_empty();
+    let suite = args.selection.suite(&args.json)?;
+    let open = || args.asked(&suite);
+    let own = open()?;
+    let any = own.computes();
+    let mut last = LastRun::of("trace", &suite.folder, &args.brought.subject);
+    let cases = args.selection.cases(&suite, any)?;
+    let cases = args
+        .last_failed
+        .of(&last, cases, |(case, _)| case.name.clone())?;
     let mut answers = Answers::new(&args.json).shown(&args.html);
-    for (case, path) in args.selection.cases(&suite, any)? {
-        let name = case.name.clone();
-        let question = args.selection.question(case, path).map_err(NoFinding::from);
-        let Some(question) = answers.needs(&name, question) else {
-            continue;
+    let work = |asked: &mut Asked, at: usize| args.about(&cases[at], asked);
+    threads::in_order(args.jobs.jobs, cases.len(), own, open, work, |found| {
+        answers.take(found);
+        Ok::<bool, Failure>(true)
+    })?;
+    if args.selection.model.typed().is_none() {
+        last.ended(answers.outcomes());
+    }
+    answers.end()
+}
+
+/// Everybody whose nodes are looked at or compared with.
+struct Asked {
+    recordings: BTreeMap<String, Recorded>,
+    live: Vec<Observing>,
+    subjects: Vec<Box<dyn Subject>>,
+}
+
+impl Asked {
+    /// Whether one of them computes now.
+    fn computes(&self) -> bool {
+        !self.live.is_empty() || !self.subjects.is_empty()
+    }
+}
+
+impl Args {
+    /// Opens everybody.
+    fn asked(&self, suite: &Suite) -> Result<Asked, Failure> {
+        let live = self.selection.live(Limits::default().cpu_seconds)?;
+        let live = live.into_iter().map(Observing::new);
+        let claimed = self.selection.profile.map(Profile::name);
+        let subjects = self.brought.open(claimed, Some(self.selection.patience))?;
+        Ok(Asked {
+            recordings: suite.recordings.clone(),
+            live: live
+                .map(|one| one.reading(self.selection.reading))
+                .collect(),
+            subjects,
+        })
+    }
+
+    /// One case, compared with everybody.
+    fn about(&self, (case, path): &(Case, PathBuf), asked: &mut Asked) -> AboutCase<Found> {
+        let mut about = AboutCase::new(&case.name);
+        let question = self.selection.question(case.clone(), path.clone());
+        let Some(question) = about.needs(question.map_err(NoFinding::from)) else {
+            return about;
         };
         let mut case = question.live();
-        case.ubatch = args.ubatch.unwrap_or(case.ubatch);
-        let recordings = args.recordings(&question.case);
-        let mut stand_in = args.stand_in(any && recordings.is_empty() && live.is_empty());
-        let shelf = suite.recordings.iter_mut();
+        case.ubatch = self.ubatch.unwrap_or(case.ubatch);
+        let recordings = self.recordings(&question.case);
+        let alone = recordings.is_empty() && asked.live.is_empty();
+        let mut stand_in = self.stand_in(asked.computes() && alone);
+        let shelf = asked.recordings.iter_mut();
         let mut recorded: Vec<_> = shelf
             .filter(|(known, _)| recordings.contains(known))
             .collect();
@@ -144,24 +198,22 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let mut references: Vec<(&Case, &mut dyn Runner)> = recorded
             .map(|(_, recorded)| (&question.case, recorded as &mut dyn Runner))
             .collect();
-        references.extend(live.iter_mut().map(|live| (&case, live as &mut dyn Runner)));
-        references.extend(
-            stand_in
-                .iter_mut()
-                .map(|one| (&case, one as &mut dyn Runner)),
-        );
+        let live = asked.live.iter_mut();
+        references.extend(live.map(|live| (&case, live as &mut dyn Runner)));
+        let stand_in = stand_in.iter_mut();
+        references.extend(stand_in.map(|one| (&case, one as &mut dyn Runner)));
         for (case, reference) in references {
-            if subjects.is_empty() {
-                let found = args.ask(&question, case, reference);
-                answers.add(&name, Some(reference.identity()), found);
+            if asked.subjects.is_empty() {
+                let found = self.ask(&question, case, reference);
+                about.add(Some(reference.identity()), found);
             }
-            for subject in &mut subjects {
-                let found = args.ask_subject(&question, case, reference, &mut **subject);
-                answers.add(&name, Some(reference.identity()), found);
+            for subject in &mut asked.subjects {
+                let found = self.ask_subject(&question, case, reference, &mut **subject);
+                about.add(Some(reference.identity()), found);
             }
         }
+        about
     }
-    answers.end()
 }
 
 impl Args {

@@ -1,6 +1,9 @@
 //! `harness verify`: every ternary product of a C++ run checked without computing it again.
 
+mod transcript;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 
 use engine::numerics::Profile;
 
@@ -29,6 +32,8 @@ Examples:
   harness verify --recording mar2026-b158-avx512 -v
   harness verify --reference bitnet --model model.gguf --prompt 'Any text at all'
   harness verify --reference bitnet --case bitnet-november --ubatch 7
+  harness generate --model model.gguf --prompt 'The whale' -n 32 --receipt text.json
+  harness verify --model model.gguf --transcript text.json
   harness verify --model model.gguf --prompt 'Call me Ishmael.' --profile ggml-avx512 \\
       --subject 'cmd: harness eval --model {model} --tokens {tokens} \\
                  --logits {logits} --trace {trace}'
@@ -39,6 +44,11 @@ matrix times the activations: a right product always passes, a wrong one once in
 read once a model, not once a token, and nothing that the engine here computes is trusted. What
 runs between the products, norms and attention, is `trace`'s to compare, and so are products of
 other weights, which are sums of floats.
+
+With --transcript it is the tokens that are checked, which `generate --receipt` wrote: each is
+chosen again from the logits behind those before it, to the bit, computed together. What was
+exchanged, cut off, written by another model or chosen by other options is refused, each under a
+word of its own.
 
 Exit 1 where a product is wrong, 5 where one could not be checked. This is about what was computed;
 `harness receipt verify` is about what a receipt says of it.";
@@ -57,6 +67,11 @@ pub struct Args {
     #[command(flatten)]
     brought: Brought,
 
+    /// Check the tokens that `generate --receipt` wrote here
+    #[arg(long, value_name = "FILE", requires = "OneModel")]
+    #[arg(conflicts_with_all = ["prompt", "recording", "reference", "profile", "seed", "ubatch"])]
+    transcript: Option<PathBuf>,
+
     /// Makes the random equations [default: drawn, and printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -67,6 +82,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    if let Some(file) = &args.transcript {
+        return transcript::verify(file, &args.selection, &args.json);
+    }
     let mut suite = args.selection.suite(&args.json)?;
     let seed = args
         .seed

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use engine::kernels::Kernel;
 
 use super::finish::finish;
+use super::last_failed::{LastFailed, LastRun};
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::fixture;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::output;
+use crate::io::{output, threads};
 use crate::oracle::weights::record::{FILE, Record};
 use crate::oracle::weights::subject::{self, no_reference};
 use crate::oracle::weights::{Report, table};
-use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::reference::{self, Reference};
 use crate::runner::suite::Suite;
 
 const HELP: &str = "\
@@ -24,10 +25,11 @@ Examples:
   harness weights --reference bitnet --reference bitnet-portable --record fixtures/weights.json
 
 Without a reference, hashes of what libraries once said are compared: those of the fixtures are
-committed. Equality is of every bit of every value. What a library has no function for it declines:
-that is listed and counted, and no agreement if the record says that it once answered. Exit 1 where
-a value differs, 3 where there is neither a reference nor a record, 5 where less was compared than
-declared.";
+committed. Ternary weights are then packed in every other packing that holds their rows, too, and
+each must decode and multiply to the same. Equality is of every bit of every value. What a library
+has no function for it declines: that is listed and counted, and no agreement if the record says
+that it once answered. Exit 1 where a value differs, 3 where there is neither a reference nor a
+record, 5 where less was compared than declared.";
 
 /// Compare every tensor's values, and every matrix's product, with the C++
 #[derive(clap::Args)]
@@ -53,17 +55,26 @@ pub struct Args {
     fixtures: Option<PathBuf>,
 
     #[command(flatten)]
+    last_failed: LastFailed,
+
+    #[command(flatten)]
+    jobs: flags::Jobs,
+
+    #[command(flatten)]
     json: flags::Json,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
-    let models = if args.model.typed().is_empty() {
-        models_below(&folder)?
-    } else {
-        args.model.typed()
-    };
+    let mut models = args.model.typed();
+    if models.is_empty() {
+        models = models_below(&folder)?;
+    }
+    let mut last = LastRun::of("weights", &folder, &[]);
+    models = args
+        .last_failed
+        .of(&last, models, |path| subject::name(path, &folder))?;
     let roles = FileRoles::default();
     let read = models
         .iter()
@@ -71,7 +82,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let outputs = read.writes("--record", args.record.as_ref())?;
     outputs.writes("--json", args.json.to.as_ref())?;
     // One process answers for every tensor of a model.
-    let references = reference::open(&args.reference, Limits::with_cpu_seconds(3600))?;
+    let open = || reference::open(&args.reference, Limits::with_cpu_seconds(3600));
+    let references = open()?;
     if references.is_empty() && args.record.is_some() {
         return Err(no_reference("--record writes what a reference says".into()));
     }
@@ -79,11 +91,27 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let recorded = known.then(|| Record::read(&folder)).transpose()?;
     let recorded = recorded.as_ref().map(|(_, record)| record);
     let kernel = args.kernel.unwrap_or_else(Kernel::best);
-    let mut new = Record::default();
-    let compared = models.iter().flat_map(|path| {
-        subject::compare((path, &folder), kernel, &references, recorded, &mut new)
-    });
-    let report = Report::new(compared.collect());
+    let work = |references: &mut Vec<Reference>, at: usize| {
+        let mut said = Record::default();
+        let about = (models[at].as_path(), folder.as_path());
+        let compared = subject::compare(about, kernel, references, recorded, &mut said);
+        (compared, said)
+    };
+    let (mut all, mut new) = (Vec::new(), Record::default());
+    threads::in_order(
+        args.jobs.jobs,
+        models.len(),
+        references,
+        open,
+        work,
+        |(compared, said)| {
+            all.extend(compared);
+            new.take(said);
+            Ok::<bool, Failure>(true)
+        },
+    )?;
+    last.ended(all.iter().map(|one| (one.model.clone(), one.outcome())));
+    let report = Report::new(all);
     let mut text = table::render(&report, output::width());
     if let Some(to) = &args.record {
         let lost = report.compared.iter().any(|one| one.lost.is_some());

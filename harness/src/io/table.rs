@@ -6,7 +6,7 @@ use console::measure_text_width;
 
 /// Between two columns.
 const GAP: u16 = 2;
-/// What a column of words keeps when the terminal is too narrow for all of them.
+/// What a column of longer words keeps when the terminal is too narrow for all of them.
 const LEAST: u16 = 8;
 /// What a long word keeps in a row of its own.
 const CUT: usize = 24;
@@ -193,8 +193,8 @@ impl Table {
             drawn.set_padding((0, GAP)).set_cell_alignment(column.align);
             if column.align == CellAlignment::Right {
                 drawn.set_constraint(ColumnConstraint::ContentWidth);
-            } else if natural >= LEAST {
-                let least = Width::Fixed(LEAST + GAP);
+            } else {
+                let least = Width::Fixed(natural.min(LEAST) + GAP);
                 drawn.set_constraint(ColumnConstraint::LowerBoundary(least));
             }
         }
@@ -305,6 +305,17 @@ mod tests {
         assert_eq!(joined.len(), 12, "every word is there: {text}");
         let text = sample().render(Some(3));
         assert!(text.contains("12") && text.contains("bits"), "{text}");
+    }
+
+    #[test]
+    fn a_short_word_is_not_broken_however_narrow_the_terminal() {
+        let mut table = Table::new(&[words("case"), words("lane"), number("a number of many")]);
+        table.row(["a-long-case-name", "prefill", "1"]);
+        let text = table.render(Some(30));
+        assert!(
+            text.contains("prefill") && !text.contains("a-long-case-name"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! started.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, mpsc};
@@ -137,6 +138,39 @@ pub fn in_jobs<S, T: Send, E: Send>(
     failed
 }
 
+/// The same, and the caller is told what came of them in their order. One job has the state `own`;
+/// several have what `again` makes for each.
+pub fn in_order<S, T: Send, E: Send>(
+    jobs: usize,
+    count: usize,
+    mut own: S,
+    again: impl Fn() -> Result<S, E> + Sync,
+    work: impl Fn(&mut S, usize) -> T + Sync,
+    mut told: impl FnMut(T) -> Result<bool, E>,
+) -> Result<(), E> {
+    if jobs.min(count) <= 1 {
+        for at in 0..count {
+            if !told(work(&mut own, at))? {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    let (mut early, mut next) = (BTreeMap::new(), 0);
+    in_jobs(jobs, count, again, work, |piece| {
+        if let Piece::Ended(at, done) = piece {
+            early.insert(at, done);
+        }
+        while let Some(done) = early.remove(&next) {
+            next += 1;
+            if !told(done)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +223,18 @@ mod tests {
             let (states, ended) = done_by(jobs, usize::MAX);
             assert_eq!((states, &ended), (jobs, &squares));
             assert!(done_by(jobs, 3).1.len() < 100);
+        }
+        for jobs in [1, 2, 7] {
+            let mut told = Vec::new();
+            let again = || Ok::<_, String>(());
+            let square = |(): &mut (), at: usize| at * at;
+            let all = in_order(jobs, 100, (), again, square, |done| {
+                told.push(done);
+                Ok(told.len() < 50)
+            });
+            all.expect("nothing fails");
+            let squares: Vec<_> = (0..50).map(|at| at * at).collect();
+            assert_eq!(told, squares, "in {jobs} jobs");
         }
         let failing = || Err::<(), _>("no state");
         let failed = in_jobs(3, 100, failing, |(), at| at, |_| Ok(true));

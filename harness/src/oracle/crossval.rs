@@ -3,4 +3,5 @@
 pub mod answer;
 pub mod campaign;
 pub mod examine;
+pub mod pending;
 pub mod resume;

@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use engine::Model;
-use engine::flavor::i2_s_p128::place;
+use engine::flavor::i2_s_p128::width;
 use engine::flavor::{Shape, i2_s};
 use engine::kernels::activation::{BLOCK, quantise_row};
 use engine::kernels::gemm::{Form, Stored};
@@ -311,7 +311,7 @@ fn expected(weights: &Stored, row: usize, codes: &[i8]) -> i32 {
         cols: codes.len(),
         ..weights.shape
     };
-    let code = |col| i2_s::code(&weights.bytes, shape, row, col, place);
+    let code = |col| i2_s::code(&weights.bytes, shape, row, col, width);
     let terms = codes.iter().enumerate();
     terms
         .map(|(col, &x)| (i32::from(code(col)) - 1) * i32::from(x))

@@ -32,7 +32,8 @@ pub struct Finding {
     pub decoded: Verdict,
     /// Whether the product of the matrix with a row of activations is.
     pub product: Verdict,
-    /// Whether the library, given our values, writes the bytes of the file again.
+    /// Whether the library, given our values, writes the bytes of the file again; on record:
+    /// whether ternary weights in other packings are those that it knows.
     pub encoded: Verdict,
 }
 

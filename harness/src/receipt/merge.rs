@@ -6,6 +6,7 @@ use super::{CaseReceipt, Circumstances, Failed, InputFile, LeftOut, LiveReferenc
 use super::{comparisons, stale};
 use crate::case::shard::{Shard, Share};
 use crate::judge::known_divergences::Ledger;
+use crate::runner::products::Products;
 
 /// The command whose cases were shared out.
 pub const COMMAND: &str = "crossval";
@@ -168,6 +169,17 @@ fn together(
         left_out,
         unanswered,
         changed_inputs: once(all.iter().flat_map(|c| c.changed_inputs.clone())),
+        products: all_products(all),
         share: None,
     }
+}
+
+/// What any of the machines can multiply with.
+fn all_products(all: &[&Circumstances]) -> Products {
+    let mut together = Products::new();
+    for (what, orders) in all.iter().flat_map(|c| &c.products) {
+        let known = together.entry(what.clone()).or_default();
+        known.extend(orders.iter().cloned());
+    }
+    together
 }

@@ -54,6 +54,7 @@ pub fn below_pairs(receipt: &Receipt, detail: Detail, width: Option<usize>) -> S
     append_table(&mut text, &rows::distances(receipt, wanted), width);
     if all {
         append(&mut text, distances::tensors(receipt));
+        append(&mut text, receipt.features.lines());
     }
     append(&mut text, subjects(receipt));
     for case in &receipt.cases {

@@ -44,6 +44,7 @@ pub enum Code {
     Reference,
     Rerun,
     Signature,
+    Options,
 }
 
 impl Code {

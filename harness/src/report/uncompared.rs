@@ -33,6 +33,12 @@ pub fn uncompared(receipt: &Receipt) -> Markup {
         } @else {
             ul.left-out { @for (what, why) in &lines { li { strong { (what) } ": " (why) } } }
         }
+        @if !receipt.features.is_empty() {
+            details {
+                summary { "Parts of the engine that no comparison exercised" }
+                ul { @for line in receipt.features.lines() { li { (line) } } }
+            }
+        }
     }
 }
 

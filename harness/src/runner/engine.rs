@@ -17,6 +17,7 @@ use crate::case::ability::Lacking;
 use crate::case::model::ModelFacts;
 use crate::case::observation::{Identity, Observation, TracedNode};
 use crate::case::schedule::{self, Schedule};
+use crate::case::taken::Taken;
 use crate::file::provenance::Input;
 use crate::file::reading::Reading;
 
@@ -127,8 +128,10 @@ impl Runner for Engine {
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let (identity, threads) = (self.identity(), self.threads);
-        let mut opened = self.open(ModelFile::Read(task.model))?;
-        super::observe::observe(&mut *opened, identity, task.case, threads)
+        let mut opened = Computing::new(self.model(task.model)?, self.profile);
+        let seen = super::observe::observe(&mut opened, identity, task.case, threads)?;
+        let taken = opened.taken;
+        Ok(Observation { taken, ..seen })
     }
 }
 
@@ -137,6 +140,8 @@ pub struct Computing<'m, M> {
     model: M,
     profile: Profile,
     plant: Option<Plant<'m>>,
+    /// The parts of the engine that ran in its passes.
+    taken: Taken,
 }
 
 /// What a pass left behind.
@@ -152,11 +157,11 @@ pub struct Pass {
 impl<'m, M: Deref<Target = Model>> Computing<'m, M> {
     /// Without a fault.
     pub fn new(model: M, profile: Profile) -> Self {
-        let plant = None;
         Computing {
             model,
             profile,
-            plant,
+            plant: None,
+            taken: Taken::default(),
         }
     }
 
@@ -183,6 +188,7 @@ impl<'m, M: Deref<Target = Model>> Computing<'m, M> {
             let disturb = self.plant.as_ref().map(|plant| plant());
             let mut probe = Watching::new(watch, disturb);
             let rows = follow(&self.model, self.profile, schedule, &mut probe);
+            self.taken.extend(&probe.taken);
             Ok(Pass {
                 logits: match rows.map_err(stopped) {
                     Ok(rows) => Ok(rows),

@@ -12,6 +12,7 @@ use crate::case::Case;
 use crate::case::ability::{self, Ability, Lacking};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
 use crate::case::schedule::{Schedule, Step};
+use crate::case::taken::Taken;
 
 /// What an opened model makes of a case, on so many threads.
 pub fn observe(
@@ -77,6 +78,7 @@ pub fn observe_tokens(
         greedy,
         trace,
         tokens,
+        taken: Taken::default(),
     })
 }
 

@@ -12,11 +12,12 @@ use engine::encoding::float::Float;
 use self::manifest::{Manifest, Recording};
 use super::{RunError, Runner, Task};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+use crate::case::taken::Taken;
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::io::array::Array;
 
-pub(super) const MANIFEST: &str = "recording.json";
+pub(crate) const MANIFEST: &str = "recording.json";
 pub(super) const LOGITS: &str = "logits.safetensors";
 pub(super) const TRACE: &str = "trace.safetensors";
 
@@ -144,6 +145,7 @@ impl Recorded {
                 logits: Vec::new(),
             },
             trace: recording.trace_order.iter().map(node).collect(),
+            taken: Taken::default(),
         }
     }
 

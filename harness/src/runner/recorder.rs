@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -12,12 +11,12 @@ use safetensors::tensor::{TensorView, serialize};
 
 use super::recorded::manifest::{Conditions, Manifest, Model, Recording, Reference, SCHEMA};
 use super::recorded::{LOGITS, MANIFEST, TRACE};
+use super::shelf::{self, Files};
 use super::{RunError, Runner, Task};
 use crate::case::Case;
 use crate::case::observation::{Identity, Lane, Observation};
 use crate::exit::Failure;
 use crate::file::provenance;
-use crate::io::atomic;
 
 /// How a live reference is asked, in the words of every recording.
 const MADE: &str = "Prompts tokenised with special tokens added and parsed. prefill: the prompt in \
@@ -28,10 +27,13 @@ const MADE: &str = "Prompts tokenised with special tokens added and parsed. pref
     it as F32, the same values.";
 
 /// A case and what was seen of it.
-struct Seen {
-    case: Case,
-    model_sha256: String,
-    observation: Observation,
+pub struct Seen {
+    /// What was asked.
+    pub case: Case,
+    /// Of the bytes of its model.
+    pub model_sha256: String,
+    /// What was answered.
+    pub observation: Observation,
 }
 
 /// A runner whose observations are remembered.
@@ -42,7 +44,7 @@ pub struct Recorder {
 
 /// What a recorder remembers; shared, so that it can be written when the runner is gone.
 #[derive(Clone, Default)]
-pub struct Memory(Rc<RefCell<Vec<Seen>>>);
+pub struct Memory(Rc<RefCell<Vec<Rc<Seen>>>>);
 
 impl Recorder {
     /// Remembers what `inner` sees in `memory`.
@@ -66,11 +68,11 @@ impl Runner for Recorder {
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
         let observation = self.inner.observe(task)?;
-        self.memory.0.borrow_mut().push(Seen {
+        self.memory.0.borrow_mut().push(Rc::new(Seen {
             case: task.case.clone(),
             model_sha256: task.model.sha256.clone(),
             observation: observation.clone(),
-        });
+        }));
         Ok(observation)
     }
 
@@ -88,8 +90,20 @@ impl Memory {
         reference: &Reference,
         fit: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Failure> {
+        let mut names = Vec::new();
+        for seen in self.alike(fit) {
+            let name = name(reference, &seen);
+            shelf::add(shelf, &name, &files(&name, reference, &seen)?)?;
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// What was seen of the cases for which `fit` says yes, those of one model and one set of
+    /// conditions together.
+    pub fn alike(&self, fit: impl Fn(&str) -> bool) -> Vec<Vec<Rc<Seen>>> {
         let memory = self.0.borrow();
-        let mut alike: BTreeMap<_, Vec<&Seen>> = BTreeMap::new();
+        let mut alike: BTreeMap<_, Vec<Rc<Seen>>> = BTreeMap::new();
         for seen in memory.iter().filter(|seen| fit(&seen.case.name)) {
             let Case {
                 model,
@@ -98,47 +112,32 @@ impl Memory {
                 threads,
                 ..
             } = &seen.case;
-            alike
-                .entry((model, context, ubatch, threads))
-                .or_default()
-                .push(seen);
+            let conditions = (model, context, ubatch, threads);
+            alike.entry(conditions).or_default().push(seen.clone());
         }
-        let mut names = Vec::new();
-        for seen in alike.values() {
-            names.push(write_one(shelf, reference, seen)?);
-        }
-        Ok(names)
+        alike.into_values().collect()
     }
 }
 
 /// An array with its name and shape.
 type Array<'a> = (String, Vec<usize>, &'a [f32]);
 
-fn write_one(shelf: &Path, reference: &Reference, seen: &[&Seen]) -> Result<String, Failure> {
+/// What was seen, as the files of a recording of that name. There is something.
+pub fn files(name: &str, reference: &Reference, seen: &[Rc<Seen>]) -> Result<Files, Failure> {
     let first = seen.first().expect("grouped, so there is one");
     let case = &first.case;
-    let name = name(reference, seen);
-    let folder = shelf.join(&name);
-    if folder.exists() {
-        let folder = folder.display();
-        let message = format!("{folder} is there already: evidence is removed by hand, never here");
-        return Err(Failure::input(message));
-    }
-    fs::create_dir_all(&folder).map_err(Failure::environment)?;
-    let mut hashes = BTreeMap::new();
     let traced = seen.iter().position(|s| !s.observation.trace.is_empty());
-    for (file, arrays) in [
-        (LOGITS, logits(seen)),
-        (TRACE, trace(traced.map(|i| seen[i]))),
-    ] {
-        let bytes = safetensors_of(&arrays)?;
-        hashes.insert(file.to_owned(), provenance::sha256(&bytes));
-        atomic::write(&folder.join(file), &bytes).map_err(Failure::environment)?;
-    }
+    let shown = traced.map(|place| &*seen[place]);
+    let mut files = Files::from([
+        (LOGITS.to_owned(), safetensors_of(&logits(seen))?),
+        (TRACE.to_owned(), safetensors_of(&trace(shown))?),
+    ]);
+    let hashes = files.iter();
+    let hashes = hashes.map(|(file, bytes)| (file.clone(), provenance::sha256(bytes)));
     let cases = seen.iter().enumerate();
     let manifest = Manifest {
         schema: SCHEMA,
-        name: name.clone(),
+        name: name.to_owned(),
         reference: reference.clone(),
         profile: first.observation.identity.profile.clone(),
         conditions: Conditions {
@@ -148,6 +147,7 @@ fn write_one(shelf: &Path, reference: &Reference, seen: &[&Seen]) -> Result<Stri
             kv_cache: "f16".into(),
         },
         made: MADE.into(),
+        reason: None,
         model: Model {
             file: case.model.clone(),
             sha256: first.model_sha256.clone(),
@@ -158,20 +158,17 @@ fn write_one(shelf: &Path, reference: &Reference, seen: &[&Seen]) -> Result<Stri
             .values()
             .next()
             .map_or(0, |l| l.vocab_size),
-        files: hashes.clone(),
+        files: hashes.collect(),
         cases: cases
             .map(|(i, s)| recording(i, s, traced == Some(i)))
             .collect(),
     };
-    let json = serde_json::to_string_pretty(&manifest).expect("plain data") + "\n";
-    hashes.insert(MANIFEST.to_owned(), provenance::sha256(json.as_bytes()));
-    atomic::write(&folder.join(MANIFEST), json.as_bytes()).map_err(Failure::environment)?;
-    list(shelf, &name, &hashes)?;
-    Ok(name)
+    files.insert(MANIFEST.to_owned(), manifest.to_json());
+    Ok(files)
 }
 
 /// Who computed what, and in how large portions where they do not hold every prompt whole.
-fn name(reference: &Reference, seen: &[&Seen]) -> String {
+pub fn name(reference: &Reference, seen: &[Rc<Seen>]) -> String {
     let Case { model, ubatch, .. } = &seen[0].case;
     let stem = Path::new(model).file_stem().unwrap_or_default();
     let name = format!("{}-{}", reference.name, stem.to_string_lossy());
@@ -208,8 +205,8 @@ fn array_name(number: usize, lane: Lane) -> String {
     format!("case{number}.{}", lane.name())
 }
 
-fn logits<'a>(seen: &[&'a Seen]) -> Vec<Array<'a>> {
-    let lanes = |(i, seen): (usize, &&'a Seen)| {
+fn logits<'a>(seen: &'a [Rc<Seen>]) -> Vec<Array<'a>> {
+    let lanes = |(i, seen): (usize, &'a Rc<Seen>)| {
         let lanes = seen.observation.lanes.iter();
         lanes.map(move |(lane, logits)| {
             let shape = vec![logits.positions.len(), logits.vocab_size];
@@ -237,23 +234,4 @@ fn safetensors_of(arrays: &[Array<'_>]) -> Result<Vec<u8>, Failure> {
     });
     let views: Vec<_> = views.collect::<Result<_, Failure>>()?;
     serialize(views, None).map_err(Failure::environment)
-}
-
-/// Adds the files to the shelf's list, in order.
-fn list(shelf: &Path, name: &str, hashes: &BTreeMap<String, String>) -> Result<(), Failure> {
-    let path = shelf.join("checksums.txt");
-    let mut listed = if path.is_file() {
-        provenance::checksums(&path)?
-    } else {
-        BTreeMap::new()
-    };
-    let own = hashes
-        .iter()
-        .map(|(file, hash)| (format!("{name}/{file}"), hash.clone()));
-    listed.extend(own);
-    let lines: String = listed
-        .iter()
-        .map(|(file, hash)| format!("{hash}  {file}\n"))
-        .collect();
-    atomic::write(&path, lines.as_bytes()).map_err(Failure::environment)
 }

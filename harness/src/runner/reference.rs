@@ -45,8 +45,9 @@ pub struct Observing {
     as_they_are: bool,
     /// What the user says of files whose bytes leave something open.
     reading: Reading,
-    /// Whether the last model has weights in BF16, which builds for AVX-512 multiply in two ways.
-    bf16: bool,
+    /// The hash of the last model, and whether it has weights in BF16, which builds for AVX-512
+    /// multiply in two ways.
+    bf16: Option<(String, bool)>,
 }
 
 impl Observing {
@@ -69,7 +70,7 @@ impl Observing {
             form: None,
             as_they_are: true,
             reading: Reading::default(),
-            bf16: false,
+            bf16: None,
         }
     }
 
@@ -87,6 +88,10 @@ impl Observing {
     /// Shows it files for what the user says they are.
     pub fn reading(self, reading: Reading) -> Self {
         Observing { reading, ..self }
+    }
+
+    fn multiplies_bf16(&self) -> bool {
+        self.bf16.as_ref().is_some_and(|(_, found)| *found)
     }
 
     /// The same reference, to be compared with itself: under another name and with as many threads.
@@ -108,11 +113,19 @@ impl Runner for Observing {
             profile: match self.form {
                 Some(form) => format!("{}-{}", facts.arithmetic(), form.name()),
                 None => match facts.engine_profile() {
-                    Ok(profile) if self.bf16 => profile.name().to_owned(),
+                    Ok(profile) if self.multiplies_bf16() => profile.name().to_owned(),
                     _ => facts.profile(),
                 },
             },
             fingerprint: facts.fingerprint(),
+        }
+    }
+
+    fn look_into(&mut self, model: &Input) {
+        let known = self.bf16.as_ref().map(|(sha256, _)| sha256);
+        if self.form.is_none() && known != Some(&model.sha256) {
+            let found = has_bf16(model, self.reading);
+            self.bf16 = Some((model.sha256.clone(), found));
         }
     }
 
@@ -142,11 +155,14 @@ impl Runner for Observing {
     }
 
     fn open<'s>(&'s mut self, model: ModelFile<'s>) -> Result<Box<dyn Opened + 's>, RunError> {
+        if let ModelFile::Read(input) = model {
+            self.look_into(input);
+        }
         Ok(Box::new(Open::start(self, model)?))
     }
 
     fn observe(&mut self, task: Task<'_>) -> Result<Observation, RunError> {
-        self.bf16 = self.form.is_none() && has_bf16(task.model, self.reading);
+        self.look_into(task.model);
         let mut case = task.case.clone();
         if !self.shows_nodes() {
             case.nodes = 0;

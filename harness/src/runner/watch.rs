@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use engine::transformer::probe::{Node, Probe};
+use engine::transformer::probe::{Node, Part, Probe};
 
+use super::products;
 use crate::case::observation::{Occurrences, TracedNode};
+use crate::case::taken::Taken;
 use crate::reference::isolation::Shown;
 
 /// Values by the key of their node.
@@ -70,6 +72,10 @@ pub struct Watching<'w, 'm> {
     pub nodes: Vec<TracedNode>,
     /// What was to be replaced and did not come by in the shape it was given.
     pub missing: Values<'w>,
+    /// The parts that ran.
+    pub taken: Taken,
+    /// The parts that ran, without their names, which would be made for every layer of every token.
+    noted: Vec<(u8, usize, bool)>,
 }
 
 impl<'w, 'm> Watching<'w, 'm> {
@@ -81,6 +87,8 @@ impl<'w, 'm> Watching<'w, 'm> {
             occurrences: Occurrences::default(),
             nodes: Vec::new(),
             missing: watch.replaced.clone(),
+            taken: Taken::default(),
+            noted: Vec::new(),
         }
     }
 
@@ -111,6 +119,14 @@ impl Probe for Watching<'_, '_> {
         }
         if let Some(disturb) = &mut self.disturb {
             disturb(Moment::Read, node, shape, values);
+        }
+    }
+
+    fn ran(&mut self, part: Part<'_>, tokens: usize) {
+        let key = products::key(part, tokens);
+        if !self.noted.contains(&key) {
+            self.noted.push(key);
+            products::note(&mut self.taken, part, tokens);
         }
     }
 }

@@ -13,8 +13,9 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use harness::case::Case;
 use harness::judge::outcome::Outcome;
+use harness::judge::verdict::Verdict;
 use harness::oracle::crossval::campaign::Campaign;
-use harness::receipt::{Claims, Receipt};
+use harness::receipt::{CaseReceipt, Claims, Features, Receipt};
 use harness::runner::engine::Engine;
 use harness::runner::suite::Suite;
 
@@ -262,4 +263,72 @@ fn the_json_receipt_verifies_and_the_junit_report_counts_every_comparison() {
     for path in [json, junit] {
         std::fs::remove_file(path).expect("there");
     }
+}
+
+/// The cases that are kept, counted anew.
+fn features(edit: impl Fn(&mut CaseReceipt) -> bool) -> Features {
+    let mut cases = scalar().cases.clone();
+    cases.retain_mut(edit);
+    Features::of(&cases, &scalar().circumstances.products)
+}
+
+fn covers(features: &Features, way: &str, order: &str, what: &str) -> bool {
+    let of_way = features.not_covered.get(way);
+    let missing = of_way.and_then(|orders| orders.get(order));
+    !missing.is_some_and(|missing| missing.iter().any(|one| one == what))
+}
+
+/// What only the cases of that beginning exercise: a way, an order of sums, a format or step.
+const ALONE: [(&str, &str, &str, &str); 5] = [
+    (
+        "scaled-",
+        "step, prefill",
+        "ggml-avx2",
+        "a factor behind a product (.scale)",
+    ),
+    ("mixed-", "linear, prefill", "ggml-avx2", "q5_0"),
+    ("mixed-", "linear, decode", "ggml-avx512-bf16", "tq1_0"),
+    ("qk256-", "linear, prefill", "ggml-avx2", "qk256"),
+    ("b158-", "step, prefill", "ggml-avx512", "squared ReLU"),
+];
+
+#[test]
+fn what_no_case_exercises_is_named_and_a_case_less_leaves_its_ways_uncovered() {
+    let all = &scalar().features;
+    assert_eq!(*all, features(|_| true), "it follows from the cases");
+    assert!(!all.ways.is_complete() && !all.kernels.is_complete());
+    let missing = all.not_covered.values().flat_map(|orders| orders.values());
+    let missing: usize = missing.map(Vec::len).sum();
+    assert_eq!(missing, all.ways.declared - all.ways.compared);
+    for (case, way, order, what) in ALONE {
+        assert!(covers(all, way, order, what), "{way}, {order}: {what}");
+        let without = features(|kept| !kept.claims.case.starts_with(case));
+        assert!(
+            !covers(&without, way, order, what),
+            "without {case}: {what}"
+        );
+        assert!(without.ways.compared < all.ways.compared);
+        let text = without.lines().join("\n");
+        assert!(text.contains(what), "{text}");
+    }
+}
+
+#[test]
+fn what_ran_and_does_not_agree_was_not_exercised() {
+    let diverging = features(|case| {
+        case.claims
+            .comparisons
+            .iter_mut()
+            .for_each(|c| c.verdict = Verdict::NotJudged);
+        true
+    });
+    assert_eq!(diverging.ways.compared, 0, "{diverging:?}");
+    let repeated = features(|case| {
+        case.claims
+            .repetitions
+            .iter_mut()
+            .for_each(|c| c.verdict = Verdict::NotJudged);
+        true
+    });
+    assert_eq!(repeated.ways, scalar().features.ways);
 }

@@ -50,7 +50,17 @@ fn checked(forged: &Receipt) -> Verification {
 /// Changes one field of the JSON, whichever.
 fn edited(pointer: &str, value: Value) -> Receipt {
     let mut all = serde_json::to_value(sound()).expect("plain data");
-    *all.pointer_mut(pointer).expect(pointer) = value;
+    match all.pointer_mut(pointer) {
+        Some(field) => *field = value,
+        None => {
+            let (parent, name) = pointer.rsplit_once('/').expect("a path");
+            let parent = all.pointer_mut(parent).expect(pointer);
+            parent
+                .as_object_mut()
+                .expect(pointer)
+                .insert(name.into(), value);
+        }
+    }
     serde_json::from_value(all).expect("still a receipt")
 }
 
@@ -89,6 +99,8 @@ fn fields() -> Vec<(&'static str, Value, Code)> {
         ("claims/comparisons/0/coverage/nodes/declared", json!(0), Code::Declared),
         ("claims/comparisons/0/live", json!(true), Code::Reference),
         ("measured/0/findings/lanes/0/positions/2/distance/nmse", json!(0.5), Code::Numbers),
+        ("measured/0/taken/q5_1 scalar-q5_1", json!(["linear, prefill"]), Code::Facts),
+        ("measured/0/taken/rope factors", json!(["by heart"]), Code::Facts),
     ]
 }
 
@@ -107,6 +119,8 @@ fn what_is_changed_behind_the_conclusions_is_refused() {
     for (pointer, value, code) in [
         ("/parity/status", json!("ok"), Code::Conclusion),
         ("/parity/cpp_available", json!(true), Code::Conclusion),
+        ("/features/ways/compared", json!(7000), Code::Conclusion),
+        ("/features/not_covered", json!({}), Code::Conclusion),
         ("/schema_version", json!(1), Code::Schema),
         ("/seal", json!("0"), Code::Seal),
     ] {

@@ -4,5 +4,6 @@
 
 mod agreement;
 mod faults;
+mod knife_edges;
 mod recalled;
 pub mod weights;

@@ -125,6 +125,39 @@ fn however_many_cases_run_at_once_the_receipt_is_the_same() {
 }
 
 #[test]
+fn every_command_with_cases_says_the_same_in_several_jobs() {
+    let commands = [
+        "shapes --count 3",
+        "metamorphic --prompt Ishmael",
+        "trace --recording mar2026-b158-avx512 --recording bitnet-random-llama",
+        "attribute --recording mar2026-b158-avx512 --recording bitnet-edges",
+        "weights",
+    ];
+    for command in commands {
+        let run = |jobs: &str| {
+            let ended = Harness::new(&format!("{command} --json")).args(jobs).run();
+            let json = ended.exits(0).json();
+            without(json, &["milliseconds", "seconds"])
+        };
+        assert_eq!(run("--jobs 1"), run("--jobs 3"), "{command}");
+    }
+    // What differs does so in several jobs, too, and the first of it is the same.
+    let differs = |jobs: &str| {
+        let program = env!("CARGO_BIN_EXE_harness");
+        let subject = format!(
+            "cmd: {program} eval --model {{model}} --tokens {{tokens}} --logits {{logits}} \
+             --ubatch {{ubatch}} --profile ggml-avx2"
+        );
+        let ended = Harness::new("shapes --count 3 --profile ggml-avx512 --subject").arg(subject);
+        let ended = ended.args("--json").args(jobs).run();
+        (ended.code, without(ended.json(), &["milliseconds"]))
+    };
+    let one = differs("-j1");
+    assert_eq!(one.0, Some(1));
+    assert_eq!(one, differs("-j3"));
+}
+
+#[test]
 fn in_jobs_too_the_first_case_that_fails_ends_the_run() {
     let folder = Folder::new();
     let to = folder.path().join("failed.json");

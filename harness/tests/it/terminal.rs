@@ -155,3 +155,28 @@ fn quiet_is_silent_where_all_is_well_and_verbose_shows_every_lane() {
         assert!(verbose.contains(lane), "{verbose}");
     }
 }
+
+#[test]
+fn the_lines_of_an_engine_that_was_brought_stand_below_their_headings() {
+    let program = env!("CARGO_BIN_EXE_harness");
+    let subject =
+        format!("cmd: {program} eval --model {{model}} --tokens {{tokens}} --logits {{logits}}");
+    let words = [
+        "crossval",
+        "--case",
+        "edges,b158-white",
+        "--subject",
+        &subject,
+    ];
+    let shown = text(&harness(&words, &[]));
+    let mut lines = shown.lines();
+    let heading = lines.next().expect("a heading");
+    let at = heading.find("verdict").expect("a column");
+    let rows: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    assert!(rows.len() == 6, "{shown}");
+    for row in rows {
+        let below = row.get(at..).unwrap_or_default();
+        let word = below.starts_with("bit-identical") || below.starts_with("t1-other-order");
+        assert!(word && row[..at].ends_with("  "), "{shown}");
+    }
+}

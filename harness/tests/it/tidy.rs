@@ -10,7 +10,7 @@ use direction::*;
 use rules::*;
 
 /// What may lie at the top, and nothing else.
-const TOP: [&str; 21] = [
+const TOP: [&str; 22] = [
     ".ci",
     ".config",
     ".git",
@@ -21,6 +21,7 @@ const TOP: [&str; 21] = [
     "LICENSE",
     "README.md",
     "action.yml",
+    "capi",
     "dist",
     "engine",
     "ffi",

@@ -164,6 +164,10 @@ const FIRST: &[(&str, &str)] = &[
         "harness trace --profile ggml-avx2 --recording mar2026-b158-avx512 \
          --case b158-ishmael --bundle blamed/",
     ),
+    (
+        "--case edges --reference bitnet --record",
+        "cp -r \"$CHECKOUT\"/fixtures .",
+    ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
     ("--sign own.key", SIGNED),
@@ -254,6 +258,7 @@ impl Desk {
             .args(["-c", line])
             .current_dir(&self.0)
             .env("PATH", format!("{}:{path}", folder.display()))
+            .env("CHECKOUT", Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .env_remove("BITNET_CPP_DIR")
             .output()
             .expect("there is a shell")

@@ -20,6 +20,7 @@ mod doctor;
 mod examples;
 mod export;
 mod kernels;
+mod pending;
 mod program;
 mod shapes;
 mod shards;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         crossval::trials(),
         doctor::trials(),
         kernels::trials(),
+        pending::trials(),
         shapes::trials(),
         shards::trials(),
         signals::trials(),

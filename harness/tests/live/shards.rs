@@ -37,6 +37,26 @@ fn come_together(words: &[&str], rows: fn(&Value) -> usize) {
     };
     let (whole, one, two) = (run(&words, "whole"), share("1/2"), share("2/2"));
     let merged = run(&["receipt", "merge", &two, &one], "merged");
+    let third = run(&[&words[..], &["--shard", "2/3"]].concat(), "third");
+    let seeded = run(
+        &[&words[..], &["--shard", "2/2", "--seed", "9"]].concat(),
+        "seeded",
+    );
+    let less = folder.path().join("less");
+    std::fs::write(&less, without_a_row(&two)).expect("written");
+    let less = less.to_str().expect("plain").to_owned();
+    for (shares, complaint) in [
+        (&[&one][..], "missing: share 2/2"),
+        (&[&one, &one, &two], "share 1/2 is there twice"),
+        (&[&one, &third], "3 shares, not 2"),
+        (&[&one, &seeded], "is of another run"),
+        (&[&whole, &two], "is the result of a whole run"),
+        (&[&one, &less], "is missing: the run did not end"),
+    ] {
+        let shares: Vec<&str> = shares.iter().map(|share| &share[..]).collect();
+        let merge = [&["receipt", "merge"][..], &shares].concat();
+        assert_ends(&harness(&merge), 2, &[complaint]);
+    }
     let at_once = run(&[&words[..], &["--jobs", "3"]].concat(), "at-once");
     let read = |path: &str| {
         let text = std::fs::read(Path::new(path)).expect("written");
@@ -55,6 +75,19 @@ fn come_together(words: &[&str], rows: fn(&Value) -> usize) {
         first > 0 && second > 0 && first + second == all,
         "{first} + {second}, not {all}"
     );
+}
+
+/// A share that lacks what one of its cases came to.
+fn without_a_row(share: &str) -> Vec<u8> {
+    let text = std::fs::read(share).expect("written");
+    let mut json: Value = serde_json::from_slice(&text).expect("JSON");
+    let table = if json["references"][0]["kernels"].is_array() {
+        &mut json["references"][0]["kernels"]
+    } else {
+        &mut json["rows"]
+    };
+    table.as_array_mut().expect("rows").pop().expect("one");
+    serde_json::to_vec(&json).expect("JSON")
 }
 
 fn shares_of_single_kernels_come_together() {

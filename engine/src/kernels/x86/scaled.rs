@@ -102,7 +102,11 @@ impl Scaled {
                     *sum = D::add_words(*sum, products, *scales);
                 }
             }
-            sums.map(|sum| _mm256_sub_epi32(sum, too_much))
+            // In place: an array that is returned anew would not stay in registers.
+            for sum in &mut sums {
+                *sum = _mm256_sub_epi32(*sum, too_much);
+            }
+            sums
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Args;
 use crate::case::Case;
 use crate::case::observation::{Greedy, Identity, Observation};
+use crate::case::taken::Taken;
 use crate::exit::{Exit, Failure};
 use crate::file::difference::{Differences, KeyDifference, TensorDifference};
 use crate::file::opened::Opened;
@@ -119,6 +120,7 @@ fn compute(
         trace: free.nodes,
         lanes: BTreeMap::new(),
         greedy: Greedy::default(),
+        taken: Taken::default(),
     };
     let evidence = locate(&reference, 0, &mut passes)?;
     Ok(Computed {

@@ -9,6 +9,7 @@ use super::Args;
 use crate::case::Case;
 use crate::case::coverage::{Count, Coverage};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation, TracedNode};
+use crate::case::taken::Taken;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::{Input, sha256};
 use crate::io::look;
@@ -120,6 +121,7 @@ fn read(args: &Args, word: &String) -> Result<Observation, Failure> {
         lanes,
         greedy: Greedy::default(),
         trace,
+        taken: Taken::default(),
     })
 }
 

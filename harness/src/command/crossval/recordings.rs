@@ -1,23 +1,33 @@
 //! What live references say in a run, kept to be written as recordings.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::exit::{Exit, Failure};
 use crate::io::output;
 use crate::oracle::crossval::campaign::Live;
+use crate::oracle::crossval::pending;
 use crate::receipt::{LiveReference, Receipt};
 use crate::runner::recorded::manifest;
 use crate::runner::recorder::{Memory, Recorder};
+use crate::runner::suite::Suite;
 
-/// A shelf, and what each reference says, kept to be put on it.
+/// Where recordings go, and what each reference says, kept to be put there.
 pub struct Recording {
-    shelf: PathBuf,
+    place: Place,
     tapes: Vec<(LiveReference, Memory)>,
+}
+
+/// Where recordings go.
+pub enum Place {
+    /// All of them onto a shelf of their own.
+    Shelf(PathBuf),
+    /// What these fixtures do not say already, to wait beside them for a person.
+    Pending(Box<Suite>),
 }
 
 impl Recording {
     /// Has everything remembered that the references see.
-    pub fn start(shelf: &Path, live: Vec<Live>) -> Result<(Self, Vec<Live>), Failure> {
+    pub fn start(place: Place, live: Vec<Live>) -> Result<(Self, Vec<Live>), Failure> {
         if live.is_empty() {
             return Err(Failure::new(
                 Exit::ReferenceMissing,
@@ -31,8 +41,7 @@ impl Recording {
             (tape, Live { runner, facts })
         });
         let (tapes, live) = taped.unzip();
-        let shelf = shelf.to_owned();
-        Ok((Recording { shelf, tapes }, live))
+        Ok((Recording { place, tapes }, live))
     }
 
     /// Writes the cases in which each reference agreed with itself.
@@ -43,9 +52,24 @@ impl Recording {
                 let mut comparisons = cases.flat_map(|c| &c.claims.comparisons);
                 comparisons.any(|c| c.reference.name == facts.name && c.is_answered())
             };
-            for name in memory.write(&self.shelf, &described(facts), answered)? {
-                output::tell(format!("recorded {}", self.shelf.join(name).display()));
+            let by = described(facts);
+            match &self.place {
+                Place::Shelf(shelf) => {
+                    for name in memory.write(shelf, &by, answered)? {
+                        output::tell(format!("recorded {}", shelf.join(name).display()));
+                    }
+                }
+                Place::Pending(suite) => {
+                    let told = pending::leave(memory, suite, &by, answered)?;
+                    told.into_iter().for_each(output::tell);
+                }
             }
+        }
+        match &self.place {
+            Place::Pending(suite) if !pending::names(&suite.folder)?.is_empty() => {
+                output::tell("next: harness review".to_owned());
+            }
+            _ => {}
         }
         Ok(())
     }

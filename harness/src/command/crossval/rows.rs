@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 
 use crate::case::Case;
 use crate::io::{look, output, progress};
-use crate::oracle::crossval::campaign::Step;
+use crate::oracle::crossval::campaign::{Campaign, Step};
 use crate::receipt::Receipt;
 use crate::receipt::table::pairs::Stream;
 
@@ -17,8 +17,9 @@ pub struct Rows {
 
 impl Rows {
     /// Before the first case; `text` tells whether standard output is for text.
-    pub fn new(cases: &[&Case], live: &[String], text: bool) -> Self {
-        let stream = || Stream::new(cases, live, output::width());
+    pub fn new(cases: &[&Case], campaign: &Campaign, text: bool) -> Self {
+        let (brought, with) = (campaign.brought(), campaign.computing());
+        let stream = || Stream::new(cases, &brought, &with, output::width());
         let bar = progress::bar(cases.len() as u64, "cases");
         Rows {
             bar,

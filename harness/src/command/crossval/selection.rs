@@ -4,9 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::Args;
 use crate::case::{self, Case};
-use crate::exit::Failure;
-use crate::file::provenance::Input;
-use crate::receipt::{LeftOut, ad_hoc_name};
+use crate::command::finish::finish;
+use crate::command::last_failed::LastRun;
+use crate::exit::{Exit, Failure};
+use crate::file::provenance::{Input, file_name};
+use crate::io::output;
+use crate::io::table::{Table, number, words};
+use crate::judge::outcome::Outcome;
+use crate::receipt::{CaseReceipt, LeftOut, Receipt, ad_hoc_name, pooled};
 use crate::runner::Task;
 use crate::runner::engine::Engine;
 use crate::runner::suite::Suite;
@@ -39,6 +44,35 @@ impl Args {
     /// Whether the models are the fixtures' own.
     pub fn is_of_fixtures(&self) -> bool {
         self.models().is_empty()
+    }
+
+    /// The cases, or with --last-failed those of them that failed.
+    pub fn again(
+        &self,
+        last: &LastRun,
+        cases: Vec<(Case, PathBuf)>,
+    ) -> Result<Vec<(Case, PathBuf)>, Failure> {
+        if self.last_failed.last_failed && !self.is_of_fixtures() {
+            let message = "--last-failed is about the cases of the fixtures: leave the model out";
+            return Err(Failure::input(message));
+        }
+        let name = |(case, _): &(Case, PathBuf)| case.name.clone();
+        self.last_failed.of(last, cases, name)
+    }
+
+    /// What the cases of the fixtures come to; nothing of models that were typed, whose prompts
+    /// have no names of their own.
+    pub fn outcomes(&self, receipt: &Receipt) -> Vec<(String, Outcome)> {
+        if !self.is_of_fixtures() {
+            return Vec::new();
+        }
+        let settled = |case: &CaseReceipt| {
+            let settles = |comparison: &_| pooled::settles(&receipt.pooled, comparison);
+            (case.claims.case.clone(), case.claims.outcome(settles))
+        };
+        let failures = receipt.failures.iter();
+        let failures = failures.map(|failed| (failed.case.clone(), failed.status));
+        receipt.cases.iter().map(settled).chain(failures).collect()
     }
 }
 
@@ -157,4 +191,34 @@ fn unrecorded(
     let count = ids.len().min(POSITIONS);
     case.positions = (0..count).map(|i| i * last / (count - 1).max(1)).collect();
     Ok(Ok(case))
+}
+
+/// The cases that were selected, as rows and as JSON.
+pub fn list(args: &Args, cases: &[(Case, PathBuf)]) -> Result<Exit, Failure> {
+    args.json.beside([])?;
+    let mut table = Table::new(&[
+        words("case"),
+        words("model"),
+        number("tokens"),
+        words("recording").spare(),
+        words("live").spare(),
+    ]);
+    for (case, path) in cases {
+        let (recordings, live) = (case.recordings.join(", "), case.live.join(", "));
+        let model = file_name(path);
+        table.row([
+            case.name.clone(),
+            model,
+            case.tokens.to_string(),
+            recordings,
+            live,
+        ]);
+    }
+    let listed: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
+    finish(
+        Outcome::Ok,
+        &table.render(output::width()),
+        &listed,
+        &args.json,
+    )
 }

@@ -57,6 +57,11 @@ impl Subjects {
         !self.subject.is_empty()
     }
 
+    /// Who was brought.
+    pub fn brought(&self) -> &[Spec] {
+        &self.subject
+    }
+
     /// The ids that were typed.
     fn tokens(&self) -> Result<Option<Vec<Token>>, Failure> {
         self.tokens.as_deref().map(saved::tokens).transpose()

@@ -10,6 +10,7 @@ use engine::session::OpenOptions;
 use super::{BuildReport, entries, finding, speed};
 use crate::case::observation::{Greedy, Lane, Observation};
 use crate::case::schedule::{Schedule, Step};
+use crate::case::taken::Taken;
 use crate::exit::Failure;
 use crate::file::check::{Finding, Lint};
 use crate::fixture::edges;
@@ -134,6 +135,7 @@ fn ask_graph(
         lanes: Default::default(),
         greedy: Greedy::default(),
         trace,
+        taken: Taken::default(),
     };
     let mut passes = Passes::new(&model, &tokens, profile, TOKENS)?;
     let located = locate(&observation, 0, &mut passes)?.located;

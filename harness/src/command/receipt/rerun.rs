@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::{Command, Stdio};
 
+use crate::case::taken::Taken;
 use crate::exit::{Exit, Failure};
 use crate::numbers::split_mix::SplitMix64;
 use crate::receipt::diff::differences;
-use crate::receipt::{Claims, Receipt};
+use crate::receipt::{CaseReceipt, Claims, Receipt};
 use crate::runner::suite::Suite;
 use engine::refusal::escape;
 
@@ -51,8 +52,18 @@ pub fn repeat(
         if let Some(first) = found.first() {
             return Ok(Err(format!("case {name}, run again: {first}")));
         }
+        let theirs = receipt.cases.iter().find(|case| case.claims.case == *name);
+        if theirs.is_some_and(|theirs| taken(theirs).ne(taken(same))) {
+            let what = "it exercises other parts of the engine";
+            return Ok(Err(format!("case {name}, run again: {what}")));
+        }
     }
     Ok(Ok(drawn.iter().map(|claims| claims.case.clone()).collect()))
+}
+
+/// What each of its comparisons exercised.
+fn taken(case: &CaseReceipt) -> impl Iterator<Item = &Taken> {
+    case.measured.iter().map(|measured| &measured.taken)
 }
 
 /// This program, asked about these cases in a process of its own.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::case::Case;
 use crate::case::coverage::Coverage;
 use crate::case::observation::{Identity, Observation};
+use crate::case::taken::Taken;
 use crate::judge::compare::{Findings, Incomparable, compare};
 use crate::judge::demand::Demand;
 use crate::judge::tolerance::ArithmeticGap;
@@ -162,6 +163,7 @@ pub fn conclude(
         with: comparison.reference.name.clone(),
         findings: found.ok(),
         death: None,
+        taken: Taken::default(),
     };
     Concluded {
         comparison,

@@ -22,6 +22,7 @@ use crate::receipt::{
     stale,
 };
 use crate::reference::Reference;
+use crate::runner::products;
 use crate::runner::reference::Observing;
 use crate::runner::suite::Suite;
 use crate::runner::{Runner, Subject, Task};
@@ -183,6 +184,21 @@ impl Campaign {
         &self.suite
     }
 
+    /// The names of those that somebody brought to be examined.
+    pub fn brought(&self) -> Vec<String> {
+        let subjects = self.subjects.iter().flatten();
+        let identities = subjects.map(|subject| subject.identity());
+        let brought = identities.filter(|identity| identity.brought().is_some());
+        brought.map(|identity| identity.name).collect()
+    }
+
+    /// The names of those that compute now and are compared with.
+    pub fn computing(&self) -> Vec<String> {
+        let live = self.live.iter().map(|live| live.facts.name.clone());
+        let stand_in = self.stand_in.iter().map(|one| one.identity().name);
+        live.chain(stand_in).collect()
+    }
+
     /// What every subject comes to in a case.
     fn examine(&mut self, case: &Case, model: &Path) -> Vec<Result<CaseReceipt, Box<Failed>>> {
         let subjects = 0..self.subjects.len();
@@ -314,6 +330,7 @@ impl Campaign {
             unanswered: self.unanswered(),
             changed_inputs: changed.map(shown).collect(),
             share: self.share.clone(),
+            products: products::here().clone(),
             inputs: inputs()
                 .map(|input| InputFile {
                     path: shown(input),

@@ -151,7 +151,11 @@ fn repeated(
     let mut repetitions = Vec::new();
     for (identity, again) in again {
         let same = match again {
-            Ok(again) => same_bits(task.case, ours, &again, false),
+            Ok(again) => {
+                let mut same = same_bits(task.case, ours, &again, false);
+                same.measured.taken = again.taken;
+                same
+            }
             Err(error) => {
                 let declared = task.case.declared(true);
                 let held = Held::exact(&ours.identity.profile, declared);
@@ -285,6 +289,7 @@ fn with_reference(
         with.comparison.excuse(&entry.reason, entry.bound, found);
     }
     with.measured.death.clone_from(&theirs.death);
+    with.measured.taken.clone_from(&ours.seen.taken);
     with
 }
 

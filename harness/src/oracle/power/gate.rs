@@ -257,6 +257,7 @@ mod tests {
 
     use super::*;
     use crate::case::observation::{Greedy, Identity, Logits};
+    use crate::case::taken::Taken;
 
     const VALUES: [f32; 9] = [1.0, -2.0, 3.0, 0.5, 0.25, -4.0, 2.0, 2.5, -1.0];
 
@@ -282,6 +283,7 @@ mod tests {
                 ..Greedy::default()
             },
             trace: Vec::new(),
+            taken: Taken::default(),
         }
     }
 

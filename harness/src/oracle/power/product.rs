@@ -182,6 +182,6 @@ fn decoded(gguf: &Gguf, rows: usize, cols: usize) -> (Vec<u8>, f32) {
     let bytes: &[u8] = &gguf.region(tensor.expect("every model has one"));
     let shape = Shape { rows, cols };
     let places = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
-    let code = |(row, col)| i2_s::code(bytes, shape, row, col, i2_s_p128::place);
+    let code = |(row, col)| i2_s::code(bytes, shape, row, col, i2_s_p128::width);
     (places.map(code).collect(), i2_s::scale(bytes, shape))
 }

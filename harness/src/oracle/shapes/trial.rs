@@ -62,16 +62,22 @@ impl Plan {
     }
 
     /// A share of them, and what it says of itself.
-    pub fn shared(mut self, shard: Shard) -> (Self, Share) {
+    pub fn shared(self, shard: Shard) -> (Self, Share) {
         let all = self.numbers();
         let share = Share::new(shard, all.iter().map(u64::to_string).collect());
         let own = shard.take(COMMAND, all, u64::to_string);
-        self.count = own.len() as u64;
-        self.own = Some(own);
-        (self, share)
+        (self.keeping(&own), share)
     }
 
-    fn numbers(&self) -> Vec<u64> {
+    /// These of them only.
+    pub fn keeping(mut self, kept: &[u64]) -> Self {
+        self.count = kept.len() as u64;
+        self.own = Some(kept.to_vec());
+        self
+    }
+
+    /// Their numbers, in order.
+    pub fn numbers(&self) -> Vec<u64> {
         let drawn = || {
             (0..self.count)
                 .map(|n| self.first.wrapping_add(n))
@@ -91,14 +97,18 @@ impl Plan {
 
     /// All of them, in order.
     pub fn trials(&self) -> impl Iterator<Item = Trial> + '_ {
-        let cells = Cell::all(&self.architectures);
-        let drawn = move |number: u64| {
+        let numbers = self.numbers().into_iter();
+        numbers.map(|number| self.trial(number))
+    }
+
+    /// The one of that number.
+    pub fn trial(&self, number: u64) -> Trial {
+        let drawn = || {
+            let cells = Cell::all(&self.architectures);
             let place = number.wrapping_mul(STRIDE) % cells.len() as u64;
             Trial::draw(number, &cells[place as usize])
         };
-        self.numbers()
-            .into_iter()
-            .map(move |number| self.given.clone().unwrap_or_else(|| drawn(number)))
+        self.given.clone().unwrap_or_else(drawn)
     }
 
     /// Whether there are trials enough to reach everything.

@@ -91,7 +91,7 @@ mod tests {
                 .sum()
         };
         let y = codes.chunks_exact(SHAPE.cols).map(sum).collect();
-        let bytes = i2_s::encode_codes(&codes, 1.0, SHAPE, i2_s_p128::place);
+        let bytes = i2_s::encode_codes(&codes, 1.0, SHAPE, i2_s_p128::width);
         (Stored::from_vec(SHAPE, bytes, vec![1.0]), x, y)
     }
 

@@ -3,9 +3,12 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
+use engine::encoding::Quantiser;
 use engine::flavor::Shape;
+use engine::format::{I2_S_P4R as P4R, I2_S_P64 as P64, I2_S_P128 as P128, TL1, TL2};
 use engine::gguf::{Gguf, TensorInfo};
 use engine::kernels::Kernel;
+use engine::kernels::gemm::Stored;
 use engine::matrix::Matrix;
 use engine::numerics::{Profile, arithmetic};
 use engine::refusal::Refusal;
@@ -69,6 +72,26 @@ impl Tensor {
         (0..rows)
             .step_by(height)
             .map(move |start| start..rows.min(start + height))
+    }
+
+    /// The same values in every other packing of ternary weights that holds them: none may change
+    /// a bit of what they are or multiply to.
+    pub fn repacked(&self, kernel: Kernel) -> Vec<Tensor> {
+        if self.encoding() != P128.name {
+            return Vec::new();
+        }
+        let values = self.decode(0..self.shape.rows);
+        let packed = [&P64, &P4R, &TL1, &TL2].into_iter().filter_map(|format| {
+            let bytes = format.encode_matrix(&values, self.shape, &Quantiser::default())?;
+            let stored = Stored::from_vec(self.shape, bytes, Vec::new());
+            Some(Tensor {
+                name: self.name.clone(),
+                shape: self.shape,
+                multiplies: self.multiplies,
+                matrix: Matrix::of(format, stored, kernel),
+            })
+        });
+        packed.collect()
     }
 
     /// The values of some rows.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::library;
-use super::{Finding, Tensor, Verdict};
+use super::{Engine, Finding, Tensor, Verdict};
 use crate::exit::Failure;
 use crate::file::provenance::Input;
 use crate::reference::{LiveReference, Source};
@@ -66,6 +66,12 @@ impl Record {
     /// The model with that hash.
     pub fn model(&self, sha256: &str) -> Option<&Model> {
         self.models.values().find(|model| model.sha256 == sha256)
+    }
+
+    /// Takes over what was written down of other models.
+    pub fn take(&mut self, others: Self) {
+        self.libraries.extend(others.libraries);
+        self.models.extend(others.models);
     }
 
     /// Writes down what a library said of a tensor. Two libraries that decode it differently have
@@ -141,6 +147,26 @@ impl Model {
             (Some(_), None) => Verdict::Different(format!("{library} has none on record")),
         };
         finding
+    }
+
+    /// Compares the same weights in other packings with what `library` said of theirs.
+    pub fn repacked(&self, library: &str, packed: &[(String, Tensor)], engine: Engine) -> Verdict {
+        let other = |(decoded, tensor): &&(String, Tensor)| {
+            let theirs = self.tensors.get(&tensor.name);
+            let values = theirs.map(|theirs| &theirs.decoded);
+            let product = theirs.and_then(|theirs| theirs.products.get(library));
+            values != Some(decoded) || product != tensor.product_hash(engine).as_ref()
+        };
+        match packed.iter().find(other) {
+            _ if packed.is_empty() => Verdict::None,
+            None => Verdict::Equal,
+            Some((_, tensor)) => {
+                let packing = tensor.encoding();
+                Verdict::Different(format!(
+                    "packed again as {packing} it is not the recorded one"
+                ))
+            }
+        }
     }
 }
 

@@ -36,8 +36,7 @@ pub fn compare(
     recorded: Option<&Record>,
     new: &mut Record,
 ) -> Vec<Compared> {
-    let name = path.strip_prefix(folder).unwrap_or(path);
-    let name = name.to_string_lossy().replace('\\', "/");
+    let name = name(path, folder);
     let failed = |failure: Failure| Compared::failed(&name, failure.into());
     let subject = match Opened::read(path, Reading::default()) {
         Ok(opened) => Subject {
@@ -59,6 +58,12 @@ pub fn compare(
         compared.push(Compared::failed(&name, void));
     }
     compared
+}
+
+/// The name of a model in reports and records: its place in the fixtures folder.
+pub fn name(path: &Path, folder: &Path) -> String {
+    let name = path.strip_prefix(folder).unwrap_or(path);
+    name.to_string_lossy().replace('\\', "/")
 }
 
 impl Subject {
@@ -91,9 +96,14 @@ impl Subject {
                 }
             };
             let decoded = tensor.decoded_hash();
+            let repacked = tensor.repacked(self.kernel).into_iter();
+            let repacked = repacked.map(|other| (other.decoded_hash(), other));
+            let repacked: Vec<(String, Tensor)> = repacked.collect();
             for (one, &engine) in compared.iter_mut().zip(&engines) {
                 let product = tensor.product_hash(engine);
-                let finding = model.compare(&one.library, &tensor, &decoded, product.as_deref());
+                let product = product.as_deref();
+                let mut finding = model.compare(&one.library, &tensor, &decoded, product);
+                finding.encoded = model.repacked(&one.library, &repacked, engine);
                 one.findings.push(finding);
             }
         }

@@ -46,9 +46,16 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Nothing has ended. The names of the live references make room for themselves.
-    pub fn new(cases: &[&Case], live: &[String], width: Option<usize>) -> Self {
+    /// Nothing has ended. The names of those that were brought, and of the live references or who
+    /// stands in for them, make room for themselves.
+    pub fn new(cases: &[&Case], brought: &[String], live: &[String], width: Option<usize>) -> Self {
         let mut room = Table::new(&COLUMNS);
+        let beside = |with: &String| {
+            let together = brought.iter().map(|who| together(who, with));
+            together
+                .max_by_key(String::len)
+                .unwrap_or_else(|| with.clone())
+        };
         for case in cases {
             for with in case
                 .recordings
@@ -57,7 +64,7 @@ impl Stream {
                 .chain([&ITSELF.to_owned()])
             {
                 let count = format!("{0}/{0}", cases.len());
-                let cells = [short(&case.model), with, "bit-identical", &count];
+                let cells = [short(&case.model), &beside(with), "bit-identical", &count];
                 let cells = cells
                     .into_iter()
                     .chain(["000000/000000", "0000/0000", "0000/0000"]);
@@ -153,7 +160,7 @@ impl Found<'_> {
             model.clone(),
             brought
                 .as_ref()
-                .map_or(with.clone(), |who| format!("{who} with {with}")),
+                .map_or_else(|| with.clone(), |who| together(who, with)),
             if verdicts.is_empty() {
                 "-".into()
             } else {
@@ -173,6 +180,10 @@ impl Found<'_> {
             sum(|f| [equal_steps(f), f.greedy.steps]),
         ]
     }
+}
+
+fn together(brought: &str, with: &str) -> String {
+    format!("{brought} with {with}")
 }
 
 /// In the order in which they came.

@@ -19,6 +19,9 @@ pub fn lines(receipt: &Receipt) -> String {
     let (what, how_much) = coverage.split_at(4);
     lines.push(format!("compared/declared: {},", what.join(", ")));
     lines.push(format!("  {}", how_much.join(", ")));
+    if comparisons(&receipt.cases).any(|c| !c.live && !c.reference.is_built_in()) {
+        lines.push(receipt.features.line());
+    }
     let left_out = receipt.circumstances.left_out.len();
     if left_out > 0 {
         lines.push(format!("left out: {left_out} case(s), each named above"));

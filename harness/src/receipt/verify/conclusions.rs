@@ -1,5 +1,9 @@
 //! What follows from the numbers of a receipt, drawn again from them.
 
+use std::collections::BTreeSet;
+
+use engine::format::Format;
+
 use super::{Code, Verification};
 use crate::judge::compare::Findings;
 use crate::judge::demand::{Demand, JudgedBy};
@@ -7,13 +11,16 @@ use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::receipt::diff::differences;
+use crate::receipt::features::{Cell, is_possible as can_be_taken, possible};
 use crate::receipt::{CaseReceipt, Comparison, Measured, Receipt};
 
 impl Verification {
     /// Everything that follows from the findings follows from them again.
     pub(super) fn conclusions(&mut self, receipt: &Receipt) {
         let mut cases = receipt.cases.clone();
+        let possible = possible(&receipt.circumstances.products);
         for case in &mut cases {
+            self.features(case, &possible);
             if let Err(why) = conclude_again(case) {
                 self.refute(Code::Numbers, format!("case {}: {why}", case.claims.case));
             }
@@ -38,6 +45,27 @@ impl Verification {
             );
             self.refute(Code::Conclusion, what);
         }
+    }
+}
+
+impl Verification {
+    /// What the comparisons of a case say they exercised is there to be exercised, and multiplied
+    /// the formats that the model has: which those are is held against the model itself.
+    fn features(&mut self, case: &CaseReceipt, possible: &BTreeSet<Cell>) {
+        let engine = &case.claims.engine;
+        let holds = |(comparison, measured): (&Comparison, &Measured)| {
+            let taken = &measured.taken;
+            let products = taken.0.keys().filter_map(|what| what.split_once(' '));
+            let formats = products.filter_map(|(format, _)| Format::named(format));
+            let formats: BTreeSet<&str> = formats.map(|format| format.name).collect();
+            let own = engine.multiplied_by.keys().map(String::as_str);
+            let whole = taken.is_empty() || formats.into_iter().eq(own);
+            whole && can_be_taken(&comparison.profile, taken, possible)
+        };
+        let pairs = case.pairs().map(|(comparison, _)| comparison);
+        let what = format!("case {}: what it exercised", case.claims.case);
+        let holds = pairs.zip(&case.measured).all(holds);
+        self.note(Code::Facts, &what, holds);
     }
 }
 

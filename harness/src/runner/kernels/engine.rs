@@ -143,7 +143,7 @@ impl Computer for EngineKernels {
             }
             Call::Codes { count, .. } => {
                 let row = shape(1, count);
-                let code = |col| i2_s::code(bytes, row, 0, col, i2_s_p128::place);
+                let code = |col| i2_s::code(bytes, row, 0, col, i2_s_p128::width);
                 answer.bytes = (0..count).map(code).collect();
             }
             Call::Activation { kind, .. } => {

@@ -13,7 +13,7 @@ type Fill = fn(&mut SplitMix64, &mut [f32]);
 const NOT_FINITE: usize = 5;
 
 /// Rows chosen to hurt, by name.
-pub const CHOSEN: [(&str, Fill); 30] = [
+pub const CHOSEN: [(&str, Fill); 32] = [
     ("zeros", |_, row| row.fill(0.0)),
     ("zeros of both signs", |dice, row| {
         each(row, |_| dice.pick(&[0.0, -0.0]))
@@ -100,6 +100,11 @@ pub const CHOSEN: [(&str, Fill); 30] = [
     ("ternary", |dice, row| {
         each(row, |_| dice.pick(&[-0.4, 0.0, 0.4]))
     }),
+    ("an ulp beside ties, under any scale", beside_ties),
+    (
+        "scales at ties between halves, and beside them",
+        half_scales,
+    ),
     ("a few outliers", |dice, row| {
         each(row, |_| dice.signed_unit() / 64.0);
         for _ in 0..row.len().div_ceil(64) {
@@ -259,6 +264,31 @@ fn ties(dice: &mut SplitMix64, row: &mut [f32], peak: f32) {
     });
     row.chunks_mut(32)
         .for_each(|block| place_one(dice, block, peak));
+}
+
+/// Values that scaling brings to halfway between two integers, or next to it: what is computed in
+/// another order than theirs is rounded to the other side.
+fn beside_ties(dice: &mut SplitMix64, row: &mut [f32]) {
+    let peak = (1.0 + dice.signed_unit().abs()) * 2f32.powi(dice.below(12) as i32 - 6);
+    let inverse = 127.0 / peak;
+    each(row, |_| {
+        let tie = dice.below(252) as f32 - 125.5;
+        let value = tie / inverse;
+        dice.pick(&[value, value.next_up(), value.next_down()])
+    });
+    place_one(dice, row, peak);
+}
+
+/// Blocks whose 127th part of the largest lies halfway between two halves, or next to it.
+fn half_scales(dice: &mut SplitMix64, row: &mut [f32]) {
+    for block in row.chunks_mut(32) {
+        let bits = 0x0400 + dice.below(0x6000) as u16;
+        let [low, high] = [bits, bits + 1].map(|bits| half::f16::from_bits(bits).to_f32());
+        let peak = (low + high) / 2.0 * 127.0;
+        each(block, |_| dice.signed_unit() * peak / 2.0);
+        let peak = dice.pick(&[peak, peak.next_up(), peak.next_down()]);
+        place_one(dice, block, peak);
+    }
 }
 
 #[cfg(test)]

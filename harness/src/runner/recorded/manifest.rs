@@ -26,6 +26,9 @@ pub struct Manifest {
     pub conditions: Conditions,
     /// How the recording was made, in words.
     pub made: String,
+    /// Why a person took it in, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The model it computed.
     pub model: Model,
     /// Length of a row of logits.
@@ -119,6 +122,12 @@ impl Manifest {
             }
         }
         Ok(manifest)
+    }
+
+    /// As it lies in a file.
+    pub fn to_json(&self) -> Vec<u8> {
+        let text = serde_json::to_string_pretty(self).expect("plain data");
+        (text + "\n").into_bytes()
     }
 }
 

@@ -11,6 +11,7 @@ use super::saved_files::{self, Contents, Rows};
 use crate::case::ability::{Ability, Lacking};
 use crate::case::observation::{Greedy, Identity, Lane, Logits, Observation};
 use crate::case::schedule::{Schedule, Step};
+use crate::case::taken::Taken;
 use crate::exit::Failure;
 use crate::file::provenance::{self, Input};
 use crate::judge::demand::Demand;
@@ -202,6 +203,7 @@ impl Runner for Saved {
             lanes,
             greedy: Greedy::default(),
             trace: self.contents.nodes.clone(),
+            taken: Taken::default(),
         })
     }
 }

@@ -67,7 +67,7 @@ fn dot_as_p64(question: &Question, answer: &mut Answer) {
         cols: columns,
     };
     let products = weights.chunks_exact(columns / 4).map(|weights| {
-        let code = |col| i32::from(i2_s::code(weights, shape, 0, col, i2_s_p64::place));
+        let code = |col| i32::from(i2_s::code(weights, shape, 0, col, i2_s_p64::width));
         (0..columns)
             .map(|col| code(col) * i32::from(row[col].cast_signed()))
             .sum::<i32>() as f32
@@ -89,7 +89,7 @@ fn one_code_flipped(question: &Question, answer: &mut Answer) {
         rows: 1,
         cols: columns,
     };
-    let code = i2_s::code(last, shape, 0, columns - 1, i2_s_p128::place);
+    let code = i2_s::code(last, shape, 0, columns - 1, i2_s_p128::width);
     let wrong = i32::from(code ^ 1) - i32::from(code);
     let product = answer.values.last_mut().expect("a row");
     *product += (wrong * i32::from(row[columns - 1].cast_signed())) as f32;

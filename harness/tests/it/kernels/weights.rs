@@ -250,7 +250,7 @@ fn without_a_reference_the_fixtures_are_judged_by_the_record() {
     // Tensors, values, products, bytes, differ, declined, not compared.
     assert_eq!(
         cells[cells.len() - 7..],
-        ["46", "46", "29", "0", "0", "0", "0"]
+        ["46", "46", "29", "28", "0", "0", "0"]
     );
     assert!(
         said.contains("0 declined, 0 not compared, 0 not reached"),
@@ -271,4 +271,28 @@ fn a_model_nobody_recorded_needs_a_reference() {
     assert!(said.contains("scripts/reference.sh"), "{said}");
     let output = harness(&["weights", "--record", "nowhere.json"]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
+fn weights_in_other_packings_are_held_to_what_is_on_record() {
+    let (_, record) = Record::read(&fixtures()).expect("committed");
+    let recorded = &record.models[MODEL];
+    for (gguf, sound) in [(parse(model()), true), (scale_off_by_1e_4(), false)] {
+        let info = gguf.tensors.get(TENSOR).expect("a layer");
+        let tensor = Tensor::of(&gguf, info, Kernel::best()).expect("it opens");
+        let packed = tensor.repacked(Kernel::best()).into_iter();
+        let packed = packed.map(|other| (other.decoded_hash(), other));
+        let packed: Vec<(String, Tensor)> = packed.collect();
+        let names: Vec<&str> = packed.iter().map(|(_, other)| other.encoding()).collect();
+        assert_eq!(names, ["i2_s-p64", "i2_s-p4r"]);
+        for at in 0..packed.len() {
+            let one = &packed[at..=at];
+            let verdict = recorded.repacked("bitnet-portable", one, engine());
+            assert_eq!(verdict == Verdict::Equal, sound, "{verdict:?}");
+        }
+    }
+    assert_eq!(
+        recorded.repacked("bitnet-portable", &[], engine()),
+        Verdict::None
+    );
 }
