@@ -152,7 +152,7 @@ mod tests {
             panic!("as written");
         };
         assert!(name.ends_with("(1048576 bytes in all)"), "{name}");
-        assert!(name.capacity() < 1200);
+        assert!(name.capacity() < 1 << 12);
     }
 
     #[test]
