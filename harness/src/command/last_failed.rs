@@ -148,7 +148,24 @@ impl LastRun {
         };
         let folder = atomic::folder_of(place);
         fs::create_dir_all(folder).map_err(Failure::environment)?;
+        if self.known.is_none() {
+            forget_gone(folder);
+        }
         let text = output::to_json(known)?;
         atomic::write(place, text.as_bytes()).map_err(Failure::environment)
+    }
+}
+
+/// Removes what is known of folders of fixtures that are there no longer.
+fn forget_gone(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let bytes = fs::read(entry.path()).unwrap_or_default();
+        let known = serde_json::from_slice::<Known>(&bytes);
+        if known
+            .is_ok_and(|known| !known.fixtures.as_os_str().is_empty() && !known.fixtures.exists())
+        {
+            // Whoever removes it first is right; it is looked for again the next time.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![cfg(unix)]
 
+use std::fs;
+
 use crate::program::{Answer, Folder, Harness, fixture};
 
 const CASES: &str = "edges-the-end,b158-white-whale";
@@ -104,5 +106,22 @@ fn every_command_with_cases_knows_what_failed() {
         run("").exits(0);
         complains(run("--last-failed"), "nothing failed");
     }
-    assert!(desk.0.path().join("last-runs").is_dir());
+}
+
+#[test]
+fn what_is_known_of_a_folder_ends_with_the_folder() {
+    let desk = Desk(Folder::new());
+    let known = desk.0.path().join("last-runs");
+    fs::create_dir(&known).expect("a folder of its own");
+    for (name, fixtures) in [
+        ("gone", desk.0.path().join("gone")),
+        ("here", known.clone()),
+    ] {
+        let text = serde_json::json!({ "command": "crossval", "fixtures": fixtures, "failed": [] });
+        fs::write(known.join(name), text.to_string()).expect("it is ours");
+    }
+    desk.run("none", "--case edges").exits(0);
+    assert!(!known.join("gone").exists());
+    assert!(known.join("here").exists());
+    assert_eq!(fs::read_dir(&known).expect("it is there").count(), 2);
 }
