@@ -9,6 +9,7 @@ pub mod blocks_of_32;
 mod fit;
 pub mod float;
 pub mod fp8;
+mod groups;
 pub mod int8;
 pub mod one_bit;
 pub mod oxibonsai;

@@ -112,13 +112,16 @@ pub fn squares(author: Author, values: &[f32]) -> f32 {
 }
 
 /// How much each element's error counts: its column's importance, and more where it is large.
-pub fn weights<const N: usize>(
+pub fn weights(
     author: Author,
     variance: f32,
-    block: &[f32; N],
+    values: &[f32],
     importance: &[f32],
-) -> [f32; N] {
-    std::array::from_fn(|i| importance[i] * author.mul_add(block[i], block[i], variance).sqrt())
+    weights: &mut [f32],
+) {
+    for ((weight, &x), important) in weights.iter_mut().zip(values).zip(importance) {
+        *weight = important * author.mul_add(x, x, variance).sqrt();
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! of the range means zero.
 #![forbid(unsafe_code)]
 
-use super::author::{Author, Quantiser, first_largest, squares, truncate, weights};
+use super::author::{self, Author, Quantiser, first_largest, squares, truncate};
 use super::fit::{self, Search};
 use super::planes::Planes;
 
@@ -119,8 +119,9 @@ impl Layout {
         for (index, block) in blocks.iter().enumerate() {
             let encoded = match quantiser.importance {
                 Some(all) => {
-                    let importance = &all[index * BLOCK..][..BLOCK];
-                    self.searched(author, block, &weights(author, variance, block, importance))
+                    let mut weights = [0.0; BLOCK];
+                    author::weights(author, variance, block, &all[index * BLOCK..], &mut weights);
+                    self.searched(author, block, &weights)
                 }
                 None => self.encode_block(block),
             };

@@ -5,8 +5,9 @@
 //! planes of 32, the f16 scale and the f16 offset.
 #![forbid(unsafe_code)]
 
-use super::author::{Author, Quantiser, nearest_int, squares, weights};
-use super::fit::{self, Search};
+use super::author::{Author, Quantiser, nearest_int};
+use super::fit::Search;
+use super::groups::Groups;
 use super::planes::Planes;
 
 /// Elements of a block.
@@ -70,94 +71,52 @@ pub fn encode(row: &[f32], quantiser: &Quantiser, out: &mut Vec<u8>) {
     let (blocks, rest) = row.as_chunks::<BLOCK>();
     assert!(rest.is_empty(), "whole blocks of 256");
     for (i, block) in blocks.iter().enumerate() {
-        let importance = quantiser.importance.map(|all| &all[i * BLOCK..][..BLOCK]);
-        let mut groups = Groups::default();
-        match importance {
-            Some(importance) => groups.search(quantiser.author, block, importance),
-            None => groups.guess(quantiser.author, block),
-        }
-        out.extend(groups.pack(quantiser.author, block));
-    }
-}
-
-/// The scales and offsets of a block, and its elements as far as they are found with them.
-struct Groups {
-    scale: f32,
-    offset: f32,
-    scales: [u8; GROUPS],
-    offsets: [u8; GROUPS],
-    codes: [u8; BLOCK],
-}
-
-impl Default for Groups {
-    fn default() -> Self {
-        Groups {
-            scale: 0.0,
-            offset: 0.0,
-            scales: [0; GROUPS],
-            offsets: [0; GROUPS],
-            codes: [0; BLOCK],
-        }
-    }
-}
-
-impl Groups {
-    /// Every group by itself; the largest scale and the largest offset become 15.
-    fn guess(&mut self, author: Author, block: &[f32; BLOCK]) {
-        let search = Search {
-            limit: 3,
-            from: -0.5,
-            step: 0.1,
-            last: 15,
-            magnitudes: true,
-            cut_first: false,
+        let groups = match quantiser.importance {
+            Some(all) => {
+                let (codes, importance) = ((3, HIGHEST), &all[i * BLOCK..]);
+                Groups::searched(quantiser.author, codes, block, 1.0, importance)
+            }
+            None => guessed(quantiser.author, block),
         };
-        let (mut scales, mut offsets) = ([0.0; GROUPS], [0.0; GROUPS]);
-        for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
-            let codes = &mut self.codes[g * GROUP..][..GROUP];
-            let weights = group.map(f32::abs);
-            (scales[g], offsets[g]) = fit::offset(author, search, group, &weights, codes);
-        }
-        (self.scale, self.scales) = shared(&scales);
-        (self.offset, self.offsets) = shared(&offsets);
+        out.extend(pack(quantiser.author, groups, block));
     }
+}
 
-    /// With regard to the importance of the columns.
-    fn search(&mut self, author: Author, block: &[f32; BLOCK], importance: &[f32]) {
-        let variance = squares(author, block) / BLOCK as f32;
-        let search = Search::with_importance(author, 3);
-        let (mut scales, mut offsets) = ([0.0; GROUPS], [0.0; GROUPS]);
-        let mut sums = [0.0; GROUPS];
-        for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
-            let weights = weights(author, variance, group, &importance[g * GROUP..]);
-            sums[g] = weights.iter().sum();
-            let codes = &mut self.codes[g * GROUP..][..GROUP];
-            (scales[g], offsets[g]) = fit::offset(author, search, group, &weights, codes);
+/// Every group by itself; the largest scale and the largest offset become 15.
+fn guessed(author: Author, block: &[f32; BLOCK]) -> Groups<GROUPS> {
+    let search = Search {
+        limit: 3,
+        from: -0.5,
+        step: 0.1,
+        last: 15,
+        magnitudes: true,
+        cut_first: false,
+    };
+    let weigh = |group: &[f32], weights: &mut [f32]| {
+        for (weight, x) in weights.iter_mut().zip(group) {
+            *weight = x.abs();
         }
-        self.scale = fit::positive(author, HIGHEST, &scales, &sums, &mut self.scales);
-        self.offset = fit::positive(author, HIGHEST, &offsets, &sums, &mut self.offsets);
-    }
+    };
+    Groups::guessed(author, search, block, weigh, shared)
+}
 
-    /// Elements anew for the rounded scales, then all of it in its place.
-    fn pack(mut self, author: Author, block: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
-        let mut bytes = [0; BLOCK_BYTES];
-        bytes[SCALE_AT..OFFSET_AT].copy_from_slice(&author.half(self.scale));
-        bytes[OFFSET_AT..].copy_from_slice(&author.half(self.offset));
-        for g in 0..GROUPS {
-            bytes[g] = self.scales[g] | self.offsets[g] << 4;
-            let scale = scale(&bytes) * f32::from(group_scale(&bytes, g));
-            if scale == 0.0 {
-                continue;
-            }
-            let offset = offset(&bytes) * f32::from(group_offset(&bytes, g));
-            let group = &block[g * GROUP..][..GROUP];
-            for (code, x) in self.codes[g * GROUP..].iter_mut().zip(group) {
-                *code = nearest_int((x + offset) / scale).clamp(0, 3) as u8;
-            }
-        }
-        TWO_BITS.put_all(&mut bytes[QUANTS_AT..SCALE_AT], self.codes);
-        bytes
+/// Elements anew for the rounded scales, then all of it in its place.
+fn pack(author: Author, mut groups: Groups<GROUPS>, block: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
+    let mut bytes = [0; BLOCK_BYTES];
+    bytes[SCALE_AT..OFFSET_AT].copy_from_slice(&author.half(groups.scale));
+    bytes[OFFSET_AT..].copy_from_slice(&author.half(groups.offset));
+    for (byte, (scale, offset)) in bytes
+        .iter_mut()
+        .zip(groups.scales.iter().zip(groups.offsets))
+    {
+        *byte = scale | offset << 4;
     }
+    groups.requantise(block, 3, |g| {
+        let scale = scale(&bytes) * f32::from(group_scale(&bytes, g));
+        (scale, offset(&bytes) * f32::from(group_offset(&bytes, g)))
+    });
+    TWO_BITS.put_all(&mut bytes[QUANTS_AT..SCALE_AT], groups.codes);
+    bytes
 }
 
 /// What all are multiples of, and the multiples.

@@ -6,7 +6,7 @@
 //! upper two lie in the last four bytes, every fourth in the same.
 #![forbid(unsafe_code)]
 
-use super::author::{Author, Quantiser, first_largest, nearest_int, squares, weights};
+use super::author::{self, Author, Quantiser, first_largest, nearest_int, squares};
 use super::fit;
 use super::planes::Planes;
 
@@ -118,7 +118,14 @@ fn searched(
     let variance = 2.0 * squares(author, block) / BLOCK as f32;
     let (mut scales, mut sums) = ([0.0; GROUPS], [0.0; GROUPS]);
     for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
-        let weights = weights(author, variance, group, &importance[g * GROUP..]);
+        let mut weights = [0.0; GROUP];
+        author::weights(
+            author,
+            variance,
+            group,
+            &importance[g * GROUP..],
+            &mut weights,
+        );
         sums[g] = weights.iter().sum();
         let codes = &mut codes[g * GROUP..][..GROUP];
         scales[g] = fit::symmetric(author, 4, group, |i| weights[i], codes);

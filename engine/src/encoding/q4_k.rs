@@ -7,8 +7,9 @@
 //! four bytes, with their upper two bits above the six.
 #![forbid(unsafe_code)]
 
-use super::author::{Author, Quantiser, nearest_int, squares, weights};
-use super::fit::{self, Search};
+use super::author::{Author, Quantiser, nearest_int, squares};
+use super::fit::Search;
+use super::groups::Groups;
 use super::planes::Planes;
 
 /// Elements of a block.
@@ -113,11 +114,13 @@ impl Layout {
     pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
         let blocks = bytes.chunks_exact(self.block_bytes());
         for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
-            for (index, out) in out.iter_mut().enumerate() {
-                let (group_scale, group_offset) = group(block, index / GROUP);
-                let scale = scale(block) * f32::from(group_scale);
-                let offset = offset(block) * f32::from(group_offset);
-                *out = scale * f32::from(self.quant(block, index)) - offset;
+            let (whole, offsets) = (scale(block), offset(block));
+            for (g, out) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                let (scale, offset) = group(block, g);
+                let (scale, offset) = (whole * f32::from(scale), offsets * f32::from(offset));
+                for (index, out) in (GROUP * g..).zip(out) {
+                    *out = scale * f32::from(self.quant(block, index)) - offset;
+                }
             }
         }
     }
@@ -128,9 +131,8 @@ impl Layout {
         let (blocks, rest) = row.as_chunks::<BLOCK>();
         assert!(rest.is_empty(), "whole blocks of 256");
         for (i, block) in blocks.iter().enumerate() {
-            let importance = quantiser.importance.map(|all| &all[i * BLOCK..][..BLOCK]);
-            let groups = match importance {
-                Some(importance) => self.searched(author, block, importance),
+            let groups = match quantiser.importance {
+                Some(all) => self.searched(author, block, &all[i * BLOCK..]),
                 None => self.guessed(author, block),
             };
             self.pack(author, block, groups, out);
@@ -138,7 +140,7 @@ impl Layout {
     }
 
     /// Every group by itself; the largest scale and the largest offset become 63.
-    fn guessed(self, author: Author, block: &[f32; BLOCK]) -> Groups {
+    fn guessed(self, author: Author, block: &[f32; BLOCK]) -> Groups<GROUPS> {
         let (from, last) = if self.bits == 4 {
             (-1.0, 20)
         } else {
@@ -152,40 +154,19 @@ impl Layout {
             magnitudes: false,
             cut_first: false,
         };
-        let mut codes = [0; BLOCK];
-        let (mut scales, mut offsets) = ([0.0; GROUPS], [0.0; GROUPS]);
-        for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
+        let weigh = |group: &[f32], weights: &mut [f32]| {
             let spread = (squares(author, group) / GROUP as f32).sqrt();
-            let weights = group.map(|x| spread + x.abs());
-            let codes = &mut codes[g * GROUP..][..GROUP];
-            (scales[g], offsets[g]) = fit::offset(author, search, group, &weights, codes);
-        }
-        let (scale, scales) = shared(&scales);
-        let (offset, offsets) = shared(&offsets);
-        Groups {
-            scale,
-            offset,
-            scales,
-            offsets,
-            codes,
-        }
+            for (weight, x) in weights.iter_mut().zip(group) {
+                *weight = spread + x.abs();
+            }
+        };
+        Groups::guessed(author, search, block, weigh, shared)
     }
 
     /// With regard to the importance of the columns.
-    fn searched(self, author: Author, block: &[f32; BLOCK], importance: &[f32]) -> Groups {
-        let variance = 2.0 * squares(author, block) / BLOCK as f32;
-        let search = Search::with_importance(author, self.limit());
-        let mut found = Groups::default();
-        let (mut scales, mut offsets) = ([0.0; GROUPS], [0.0; GROUPS]);
-        let mut sums = [0.0; GROUPS];
-        for (g, group) in block.as_chunks::<GROUP>().0.iter().enumerate() {
-            let weights = weights(author, variance, group, &importance[g * GROUP..]);
-            sums[g] = weights.iter().sum();
-            let codes = &mut found.codes[g * GROUP..][..GROUP];
-            (scales[g], offsets[g]) = fit::offset(author, search, group, &weights, codes);
-        }
-        found.scale = fit::positive(author, HIGHEST, &scales, &sums, &mut found.scales);
-        found.offset = fit::positive(author, HIGHEST, &offsets, &sums, &mut found.offsets);
+    fn searched(self, author: Author, block: &[f32; BLOCK], importance: &[f32]) -> Groups<GROUPS> {
+        let codes = (self.limit(), HIGHEST);
+        let mut found = Groups::searched(author, codes, block, 2.0, importance);
         if self.bits == 5 {
             found.scales = found.scales.map(|scale| scale.min(HIGHEST as u8));
             found.offsets = found.offsets.map(|offset| offset.min(HIGHEST as u8));
@@ -198,7 +179,13 @@ impl Layout {
     }
 
     /// Elements anew for the rounded scales, then all of it in its place.
-    fn pack(self, author: Author, values: &[f32; BLOCK], mut groups: Groups, out: &mut Vec<u8>) {
+    fn pack(
+        self,
+        author: Author,
+        values: &[f32; BLOCK],
+        mut groups: Groups<GROUPS>,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         out.resize(start + self.block_bytes(), 0);
         let block = &mut out[start..];
@@ -207,44 +194,15 @@ impl Layout {
         for g in 0..GROUPS {
             put_group(block, g, groups.scales[g], groups.offsets[g]);
         }
-        for g in 0..GROUPS {
+        groups.requantise(values, self.limit(), |g| {
             let (group_scale, group_offset) = group(block, g);
             let scale = scale(block) * f32::from(group_scale);
-            if scale == 0.0 {
-                continue;
-            }
-            let offset = offset(block) * f32::from(group_offset);
-            let group = &values[g * GROUP..][..GROUP];
-            for (code, x) in groups.codes[g * GROUP..].iter_mut().zip(group) {
-                let nearest = nearest_int((x + offset) / scale);
-                *code = nearest.clamp(0, self.limit()) as u8;
-            }
-        }
+            (scale, offset(block) * f32::from(group_offset))
+        });
         LOW.put_all(&mut block[self.low_at()..], groups.codes);
         if self.bits == 5 {
             let fifth = groups.codes.map(|code| code >> 4);
             FIFTH.put_all(&mut block[FIFTH_AT..], fifth);
-        }
-    }
-}
-
-/// The scales and offsets of a block, and its elements as far as they are found with them.
-struct Groups {
-    scale: f32,
-    offset: f32,
-    scales: [u8; GROUPS],
-    offsets: [u8; GROUPS],
-    codes: [u8; BLOCK],
-}
-
-impl Default for Groups {
-    fn default() -> Self {
-        Groups {
-            scale: 0.0,
-            offset: 0.0,
-            scales: [0; GROUPS],
-            offsets: [0; GROUPS],
-            codes: [0; BLOCK],
         }
     }
 }

@@ -50,9 +50,12 @@ pub fn decode(bytes: &[u8], out: &mut [f32]) {
         .iter()
         .zip(out.as_chunks_mut::<BLOCK>().0)
     {
-        for (index, out) in out.iter_mut().enumerate() {
-            let scale = scale(block) * f32::from(group_scale(block, index));
-            *out = scale * f32::from(quant(block, index));
+        let whole = scale(block);
+        for (group, out) in out.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+            let scale = whole * f32::from(group_scale(block, GROUP * group));
+            for (index, out) in (GROUP * group..).zip(out) {
+                *out = scale * f32::from(quant(block, index));
+            }
         }
     }
 }
