@@ -1,7 +1,7 @@
 //! The program with a real C++ reference.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         live!([REFERENCE], single_questions_are_asked_alone),
         live!([REFERENCE], a_vocabulary_nobody_knows_is_no_agreement),
         live!(["llama"], a_library_that_misreads_the_weights_is_given_none),
+        live!(["llama"], no_room_for_its_file_is_no_refusal),
         live!(
             ["bitnet", "llama"],
             a_converted_tokenizer_model_is_read_as_the_references_read_it
@@ -127,6 +128,15 @@ fn a_library_that_misreads_the_weights_is_given_none() {
     let model = fixture("moby-tiny-bitnet.gguf");
     let output = tokenizer(&["--reference", "llama", "--model", &model, "--strings", "50"]);
     assert_ends(&output, 0, &["1 comparisons", "0 differ; 0 skipped"]);
+}
+
+fn no_room_for_its_file_is_no_refusal() {
+    let model = fixture("moby-tiny-bitnet.gguf");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(["tokenizer", "--reference", "llama", "--model", &model]);
+    command.env("TMPDIR", "/there/is/no/such/folder");
+    let output = command.output().expect("the program starts");
+    assert_ends(&output, 4, &["LOST: /there/is/no/such/folder"]);
 }
 
 fn without_a_reference_there_is_no_verdict() {
