@@ -1,5 +1,5 @@
-//! Blocks whose groups have a scale and an offset each, as in Q2_K, Q4_K and Q5_K: how the quantisers
-//! find them.
+//! Blocks whose groups have a scale and an offset each, as in Q2_K, Q4_K and Q5_K: how the
+//! quantisers find them.
 #![forbid(unsafe_code)]
 
 use super::author::{Author, nearest_int, squares, weights};
