@@ -159,6 +159,42 @@ fn dense(arch: &'static str, format: Format) -> Recipe {
     }
 }
 
+/// The squares of the differences over those of the values.
+fn nmse(values: &[f32], others: &[f32]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+        values.map(|x| f64::from(x) * f64::from(x)).sum()
+    };
+    let differences = &mut values.iter().zip(others).map(|(x, y)| x - y);
+    squares(differences) / squares(&mut values.iter().copied())
+}
+
+#[test]
+fn every_order_is_near_the_one_in_double_precision() {
+    const NEAR: f64 = 3e-3;
+    let logits = |recipe: &Recipe, profile: Profile| {
+        let options = SessionOptions {
+            profile,
+            ..options()
+        };
+        prefill_with(&made(recipe), options, 40)
+    };
+    for recipe in recipes() {
+        let oracle = logits(&recipe, Profile::OracleF64);
+        for profile in Profile::ALL {
+            let off = nmse(&oracle, &logits(&recipe, profile));
+            assert!(off < NEAR, "{} {}: {off:e}", recipe.arch, profile.name());
+        }
+    }
+    // Rotations alone are more than that.
+    let [_, _, plain, ..] = recipes();
+    let oracle = logits(&plain, Profile::OracleF64);
+    let turned = Recipe {
+        rope_factors: true,
+        ..plain
+    };
+    assert!(nmse(&oracle, &logits(&turned, Profile::OracleF64)) > NEAR);
+}
+
 #[test]
 fn profiles_differ() {
     let model = moby();
