@@ -102,23 +102,29 @@ pub fn quantise(weights: &[f32]) -> (Vec<u8>, f32) {
     (codes, max)
 }
 
-/// Packs row-major codes.
+/// Packs row-major codes of whole blocks.
 pub fn pack(codes: &[u8], shape: Shape, packing: Packing) -> Vec<u8> {
-    assert_eq!(codes.len(), shape.rows * shape.cols, "one code an element");
     let mut bytes = vec![0; codes.len() / 4];
+    put(codes, shape, packing, &mut bytes);
+    bytes
+}
+
+fn put(codes: &[u8], shape: Shape, packing: Packing, bytes: &mut [u8]) {
+    assert_eq!(codes.len(), shape.rows * shape.cols, "one code an element");
     for (byte, shift, run) in runs(0, codes.len(), packing(shape)) {
         for (byte, code) in bytes[byte..][..run.len()].iter_mut().zip(&codes[run]) {
             *byte |= (code & 3) << shift;
         }
     }
-    bytes
 }
 
-/// Packs row-major codes, then the scale, then zeros where writers leave garbage.
+/// Packs row-major codes, then the scale, then zeros where writers leave garbage. A block that is
+/// not whole reaches behind the scale, as the reference has it.
 pub fn encode_codes(codes: &[u8], scale: f32, shape: Shape, packing: Packing) -> Vec<u8> {
-    let mut bytes = pack(codes, shape, packing);
-    bytes.extend(scale.to_le_bytes());
-    bytes.resize(codes.len() / 4 + TRAILER_BYTES as usize, 0);
+    let code_bytes = codes.len() / 4;
+    let mut bytes = vec![0; code_bytes + TRAILER_BYTES as usize];
+    put(codes, shape, packing, &mut bytes);
+    bytes[code_bytes..code_bytes + 4].copy_from_slice(&scale.to_le_bytes());
     bytes
 }
 
