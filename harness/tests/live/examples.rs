@@ -168,6 +168,10 @@ const FIRST: &[(&str, &str)] = &[
         "--case edges --reference bitnet --record",
         "cp -r \"$CHECKOUT\"/fixtures .",
     ),
+    (
+        "--transcript text.json",
+        "harness generate --model model.gguf --prompt 'The whale' -n 32 --receipt text.json",
+    ),
     ("receipt show receipt.json", RECEIPT),
     ("receipt verify receipt.json", RECEIPT),
     ("--sign own.key", SIGNED),
