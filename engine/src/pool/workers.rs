@@ -116,7 +116,8 @@ impl Drop for Closing<'_> {
         shared.state.fetch_and(!OPEN, SeqCst);
         let empty = || shared.state.load(SeqCst) & INSIDE == 0;
         while !patiently(empty) {
-            shared.caller_sleeps.store(true, SeqCst);
+            // Exchanged, not stored: see `next_call`.
+            shared.caller_sleeps.swap(true, SeqCst);
             if !empty() {
                 thread::park();
             }
@@ -154,7 +155,10 @@ impl Shared {
         };
         loop {
             if !patiently(there) {
-                self.sleeping[index].store(true, SeqCst);
+                // It must be there to see before the state is looked at once more. An exchange is
+                // what x86 makes of such a store, and qemu, whose aarch64 lets a store be overtaken
+                // by a load behind it, keeps the order of an exchange.
+                self.sleeping[index].swap(true, SeqCst);
                 if !there() {
                     thread::park();
                 }
