@@ -1,15 +1,22 @@
 //! What `trace` and `attribute` found, one case and one reference at a time. What was found stays
 //! found: whoever dies or refuses later costs one entry, and a divergence is never hidden by it.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
+use super::brought::Brought;
+use super::last_failed::{LastFailed, LastRun};
+use super::selection::Selection;
+use crate::case::Case;
 use crate::case::observation::Identity;
 use crate::command::finish::finish;
-use crate::command::flags::{Html, Json};
+use crate::command::flags::{Html, Jobs, Json};
 use crate::exit::{Exit, Failure};
-use crate::io::{look, output};
+use crate::io::{look, output, threads};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::runner::RunError;
+use crate::runner::suite::Suite;
 
 /// One case against one reference.
 #[derive(Debug, Clone, Serialize)]
@@ -105,6 +112,48 @@ impl<F> AboutCase<F> {
     /// What is needed to ask at all; without it there is an entry that says why.
     pub fn needs<T>(&mut self, needed: Result<T, NoFinding>) -> Option<T> {
         needed.map_err(|why| self.add(None, Err(why))).ok()
+    }
+}
+
+/// How `trace` and `attribute` go through their cases.
+pub struct EachCase<'a> {
+    /// The word of the command line.
+    pub command: &'static str,
+    /// Which cases.
+    pub selection: &'a Selection,
+    /// Where they are.
+    pub suite: &'a Suite,
+    /// Engines that were brought.
+    pub brought: &'a Brought,
+    /// Whether only those that failed last.
+    pub last_failed: LastFailed,
+    /// How many side by side.
+    pub jobs: Jobs,
+}
+
+impl EachCase<'_> {
+    /// Asks about every case those whom `open` opens, `own` to begin with, of whom some may
+    /// compute; what each comes to is known to the next run.
+    pub fn ask<S, F: Serialize + Send>(
+        &self,
+        (own, any_computes): (S, bool),
+        open: impl Fn() -> Result<S, Failure> + Sync,
+        about: impl Fn(&mut S, &(Case, PathBuf)) -> AboutCase<F> + Sync,
+        mut answers: Answers<F>,
+    ) -> Result<Exit, Failure> {
+        let mut last = LastRun::of(self.command, &self.suite.folder, &self.brought.subject);
+        let cases = self.selection.cases(self.suite, any_computes)?;
+        let name = |(case, _): &(Case, PathBuf)| case.name.clone();
+        let cases = self.last_failed.of(&last, cases, name)?;
+        let work = |asked: &mut S, at: usize| about(asked, &cases[at]);
+        threads::in_order(self.jobs.jobs, cases.len(), own, open, work, |found| {
+            answers.take(found);
+            Ok::<bool, Failure>(true)
+        })?;
+        if self.selection.model.typed().is_none() {
+            last.ended(answers.outcomes());
+        }
+        answers.end()
     }
 }
 

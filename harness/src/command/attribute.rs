@@ -6,9 +6,9 @@ use engine::Token;
 use engine::numerics::Profile;
 use serde::Serialize;
 
-use super::answers::{AboutCase, Answers, Finding, NoFinding};
+use super::answers::{AboutCase, Answers, EachCase, Finding, NoFinding};
 use super::brought::Brought;
-use super::last_failed::{LastFailed, LastRun};
+use super::last_failed::LastFailed;
 use super::selection::{Question, Selection};
 use crate::case::Case;
 use crate::case::ability::Ability;
@@ -16,7 +16,7 @@ use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Jobs, Json};
 use crate::exit::{Exit, Failure};
-use crate::io::{look, output, progress, threads};
+use crate::io::{look, output, progress};
 use crate::judge::outcome::Outcome;
 use crate::oracle::attribute::modules::Depth;
 use crate::oracle::attribute::run::{Run, Whose, shown};
@@ -122,21 +122,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let open = || args.asked();
     let own = open()?;
     let any = !own.live.is_empty() || !own.subjects.is_empty();
-    let mut last = LastRun::of("attribute", &suite.folder, &args.brought.subject);
-    let cases = args.selection.cases(&suite, any)?;
-    let cases = args
-        .last_failed
-        .of(&last, cases, |(case, _)| case.name.clone())?;
-    let mut answers = Answers::new(&args.json);
-    let work = |asked: &mut Asked, at: usize| args.about(&cases[at], &suite, asked);
-    threads::in_order(args.jobs.jobs, cases.len(), own, open, work, |found| {
-        answers.take(found);
-        Ok::<bool, Failure>(true)
-    })?;
-    if args.selection.model.typed().is_none() {
-        last.ended(answers.outcomes());
-    }
-    answers.end()
+    let each = EachCase {
+        command: "attribute",
+        selection: &args.selection,
+        suite: &suite,
+        brought: &args.brought,
+        last_failed: args.last_failed,
+        jobs: args.jobs,
+    };
+    let about = |asked: &mut Asked, case: &(Case, PathBuf)| args.about(case, &suite, asked);
+    each.ask((own, any), open, about, Answers::new(&args.json))
 }
 
 /// Everybody who computes now.

@@ -7,10 +7,10 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 use serde::Serialize;
 
-use super::answers::{AboutCase, Answers, Finding, NoFinding};
+use super::answers::{AboutCase, Answers, EachCase, Finding, NoFinding};
 use super::brought::Brought;
 use super::finish::finish;
-use super::last_failed::{LastFailed, LastRun};
+use super::last_failed::LastFailed;
 use super::selection::{Question, Selection};
 use crate::case::Case;
 use crate::case::ability::Ability;
@@ -19,8 +19,8 @@ use crate::case::schedule::{Schedule, Step};
 use crate::command::flags::{self, Html, Jobs, Json};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
+use crate::io::look;
 use crate::io::output::{self, quoted};
-use crate::io::{look, threads};
 use crate::judge::outcome::Outcome;
 use crate::judge::tolerance::local::Rung;
 use crate::oracle::trace::bundle::{self, Bundle};
@@ -130,21 +130,21 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let open = || args.asked(&suite);
     let own = open()?;
     let any = own.computes();
-    let mut last = LastRun::of("trace", &suite.folder, &args.brought.subject);
-    let cases = args.selection.cases(&suite, any)?;
-    let cases = args
-        .last_failed
-        .of(&last, cases, |(case, _)| case.name.clone())?;
-    let mut answers = Answers::new(&args.json).shown(&args.html);
-    let work = |asked: &mut Asked, at: usize| args.about(&cases[at], asked);
-    threads::in_order(args.jobs.jobs, cases.len(), own, open, work, |found| {
-        answers.take(found);
-        Ok::<bool, Failure>(true)
-    })?;
-    if args.selection.model.typed().is_none() {
-        last.ended(answers.outcomes());
-    }
-    answers.end()
+    let each = EachCase {
+        command: "trace",
+        selection: &args.selection,
+        suite: &suite,
+        brought: &args.brought,
+        last_failed: args.last_failed,
+        jobs: args.jobs,
+    };
+    let about = |asked: &mut Asked, case: &(Case, PathBuf)| args.about(case, asked);
+    each.ask(
+        (own, any),
+        open,
+        about,
+        Answers::new(&args.json).shown(&args.html),
+    )
 }
 
 /// Everybody whose nodes are looked at or compared with.
