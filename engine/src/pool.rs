@@ -22,6 +22,9 @@ pub use bands::{Band, Target};
 
 use workers::Workers;
 
+/// Things that [`Pool::in_order`] holds for each thread.
+const HELD_BY_A_THREAD: usize = 16;
+
 /// A number of threads, the caller's among them.
 pub struct Pool {
     workers: Option<Workers>,
@@ -114,6 +117,24 @@ impl Pool {
                 work(i, one, other);
             }
         });
+    }
+
+    /// Makes things on every thread and hands them out in order. No more than a few for each
+    /// thread are held at once.
+    pub fn in_order<T: Send, E>(
+        &mut self,
+        count: usize,
+        make: impl Fn(usize) -> T + Sync,
+        mut take: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let at_once = self.threads() * HELD_BY_A_THREAD;
+        for first in (0..count).step_by(at_once) {
+            let mut made = Vec::new();
+            made.resize_with(at_once.min(count - first), || None);
+            self.over_parts(&mut made, 1, |i, place| place[0] = Some(make(first + i)));
+            made.into_iter().flatten().try_for_each(&mut take)?;
+        }
+        Ok(())
     }
 }
 

@@ -4,10 +4,11 @@
 use super::tensors::Tensor;
 use crate::encoding::float::Float;
 use crate::flavor::Shape;
+use crate::pool::Pool;
 use crate::refusal::{Code, Refusal};
 
-/// Elements read at a time, about.
-const PIECE: usize = 1 << 20;
+/// Elements read at a time, about: they stay in the cache until they are written.
+const PIECE: usize = 1 << 16;
 /// What every piece but the last is a multiple of: no block of any format is cut.
 const BLOCK: usize = 256;
 
@@ -24,7 +25,6 @@ pub struct Content<'a> {
 }
 
 /// What is read, and what of it is a cell.
-#[derive(Clone)]
 pub enum Cells<'a> {
     /// Floats, which `digit` may turn into digits.
     Floats {
@@ -60,34 +60,34 @@ impl Content<'_> {
         !matches!(&self.cells, Cells::Floats { digit, .. } if *digit == value)
     }
 
-    /// Hands out all cells, as whole rows, in order, and in one piece where that is asked for.
-    pub fn pieces(
+    /// Calls `make` with all cells, some whole rows at a time, on every thread, and `take` with
+    /// what it makes of them, in order; with all rows at once where that is asked for.
+    pub fn pieces<T: Send>(
         &self,
+        pool: &mut Pool,
         whole: bool,
-        mut take: impl FnMut(&[f32], Shape) -> Result<(), Refusal>,
+        make: impl Fn(&[f32], Shape) -> T + Sync,
+        mut take: impl FnMut(T) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let Shape { rows, cols } = self.shape;
         let unit = self.interleave.unwrap_or(1) * (BLOCK / gcd(cols, BLOCK));
         let some = (PIECE / cols.max(1)).next_multiple_of(unit).max(unit);
         let step = if whole { rows } else { some };
-        let mut reader = Reader::of(&self.cells, cols)?;
-        let mut cells = Vec::new();
-        let mut first = 0;
-        while first < rows {
+        let reader = Reader::of(&self.cells, cols)?;
+        let made = |piece| {
+            let first = piece * step;
             let count = step.min(rows - first);
-            cells.resize(count * cols, 0.0);
-            match self.interleave {
-                None => reader.rows(first, &mut cells)?,
-                Some(head) => {
-                    let mut read = vec![0.0; cells.len()];
-                    reader.rows(first, &mut read)?;
-                    interleave(&read, head, cols, &mut cells);
-                }
+            let mut cells = vec![0.0; count * cols];
+            reader.rows(first, &mut cells)?;
+            if let Some(head) = self.interleave {
+                let mut turned = vec![0.0; cells.len()];
+                interleave(&cells, head, cols, &mut turned);
+                cells = turned;
             }
-            take(&cells, Shape { rows: count, cols })?;
-            first += count;
-        }
-        Ok(())
+            Ok(make(&cells, Shape { rows: count, cols }))
+        };
+        let pieces = rows.div_ceil(step.max(1));
+        pool.in_order(pieces, made, |made| made.and_then(&mut take))
     }
 }
 
@@ -103,38 +103,41 @@ fn interleave(read: &[f32], head: usize, cols: usize, out: &mut [f32]) {
 
 /// Reads rows of one tensor.
 struct Reader<'a> {
-    cells: Cells<'a>,
+    cells: &'a Cells<'a>,
     cols: usize,
-    /// All of a packed tensor, a piece of any other.
-    bytes: Vec<u8>,
+    /// All of a packed tensor, nothing of any other.
+    packed: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
-    fn of(cells: &Cells<'a>, cols: usize) -> Result<Self, Refusal> {
-        let bytes = match cells {
+    fn of(cells: &'a Cells<'a>, cols: usize) -> Result<Self, Refusal> {
+        let packed = match cells {
             Cells::Floats { .. } => Vec::new(),
             Cells::Packed { tensor } => tensor.read_all()?,
         };
         Ok(Reader {
-            cells: cells.clone(),
+            cells,
             cols,
-            bytes,
+            packed,
         })
     }
 
-    fn rows(&mut self, first: usize, out: &mut [f32]) -> Result<(), Refusal> {
+    fn rows(&self, first: usize, out: &mut [f32]) -> Result<(), Refusal> {
         let from = first * self.cols;
-        match &self.cells {
+        match self.cells {
             Cells::Floats {
                 tensor,
                 float,
                 digit,
             } => {
                 let width = float.element_bytes();
-                self.bytes.resize(out.len() * width, 0);
-                tensor.read((from * width) as u64, &mut self.bytes)?;
-                float.decode(&self.bytes, out);
-                if let Some(at) = out.iter().position(|value| !value.is_finite()) {
+                let mut bytes = vec![0; out.len() * width];
+                tensor.read((from * width) as u64, &mut bytes)?;
+                float.decode(&bytes, out);
+                // All of them, without a way out, is several at once.
+                let finite = out.iter().fold(true, |all, value| all & value.is_finite());
+                let first = || out.iter().position(|value| !value.is_finite());
+                if let Some(at) = (!finite).then(first).flatten() {
                     let found = format!("{} as element {}", out[at], from + at);
                     let rule = "finite numbers";
                     return Err(tensor.refuse(Code::DataNonfinite, "data", rule, found));
@@ -143,10 +146,10 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             Cells::Packed { tensor } => {
-                let quarter = self.bytes.len();
+                let quarter = self.packed.len();
                 for (at, out) in out.iter_mut().enumerate() {
                     let index = from + at;
-                    let code = self.bytes[index % quarter] >> (2 * (index / quarter)) & 3;
+                    let code = self.packed[index % quarter] >> (2 * (index / quarter)) & 3;
                     if code == 3 {
                         let found = format!("3 as element {index}");
                         return Err(tensor.refuse(Code::NotTernary, "data", "0, 1 or 2", found));
@@ -196,31 +199,55 @@ pub struct Magnitudes {
 
 impl Magnitudes {
     /// Reads all of it.
-    pub fn of(content: &Content) -> Result<Self, Refusal> {
-        let (mut largest, mut smallest) = (0.0_f32, f32::INFINITY);
-        // Several sums side by side: one alone waits for itself.
-        let (mut sums, mut count) = ([0.0_f64; 8], 0_usize);
-        content.pieces(false, |cells, _| {
-            for (at, cell) in cells.iter().enumerate() {
-                let magnitude = cell.abs();
-                sums[at % 8] += f64::from(magnitude);
-                largest = largest.max(magnitude);
-                let or_none = if magnitude > 0.0 {
-                    magnitude
-                } else {
-                    f32::INFINITY
-                };
-                smallest = smallest.min(or_none);
-            }
-            count += cells.len();
+    pub fn of(content: &Content, pool: &mut Pool) -> Result<Self, Refusal> {
+        let mut all = Extremes::default();
+        let mut ternary = true;
+        content.pieces(pool, false, Extremes::of, |piece| {
+            let both = [all.largest, piece.largest];
+            ternary &= piece.ternary && (both.contains(&0.0) || both[0] == both[1]);
+            all.largest = f32::max(both[0], both[1]);
+            all.sum += piece.sum;
+            all.count += piece.count;
             Ok(())
         })?;
-        let sum: f64 = sums.iter().sum();
         Ok(Magnitudes {
-            largest,
-            mean: (sum / count.max(1) as f64) as f32,
-            ternary: smallest >= largest,
+            largest: all.largest,
+            mean: (all.sum / all.count.max(1) as f64) as f32,
+            ternary,
         })
+    }
+}
+
+/// The same of a piece, and what the mean is made of.
+#[derive(Default)]
+struct Extremes {
+    largest: f32,
+    ternary: bool,
+    sum: f64,
+    count: usize,
+}
+
+impl Extremes {
+    fn of(cells: &[f32], _: Shape) -> Self {
+        // Several side by side: one alone waits for itself.
+        const LANES: usize = 8;
+        let (mut largest, mut sums) = ([0.0_f32; LANES], [0.0_f64; LANES]);
+        let (chunks, rest) = cells.as_chunks::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                largest[lane] = largest[lane].max(chunk[lane].abs());
+                sums[lane] += f64::from(chunk[lane].abs());
+            }
+        }
+        let rest = rest.iter().map(|cell| cell.abs());
+        let largest = largest.into_iter().chain(rest.clone()).fold(0.0, f32::max);
+        let is_digit = |cell: &f32| *cell == 0.0 || cell.abs() == largest;
+        Extremes {
+            largest,
+            ternary: cells.iter().all(is_digit),
+            sum: sums.into_iter().chain(rest.map(f64::from)).sum(),
+            count: cells.len(),
+        }
     }
 }
 
@@ -235,6 +262,20 @@ mod tests {
         interleave(&read, 8, 1, &mut out);
         assert_eq!(out[..8], [0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]);
         assert_eq!(out[8..10], [8.0, 12.0]);
+    }
+
+    #[test]
+    fn magnitudes_of_a_piece_with_a_rest() {
+        let mut cells = vec![0.5; 8];
+        cells.extend([-0.5, 0.0, 0.5]);
+        let shape = Shape { rows: 1, cols: 11 };
+        let piece = Extremes::of(&cells, shape);
+        assert!(piece.ternary);
+        assert_eq!((piece.largest, piece.sum, piece.count), (0.5, 5.0, 11));
+        cells[10] = 0.75; // behind the last whole chunk
+        let piece = Extremes::of(&cells, shape);
+        assert!(!piece.ternary);
+        assert_eq!((piece.largest, piece.sum), (0.75, 5.25));
     }
 
     #[test]

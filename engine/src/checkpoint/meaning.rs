@@ -9,6 +9,7 @@ use super::description::{ScaleRule, Ternary};
 use super::tensors::{Tensor, Tensors};
 use crate::encoding::float::Float;
 use crate::flavor::Shape;
+use crate::pool::Pool;
 use crate::refusal::{Code, Refusal};
 
 /// The scales of weights that were trained ternary are far below this.
@@ -64,7 +65,7 @@ pub struct Question<'a> {
 
 impl<'a> Question<'a> {
     /// The answer.
-    pub fn answer(&self) -> Result<Meant<'a>, Refusal> {
+    pub fn answer(&self, pool: &mut Pool) -> Result<Meant<'a>, Refusal> {
         if self.tensor.dtype() == "U8" {
             return self.packed();
         }
@@ -73,7 +74,7 @@ impl<'a> Question<'a> {
             return Ok(self.meant(self.floats(float, Digit::Value), 1.0, "as it is"));
         }
         let plain = self.meant(self.floats(float, Digit::Value), 1.0, "");
-        let found = Magnitudes::of(&plain.content)?;
+        let found = Magnitudes::of(&plain.content, pool)?;
         match self.stored_scale()? {
             Some(scale) => self.scaled_digits(float, found, scale),
             None => self.unscaled(float, found),

@@ -206,29 +206,22 @@ impl<'a> Planned<'a> {
     }
 }
 
-/// Some rows on their way into the file.
+/// Some rows as they are written, and what of them is lost.
 struct Piece {
-    cells: Vec<f32>,
-    shape: Shape,
     bytes: Vec<u8>,
     changed: u64,
     worst: f32,
 }
 
 impl Piece {
-    fn of(cells: &[f32], shape: Shape) -> Self {
+    fn of(target: &Target, cells: &[f32], scale: f32, shape: Shape) -> Self {
+        let bytes = target.encode(cells, scale, shape);
+        let (changed, worst) = target.loss(cells, scale, &bytes, shape);
         Piece {
-            cells: cells.to_vec(),
-            shape,
-            bytes: Vec::new(),
-            changed: 0,
-            worst: 0.0,
+            bytes,
+            changed,
+            worst,
         }
-    }
-
-    fn encode(&mut self, target: &Target, scale: f32) {
-        self.bytes = target.encode(&self.cells, scale, self.shape);
-        (self.changed, self.worst) = target.loss(&self.cells, scale, &self.bytes, self.shape);
     }
 }
 
@@ -275,37 +268,19 @@ impl Plan<'_> {
         let factors = self.description.rope_factors.as_deref();
         let mut data = self.head().begin(out).map_err(cannot)?;
         let mut pool = Pool::new(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
-        let threads = pool.threads();
         if let Some(factors) = factors {
             data.put(&Float::F32.encode(factors)).map_err(cannot)?;
         }
         let mut written = Vec::new();
         for planned in &self.tensors {
-            let Meant { content, how } = self.meant(planned)?;
+            let Meant { content, how } = self.meant(planned, &mut pool)?;
             let target = planned.target;
             let (mut changed, mut worst) = (0, 0.0);
-            let mut batch: Vec<Piece> = Vec::new();
-            let mut put = |batch: &mut Vec<Piece>| {
-                pool.over_parts(batch, 1, |_, pieces| {
-                    pieces
-                        .iter_mut()
-                        .for_each(|piece| piece.encode(target, content.scale));
-                });
-                for piece in batch.drain(..) {
-                    (changed, worst) = (changed + piece.changed, f32::max(worst, piece.worst));
-                    data.put(&piece.bytes).map_err(cannot)?;
-                }
-                Ok(())
-            };
-            let at_once = if target.is_whole() { 1 } else { threads };
-            content.pieces(target.is_whole(), |cells, shape| {
-                batch.push(Piece::of(cells, shape));
-                if batch.len() < at_once {
-                    return Ok(());
-                }
-                put(&mut batch)
+            let encoded = |cells: &[f32], shape| Piece::of(target, cells, content.scale, shape);
+            content.pieces(&mut pool, target.is_whole(), encoded, |piece| {
+                (changed, worst) = (changed + piece.changed, f32::max(worst, piece.worst));
+                data.put(&piece.bytes).map_err(cannot)
             })?;
-            put(&mut batch)?;
             let trailer = target.trailer(content.scale);
             if !trailer.is_empty() {
                 data.put(&trailer).map_err(cannot)?;
@@ -328,7 +303,7 @@ impl Plan<'_> {
     }
 
     /// How a tensor is meant, and what its rotation asks for.
-    fn meant<'p>(&'p self, planned: &Planned<'p>) -> Result<Meant<'p>, Refusal> {
+    fn meant<'p>(&'p self, planned: &Planned<'p>, pool: &mut Pool) -> Result<Meant<'p>, Refusal> {
         let config = &self.description.config;
         let shape = shape_of(&planned.dims);
         let turned = ["attn_q.", "attn_k."]
@@ -366,6 +341,6 @@ impl Plan<'_> {
             to_digits: planned.target.is_ternary(),
             said: self.options.said,
         };
-        question.answer()
+        question.answer(pool)
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -43,7 +44,8 @@ const DTYPES: [(&str, u64); 15] = [
 pub struct Shard {
     /// Its name in the folder.
     pub name: String,
-    file: File,
+    /// Read by one thread at a time.
+    file: Mutex<File>,
     entries: Vec<Entry>,
 }
 
@@ -74,7 +76,7 @@ impl Shard {
         let entries = header.entries()?;
         Ok(Some(Shard {
             name: name.to_owned(),
-            file,
+            file: Mutex::new(file),
             entries,
         }))
     }
@@ -87,7 +89,7 @@ impl Shard {
     /// Reads a part of a tensor.
     pub fn read(&self, entry: &Entry, from: u64, into: &mut [u8]) -> Result<(), Refusal> {
         assert!(from + into.len() as u64 <= entry.len, "inside the tensor");
-        let mut file = &self.file;
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let read = file
             .seek(SeekFrom::Start(entry.begin + from))
             .and_then(|_| file.read_exact(into));

@@ -1,6 +1,7 @@
 //! The types a checkpoint is written in: rows of the table of formats, and what files call them.
 
 use crate::encoding::Quantiser;
+use crate::encoding::author::low_byte;
 use crate::flavor::{Flavor, Shape, i2_s, i2_s_p128};
 use crate::format::{self, Format};
 use crate::kernels::gemm::Stored;
@@ -91,7 +92,7 @@ impl Target {
     /// `scale`.
     pub fn encode(&self, cells: &[f32], scale: f32, shape: Shape) -> Vec<u8> {
         if self.is_i2_s() {
-            let codes: Vec<u8> = cells.iter().map(|digit| (digit + 1.0) as u8).collect();
+            let codes: Vec<u8> = cells.iter().map(|digit| low_byte(digit + 1.0)).collect();
             return i2_s::pack(&codes, shape, i2_s_p128::width);
         }
         let quantiser = Quantiser::default();

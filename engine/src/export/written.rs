@@ -16,8 +16,6 @@ use crate::pool::Pool;
 
 /// Values a thread reads, writes and reads again in one piece.
 const PIECE: usize = 1 << 18;
-/// Pieces in memory at once, for each thread.
-const PIECES_AT_ONCE: usize = 4;
 
 /// A tensor that is in the file now.
 #[derive(Debug, Clone)]
@@ -138,28 +136,24 @@ impl Encoder<'_> {
         let Shape { rows, cols } = self.entry.shape;
         let rows_a_piece = (PIECE / cols).max(1);
         let pieces = rows.div_ceil(rows_a_piece);
-        let mut loss = Loss::default();
-        let at_once = self.pool.threads() * PIECES_AT_ONCE;
-        for first in (0..pieces).step_by(at_once) {
-            let mut batch = Vec::new();
-            batch.resize_with(at_once.min(pieces - first), || None);
-            let (entry, quantiser) = (self.entry, self.quantiser);
-            self.pool.over_parts(&mut batch, 1, |i, piece| {
-                let start = (first + i) * rows_a_piece;
-                let rows = rows.min(start + rows_a_piece) - start;
-                let mut values = vec![0.0; rows * cols];
-                for (row, out) in (start..).zip(values.chunks_exact_mut(cols)) {
-                    decoded.row(row, out);
-                }
-                let encoded = Encoded::of(entry.format, &values, Shape { rows, cols }, &quantiser);
-                let loss = encoded.loss(&values, 0);
-                piece[0] = Some((encoded, loss));
-            });
-            for (encoded, piece_loss) in batch.into_iter().flatten() {
-                out.put(&encoded.stored.bytes)?;
-                loss = loss.and(piece_loss);
+        let (entry, quantiser) = (self.entry, self.quantiser);
+        let encoded = |piece| {
+            let start = piece * rows_a_piece;
+            let rows = rows.min(start + rows_a_piece) - start;
+            let mut values = vec![0.0; rows * cols];
+            for (row, out) in (start..).zip(values.chunks_exact_mut(cols)) {
+                decoded.row(row, out);
             }
-        }
+            let encoded = Encoded::of(entry.format, &values, Shape { rows, cols }, &quantiser);
+            let loss = encoded.loss(&values, 0);
+            (encoded, loss)
+        };
+        let mut loss = Loss::default();
+        self.pool.in_order(pieces, encoded, |(encoded, piece)| {
+            out.put(&encoded.stored.bytes)?;
+            loss = loss.and(piece);
+            Ok::<_, ExportError>(())
+        })?;
         Ok(loss)
     }
 

@@ -93,12 +93,13 @@ pub fn quantise(weights: &[f32]) -> (Vec<u8>, f32) {
     // `f32::max` ignores a NaN operand, as the C function does.
     let larger = |max: f32, w: &f32| max.max(w.abs());
     let max = largest_finite(weights).unwrap_or_else(|| weights.iter().fold(0.0, larger));
-    let code_of = |w: f64| {
-        let nothing = u8::from(w.abs() < 1e-6);
-        let positive = u8::from(w * f64::from(max) > 0.0);
-        nothing | (positive & !nothing) << 1
+    // The C function compares doubles: the largest float below its 1e-6 is this one. A product with
+    // the largest magnitude has the sign of the weight.
+    let code = |w: &f32| match (w.abs() <= 1e-6, *w > 0.0) {
+        (true, _) => 1,
+        (false, positive) => u8::from(positive) << 1,
     };
-    let codes = weights.iter().map(|&w| code_of(f64::from(w))).collect();
+    let codes = weights.iter().map(code).collect();
     (codes, max)
 }
 
@@ -137,6 +138,23 @@ mod tests {
         let (codes, scale) = quantise(&[0.5, -0.5, 0.0, 9e-7, -0.1, 2.0, f32::NAN]);
         assert_eq!(codes, [2, 0, 1, 1, 0, 2, 0]);
         assert_eq!(scale, 2.0);
+    }
+
+    #[test]
+    fn what_is_nothing_is_decided_as_among_doubles() {
+        let bound = 1e-6_f32;
+        let near = [bound.next_down(), bound, bound.next_up()];
+        for w in near
+            .into_iter()
+            .chain(near.map(|w| -w))
+            .chain([f32::MIN_POSITIVE, 1e-45])
+        {
+            let double = f64::from(w);
+            let positive = double * f64::from(bound) > 0.0;
+            let nothing = double.abs() < 1e-6;
+            let code = if nothing { 1 } else { 2 * u8::from(positive) };
+            assert_eq!(quantise(&[w, 2.0]).0[0], code, "{w:e}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use ffi::reference::Cache;
 use serde::{Deserialize, Serialize};
@@ -71,9 +71,10 @@ struct Known {
 impl LastRun {
     /// Reads what is known; what cannot be read is not.
     pub fn of(command: &'static str, fixtures: &Path, brought: &[Spec]) -> Self {
-        let about = fixtures.canonicalize();
-        let about = about.unwrap_or_else(|_| fixtures.to_owned());
-        let place = Cache::from_environment().ok().map(|cache| {
+        let about = path::absolute(fixtures).unwrap_or_else(|_| fixtures.to_owned());
+        // A page in the browser is gone when it is closed, and nothing of it is kept.
+        let cache = Cache::from_environment().ok();
+        let place = cache.filter(|_| !cfg!(target_family = "wasm")).map(|cache| {
             let mut key = about.as_os_str().as_encoded_bytes().to_vec();
             for spec in brought {
                 key.extend(format!("\0{spec}").into_bytes());
