@@ -26,6 +26,7 @@ if [ "$what" = live ]; then
     scripts/reference.sh bitnet-neon-fp16 >/dev/null
 fi
 
+[ "$what" = live ] || cargo build --quiet --package engine --example subject
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max"
@@ -38,8 +39,17 @@ if [ "$what" = live ]; then
     exec cargo run --quiet --package harness "${arch[@]}" -- "${live[@]}"
 fi
 cargo test --package engine --tests "${arch[@]}"
-# The committed files decode to the same values here, and the recordings come out to the bit.
-cargo test --package harness --test it qk256 "${arch[@]}"
+# The committed files decode and multiply to the same bits here, and the recordings come out.
+cargo build --quiet --package engine --example subject "${arch[@]}"
+values=(examples/subject values fixtures/qk256/*.gguf)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"target/debug/${values[@]}" >"$work/here"
+$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER "target/aarch64/$target/debug/${values[@]}" \
+    >"$work/there"
+[ -s "$work/here" ]
+cmp "$work/here" "$work/there"
+echo "aarch64: every value and product of fixtures/qk256 has the bits it has on this machine"
 cargo run --quiet --package harness "${arch[@]}" -- crossval --case b158-ishmael --case bitnet-ishmael
 for profile in ggml-neon ggml-neon-fp16; do
     cargo run --quiet --package harness "${arch[@]}" -- crossval --profile "$profile" --case bitnet-ishmael

@@ -45,9 +45,7 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.narrow(&x86::k_quants::Q6_K),
         #[cfg(target_arch = "aarch64")]
-        (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
-        #[cfg(target_arch = "aarch64")]
-        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.q6_k(),
+        (order, Kernel::Neon(neon)) => neon.q6_k(order),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::k_quants::Q6_K_WHOLE),
         #[cfg(target_arch = "x86_64")]

@@ -46,9 +46,7 @@ fn choose(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.q8_0(),
         #[cfg(target_arch = "aarch64")]
-        (BlockOrder::EightLanes, Kernel::Neon(_)) => &LANES,
-        #[cfg(target_arch = "aarch64")]
-        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.q8_0(),
+        (order, Kernel::Neon(neon)) => neon.q8_0(order),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::quads::Q8_0),
         #[cfg(target_arch = "x86_64")]

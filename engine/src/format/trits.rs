@@ -72,9 +72,7 @@ fn choose_tq1_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq1_0(),
         #[cfg(target_arch = "aarch64")]
-        (BlockOrder::EightLanes, Kernel::Neon(_)) => &TQ1_0_LANES,
-        #[cfg(target_arch = "aarch64")]
-        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.tq1_0(),
+        (order, Kernel::Neon(neon)) => neon.tq1_0(order),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ1_0_WHOLE),
         #[cfg(target_arch = "x86_64")]
@@ -93,9 +91,7 @@ fn choose_tq2_0(order: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::EightLanes, Kernel::Avx512Vnni(vnni)) => vnni.tq2_0(),
         #[cfg(target_arch = "aarch64")]
-        (BlockOrder::EightLanes, Kernel::Neon(_)) => &TQ2_0_LANES,
-        #[cfg(target_arch = "aarch64")]
-        (BlockOrder::WholeBlocks, Kernel::Neon(neon)) => neon.tq2_0(),
+        (order, Kernel::Neon(neon)) => neon.tq2_0(order),
         #[cfg(target_arch = "x86_64")]
         (BlockOrder::WholeBlocks, Kernel::Avx2(avx2)) => avx2.of(&x86::trits::TQ2_0_WHOLE),
         #[cfg(target_arch = "x86_64")]

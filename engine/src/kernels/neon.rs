@@ -1,5 +1,5 @@
 //! The inner loops for aarch64 with instructions that multiply bytes: `sdot`, and `smmla` where
-//! there are many tokens.
+//! there are several tokens.
 //!
 //! They are written as instructions: the compiler has no stable functions for them yet.
 
@@ -7,14 +7,19 @@
 
 mod blocks;
 mod i2_s;
+mod tiles;
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 use std::arch::is_aarch64_feature_detected;
 use std::hint::black_box;
 
+use super::BlockOrder;
 use super::gemm::Gemm;
 use super::limits::CHAINS;
+use super::q8_k::Q8K;
+use blocks::Both;
+use tiles::Tiles;
 
 /// Proof that this CPU has NEON and its dot products, and perhaps products of matrices: it cannot
 /// be made where it has not.
@@ -73,24 +78,41 @@ impl Neon {
         }
     }
 
-    /// The product of TQ1_0, whole blocks first.
-    pub fn tq1_0(self) -> &'static dyn Gemm {
-        &blocks::TQ1_0
+    /// The product of TQ1_0.
+    pub fn tq1_0(self, order: BlockOrder) -> &'static dyn Gemm {
+        self.of(order, &blocks::TQ1_0, &tiles::TQ1_0)
     }
 
-    /// The product of TQ2_0, whole blocks first.
-    pub fn tq2_0(self) -> &'static dyn Gemm {
-        &blocks::TQ2_0
+    /// The product of TQ2_0.
+    pub fn tq2_0(self, order: BlockOrder) -> &'static dyn Gemm {
+        self.of(order, &blocks::TQ2_0, &tiles::TQ2_0)
     }
 
-    /// The product of Q6_K, whole blocks first.
-    pub fn q6_k(self) -> &'static dyn Gemm {
-        &blocks::Q6_K
+    /// The product of Q6_K.
+    pub fn q6_k(self, order: BlockOrder) -> &'static dyn Gemm {
+        self.of(order, &blocks::Q6_K, &tiles::Q6_K)
     }
 
-    /// The product of Q8_0, in four lanes.
-    pub fn q8_0(self) -> &'static dyn Gemm {
-        &blocks::Q8_0
+    /// The product of Q8_0. Its lanes are sums of four neighbours in either order, and a product of
+    /// matrices adds up eight.
+    pub fn q8_0(self, order: BlockOrder) -> &'static dyn Gemm {
+        match order {
+            BlockOrder::EightLanes => &blocks::Q8_0.lanes,
+            BlockOrder::WholeBlocks => &blocks::Q8_0.whole,
+        }
+    }
+
+    fn of(
+        self,
+        order: BlockOrder,
+        rows: &'static Both<Q8K>,
+        tiles: &'static Tiles,
+    ) -> &'static dyn Gemm {
+        match (order, self.0) {
+            (BlockOrder::EightLanes, _) => &rows.lanes,
+            (BlockOrder::WholeBlocks, Bytes::DotProducts) => &rows.whole,
+            (BlockOrder::WholeBlocks, Bytes::Matrices) => tiles,
+        }
     }
 }
 
@@ -163,4 +185,25 @@ fn load(bytes: &[i8; 16]) -> int8x16_t {
 fn load_codes(bytes: &[u8; 16]) -> uint8x16_t {
     // SAFETY: the reference vouches for 16 bytes; no alignment is asked for.
     unsafe { vld1q_u8(bytes.as_ptr()) }
+}
+
+/// The first eight bytes of both side by side, then the others.
+#[inline]
+#[target_feature(enable = "neon")]
+fn halves(a: int8x16_t, b: int8x16_t) -> [int8x16_t; 2] {
+    let (a, b) = (vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b));
+    [
+        vreinterpretq_s8_s64(vzip1q_s64(a, b)),
+        vreinterpretq_s8_s64(vzip2q_s64(a, b)),
+    ]
+}
+
+/// Its lanes.
+#[inline]
+#[target_feature(enable = "neon")]
+fn four(sums: int32x4_t) -> [i32; 4] {
+    let mut four = [0; 4];
+    // SAFETY: the array has room for four lanes.
+    unsafe { vst1q_s32(four.as_mut_ptr(), sums) };
+    four
 }

@@ -82,25 +82,30 @@ pub fn q6_k_dot(row: &[u8], activations: &[Q8K]) -> f32 {
     lanes.sum()
 }
 
-/// Dot product of one Q8_0 row with quantised activations. A lane of a block stays within
-/// 4 · 128 · 128.
-///
-/// The sign of a weight goes to the activation, as in the vector code, and −128 has no negative:
-/// it stays. Only a NaN that hid the others from the scale leaves such an activation.
+/// Dot product of one Q8_0 row with quantised activations.
 pub fn q8_0_dot(row: &[u8], activations: &[Q8Block]) -> f32 {
     let mut lanes = Lanes::default();
     for (block, activation) in row.as_chunks().0.iter().zip(activations) {
-        let mut sums = BlockSums::default();
-        for (index, &value) in activation.values.iter().enumerate() {
-            let weight = q8_0::quant(block, index);
-            let value = if weight < 0 {
-                value.wrapping_neg()
-            } else {
-                value
-            };
-            sums[Lanes::of(index)] += i32::from(weight.unsigned_abs()) * i32::from(value);
-        }
+        let sums = q8_0_sums(block, activation);
         lanes.add_fused(q8_0::scale(block) * activation.scale, sums);
     }
     lanes.sum()
+}
+
+/// The integers of one block. A lane stays within 4 · 128 · 128.
+///
+/// The sign of a weight goes to the activation, as in the vector code, and −128 has no negative:
+/// it stays. Only a NaN that hid the others from the scale leaves such an activation.
+pub fn q8_0_sums(block: &[u8; q8_0::BLOCK_BYTES], activation: &Q8Block) -> BlockSums {
+    let mut sums = BlockSums::default();
+    for (index, &value) in activation.values.iter().enumerate() {
+        let weight = q8_0::quant(block, index);
+        let value = if weight < 0 {
+            value.wrapping_neg()
+        } else {
+            value
+        };
+        sums[Lanes::of(index)] += i32::from(weight.unsigned_abs()) * i32::from(value);
+    }
+    sums
 }

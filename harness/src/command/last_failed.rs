@@ -73,8 +73,9 @@ impl LastRun {
     pub fn of(command: &'static str, fixtures: &Path, brought: &[Spec]) -> Self {
         let about = path::absolute(fixtures).unwrap_or_else(|_| fixtures.to_owned());
         // A page in the browser is gone when it is closed, and nothing of it is kept.
-        let cache = Cache::from_environment().ok();
-        let place = cache.filter(|_| !cfg!(target_family = "wasm")).map(|cache| {
+        let kept = !cfg!(target_family = "wasm");
+        let cache = Cache::from_environment().ok().filter(|_| kept);
+        let place = cache.map(|cache| {
             let mut key = about.as_os_str().as_encoded_bytes().to_vec();
             for spec in brought {
                 key.extend(format!("\0{spec}").into_bytes());

@@ -4,7 +4,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{dot, load, load_codes, two_by_two};
+use super::{dot, four, halves, load, load_codes, two_by_two};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Gemm, Inputs, Stored, Tile};
 use crate::kernels::ternary::{Rows, finish};
@@ -132,7 +132,8 @@ fn products(packed: [&[u8]; SIDE], values: [&[i8]; SIDE]) -> [[i32; SIDE]; SIDE]
                     ws[t] = digits(codes[t]);
                     codes[t] = vshrq_n_u8::<2>(codes[t]);
                 }
-                let (xs, ws) = (in_pairs(xs), in_pairs(ws));
+                let [xs, ws] =
+                    [xs, ws].map(|four| [halves(four[0], four[1]), halves(four[2], four[3])]);
                 for (sums, xs) in sums.iter_mut().zip(xs) {
                     for (sum, ws) in sums.iter_mut().zip(ws) {
                         *sum = two_by_two(two_by_two(*sum, xs[0], ws[0]), xs[1], ws[1]);
@@ -144,10 +145,7 @@ fn products(packed: [&[u8]; SIDE], values: [&[i8]; SIDE]) -> [[i32; SIDE]; SIDE]
     let mut out = [[0; SIDE]; SIDE];
     for (tokens, sums) in sums.iter().enumerate() {
         for (rows, sum) in sums.iter().enumerate() {
-            let mut four = [0; 4];
-            // SAFETY: the array has room for four lanes.
-            unsafe { vst1q_s32(four.as_mut_ptr(), *sum) };
-            for (i, sum) in four.into_iter().enumerate() {
+            for (i, sum) in four(*sum).into_iter().enumerate() {
                 out[2 * tokens + i / 2][2 * rows + i % 2] = sum;
             }
         }
@@ -160,26 +158,4 @@ fn products(packed: [&[u8]; SIDE], values: [&[i8]; SIDE]) -> [[i32; SIDE]; SIDE]
 #[target_feature(enable = "neon")]
 fn digits(codes: uint8x16_t) -> int8x16_t {
     vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(3)))
-}
-
-/// The first eight bytes of two rows side by side, then the others, for two pairs of rows.
-#[inline]
-#[target_feature(enable = "neon")]
-fn in_pairs([a, b, c, d]: [int8x16_t; SIDE]) -> [[int8x16_t; 2]; 2] {
-    let [a, b, c, d] = [
-        vreinterpretq_s64_s8(a),
-        vreinterpretq_s64_s8(b),
-        vreinterpretq_s64_s8(c),
-        vreinterpretq_s64_s8(d),
-    ];
-    [
-        [
-            vreinterpretq_s8_s64(vzip1q_s64(a, b)),
-            vreinterpretq_s8_s64(vzip2q_s64(a, b)),
-        ],
-        [
-            vreinterpretq_s8_s64(vzip1q_s64(c, d)),
-            vreinterpretq_s8_s64(vzip2q_s64(c, d)),
-        ],
-    ]
 }

@@ -6,7 +6,7 @@ use engine::kernels::gemm::Gemm;
 use engine::kernels::{BlockOrder, Kernel};
 
 /// What a kernel's name begins with: AVX-512 takes vectors of 256 bits where those of 512 are no
-/// faster, and products of matrices are of use to I2_S alone.
+/// faster, and products of matrices are of use to some formats only.
 fn families(kernel: Kernel) -> &'static [&'static str] {
     match kernel.name() {
         "x86_64-avx512vnni" => &["x86_64-avx512vnni-", "x86_64-avx512vl-"],
@@ -20,17 +20,12 @@ fn families(kernel: Kernel) -> &'static [&'static str] {
     }
 }
 
-/// Whether there are vectors for a format in an order: on x86-64 always, on aarch64 in the order of
-/// its own builds for these.
-fn has_vectors(format: &Format, order: BlockOrder) -> bool {
-    match order {
-        _ if is_i2_s(format) || cfg!(target_arch = "x86_64") => true,
-        BlockOrder::EightLanes => false,
-        BlockOrder::WholeBlocks => WHOLE_BLOCKS_ON_AARCH64.contains(&format.name),
-    }
+/// Whether there are vectors for a format: on x86-64 always, on aarch64 for these.
+fn has_vectors(format: &Format) -> bool {
+    is_i2_s(format) || cfg!(target_arch = "x86_64") || BLOCKS_ON_AARCH64.contains(&format.name)
 }
 
-const WHOLE_BLOCKS_ON_AARCH64: &[&str] = &["tq1_0", "tq2_0", "q6_k", "q8_0"];
+const BLOCKS_ON_AARCH64: &[&str] = &["tq1_0", "tq2_0", "q6_k", "q8_0"];
 
 /// Sums of integers, which have no order.
 fn is_i2_s(format: &Format) -> bool {
@@ -48,7 +43,7 @@ fn vectors_multiply_every_format_but_those_that_are_listed() {
                     assert!(!matches!(format.product, Product::Kernels { .. }));
                     continue;
                 };
-                let expected = if vectors && has_vectors(format, order) {
+                let expected = if vectors && has_vectors(format) {
                     families(kernel)
                 } else {
                     &["scalar-"]
