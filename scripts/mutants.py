@@ -23,6 +23,7 @@ NOTHING = "nothing"
 LADDER = {
     "crossval": [["{harness}", "crossval", "--fail-fast"]],
     "weights": [["{harness}", "weights"]],
+    "shapes": [["{harness}", "shapes", "--recorded"]],
     "metamorphic": [["{harness}", "metamorphic"]],
     "unit tests": None,
 }

@@ -7,10 +7,10 @@
 # cargo-mutants lists the mutants of the engine's arithmetic, packings and kernels. Those that are
 # chosen are put into one build, each behind a switch (scripts/plant_mutants.py), and one after
 # another is switched on and shown to a ladder: Rust-only `crossval`, `weights` (models, layouts and
-# single functions by record), `metamorphic`, unit tests (scripts/mutants.py). What nothing notices
-# must have a reason in scripts/mutants.survivors, and what has one there must still survive.
-# --shard takes every N-th from the K-th on, --sample so many drawn by the seed, --in-diff those of
-# a diff.
+# single functions by record), `shapes --recorded`, `metamorphic`, unit tests (scripts/mutants.py).
+# What nothing notices must have a reason in scripts/mutants.survivors, and what has one there must
+# still survive. --shard takes every N-th from the K-th on, --sample so many drawn by the seed,
+# --in-diff those of a diff.
 #
 # Needs python3 with venv. WORK is where it is built [default: a folder that is removed]; what was
 # built and asked there once is not built and asked again, so that an ended run goes on; another
