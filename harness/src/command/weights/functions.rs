@@ -69,7 +69,10 @@ fn compared(recalled: &Recalled) -> Compared {
     let asked = rows.filter(|row| !matches!(row.ending, Ending::NotThere(_)));
     let findings: Vec<Finding> = asked.map(|row| finding(row, recalled.kernel)).collect();
     Compared {
-        library: recalled.library.clone().unwrap_or("plain loops".into()),
+        library: recalled
+            .library
+            .clone()
+            .unwrap_or("none, beside plain loops".into()),
         profile: recalled.profile,
         tensors: findings.len(),
         findings,

@@ -80,7 +80,8 @@ impl Layouts {
                 None if format.name == "f32" || asked_of_libraries(format) => None,
                 None => {
                     let mut finding = Finding::of(format.name, format.name, 0);
-                    finding.decoded = Verdict::NotCompared("nobody read it a second time".into());
+                    finding.decoded =
+                        Verdict::NotCompared("there is no second reading of it".into());
                     Some(finding)
                 }
             }),
