@@ -37,7 +37,8 @@ every set of instructions this machine has, and layouts.json what a second readi
 says, which no library reads: of any stored bytes what they mean, of any values their bytes.
 Equality is of every bit of every value. What a library has no function for it declines: that is
 listed and counted, and no agreement if the record says that it once answered. Exit 1 where a value
-differs, 3 where there is neither a reference nor a record, 5 where less was compared than declared.";
+differs, 3 where there is neither a reference nor a record, 5 where less was compared than
+declared.";
 
 /// Compare every tensor's values, and every matrix's product, with the C++
 #[derive(clap::Args)]
