@@ -18,11 +18,12 @@ import sys
 import time
 
 NOTHING = "nothing"
-# Those that need nobody but the committed recordings come first; unit tests are the last.
+# Those that need nobody but the committed recordings come first; unit tests are the last. What is
+# on record of single functions, in every set of instructions, is a part of `weights`.
 LADDER = {
     "crossval": [["{harness}", "crossval", "--fail-fast"]],
     "weights": [["{harness}", "weights"]],
-    "kernels": [["{harness}", "kernels"]],
+    "shapes": [["{harness}", "shapes", "--recorded"]],
     "metamorphic": [["{harness}", "metamorphic"]],
     "unit tests": None,
 }

@@ -6,10 +6,11 @@
 #
 # cargo-mutants lists the mutants of the engine's arithmetic, packings and kernels. Those that are
 # chosen are put into one build, each behind a switch (scripts/plant_mutants.py), and one after
-# another is switched on and shown to a ladder: Rust-only `crossval`, `weights`, `kernels`,
-# `metamorphic`, unit tests (scripts/mutants.py). What nothing notices must have a reason in
-# scripts/mutants.survivors, and what has one there must still survive. --shard takes every N-th
-# from the K-th on, --sample so many drawn by the seed, --in-diff those of a diff.
+# another is switched on and shown to a ladder: Rust-only `crossval`, `weights` (models, layouts and
+# single functions by record), `shapes --recorded`, `metamorphic`, unit tests (scripts/mutants.py).
+# What nothing notices must have a reason in scripts/mutants.survivors, and what has one there must
+# still survive. --shard takes every N-th from the K-th on, --sample so many drawn by the seed,
+# --in-diff those of a diff.
 #
 # Needs python3 with venv. WORK is where it is built [default: a folder that is removed]; what was
 # built and asked there once is not built and asked again, so that an ended run goes on; another
@@ -24,7 +25,7 @@ while (($#)); do
         --shard | --sample | --seed) choice+=("$1" "$2"); shift 2 ;;
         --in-diff) diff=(--in-diff "$2"); shift 2 ;;
         --json) score=(--json "$2"); shift 2 ;;
-        *) sed -n '2,18s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+        *) sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
     esac
 done
 work=${WORK:-$(mktemp -d)}

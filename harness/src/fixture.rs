@@ -6,6 +6,7 @@ pub(crate) mod big;
 pub mod built_in;
 pub mod checkpoint;
 pub(crate) mod edges;
+pub mod knife_edges;
 mod models;
 pub mod qk256;
 pub mod random;

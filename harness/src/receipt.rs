@@ -225,6 +225,9 @@ pub struct InputFile {
     pub path: String,
     /// What.
     pub sha256: String,
+    /// The same of the bytes of each tensor, if it is a model.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tensors: BTreeMap<String, String>,
 }
 
 /// A whole run.

@@ -72,7 +72,10 @@ impl Asymmetric {
         let most = if self.fifth { 31.0 } else { 15.0 };
         for values in blocks {
             let groups = values.as_chunks::<GROUP>().0;
-            let minima = groups_of(groups, |group| -group.iter().fold(0.0f32, |m, &x| m.min(x)));
+            // Not a negation: of two zeros any may be the larger, and the larger is written.
+            let minima = groups_of(groups, |group| {
+                0.0 - group.iter().fold(0.0f32, |m, &x| m.min(x))
+            });
             let tops = groups_of(groups, |group| {
                 group.iter().fold(f32::MIN, |m, &x| m.max(x))
             });

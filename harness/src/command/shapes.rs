@@ -1,6 +1,8 @@
 //! `harness shapes`: random models of many shapes, the engine against a live reference.
 
-use std::path::Path;
+mod recorded;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::config::Architecture;
@@ -28,6 +30,8 @@ use crate::runner::{Runner, Subject};
 const HELP: &str = "\
 Examples:
   harness shapes --count 12
+  harness shapes --recorded
+  harness shapes --reference bitnet-portable --record fixtures/shapes.json
   harness shapes --reference bitnet --reference bitnet-portable --json shapes.json
   harness shapes --reference bitnet --first 117 --count 84
   harness shapes --reference bitnet --profile ggml-avx2 # exits 1: another order of sums shows
@@ -43,7 +47,9 @@ one thread and on a few trials two or three, with prompts up to the context. Eve
 logit must be the reference's, in the reference's own order of float operations. What was covered
 is printed and is a part of the verdict. A model that differs is made smaller as long as it differs.
 Without a reference the engine is compared with itself (scalar kernel, other threads, other
-portions), which is no parity.";
+portions), which is no parity. With --recorded it is compared with hashes of what references once
+computed from models chosen for their formats: each in the matrices of a layer, in the table of
+embeddings and in the head, with every set of instructions this machine has. --record writes them.";
 
 /// Architectures that every tree with two-bit weights knows.
 const EVERYWHERE: [Architecture; 2] = [Architecture::Bitnet, Architecture::Llama];
@@ -95,6 +101,20 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "300", value_parser = flags::seconds)]
     patience: Duration,
 
+    /// Compare with what is on record instead, for models chosen for their formats
+    #[arg(long, conflicts_with_all = ["reference", "subject", "profile", "shape", "count", "first",
+          "arch", "shard", "last_failed"])]
+    recorded: bool,
+
+    /// Write down here what the references compute from those models, for --recorded
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["recorded", "subject", "profile",
+          "shape", "count", "first", "arch", "shard", "last_failed"])]
+    record: Option<Destination>,
+
+    /// Fixtures folder, for --recorded [default: fixtures/ here or above, else built in]
+    #[arg(long, value_name = "DIR", requires = "recorded")]
+    fixtures: Option<PathBuf>,
+
     #[command(flatten)]
     last_failed: LastFailed,
 
@@ -111,6 +131,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     args.json.beside([])?;
+    if args.recorded {
+        return recorded::recall(&args);
+    }
+    if let Some(to) = &args.record {
+        return recorded::record(&args, to);
+    }
     let (theirs, mode) = args.theirs()?;
     let all = [&EVERYWHERE[..], &[Architecture::BitnetB158]].concat();
     let otherwise = match mode {

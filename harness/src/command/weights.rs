@@ -1,8 +1,13 @@
-//! `harness weights`: every tensor of a model, decoded and multiplied as the C++ does it.
+//! `harness weights`: every tensor of a model, decoded and multiplied as the C++ does it; without a
+//! reference, everything that is on record of weights.
+
+mod functions;
 
 use std::path::{Path, PathBuf};
 
 use engine::kernels::Kernel;
+
+use functions::Functions;
 
 use super::finish::finish;
 use super::last_failed::{LastFailed, LastRun};
@@ -26,10 +31,14 @@ Examples:
 
 Without a reference, hashes of what libraries once said are compared: those of the fixtures are
 committed. Ternary weights are then packed in every other packing that holds their rows, too, and
-each must decode and multiply to the same. Equality is of every bit of every value. What a library
-has no function for it declines: that is listed and counted, and no agreement if the record says
-that it once answered. Exit 1 where a value differs, 3 where there is neither a reference nor a
-record, 5 where less was compared than declared.";
+each must decode and multiply to the same. Where no model is named, what is on record of single
+functions is compared as well: kernels.json has what libraries answered (`harness kernels`), with
+every set of instructions this machine has, and layouts.json what a second reading of each layout
+says, which no library reads: of any stored bytes what they mean, of any values their bytes.
+Equality is of every bit of every value. What a library has no function for it declines: that is
+listed and counted, and no agreement if the record says that it once answered. Exit 1 where a value
+differs, 3 where there is neither a reference nor a record, 5 where less was compared than
+declared.";
 
 /// Compare every tensor's values, and every matrix's product, with the C++
 #[derive(clap::Args)]
@@ -70,6 +79,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let mut models = args.model.typed();
     if models.is_empty() {
         models = models_below(&folder)?;
+        models.extend(Functions::on_record(&folder));
     }
     let mut last = LastRun::of("weights", &folder, &[]);
     models = args
@@ -87,6 +97,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if references.is_empty() && args.record.is_some() {
         return Err(no_reference("--record writes what a reference says".into()));
     }
+    if !references.is_empty() {
+        // `kernels` asks a reference for those.
+        models.retain(|path| Functions::of(path, &folder).is_none());
+    }
     let known = folder.join(FILE).exists();
     let recorded = known.then(|| Record::read(&folder)).transpose()?;
     let recorded = recorded.as_ref().map(|(_, record)| record);
@@ -94,7 +108,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let work = |references: &mut Vec<Reference>, at: usize| {
         let mut said = Record::default();
         let about = (models[at].as_path(), folder.as_path());
-        let compared = subject::compare(about, kernel, references, recorded, &mut said);
+        let compared = match Functions::of(about.0, about.1) {
+            Some(functions) => functions.compare(about.1, args.kernel),
+            None => subject::compare(about, kernel, references, recorded, &mut said),
+        };
         (compared, said)
     };
     let (mut all, mut new) = (Vec::new(), Record::default());

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use engine::bytes::{FileStamp, ModelBytes, Storage};
 use engine::encoding::float::Float;
+use engine::gguf::{Gguf, TensorInfo};
 use engine::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,6 +108,15 @@ impl Hash {
     pub fn hex(self) -> String {
         hex(&self.0.finalize())
     }
+}
+
+/// SHA-256 of the bytes of each tensor of a model; none where it is no GGUF.
+pub fn of_tensors(model: ModelBytes) -> BTreeMap<String, String> {
+    let Ok(gguf) = Gguf::parse(model) else {
+        return BTreeMap::new();
+    };
+    let hashed = |tensor: &TensorInfo| (tensor.name.clone(), sha256(&gguf.region(tensor)));
+    gguf.tensors.iter().map(hashed).collect()
 }
 
 /// Reads a list in the format of `sha256sum`: path to hash.

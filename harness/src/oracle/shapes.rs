@@ -7,6 +7,7 @@
 mod cell;
 mod coverage;
 mod pair;
+pub(crate) mod record;
 mod report;
 mod shrink;
 mod table;

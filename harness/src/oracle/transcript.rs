@@ -168,7 +168,7 @@ impl Transcript {
     fn texts(&self, model: &Model, found: &mut Verification) {
         let Some(tokenizer) = model.tokenizer() else {
             let why = "the texts: the model has no vocabulary";
-            return found.unverifiable.push(why.into());
+            return found.cannot_tell(Code::Text, why);
         };
         match &self.prompt {
             Some(prompt) => {
@@ -271,7 +271,7 @@ impl Transcript {
             Stop::EndToken => is_end(last),
             Stop::ReaderGone => {
                 let why = "whether the text went on: its reader left";
-                return found.unverifiable.push(why.into());
+                return found.cannot_tell(Code::Missing, why);
             }
         };
         found.note(

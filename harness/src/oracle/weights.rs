@@ -5,6 +5,7 @@
 //! equality of every decoded value does.
 
 mod compared;
+pub(crate) mod layouts;
 mod library;
 mod measure;
 pub(crate) mod record;
@@ -93,7 +94,8 @@ impl Finding {
         Self::of(&tensor.name, &encoding, rows * cols)
     }
 
-    fn of(tensor: &str, encoding: &str, elements: usize) -> Self {
+    /// About whatever has that name, of which nothing was compared yet.
+    pub fn of(tensor: &str, encoding: &str, elements: usize) -> Self {
         Finding {
             tensor: tensor.into(),
             encoding: encoding.into(),

@@ -38,10 +38,14 @@ const ANY: &str = "any order";
 impl Features {
     /// Follows from the comparisons, and from what there is to multiply with.
     pub fn of(cases: &[CaseReceipt], products: &Products) -> Self {
+        Self::of_cells(&exercised(cases), products)
+    }
+
+    /// Follows from what was exercised.
+    pub fn of_cells(exercised: &BTreeSet<Cell>, products: &Products) -> Self {
         if products.is_empty() {
             return Features::default();
         }
-        let exercised = exercised(cases);
         let possible = possible(products);
         let covered = |cell: &&Cell| exercised.contains(*cell);
         let mut by_format: BTreeMap<Cell, bool> = BTreeMap::new();
@@ -175,7 +179,7 @@ fn exercised(cases: &[CaseReceipt]) -> BTreeSet<Cell> {
 }
 
 /// Ways that were taken in an order of sums.
-fn taken_cells(order: &str, Taken(taken): &Taken) -> Vec<Cell> {
+pub fn taken_cells(order: &str, Taken(taken): &Taken) -> Vec<Cell> {
     let cells = taken.iter().flat_map(|(what, ways)| {
         let is_table = format_of(what).is_some_and(|format| format.name == what);
         let order = if is_table { ANY } else { order };

@@ -31,6 +31,7 @@ pub enum Code {
     Missing,
     LeftOut,
     Inputs,
+    Tensors,
     Model,
     Facts,
     Prompt,
@@ -54,9 +55,9 @@ impl Code {
     }
 }
 
-/// One thing that is not as the receipt says.
+/// One thing that is not as the receipt says, or of which nothing here can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refuted {
+pub struct Objection {
     /// What kind of thing.
     pub code: Code,
     /// Which.
@@ -69,9 +70,9 @@ pub struct Verification {
     /// What was computed again and is as the receipt says.
     pub confirmed: Vec<String>,
     /// What is not as the receipt says.
-    pub refuted: Vec<Refuted>,
+    pub refuted: Vec<Objection>,
     /// What could not be computed again here.
-    pub unverifiable: Vec<String>,
+    pub unverifiable: Vec<Objection>,
     /// What another run would repeat, and nothing else can tell.
     pub on_trust: Vec<String>,
     /// Cases that were run again and came to the same.
@@ -110,7 +111,7 @@ pub fn verify_repeated(
         }
         None => {
             let why = "models and recordings: no fixtures folder";
-            result.unverifiable.push(why.into());
+            result.cannot_tell(Code::Inputs, why);
         }
     }
     let word = "when, where and on which machine it ran, and which build of what compiler";
@@ -120,16 +121,16 @@ pub fn verify_repeated(
 
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Refuted { code, what } in &self.refuted {
+        for Objection { code, what } in &self.refuted {
             writeln!(f, "REFUTED    {what} [{}]", code.name())?;
         }
-        for what in &self.unverifiable {
-            writeln!(f, "UNVERIFIABLE  {what}")?;
+        for Objection { code, what } in &self.unverifiable {
+            writeln!(f, "UNVERIFIABLE  {what} [{}]", code.name())?;
         }
         for what in &self.on_trust {
             writeln!(f, "on trust   {what}")?;
         }
-        let [confirmed, unverifiable] = [&self.confirmed, &self.unverifiable].map(Vec::len);
+        let (confirmed, unverifiable) = (self.confirmed.len(), self.unverifiable.len());
         writeln!(
             f,
             "{confirmed} confirmed, {} refuted, {unverifiable} could not be checked here",
@@ -160,6 +161,12 @@ impl Verification {
     }
 
     fn refute(&mut self, code: Code, what: String) {
-        self.refuted.push(Refuted { code, what });
+        self.refuted.push(Objection { code, what });
+    }
+
+    /// One more thing that nothing here can tell.
+    pub fn cannot_tell(&mut self, code: Code, what: impl Into<String>) {
+        let what = what.into();
+        self.unverifiable.push(Objection { code, what });
     }
 }

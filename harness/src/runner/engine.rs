@@ -181,6 +181,11 @@ impl<'m, M: Deref<Target = Model>> Computing<'m, M> {
         self.profile
     }
 
+    /// The parts of the engine that ran in its passes.
+    pub fn taken(&self) -> &Taken {
+        &self.taken
+    }
+
     /// Follows a schedule as far as it goes: the nodes tell more about a NaN than the refusal to
     /// hand out logits. A panic of the engine costs this pass and nothing that was found before.
     pub fn pass(&mut self, schedule: &Schedule, watch: &Watch<'_>) -> Result<Pass, RunError> {

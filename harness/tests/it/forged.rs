@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use engine::kernels::Kernel;
+use harness::judge::outcome::Outcome;
 use harness::oracle::crossval::campaign::Campaign;
-use harness::receipt::verify::{Code, Verification, verify};
-use harness::receipt::{CaseReceipt, LeftOut, LiveReference, Receipt};
+use harness::receipt::verify::{Code, Objection, Verification, verify};
+use harness::receipt::{CaseReceipt, LiveReference, Receipt};
 use harness::reference::isolation::Hello;
 use harness::runner::engine::Engine;
 use harness::runner::suite::Suite;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 
 fn suite() -> Suite {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
@@ -47,21 +49,99 @@ fn checked(forged: &Receipt) -> Verification {
     verify(forged, Some(&suite()))
 }
 
-/// Changes one field of the JSON, whichever.
-fn edited(pointer: &str, value: Value) -> Receipt {
-    let mut all = serde_json::to_value(sound()).expect("plain data");
-    match all.pointer_mut(pointer) {
-        Some(field) => *field = value,
-        None => {
-            let (parent, name) = pointer.rsplit_once('/').expect("a path");
-            let parent = all.pointer_mut(parent).expect(pointer);
-            parent
-                .as_object_mut()
-                .expect(pointer)
-                .insert(name.into(), value);
+/// A forged receipt of `fixtures/forged`: a sound one, changed in these places.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vector {
+    /// What is not as it was.
+    forged: String,
+    edits: Vec<Edit>,
+    /// What the forger does afterwards.
+    again: Again,
+    answer: Answer,
+    code: String,
+}
+
+/// A place: what it becomes, or which other place it is like; else it is taken away.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    at: String,
+    is: Option<Value>,
+    r#as: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Again {
+    /// Draws every conclusion anew, and seals it.
+    Concluded,
+    Sealed,
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Refuted,
+    Unverifiable,
+}
+
+impl Vector {
+    fn receipt(&self) -> Receipt {
+        let mut all = serde_json::to_value(sound()).expect("plain data");
+        for edit in &self.edits {
+            let like = edit.r#as.as_ref();
+            let like = like.map(|place| all.pointer(place).expect("a place").clone());
+            let to = edit.is.clone().or(like);
+            let path: Vec<&str> = edit.at.split('/').skip(1).collect();
+            let changed = change(&mut all, &path, to.as_ref());
+            assert!(changed > 0, "{}: there is no {}", self.forged, edit.at);
         }
+        let mut forged: Receipt = serde_json::from_value(all).expect("still a receipt");
+        match self.again {
+            Again::Concluded => return sealed(forged),
+            Again::Sealed => forged.seal = forged.computed_seal(),
+            Again::Nothing => {}
+        }
+        forged
     }
-    serde_json::from_value(all).expect("still a receipt")
+}
+
+/// Changes, adds or takes away what a path leads to; a star is every item in which it goes on. In
+/// how many places.
+fn change(value: &mut Value, path: &[&str], to: Option<&Value>) -> usize {
+    match (value, path) {
+        (Value::Array(items), ["*", rest @ ..]) => {
+            let beyond = |item: &Value| item.get(rest[0]).is_some();
+            let items = items.iter_mut().filter(|item| beyond(item));
+            items.map(|item| change(item, rest, to)).sum()
+        }
+        (Value::Array(items), [at]) => {
+            let at: usize = at.parse().expect("a number");
+            match to {
+                Some(to) => items[at] = to.clone(),
+                None => drop(items.remove(at)),
+            }
+            1
+        }
+        (Value::Object(fields), [name]) => match to {
+            Some(to) => {
+                fields.insert((*name).to_owned(), to.clone());
+                1
+            }
+            None => usize::from(fields.remove(*name).is_some()),
+        },
+        (Value::Array(items), [at, rest @ ..]) => {
+            let at: usize = at.parse().expect("a number");
+            change(&mut items[at], rest, to)
+        }
+        (Value::Object(fields), [name, rest @ ..]) => match fields.get_mut(*name) {
+            Some(inner) => change(inner, rest, to),
+            None => 0,
+        },
+        _ => 0,
+    }
 }
 
 #[test]
@@ -79,118 +159,56 @@ fn a_sound_receipt_is_confirmed() {
     );
 }
 
-/// Fields of the first case, what they are changed to, and what that must be refused with.
-#[rustfmt::skip] // a table: a line a row
-fn fields() -> Vec<(&'static str, Value, Code)> {
-    let nothing = || json!("0".repeat(64));
-    vec![
-        ("claims/model/sha256", nothing(), Code::Model),
-        ("claims/model/architecture", json!("llama"), Code::Facts),
-        ("claims/quant/flavor", json!("i2_s-p64"), Code::Facts),
-        ("claims/prompt", json!("Call me Ahab."), Code::Prompt),
-        ("claims/tokens/3", json!(7), Code::Tokens),
-        ("claims/greedy/3", json!(7), Code::Tokens),
-        ("claims/greedy_text", json!("It is done."), Code::Text),
-        ("claims/outputs/prefill", nothing(), Code::Output),
-        ("claims/engine/kernel", json!("quantum"), Code::Engine),
-        ("claims/engine/identity/name", json!("engine of gold"), Code::Engine),
-        ("claims/engine/multiplied_by/i2_s-p128", json!("gears"), Code::Engine),
-        ("claims/comparisons/0/reference/fingerprint", nothing(), Code::Recording),
-        ("claims/comparisons/0/coverage/nodes/declared", json!(0), Code::Declared),
-        ("claims/comparisons/0/live", json!(true), Code::Reference),
-        ("measured/0/findings/lanes/0/positions/2/distance/nmse", json!(0.5), Code::Numbers),
-        ("measured/0/taken/q5_1 scalar-q5_1", json!(["linear, prefill"]), Code::Facts),
-        ("measured/0/taken/rope factors", json!(["by heart"]), Code::Facts),
-    ]
-}
-
 #[test]
-fn a_field_that_contradicts_is_refused_with_its_own_code() {
-    for (field, value, code) in fields() {
-        let pointer = format!("/cases/0/{field}");
-        let found = checked(&sealed(edited(&pointer, value)));
-        let codes: Vec<Code> = found.refuted.iter().map(|refuted| refuted.code).collect();
-        assert!(codes.contains(&code), "{pointer} gave {codes:?}");
-    }
-}
-
-#[test]
-fn what_is_changed_behind_the_conclusions_is_refused() {
-    for (pointer, value, code) in [
-        ("/parity/status", json!("ok"), Code::Conclusion),
-        ("/parity/cpp_available", json!(true), Code::Conclusion),
-        ("/features/ways/compared", json!(7000), Code::Conclusion),
-        ("/features/not_covered", json!({}), Code::Conclusion),
-        ("/schema_version", json!(1), Code::Schema),
-        ("/seal", json!("0"), Code::Seal),
-    ] {
-        let mut forged = edited(pointer, value);
-        if code != Code::Seal {
-            forged.seal = forged.computed_seal();
+fn each_forged_receipt_of_the_folder_is_answered_with_its_own_code() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/forged");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
         }
-        let found = checked(&forged);
-        assert!(
-            found.refuted.iter().any(|refuted| refuted.code == code),
-            "{pointer}"
-        );
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let vector: Vector = serde_json::from_str(&text).expect("a vector");
+        let found = checked(&vector.receipt());
+        let codes = |objections: &[Objection]| -> Vec<&str> {
+            objections.iter().map(|one| one.code.name()).collect()
+        };
+        let [refuted, unverifiable] = [&found.refuted, &found.unverifiable].map(|all| codes(all));
+        let said = match vector.answer {
+            Answer::Refuted => &refuted,
+            Answer::Unverifiable => {
+                assert_eq!(refuted, [""; 0], "{}", vector.forged);
+                assert_eq!(found.outcome(), Outcome::Incomplete, "{}", vector.forged);
+                &unverifiable
+            }
+        };
+        let said = said.contains(&&*vector.code);
+        assert!(said, "{}: {refuted:?}, {unverifiable:?}", vector.forged);
+        seen += 1;
     }
+    assert_eq!(seen, 37, "forged receipts");
 }
 
-/// A whole receipt that was forged, and what it must be refused with.
-type Forgery = (&'static str, Code, fn(&mut Receipt));
+/// Whoever takes cases out of every list has made the receipt of a smaller run.
+#[test]
+fn of_how_many_cases_a_receipt_speaks_is_said() {
+    let mut forged = sound();
+    forged.cases.pop();
+    forged.circumstances.asked.pop();
+    forged.coverage.cases.declared = 1;
+    let found = checked(&sealed(forged));
+    let said = |what: &String| what.starts_with("it speaks of 1 of the ");
+    assert!(found.on_trust.iter().any(said), "{:?}", found.on_trust);
+}
 
 #[test]
-fn a_receipt_that_lacks_or_doubles_something_is_refused() {
-    let forgeries: [Forgery; 8] = [
-        ("inputs with other hashes", Code::Inputs, |r| {
-            let inputs = r.circumstances.inputs.iter_mut();
-            inputs.for_each(|input| input.sha256 = "0".repeat(64));
-        }),
-        ("no inputs", Code::Inputs, |r| {
-            r.circumstances.inputs.clear()
-        }),
-        ("a case removed and one declared less", Code::Missing, |r| {
-            r.cases.pop();
-            r.coverage.cases.declared = 1;
-        }),
-        ("a case replaced by another once more", Code::Case, |r| {
-            r.cases[1] = r.cases[0].clone();
-        }),
-        ("a case that was not asked for", Code::Case, |r| {
-            r.circumstances.asked.pop();
-            r.coverage.cases.declared = 1;
-        }),
-        ("a recording that was not asked", Code::Missing, |r| {
-            r.cases[0].claims.comparisons.pop();
-            r.cases[0].measured.remove(1);
-        }),
-        (
-            "a case left out that recordings answer",
-            Code::LeftOut,
-            |r| {
-                let left = suite()
-                    .cases
-                    .into_iter()
-                    .find(|c| c.name == "b158-november");
-                let left = LeftOut::unasked(&left.expect("a fixture"));
-                r.circumstances.left_out.push(left);
-            },
-        ),
-        (
-            "a live answer of a reference that is not described",
-            Code::Reference,
-            |r| {
-                live(&mut r.cases[0], &described());
-            },
-        ),
-    ];
-    for (what, code, forge) in forgeries {
-        let mut forged = sound();
-        forge(&mut forged);
-        let found = checked(&sealed(forged));
-        let codes: Vec<Code> = found.refuted.iter().map(|refuted| refuted.code).collect();
-        assert!(codes.contains(&code), "{what} gave {codes:?}");
-    }
+fn a_live_answer_of_a_reference_that_is_not_described_is_refused() {
+    let mut forged = sound();
+    live(&mut forged.cases[0], &described());
+    let found = checked(&sealed(forged));
+    let codes: Vec<Code> = found.refuted.iter().map(|refuted| refuted.code).collect();
+    assert!(codes.contains(&Code::Reference), "{codes:?}");
 }
 
 fn described() -> LiveReference {
@@ -221,38 +239,19 @@ fn live(case: &mut CaseReceipt, reference: &LiveReference) {
 }
 
 #[test]
-fn what_nothing_here_contradicts_is_unverifiable_and_no_agreement() {
-    type Forge = fn(&mut Receipt);
-    let forgeries: [(&str, Forge); 4] = [
-        ("what bitnet computed", |r| {
-            live(&mut r.cases[0], &described());
-            r.circumstances.references.push(described());
-        }),
-        ("nowhere.gguf is not here", |r| {
-            r.cases[0].claims.model.file = "nowhere.gguf".into();
-        }),
-        ("what engine 9.9.9 computed", |r| {
-            for case in &mut r.cases {
-                case.claims.engine.identity.fingerprint = "engine 9.9.9".into();
-            }
-        }),
-        ("ad-hoc-1 is not among the fixtures", |r| {
-            r.cases[0].claims.case = "ad-hoc-1".into();
-            r.circumstances.asked[0] = "ad-hoc-1".into();
-        }),
-    ];
-    for (words, forge) in forgeries {
-        let mut forged = sound();
-        forge(&mut forged);
-        let found = checked(&sealed(forged));
-        assert_eq!(found.refuted, [], "{words}");
-        let said = found.unverifiable.iter().any(|what| what.contains(words));
-        assert!(said, "{words}: {:?}", found.unverifiable);
-        assert_eq!(
-            found.outcome(),
-            harness::judge::outcome::Outcome::Incomplete
-        );
-    }
+fn what_a_live_reference_computed_is_unverifiable_and_no_agreement() {
+    let mut forged = sound();
+    live(&mut forged.cases[0], &described());
+    forged.circumstances.references.push(described());
+    let found = checked(&sealed(forged));
+    assert_eq!(found.refuted, []);
+    let said = found.unverifiable.iter();
+    let said: Vec<(Code, &str)> = said.map(|one| (one.code, &*one.what)).collect();
+    let words = |(code, what): &(Code, &str)| {
+        *code == Code::Reference && what.contains("what bitnet computed")
+    };
+    assert!(said.iter().any(words), "{said:?}");
+    assert_eq!(found.outcome(), Outcome::Incomplete);
 }
 
 #[test]

@@ -5,5 +5,6 @@
 mod agreement;
 mod faults;
 mod knife_edges;
+mod layouts;
 mod recalled;
 pub mod weights;

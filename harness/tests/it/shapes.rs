@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod program;
+mod recorded;
 
 use engine::bytes::ModelBytes;
 use engine::config::Architecture;

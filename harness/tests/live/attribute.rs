@@ -1,5 +1,6 @@
 //! Swaps in the run of a real C++ reference.
 
+use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
@@ -30,6 +31,10 @@ pub fn trials() -> Vec<Trial> {
         live!(
             ["bitnet-portable"],
             what_cannot_be_replaced_is_refused_by_name
+        ),
+        live!(
+            ["bitnet-portable"],
+            a_head_in_bf16_is_swapped_like_any_other
         ),
     ]
 }
@@ -151,4 +156,19 @@ fn what_cannot_be_replaced_is_refused_by_name() {
     // The same process still answers.
     let sound = replaced("l_out-1|ADD#0", &[0.5; 2816]).expect("it fits");
     assert_eq!((sound.rows.len(), sound.nodes.len()), (11 * 1024, 0));
+}
+
+fn a_head_in_bf16_is_swapped_like_any_other() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/random");
+    let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["attribute", "--reference", "bitnet-portable", "--model"])
+        .arg(models.join("random-scaled.gguf"))
+        .args(["--prompt", "Call me Ahab"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    // Of each side in the other's run.
+    let same = said.matches("modules 5: 0 differ on the reference's inputs");
+    assert_eq!(same.count(), 2, "{said}");
 }

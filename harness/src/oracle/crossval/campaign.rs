@@ -9,8 +9,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::case::Case;
 use crate::case::shard::Share;
-use crate::file::provenance::{Input, Machine};
+use crate::file::provenance::{Input, Machine, of_tensors};
 use crate::file::reading::Reading;
+use crate::io::process::map_or_read;
 use crate::judge::known_divergences::Ledger;
 use crate::judge::outcome::Outcome;
 use crate::judge::verdict::Verdict;
@@ -77,6 +78,8 @@ pub struct Campaign {
     started: (Instant, SystemTime),
     machine: Machine,
     models: BTreeMap<PathBuf, Input>,
+    /// By the hash of a model those of its tensors.
+    tensors: BTreeMap<String, BTreeMap<String, String>>,
     asked: Vec<String>,
     left_out: Vec<LeftOut>,
     demanded: bool,
@@ -101,6 +104,7 @@ impl Campaign {
             started: (Instant::now(), SystemTime::now()),
             machine: Machine::here(),
             models: BTreeMap::new(),
+            tensors: BTreeMap::new(),
             asked: Vec::new(),
             left_out: Vec::new(),
             demanded: false,
@@ -222,6 +226,7 @@ impl Campaign {
             })?;
             self.models.insert(model.to_owned(), input);
         }
+        self.hash_tensors(model);
         let model = &self.models[model];
         let place = |name: &str| case.recordings.iter().position(|r| r == name);
         let recordings = self.suite.recordings.iter_mut();
@@ -268,6 +273,18 @@ impl Campaign {
                            nothing of that can be taken over";
                 Err(Box::new(Failed::new(case, Outcome::Refused, why, &[])))
             }
+        }
+    }
+
+    /// Of a model that was read already.
+    fn hash_tensors(&mut self, model: &Path) {
+        let Input { path, sha256, .. } = &self.models[model];
+        if !self.tensors.contains_key(sha256) {
+            let read = Input::open(path, map_or_read()).ok();
+            let same = read.filter(|(input, _)| input.sha256 == *sha256);
+            let tensors = same.map(|(_, bytes)| of_tensors(bytes));
+            let tensors = tensors.unwrap_or_default();
+            self.tensors.insert(sha256.clone(), tensors);
         }
     }
 
@@ -335,6 +352,7 @@ impl Campaign {
                 .map(|input| InputFile {
                     path: shown(input),
                     sha256: input.sha256.clone(),
+                    tensors: self.tensors.get(&input.sha256).cloned().unwrap_or_default(),
                 })
                 .collect(),
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::case::observation::Identity;
 use crate::exit::Failure;
 use crate::file::provenance::{Input, Machine};
-use crate::receipt::verify::{Refuted, verify};
+use crate::receipt::verify::{Objection, verify};
 use crate::receipt::{CaseReceipt, Comparison, Receipt};
 use crate::runner::Task;
 use crate::runner::suite::Suite;
@@ -33,7 +33,7 @@ pub fn open(path: &Path, suite: &Suite) -> Result<Receipt, Failure> {
     if !receipt.circumstances.changed_inputs.is_empty() {
         return Err(wrong("one of its inputs changed while it was made".into()));
     }
-    if let Some(Refuted { code, what }) = verify(&receipt, Some(suite)).refuted.first() {
+    if let Some(Objection { code, what }) = verify(&receipt, Some(suite)).refuted.first() {
         let code = code.name();
         let why = format!("{what} [{code}]; `harness receipt verify {name}` says all of it");
         return Err(wrong(why));

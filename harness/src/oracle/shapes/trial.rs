@@ -155,10 +155,6 @@ fn schedules(number: u64, shape: &RandomShape) -> Vec<Schedule> {
     };
     let tokens = (0..len.min(shape.context)).map(|_| dice.below(shape.vocab) as Token);
     let tokens: Vec<Token> = tokens.collect();
-    let prefill = |tokens: &[Token], ubatch| Schedule {
-        ubatch,
-        ..Schedule::of(vec![Step::Feed(tokens.to_vec())])
-    };
     let mut all = PORTIONS.map(|size| prefill(&tokens, size)).to_vec();
     all.extend([Schedule::of(singles(&tokens)), chat(&tokens)]);
     let place = number % THREADS_EVERY;
@@ -173,13 +169,22 @@ fn schedules(number: u64, shape: &RandomShape) -> Vec<Schedule> {
     all
 }
 
+/// A prompt in portions.
+pub(super) fn prefill(tokens: &[Token], ubatch: usize) -> Schedule {
+    Schedule {
+        ubatch,
+        ..Schedule::of(vec![Step::Feed(tokens.to_vec())])
+    }
+}
+
 /// A prompt of which the last logits are wanted, then one token at a time.
-fn chat(tokens: &[Token]) -> Schedule {
+pub(super) fn chat(tokens: &[Token]) -> Schedule {
     let (prompt, rest) = tokens.split_at(tokens.len().div_ceil(2));
     Schedule::of([vec![Step::Last(prompt.to_vec())], singles(rest)].concat())
 }
 
-fn singles(tokens: &[Token]) -> Vec<Step> {
+/// One token after the other.
+pub(super) fn singles(tokens: &[Token]) -> Vec<Step> {
     let single = |&token: &Token| Step::Feed(vec![token]);
     tokens.iter().map(single).collect()
 }

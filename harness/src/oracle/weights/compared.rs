@@ -114,8 +114,8 @@ impl Compared {
     /// What it comes to: a model of which nothing was compared is no agreement.
     pub fn outcome(&self) -> Outcome {
         let coverage = self.coverage();
-        let mut findings = self.findings.iter();
-        let settled = findings.any(|finding| finding.decoded.is_settled());
+        let parts = self.findings.iter().flat_map(Finding::parts);
+        let settled = { parts }.any(|(_, verdict)| verdict.is_settled());
         let gaps = coverage.not_compared + coverage.not_reached > 0 || !settled;
         let found = [
             (!self.live, Outcome::RustOnly),

@@ -30,7 +30,7 @@ impl Verification {
         let model = self.model(claims, known, suite);
         let Some(case) = known else {
             let why = format!("case {name} is not among the fixtures");
-            return self.unverifiable.push(why);
+            return self.cannot_tell(Code::Case, why);
         };
         if let Some(model) = &model {
             let task = Task { case, model };
@@ -62,7 +62,7 @@ impl Verification {
             }
             None => {
                 let why = format!("case {name}: {file} is not here");
-                self.unverifiable.push(why);
+                self.cannot_tell(Code::Model, why);
             }
         }
         let own = named.or_else(|| read(&known?.model));
@@ -75,12 +75,12 @@ impl Verification {
         let (name, engine) = (&claims.case, &claims.engine);
         if !engine.identity.is_built_in() {
             let why = format!("case {name}: what {} computed", engine.identity);
-            return self.unverifiable.push(why);
+            return self.cannot_tell(Code::Engine, why);
         }
         let here = Engine::new(Kernel::Scalar, 1).identity().fingerprint;
         if engine.identity.fingerprint != here {
             let why = format!("case {name}: what {} computed", engine.identity.fingerprint);
-            return self.unverifiable.push(why);
+            return self.cannot_tell(Code::Engine, why);
         }
         let kernel = format!("engine {}", engine.kernel);
         let named = engine.identity.name.strip_prefix(&kernel);
@@ -121,7 +121,7 @@ impl Verification {
                     self.confirmed.push(what);
                 } else if self.repeated.is_empty() {
                     let why = "which only another run can tell: --rerun N";
-                    self.unverifiable.push(format!("{what}, {why}"));
+                    self.cannot_tell(Code::Reference, format!("{what}, {why}"));
                 } else {
                     let count = self.repeated.len();
                     let why = format!("as {count} other cases, run again, came to the same");
@@ -130,7 +130,7 @@ impl Verification {
             }
             None => {
                 let why = format!("case {name}: {with} is not a recording");
-                self.unverifiable.push(why);
+                self.cannot_tell(Code::Recording, why);
             }
         }
     }
@@ -141,7 +141,7 @@ impl Verification {
         let what = format!("case {}: what the model is made of", claims.case);
         if claims.quant.forced {
             let why = format!("{what}: its packing was given");
-            return self.unverifiable.push(why);
+            return self.cannot_tell(Code::Facts, why);
         }
         let (kernel, profile) = (&claims.engine.kernel, &claims.engine.identity.profile);
         let runs_here = Kernel::from_name(kernel);
@@ -165,7 +165,7 @@ impl Verification {
             }
             // A subject may read what this engine does not.
             Err(error) if claims.validation.backend != "rust" => {
-                self.unverifiable.push(format!("{what}: {error}"));
+                self.cannot_tell(Code::Facts, format!("{what}: {error}"));
             }
             Err(error) => self.refute(Code::Facts, format!("{what}: {error}")),
         }
@@ -198,7 +198,7 @@ impl Verification {
         }
         match said.and_then(|model| text(&model, &claims.greedy)) {
             Ok(said) => self.note(Code::Text, &what, said == claims.greedy_text),
-            Err(error) => self.unverifiable.push(format!("{what}: {error}")),
+            Err(error) => self.cannot_tell(Code::Text, format!("{what}: {error}")),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What a run says of its own making, held against what it claims: cases, files, references.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Code, Verification};
 use crate::case::observation::Identity;
+use crate::file::provenance::{Input, of_tensors};
 use crate::receipt::{Comparison, LeftOut, Receipt};
 use crate::runner::suite::Suite;
 
@@ -28,7 +29,7 @@ impl Verification {
         let asked: BTreeSet<&String> = receipt.circumstances.asked.iter().collect();
         if asked.is_empty() && !there.is_empty() {
             let why = "which cases were asked for: it is of an older build";
-            return self.unverifiable.push(why.into());
+            return self.cannot_tell(Code::Case, why);
         }
         let strange: Vec<&str> = there.difference(&asked).map(|name| name.as_str()).collect();
         if !strange.is_empty() {
@@ -97,6 +98,28 @@ impl Verification {
         if missing.is_empty() {
             self.confirmed
                 .push("the inputs are the files that were compared".into());
+        }
+        self.tensors(receipt, suite);
+    }
+
+    /// The tensors of each model that is here are listed with the hashes they have.
+    fn tensors(&mut self, receipt: &Receipt, suite: &Suite) {
+        let models = receipt.cases.iter().map(|case| &case.claims.model);
+        let models: BTreeMap<&str, &str> = models.map(|m| (&*m.sha256, &*m.file)).collect();
+        for (sha256, file) in models {
+            let inputs = &receipt.circumstances.inputs;
+            let listed = inputs.iter().find(|input| input.sha256 == sha256);
+            let here = Input::read(&suite.folder.join(file)).ok();
+            let here = here.filter(|(input, _)| input.sha256 == sha256);
+            let (Some(listed), Some((_, bytes))) = (listed, here) else {
+                continue;
+            };
+            let what = format!("{file}: the hash of each tensor");
+            if listed.tensors.is_empty() {
+                self.cannot_tell(Code::Tensors, format!("{what}: none is listed"));
+            } else {
+                self.note(Code::Tensors, &what, listed.tensors == of_tensors(bytes));
+            }
         }
     }
 
