@@ -2,24 +2,11 @@
 # What `harness convert` writes is read by the Python package `gguf`, tensor by tensor, and decoded
 # to the very values that the engine decodes.
 #
-# The package goes to a virtual environment in $HARNESS_CACHE or the user's cache folder, once.
-# Needs: python3 with venv and pip. HARNESS is the program to run instead of building one.
+# HARNESS is the program to run instead of building one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-version=0.19.0
-cache=${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness}
-python=$cache/gguf-$version/bin/python
-if [ ! -x "$python" ]; then
-    mkdir -p "$cache"
-    new=$(mktemp -d "$cache/gguf.XXXXXX")
-    python3 -m venv "$new/venv"
-    "$new/venv/bin/python" -m pip install --quiet "gguf==$version"
-    # Whole or not at all: an environment finds its packages from where its python lies.
-    mv "$new/venv" "$cache/gguf-$version"
-    rmdir "$new"
-fi
-
+python=$(scripts/gguf-package.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 harness() {

@@ -130,6 +130,8 @@ mod exported {
 
 #[cfg(test)]
 mod tests {
+    use std::hint::black_box;
+
     use super::{fma, fmaf};
 
     /// Random bits, with exponents near enough to each other for the sum to matter.
@@ -157,8 +159,53 @@ mod tests {
         found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan()
     }
 
-    /// What `mul_add` gives on this platform is right: an instruction's, a C library's that was
-    /// checked, or ours.
+    /// Sums that come out wrong where the product or the sum is rounded on the way, be it to the
+    /// 64 digits of x87: of how many of them a platform gives another.
+    fn wrong(double: fn(f64, f64, f64) -> f64, single: fn(f32, f32, f32) -> f32) -> usize {
+        // Half a unit in the last place, less or more by next to nothing; and nothing but that.
+        let halves = |digits: i32, largest: f64| {
+            let (unit, half) = (2f64.powi(1 - digits), 2f64.powi(-(digits / 2)));
+            let other = unit / 2.0 / half;
+            [
+                [
+                    half * (1.0 + unit),
+                    other * (1.0 - unit),
+                    1.0 + unit,
+                    1.0 + unit,
+                ],
+                [half * (1.0 + unit), other * (1.0 + unit), 1.0, 1.0 + unit],
+                [1.0 + unit, 1.0 + unit, -1.0 - 2.0 * unit, unit * unit],
+                [largest, 2.0, -largest, largest],
+            ]
+        };
+        let mut wrong = 0;
+        for sign in [1.0, -1.0] {
+            for [x, y, z, sum] in halves(53, f64::MAX) {
+                let found = double(black_box(sign * x), black_box(y), black_box(sign * z));
+                wrong += usize::from(found != sign * sum);
+            }
+            for case in halves(24, f32::MAX.into()) {
+                let [x, y, z, sum] = case.map(|value| value as f32);
+                let sign = sign as f32;
+                let found = single(black_box(sign * x), black_box(y), black_box(sign * z));
+                wrong += usize::from(found != sign * sum);
+            }
+        }
+        wrong
+    }
+
+    /// Where no instruction is asked for: a C library's, or ours under its name.
+    #[test]
+    fn mul_add_of_this_platform_rounds_once() {
+        assert_eq!(wrong(f64::mul_add, f32::mul_add), 0);
+        assert_eq!(wrong(fma, fmaf), 0);
+        // What rounds twice is noticed. (The second of the four sums needs x87 to come out wrong.)
+        assert_eq!(wrong(|x, y, z| x * y + z, |x, y, z| x * y + z), 12);
+        let wider = |x: f32, y: f32, z: f32| (f64::from(x) * f64::from(y) + f64::from(z)) as f32;
+        assert_eq!(wrong(fma, wider), 2);
+    }
+
+    /// Ours are those of this machine, where it has them from somebody else.
     #[test]
     fn both_are_mul_add_on_hard_and_random_numbers() {
         let special = [

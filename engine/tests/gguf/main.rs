@@ -11,6 +11,7 @@ mod promises;
 mod stages;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use engine::refusal::Code;
 use engine::session::EvalError;
@@ -76,6 +77,18 @@ fn verdict(case: &Case) -> Verdict {
     }
 }
 
+/// Leaves a case where other loaders can be shown it: the file and, in a list, who had the last
+/// word here, and which.
+fn leave(folder: &Path, base: Base, case: &Case, verdict: &Verdict) -> String {
+    let name = format!("{}-{}.gguf", base.arch(), case.id);
+    std::fs::write(folder.join(&name), &case.bytes).expect("a folder to write to");
+    let word = match &verdict.outcome {
+        Ok(_) => "accepted".to_owned(),
+        Err(refusal) => refusal.code.to_string(),
+    };
+    format!("{name}\t{:?}\t{word}\n", verdict.stage)
+}
+
 /// What is wrong with the verdict on a case, if anything.
 fn complaint(case: &Case, verdict: &Verdict) -> Option<String> {
     let stage = verdict.stage;
@@ -110,8 +123,11 @@ fn the_base_files_are_valid_and_computed() {
     }
 }
 
+/// `MALFORMED_FILES` names a folder for the files and what was said of them.
 #[test]
 fn every_malformed_file_gets_its_own_answer() {
+    let folder = std::env::var_os("MALFORMED_FILES");
+    let mut list = String::new();
     for base in Base::ALL {
         let mut ids = BTreeSet::new();
         let mut complaints = Vec::new();
@@ -120,6 +136,9 @@ fn every_malformed_file_gets_its_own_answer() {
             let verdict = verdict(&case);
             if let Err(refusal) = &verdict.outcome {
                 println!("{base:?} {} {refusal}", case.id);
+            }
+            if let Some(folder) = &folder {
+                list += &leave(folder.as_ref(), base, &case, &verdict);
             }
             let complaint = complaint(&case, &verdict);
             complaints.extend(complaint.map(|text| format!("{base:?} {}: {text}", case.id)));
@@ -131,6 +150,10 @@ fn every_malformed_file_gets_its_own_answer() {
             "{base:?}: {ids:?}"
         );
         assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+    }
+    if let Some(folder) = &folder {
+        let path = Path::new(folder).join("list.tsv");
+        std::fs::write(path, list).expect("a folder to write to");
     }
 }
 

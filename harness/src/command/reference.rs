@@ -1,22 +1,32 @@
 //! `harness reference`: the C++ references there are, and what one says of itself.
 
+use std::path::PathBuf;
+
+use engine::refusal::escape;
 use ffi::reference::{COMMAND, Cache, IfMissing, Spec, known, prepare};
 use serde_json::json;
 
 use crate::command::finish::finish;
 use crate::command::flags::Json;
 use crate::exit::{Exit, Failure};
+use crate::file::provenance::Input;
 use crate::io::destination::Destination;
 use crate::io::output;
 use crate::judge::outcome::Outcome;
 use crate::reference;
 use crate::reference::isolation::Limits;
+use crate::runner::reference::Observing;
+use crate::runner::{ModelFile, RunError, Runner};
 
 const HELP: &str = "\
 Examples:
   harness reference list
   harness reference build bitnet
-  harness reference info bitnet";
+  harness reference info bitnet
+  harness reference load bitnet model.gguf
+
+`load` shows the library a file as it is, whatever the engine thinks of it, and ends with 2 where it
+was refused and with 6 where the library died of it.";
 
 /// List, build or question C++ references
 #[derive(clap::Args)]
@@ -46,6 +56,18 @@ enum Action {
         #[command(flatten)]
         json: Json,
     },
+    /// Have one load model files, each in a process of its own, and say what became of them
+    Load {
+        /// A name or a directory
+        name: String,
+
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
 /// Runs the command.
@@ -54,6 +76,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Action::List(json) => list(&json),
         Action::Build { name, json } => build(&name, &json),
         Action::Info { name, json } => info(name, json),
+        Action::Load { name, files, json } => load(name, &files, &json),
     }
 }
 
@@ -94,4 +117,30 @@ fn info(name: Option<String>, mut json: Json) -> Result<Exit, Failure> {
     let facts = open[0].facts();
     let result = json!({ "profile": facts.profile(), "reference": facts });
     finish(Outcome::Ok, "", &result, &json)
+}
+
+fn load(name: String, files: &[PathBuf], json: &Json) -> Result<Exit, Failure> {
+    json.beside(files.iter().map(|file| ("FILE", file.as_path())))?;
+    let open = reference::open_some(&[name], Limits::default())?;
+    let mut asked = Observing::unchanged(open[0].clone());
+    let (mut text, mut rows, mut worst) = (String::new(), Vec::new(), Outcome::Ok);
+    for file in files {
+        let (input, _) = Input::read(file)?;
+        let (outcome, why) = match asked.open(ModelFile::Read(&input)) {
+            Ok(_) => (Outcome::Ok, String::new()),
+            Err(RunError::Declined(why)) => (Outcome::Refused, why),
+            Err(RunError::Lost(death)) => (Outcome::ReferenceDied, death.to_string()),
+            Err(other) => return Err(other.into()),
+        };
+        worst = worst.max(outcome);
+        let shown = file.display().to_string();
+        text += &format!(
+            "{:14} {}  {}\n",
+            outcome.name(),
+            escape(&shown),
+            escape(&why)
+        );
+        rows.push(json!({ "file": shown, "outcome": outcome, "why": why }));
+    }
+    finish(worst, &text, &rows, json)
 }

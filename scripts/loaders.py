@@ -1,0 +1,107 @@
+"""Shows malformed files to the Python package `gguf` and compares its word with the engine's.
+
+    loaders.py FOLDER KNOWN.tsv
+
+FOLDER holds the files and list.tsv: file, stage and word of the engine, as the engine's test of
+malformed files leaves them. Each difference must be in KNOWN with a reason, and each entry of KNOWN
+must be one. The package reads no model, so that its word is held against the engine's parser's.
+"""
+
+import csv
+import os
+import resource
+import signal
+import sys
+from collections import Counter
+
+from gguf import GGUFReader
+
+# Of processor time, for one file.
+SECONDS = 4
+# 60,000 tensors: the package reads them, but takes longer than all others together.
+SLOW = "T38"
+
+
+def of_package(path):
+    """What the package says of a file."""
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        GGUFReader(path)
+        return "accepted"
+    except TimeoutError:
+        return "hung"
+    except Exception:  # whatever it is, the file was not read
+        return "refused"
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def ring(*_):
+    raise TimeoutError
+
+
+def ours(folder):
+    """The word of the engine's parser on each file that the package could read.
+
+    It does not know I2_S, which every file of the other base has.
+    """
+    with open(os.path.join(folder, "list.tsv")) as file:
+        rows = [row for row in csv.reader(file, delimiter="\t") if row[0].startswith("llama-")]
+    return {name: "refused" if stage == "Parse" else "accepted" for name, stage, _ in rows}
+
+
+def known(path):
+    """The entries of the list: of each file, the engine's word and the package's."""
+    entries = {}
+    with open(path) as file:
+        rows = [line for line in file if not line.startswith("#")]
+    for engine, other, files, reason in csv.reader(rows, delimiter="\t"):
+        assert reason, f"{files}: an entry without a reason"
+        for name in files.split():
+            assert name not in entries, f"{name} is listed twice"
+            entries[f"llama-{name}.gguf"] = (engine, other)
+    return entries
+
+
+def complaints(engine, other, entries):
+    """What is neither the same nor listed, and what is listed and not so."""
+    found = []
+    for name in engine.keys() | entries.keys():
+        pair, listed = (engine.get(name), other.get(name)), entries.get(name)
+        if listed is None and pair[0] != pair[1]:
+            found.append(f"{name}: {pair[1]} by the package, {pair[0]} by the engine")
+        if listed is not None and listed != pair:
+            found.append(f"{name}: listed as {listed}, and it is {pair}")
+    return found
+
+
+def notices(engine, other, entries):
+    """Whether another word, an entry too few and one too many are noticed."""
+    same = next(name for name in engine if engine[name] == other[name])
+    changed = {"accepted": "refused", "refused": "accepted"}[other[same]]
+    fewer = dict(list(entries.items())[1:])
+    more = entries | {same: (engine[same], changed)}
+    planted = [(other | {same: changed}, entries), (other, fewer), (other, more)]
+    return all(len(complaints(engine, *plant)) == 1 for plant in planted)
+
+
+def main(folder, listed):
+    signal.signal(signal.SIGPROF, ring)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    engine = ours(folder)
+    engine.pop(f"llama-{SLOW}.gguf")
+    other = {name: of_package(os.path.join(folder, name)) for name in engine}
+    entries = known(listed)
+    bad = complaints(engine, other, entries)
+    differ = sum(engine[name] != other[name] for name in engine)
+    counts = ", ".join(f"{n} {word}" for word, n in sorted(Counter(other.values()).items()))
+    print(f"{len(engine)} files: {counts}; {differ} not as the engine says; {SLOW} was not asked")
+    if not bad and not notices(engine, other, entries):
+        bad = ["a planted difference was not noticed"]
+    for complaint in sorted(bad):
+        print(complaint)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
