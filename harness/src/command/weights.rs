@@ -6,6 +6,7 @@ use engine::kernels::Kernel;
 
 use super::finish::finish;
 use super::last_failed::{LastFailed, LastRun};
+use super::listed::Listed;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::fixture;
@@ -58,6 +59,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     jobs: flags::Jobs,
 
     #[command(flatten)]
@@ -72,9 +76,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         models = models_below(&folder)?;
     }
     let mut last = LastRun::of("weights", &folder, &[]);
-    models = args
-        .last_failed
-        .of(&last, models, |path| subject::name(path, &folder))?;
+    let name = |path: &PathBuf| subject::name(path, &folder);
+    models = args.last_failed.of(&last, models, name)?;
+    if let Some(listed) = args.listed.names(models.iter().map(name), &args.json) {
+        return listed;
+    }
     let roles = FileRoles::default();
     let read = models
         .iter()
