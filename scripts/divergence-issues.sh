@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Keeps one issue open for each divergence of a night: a new one is opened, one that is there is
-# commented on, one that is gone is closed. A night that failed without a divergence has an issue of
-# its own.
+# commented on, one that is gone is closed. A result of another command than crossval, and a night
+# without any, have one of their own.
 #
 #   RUN=URL scripts/divergence-issues.sh REPORTS
 #
@@ -17,11 +17,16 @@ shopt -s nullglob
 found=$(mktemp)
 trap 'rm -f "$found"' EXIT
 for receipt in "$reports"/*.json; do
-    jq -r '
-        .cases[]? | .claims.case as $case | .claims.comparisons[]?
-        | select(.verdict | type == "object" and has("diverge"))
-        | "Parity: \($case) diverges from \(.reference.name)"
-    ' "$receipt" 2>/dev/null || echo "Parity: $(basename "$receipt") is no receipt"
+    jq -r --arg name "$(basename "$receipt" .json)" '
+        def ended: if type == "array" then .[] | ended else .status?, .outcome? end;
+        if type == "object" and has("parity") then
+            .cases[] | .claims.case as $case | .claims.comparisons[]
+            | select(.verdict | type == "object" and has("diverge"))
+            | "Parity: \($case) diverges from \(.reference.name)"
+        else
+            ended | select(. == ("divergence", "engine_died")) | "Parity: \($name) ends with \(.)"
+        end
+    ' "$receipt" 2>/dev/null || echo "Parity: $(basename "$receipt") cannot be read"
 done | sort -u >"$found"
 receipts=("$reports"/*.json)
 [ ${#receipts[@]} -gt 0 ] || echo "Parity: the nightly run left no receipt" >"$found"

@@ -12,10 +12,10 @@ cd "$root"
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=${1:-$host}
 name=harness-$target
-built=target/release
+built=${CARGO_TARGET_DIR:-target}
 chosen=()
 if [ $# -gt 0 ]; then
-    built=target/$target/release
+    built+=/$target
     chosen=(--target "$target")
     [ -d "$(rustc --print target-libdir --target "$target")" ] || {
         echo "package: no standard library for $target here: rustup target add $target" >&2
@@ -24,11 +24,11 @@ if [ $# -gt 0 ]; then
 fi
 cargo build --release --locked -p harness ${chosen[@]+"${chosen[@]}"} # bash 3 of macOS
 program=harness
-[ -e "$built/$program" ] || program=harness.exe
+[[ $target != *windows* ]] || program=harness.exe
 staged=$root/dist/staged/$name
 rm -rf "$staged"
 mkdir -p "$staged"
-cp "$built/$program" LICENSE README.md "$staged/"
+cp "$built/release/$program" LICENSE README.md "$staged/"
 
 # Of the same processor, maker and system: what this machine runs.
 kind() {

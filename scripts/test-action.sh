@@ -21,12 +21,13 @@ judge() { # NAME EXPECTED-CODE SUBJECT
     [ "$code" -eq "$2" ] || { cat "$1.out" "$1.err"; echo "$1 ended with $code, not $2"; exit 1; }
 }
 has() { grep -q -- "$2" "$1" || { cat "$1"; echo "$1 does not say $2"; exit 1; }; }
+lacks() { ! grep -q -- "$2" "$1" || { cat "$1"; echo "$1 says $2"; exit 1; }; }
 
 engine="cmd: $HARNESS eval --model {model} --tokens {tokens} --logits {logits} --ubatch {ubatch}"
 judge same 0 "$engine"
 has same.output 'status=rust_only'
 has same.md '✅ Parity'
-! grep -q '::error' same.err
+lacks same.err '::error'
 judge other 1 "$engine --profile ggml-avx2"
 has other.output 'status=divergence'
 has other.md '❌ Parity'

@@ -16,6 +16,7 @@ cases=(--case edges,llama-ahab,qk256-ahab,split32-ahab --fixtures "$root/fixture
 cd "$desk"
 
 has() { grep -q -- "$2" "$1" || { cat "$1"; echo "$1 does not say: $2"; exit 1; }; }
+lacks() { ! grep -q -- "$2" "$1" || { cat "$1"; echo "$1 says: $2"; exit 1; }; }
 claims() { jq -S '[.cases[].claims], .coverage, .parity' "$1"; }
 "$HARNESS" crossval "${cases[@]}" --json whole.json -q
 
@@ -55,14 +56,22 @@ jq '.cases[0].claims.comparisons[0].verdict = {"diverge": {}}' whole.json >night
 first="Parity: $(jq -r '.cases[0].claims | "\(.case) diverges from \(.comparisons[0].reference.name)"' \
     whole.json)"
 printf '' >open
+# What other commands leave there: arrays and objects, one of them bad news, and half a file.
+echo '[{"status": "ok"}, {"status": "rust_only"}]' >night/fine.json
+echo '[{"status": "ok"}, {"status": "divergence"}]' >night/shapes.json
+echo '{"faults": []' >night/cut.json
 "$root/scripts/divergence-issues.sh" night >/dev/null
 has asked "issue create --label parity --title $first"
+has asked "issue create --label parity --title Parity: shapes ends with divergence"
+has asked "issue create --label parity --title Parity: cut.json cannot be read"
+lacks asked "fine"
+rm night/{fine,shapes,cut}.json
 printf '7\t%s\n9\tParity: gone\n' "$first" >open
 : >asked
 "$root/scripts/divergence-issues.sh" night >/dev/null
 has asked "issue comment 7"
 has asked "issue close 9"
-! grep -q "issue create" asked
+lacks asked "issue create"
 rm night/one.json
 : >asked
 "$root/scripts/divergence-issues.sh" night >/dev/null

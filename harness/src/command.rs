@@ -28,6 +28,7 @@ pub mod generate;
 pub mod inspect;
 pub mod kernels;
 pub mod last_failed;
+pub mod listed;
 pub mod man;
 pub mod metamorphic;
 pub mod own_tolerances;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::brought::Brought;
 use super::last_failed::{LastFailed, LastRun};
+use super::listed::Listed;
 use super::selection::Selection;
 use crate::case::Case;
 use crate::case::observation::Identity;
@@ -127,6 +128,8 @@ pub struct EachCase<'a> {
     pub brought: &'a Brought,
     /// Whether only those that failed last.
     pub last_failed: LastFailed,
+    /// Whether only their names are wanted.
+    pub listed: Listed,
     /// How many side by side.
     pub jobs: Jobs,
 }
@@ -145,6 +148,9 @@ impl EachCase<'_> {
         let cases = self.selection.cases(self.suite, any_computes)?;
         let name = |(case, _): &(Case, PathBuf)| case.name.clone();
         let cases = self.last_failed.of(&last, cases, name)?;
+        if let Some(listed) = self.listed.names(cases.iter().map(name), answers.json) {
+            return listed;
+        }
         let work = |asked: &mut S, at: usize| about(asked, &cases[at]);
         threads::in_order(self.jobs.jobs, cases.len(), own, open, work, |found| {
             answers.take(found);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::answers::{AboutCase, Answers, EachCase, Finding, NoFinding};
 use super::brought::Brought;
 use super::last_failed::LastFailed;
+use super::listed::Listed;
 use super::selection::{Question, Selection};
 use crate::case::Case;
 use crate::case::ability::Ability;
@@ -93,6 +94,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     jobs: Jobs,
 
     /// Where the result goes as JSON.
@@ -128,6 +132,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         suite: &suite,
         brought: &args.brought,
         last_failed: args.last_failed,
+        listed: args.listed,
         jobs: args.jobs,
     };
     let about = |asked: &mut Asked, case: &(Case, PathBuf)| args.about(case, &suite, asked);

@@ -25,7 +25,7 @@ What a file computes, and builds, are the business of `harness doctor`, whose fi
 list, too.
 
 Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
-warnings in strict mode; 2 where the file cannot be read at all.";
+warnings in strict mode; 2 where the file cannot be read at all, which --sarif then says.";
 
 /// Look for the mistakes that real model files have
 #[derive(clap::Args)]
@@ -78,8 +78,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let model = args.model.path()?;
     args.sarif.roles(args.json.beside([("--model", model)])?)?;
-    let (opened, mut findings) = examined(model, args.reading)?;
-    opened.input.still_holds()?;
+    let shown = model.display().to_string();
+    let found = examined(model, args.reading).and_then(|found| {
+        found.0.input.still_holds()?;
+        Ok(found)
+    });
+    let (opened, mut findings) = args.sarif.looked(&shown, found)?;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.lint.severity()));
     let worst = findings.first().map(|finding| finding.lint.severity());
     let strict_mode = args.strictness.strict;
@@ -87,7 +91,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let status = Status::of(worst >= Some(Severity::Warning), fails);
     let findings = findings.into_iter().map(|f| entry(f.lint, Some(f)));
     let findings: Vec<Entry> = findings.collect();
-    let shown = opened.input.path.display().to_string();
     let text = render(&escape(&shown), &findings, status);
     let report = json!({
         "model": shown,

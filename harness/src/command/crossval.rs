@@ -230,9 +230,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         let earlier = resume::open(earlier, campaign.suite())?;
         campaign = campaign.resuming(earlier).checking_one();
     }
-    if let Some(Destination::Path(receipt)) = &args.json.to {
-        signals::resume_with(signals::again("--resume", receipt));
-    }
     let asked: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
     let mut rows = Rows::new(&asked, &campaign, !args.takes_stdout());
     let watch = |step: Step<'_>| {
@@ -359,7 +356,9 @@ impl Args {
 /// be written now is complained about at the end, when it is written for the last time; what is no
 /// file is written only then.
 fn keep(json: &Json, receipt: &Receipt) {
-    if json.to.as_ref().is_some_and(Destination::keeps_one) {
+    let kept = json.to.as_ref().filter(|to| to.keeps_one());
+    if let Some(Destination::Path(path)) = kept {
+        signals::resume_with("--resume", path);
         let _ = json.write(receipt);
     }
 }

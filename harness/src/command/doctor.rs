@@ -43,7 +43,8 @@ graph, operation by operation, on the engine's own inputs; whole prompts against
 a large file, whether its speed is one that memory allows.
 
 Exit code 0 where there are only notes, or warnings outside of strict mode; 1 for errors, and for
-warnings in strict mode; 2 where the file cannot be read, 3 where the build cannot be opened.";
+warnings in strict mode; 2 where the file cannot be read, 3 where the build cannot be opened, which
+--sarif then says.";
 
 /// Say what is wrong with a file or a build, why, and what mends it
 #[derive(clap::Args)]
@@ -126,35 +127,38 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         .into_iter()
         .filter_map(|(flag, path)| Some((flag, path?)));
     args.sarif.roles(args.json.beside(read)?)?;
-    let manifest = manifest.map(checksums).transpose()?;
-    let file = model
-        .map(|model| file(model, args.reading, manifest.as_ref()))
-        .transpose()?;
-    let build = args
-        .build
-        .as_deref()
-        .map(|name| build::examine(name, model))
-        .transpose()?;
-    let mut report = Report {
-        file,
-        build,
-        strict_mode: args.strictness.strict,
-        status: Status::Ok,
-    };
+    let typed = model.map(|model| model.display().to_string());
+    let typed = typed.or(args.build.clone()).unwrap_or_default();
+    let mut report = args.sarif.looked(&typed, args.look(model, manifest))?;
     let worst = report.findings().map(|finding| finding.severity).max();
     let fails = report.strict_mode || worst == Some(Severity::Error);
     let status = Status::of(worst >= Some(Severity::Warning), fails);
     report.status = status;
     let found = report.findings().filter_map(|entry| entry.finding.as_ref());
-    let about = report.file.as_ref().map(|file| &file.model);
-    let about = about.or(report.build.as_ref().map(|build| &build.build));
-    args.sarif.write(about.map_or("", String::as_str), found)?;
+    args.sarif.write(&typed, found)?;
     let text = if args.sarif.takes_stdout() {
         String::new()
     } else {
         report.text()
     };
     finish(status.outcome(), &text, &report, &args.json)
+}
+
+impl Args {
+    /// Everything but what it comes to.
+    fn look(&self, model: Option<&Path>, manifest: Option<&Path>) -> Result<Report, Failure> {
+        let manifest = manifest.map(checksums).transpose()?;
+        let file = model.map(|model| file(model, self.reading, manifest.as_ref()));
+        let file = file.transpose()?;
+        let build = self.build.as_deref();
+        let build = build.map(|name| build::examine(name, model)).transpose()?;
+        Ok(Report {
+            file,
+            build,
+            strict_mode: self.strictness.strict,
+            status: Status::Ok,
+        })
+    }
 }
 
 fn file(path: &Path, reading: Reading, manifest: Option<&Manifest>) -> Result<FileReport, Failure> {

@@ -1,28 +1,31 @@
 //! `harness eval`: all-position logits as a NumPy file, nodes as safetensors.
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::session::Wanted;
 use engine::transformer::probe::Probe;
 use engine::{Model, Session, Token};
 use serde_json::json;
 
+use self::shown::Likeliest;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Computing, ModelFile};
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
 use crate::io::atomic::Unfinished;
 use crate::io::destination::Destination;
-use crate::io::npy;
 use crate::io::process::map_or_read;
-use crate::io::progress;
 use crate::io::safetensors::Trace;
+use crate::io::{look, npy, output, progress};
 use crate::judge::outcome::Outcome;
 
 const EXAMPLE: &str = "\
 Examples:
+  harness eval model.gguf -p 'Call me Ishmael.'       # the likeliest tokens; -v: every node
   harness eval --model model.gguf --prompt 'Call me Ishmael.' --logits logits.npy
   harness eval --model model.gguf --tokens 1022,34,392 --ubatch 1 --logits decode.npy \\
       --trace decode.safetensors
@@ -32,7 +35,7 @@ The logits are float32, C order, (positions, vocabulary). The keys of the trace 
 ubatches every node is there once for each, with `@` and the ubatch's first position behind it.
 Nothing is written before all of it is known and the model was seen unchanged.";
 
-/// Write the logits at every position of a prompt
+/// Write or show the logits at every position of a prompt
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -42,9 +45,9 @@ pub struct Args {
     #[command(flatten)]
     source: Source,
 
-    /// Where the logits go, a NumPy file
+    /// Where the logits go, a NumPy file [default: the likeliest tokens are shown]
     #[arg(long, value_name = "FILE")]
-    logits: PathBuf,
+    logits: Option<PathBuf>,
 
     /// Where every node of the pass goes, a safetensors file
     #[arg(long, value_name = "FILE")]
@@ -71,7 +74,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let to = |path: &PathBuf| Destination::Path(path.clone());
     args.model
         .roles()?
-        .writes("--logits", Some(&to(&args.logits)))?
+        .writes("--logits", args.logits.as_ref().map(to).as_ref())?
         .writes("--trace", args.trace.as_ref().map(to).as_ref())?;
     let waiting = progress::spinner("hashing the model");
     let storage = map_or_read();
@@ -81,12 +84,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     input.is_stamped(&model.stamp())?;
     let tokens = args.source.tokens(&model)?;
     let mut session = args.computing.session(&model, tokens.len())?;
-    let mut trace = args.trace.is_some().then(Trace::default);
+    let nodes_are_shown = args.logits.is_none() && look::is_verbose();
+    let traces = args.trace.is_some() || nodes_are_shown;
+    let mut trace = traces.then(Trace::default);
     let vocab_size = model.config().vocab_size;
-    let mut logits = Unfinished::create(&args.logits).map_err(Failure::environment)?;
-    npy::write_header(&mut logits, &[tokens.len(), vocab_size]).map_err(Failure::environment)?;
+    let shape = [tokens.len(), vocab_size];
+    let mut rows = Rows::begin(args.logits.as_deref(), shape).map_err(Failure::environment)?;
     let ubatch = args.computing.ubatch;
-    compute(&mut session, &tokens, ubatch, trace.as_mut(), &mut logits)?;
+    compute(&mut session, &tokens, ubatch, trace.as_mut(), &mut rows)?;
     input.still_holds()?;
     let (kernel, profile) = (model.kernel().name(), args.computing.profile.name());
     let (positions, nodes) = (tokens.len(), trace.as_ref().map_or(0, Trace::len));
@@ -98,9 +103,16 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ("ubatch", ubatch.to_string()),
         ("tokens", ids.join(",")),
     ]);
+    let mut text = String::new();
+    if let Rows::Shown(_, rows) = &rows {
+        text += &shown::positions(&model, &tokens, rows).render(output::width());
+    }
+    if let Some(trace) = trace.as_ref().filter(|_| nodes_are_shown) {
+        text += &shown::nodes(trace).render(output::width());
+    }
     let traced = args.trace.as_ref().zip(trace);
-    write(logits, traced, &about).map_err(Failure::environment)?;
-    let text = format!(
+    write(rows, traced, &about).map_err(Failure::environment)?;
+    text += &format!(
         "{positions} positions × {vocab_size} logits, {nodes} nodes; kernel {kernel}, profile \
          {profile}, ubatch {ubatch}\n"
     );
@@ -118,9 +130,38 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     finish(Outcome::Ok, &text, &result, &args.model.json)
 }
 
+/// What becomes of the logits.
+enum Rows {
+    /// A file, which is not in its place yet.
+    File(Unfinished),
+    /// The likeliest tokens of every row of that length, to be shown.
+    Shown(usize, Vec<Likeliest>),
+}
+
+impl Rows {
+    fn begin(path: Option<&Path>, shape: [usize; 2]) -> io::Result<Self> {
+        let Some(path) = path else {
+            return Ok(Rows::Shown(shape[1], Vec::new()));
+        };
+        let mut file = Unfinished::create(path)?;
+        npy::write_header(&mut file, &shape)?;
+        Ok(Rows::File(file))
+    }
+
+    fn take(&mut self, values: &[f32]) -> io::Result<()> {
+        match self {
+            Rows::File(file) => npy::write_values(file, values),
+            Rows::Shown(length, rows) => {
+                rows.extend(values.chunks(*length).map(shown::likeliest));
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Both files are whole before one of them is in its place.
 fn write(
-    mut logits: Unfinished,
+    logits: Rows,
     traced: Option<(&PathBuf, Trace)>,
     about: &BTreeMap<&str, String>,
 ) -> io::Result<()> {
@@ -131,8 +172,10 @@ fn write(
         Ok::<_, io::Error>(file)
     };
     let traced = traced.map(begin).transpose()?;
-    logits.flush()?;
-    logits.commit()?;
+    if let Rows::File(mut file) = logits {
+        file.flush()?;
+        file.commit()?;
+    }
     traced.map_or(Ok(()), Unfinished::commit)
 }
 
@@ -142,7 +185,7 @@ fn compute(
     tokens: &[Token],
     ubatch: usize,
     mut trace: Option<&mut Trace>,
-    logits: &mut Unfinished,
+    logits: &mut Rows,
 ) -> Result<(), Failure> {
     let bar = progress::bar(tokens.len() as u64, "positions");
     for fed in tokens.chunks(ubatch) {
@@ -156,7 +199,7 @@ fn compute(
             None => &mut (),
         };
         let rows = session.feed(fed, Wanted::All, probe)?;
-        npy::write_values(logits, &rows).map_err(Failure::environment)?;
+        logits.take(&rows).map_err(Failure::environment)?;
         bar.inc(fed.len() as u64);
     }
     bar.finish_and_clear();

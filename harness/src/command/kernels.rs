@@ -8,8 +8,10 @@ use engine::kernels::Kernel;
 use engine::numerics::Profile;
 
 use super::finish::finish;
+use crate::case::pattern;
 use crate::command::flags;
 use crate::command::last_failed::{LastFailed, LastRun};
+use crate::command::listed::Listed;
 use crate::exit::{Exit, Failure};
 use crate::io::destination::Destination;
 use crate::io::{output, progress, threads};
@@ -53,9 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = flags::count::<usize>)]
     cases: Option<usize>,
 
-    /// Ask about this kernel only; may be given several times
-    #[arg(long, value_name = "NAME", value_parser = Family::by_name)]
-    only: Vec<Family>,
+    /// Ask about the kernels of that name only: whole, a part of it, or with * for any letters; may
+    /// be given several times
+    #[arg(long, value_name = "NAME", value_parser = Families::named)]
+    only: Vec<Families>,
 
     /// Ask this question only
     #[arg(long, value_name = "K", requires = "only", value_parser = flags::count::<usize>)]
@@ -77,6 +80,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     sharing: flags::Sharing,
 
     #[command(flatten)]
@@ -86,6 +92,22 @@ pub struct Args {
     json: flags::Json,
 }
 
+/// Kernels that one name means.
+#[derive(Debug, Clone)]
+struct Families(Vec<Family>);
+
+impl Families {
+    fn named(typed: &str) -> Result<Self, String> {
+        let mut all = Family::all();
+        let names: Vec<String> = all.iter().map(|family| family.name()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let meant = pattern::select(&names, &[typed.to_owned()], "kernel");
+        let meant = meant.map_err(|unknown| unknown.message)?;
+        all.retain(|family| meant.contains(&family.name()[..]));
+        Ok(Families(all))
+    }
+}
+
 /// Runs the command.
 pub fn run(mut args: Args) -> Result<Exit, Failure> {
     // What a reference is asked takes no fixtures.
@@ -93,7 +115,12 @@ pub fn run(mut args: Args) -> Result<Exit, Failure> {
     let mut last = LastRun::of("kernels", &folder.unwrap_or_default(), &[]);
     if args.last_failed.last_failed {
         let asked = args.families();
-        args.only = args.last_failed.of(&last, asked, |family| family.name())?;
+        let failed = args.last_failed.of(&last, asked, |family| family.name())?;
+        args.only = vec![Families(failed)];
+    }
+    let names = args.families().into_iter().map(|family| family.name());
+    if let Some(listed) = args.listed.names(names, &args.json) {
+        return listed;
     }
     let outputs = args.json.beside([])?;
     outputs.writes("--record", args.record.as_ref())?;
@@ -198,11 +225,10 @@ impl Args {
 
     /// The kernels of all shares.
     fn families(&self) -> Vec<Family> {
-        if self.only.is_empty() {
-            Family::all()
-        } else {
-            self.only.clone()
-        }
+        let mut all = Family::all();
+        let named = |family: &Family| self.only.iter().any(|only| only.0.contains(family));
+        all.retain(|family| self.only.is_empty() || named(family));
+        all
     }
 
     /// Without a reference: what is on record, and nothing that is not.

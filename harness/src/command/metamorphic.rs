@@ -15,9 +15,9 @@ use crate::command::brought::Brought;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Jobs, Json, Models};
 use crate::command::last_failed::{LastFailed, LastRun};
+use crate::command::listed::Listed;
 use crate::exit::{Exit, Failure};
 use crate::file::provenance::Input;
-use crate::io::destination::FileRoles;
 use crate::io::{output, progress, threads};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::numbers::split_mix::SplitMix64;
@@ -93,6 +93,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     jobs: Jobs,
 
     #[command(flatten)]
@@ -137,9 +140,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let shown = |path: &PathBuf| path.display().to_string();
     models = args.last_failed.of(&last, models, shown)?;
-    let roles = FileRoles::default();
-    let roles = models.iter().fold(roles, |r, m| r.reads("--model", m));
-    roles.writes("--json", args.json.to.as_ref())?;
+    if let Some(listed) = args.listed.names(models.iter().map(shown), &args.json) {
+        return listed;
+    }
+    args.json
+        .beside(models.iter().map(|path| ("--model", path.as_path())))?;
     let own = sources(&args)?;
     let sides = own.len();
     let mut names = vec![String::new(); sides];
@@ -167,12 +172,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         });
         (at % sides, name, examined)
     };
-    let again = || sources(&args);
     threads::in_order(
         args.jobs.jobs,
         count,
         own,
-        again,
+        || sources(&args),
         work,
         |(side, name, examined)| {
             names[side] = name;

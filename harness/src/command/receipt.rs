@@ -332,7 +332,12 @@ pub fn receipt(path: &Path) -> Result<Receipt, Failure> {
 /// The same with the envelope it came in.
 fn opened(path: &Path) -> Result<(Receipt, Option<Envelope>), Failure> {
     let (_, bytes) = Input::read(path)?;
-    statement::read(&bytes).map_err(|why| Failure::input(format!("{}: {why}", path.display())))
+    statement::read(&bytes).map_err(|why| {
+        let json = bytes.trim_ascii_start().starts_with(b"{");
+        let next = "; `harness compare` takes models, logits and traces";
+        let next = if json { "" } else { next };
+        Failure::input(format!("{}: {why}{next}", path.display()))
+    })
 }
 
 /// Case by case, so that one more case does not shift all the others.

@@ -15,6 +15,7 @@ use crate::command::brought::Brought;
 use crate::command::finish::finish;
 use crate::command::flags::{self, Jobs, Json, Sharing};
 use crate::command::last_failed::{LastFailed, LastRun};
+use crate::command::listed::Listed;
 use crate::exit::{Exit, Failure};
 use crate::fixture::random::{self, RandomShape};
 use crate::io::destination::Destination;
@@ -119,6 +120,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     sharing: Sharing,
 
     #[command(flatten)]
@@ -146,6 +150,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     // Which trial a number is follows from the program alone.
     let mut last = LastRun::of("shapes", Path::new(""), &args.brought.subject);
     let (plan, share) = plan(&args, otherwise, &last)?;
+    let names = plan
+        .trials()
+        .map(|one| format!("{} {}", one.number, one.shape));
+    if let Some(listed) = args.listed.names(names, &args.json) {
+        return listed;
+    }
     let mut reports = Vec::new();
     for (at, (theirs, profile)) in theirs.into_iter().enumerate() {
         examine(&args, &plan, (at, theirs), mode, profile, &mut reports)?;

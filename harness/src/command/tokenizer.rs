@@ -7,6 +7,7 @@ use crate::case::observation::tokenization::{EscapedBytes, Question};
 use crate::command::brought::Brought;
 use crate::command::flags;
 use crate::command::last_failed::{LastFailed, LastRun};
+use crate::command::listed::Listed;
 use crate::exit::{Exit, Failure};
 use crate::io::{output, progress, threads};
 use crate::oracle::tokenizer::examine::Plan;
@@ -67,6 +68,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     sharing: flags::Sharing,
 
     #[command(flatten)]
@@ -89,6 +93,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let subjects = args.last_failed.of(&last, subjects, name)?;
     let share = args.sharing.share(&subjects, name);
     let subjects = args.sharing.of("tokenizer", subjects, name);
+    if let Some(listed) = args.listed.names(subjects.iter().map(name), &args.json) {
+        return listed;
+    }
     let read = subjects.iter().map(|one| ("--model", one.path.as_path()));
     args.json.beside(read)?;
     let references = args.references()?;

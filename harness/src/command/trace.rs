@@ -11,6 +11,7 @@ use super::answers::{AboutCase, Answers, EachCase, Finding, NoFinding};
 use super::brought::Brought;
 use super::finish::finish;
 use super::last_failed::LastFailed;
+use super::listed::Listed;
 use super::selection::{Question, Selection};
 use crate::case::Case;
 use crate::case::ability::Ability;
@@ -87,6 +88,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     jobs: Jobs,
 
     /// Where the result goes as JSON.
@@ -136,6 +140,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         suite: &suite,
         brought: &args.brought,
         last_failed: args.last_failed,
+        listed: args.listed,
         jobs: args.jobs,
     };
     let about = |asked: &mut Asked, case: &(Case, PathBuf)| args.about(case, asked);

@@ -11,6 +11,7 @@ use functions::Functions;
 
 use super::finish::finish;
 use super::last_failed::{LastFailed, LastRun};
+use super::listed::Listed;
 use crate::command::flags;
 use crate::exit::{Exit, Failure};
 use crate::fixture;
@@ -67,6 +68,9 @@ pub struct Args {
     last_failed: LastFailed,
 
     #[command(flatten)]
+    listed: Listed,
+
+    #[command(flatten)]
     jobs: flags::Jobs,
 
     #[command(flatten)]
@@ -82,9 +86,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         models.extend(Functions::on_record(&folder));
     }
     let mut last = LastRun::of("weights", &folder, &[]);
-    models = args
-        .last_failed
-        .of(&last, models, |path| subject::name(path, &folder))?;
+    let name = |path: &PathBuf| subject::name(path, &folder);
+    models = args.last_failed.of(&last, models, name)?;
+    if let Some(listed) = args.listed.names(models.iter().map(name), &args.json) {
+        return listed;
+    }
     let roles = FileRoles::default();
     let read = models
         .iter()

@@ -4,10 +4,28 @@ use serde_json::{Value, json};
 
 use super::check::{Finding, Lint, Severity};
 
+/// The rule that a file breaks of which nothing can be found.
+const REFUSED: &str = "cannot-be-opened";
+
 /// The whole document: every lint there is as a rule, every finding as a result about `path`.
 pub fn render<'f>(path: &str, findings: impl Iterator<Item = &'f Finding>) -> Value {
-    let rules: Vec<Value> = Lint::ALL.iter().copied().map(rule).collect();
-    let results: Vec<Value> = findings.map(|finding| result(path, finding)).collect();
+    document(findings.map(|finding| result(path, finding)).collect())
+}
+
+/// The whole document for a file, or a build, that could not be looked at, and why.
+pub fn refusal(path: &str, why: &str) -> Value {
+    let rule = json!({ "ruleId": REFUSED, "ruleIndex": Lint::ALL.len(), "level": "error" });
+    document(vec![about(path, rule, why, &[])])
+}
+
+fn document(results: Vec<Value>) -> Value {
+    let mut rules: Vec<Value> = Lint::ALL.iter().copied().map(rule).collect();
+    rules.push(json!({
+        "id": REFUSED,
+        "shortDescription": { "text": "It cannot be opened, so nothing else was looked at." },
+        "help": { "text": "The message says what was expected, and where." },
+        "defaultConfiguration": { "level": "error" },
+    }));
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -33,23 +51,26 @@ fn rule(lint: Lint) -> Value {
 
 fn result(path: &str, finding: &Finding) -> Value {
     let lint = finding.lint;
+    let index = Lint::ALL.iter().position(|known| *known == lint);
+    let rule = json!({ "ruleId": lint.name(), "ruleIndex": index, "level": level(lint) });
+    let message = format!("{}: {}", lint.sentence(), finding.detail);
+    about(path, rule, &message, &finding.subjects)
+}
+
+/// A result of a rule: where it is, and what it says.
+fn about(path: &str, mut result: Value, message: &str, subjects: &[String]) -> Value {
     let place = |subject: &String| json!({ "fullyQualifiedName": subject, "kind": "resource" });
-    let places: Vec<Value> = finding.subjects.iter().map(place).collect();
-    let rule = Lint::ALL.iter().position(|known| *known == lint);
-    json!({
-        "ruleId": lint.name(),
-        "ruleIndex": rule,
-        "level": level(lint),
-        "message": { "text": format!("{}: {}", lint.sentence(), finding.detail) },
-        "locations": [{
-            // A model file has no lines; a viewer shows its head.
-            "physicalLocation": {
-                "artifactLocation": { "uri": uri(path) },
-                "region": { "startLine": 1 },
-            },
-            "logicalLocations": places,
-        }],
-    })
+    let places: Vec<Value> = subjects.iter().map(place).collect();
+    result["message"] = json!({ "text": message });
+    result["locations"] = json!([{
+        // A model file has no lines; a viewer shows its head.
+        "physicalLocation": {
+            "artifactLocation": { "uri": uri(path) },
+            "region": { "startLine": 1 },
+        },
+        "logicalLocations": places,
+    }]);
+    result
 }
 
 fn level(lint: Lint) -> &'static str {
@@ -103,6 +124,14 @@ mod tests {
             "blk.0.attn_norm"
         );
         assert_eq!(uri("/a/b%.gguf"), "file:///a/b%25.gguf");
-        assert_eq!(rules.as_array().map(Vec::len), Some(Lint::ALL.len()));
+        assert_eq!(rules.as_array().map(Vec::len), Some(Lint::ALL.len() + 1));
+        let run = &refusal("my model.gguf", "MAGIC: it is no GGUF")["runs"][0];
+        let result = &run["results"][0];
+        let index = result["ruleIndex"].as_u64().expect("a number") as usize;
+        assert_eq!(
+            result["ruleId"],
+            run["tool"]["driver"]["rules"][index]["id"]
+        );
+        assert_eq!(result["message"]["text"], "MAGIC: it is no GGUF");
     }
 }

@@ -79,6 +79,12 @@ impl Trace {
         self.nodes.is_empty()
     }
 
+    /// Name, shape and values of each, in the order they were computed.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        let nodes = self.nodes.iter();
+        nodes.map(|node| (&node.key[..], &node.shape[..], &node.values[..]))
+    }
+
     /// Writes the file: tensors in the order they were computed, the header sorted by name.
     pub fn write(&self, out: &mut dyn Write, about: &BTreeMap<&str, String>) -> io::Result<()> {
         let entries = self.nodes.iter().map(|node| Entry {

@@ -17,7 +17,8 @@ use crate::io::descendants::descendants;
 /// What a signal finds.
 struct Unfinished {
     temporary: Vec<PathBuf>,
-    resume: Option<String>,
+    /// What is kept of this run, and the command line that goes on with it.
+    resume: Option<(PathBuf, String)>,
 }
 
 static UNFINISHED: Mutex<Unfinished> = Mutex::new(Unfinished {
@@ -30,9 +31,11 @@ fn unfinished() -> MutexGuard<'static, Unfinished> {
     UNFINISHED.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// The command line that takes over what was finished, told when a signal ends the run.
-pub fn resume_with(line: impl Into<String>) {
-    unfinished().resume = Some(line.into());
+/// Something is finished and kept there: the command line that takes it over by that flag is told
+/// when a signal ends the run.
+pub fn resume_with(flag: &str, kept: &Path) {
+    let line = again(flag, kept);
+    unfinished().resume = Some((kept.to_owned(), line));
 }
 
 /// Returns unless a signal is ending this program: then what its children died of is no result.
@@ -46,7 +49,7 @@ pub fn typed() -> impl Iterator<Item = String> {
 }
 
 /// This run's command line for a shell, with `flag value` instead of what it says about `flag`.
-pub fn again(flag: &str, value: &Path) -> String {
+fn again(flag: &str, value: &Path) -> String {
     again_from(typed(), flag, &value.to_string_lossy())
 }
 
@@ -145,8 +148,10 @@ fn end(signal: i32, clean: fn()) -> ! {
     };
     let words: Vec<String> = typed().map(|word| quoted(&word)).collect();
     let next = match &unfinished.resume {
-        Some(line) => format!("what is finished is kept; to go on:\n  {line}"),
-        None => format!("to run it again:\n  {}", words.join(" ")),
+        Some((kept, line)) if kept.exists() => {
+            format!("what is finished is kept; to go on:\n  {line}")
+        }
+        _ => format!("to run it again:\n  {}", words.join(" ")),
     };
     tell(format!("\n{word}: {next}"));
     std::process::exit(exit as i32)

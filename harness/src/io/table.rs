@@ -1,13 +1,16 @@
 //! Text in columns: as wide as its words need, and never wider than the terminal.
 #![forbid(unsafe_code)]
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
+mod lines;
+
 use console::measure_text_width;
 
+use self::lines::{broken, cut};
+
 /// Between two columns.
-const GAP: u16 = 2;
+const GAP: usize = 2;
 /// What a column of longer words keeps when the terminal is too narrow for all of them.
-const LEAST: u16 = 8;
+const LEAST: usize = 8;
 /// What a long word keeps in a row of its own.
 const CUT: usize = 24;
 
@@ -15,29 +18,51 @@ const CUT: usize = 24;
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     name: &'static str,
-    align: CellAlignment,
+    edge: Edge,
     /// Whether a narrow terminal may do without it.
     spare: bool,
+    /// Whether its cells are never broken.
+    whole: bool,
+}
+
+/// Where the cells of a column begin or end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edge {
+    Left,
+    Right,
 }
 
 impl Column {
+    const fn of(name: &'static str, edge: Edge) -> Self {
+        Column {
+            name,
+            edge,
+            spare: false,
+            whole: false,
+        }
+    }
+
     /// The same, left out where the terminal is too narrow for all columns: the last one first.
     pub const fn spare(self) -> Self {
         let spare = true;
         Column { spare, ..self }
     }
+
+    /// The same, its words never broken: whoever looks for them finds them.
+    pub const fn whole(self) -> Self {
+        let whole = true;
+        Column { whole, ..self }
+    }
 }
 
 /// A column of words: begins at its left edge, and may be broken into several lines.
 pub const fn words(name: &'static str) -> Column {
-    let (align, spare) = (CellAlignment::Left, false);
-    Column { name, align, spare }
+    Column::of(name, Edge::Left)
 }
 
 /// A column of numbers: ends at its right edge, and is never broken.
 pub const fn number(name: &'static str) -> Column {
-    let (align, spare) = (CellAlignment::Right, false);
-    Column { name, align, spare }
+    Column::of(name, Edge::Right).whole()
 }
 
 /// What a column shows of a row.
@@ -99,9 +124,9 @@ impl Table {
                 .map(|c| c.name.replace('|', "\\|"))
                 .collect(),
         );
-        let rule = |column: &Column| match column.align {
-            CellAlignment::Right => "---:".to_owned(),
-            _ => "---".to_owned(),
+        let rule = |column: &Column| match column.edge {
+            Edge::Right => "---:".to_owned(),
+            Edge::Left => "---".to_owned(),
         };
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
@@ -121,11 +146,9 @@ impl Table {
         };
         let columns = table.columns.iter().zip(table.widths());
         let mut places: Vec<Place> = columns.map(place).collect();
-        let all: usize = places.iter().map(|p| p.width + usize::from(GAP)).sum();
-        let beyond = width.map_or(0, |width| all.saturating_sub(width + usize::from(GAP)));
-        let words = places
-            .iter_mut()
-            .filter(|p| p.column.align == CellAlignment::Left);
+        let all: usize = places.iter().map(|p| p.width + GAP).sum();
+        let beyond = width.map_or(0, |width| all.saturating_sub(width + GAP));
+        let words = places.iter_mut().filter(|p| p.column.edge == Edge::Left);
         if let Some(widest) = words.max_by_key(|place| place.width) {
             widest.width = widest
                 .width
@@ -150,13 +173,16 @@ impl Table {
         };
         let needed = |table: &Table| {
             let columns = table.columns.iter().zip(table.widths());
-            let columns = columns.map(|(column, natural)| match column.align {
-                CellAlignment::Left => natural.min(least),
-                _ => natural,
+            let columns = columns.map(|(column, natural)| {
+                if column.whole {
+                    natural
+                } else {
+                    natural.min(least)
+                }
             });
-            columns.map(|one| one + usize::from(GAP)).sum::<usize>()
+            columns.map(|one| one + GAP).sum::<usize>()
         };
-        while needed(&table) > width + usize::from(GAP) {
+        while needed(&table) > width + GAP {
             let Some(spare) = table.columns.iter().rposition(|column| column.spare) else {
                 break;
             };
@@ -178,28 +204,46 @@ impl Table {
         self.columns.iter().enumerate().map(width).collect()
     }
 
+    /// How wide each column is: by its content or, where there is no room for all of it, columns
+    /// that may be broken share what the others leave: short ones keep their content, long ones
+    /// get the same each.
+    fn fitted(&self, width: Option<usize>) -> Vec<usize> {
+        let mut widths = self.widths();
+        let Some(width) = width else {
+            return widths;
+        };
+        let (whole, mut long): (Vec<usize>, Vec<usize>) =
+            (0..widths.len()).partition(|at| self.columns[*at].whole);
+        long.sort_by_key(|at| widths[*at]);
+        let whole: usize = whole.iter().map(|at| widths[*at]).sum();
+        let mut room = width.saturating_sub(whole + GAP * widths.len().saturating_sub(1));
+        for (done, at) in long.iter().enumerate() {
+            let share = room / (long.len() - done);
+            widths[*at] = widths[*at].min(share.max(LEAST));
+            room = room.saturating_sub(widths[*at]);
+        }
+        widths
+    }
+
     fn draw(&self, width: Option<usize>) -> String {
-        let mut table = comfy_table::Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header(self.columns.iter().map(|column| column.name));
-        table.add_rows(&self.rows);
-        if let Some(width) = width {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            // The gap behind the last column is cut off again.
-            table.set_width(u16::try_from(width).unwrap_or(u16::MAX).saturating_add(GAP));
-        }
-        let natural = table.column_max_content_widths();
-        for ((drawn, column), natural) in table.column_iter_mut().zip(&self.columns).zip(natural) {
-            drawn.set_padding((0, GAP)).set_cell_alignment(column.align);
-            if column.align == CellAlignment::Right {
-                drawn.set_constraint(ColumnConstraint::ContentWidth);
-            } else {
-                let least = Width::Fixed(natural.min(LEAST) + GAP);
-                drawn.set_constraint(ColumnConstraint::LowerBoundary(least));
-            }
-        }
-        let lines = table.lines();
-        lines.map(|line| format!("{}\n", line.trim_end())).collect()
+        let widths = self.fitted(width);
+        let heading = self.columns.iter().map(|column| column.name).collect();
+        let rows = self.rows.iter();
+        let rows = rows.map(|row| row.iter().map(String::as_str).collect::<Vec<&str>>());
+        let row = |cells: Vec<&str>| {
+            let cells = cells.into_iter().zip(&widths);
+            let cells: Vec<Vec<String>> = cells.map(|(cell, width)| broken(cell, *width)).collect();
+            let height = cells.iter().map(Vec::len).max().unwrap_or(0).max(1);
+            let text = |at: usize| {
+                let places = self.columns.iter().zip(&widths).enumerate();
+                line(places.map(|(place, (column, width))| {
+                    let part = cells.get(place).and_then(|cell| cell.get(at));
+                    (column.edge, *width, part.map_or("", String::as_str))
+                }))
+            };
+            (0..height).map(text).collect::<String>()
+        };
+        std::iter::once(heading).chain(rows).map(row).collect()
     }
 }
 
@@ -230,33 +274,33 @@ impl Layout {
     }
 
     fn draw<'c>(&'c self, cell: impl Fn(&'c Place) -> &'c str) -> String {
-        let mut line = String::new();
-        for place in &self.places {
-            let cell = cell(place);
-            let cell = if self.limited {
-                cut(cell, place.width.max(CUT))
-            } else {
-                cell.to_owned()
-            };
-            let room = place.width.saturating_sub(measure_text_width(&cell));
-            let right = place.column.align == CellAlignment::Right;
-            let (before, behind) = if right { (room, 0) } else { (0, room) };
-            line += &format!("{:before$}{cell}{:behind$}  ", "", "");
-        }
-        line.trim_end().to_owned() + "\n"
+        let places = self.places.iter();
+        let cells: Vec<String> = places
+            .map(|place| {
+                if self.limited {
+                    cut(cell(place), place.width.max(CUT))
+                } else {
+                    cell(place).to_owned()
+                }
+            })
+            .collect();
+        let places = self.places.iter().zip(&cells);
+        line(places.map(|(place, cell)| (place.column.edge, place.width, &cell[..])))
     }
 }
 
-/// A word of at most so many columns, without its middle where it is longer.
-fn cut(word: &str, width: usize) -> String {
-    let all: Vec<char> = word.chars().collect();
-    if all.len() <= width || width == 0 {
-        return word.to_owned();
+/// A line of cells, each at its edge of so many columns.
+fn line<'c>(cells: impl Iterator<Item = (Edge, usize, &'c str)>) -> String {
+    let mut line = String::new();
+    for (edge, width, cell) in cells {
+        let room = width.saturating_sub(measure_text_width(cell));
+        let (before, behind) = match edge {
+            Edge::Left => (0, room + GAP),
+            Edge::Right => (room, GAP),
+        };
+        line += &format!("{:before$}{cell}{:behind$}", "", "");
     }
-    let behind = (width - 1) / 2;
-    let before: String = all[..width - 1 - behind].iter().collect();
-    let behind: String = all[all.len() - behind..].iter().collect();
-    format!("{before}…{behind}")
+    line.trim_end().to_owned() + "\n"
 }
 
 /// A number as a cell: few digits, and a word where there is none.
@@ -319,6 +363,18 @@ mod tests {
     }
 
     #[test]
+    fn what_fits_is_never_broken_for_what_does_not() {
+        let mut table = Table::new(&[words("case"), words("with"), number("bit-equal")]);
+        let long = "bitnet-portable-".repeat(5);
+        table.row(["edges-the-end", &long, "22528/22528"]);
+        for width in [60, 80] {
+            let text = table.render(Some(width));
+            assert!(text.contains("\nedges-the-end  "), "{width}: {text}");
+            assert!(text.lines().all(|line| line.width() <= width), "{text}");
+        }
+    }
+
+    #[test]
     fn spare_columns_go_before_any_word_is_broken() {
         let columns = [words("case"), number("bits").spare(), words("why").spare()];
         let mut table = Table::new(&columns);
@@ -326,13 +382,10 @@ mod tests {
         let without_why = "case    bits\na-case    12\n";
         assert_eq!(table.render(Some(15)), without_why);
         assert_eq!(table.render(Some(9)), "case\na-case\n");
-        assert_eq!(cut("abcdefgh", 5), "ab…gh");
         let layout = table.layout(Some(15));
         let row = ["b", "3", "so"].map(str::to_owned);
-        assert_eq!(
-            layout.heading() + &layout.line(&row),
-            "case    bits\nb          3\n"
-        );
+        let shown = layout.heading() + &layout.line(&row);
+        assert_eq!(shown, "case    bits\nb          3\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
@@ -157,7 +157,15 @@ fn asked(names: &[String]) -> Result<Vec<Spec>, Failure> {
         let named = Spec::from_environment().map_err(unavailable)?;
         return Ok(named.into_iter().collect());
     }
-    let named = |name: &String| Spec::parse(name).map_err(Failure::input);
+    let named = |name: &String| {
+        Spec::parse(name).map_err(|unknown| {
+            let yours = format!("{unknown}; an engine of yours is `--subject 'cmd: {name} …'`, or");
+            if Path::new(name).is_file() {
+                return Failure::input(format!("{yours} `--subject lib:{name}`"));
+            }
+            Failure::input(unknown)
+        })
+    };
     names.iter().map(named).collect()
 }
 

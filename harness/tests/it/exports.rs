@@ -143,11 +143,6 @@ fn an_output_never_takes_the_place_of_an_input_or_of_another() {
 
 #[test]
 fn what_check_and_doctor_find_is_sarif() {
-    let folder = Folder::new();
-    let half = folder.file(
-        "half.gguf",
-        &std::fs::read(fixture("edges/edges.gguf")).expect("there"),
-    );
     let model = fixture("random/random-llama.gguf");
     for command in ["check", "doctor"] {
         let run = Harness::new(&format!("{command} --sarif -"))
@@ -165,8 +160,45 @@ fn what_check_and_doctor_find_is_sarif() {
         );
         assert_eq!(document["version"], "2.1.0");
     }
-    let listed = Harness::new("check").arg(&half).run();
-    assert!(listed.code.is_some());
+}
+
+#[test]
+fn what_cannot_be_opened_is_a_result_of_sarif_too() {
+    let folder = Folder::new();
+    let sound = std::fs::read(fixture("edges/edges.gguf")).expect("committed");
+    let cut = folder.file("cut.gguf", &sound[..sound.len() / 2]);
+    let gone = folder.path().join("gone.gguf");
+    let to = folder.path().join("found.sarif");
+    for (command, file, code) in [
+        ("check", &cut, 2),
+        ("doctor", &cut, 2),
+        ("check", &gone, 4),
+        ("doctor --build no-such-build", &gone, 4),
+        (
+            "doctor --build no-such-build --model",
+            &fixture("edges/edges.gguf"),
+            2,
+        ),
+    ] {
+        let run = Harness::new(command).arg(file).arg("--sarif").arg(&to);
+        let said = run.run().exits(code).stderr;
+        let document: Value = serde_json::from_str(&text(&to)).expect("JSON");
+        std::fs::remove_file(&to).expect("it was written");
+        let run = &document["runs"][0];
+        let [result] = &run["results"].as_array().expect("results")[..] else {
+            panic!("{command}: one result, and it is the refusal: {run}");
+        };
+        assert_eq!(result["level"], "error");
+        let why = result["message"]["text"].as_str().expect("words");
+        assert!(said.contains(why), "{command}: {why:?} is not in {said}");
+        let place = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+        let place = place.as_str().expect("a place");
+        assert!(place.ends_with(&*file.file_name().expect("a name").to_string_lossy()));
+    }
+    // Neither over the model nor, where nothing is looked at, at all.
+    let refused = Harness::new("check").arg(&cut).arg("--sarif").arg(&cut);
+    refused.run().exits(2);
+    assert_eq!(std::fs::read(&cut).expect("there").len(), sound.len() / 2);
 }
 
 #[test]

@@ -220,3 +220,64 @@ fn no_fixtures_are_needed_where_none_are_used() {
     let suite = harness::runner::suite::Suite::without_fixtures();
     assert_eq!((suite.cases.len(), suite.inputs().count()), (0, 0));
 }
+
+#[test]
+fn every_command_with_cases_lists_them_and_does_nothing() {
+    for (typed, name) in [
+        ("trace --case b158*", "b158-ishmael"),
+        ("attribute --case edges", "edges-the-end"),
+        ("kernels --only q6", "q6_k-dot"),
+        ("kernels --only *-decode", "q8_0-decode"),
+        ("weights", "edges/edges.gguf"),
+        ("metamorphic", "moby-tiny-b158.gguf"),
+        ("shapes --count 3 --first 7", "8 "),
+        ("tokenizer", "moby-tiny"),
+    ] {
+        let listed = Harness::new(typed).args("--list").run().exits(0).stdout;
+        assert!(listed.contains(name), "{typed}: {listed}");
+        let json = Harness::new(typed)
+            .args("--list --json")
+            .run()
+            .exits(0)
+            .json();
+        let count = json.as_array().map(Vec::len);
+        assert_eq!(count, Some(listed.lines().count()), "{typed}: {listed}");
+        assert!(!listed.contains("status"), "{typed}: {listed}");
+    }
+    let unknown = Harness::new("kernels --only no-such --list").run().exits(2);
+    assert!(
+        unknown.stderr.contains("the kernels are f32-dot"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
+fn what_belongs_to_another_flag_or_command_names_it() {
+    let folder = Folder::new();
+    let engine = folder.file("my-engine", b"#!/bin/sh\nexit 1\n");
+    let logits = folder.path().join("l.npy");
+    let computed = Harness::new("eval -p Ahab --logits")
+        .arg(&logits)
+        .arg(b158());
+    computed.run().exits(0);
+    let typed = |words: &str, file: &Path| {
+        let run = Harness::new(words).arg(file).run().exits(2);
+        run.stderr
+    };
+    let prompt = format!("crossval -p Ahab -m {}", b158());
+    let said = typed(&format!("{prompt} --reference"), &engine);
+    assert!(
+        said.contains("--subject 'cmd: ") && said.contains("my-engine"),
+        "{said}"
+    );
+    let said = typed(&format!("{prompt} --subject"), &engine);
+    assert!(said.contains("a program is `cmd: "), "{said}");
+    let said = typed(&format!("receipt diff {}", logits.display()), &logits);
+    assert!(said.contains("harness compare"), "{said}");
+    // Logits that are saved are judged under either name.
+    let judged = Harness::new(&format!("{prompt} --logits"))
+        .arg(&logits)
+        .run();
+    assert!(judged.stdout.contains("judged: l.npy"), "{}", judged.stdout);
+}

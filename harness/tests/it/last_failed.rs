@@ -3,19 +3,23 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
+use crate::program::one_case::OneCase;
 use crate::program::{Answer, Folder, Harness, fixture};
 
 const CASES: &str = "edges-the-end,b158-white-whale";
+
+/// Fails for models whose name has the letters in `BAD`.
+const COMPUTES: &str = "case \"$1\" in *\"$BAD\"*) exit 1;; esac\n\
+    exec \"$HARNESS\" eval --model \"$1\" --tokens \"$2\" --logits \"$3\" ${4:+--ubatch $4}\n";
 
 /// A cache of its own, and an engine that fails for models whose name has the letters in `BAD`.
 struct Desk(Folder);
 
 impl Desk {
     fn run(&self, bad: &str, words: &str) -> Answer {
-        let engine = "#!/bin/sh\ncase \"$1\" in *\"$BAD\"*) exit 1;; esac\n\
-                      exec \"$HARNESS\" eval --model \"$1\" --tokens \"$2\" --logits \"$3\"\n";
-        let engine = self.0.file("engine.sh", engine.as_bytes());
+        let engine = self.0.file("engine.sh", COMPUTES.as_bytes());
         let words_of_it = "{model} {tokens} {logits}";
         let subject = format!("cmd: sh {} {words_of_it}", engine.display());
         let run = Harness::new("crossval").args(words);
@@ -84,27 +88,149 @@ fn other_engines_other_folders_and_models_that_are_typed_have_no_part_in_it() {
     complains(desk.run("", &typed), "leave the model out");
 }
 
-#[test]
-fn every_command_with_cases_knows_what_failed() {
-    let desk = Desk(Folder::new());
-    let attribute = "attribute --recording dec2024-bitnet-avx512";
-    let run = |words: &str| desk.with_cache(Harness::new(attribute)).args(words).run();
-    complains(run("--last-failed"), "there is no last run");
-    run("--plant stuck-lane").exits(1);
-    run("--last-failed").exits(0);
-    complains(run("--last-failed"), "nothing failed");
-    for passes in [
-        "power --fault rope-theta-by-pow --clean-runs 0",
-        "kernels --only i2_s-dot",
+/// What makes a command fail, and takes it away again.
+enum Fault {
+    /// More words.
+    Typed(&'static str),
+    /// A program that was brought, by the variable `BAD`; it has its words from the folder.
+    Brought(&'static str),
+    /// A file of the fixtures in which one bit is another: behind these words, one after the other,
+    /// or of its last value.
+    Record(&'static str, &'static [&'static str]),
+}
+
+/// Every command with the flag, asked as little as it can be.
+const COMMANDS: [(&str, Fault); 9] = [
+    ("crossval", Fault::Brought(ENGINE)),
+    ("attribute", Fault::Typed("--plant stuck-lane")),
+    ("trace", Fault::Record("trace.safetensors", &[])),
+    ("tokenizer --text the", Fault::Brought(READER)),
+    (
+        "kernels --only q6_k-dot --kernel scalar",
+        Fault::Record("kernels.json", &["\"q6_k-dot\": \""]),
+    ),
+    (
         "weights",
-        "metamorphic",
-        "trace --case b158-ishmael --recording mar2026-b158-avx512",
-        "shapes --count 2",
-    ] {
-        let run = |words: &str| desk.with_cache(Harness::new(passes)).args(words).run();
-        complains(run("--last-failed"), "there is no last run");
-        run("").exits(0);
-        complains(run("--last-failed"), "nothing failed");
+        Fault::Record(
+            "weights.json",
+            &["moby-tiny-bitnet.gguf\"", "\"decoded\": \""],
+        ),
+    ),
+    (
+        "metamorphic --prompt th --model edges.gguf",
+        Fault::Brought(ENGINE),
+    ),
+    (
+        "shapes --count 1 --profile ggml-avx512",
+        Fault::Brought(ENGINE),
+    ),
+    (
+        "power --fault rope-theta-by-pow --clean-runs 1",
+        Fault::Record("logits.safetensors", &[]),
+    ),
+];
+
+const ENGINE: &str = "cmd: sh engine.sh {model} {tokens} {logits} {ubatch}";
+const READER: &str = "serve: sh reader.sh";
+
+/// Speaks the protocol as far as `tokenizer --text the` asks, and knows the one answer.
+const READS: &str = r#"while read -r line; do case "$line" in
+*hello*) echo '{"ok":true,"protocol":1,"name":"reader","offers":["tokenize"]}' ;;
+*tokenize*) echo "{\"ok\":true,\"tokens\":[$BAD$IDS]}" ;;
+*) echo '{"ok":true,"vocab":1024}' ;;
+esac; done"#;
+
+/// One fixture with its records; beside it, where the commands run, a model and the programs.
+struct Bench {
+    fixtures: OneCase,
+    desk: Folder,
+    ids: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (fixtures, desk) = (
+            OneCase::of("bitnet-ishmael", "dec2024-bitnet-avx512"),
+            Folder::new(),
+        );
+        for name in ["kernels.json", "weights.json"] {
+            fs::copy(fixture(name), fixtures.path().join(name)).expect("committed");
+        }
+        symlink(fixtures.path(), desk.path().join("fixtures")).expect("a folder of its own");
+        fs::copy(fixture("edges/edges.gguf"), desk.path().join("edges.gguf")).expect("committed");
+        desk.file("engine.sh", COMPUTES.as_bytes());
+        desk.file("reader.sh", READS.as_bytes());
+        let asked = Harness::new("tokenize --text the --json --model");
+        let asked = asked.arg(fixture("moby-tiny/moby-tiny-bitnet.gguf"));
+        let ids = asked.run().exits(0).json()["tokens"].to_string();
+        let ids = ids.trim_matches(['[', ']']).to_owned();
+        Bench {
+            fixtures,
+            desk,
+            ids,
+        }
+    }
+
+    fn run(&self, words: &str, fault: &Fault, broken: bool, more: &str) -> Answer {
+        let mut run = Harness::new(words).args(more).within(self.desk.path());
+        match fault {
+            Fault::Typed(words) if broken => run = run.args(words),
+            Fault::Brought(subject) => run = run.arg("--subject").arg(subject),
+            Fault::Record(..) | Fault::Typed(_) => {}
+        }
+        let bad = match (fault, broken) {
+            (Fault::Brought(READER), true) => "0,",
+            (Fault::Brought(READER), false) => "",
+            (_, true) => "/",
+            (_, false) => "none",
+        };
+        let run = run.env("BAD", bad).env("IDS", &self.ids);
+        let run = run.env("HARNESS", env!("CARGO_BIN_EXE_harness"));
+        let cache = self.desk.path().join("cache");
+        run.env("HARNESS_CACHE", &cache.to_string_lossy()).run()
+    }
+
+    /// Turns the fault of a record on, or off again.
+    fn turn(&self, fault: &Fault) {
+        let Fault::Record(name, words) = fault else {
+            return;
+        };
+        let turned = |bytes: &mut Vec<u8>| {
+            let behind = |at: usize, word: &&str| {
+                let mut windows = bytes[at..].windows(word.len());
+                let found = windows.position(|bytes| bytes == word.as_bytes());
+                at + found.expect("it is on record") + word.len()
+            };
+            let at = if words.is_empty() {
+                bytes.len() - size_of::<f32>()
+            } else {
+                words.iter().fold(0, behind)
+            };
+            bytes[at] ^= 1;
+        };
+        if words.is_empty() {
+            self.fixtures.recording(name, turned);
+            self.fixtures.rehash();
+        } else {
+            self.fixtures.edit(name, turned);
+        }
+    }
+}
+
+#[test]
+fn every_command_with_cases_repeats_what_failed_until_it_is_mended() {
+    let bench = Bench::new();
+    for (words, fault) in COMMANDS {
+        let run = |broken: bool, more: &str| bench.run(words, &fault, broken, more);
+        complains(run(false, "--last-failed"), "there is no last run");
+        bench.turn(&fault);
+        let failed = run(true, "");
+        assert_ne!(failed.code, Some(0), "{words}: {}", failed.stdout);
+        let again = run(true, "--last-failed");
+        assert_eq!(again.code, failed.code, "{words}: {}", again.stderr);
+        bench.turn(&fault);
+        run(false, "--last-failed").exits(0);
+        complains(run(false, "--last-failed"), "nothing failed");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files that were tampered with, given to the real program: each ends with its own exit code.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use engine::kernels::Kernel;
@@ -11,98 +11,32 @@ use harness::runner::suite::Suite;
 use serde_json::{Value, json};
 
 use crate::program::ends::{self, harness};
+use crate::program::one_case::{OneCase, RECORDING};
 
-const RECORDING: &str = "mar2026-b158-avx512";
-
-/// A fixtures folder with one case and one recording, removed at the end.
-struct Fixtures(PathBuf);
-
-impl Fixtures {
-    fn new(name: &str) -> Self {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-        let to = std::env::temp_dir().join(format!("tampered-{name}-{}", std::process::id()));
-        let shelf = to.join("recordings");
-        std::fs::create_dir_all(shelf.join(RECORDING)).expect("temporary folder");
-        std::fs::create_dir_all(to.join("moby-tiny")).expect("temporary folder");
-        let copy = |file: &str| {
-            std::fs::copy(from.join(file), to.join(file)).expect("a fixture");
-        };
-        copy("moby-tiny/moby-tiny-b158.gguf");
-        for file in ["recording.json", "logits.safetensors", "trace.safetensors"] {
-            copy(&format!("recordings/{RECORDING}/{file}"));
-        }
-        let listed = std::fs::read_to_string(from.join("recordings/checksums.txt")).expect("list");
-        let ours = listed
-            .lines()
-            .filter(|l| l.contains(&format!("  {RECORDING}/")));
-        let ours: Vec<_> = ours.collect();
-        std::fs::write(shelf.join("checksums.txt"), ours.join("\n")).expect("temporary file");
-        let suite = Suite::open(&from).expect("the committed fixtures are sound");
-        let mut case = suite.cases[0].clone();
-        case.recordings = vec![RECORDING.into()];
-        let cases = json!({"schema": 1, "cases": [case]}).to_string();
-        std::fs::write(to.join("cases.json"), cases).expect("temporary file");
-        Fixtures(to)
-    }
-
-    fn edit(&self, file: &str, edit: impl FnOnce(&mut Vec<u8>)) {
-        let path = self.0.join(file);
-        let mut bytes = std::fs::read(&path).expect("a fixture");
-        edit(&mut bytes);
-        std::fs::write(&path, bytes).expect("temporary file");
-    }
-
-    fn recording(&self, file: &str, edit: impl FnOnce(&mut Vec<u8>)) {
-        self.edit(&format!("recordings/{RECORDING}/{file}"), edit);
-    }
-
-    /// Makes every hash fit again, so that what is left to notice is the content.
-    fn rehash(&self) {
-        let folder = self.0.join("recordings").join(RECORDING);
-        let hash = |file: &str| {
-            let bytes = std::fs::read(folder.join(file)).expect("a fixture");
-            harness::file::provenance::sha256(&bytes)
-        };
-        let [logits, trace] = ["logits", "trace"].map(|f| hash(&format!("{f}.safetensors")));
-        self.recording("recording.json", |json| {
-            let mut value: Value = serde_json::from_slice(json).expect("json");
-            value["files"]["logits.safetensors"] = logits.into();
-            value["files"]["trace.safetensors"] = trace.into();
-            *json = value.to_string().into_bytes();
-        });
-        let line = format!("{}  {RECORDING}/recording.json\n", hash("recording.json"));
-        self.edit("recordings/checksums.txt", |list| *list = line.into_bytes());
-    }
-
+impl OneCase {
     fn crossval(&self, more: &[&str]) -> Output {
-        let folder = self.0.to_str().expect("plain path");
+        let folder = self.path().to_str().expect("plain path");
         harness(&[&["crossval", "--fixtures", folder], more].concat())
     }
 
     /// A receipt in which the engine agrees, written beside the fixtures.
     fn receipt(&self) -> PathBuf {
-        let suite = Suite::open(&self.0).expect("untouched so far");
+        let suite = Suite::open(self.path()).expect("untouched so far");
         let subject = Engine::new(Kernel::best(), 1);
         let case = suite.cases[0].clone();
-        let model = self.0.join(&case.model);
+        let model = self.path().join(&case.model);
         let campaign = Campaign::new(suite, vec![Box::new(subject)], 1);
         let receipt = campaign.run(&[(case, model)], |_| Ok(())).expect("runs");
-        let path = self.0.join("receipt.json");
+        let path = self.path().join("receipt.json");
         std::fs::write(&path, receipt.to_json()).expect("temporary file");
         path
     }
 
     fn verify(&self) -> Output {
-        let folder = self.0.to_str().expect("plain path");
-        let receipt = self.0.join("receipt.json");
+        let folder = self.path().to_str().expect("plain path");
+        let receipt = self.path().join("receipt.json");
         let receipt = receipt.to_str().expect("plain path");
         harness(&["receipt", "verify", receipt, "--fixtures", folder])
-    }
-}
-
-impl Drop for Fixtures {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -113,7 +47,7 @@ fn assert_ends(output: &Output, code: i32, words: &str) {
 
 #[test]
 fn a_truncated_recording_is_refused() {
-    let fixtures = Fixtures::new("truncated");
+    let fixtures = OneCase::new();
     fixtures.recording("logits.safetensors", |bytes| {
         bytes.truncate(bytes.len() - 4)
     });
@@ -124,12 +58,12 @@ fn a_truncated_recording_is_refused() {
 
 #[test]
 fn an_edited_recording_is_refused() {
-    let fixtures = Fixtures::new("edited");
+    let fixtures = OneCase::new();
     fixtures.recording("trace.safetensors", |bytes| {
         *bytes.last_mut().expect("long") ^= 1
     });
     assert_ends(&fixtures.crossval(&[]), 2, "its hash is not the one");
-    let fixtures = Fixtures::new("edited-json");
+    let fixtures = OneCase::new();
     let edit = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8(bytes.clone()).expect("json is text");
         *bytes = text.replacen("316", "317", 1).into_bytes();
@@ -184,7 +118,7 @@ fn a_recording_that_contradicts_itself_is_refused_even_when_every_hash_fits() {
         ("unknown field", |v| v["cases"][0]["note"] = "?".into()),
     ];
     for (words, edit) in contradictions {
-        let fixtures = Fixtures::new("contradiction");
+        let fixtures = OneCase::new();
         fixtures.recording("recording.json", |json| {
             let mut value: Value = serde_json::from_slice(json).expect("json");
             edit(&mut value);
@@ -212,7 +146,7 @@ fn a_case_and_its_recording_must_speak_of_the_same() {
         (RECORDING, "nobody", "is not asked for by any case"),
     ];
     for (from, to, words) in edits {
-        let fixtures = Fixtures::new("mismatch");
+        let fixtures = OneCase::new();
         fixtures.edit("cases.json", |bytes| {
             let text = String::from_utf8(bytes.clone()).expect("json is text");
             assert!(text.contains(from), "{from} is not in {text}");
@@ -224,7 +158,7 @@ fn a_case_and_its_recording_must_speak_of_the_same() {
 
 #[test]
 fn usage_errors_name_what_there_is() {
-    let fixtures = Fixtures::new("usage");
+    let fixtures = OneCase::new();
     let output = fixtures.crossval(&["--case", "nope"]);
     assert_ends(
         &output,
@@ -257,7 +191,7 @@ fn a_live_reference_that_is_asked_for_and_absent_ends_with_its_own_code() {
 
 #[test]
 fn an_untouched_receipt_is_verified_and_shown() {
-    let fixtures = Fixtures::new("receipt");
+    let fixtures = OneCase::new();
     let path = fixtures.receipt();
     assert_ends(&fixtures.verify(), 0, "0 refuted, 0 could not be checked");
     let path = path.to_str().expect("plain path");
@@ -305,7 +239,7 @@ fn an_edited_receipt_is_refuted_even_when_its_seal_is_made_again() {
         ),
     ];
     for (pointer, value) in edits {
-        let fixtures = Fixtures::new("forged");
+        let fixtures = OneCase::new();
         let path = fixtures.receipt();
         let text = std::fs::read(&path).expect("written");
         let mut edited: Value = serde_json::from_slice(&text).expect("json");
@@ -324,7 +258,7 @@ fn an_edited_receipt_is_refuted_even_when_its_seal_is_made_again() {
 
 #[test]
 fn what_a_model_is_made_of_is_looked_up_in_the_model() {
-    let fixtures = Fixtures::new("made-of");
+    let fixtures = OneCase::new();
     let path = fixtures.receipt();
     let text = std::fs::read(&path).expect("written");
     let mut forged: harness::receipt::Receipt = serde_json::from_slice(&text).expect("a receipt");
@@ -338,10 +272,10 @@ fn what_a_model_is_made_of_is_looked_up_in_the_model() {
 
 #[test]
 fn what_is_no_receipt_is_bad_input_and_two_receipts_are_compared_by_field() {
-    let fixtures = Fixtures::new("unreadable");
+    let fixtures = OneCase::new();
     let path = fixtures.receipt();
     let text = std::fs::read_to_string(&path).expect("written");
-    let other = fixtures.0.join("other.json");
+    let other = fixtures.path().join("other.json");
     let renamed = text.replace("\"name\": \"engine ", "\"name\": \"gears ");
     std::fs::write(&other, renamed).expect("temporary file");
     let [left, right] = [&path, &other].map(|p| p.to_str().expect("plain path"));

@@ -172,11 +172,13 @@ fn the_lines_of_an_engine_that_was_brought_stand_below_their_headings() {
     let mut lines = shown.lines();
     let heading = lines.next().expect("a heading");
     let at = heading.find("verdict").expect("a column");
+    let numbers = heading.find("cases").expect("a column") + "cases".len();
     let rows: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
     assert!(rows.len() == 6, "{shown}");
     for row in rows {
         let below = row.get(at..).unwrap_or_default();
         let word = below.starts_with("bit-identical") || below.starts_with("t1-other-order");
         assert!(word && row[..at].ends_with("  "), "{shown}");
+        assert!(row[..numbers].ends_with("1/1"), "{shown}");
     }
 }

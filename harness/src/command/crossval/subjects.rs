@@ -26,7 +26,7 @@ use crate::runner::suite::Suite;
 #[derive(clap::Args)]
 pub struct Subjects {
     /// Judge these logits instead of the built-in engine's; may be given several times
-    #[arg(long, value_name = "WHAT", value_parser = str::parse::<Spec>)]
+    #[arg(long, alias = "logits", value_name = "WHAT", value_parser = str::parse::<Spec>)]
     subject: Vec<Spec>,
 
     /// With --subject: the prompt's ids, separated by commas, or a file of them [default: what the

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::exit::Failure;
 use crate::file::check::Finding;
 use crate::file::sarif;
@@ -123,8 +125,26 @@ impl Sarif {
         model: &str,
         findings: impl Iterator<Item = &'f Finding>,
     ) -> Result<(), Failure> {
+        self.put(|| sarif::render(model, findings))
+    }
+
+    /// What was looked at; where nothing could be, that is written as the one result, so that who
+    /// sees only the findings sees it, too.
+    pub fn looked<T>(&self, at: &str, found: Result<T, Failure>) -> Result<T, Failure> {
+        found.map_err(
+            |failure| match self.put(|| sarif::refusal(at, &failure.message)) {
+                Ok(()) => failure,
+                Err(also) => Failure {
+                    message: format!("{failure}; {also}"),
+                    ..failure
+                },
+            },
+        )
+    }
+
+    fn put(&self, document: impl FnOnce() -> Value) -> Result<(), Failure> {
         match &self.to {
-            Some(to) => to.write(output::to_json(&sarif::render(model, findings))?.as_bytes()),
+            Some(to) => to.write(output::to_json(&document())?.as_bytes()),
             None => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ use crate::receipt::{CaseReceipt, Comparison, Receipt};
 const COLUMNS: [Column; 7] = [
     words("model"),
     words("with"),
-    words("verdict"),
+    words("verdict").whole(),
     number("cases").spare(),
     number("bit-equal").spare(),
     number("nodes").spare(),
@@ -64,7 +64,12 @@ impl Stream {
                 .chain([&ITSELF.to_owned()])
             {
                 let count = format!("{0}/{0}", cases.len());
-                let cells = [short(&case.model), &beside(with), "bit-identical", &count];
+                let verdict = if brought.is_empty() {
+                    "bit-identical"
+                } else {
+                    "t1-other-order"
+                };
+                let cells = [short(&case.model), &beside(with), verdict, &count];
                 let cells = cells
                     .into_iter()
                     .chain(["000000/000000", "0000/0000", "0000/0000"]);

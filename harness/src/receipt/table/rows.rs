@@ -11,7 +11,7 @@ const LANES: [Column; 6] = [
     words("case"),
     words("reference"),
     words("lane"),
-    words("verdict"),
+    words("verdict").whole(),
     number("pos"),
     number("bit-equal"),
 ];

@@ -77,7 +77,11 @@ pub fn read(path: &Path, lane: Lane, shape: &[usize]) -> Result<(Input, Contents
         _ if shape.is_empty() => {
             let known = "npy, safetensors, jsonl or kld; with --subject-shape ROWS,VOCAB it is raw \
                          f32";
-            return Err(wrong(format!("its name says no format: expected {known}")));
+            let shown = path.display();
+            return Err(wrong(format!(
+                "its name says no format: expected {known}; a program is `cmd: {shown} …`, a \
+                 shared library `lib:{shown}`"
+            )));
         }
         _ => {
             let array = Array::from_raw(&bytes, shape).map_err(wrong)?;

@@ -220,3 +220,36 @@ fn a_model_that_changes_meanwhile_gives_no_result() {
         "logits of a model that changed were written"
     );
 }
+
+#[test]
+fn without_a_file_the_likeliest_tokens_are_shown_and_in_full_every_node() {
+    let folder = Folder::new();
+    let written = ishmael(&folder, "l.npy", "");
+    let (shape, values) =
+        harness::io::npy::read(&std::fs::read(written).expect("written")).expect("a NumPy file");
+    let shown = |more: &str| {
+        let run = Harness::new("eval --tokens")
+            .arg(ISHMAEL)
+            .arg(fixture(MOBY));
+        run.args(more).run().exits(0).stdout
+    };
+    let short = shown("");
+    let rows: Vec<&str> = short.lines().skip(1).collect();
+    assert_eq!(
+        rows.len(),
+        shape[0] + 1,
+        "a row for each position, and what was computed"
+    );
+    for (row, logits) in rows.iter().zip(values.chunks(shape[1])) {
+        let most = logits.iter().copied().fold(f32::MIN, f32::max);
+        let first = row.find('(').expect("a logit");
+        assert!(row[first..].starts_with(&format!("({most:.4})")), "{row}");
+    }
+    assert!(rows[0].contains("\"<|begin_of_text|>\""), "{short}");
+    assert!(rows[1].contains("\"C\""), "{short}");
+    let full = shown("-v");
+    let positions = short.rfind("11 positions").expect("said");
+    assert!(full.starts_with(&short[..positions]), "{full}");
+    let nodes = full.lines().filter(|line| line.contains('#')).count();
+    assert_eq!(nodes, 118, "{full}");
+}

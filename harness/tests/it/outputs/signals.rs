@@ -91,3 +91,31 @@ fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
         assert_eq!(now["claims"], then["claims"]);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_nothing_is_finished_there_is_nothing_to_go_on_with() {
+    let folder = Folder::new();
+    let receipt = folder.path().join("r.json");
+    // So many seconds as nobody else sleeps.
+    let seconds = (1_000_000 + std::process::id()).to_string();
+    let engine = folder.file("engine.sh", format!("exec sleep {seconds}\n").as_bytes());
+    let subject = format!(
+        "cmd: sh {} {{model}} {{tokens}} {{logits}}",
+        engine.display()
+    );
+    let mut harness = harness("crossval --case edges-the-end --json", &folder);
+    harness.arg(&receipt).args(["--subject", &subject]);
+    let child = harness.spawn().expect("starts");
+    let asked = || {
+        let words = |name: &String| fs::read_to_string(format!("/proc/{name}/cmdline"));
+        let mut all = names("/proc".as_ref()).into_iter();
+        all.any(|name| words(&name).is_ok_and(|words| words.contains(&seconds)))
+    };
+    until("the engine is asked", asked);
+    let (ended, told) = ended_by("-INT", child);
+    assert_eq!(ended, Some(130), "{told}");
+    let again = told.contains("to run it again");
+    assert!(again && !told.contains("--resume"), "{told}");
+    assert!(!receipt.exists());
+}
