@@ -164,7 +164,7 @@ fn together(
         machine: first.machine.clone(),
         asked: share.plan.clone(),
         references,
-        inputs: once(all.iter().flat_map(|c| c.inputs.clone())),
+        inputs: all_inputs(all),
         stale_entries,
         left_out,
         unanswered,
@@ -172,6 +172,18 @@ fn together(
         products: all_products(all),
         share: None,
     }
+}
+
+/// What any of the shares read; the tensors of a model are listed where it was run.
+fn all_inputs(all: &[&Circumstances]) -> Vec<InputFile> {
+    let mut together: Vec<InputFile> = Vec::new();
+    for file in all.iter().flat_map(|c| &c.inputs) {
+        match together.iter_mut().find(|known| known.path == file.path) {
+            None => together.push(file.clone()),
+            Some(known) => known.tensors.extend(file.tensors.clone()),
+        }
+    }
+    together
 }
 
 /// What any of the machines can multiply with.

@@ -1,6 +1,6 @@
-//! Rows in blocks with dot products, in the order of x86 builds, eight lanes, and in that of aarch64
-//! builds, [whole blocks](crate::kernels::whole_blocks). The integers of a block are exact in any
-//! order; which of them meet before they are floats is what sets the two apart.
+//! Rows in blocks with dot products, in the order of x86 builds, eight lanes, and in that of
+//! aarch64 builds, [whole blocks](crate::kernels::whole_blocks). The integers of a block are exact
+//! in any order; which of them meet before they are floats is what sets the two apart.
 
 use std::arch::aarch64::*;
 

@@ -226,7 +226,6 @@ impl Campaign {
             })?;
             self.models.insert(model.to_owned(), input);
         }
-        self.hash_tensors(model);
         let model = &self.models[model];
         let place = |name: &str| case.recordings.iter().position(|r| r == name);
         let recordings = self.suite.recordings.iter_mut();
@@ -278,7 +277,9 @@ impl Campaign {
 
     /// Of a model that was read already.
     fn hash_tensors(&mut self, model: &Path) {
-        let Input { path, sha256, .. } = &self.models[model];
+        let Some(Input { path, sha256, .. }) = self.models.get(model) else {
+            return;
+        };
         if !self.tensors.contains_key(sha256) {
             let read = Input::open(path, map_or_read()).ok();
             let same = read.filter(|(input, _)| input.sha256 == *sha256);

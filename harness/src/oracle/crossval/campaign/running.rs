@@ -22,7 +22,7 @@ impl Campaign {
         for (case, model) in self.begin(cases) {
             watch(Step::Begins(case))?;
             let ended = self.examine(case, model);
-            if !self.take(case, ended, &mut watch)? {
+            if !self.take((case, model), ended, &mut watch)? {
                 break;
             }
         }
@@ -51,7 +51,10 @@ impl Campaign {
         let examine = |own: &mut Campaign, at: usize| own.examine(&asked[at].0, &asked[at].1);
         threads::in_jobs(jobs, asked.len(), job, examine, |piece| match piece {
             Piece::Begins(at) => watch(Step::Begins(&asked[at].0)).map(|()| true),
-            Piece::Ended(at, ended) => self.take(&asked[at].0, ended, &mut watch),
+            Piece::Ended(at, ended) => {
+                let (case, model) = asked[at];
+                self.take((case, model), ended, &mut watch)
+            }
         })?;
         Ok(self.receipt())
     }
@@ -71,10 +74,11 @@ impl Campaign {
     /// A case has ended; whether another may begin.
     fn take(
         &mut self,
-        case: &Case,
+        (case, model): (&Case, &Path),
         ended: Vec<Result<CaseReceipt, Box<Failed>>>,
         watch: &mut impl FnMut(Step<'_>) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
+        self.hash_tensors(model);
         for examined in ended {
             match examined {
                 Ok(examined) => self.cases.push(examined),
