@@ -15,7 +15,7 @@ use libtest_mimic::Trial;
 
 use crate::program::ends::{assert_ends, harness};
 use crate::program::fixture;
-use crate::{built, live};
+use crate::{built, live, native_is_avx512};
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
@@ -127,11 +127,10 @@ fn a_library_of_another_arithmetic_is_judged_by_its_decoders_and_encoders() {
     let all = ["kernels", "--reference", "llama", "--cases", "5"];
     let file = Scratch::new("llama");
     let output = harness(&[&all[..], &["--json", file.path()]].concat());
-    assert_ends(
-        &output,
-        0,
-        &["0 differ, 2 differ and are not judged, 22 not asked"],
-    );
+    // Products in another order of sums.
+    let not_judged = if native_is_avx512() { 2 } else { 1 };
+    let words = format!("0 differ, {not_judged} differ and are not judged, 22 not asked");
+    assert_ends(&output, 0, &[&words]);
     let report = file.json();
     let rows = report["references"][0]["kernels"].as_array().expect("rows");
     for row in rows.iter().filter(|row| row["ended"] == "complete") {

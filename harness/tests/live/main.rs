@@ -75,6 +75,15 @@ pub fn built(name: &str) -> Result<Prepared, String> {
     prepare(&asked, &cache, IfMissing::Fail, &mut |_| ()).map_err(|e| e.to_string())
 }
 
+/// Whether a build for this machine's own processor is one for AVX-512, whose order of sums is
+/// another than that of a portable build.
+pub fn native_is_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
 /// A check that needs those references.
 pub fn needs(
     references: &[&str],

@@ -7,11 +7,18 @@ use harness::file::provenance::sha256;
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
-use crate::live;
 use crate::program::ends::{assert_ends, harness};
 use crate::program::fixture;
+use crate::{live, native_is_avx512};
 
-const RECORDING: &str = "bitnet-edges";
+/// What the build for this machine's processor is held against.
+fn recording() -> &'static str {
+    if native_is_avx512() {
+        "bitnet-edges"
+    } else {
+        "bitnet-portable-edges"
+    }
+}
 
 /// All of them.
 pub fn trials() -> Vec<Trial> {
@@ -25,7 +32,7 @@ fn what_a_reference_says_otherwise_waits_and_is_accepted() {
     let folder = TempDir::new().expect("a folder");
     copy(&fixture(""), folder.path());
     let place = folder.path().to_str().expect("plain");
-    let logits = folder.path().join("recordings").join(RECORDING);
+    let logits = folder.path().join("recordings").join(recording());
     let logits = logits.join("logits.safetensors");
     let bytes = fs::read(&logits).expect("copied");
     let run = |words: &str, code: i32| {
