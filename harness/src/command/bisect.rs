@@ -27,10 +27,10 @@ use crate::runner::engine::{open, tokenize};
 const HELP: &str = "\
 Examples:
   harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet  # exits 2: the same build
-  harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable  # exits 1
+  harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable # exits 1 with AVX-512
   harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable --within-tier
   harness bisect model.gguf --prompt Ahab --good bitnet --bad bitnet-portable \\
-      --dialect bitnet.cpp  # exits 1
+      --dialect bitnet.cpp  # exits 1 with AVX-512
 
 Between two references alone; or in a folder of builds, sorted by name, numbers by their value:
   harness bisect model.gguf --prompt TEXT --builds DIR --good NAME --bad NAME

@@ -35,7 +35,7 @@ Examples:
   harness shapes --reference bitnet-portable --record fixtures/shapes.json
   harness shapes --reference bitnet --reference bitnet-portable --json shapes.json
   harness shapes --reference bitnet --first 117 --count 84
-  harness shapes --reference bitnet --profile ggml-avx2 # exits 1: another order of sums shows
+  harness shapes --reference bitnet-portable --profile ggml-avx512 # exits 1: another order shows
   harness shapes --count 2 --profile ggml-avx512 \\
       --subject 'cmd: harness eval --model {model} --tokens {tokens} --logits {logits} \\
                  --ubatch {ubatch}'
