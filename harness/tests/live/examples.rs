@@ -1,8 +1,8 @@
 //! Every example in every `--help`, typed into a shell as it stands there.
 //!
 //! An example ends with 0 unless a comment behind it says otherwise: `# exits 1`, or `# exits 1
-//! with AVX-512`, without which two builds compute the same. It runs in a folder that holds what its
-//! words name: `model.gguf`, `chapter.txt`, receipts of two days.
+//! with AVX-512`, without which two builds compute the same. It runs in a folder that holds what
+//! its words name: `model.gguf`, `chapter.txt`, receipts of two days.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
