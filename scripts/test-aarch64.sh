@@ -26,7 +26,7 @@ if [ "$what" = live ]; then
     scripts/reference.sh bitnet-neon-fp16 >/dev/null
 fi
 
-[ "$what" = live ] || cargo build --quiet --package engine --example subject
+[ "$what" = live ] || cargo build --quiet --workspace --examples
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max"

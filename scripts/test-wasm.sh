@@ -24,7 +24,7 @@ env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=was
     CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="${flags[*]}" \
     /usr/bin/cargo build --quiet --release --package engine --example subject --target "$target" \
     -Z build-std=std,panic_abort --target-dir target/wasm
-cargo build --quiet --package engine --example subject
+cargo build --quiet --workspace --examples
 cargo build --quiet --package harness
 
 # Node 18, which is Debian's, has to be asked for WASI; newer ones do not mind.
