@@ -10,6 +10,7 @@ pub const LANES: usize = 8;
 pub struct GgmlAvx2;
 
 impl Order<LANES> for GgmlAvx2 {
+    type Singles = Self;
     const BF16_SUMS: usize = 4 * LANES;
 
     /// Upper half onto lower, then neighbours.

@@ -14,6 +14,7 @@ pub const LANES: usize = 16;
 pub struct GgmlAvx512;
 
 impl Order<LANES> for GgmlAvx512 {
+    type Singles = Self;
     const BF16_SUMS: usize = 2 * LANES;
 
     #[inline(always)]

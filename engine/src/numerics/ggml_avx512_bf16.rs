@@ -19,6 +19,7 @@ pub struct GgmlAvx512Bf16;
 const STEP: usize = 4 * LANES;
 
 impl Order<LANES> for GgmlAvx512Bf16 {
+    type Singles = GgmlAvx512;
     const BF16_PAIRS: bool = true;
 
     #[inline(always)]

@@ -13,6 +13,7 @@ pub const LANES: usize = 4;
 pub struct GgmlNeon;
 
 impl Order<LANES> for GgmlNeon {
+    type Singles = Self;
     const F32_TILES_FROM: usize = 4;
     const BLOCKS: BlockOrder = BlockOrder::WholeBlocks;
 

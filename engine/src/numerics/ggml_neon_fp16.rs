@@ -23,10 +23,10 @@ type Vector = [f64; HALVES];
 pub struct GgmlNeonFp16;
 
 impl Order<LANES> for GgmlNeonFp16 {
+    type Singles = GgmlNeon;
     /// Never: this arithmetic multiplies halves with halves.
     const F16_TILES_FROM: usize = usize::MAX;
     const F16_IN_SINGLES: bool = false;
-    const F32_TILES_FROM: usize = GgmlNeon::F32_TILES_FROM;
     const BLOCKS: BlockOrder = GgmlNeon::BLOCKS;
 
     #[inline(always)]

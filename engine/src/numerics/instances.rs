@@ -65,7 +65,7 @@ macro_rules! facts {
             grid: Grid,
         ) {
             // SAFETY: as above.
-            unsafe { $($products)::+::dots_f32::<L, O>(rows, xs, len, together, grid) }
+            unsafe { $($products)::+::dots_f32::<L, O::Singles>(rows, xs, len, together, grid) }
         }
         fn takes_codes(&self) -> bool {
             $($products)::+::takes_codes()
@@ -79,7 +79,9 @@ macro_rules! facts {
             grid: Grid,
         ) {
             // SAFETY: as above.
-            unsafe { $($products)::+::dots_codes::<L, O>(rows, xs, len, together, grid) }
+            unsafe {
+                $($products)::+::dots_codes::<L, O::Singles>(rows, xs, len, together, grid)
+            }
         }
     };
 }

@@ -12,6 +12,8 @@ use crate::kernels::BlockOrder;
 
 /// What makes one profile different from another, for `L` lanes.
 pub trait Order<const L: usize>: Sized + Sync + 'static {
+    /// Whose products of f32 rows these are: its own, unless all of them are another profile's.
+    type Singles: Order<L>;
     /// Fewest tokens whose products with f16 rows are tiles of unrounded activations.
     const F16_TILES_FROM: usize = 2;
     /// Whether products of halves are added up in singles, as [`dot_f16`](Self::dot_f16) does

@@ -29,6 +29,7 @@ struct Tile<const L: usize, O>(PhantomData<O>);
 struct Separate<const L: usize, O>(PhantomData<O>);
 
 impl<const L: usize, O: Order<L>> Finish<&[Half], &[Half]> for Halves<L, O> {
+    const SUMS: usize = 4 * L;
     #[inline(always)]
     fn output(sums: &[f32; MOST], a: &[Half], b: &[Half], taken: usize) -> f32 {
         let mut sum = f64::from(O::sum_dot(met(sums)));
@@ -40,6 +41,7 @@ impl<const L: usize, O: Order<L>> Finish<&[Half], &[Half]> for Halves<L, O> {
 }
 
 impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Singles<L, O> {
+    const SUMS: usize = 4 * L;
     #[inline(always)]
     fn output(sums: &[f32; MOST], a: A, b: &[f32], taken: usize) -> f32 {
         let mut sum = O::sum_dot(met(sums));
@@ -51,6 +53,7 @@ impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Singles<L, O> {
 }
 
 impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Tile<L, O> {
+    const SUMS: usize = L;
     #[inline(always)]
     fn output(sums: &[f32; MOST], _: A, _: &[f32], _: usize) -> f32 {
         O::sum_tile(*sums.first_chunk().expect("at least L lanes"))
@@ -58,6 +61,7 @@ impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Tile<L, O> {
 }
 
 impl<const L: usize, O: Order<L>> Finish<Bfloats<'_>, Bfloats<'_>> for Separate<L, O> {
+    const SUMS: usize = O::BF16_SUMS;
     const FUSED: bool = false;
 
     #[inline(always)]
@@ -87,19 +91,18 @@ pub unsafe fn dots_f16<V: Vector, const L: usize, O: Order<L>>(
     together: usize,
     grid: Grid,
 ) {
-    if !O::F16_IN_SINGLES {
+    if const { !O::F16_IN_SINGLES } {
         return dense::dots_f16::<L, O>(rows, xs, len, together, grid);
     }
     let factors = Factors {
         row: |r| rows.row(r, len),
         x: |t| xs.row(t, len),
         len,
-        sums: 4 * L,
         stride: 2 * rows.stride,
     };
     // SAFETY: the instructions are there.
     unsafe {
-        if V::LANES == heads::LANES && L == heads::LANES && heads::suits(len) {
+        if const { V::LANES == heads::LANES && L == heads::LANES } && heads::suits(len) {
             heads::dots(rows, xs, len, grid);
         } else {
             products::<V, _, _, Halves<L, O>>(factors, grid);
@@ -133,18 +136,18 @@ pub unsafe fn dots_bf16<V: Vector, const L: usize, O: Order<L>>(
     len: usize,
     grid: Grid,
 ) {
-    if V::LANES == pairs::LANES && O::BF16_PAIRS && is_x86_feature_detected!("avx512bf16") {
+    if const { V::LANES == pairs::LANES && O::BF16_PAIRS } && is_x86_feature_detected!("avx512bf16")
+    {
         // SAFETY: there is the instruction, too.
         return unsafe { pairs::dots(rows, xs, len, grid) };
     }
-    if O::BF16_SUMS == 0 {
+    if const { O::BF16_SUMS == 0 } {
         return dense::dots_bf16::<L, O>(rows, xs, len, grid);
     }
     let factors = Factors {
         row: |r| Bfloats(rows.row(r, len)),
         x: |t| Bfloats(xs.row(t, len)),
         len,
-        sums: O::BF16_SUMS,
         stride: 2 * rows.stride,
     };
     // SAFETY: the instructions are there.
@@ -232,7 +235,6 @@ unsafe fn singles<V: Vector, const L: usize, O: Order<L>, A: Row>(
             row,
             x: |t| xs.row(t, len),
             len,
-            sums: 4 * L,
             stride,
         };
         products::<V, _, _, Singles<L, O>>(factors, grid);
@@ -256,14 +258,13 @@ unsafe fn tiles<V: Vector, const L: usize, O: Order<L>, A: Row>(
         row,
         x: |t| xs.row(t, len),
         len,
-        sums: L,
         stride,
     };
     // SAFETY: the instructions are there.
     unsafe {
-        if V::LANES == heads::LANES && L == heads::LANES {
+        if const { V::LANES == heads::LANES && L == heads::LANES } {
             heads::tiles(row, xs, len, grid);
-        } else if L < 8 {
+        } else if const { L < 8 } {
             products::<__m128, _, _, Tile<L, O>>(factors, grid);
         } else {
             products::<__m256, _, _, Tile<L, O>>(factors, grid);

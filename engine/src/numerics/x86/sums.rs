@@ -24,14 +24,14 @@ pub struct Factors<R, X> {
     pub x: X,
     /// Elements.
     pub len: usize,
-    /// Running sums that elements meet in turn.
-    pub sums: usize,
     /// Bytes from one row's start to the next one's.
     pub stride: usize,
 }
 
 /// How running sums are added to, and what becomes of them.
 pub trait Finish<A, B> {
+    /// Running sums that elements meet in turn.
+    const SUMS: usize;
     /// Whether a product is added with one rounding.
     const FUSED: bool = true;
     /// From the running sums to the output, with what filled no step: the elements from `taken` on.
@@ -47,36 +47,63 @@ pub unsafe fn products<V: Vector, A: Row, B: Row, F: Finish<A, B>>(
     factors: Factors<impl Fn(usize) -> A + Copy, impl Fn(usize) -> B + Copy>,
     mut grid: Grid,
 ) {
-    let vectors = factors.sums / V::LANES;
-    assert!(vectors * V::LANES == factors.sums, "whole vectors of sums");
     let mut token = 0;
     while token < grid.tokens {
-        let left = grid.tokens - token;
         // SAFETY: the instructions are there.
         token += unsafe {
-            match (V::LANES, vectors, left) {
-                // One stream after the other, which the processor sees coming by itself.
-                (8, 4, 1) | (16, 4, 1) if A::DENSE => {
-                    some::<V, A, B, F, 4, 1, 1>(factors, token, &mut grid)
-                }
-                (16, 2, 1) if A::DENSE => some::<V, A, B, F, 2, 1, 1>(factors, token, &mut grid),
-                // With half as many registers.
-                (8, 1, 1) => some::<V, A, B, F, 1, 4, 1>(factors, token, &mut grid),
-                (8, 1, _) => some::<V, A, B, F, 1, 4, 2>(factors, token, &mut grid),
-                (8, 2, 1) => some::<V, A, B, F, 2, 4, 1>(factors, token, &mut grid),
-                (8, 2, _) => some::<V, A, B, F, 2, 2, 2>(factors, token, &mut grid),
-                (8, 4, 1) => some::<V, A, B, F, 4, 2, 1>(factors, token, &mut grid),
-                (8, 4, _) => some::<V, A, B, F, 4, 1, 2>(factors, token, &mut grid),
-                (_, 1, 1) => some::<V, A, B, F, 1, 4, 1>(factors, token, &mut grid),
-                (_, 1, _) => some::<V, A, B, F, 1, 4, 2>(factors, token, &mut grid),
-                (_, 2, 1) => some::<V, A, B, F, 2, 4, 1>(factors, token, &mut grid),
-                (_, 2, _) => some::<V, A, B, F, 2, 2, 2>(factors, token, &mut grid),
-                (_, 4, 1) => some::<V, A, B, F, 4, 4, 1>(factors, token, &mut grid),
-                (_, 4, _) => some::<V, A, B, F, 4, 2, 2>(factors, token, &mut grid),
-                (_, 8, _) => some::<V, A, B, F, 8, 1, 1>(factors, token, &mut grid),
-                (_, more, _) => unreachable!("{more} vectors of sums"),
+            // What a constant decides against is not compiled: it would be most of this crate.
+            if const { F::SUMS == V::LANES } {
+                group::<V, A, B, F, 1>(factors, token, &mut grid)
+            } else if const { F::SUMS == 2 * V::LANES } {
+                group::<V, A, B, F, 2>(factors, token, &mut grid)
+            } else if const { F::SUMS == 4 * V::LANES } {
+                group::<V, A, B, F, 4>(factors, token, &mut grid)
+            } else if const { F::SUMS == 8 * V::LANES } {
+                group::<V, A, B, F, 8>(factors, token, &mut grid)
+            } else {
+                unreachable!("{} sums in vectors of {}", F::SUMS, V::LANES)
             }
         };
+    }
+}
+
+/// The outputs of as many tokens from `first` on as the registers hold sums of, in `N` vectors for
+/// each of them and a row; returns how many.
+///
+/// # Safety
+/// The instructions of `V` are there.
+#[inline(always)]
+unsafe fn group<V: Vector, A: Row, B: Row, F: Finish<A, B>, const N: usize>(
+    factors: Factors<impl Fn(usize) -> A, impl Fn(usize) -> B>,
+    first: usize,
+    grid: &mut Grid,
+) -> usize {
+    // Vectors of eight have half as many registers.
+    const WIDE: usize = 16;
+    let one = grid.tokens - first == 1;
+    // SAFETY: the instructions are there.
+    unsafe {
+        if const { N == 1 } {
+            match one {
+                true => some::<V, A, B, F, N, 4, 1>(factors, first, grid),
+                false => some::<V, A, B, F, N, 4, 2>(factors, first, grid),
+            }
+        } else if const { N == 8 } {
+            some::<V, A, B, F, N, 1, 1>(factors, first, grid)
+        } else if one {
+            if const { A::DENSE && (N == 4 || V::LANES == WIDE) } {
+                // One stream after the other, which the processor sees coming by itself.
+                some::<V, A, B, F, N, 1, 1>(factors, first, grid)
+            } else if const { N == 4 && V::LANES < WIDE } {
+                some::<V, A, B, F, N, 2, 1>(factors, first, grid)
+            } else {
+                some::<V, A, B, F, N, 4, 1>(factors, first, grid)
+            }
+        } else if const { N == 4 && V::LANES < WIDE } {
+            some::<V, A, B, F, N, 1, 2>(factors, first, grid)
+        } else {
+            some::<V, A, B, F, N, 2, 2>(factors, first, grid)
+        }
     }
 }
 
@@ -97,7 +124,7 @@ where
     B: Row,
     F: Finish<A, B>,
 {
-    let taken = factors.len / factors.sums * factors.sums;
+    let taken = factors.len / F::SUMS * F::SUMS;
     let mut xs = [(factors.x)(first); T];
     for (t, x) in xs.iter_mut().enumerate() {
         *x = (factors.x)(first + t);
