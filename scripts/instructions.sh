@@ -16,7 +16,7 @@ PERCENT=5
 expected=scripts/instructions.tsv
 model=fixtures/moby-tiny/moby-tiny-b158.gguf
 scripts/debian-packages.sh instructions valgrind=valgrind
-cargo build --quiet --package engine --example passes
+cargo build --quiet --workspace --example passes
 passes=${CARGO_TARGET_DIR:-target}/debug/examples/passes
 
 # Instructions of a run: of a kernel, with so many tokens and steps.

@@ -11,5 +11,5 @@ cd "$(dirname "$0")/.."
 python=$(scripts/gguf-package.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-MALFORMED_FILES=$work cargo test --quiet --package engine --test gguf every_malformed >&2
+MALFORMED_FILES=$work cargo test --quiet --workspace --test gguf every_malformed >&2
 "$python" -W ignore scripts/loaders.py "$work" scripts/loaders.tsv

@@ -3,17 +3,20 @@
 use arbitrary::{Arbitrary, Unstructured};
 use serde_json::{Map, Value, json};
 
-/// A few bytes elsewhere, or gone.
-#[derive(Debug, Arbitrary)]
-pub enum Edit {
-    /// Other bytes from a place on, in parts of the whole.
-    Write(u16, Vec<u8>),
-    /// One bit.
-    Flip(u32),
-    /// The file ends here, in parts of the whole.
-    Cut(u16),
-    /// Bytes that are not there.
-    Append(Vec<u8>),
+use crate::drawn::drawn;
+
+drawn! {
+    /// A few bytes elsewhere, or gone.
+    pub enum Edit {
+        /// Other bytes from a place on, in parts of the whole.
+        Write(u16, Vec<u8>),
+        /// One bit.
+        Flip(u32),
+        /// The file ends here, in parts of the whole.
+        Cut(u16),
+        /// Bytes that are not there.
+        Append(Vec<u8>),
+    }
 }
 
 /// So many, whatever the input asks for.

@@ -8,6 +8,7 @@
 //! runs those that were kept.
 #![forbid(unsafe_code)]
 
+mod drawn;
 mod edited;
 pub mod target;
 

@@ -11,16 +11,19 @@ use engine::gguf::{Gguf, Writer};
 use engine::kernels::Kernel;
 use engine::matrix::Matrix;
 
-#[derive(Debug, Arbitrary)]
-struct Input {
-    format: u8,
-    name: String,
-    tensors: Vec<(String, [u8; 2], u8, Vec<f32>)>,
-    patterns: Vec<String>,
-    listed: Option<Vec<String>>,
-    vectors: bool,
-    pad: bool,
-    author: bool,
+use crate::drawn::drawn;
+
+drawn! {
+    struct Input {
+        format: u8,
+        name: String,
+        tensors: Vec<(String, [u8; 2], u8, Vec<f32>)>,
+        patterns: Vec<String>,
+        listed: Option<Vec<String>>,
+        vectors: bool,
+        pad: bool,
+        author: bool,
+    }
 }
 
 impl Input {

@@ -11,6 +11,7 @@ use engine::{Model, Session};
 use harness::file::document::Format;
 use harness::fixture::random::{LEAST_TOKENS, RandomShape};
 
+use crate::drawn::drawn;
 use crate::edited::{self, Edit};
 use crate::refused;
 
@@ -37,36 +38,38 @@ const KEYS: [&str; 16] = [
 /// The widest model: two blocks of the widest format.
 const WIDEST: usize = 512;
 
-#[derive(Debug, Arbitrary)]
-struct Input {
-    seed: u64,
-    architecture: u8,
-    layers: u8,
-    head_dim: u8,
-    kv_heads: u8,
-    group: u8,
-    inner: u8,
-    weights: u8,
-    embedding: u8,
-    output: Option<u8>,
-    scales: bool,
-    biases: bool,
-    rope_factors: bool,
-    keys: Vec<(u8, Value)>,
-    edits: Vec<Edit>,
-    profile: u8,
-    tokens: Vec<u16>,
+drawn! {
+    struct Input {
+        seed: u64,
+        architecture: u8,
+        layers: u8,
+        head_dim: u8,
+        kv_heads: u8,
+        group: u8,
+        inner: u8,
+        weights: u8,
+        embedding: u8,
+        output: Option<u8>,
+        scales: bool,
+        biases: bool,
+        rope_factors: bool,
+        keys: Vec<(u8, Value)>,
+        edits: Vec<Edit>,
+        profile: u8,
+        tokens: Vec<u16>,
+    }
 }
 
-#[derive(Debug, Arbitrary)]
-enum Value {
-    U32(u32),
-    U64(u64),
-    I32(i32),
-    F32(f32),
-    Bool(bool),
-    Text(String),
-    Many(Vec<u32>),
+drawn! {
+    enum Value {
+        U32(u32),
+        U64(u64),
+        I32(i32),
+        F32(f32),
+        Bool(bool),
+        Text(String),
+        Many(Vec<u32>),
+    }
 }
 
 impl From<&Value> for Field {

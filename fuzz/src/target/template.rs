@@ -3,19 +3,23 @@
 use arbitrary::{Arbitrary, Unstructured};
 use engine::template::{Conversation, MAX_PROMPT, Message, TemplateError, render};
 
-#[derive(Debug, Arbitrary)]
-struct Input {
-    parts: Vec<Part>,
-    messages: Vec<(u8, String)>,
-    bos: String,
-    eos: String,
+use crate::drawn::drawn;
+
+drawn! {
+    struct Input {
+        parts: Vec<Part>,
+        messages: Vec<(u8, String)>,
+        bos: String,
+        eos: String,
+    }
 }
 
-#[derive(Debug, Arbitrary)]
-enum Part {
-    Usual(u8),
-    Text(String),
-    Number(i16),
+drawn! {
+    enum Part {
+        Usual(u8),
+        Text(String),
+        Number(i16),
+    }
 }
 
 /// What templates are made of.

@@ -6,35 +6,39 @@ use engine::gguf::writer::Field;
 use engine::gguf::{Gguf, ValueType, Writer};
 use engine::tokenizer::{TextStream, Tokenizer};
 
+use crate::drawn::drawn;
 use crate::refused;
 
-#[derive(Debug, Arbitrary)]
-struct Input {
-    model: u8,
-    pre: u8,
-    /// Whether each byte has a token, as sound vocabularies have.
-    bytes: bool,
-    tokens: Vec<(String, i8, f32)>,
-    merges: Vec<Merge>,
-    roles: Vec<(u8, u32)>,
-    flags: Vec<(u8, bool)>,
-    texts: Vec<Vec<Part>>,
-    ids: Vec<u16>,
+drawn! {
+    struct Input {
+        model: u8,
+        pre: u8,
+        /// Whether each byte has a token, as sound vocabularies have.
+        bytes: bool,
+        tokens: Vec<(String, i8, f32)>,
+        merges: Vec<Merge>,
+        roles: Vec<(u8, u32)>,
+        flags: Vec<(u8, bool)>,
+        texts: Vec<Vec<Part>>,
+        ids: Vec<u16>,
+    }
 }
 
-#[derive(Debug, Arbitrary)]
-enum Merge {
-    /// Two tokens of the vocabulary.
-    Of(u16, u16),
-    Text(String),
+drawn! {
+    enum Merge {
+        /// Two tokens of the vocabulary.
+        Of(u16, u16),
+        Text(String),
+    }
 }
 
-#[derive(Debug, Arbitrary)]
-enum Part {
-    /// A token's own text.
-    Token(u16),
-    Text(String),
-    Space(u8),
+drawn! {
+    enum Part {
+        /// A token's own text.
+        Token(u16),
+        Text(String),
+        Space(u8),
+    }
 }
 
 const MODELS: [&str; 4] = ["gpt2", "llama", "bert", ""];
