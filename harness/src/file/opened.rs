@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use engine::bytes::ModelBytes;
-use engine::flavor::{Detection, Flavor, detect};
+use engine::flavor::{Detection, Flavor, Shape, detect, i2_s, tl2};
 use engine::gguf::tensor_type::id;
 use engine::gguf::{Gguf, TensorInfo, TypeId};
 use engine::refusal::Refusal;
@@ -65,6 +65,18 @@ pub fn is_packed(tensor: &TensorInfo) -> bool {
             let contested = matches!(tensor.meaning(), TypeId::Contested(_));
             contested || !Flavor::of_type(number).is_empty()
         }
+    }
+}
+
+/// The one scale of a whole tensor, where its packing has one.
+pub fn scale(gguf: &Gguf, tensor: &TensorInfo, flavor: Flavor) -> Option<f32> {
+    let shape = Shape::of(tensor).ok()?;
+    match flavor {
+        Flavor::Tl2 => Some(tl2::scale(&gguf.region(tensor), shape)),
+        // Behind as many codes.
+        Flavor::Tl1 => Some(i2_s::scale(&gguf.region(tensor), shape)),
+        _ if flavor.is_i2_s() => Some(i2_s::scale(&gguf.region(tensor), shape)),
+        _ => None,
     }
 }
 

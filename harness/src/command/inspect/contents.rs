@@ -12,7 +12,7 @@ use serde_json::json;
 use super::norms::Norms;
 use crate::command::finish::Status;
 use crate::file::key::{Key, float};
-use crate::file::opened::{Opened, packings};
+use crate::file::opened::{Opened, packings, scale};
 
 /// One file.
 #[derive(Serialize)]
@@ -117,6 +117,9 @@ pub struct Tensor {
     pub offset: u64,
     pub bytes: u64,
     pub flavor: Option<&'static str>,
+    /// What every value is a multiple of, where the packing has one such number for a tensor.
+    #[serde(serialize_with = "digits")]
+    pub scale: Option<f32>,
 }
 
 impl Contents {
@@ -132,7 +135,8 @@ impl Contents {
             kind: t.meaning().name(),
             offset: t.offset,
             bytes: t.known_bytes().unwrap_or(t.gap),
-            flavor: flavors.get(&t.name).copied(),
+            flavor: flavors.get(&t.name).map(|flavor| flavor.name()),
+            scale: flavors.get(&t.name).and_then(|f| scale(gguf, t, *f)),
         };
         Contents {
             model: opened.input.path.display().to_string(),
@@ -176,7 +180,7 @@ impl Contents {
 type Packed = (
     Vec<Packing>,
     BTreeMap<String, String>,
-    BTreeMap<String, &'static str>,
+    BTreeMap<String, Flavor>,
 );
 
 /// The packings found, the tensors whose packing cannot be told, and the packing of each tensor.
@@ -191,7 +195,7 @@ fn packed(gguf: &Gguf, forced: Option<Flavor>) -> Packed {
                 continue;
             }
         };
-        flavors.insert(tensor.name.clone(), detection.flavor.name());
+        flavors.insert(tensor.name.clone(), detection.flavor);
         let group = (detection.flavor, detection.reason.clone());
         let packing = groups.entry(group).or_insert_with(|| Packing {
             flavor: detection.flavor.name(),
@@ -203,6 +207,13 @@ fn packed(gguf: &Gguf, forced: Option<Flavor>) -> Packed {
         packing.tensors += 1;
     }
     (groups.into_values().collect(), undecided, flavors)
+}
+
+/// As many digits as tell a single from its neighbours, and no more.
+fn digits<S: Serializer>(scale: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+    scale
+        .map(|scale| float(scale.to_string()))
+        .serialize(serializer)
 }
 
 fn evidence<S: Serializer>(candidates: &[Candidate], serializer: S) -> Result<S::Ok, S::Error> {

@@ -39,6 +39,7 @@ pub fn render(contents: &Contents) -> String {
         words("type"),
         number("bytes"),
         number("at"),
+        number("scale"),
     ];
     let tensors = contents.tensors.iter().flatten().map(tensor);
     part("tensors", table(&columns, tensors));
@@ -149,7 +150,7 @@ fn packing(packing: &Packing) -> String {
     text
 }
 
-fn tensor(tensor: &Tensor) -> [String; 5] {
+fn tensor(tensor: &Tensor) -> [String; 6] {
     let dims: Vec<_> = tensor.dims.iter().map(u64::to_string).collect();
     let kind = tensor.flavor.unwrap_or(tensor.kind);
     [
@@ -158,6 +159,10 @@ fn tensor(tensor: &Tensor) -> [String; 5] {
         format!("{} ({kind})", tensor.type_id),
         tensor.bytes.to_string(),
         tensor.offset.to_string(),
+        tensor
+            .scale
+            .map(|scale| scale.to_string())
+            .unwrap_or_default(),
     ]
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use engine::flavor::{Detection, Shape, i2_s};
+use engine::flavor::{Detection, i2_s};
 use engine::gguf::{Gguf, TensorInfo, TypeId};
 use engine::refusal::Refusal;
 
 use super::{Findings, Lint, Packed};
+use crate::file::opened::scale;
 
 const I2_S_IDS: [u32; 2] = [26, 36];
 const TL1: u32 = 38;
@@ -36,9 +37,9 @@ pub(super) fn examine(gguf: &Gguf, packed: &[Packed<'_>], findings: &mut Finding
         size_and_codes(gguf, tensor, detection, findings);
         if let Ok(Detection { flavor, .. }) = detection
             && flavor.is_i2_s()
+            && let Some(scale) = scale(gguf, tensor, *flavor)
         {
             shape(tensor, findings);
-            let scale = scale(gguf, tensor);
             let weight = weight_name(&tensor.name);
             scales
                 .entry(weight)
@@ -156,11 +157,6 @@ fn shape(tensor: &TensorInfo, findings: &mut Findings) {
             format!("{:?}", tensor.dims),
         );
     }
-}
-
-fn scale(gguf: &Gguf, tensor: &TensorInfo) -> f32 {
-    let shape = Shape::of(tensor).expect("detected, so it has a shape");
-    i2_s::scale(&gguf.region(tensor), shape)
 }
 
 /// A scale is a mean magnitude of weights, far below one; its inverse is far above. Between the

@@ -52,7 +52,24 @@ fn moby_tiny_is_shown_with_evidence_and_norms() {
         reason.contains("P128") && reason.contains("--flavor"),
         "{reason}"
     );
-    assert_eq!(answer["tensors"].as_array().expect("listed").len(), 46);
+    let tensors = answer["tensors"].as_array().expect("listed");
+    assert_eq!(tensors.len(), 46);
+    let scaled = tensors.iter().filter(|t| t["scale"].is_number());
+    let file = std::fs::read(&path).expect("committed");
+    for tensor in scaled.clone() {
+        // Four bytes behind as many bytes of codes as a fourth of the elements.
+        let number = |value: &serde_json::Value| value.as_u64().expect("a number") as usize;
+        let elements: usize = tensor["dims"]
+            .as_array()
+            .expect("two")
+            .iter()
+            .map(number)
+            .product();
+        let start = number(&tensor["offset"]);
+        let stored = f32::from_le_bytes(*file[start + elements / 4..].first_chunk().expect("four"));
+        assert_eq!(tensor["scale"].as_f64().expect("a number") as f32, stored);
+    }
+    assert_eq!(scaled.count(), 28, "one for each packed tensor");
     let tokens = answer["metadata"].as_array().expect("keys").iter();
     let tokens = tokens
         .clone()
