@@ -1,20 +1,20 @@
-"""Shows malformed files to the Python package `gguf` and compares its word with the engine's.
+"""Compares what other readers say of malformed files with what the engine says.
 
-    loaders.py FOLDER KNOWN.tsv
+    loaders.py FOLDER KNOWN.tsv                 # of the Python package `gguf`, in this process
+    loaders.py FOLDER KNOWN.tsv NAME LOADED     # of a C++ reference: what `reference load` wrote
 
 FOLDER holds the files and list.tsv: file, stage and word of the engine, as the engine's test of
 malformed files leaves them. Each difference must be in KNOWN with a reason, and each entry of KNOWN
-must be one. The package reads no model, so that its word is held against the engine's parser's.
+must be one.
 """
 
 import csv
+import json
 import os
 import resource
 import signal
 import sys
 from collections import Counter
-
-from gguf import GGUFReader
 
 # Of processor time, for one file.
 SECONDS = 4
@@ -22,11 +22,11 @@ SECONDS = 4
 SLOW = "T38"
 
 
-def of_package(path):
+def of_package(reader, path):
     """What the package says of a file."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        GGUFReader(path)
+        reader(path)
         return "accepted"
     except TimeoutError:
         return "hung"
@@ -40,24 +40,35 @@ def ring(*_):
     raise TimeoutError
 
 
-def ours(folder):
-    """The word of the engine's parser on each file that the package could read.
+def ours(folder, refusing):
+    """The engine's word on each file that others could read too: what it refuses in time.
 
-    It does not know I2_S, which every file of the other base has.
+    `refusing` tells of a stage and a word whether a reader of that kind would have met it. Nobody
+    else knows I2_S under the number that every file of the other base has.
     """
     with open(os.path.join(folder, "list.tsv")) as file:
         rows = [row for row in csv.reader(file, delimiter="\t") if row[0].startswith("llama-")]
-    return {name: "refused" if stage == "Parse" else "accepted" for name, stage, _ in rows}
+    word = lambda stage, word: "refused" if refusing(stage, word) else "accepted"
+    words = {name: word(stage, said) for name, stage, said in rows}
+    del words[f"llama-{SLOW}.gguf"]
+    return words
 
 
-def known(path):
-    """The entries of the list: of each file, the engine's word and the package's."""
+def loaded(path):
+    """What became of each file in a process of the reference. One that died did not load it."""
+    with open(path) as file:
+        outcomes = {os.path.basename(row["file"]): row["outcome"] for row in json.load(file)}
+    return {name: "accepted" if how == "ok" else "refused" for name, how in outcomes.items()}
+
+
+def known(path, reader):
+    """The reader's entries of the list: of each file, the engine's word and the reader's."""
     entries = {}
     with open(path) as file:
         rows = [line for line in file if not line.startswith("#")]
-    for engine, other, files, reason in csv.reader(rows, delimiter="\t"):
+    for who, engine, other, files, reason in csv.reader(rows, delimiter="\t"):
         assert reason, f"{files}: an entry without a reason"
-        for name in files.split():
+        for name in files.split() if who == reader else []:
             assert name not in entries, f"{name} is listed twice"
             entries[f"llama-{name}.gguf"] = (engine, other)
     return entries
@@ -69,7 +80,7 @@ def complaints(engine, other, entries):
     for name in engine.keys() | entries.keys():
         pair, listed = (engine.get(name), other.get(name)), entries.get(name)
         if listed is None and pair[0] != pair[1]:
-            found.append(f"{name}: {pair[1]} by the package, {pair[0]} by the engine")
+            found.append(f"{name}: {pair[1]} by the other, {pair[0]} by the engine")
         if listed is not None and listed != pair:
             found.append(f"{name}: listed as {listed}, and it is {pair}")
     return found
@@ -85,17 +96,23 @@ def notices(engine, other, entries):
     return all(len(complaints(engine, *plant)) == 1 for plant in planted)
 
 
-def main(folder, listed):
-    signal.signal(signal.SIGPROF, ring)
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-    engine = ours(folder)
-    engine.pop(f"llama-{SLOW}.gguf")
-    other = {name: of_package(os.path.join(folder, name)) for name in engine}
-    entries = known(listed)
+def main(folder, listed, reader="gguf", outcomes=None):
+    if outcomes:
+        engine = ours(folder, lambda _, word: word != "accepted")
+        other = loaded(outcomes)
+    else:
+        from gguf import GGUFReader
+
+        signal.signal(signal.SIGPROF, ring)
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        engine = ours(folder, lambda stage, _: stage == "Parse")
+        other = {name: of_package(GGUFReader, os.path.join(folder, name)) for name in engine}
+    entries = known(listed, reader)
     bad = complaints(engine, other, entries)
-    differ = sum(engine[name] != other[name] for name in engine)
+    differ = sum(engine[name] != other.get(name) for name in engine)
     counts = ", ".join(f"{n} {word}" for word, n in sorted(Counter(other.values()).items()))
-    print(f"{len(engine)} files: {counts}; {differ} not as the engine says; {SLOW} was not asked")
+    print(f"{reader}: {len(engine)} files: {counts}; {differ} not as the engine says, each listed;"
+          f" {SLOW} was not asked")
     if not bad and not notices(engine, other, entries):
         bad = ["a planted difference was not noticed"]
     for complaint in sorted(bad):
