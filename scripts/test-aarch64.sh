@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Cross-compiles for aarch64 and runs under qemu: the engine's tests, the committed fixtures, and
-# crossval against recordings made on x86.
+# what recordings made on x86 and of builds for aarch64 hold.
 #
 #   scripts/test-aarch64.sh         # the above
-#   scripts/test-aarch64.sh live    # instead: crossval with bitnet.cpp built for aarch64, live, with
-#                                   # and without half-precision arithmetic
+#   scripts/test-aarch64.sh live    # instead: the whole harness there, with bitnet.cpp built for
+#                                   # aarch64, live, with and without half-precision arithmetic
 #
 # The toolchain is Debian's own rustc, which has a standard library for arm64; rustup's has none
 # without a network. Installs what is missing when run as root, says what is missing otherwise.
@@ -26,7 +26,7 @@ if [ "$what" = live ]; then
     scripts/reference.sh bitnet-neon-fp16 >/dev/null
 fi
 
-[ "$what" = live ] || cargo build --quiet --workspace --examples
+[ "$what" = live ] || cargo build --quiet --workspace --examples --bins
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max"
@@ -41,16 +41,32 @@ fi
 cargo test --package engine --tests "${arch[@]}"
 # The committed files decode and multiply to the same bits here, and the recordings come out.
 cargo build --quiet --package engine --example subject "${arch[@]}"
-values=(examples/subject values fixtures/qk256/*.gguf)
+built=target/aarch64/$target/debug/examples
+values=(values fixtures/qk256/*.gguf)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"target/debug/${values[@]}" >"$work/here"
-$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER "target/aarch64/$target/debug/${values[@]}" \
-    >"$work/there"
+target/debug/examples/subject "${values[@]}" >"$work/here"
+$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER "$built/subject" "${values[@]}" >"$work/there"
 [ -s "$work/here" ]
 cmp "$work/here" "$work/there"
 echo "aarch64: every value and product of fixtures/qk256 has the bits it has on this machine"
-cargo run --quiet --package harness "${arch[@]}" -- crossval --case b158-ishmael --case bitnet-ishmael
-for profile in ggml-neon ggml-neon-fp16; do
-    cargo run --quiet --package harness "${arch[@]}" -- crossval --profile "$profile" --case bitnet-ishmael
+# The engine there is judged by the harness here.
+judged() {
+    local profile=$1
+    shift
+    target/debug/harness crossval "$@" --subject \
+        "serve: $CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER $built/subject serve $profile"
+}
+for profile in ggml-avx512 ggml-avx2; do
+    judged "$profile" --case b158-ishmael --case bitnet-ishmael
 done
+for profile in ggml-neon ggml-neon-fp16; do
+    judged "$profile" --case bitnet-ishmael
+done
+ended=0
+judged ggml-neon --profile ggml-neon-fp16 --case bitnet-ishmael >/dev/null 2>&1 || ended=$?
+if [ "$ended" != 1 ]; then
+    echo "aarch64: other bits than those of the recording ended with $ended, not with 1" >&2
+    exit 1
+fi
+echo "aarch64: another arithmetic is noticed"
