@@ -1,6 +1,6 @@
 //! Edits: bytes of a seed, and values of a JSON document, changed where the input says.
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Unstructured;
 use serde_json::{Map, Value, json};
 
 use crate::drawn::drawn;

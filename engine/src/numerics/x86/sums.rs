@@ -83,15 +83,10 @@ unsafe fn group<V: Vector, A: Row, B: Row, F: Finish<A, B>, const N: usize>(
     let one = grid.tokens - first == 1;
     // SAFETY: the instructions are there.
     unsafe {
-        if const { N == 1 } {
-            match one {
-                true => some::<V, A, B, F, N, 4, 1>(factors, first, grid),
-                false => some::<V, A, B, F, N, 4, 2>(factors, first, grid),
-            }
-        } else if const { N == 8 } {
+        if const { N == 8 } {
             some::<V, A, B, F, N, 1, 1>(factors, first, grid)
         } else if one {
-            if const { A::DENSE && (N == 4 || V::LANES == WIDE) } {
+            if const { A::DENSE && (N == 4 || N == 2 && V::LANES == WIDE) } {
                 // One stream after the other, which the processor sees coming by itself.
                 some::<V, A, B, F, N, 1, 1>(factors, first, grid)
             } else if const { N == 4 && V::LANES < WIDE } {
@@ -99,6 +94,8 @@ unsafe fn group<V: Vector, A: Row, B: Row, F: Finish<A, B>, const N: usize>(
             } else {
                 some::<V, A, B, F, N, 4, 1>(factors, first, grid)
             }
+        } else if const { N == 1 } {
+            some::<V, A, B, F, N, 4, 2>(factors, first, grid)
         } else if const { N == 4 && V::LANES < WIDE } {
             some::<V, A, B, F, N, 1, 2>(factors, first, grid)
         } else {
