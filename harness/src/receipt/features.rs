@@ -82,11 +82,11 @@ impl Features {
         self.ways.is_empty()
     }
 
-    /// The counts, in one line.
-    pub fn line(&self) -> String {
+    /// The counts, in lines that fit a terminal.
+    pub fn counts(&self) -> String {
         format!(
-            "by feature: {} ways compared to the bit (format or step x order of sums x path x \
-             lane), {} with every kernel of this machine; -v lists the rest",
+            "by feature: {} ways compared to the bit, {} with every kernel,\n  \
+             a way: format or step x order of sums x path x lane; -v lists the rest",
             self.ways, self.kernels
         )
     }

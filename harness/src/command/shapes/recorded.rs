@@ -83,7 +83,7 @@ fn judge(args: &Args, record: &Record) -> Result<Exit, Failure> {
         recorded,
     };
     let mut text: String = report.recorded.iter().map(Recalled::text).collect();
-    text += &format!("{}\n", report.features.line());
+    text += &format!("{}\n", report.features.counts());
     if look::is_verbose() {
         let lines = report.features.lines().into_iter();
         text.extend(lines.map(|line| line + "\n"));

@@ -20,7 +20,7 @@ pub fn lines(receipt: &Receipt) -> String {
     lines.push(format!("compared/declared: {},", what.join(", ")));
     lines.push(format!("  {}", how_much.join(", ")));
     if comparisons(&receipt.cases).any(|c| !c.live && !c.reference.is_built_in()) {
-        lines.push(receipt.features.line());
+        lines.push(receipt.features.counts());
     }
     let left_out = receipt.circumstances.left_out.len();
     if left_out > 0 {
@@ -69,15 +69,17 @@ fn counts(receipt: &Receipt) -> Vec<String> {
     let [values, equal] = exact_logits(receipt);
     let mut lines = vec![
         format!(
-            "{} case(s), {} comparisons: {agree} agree ({identical} of them bit-identical, {} \
-             within a looser tier),",
+            "{} case(s), {} comparisons: {agree} agree ({identical} of them bit-identical,",
             receipt.cases.len() + receipt.failures.len(),
             all().count(),
-            agree - identical,
         ),
+        format!("  {} within a looser tier),", agree - identical),
         format!(
             "  {diverge} diverge, {known} known, {open} not judged, {declined} declined, {other} \
-             not compared; {}/{} repetitions bit-identical",
+             not compared;"
+        ),
+        format!(
+            "  {}/{} repetitions bit-identical",
             repeated.count(),
             repetitions().count(),
         ),
