@@ -5,31 +5,18 @@
 #
 # AC:AC7, as scripts/test-aarch64.sh is.
 #
-# The toolchain is Debian's own rustc with the sources of its standard library, which is compiled
-# with the engine. Installs what is missing when run as root, says what is missing otherwise.
+# Installs what is missing when run as root, says what is missing otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=wasm32-wasip1
-scripts/debian-packages.sh wasm /usr/bin/rustc=rustc-web /usr/bin/cargo=cargo-web \
-    /usr/lib/rustlib/src/rust/library/std=rust-web-src /usr/lib/wasm32-wasi/crt1-command.o=wasi-libc \
-    wasm-ld-22=lld-22 node=nodejs
-
+scripts/debian-packages.sh wasm node=nodejs
+built=$(scripts/build-wasm.sh)
 echo "wasm: $(/usr/bin/rustc --version), $(wasm-ld-22 --version), node $(node --version)"
-# Debian's libc is older than threads and `realpath`, which the standard library mentions: what the
-# linker does not find becomes a trap, and nothing here comes by one.
-flags=(-C link-self-contained=no -L native=/usr/lib/wasm32-wasi
-    -C link-arg=/usr/lib/wasm32-wasi/crt1-command.o -C link-arg=--unresolved-symbols=ignore-all)
-env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=wasm-ld-22 \
-    CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="${flags[*]}" \
-    /usr/bin/cargo build --quiet --release --package engine --example subject --target "$target" \
-    -Z build-std=std,panic_abort --target-dir target/wasm
-cargo build --quiet --workspace --examples
-cargo build --quiet --package harness
+cargo build --quiet --workspace --examples --bins
 
 # Node 18, which is Debian's, has to be asked for WASI; newer ones do not mind.
 run=(node --no-warnings --experimental-wasi-unstable-preview1 scripts/run-wasm.mjs
-    "target/wasm/$target/release/examples/subject.wasm")
+    "$built/examples/subject.wasm")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

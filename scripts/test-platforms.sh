@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Builds the harness as a static binary for Linux without glibc, runs it, and holds every bit against
+# the recordings and against what this machine's own program computes. Then sees a recording with one
+# other bit be found.
+#
+#   scripts/test-platforms.sh
+#
+# WebAssembly has scripts/test-wasm.sh and scripts/test-web.sh. HARNESS is this machine's own
+# program, target/debug/harness where none is named.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=x86_64-unknown-linux-musl
+own=${HARNESS:-target/debug/harness}
+[ -x "$own" ] || cargo build --quiet --package harness
+# Only the arithmetic is optimised, as in every debug build; nothing here reads a backtrace.
+export CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_STRIP=true
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A copy of the fixtures in which the last logit of one recording is one unit off, hashed anew.
+cp -r fixtures "$work/fixtures"
+python3 - "$work/fixtures/recordings" bitnet-edges <<'PY'
+import hashlib, json, sys
+folder, name = sys.argv[1:]
+logits, about = (f"{folder}/{name}/{file}" for file in ("logits.safetensors", "recording.json"))
+hashed = lambda path: hashlib.sha256(open(path, "rb").read()).hexdigest()
+with open(logits, "r+b") as file:
+    file.seek(-4, 2)
+    bits = file.read(4)
+    file.seek(-4, 2)
+    file.write(bytes([bits[0] ^ 1]) + bits[1:])
+recording = json.load(open(about))
+recording["files"]["logits.safetensors"] = hashed(logits)
+json.dump(recording, open(about, "w"))
+with open(f"{folder}/checksums.txt") as file:
+    names = [line.split()[1] for line in file]
+with open(f"{folder}/checksums.txt", "w") as file:
+    file.writelines(f"{hashed(f'{folder}/{name}')}  {name}\n" for name in names)
+PY
+
+# How many logits a receipt holds against recordings, and how many of them have the same bits.
+counted() {
+    python3 - "$1" <<'PY'
+import json, sys
+receipt = json.load(open(sys.argv[1]))
+values = equal = 0
+for case in receipt["cases"]:
+    for measured in case["measured"][:len(case["claims"]["comparisons"])]:
+        for lane in measured["findings"]["lanes"]:
+            for position in lane["positions"]:
+                values += position["distance"]["values"]
+                equal += position["distance"]["bit_equal"]
+print(values, equal, receipt["coverage"]["cases"]["compared"])
+PY
+}
+
+fail() {
+    echo "platforms: $*" >&2
+    exit 1
+}
+
+# ends CODE NAME WORD…: what must fail ends with this code; what it said is in $work/NAME
+ends() {
+    local expected=$1 name=$2 ended=0
+    shift 2
+    "$@" >"$work/$name" 2>&1 || ended=$?
+    [ "$ended" = "$expected" ] || { cat "$work/$name" >&2; fail "$* ended with $ended"; }
+}
+
+began=$SECONDS
+scripts/cargo-for.sh "$target" build --quiet --package harness
+program=target/platforms/$target/debug/harness
+built=$((SECONDS - began))
+size=$(stat -c %s "$program")
+[[ $(readelf -l "$program") != *INTERP* ]] || fail "$program is not static"
+
+"$own" -q crossval --fixtures fixtures --json "$work/own.json"
+began=$SECONDS
+"$program" -q crossval --fixtures fixtures --json "$work/static.json" ||
+    fail "crossval ended with $?"
+took=$((SECONDS - began))
+expected=$(counted "$work/own.json")
+found=$(counted "$work/static.json")
+read -r values equal cases <<<"$found"
+# The claims hold the hashes of all logits, those that no recording has among them.
+"$own" receipt diff "$work/own.json" "$work/static.json" >"$work/diff" ||
+    { cat "$work/diff" >&2; fail "it claims something else than this machine's own"; }
+[ "$found" = "$expected" ] && [ "$values" = "$equal" ] && [ "$values" -gt 0 ] ||
+    fail "logits, bit-equal, cases: $found, not $expected"
+echo "platforms: $target: $equal of $values logits bit-equal in $cases cases, the claims that this" \
+    "machine's own program makes; built in $built s, $((size / 1000000)) MB, run in $took s"
+
+ends 1 fault "$program" crossval --fixtures "$work/fixtures" --case edges-the-end
+grep -q "5719/5720" "$work/fault" || fail "one other bit of a recording went unseen"
+ends 3 live "$program" crossval --fixtures fixtures --case edges-the-end --reference bitnet
+echo "platforms: one other bit is found; live references: $(tail -n 1 "$work/live")"
