@@ -23,6 +23,7 @@ read -ra harness <<<"${HARNESS:-cargo run --quiet -p harness --}"
 # T38 has 60,000 tensors, which take some loaders longer than all others together.
 mapfile -t files < <(find "$work" -name 'llama-*.gguf' ! -name '*-T38.gguf' | sort)
 ended=0
-"${harness[@]}" -q reference load "$1" "${files[@]}" --json "$work/loaded.json" || ended=$?
+"${harness[@]}" -q reference load "$1" "${files[@]}" --json "$work/loaded.json" >"$work/said" ||
+    ended=$?
 [ -s "$work/loaded.json" ] || { echo "loaders: $1 was not asked ($ended)" >&2; exit 1; }
 python3 scripts/loaders.py "$work" scripts/loaders.tsv "$1" "$work/loaded.json"
