@@ -10,5 +10,5 @@ cd "$(dirname "$0")/.."
 CARGO_PROFILE_RELEASE_DEBUG=false CARGO_PROFILE_RELEASE_STRIP=true \
     scripts/cargo-for.sh wasm32-wasip1 build --quiet --release \
     --package engine --example subject --package harness --bin harness \
-    --config profile.release.package.harness.opt-level=1
+    --config profile.release.package.harness.opt-level=1 >&2
 echo target/platforms/wasm32-wasip1/release
