@@ -48,9 +48,6 @@ wasm32-wasip1)
     ;;
 esac
 
-# The test crate is a part of the library that only tests need.
-library=std,$unwinding
-[ "${1:?names what cargo does}" != test ] || library=$library,test
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
-exec /usr/bin/cargo "$1" --target "$target" --target-dir target/platforms -Z build-std="$library" \
-    "${@:2}"
+exec /usr/bin/cargo "${1:?names what cargo does}" --target "$target" \
+    --target-dir target/platforms -Z build-std="std,$unwinding" "${@:2}"

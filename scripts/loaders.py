@@ -55,10 +55,11 @@ def ours(folder, refusing):
 
 
 def loaded(path):
-    """What became of each file in a process of the reference. One that died did not load it."""
+    """What became of each file in a process of the reference."""
+    words = {"ok": "accepted", "reference_died": "died"}
     with open(path) as file:
-        outcomes = {os.path.basename(row["file"]): row["outcome"] for row in json.load(file)}
-    return {name: "accepted" if how == "ok" else "refused" for name, how in outcomes.items()}
+        rows = json.load(file)
+    return {os.path.basename(row["file"]): words.get(row["outcome"], row["outcome"]) for row in rows}
 
 
 def known(path, reader):
@@ -99,18 +100,20 @@ def notices(engine, other, entries):
 def main(folder, listed, reader="gguf", outcomes=None):
     if outcomes:
         engine = ours(folder, lambda _, word: word != "accepted")
-        other = loaded(outcomes)
+        said = loaded(outcomes)
     else:
         from gguf import GGUFReader
 
         signal.signal(signal.SIGPROF, ring)
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
         engine = ours(folder, lambda stage, _: stage == "Parse")
-        other = {name: of_package(GGUFReader, os.path.join(folder, name)) for name in engine}
+        said = {name: of_package(GGUFReader, os.path.join(folder, name)) for name in engine}
+    # Who dies of a file has not accepted it.
+    other = {name: "refused" if word == "died" else word for name, word in said.items()}
     entries = known(listed, reader)
     bad = complaints(engine, other, entries)
     differ = sum(engine[name] != other.get(name) for name in engine)
-    counts = ", ".join(f"{n} {word}" for word, n in sorted(Counter(other.values()).items()))
+    counts = ", ".join(f"{n} {word}" for word, n in sorted(Counter(said.values()).items()))
     print(f"{reader}: {len(engine)} files: {counts}; {differ} not as the engine says, each listed;"
           f" {SLOW} was not asked")
     if not bad and not notices(engine, other, entries):

@@ -73,9 +73,10 @@ pub fn scale(gguf: &Gguf, tensor: &TensorInfo, flavor: Flavor) -> Option<f32> {
     let shape = Shape::of(tensor).ok()?;
     match flavor {
         Flavor::Tl2 => Some(tl2::scale(&gguf.region(tensor), shape)),
-        // Behind as many codes.
-        Flavor::Tl1 => Some(i2_s::scale(&gguf.region(tensor), shape)),
-        _ if flavor.is_i2_s() => Some(i2_s::scale(&gguf.region(tensor), shape)),
+        // TL1 has it where I2_S has it, behind as many bytes of codes.
+        _ if flavor.is_i2_s() || flavor == Flavor::Tl1 => {
+            Some(i2_s::scale(&gguf.region(tensor), shape))
+        }
         _ => None,
     }
 }

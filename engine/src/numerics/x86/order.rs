@@ -30,6 +30,7 @@ struct Separate<const L: usize, O>(PhantomData<O>);
 
 impl<const L: usize, O: Order<L>> Finish<&[Half], &[Half]> for Halves<L, O> {
     const SUMS: usize = 4 * L;
+
     #[inline(always)]
     fn output(sums: &[f32; MOST], a: &[Half], b: &[Half], taken: usize) -> f32 {
         let mut sum = f64::from(O::sum_dot(met(sums)));
@@ -42,6 +43,7 @@ impl<const L: usize, O: Order<L>> Finish<&[Half], &[Half]> for Halves<L, O> {
 
 impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Singles<L, O> {
     const SUMS: usize = 4 * L;
+
     #[inline(always)]
     fn output(sums: &[f32; MOST], a: A, b: &[f32], taken: usize) -> f32 {
         let mut sum = O::sum_dot(met(sums));
@@ -54,6 +56,7 @@ impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Singles<L, O> {
 
 impl<const L: usize, O: Order<L>, A: Row> Finish<A, &[f32]> for Tile<L, O> {
     const SUMS: usize = L;
+
     #[inline(always)]
     fn output(sums: &[f32; MOST], _: A, _: &[f32], _: usize) -> f32 {
         O::sum_tile(*sums.first_chunk().expect("at least L lanes"))
