@@ -3,6 +3,7 @@
 # compiles the library from its sources. What is built lies in target/platforms/TARGET.
 #
 #   scripts/cargo-for.sh x86_64-unknown-linux-musl build --package harness    # static
+#   scripts/cargo-for.sh x86_64-pc-windows-gnu test --package engine --lib    # runs under Wine
 #   scripts/cargo-for.sh wasm32-wasip1 build --release --package harness
 #
 # Installs what is missing when run as root, says what is missing otherwise.
@@ -28,6 +29,12 @@ x86_64-unknown-linux-musl)
     flags="-C link-self-contained=no -C relocation-model=static -L native=$support"
     export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS=$flags
     ;;
+x86_64-pc-windows-gnu)
+    scripts/debian-packages.sh "$target" "${needed[@]}" \
+        x86_64-w64-mingw32-gcc=gcc-mingw-w64-x86-64-win32
+    export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
+    export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=scripts/wine.sh
+    ;;
 wasm32-wasip1)
     scripts/debian-packages.sh "$target" "${needed[@]}" wasm-ld-22=lld-22 clang=clang \
         /usr/lib/wasm32-wasi/crt1-command.o=wasi-libc
@@ -48,6 +55,9 @@ wasm32-wasip1)
     ;;
 esac
 
+# The test crate is a part of the library that only tests need.
+library=std,$unwinding
+[ "${1:?names what cargo does}" != test ] || library=$library,test
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
-exec /usr/bin/cargo "${1:?names what cargo does}" --target "$target" \
-    --target-dir target/platforms -Z build-std="std,$unwinding" "${@:2}"
+exec /usr/bin/cargo "$1" --target "$target" --target-dir target/platforms -Z build-std="$library" \
+    "${@:2}"

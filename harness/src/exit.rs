@@ -31,6 +31,8 @@ pub enum Exit {
     StaleEntry = 8,
     /// This program failed in a way that nobody planned for; it accuses nobody else.
     HarnessFailed = 9,
+    /// SIGHUP came: 128 and its number.
+    HungUp = 129,
     /// SIGINT came: 128 and its number.
     Interrupted = 130,
     /// SIGTERM came: 128 and its number.
@@ -51,8 +53,9 @@ Exit codes:
     2  bad usage or bad input    8  a stale entry of the
     3  a required reference         known divergences
        is not there              9  the harness itself failed
-    4  I/O or environment      130  interrupted (SIGINT)
-    5  coverage incomplete     143  terminated (SIGTERM)";
+    4  I/O or environment      129  hung up (SIGHUP)
+    5  coverage incomplete     130  interrupted (SIGINT)
+                               143  terminated (SIGTERM)";
 
 /// A failure on the way: what to print and what to end with.
 #[derive(Debug, thiserror::Error)]

@@ -153,7 +153,7 @@ impl LiveReference {
 pub use self::live::{Launch, Reference, launch, launch_with, open, open_some};
 pub use self::scratch::Scratch;
 
-fn missing(message: String) -> Failure {
+fn missing(message: impl ToString) -> Failure {
     let exit = Exit::ReferenceMissing;
     Failure::new(exit, message)
 }

@@ -17,19 +17,27 @@ pub static I2_S: RowByRow = RowByRow {
 
 /// Sum of code times activation over one row in the I2_S P128 packing.
 ///
-/// With |activation| ≤ 128 and codes up to 3 the sum stays below 2³¹ for up to 5.5 million
-/// columns, far beyond any row: nothing wraps, and where additions are checked one by one this
-/// would take ten times as long.
+/// With |activation| ≤ 128 and codes up to 3 a byte adds at most 4 · 3 · 128 to its lane, which 21
+/// blocks cannot overflow, and the sum stays below 2³¹ for up to 5.5 million columns, far beyond any
+/// row: nothing wraps, and where additions are checked one by one this would take ten times as long.
 pub fn ternary_dot(packed: &[u8], activations: &[i8]) -> i32 {
-    let blocks = packed.as_chunks::<BLOCK_BYTES>().0;
-    let activations = activations.as_chunks::<BLOCK>().0;
+    /// Whose sums fit into 16 bits.
+    const BLOCKS: usize = 16;
+    let blocks = packed.as_chunks::<BLOCK_BYTES>().0.chunks(BLOCKS);
+    let activations = activations.as_chunks::<BLOCK>().0.chunks(BLOCKS);
     let mut sum = 0i32;
-    for (bytes, values) in blocks.iter().zip(activations) {
-        for (plane, values) in values.as_chunks::<BLOCK_BYTES>().0.iter().enumerate() {
-            for (byte, &value) in bytes.iter().zip(values) {
-                let code = i32::from(byte >> (6 - 2 * plane) & 3);
-                sum = sum.wrapping_add(code * i32::from(value));
+    for (blocks, activations) in blocks.zip(activations) {
+        let mut lanes = [0i16; BLOCK_BYTES];
+        for (bytes, values) in blocks.iter().zip(activations) {
+            for (plane, values) in values.as_chunks::<BLOCK_BYTES>().0.iter().enumerate() {
+                for ((lane, byte), &value) in lanes.iter_mut().zip(bytes).zip(values) {
+                    let code = i16::from(byte >> (6 - 2 * plane) & 3);
+                    *lane = lane.wrapping_add(code * i16::from(value));
+                }
             }
+        }
+        for lane in lanes {
+            sum = sum.wrapping_add(i32::from(lane));
         }
     }
     sum

@@ -16,14 +16,16 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// `$HARNESS_CACHE`, else `bitnet-harness` below `$XDG_CACHE_HOME`, else below `~/.cache`.
+    /// `$HARNESS_CACHE`, else `bitnet-harness` below `$XDG_CACHE_HOME`, else below `~/.cache`; below
+    /// `%LOCALAPPDATA%`, where Windows has that instead.
     pub fn from_environment() -> Result<Self, Error> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let below = |dir: PathBuf| dir.join("bitnet-harness");
         let root = set("HARNESS_CACHE")
             .map(PathBuf::from)
             .or_else(|| set("XDG_CACHE_HOME").map(|dir| below(dir.into())))
-            .or_else(|| set("HOME").map(|home| below(Path::new(&home).join(".cache"))));
+            .or_else(|| set("HOME").map(|home| below(Path::new(&home).join(".cache"))))
+            .or_else(|| set("LOCALAPPDATA").map(|dir| below(dir.into())));
         root.map(Cache::at).ok_or_else(|| Error::Absent {
             what: "there is no place for a cache: neither HARNESS_CACHE nor HOME is set".into(),
             command: "export HARNESS_CACHE=/some/directory".into(),

@@ -13,7 +13,8 @@ use crate::io::atomic;
 pub struct Cache(PathBuf);
 
 impl Cache {
-    /// `$HF_HUB_CACHE`, else `hub` below `$HF_HOME`, else below `~/.cache/huggingface`.
+    /// `$HF_HUB_CACHE`, else `hub` below `$HF_HOME`, else below `~/.cache/huggingface`; Windows calls
+    /// that place `%USERPROFILE%`.
     pub fn from_environment() -> Result<Self, Failure> {
         if let Some(cache) = set("HF_HUB_CACHE") {
             return Ok(Cache(cache.into()));
@@ -121,7 +122,10 @@ pub fn token() -> Option<String> {
 
 fn home() -> Option<PathBuf> {
     let below = |home: std::ffi::OsString| Path::new(&home).join(".cache/huggingface");
-    set("HF_HOME").map(PathBuf::from).or(set("HOME").map(below))
+    let user = || set("HOME").or_else(|| set("USERPROFILE"));
+    set("HF_HOME")
+        .map(PathBuf::from)
+        .or_else(|| user().map(below))
 }
 
 fn set(name: &str) -> Option<std::ffi::OsString> {

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: children are ended, what is half written is removed, the way to go on is
+//! SIGHUP, SIGINT and SIGTERM: children are ended, what is half written is removed, the way to go on is
 //! told, and the exit code says which signal it was. What is finished was kept already.
 #![forbid(unsafe_code)]
 
@@ -102,12 +102,16 @@ impl<T: AsRef<Path>> Drop for Temporary<T> {
     }
 }
 
-/// From here on SIGINT and SIGTERM end the program as the table of exit codes says; `clean` removes
-/// what is temporary and not known here.
+/// From here on SIGHUP, SIGINT and SIGTERM end the program as the table of exit codes says; `clean`
+/// removes what is temporary and not known here.
 #[cfg(unix)]
 pub fn watch(clean: fn()) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut watched = vec![SIGINT, SIGTERM];
+    if !survives(SIGHUP) {
+        watched.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(watched)?;
     let wait = move || {
         if let Some(signal) = signals.forever().next() {
             end(signal, clean);
@@ -117,6 +121,17 @@ pub fn watch(clean: fn()) -> io::Result<()> {
         .name("signals".into())
         .spawn(wait)?;
     Ok(())
+}
+
+/// Whether this run was started to go on after that signal, as `nohup` does; where the system does
+/// not tell, it may have been.
+#[cfg(unix)]
+fn survives(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Elsewhere the system's own way to end a program stays.
@@ -129,7 +144,7 @@ pub fn watch(_clean: fn()) -> io::Result<()> {
 fn end(signal: i32, clean: fn()) -> ! {
     use crate::exit::Exit;
     use crate::io::output::tell;
-    use signal_hook::consts::SIGINT;
+    use signal_hook::consts::{SIGHUP, SIGINT};
     // Never released: from here on nothing temporary is made and nothing is put in its place.
     let unfinished = unfinished();
     for process in descendants(getpid()) {
@@ -141,10 +156,10 @@ fn end(signal: i32, clean: fn()) -> ! {
         let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
     }
     clean();
-    let (word, exit) = if signal == SIGINT {
-        ("interrupted", Exit::Interrupted)
-    } else {
-        ("terminated", Exit::Terminated)
+    let (word, exit) = match signal {
+        SIGHUP => ("hung up", Exit::HungUp),
+        SIGINT => ("interrupted", Exit::Interrupted),
+        _ => ("terminated", Exit::Terminated),
     };
     let words: Vec<String> = typed().map(|word| quoted(&word)).collect();
     let next = match &unfinished.resume {

@@ -170,6 +170,12 @@ fn asked(names: &[String]) -> Result<Vec<Spec>, Failure> {
 }
 
 fn open_one(asked: &Spec, limits: Limits) -> Result<Reference, Failure> {
+    if cfg!(not(unix)) {
+        return Err(missing(
+            "live C++ needs Unix, where it runs in a process of its own; without --reference, what \
+             it computed is on record",
+        ));
+    }
     // First: where that is not to be found out, neither is which processor this is.
     let program = std::env::current_exe().map_err(Failure::environment)?;
     let cache = Cache::from_environment().map_err(unavailable)?;

@@ -117,7 +117,7 @@ impl Layouts {
         let mut dice = SplitMix64(self.seed);
         let mut code = |shift: u32| (dice.below(3) as u8) << shift;
         let mut bytes: Vec<u8> = (0..4096)
-            .map(|_| [0, 2, 4, 6].into_iter().map(&mut code).sum())
+            .map(|_| [0, 2, 4, 6].into_iter().map(&mut code).sum::<u8>())
             .collect();
         bytes[17] |= 0xc0;
         bytes.extend(drawn(&mut dice, rows * 128 - 4096, &[], 1));

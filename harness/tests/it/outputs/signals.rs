@@ -1,8 +1,8 @@
-//! SIGINT and SIGTERM in the middle of a run.
+//! SIGHUP, SIGINT and SIGTERM in the middle of a run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::model;
 use crate::program::Folder;
@@ -10,7 +10,12 @@ use crate::program::processes::{ended_by, harness, names, start, until};
 
 #[test]
 fn a_file_that_is_not_whole_is_removed_and_the_exit_code_names_the_signal() {
-    for (signal, code, word) in [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")] {
+    let signals = [
+        ("-HUP", 129, "hung up"),
+        ("-INT", 130, "interrupted"),
+        ("-TERM", 143, "terminated"),
+    ];
+    for (signal, code, word) in signals {
         let folder = Folder::new();
         let logits = folder.path().join("l.npy");
         let tokens = ["1"; 500].join(",");
@@ -32,6 +37,29 @@ fn a_file_that_is_not_whole_is_removed_and_the_exit_code_names_the_signal() {
         assert!(told.trim_end().ends_with(&words), "to be repeated: {told}");
         assert_eq!(names(folder.path()), Vec::<String>::new(), "left behind");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_is_to_survive_a_hangup_goes_on() {
+    let folder = Folder::new();
+    let logits = folder.path().join("l.npy");
+    let tokens = ["1"; 100].join(",");
+    let words = format!(
+        "eval --kernel scalar --threads 1 --ubatch 1 --tokens {tokens} --model {} --logits {}",
+        model().display(),
+        logits.display()
+    );
+    let mut shell = Command::new("sh");
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let program = harness("", &folder);
+    shell.args(["-c", script]).arg(program.get_program());
+    shell.args(words.split_whitespace());
+    let child = shell.stderr(Stdio::piped()).spawn().expect("starts");
+    until("the file is begun", || !names(folder.path()).is_empty());
+    let (ended, told) = ended_by("-HUP", child);
+    assert_eq!(ended, Some(0), "{told}");
+    assert_eq!(names(folder.path()), ["l.npy"]);
 }
 
 #[test]
