@@ -33,7 +33,9 @@ const serve = async (others = {}) => {
 const { home, stop } = await serve();
 
 const cards = (page) => page.$$eval(".card h2", (all) => all.map((one) => one.textContent));
-const done = (page) => page.waitForFunction(() => document.getElementById("results").dataset.done, { timeout: 300_000 });
+// A model of a gigabyte is computed with for minutes.
+const timeout = process.env.LARGE ? 900_000 : 300_000;
+const done = (page) => page.waitForFunction(() => document.getElementById("results").dataset.done, { timeout });
 const answered = async (page, asking) => {
     await page.$eval("#results", (results) => delete results.dataset.done);
     await asking();

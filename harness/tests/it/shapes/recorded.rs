@@ -71,13 +71,13 @@ fn every_model_on_record_is_computed_again_and_a_change_is_named() {
     assert_ends(&output, 3, &["has no shapes.json"]);
 }
 
-/// What is wrong about a node, computed from the one before it.
-type Fault = fn(&TracedNode, &mut TracedNode);
+/// What is wrong about a node, computed from those before it.
+type Fault = fn(&[TracedNode], &mut TracedNode);
 
 /// The norm whose squares are added up from the last to the first.
-fn summed_backwards(before: &TracedNode, norm: &mut TracedNode) {
+fn summed_backwards(before: &[TracedNode], norm: &mut TracedNode) {
     let width = knife_edges::shape().width;
-    let rows = before.values.chunks_exact(width);
+    let rows = before[0].values.chunks_exact(width);
     for (row, out) in rows.zip(norm.values.chunks_exact_mut(width)) {
         let mean = knife_edges::mean(row.iter().rev());
         let scale = 1.0 / (mean + knife_edges::shape().epsilon).sqrt();
@@ -88,7 +88,7 @@ fn summed_backwards(before: &TracedNode, norm: &mut TracedNode) {
 }
 
 /// Values that the cache rounds away from zero where they lie halfway between two halves.
-fn halfway_up(_: &TracedNode, values: &mut TracedNode) {
+fn halfway_up(_: &[TracedNode], values: &mut TracedNode) {
     for x in &mut values.values {
         let bits = half::f16::from_f32(*x).to_bits();
         let half = |bits| half::f16::from_bits(bits).to_f32();
@@ -98,6 +98,39 @@ fn halfway_up(_: &TracedNode, values: &mut TracedNode) {
             *x = f32::from_bits(x.to_bits() + 1);
         }
     }
+}
+
+/// 1 / ln 2, which `exp` finds the nearest power of two with.
+const LOG2_E: u32 = 0x3fb8_aa3b;
+
+/// ggml's `exp` on vectors of AVX2, with that constant, of numbers that are not far from zero.
+fn exp(x: f32, log2_e: f32) -> f32 {
+    const SHIFT: f32 = 12_582_912.0;
+    let of = f32::from_bits;
+    let n = x.mul_add(log2_e, SHIFT) - SHIFT;
+    let b = (-n).mul_add(of(0x35bf_be8e), (-n).mul_add(of(0x3f31_7200), x));
+    let high = of(0x3c07_2010).mul_add(b, of(0x3d2b_9f17));
+    let low = of(0x3e2a_af33).mul_add(b, of(0x3eff_fedb));
+    let j = high.mul_add(b * b, low).mul_add(b * b, of(0x3f7f_fff6) * b);
+    let k = of(((n as i32 + 127) as u32) << 23);
+    k.mul_add(j, k)
+}
+
+fn gated(before: &[TracedNode], silu: &mut TracedNode, log2_e: u32) {
+    let gate = before.iter().rfind(|node| node.key.starts_with("ffn_gate"));
+    let gate = gate.expect("something is gated");
+    for (out, x) in silu.values.iter_mut().zip(&gate.values) {
+        *out = x / (1.0 + exp(0.0 - x, f32::from_bits(log2_e)));
+    }
+}
+
+/// As it should be.
+fn the_constant(before: &[TracedNode], silu: &mut TracedNode) {
+    gated(before, silu, LOG2_E);
+}
+
+fn the_constant_an_ulp_down(before: &[TracedNode], silu: &mut TracedNode) {
+    gated(before, silu, LOG2_E - 1);
 }
 
 /// Whether a fault in the node of that name shows in the logits of a prompt of edges.
@@ -113,7 +146,7 @@ fn shows(document: &Document, name: &str, fault: Fault) -> bool {
     let at = nodes.iter().rposition(|node| node.key.starts_with(name));
     let at = at.unwrap_or_else(|| panic!("no {name} in {:?}", keys(nodes)));
     let mut wrong = nodes[at].clone();
-    fault(&nodes[0], &mut wrong);
+    fault(&nodes[..at], &mut wrong);
     let replaced = std::slice::from_ref(&wrong);
     let watch = Watch::replacing(by_key(replaced));
     let found = engine.follow(&prompt, &watch).expect("it computes");
@@ -127,13 +160,15 @@ fn keys(nodes: &[TracedNode]) -> Vec<&str> {
 
 #[test]
 fn faults_of_one_ulp_pass_a_random_model_and_are_found_at_knife_edges() {
-    let faults: [(&str, Fault); 2] = [
-        ("norm-0|RMS_NORM#0", summed_backwards),
-        ("Vcur-0", halfway_up),
+    let faults: [(&str, Fault, bool); 4] = [
+        ("norm-0|RMS_NORM#0", summed_backwards, true),
+        ("Vcur-0", halfway_up, true),
+        ("ffn_silu-0", the_constant_an_ulp_down, true),
+        ("ffn_silu-0", the_constant, false),
     ];
     let models = [knife_edges::document(), knife_edges::plain()];
-    for (name, fault) in faults {
+    for (name, fault, is_one) in faults {
         let found = [&models[0], &models[1]].map(|model| shows(model, name, fault));
-        assert_eq!(found, [true, false], "{name}: at edges and at random");
+        assert_eq!(found, [is_one, false], "{name}: at edges and at random");
     }
 }
