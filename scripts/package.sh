@@ -2,7 +2,8 @@
 # Builds and packs the program for one target, by default this machine's own: the binary, which
 # holds the fixtures it is judged by, completions and manual pages, as dist/harness-TARGET.tar.gz and
 # its hash beside it. What is for this machine is tried as it comes out of the archive, alone in an
-# empty folder, and must agree; of what is not, that is said.
+# empty folder, and must agree; of what is not, that is said. Where rustup has no standard library
+# for the target, scripts/cargo-for.sh compiles one.
 #
 #   scripts/package.sh
 #   scripts/package.sh x86_64-unknown-linux-musl
@@ -13,16 +14,18 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 target=${1:-$host}
 name=harness-$target
 built=${CARGO_TARGET_DIR:-target}
+cargo=(cargo)
 chosen=()
 if [ $# -gt 0 ]; then
-    built+=/$target
-    chosen=(--target "$target")
-    [ -d "$(rustc --print target-libdir --target "$target")" ] || {
-        echo "package: no standard library for $target here: rustup target add $target" >&2
-        exit 3
-    }
+    if [ -d "$(rustc --print target-libdir --target "$target")" ]; then
+        built+=/$target
+        chosen=(--target "$target")
+    else
+        built=target/platforms/$target
+        cargo=(scripts/cargo-for.sh "$target")
+    fi
 fi
-cargo build --release --locked -p harness ${chosen[@]+"${chosen[@]}"} # bash 3 of macOS
+"${cargo[@]}" build --release --locked -p harness ${chosen[@]+"${chosen[@]}"} # bash 3 of macOS
 program=harness
 [[ $target != *windows* ]] || program=harness.exe
 staged=$root/dist/staged/$name

@@ -18,8 +18,9 @@ pub static I2_S: RowByRow = RowByRow {
 /// Sum of code times activation over one row in the I2_S P128 packing.
 ///
 /// With |activation| ≤ 128 and codes up to 3 a byte adds at most 4 · 3 · 128 to its lane, which 21
-/// blocks cannot overflow, and the sum stays below 2³¹ for up to 5.5 million columns, far beyond any
-/// row: nothing wraps, and where additions are checked one by one this would take ten times as long.
+/// blocks cannot overflow, and the sum stays below 2³¹ for up to 5.5 million columns, far beyond
+/// any row: nothing wraps, and where additions are checked one by one this would take ten times as
+/// long.
 pub fn ternary_dot(packed: &[u8], activations: &[i8]) -> i32 {
     /// Whose sums fit into 16 bits.
     const BLOCKS: usize = 16;

@@ -16,8 +16,8 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// `$HARNESS_CACHE`, else `bitnet-harness` below `$XDG_CACHE_HOME`, else below `~/.cache`; below
-    /// `%LOCALAPPDATA%`, where Windows has that instead.
+    /// `$HARNESS_CACHE`, else `bitnet-harness` below `$XDG_CACHE_HOME`, else below `~/.cache`;
+    /// below `%LOCALAPPDATA%`, where Windows has that instead.
     pub fn from_environment() -> Result<Self, Error> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let below = |dir: PathBuf| dir.join("bitnet-harness");

@@ -13,8 +13,8 @@ use crate::io::atomic;
 pub struct Cache(PathBuf);
 
 impl Cache {
-    /// `$HF_HUB_CACHE`, else `hub` below `$HF_HOME`, else below `~/.cache/huggingface`; Windows calls
-    /// that place `%USERPROFILE%`.
+    /// `$HF_HUB_CACHE`, else `hub` below `$HF_HOME`, else below `~/.cache/huggingface`; Windows
+    /// calls that place `%USERPROFILE%`.
     pub fn from_environment() -> Result<Self, Failure> {
         if let Some(cache) = set("HF_HUB_CACHE") {
             return Ok(Cache(cache.into()));

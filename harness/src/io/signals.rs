@@ -1,5 +1,5 @@
-//! SIGHUP, SIGINT and SIGTERM: children are ended, what is half written is removed, the way to go on is
-//! told, and the exit code says which signal it was. What is finished was kept already.
+//! SIGHUP, SIGINT and SIGTERM: children are ended, what is half written is removed, the way to go
+//! on is told, and the exit code says which signal it was. What is finished was kept already.
 #![forbid(unsafe_code)]
 
 use std::io;

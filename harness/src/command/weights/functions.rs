@@ -47,14 +47,18 @@ impl Functions {
     /// unless one is named.
     pub fn compare(self, folder: &Path, kernel: Option<Kernel>) -> Vec<Compared> {
         let compared = match self {
-            Functions::Layouts => Layouts::read(folder).map(|layouts| {
-                let kernel = kernel.unwrap_or_else(Kernel::best);
-                vec![layouts.compare(kernel)]
-            }),
+            Functions::Layouts => second_reading(folder, kernel.unwrap_or_else(Kernel::best)),
             Functions::Kernels => recalled(folder, kernel),
         };
         compared.unwrap_or_else(|failure| vec![Compared::failed(self.file(), failure.into())])
     }
+}
+
+fn second_reading(folder: &Path, kernel: Kernel) -> Result<Vec<Compared>, Failure> {
+    let answered = folder.join(KERNELS).exists();
+    let libraries = answered.then(|| Record::read(folder)).transpose()?;
+    let answered = |kernel: &str| libraries.as_ref().is_some_and(|said| said.answers(kernel));
+    Ok(vec![Layouts::read(folder)?.compare(kernel, answered)])
 }
 
 fn recalled(folder: &Path, kernel: Option<Kernel>) -> Result<Vec<Compared>, Failure> {

@@ -77,6 +77,11 @@ impl Record {
         serde_json::from_slice(&bytes).map_err(wrong)
     }
 
+    /// Whether any library answered about that kernel.
+    pub fn answers(&self, kernel: &str) -> bool {
+        self.answers.values().any(|said| said.contains_key(kernel))
+    }
+
     /// Holds those kernels of the engine, on each set of instructions, to what every library
     /// answered; and in the arithmetics that nobody was asked in, to the plain one.
     pub fn recall(

@@ -21,7 +21,6 @@ use crate::exit::Failure;
 use crate::file::provenance::{Hash, Input, sha256};
 use crate::judge::outcome::{Lost, Outcome};
 use crate::numbers::split_mix::SplitMix64;
-use crate::runner::kernels::family::Family;
 
 /// Where it lies in the fixtures folder.
 pub const FILE: &str = "layouts.json";
@@ -69,15 +68,17 @@ impl Layouts {
         serde_json::from_slice(&bytes).map_err(wrong)
     }
 
-    /// Compares every format that is on record, and names those of which nobody says anything.
-    pub fn compare(&self, kernel: Kernel) -> Compared {
+    /// Compares every format that is on record, and names those of which nobody says anything; of
+    /// some, libraries `answered` about the function that decodes them.
+    pub fn compare(&self, kernel: Kernel, answered: impl Fn(&str) -> bool) -> Compared {
+        let answered = |format: &Format| answered(&format!("{}-decode", format.name));
         let mut findings = vec![self.counted(kernel)];
         let formats = FORMATS.into_iter();
         findings.extend(
             formats.filter_map(|format| match self.formats.get(format.name) {
                 Some(layout) => Some(layout.compare(format, self.seed, kernel)),
                 // Plain singles are no layout, and what libraries read is on record of them.
-                None if format.name == "f32" || asked_of_libraries(format) => None,
+                None if format.name == "f32" || answered(format) => None,
                 None => {
                     let mut finding = Finding::of(format.name, format.name, 0);
                     finding.decoded =
@@ -148,11 +149,6 @@ impl Layouts {
         };
         finding
     }
-}
-
-/// Whether libraries that read the format were asked about it.
-fn asked_of_libraries(format: &Format) -> bool {
-    Family::by_name(&format!("{}-decode", format.name)).is_ok()
 }
 
 impl Layout {
