@@ -20,7 +20,7 @@ export const harness = (words, codes = [0]) => {
 export const browser = await puppeteer.launch({
     executablePath: "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--hide-scrollbars"],
-    protocolTimeout: 1_000_000,
+    protocolTimeout: 700_000,
 });
 export const step = async (name, work) => {
     const began = Date.now();

@@ -21,6 +21,7 @@ pub mod table;
 pub mod verify;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use engine::Token;
@@ -272,6 +273,16 @@ impl Receipt {
         failures: Vec<Failed>,
         circumstances: Circumstances,
     ) -> Self {
+        Self::unsealed(asked, cases, failures, circumstances).sealed()
+    }
+
+    /// The same without a seal, which costs as much as writing it down.
+    pub fn unsealed(
+        asked: usize,
+        cases: Vec<CaseReceipt>,
+        failures: Vec<Failed>,
+        circumstances: Circumstances,
+    ) -> Self {
         let mut coverage = Coverage::default();
         let failed = failures.iter().map(|f| f.coverage);
         for part in cases.iter().map(|c| c.claims.coverage).chain(failed) {
@@ -279,7 +290,7 @@ impl Receipt {
         }
         coverage.cases.declared = asked;
         let pooled = pooled::pool(&cases);
-        let mut receipt = Receipt {
+        Receipt {
             schema_version: SCHEMA,
             validation: Validation::common(&cases),
             quant: Quant::common(&cases),
@@ -293,9 +304,13 @@ impl Receipt {
             timestamp: circumstances.began(),
             circumstances,
             seal: String::new(),
-        };
-        receipt.seal = receipt.computed_seal();
-        receipt
+        }
+    }
+
+    /// With a seal of what it says.
+    pub fn sealed(mut self) -> Self {
+        self.seal = self.computed_seal();
+        self
     }
 
     /// Whether a comparison agrees, by itself or, where one document is too short to tell, with all
@@ -346,7 +361,12 @@ impl Circumstances {
     fn began(&self) -> String {
         let began = UNIX_EPOCH.checked_add(Duration::from_secs(self.started_unix));
         let time = began.map(humantime::format_rfc3339_seconds);
-        time.map_or_else(|| "unknown".to_owned(), |time| time.to_string())
+        let mut text = String::new();
+        // It has no words for years beyond 9999, which only a forger knows.
+        match time.map(|time| write!(text, "{time}")) {
+            Some(Ok(())) => text,
+            _ => "unknown".to_owned(),
+        }
     }
 
     /// Whether a reference that was asked for, or without which nothing can be asked, said nothing,

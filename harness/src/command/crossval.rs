@@ -359,7 +359,7 @@ fn keep(json: &Json, receipt: &Receipt) {
     let kept = json.to.as_ref().filter(|to| to.keeps_one());
     if let Some(Destination::Path(path)) = kept {
         signals::resume_with("--resume", path);
-        let _ = json.write(receipt);
+        let _ = json.write(&receipt.clone().sealed());
     }
 }
 

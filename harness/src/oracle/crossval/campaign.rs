@@ -2,7 +2,7 @@
 
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -331,7 +331,8 @@ impl Campaign {
         stale::entries(&self.suite.ledger, &self.cases)
     }
 
-    fn receipt(&self) -> Receipt {
+    /// Everything up to now, without a seal.
+    fn so_far(&self) -> Receipt {
         let inputs = || self.suite.inputs().chain(self.models.values());
         let shown = |input: &Input| input.path.display().to_string();
         let (began, date) = self.started;
@@ -357,11 +358,13 @@ impl Campaign {
                 })
                 .collect(),
         };
-        let place = |name: &str| self.asked.iter().position(|asked| asked == name);
+        let asked = self.asked.iter().enumerate();
+        let places: HashMap<&str, usize> = asked.map(|(at, name)| (&name[..], at)).collect();
+        let place = |name: &str| places.get(name);
         let (mut cases, mut failures) = (self.cases.clone(), self.failures.clone());
         cases.sort_by_key(|case| place(&case.claims.case));
         failures.sort_by_key(|failed| place(&failed.case));
         let asked = self.asked.len() * self.subjects.len();
-        Receipt::assemble(asked, cases, failures, circumstances)
+        Receipt::unsealed(asked, cases, failures, circumstances)
     }
 }

@@ -26,7 +26,7 @@ impl Campaign {
                 break;
             }
         }
-        Ok(self.receipt())
+        Ok(self.so_far().sealed())
     }
 
     /// The same in so many jobs at once, each with whom `again` opens for it.
@@ -56,7 +56,7 @@ impl Campaign {
                 self.take((case, model), ended, &mut watch)
             }
         })?;
-        Ok(self.receipt())
+        Ok(self.so_far().sealed())
     }
 
     /// Those of the cases that somebody answers, in the order in which they are run.
@@ -85,7 +85,7 @@ impl Campaign {
                 Err(failed) => self.failures.push(*failed),
             }
         }
-        watch(Step::Ended(case, &self.receipt()))?;
+        watch(Step::Ended(case, &self.so_far()))?;
         Ok(!(self.failing_fast && self.failed()))
     }
 }
