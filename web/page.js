@@ -129,8 +129,10 @@ const examined = (said) => {
     if (!json) return;
     const { word_order: order, mends } = json.file ?? {};
     const own = (json.file?.findings ?? []).filter(({ severity }) => severity !== "note");
+    // Where text surprises it more than chance, it is not shuffled as well.
+    const other = () => (order.shuffled === null ? `chance by ${Math.log(order.vocab_size).toFixed(2)}` : `shuffled by ${order.shuffled.toFixed(2)}`);
     const text = order
-        ? `Text as it is written surprises it by ${order.written.toFixed(2)} nats a token, shuffled by ${order.shuffled.toFixed(2)}.`
+        ? `Text as it is written surprises it by ${order.written.toFixed(2)} nats a token, ${other()}.`
         : "Nothing could be computed with it.";
     const mended = mends?.better ? ` A change makes it better: ${JSON.stringify(mends.better)}.` : mends ? ` None of ${mends.tried} known mends makes it better.` : "";
     findings("What does it write?", said, own, text + mended);
