@@ -59,7 +59,7 @@ impl Live {
 pub enum Step<'a> {
     /// A case is being asked.
     Begins(&'a Case),
-    /// It has ended, and the receipt so far.
+    /// It has ended, and the receipt so far, which nobody has sealed.
     Ended(&'a Case, &'a Receipt),
 }
 
