@@ -233,11 +233,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let asked: Vec<&Case> = cases.iter().map(|(case, _)| case).collect();
     let mut rows = Rows::new(&asked, &campaign, !args.takes_stdout());
     let watch = |step: Step<'_>| {
-        rows.step(step);
+        // What is told to be finished is kept by then, whatever comes between.
         if let Step::Ended(_, receipt) = step {
             keep(&args.json, receipt);
             last.ended(args.outcomes(receipt));
         }
+        rows.step(step);
         Ok(())
     };
     let receipt = match args.jobs.jobs {
