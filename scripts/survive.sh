@@ -15,7 +15,7 @@ harness=$(realpath -m "${HARNESS:-target/debug/harness}")
 [ -x "$harness" ] || cargo build --quiet --package harness
 work=$(mktemp -d)
 disk=$work/disk
-trap 'umount "$disk" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'umount "$disk" 2>/dev/null || true; rm -rf "$work"' EXIT
 mkdir "$disk" "$work/tmp"
 export TMPDIR=$work/tmp
 cases=edges,split32,bitnet32,scaled,mixed,llama-ahab,bitnet-ishmael,b158-ishmael

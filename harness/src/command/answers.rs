@@ -152,10 +152,17 @@ impl EachCase<'_> {
             return listed;
         }
         let work = |asked: &mut S, at: usize| about(asked, &cases[at]);
-        threads::in_order(self.jobs.jobs, cases.len(), own, open, work, |found| {
-            answers.take(found);
-            Ok::<bool, Failure>(true)
-        })?;
+        threads::in_order(
+            self.jobs.of(!any_computes),
+            cases.len(),
+            own,
+            open,
+            work,
+            |found| {
+                answers.take(found);
+                Ok::<bool, Failure>(true)
+            },
+        )?;
         if self.selection.model.typed().is_none() {
             last.ended(answers.outcomes());
         }

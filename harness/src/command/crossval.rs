@@ -201,6 +201,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let (recording, live) = args.recording(args.live(limits)?)?;
     let names: Vec<String> = live.iter().map(|live| live.facts.name.clone()).collect();
+    let alone = names.is_empty() && args.subjects.brought().is_empty() && args.threads == 1;
     let engine = args.chosen()?;
     let Selection {
         cases,
@@ -241,7 +242,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         rows.step(step);
         Ok(())
     };
-    let receipt = match args.jobs.jobs {
+    let receipt = match args.jobs.of(alone) {
         1 => campaign.run(&cases, watch)?,
         jobs => {
             let again = || args.asking(suite.clone(), &args.chosen()?, args.live(limits)?);

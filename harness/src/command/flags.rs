@@ -25,7 +25,7 @@ pub use self::shown::{Jobs, Sharing};
 use crate::exit::{Exit, Failure};
 use crate::file::reading::Reading;
 use crate::io::destination::{Destination, FileRoles};
-use crate::io::{output, progress};
+use crate::io::{output, progress, threads};
 
 /// What every command about one model file takes.
 #[derive(clap::Args, Debug, Clone)]
@@ -101,11 +101,10 @@ impl Computing {
             let message = format!("{context} positions, and the model was made for {most}");
             return Err(Failure::input(format!("CONTEXT_FULL: {message}")));
         }
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let options = SessionOptions {
             context,
             ubatch: self.ubatch,
-            threads: self.threads.unwrap_or_else(cores),
+            threads: self.threads.unwrap_or_else(threads::cores),
             profile: self.profile,
         };
         Ok(Session::new(model, options)?)

@@ -208,7 +208,7 @@ impl Args {
             };
             kernels::examine(theirs, ours, &one, &mut || bar.inc(1))
         };
-        let (jobs, count) = (self.jobs.jobs, scope.families.len());
+        let (jobs, count) = (self.jobs.of(false), scope.families.len());
         let mut rows = Vec::new();
         threads::in_order(jobs, count, again()?, again, work, |own| {
             rows.extend(own);

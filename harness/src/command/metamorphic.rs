@@ -173,7 +173,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         (at % sides, name, examined)
     };
     threads::in_order(
-        args.jobs.jobs,
+        args.jobs.of(sides == 1),
         count,
         own,
         || sources(&args),

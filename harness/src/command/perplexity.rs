@@ -22,7 +22,7 @@ use crate::file::provenance::{Input, file_name};
 use crate::io::destination::Destination;
 use crate::io::kl_base::KlBase;
 use crate::io::process::map_or_read;
-use crate::io::progress;
+use crate::io::{progress, threads};
 use crate::judge::outcome::Outcome;
 use crate::oracle::perplexity::{Chunks, Measured, measure};
 use crate::reference;
@@ -210,7 +210,7 @@ impl Args {
 
     fn engine(&self, profile: Profile) -> Engine {
         let kernel = self.kernel.unwrap_or_else(Kernel::best);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = threads::cores();
         Engine::new(kernel, cores).with_profile(profile)
     }
 

@@ -50,7 +50,8 @@ is printed and is a part of the verdict. A model that differs is made smaller as
 Without a reference the engine is compared with itself (scalar kernel, other threads, other
 portions), which is no parity. With --recorded it is compared with hashes of what references once
 computed from models chosen for their formats: each in the matrices of a layer, in the table of
-embeddings and in the head, with every set of instructions this machine has. --record writes them.";
+embeddings and in the head, with every set of instructions this machine has. --record writes them,
+and keeps what other references said before.";
 
 /// Architectures that every tree with two-bit weights knows.
 const EVERYWHERE: [Architecture; 2] = [Architecture::Bitnet, Architecture::Llama];
@@ -304,7 +305,7 @@ fn examine(
         _ => false,
     };
     let bar = progress::bar(plan.count, "shapes");
-    let jobs = (args.jobs.jobs, &again as _);
+    let jobs = (args.jobs.of(matches!(mode, Mode::RustOnly)), &again as _);
     let report = shapes::examine_in_jobs(jobs, &mut pair, plan, mode, &mut |report| {
         bar.set_position(report.trials.len() as u64);
         if file {

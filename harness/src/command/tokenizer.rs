@@ -113,7 +113,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         rows.extend(subject.examine_brought(brought, &plan, &mut done));
         rows
     };
-    let (jobs, count) = (args.jobs.jobs, subjects.len());
+    let (jobs, count) = (args.jobs.of(false), subjects.len());
     let mut rows = Vec::new();
     threads::in_order(jobs, count, again()?, again, work, |own| {
         rows.extend(own);

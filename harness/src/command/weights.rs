@@ -121,8 +121,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         (compared, said)
     };
     let (mut all, mut new) = (Vec::new(), Record::default());
+    let jobs = args.jobs.of(references.is_empty());
     threads::in_order(
-        args.jobs.jobs,
+        jobs,
         models.len(),
         references,
         open,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Failure;
+use crate::io::threads;
 
 /// A file that was read, what it was, and how to tell that it still is.
 #[derive(Clone)]
@@ -209,7 +210,7 @@ impl Machine {
             architecture: std::env::consts::ARCH.into(),
             processor: processor(),
             cpu_features: cpu_features(),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            processors: threads::cores(),
             harness_version: env!("CARGO_PKG_VERSION").into(),
             rustc: env!("HARNESS_RUSTC").into(),
             build: build.into(),

@@ -11,6 +11,11 @@ use std::thread;
 /// Threads of [`parallel_map`] at most, where somebody has said so.
 static MOST: OnceLock<usize> = OnceLock::new();
 
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Says on how many threads work is done at most, once, before any is.
 pub fn set_most(threads: usize) {
     MOST.get_or_init(|| threads);
@@ -34,7 +39,6 @@ pub fn parallel_map<T: Send, E: Send>(
             done.push((piece, result?));
         }
     };
-    let cores = || thread::available_parallelism().map_or(1, usize::from);
     let cores = MOST.get().copied().unwrap_or_else(cores);
     let mut all = thread::scope(|scope| {
         let others = 1..cores.min(count);

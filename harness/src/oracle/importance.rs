@@ -11,6 +11,7 @@ use engine::transformer::probe::{Node, Place, Probe};
 use engine::{Model, Token};
 
 use crate::exit::Failure;
+use crate::io::threads;
 
 /// Lets a model read a text in chunks, each anew; every position counts. `done` is told of each.
 pub fn measure(
@@ -26,7 +27,7 @@ pub fn measure(
         let options = SessionOptions {
             context: chunk.len(),
             ubatch: chunk.len(),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: threads::cores(),
             profile: Default::default(),
         };
         let session = Session::new(model, options).map_err(EvalError::OutOfMemory);

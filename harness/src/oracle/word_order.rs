@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::case::observation::Lane;
 use crate::case::schedule::{Schedule, Step};
+use crate::io::threads;
 use crate::numbers::metrics::surprise;
 use crate::numbers::split_mix::SplitMix64;
 use crate::numbers::statistics::mean;
@@ -114,7 +115,7 @@ fn surprise_of(
     probe: &mut dyn Probe,
 ) -> Result<Option<f64>, EvalError> {
     let schedule = Schedule {
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: threads::cores(),
         ..Schedule::of(Step::of_lane(Lane::Prefill, tokens))
     };
     let rows = match follow(model, profile, &schedule, probe) {

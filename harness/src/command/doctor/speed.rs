@@ -11,6 +11,7 @@ use crate::bench::roofline::Roofline;
 use crate::case::schedule::{Schedule, Step};
 use crate::exit::Failure;
 use crate::file::check::{Finding, Lint};
+use crate::io::threads;
 use crate::numbers::metrics::median;
 use crate::reference::Reference;
 
@@ -39,7 +40,7 @@ pub(super) fn ask(
         ));
         return Ok(());
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads::cores();
     let steps = (0..STEPS).map(|token| Step::Feed(vec![token]));
     let schedule = Schedule {
         threads,

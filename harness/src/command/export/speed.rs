@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 use crate::io::process::{Resident, resident};
+use crate::io::threads;
 use crate::reference::isolation::Limits;
 use crate::reference::{Scratch, open};
 use crate::runner::reference::rewritten::requantize;
@@ -30,7 +31,7 @@ pub struct Speed {
 impl Speed {
     /// Of this program.
     pub fn ours(read: u64, took: Duration) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads::cores();
         Speed {
             peak_resident_bytes: resident(std::process::id(), Resident::Peak),
             ..Speed::of("harness", threads, read, took)
@@ -77,7 +78,7 @@ pub fn beside(names: &[String], from: &Path, format: &Format) -> Result<Vec<Spee
         return Err(Failure::input(message));
     };
     // Two-bit weights under one scale are written wrongly by more than one.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = threads::cores();
     let threads = if format.flavor.is_some() { 1 } else { cores };
     let read = std::fs::metadata(from).map_err(Failure::environment)?.len();
     let references = open(names, Limits::with_cpu_seconds(3600))?;

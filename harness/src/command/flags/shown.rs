@@ -4,6 +4,7 @@ use clap::ColorChoice;
 
 use crate::case::shard::{Shard, Share};
 use crate::io::look::{self, Amount};
+use crate::io::threads;
 
 /// Which share of the cases, where several machines do them together.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
@@ -30,12 +31,22 @@ impl Sharing {
     }
 }
 
-/// How many cases at once, where one at a time is usual.
+/// How many cases at once.
 #[derive(clap::Args, Debug, Clone, Copy)]
 pub struct Jobs {
-    /// Cases at once, each on --threads of its own; the result does not depend on it
-    #[arg(short, long, value_name = "N", default_value = "1", value_parser = super::positive)]
-    pub jobs: usize,
+    /// Cases at once, each on --threads of its own; the result does not depend on it [default: one
+    /// per core where nobody but this engine computes, else 1]
+    #[arg(short, long, value_name = "N", value_parser = super::positive)]
+    jobs: Option<usize>,
+}
+
+impl Jobs {
+    /// As many as were asked for. Where they were not: who else computes may be as large as the
+    /// machine, and references spin while they wait for each other.
+    pub fn of(self, alone: bool) -> usize {
+        let most = if alone { threads::cores() } else { 1 };
+        self.jobs.unwrap_or(most)
+    }
 }
 
 /// How much, and in which colours.

@@ -38,7 +38,8 @@ pub fn recall(args: &Args) -> Result<Exit, Failure> {
     judge(args, &Record::read(&folder)?)
 }
 
-/// Asks references, and writes what they say where the engine says the same.
+/// Asks references, and writes what they say beside what others said before, where the engine says
+/// the same.
 pub fn record(args: &Args, to: &Destination) -> Result<Exit, Failure> {
     let outputs = args.json.beside([])?;
     outputs.writes("--record", Some(to))?;
@@ -50,7 +51,8 @@ pub fn record(args: &Args, to: &Destination) -> Result<Exit, Failure> {
     if references.is_empty() {
         return Err(no_reference("--record writes what a reference says".into()));
     }
-    let mut record = Record::default();
+    let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
+    let mut record = Record::kept(&folder)?;
     for reference in &references {
         record.ask(reference, |model, declined| {
             if let Some(why) = declined {

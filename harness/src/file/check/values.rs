@@ -97,7 +97,7 @@ type Place = (usize, usize, f32);
 impl Survey {
     /// On every processor: a file of a gigabyte is looked at in a second.
     fn of(matrix: &Matrix) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads::cores();
         let rows = matrix.rows();
         let part = rows.div_ceil(threads).max(LEAST_ROWS);
         let surveys = threads::parallel_map(rows.div_ceil(part), |index| {

@@ -6,6 +6,7 @@ use engine::{Model, Session, Token};
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::io::threads;
 use crate::numbers::metrics::{self, Distance, divergence, top1};
 use crate::numbers::statistics::mean;
 
@@ -158,7 +159,7 @@ fn pass(model: &Model, tokens: &[Token]) -> Result<Pass, Failure> {
     let options = SessionOptions {
         context: tokens.len(),
         ubatch: tokens.len(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: threads::cores(),
         profile: Default::default(),
     };
     let mut pass = Pass::default();

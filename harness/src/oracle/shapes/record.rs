@@ -230,6 +230,19 @@ impl Record {
         serde_json::from_slice(&bytes).map_err(wrong)
     }
 
+    /// What is on record in a folder, if there is one, of the models that are still asked.
+    pub fn kept(folder: &Path) -> Result<Self, Failure> {
+        if !folder.join(FILE).exists() {
+            return Ok(Record::default());
+        }
+        let mut record = Record::read(folder)?;
+        let asked: BTreeSet<String> = chosen().iter().map(Chosen::words).collect();
+        for said in record.logits.values_mut() {
+            said.retain(|words, _| asked.contains(words));
+        }
+        Ok(record)
+    }
+
     /// Asks a library about every model; `done` is shown what it declines.
     pub fn ask(
         &mut self,
