@@ -5,6 +5,8 @@
 #   scripts/test-aarch64.sh         # the above
 #   scripts/test-aarch64.sh live    # instead: the whole harness there, with bitnet.cpp built for
 #                                   # aarch64, live, with and without half-precision arithmetic
+#   scripts/test-aarch64.sh record  # instead: those compute the models of fixtures/shapes.json, which
+#                                   # is written anew
 #
 # The toolchain is Debian's own rustc, which has a standard library for arm64; rustup's has none
 # without a network. Installs what is missing when run as root, says what is missing otherwise.
@@ -21,22 +23,27 @@ scripts/debian-packages.sh aarch64 /usr/bin/rustc=rustc-web \
     /usr/lib/aarch64-linux-gnu/libstdc++.so.6=libstdc++6:arm64
 
 what=${1:-tests}
-if [ "$what" = live ]; then
+if [ "$what" != tests ]; then
     scripts/reference.sh bitnet-neon >/dev/null
     scripts/reference.sh bitnet-neon-fp16 >/dev/null
 fi
 
-[ "$what" = live ] || cargo build --quiet --workspace --examples --bins
+[ "$what" != tests ] || cargo build --quiet --workspace --examples --bins
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max"
 echo "aarch64: $($RUSTC --version), $(qemu-aarch64 --version | head -n 1)"
 arch=(--target "$target" --target-dir target/aarch64)
-if [ "$what" = live ]; then
+if [ "$what" != tests ]; then
     # A worker is this program again: the emulator has to be named, the kernel knows no other way.
     export HARNESS_WORKER_WRAPPER=$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
-    live=(crossval --reference bitnet-neon --reference bitnet-neon-fp16 --patience 1800)
-    exec cargo run --quiet --package harness "${arch[@]}" -- "${live[@]}"
+    case $what in
+        live) words=(crossval) ;;
+        record) words=(shapes --record fixtures/shapes.json) ;;
+        *) echo "aarch64: there is no $what" >&2 && exit 2 ;;
+    esac
+    words+=(--reference bitnet-neon --reference bitnet-neon-fp16 --patience 1800)
+    exec cargo run --quiet --package harness "${arch[@]}" -- "${words[@]}"
 fi
 cargo test --package engine --tests "${arch[@]}"
 # The committed files decode and multiply to the same bits here, and the recordings come out.

@@ -158,7 +158,8 @@ pub fn parse(json: &[u8]) -> Result<Vec<Case>, Failure> {
         if [case.greedy_steps, case.ubatch, case.threads].contains(&0) {
             return wrong("greedy_steps, ubatch and threads must not be 0");
         }
-        if case.tokens + case.greedy_steps > case.context {
+        let all = case.tokens.checked_add(case.greedy_steps);
+        if all.is_none_or(|all| all > case.context) {
             return wrong("prompt and continuation do not fit the context");
         }
     }
@@ -215,6 +216,10 @@ mod tests {
             ("[0, 3]=>[0, 4]", "inside"),
             ("[0, 3]=>[]", "inside"),
             (r#""greedy_steps": 4=>"greedy_steps": 0"#, "must not be 0"),
+            (
+                r#""greedy_steps": 4=>"greedy_steps": 18446744073709551615"#,
+                "do not fit",
+            ),
             (r#""ubatch": 8=>"ubatch": 8, "threads": 0"#, "must not be 0"),
             (r#""context": 8=>"context": 7"#, "do not fit"),
             (r#""nodes": 0=>"nodez": 0"#, "nodez"),

@@ -150,7 +150,7 @@ impl LiveReference {
     }
 }
 
-pub use self::live::{Launch, Reference, launch, launch_with, open, open_some};
+pub use self::live::{Launch, Reference, WRAPPER, launch, launch_with, open, open_some};
 pub use self::scratch::Scratch;
 
 fn missing(message: impl ToString) -> Failure {

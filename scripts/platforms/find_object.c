@@ -2,6 +2,14 @@
 // tell how to unwind the code at an address. musl lists what is loaded; one of that holds it.
 #define _GNU_SOURCE
 #include <link.h>
+#include <pthread.h>
+
+// That unwinder calls these where they happen to be there, and takes one of them for all: without a
+// word here the linker leaves most out, and the first panic calls address 0.
+void *const needed_by_the_unwinder[] = {
+    (void *)pthread_once,        (void *)pthread_mutex_lock,   (void *)pthread_mutex_unlock,
+    (void *)pthread_key_create,  (void *)pthread_getspecific,  (void *)pthread_setspecific,
+};
 
 // As glibc lays it out on x86-64.
 struct dl_find_object {

@@ -1,5 +1,6 @@
-//! `fma` for platforms whose C library rounds twice: mingw's does, and `mul_add` calls it where no
-//! instruction is at hand. There, the linker finds these under the library's names.
+//! `fma` for platforms whose C library rounds twice, as mingw's does, or loses the sign of what
+//! vanishes, as musl's does: `mul_add` calls it where no instruction is at hand. There, the linker
+//! finds these under the library's names.
 
 /// `x * y + z`, rounded once.
 pub fn fma(x: f64, y: f64, z: f64) -> f64 {
@@ -112,7 +113,7 @@ fn rounded(digits: u128, exponent: i32) -> f64 {
 }
 
 /// The names a linker looks for.
-#[cfg(all(windows, target_env = "gnu"))]
+#[cfg(any(all(windows, target_env = "gnu"), target_env = "musl"))]
 #[allow(unsafe_code)] // two names, each with the C library's meaning
 mod exported {
     /// SAFETY: takes and gives what C's `fma` does; on 64 bits there is one convention.
@@ -199,6 +200,9 @@ mod tests {
     fn mul_add_of_this_platform_rounds_once() {
         assert_eq!(wrong(f64::mul_add, f32::mul_add), 0);
         assert_eq!(wrong(fma, fmaf), 0);
+        // What vanishes below zero is minus zero.
+        let vanishes = f64::mul_add(black_box(f64::MIN_POSITIVE), -5e-324, black_box(0.0));
+        assert_eq!(vanishes.to_bits(), (-0.0f64).to_bits());
         // What rounds twice is noticed. (The second of the four sums needs x87 to come out wrong.)
         assert_eq!(wrong(|x, y, z| x * y + z, |x, y, z| x * y + z), 12);
         let wider = |x: f32, y: f32, z: f32| (f64::from(x) * f64::from(y) + f64::from(z)) as f32;

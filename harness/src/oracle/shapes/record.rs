@@ -24,6 +24,7 @@ use crate::file::provenance::{Hash, Input};
 use crate::file::reading::Reading;
 use crate::fixture::knife_edges;
 use crate::fixture::random::RandomShape;
+use crate::io::threads;
 use crate::judge::outcome::Outcome;
 use crate::numbers::split_mix::SplitMix64;
 use crate::receipt::features::{Cell, taken_cells};
@@ -269,29 +270,34 @@ impl Record {
 
     /// Holds the engine, on each set of instructions, to what every library computed.
     pub fn recall(&self, kernels: &[Kernel]) -> Result<Vec<Recalled>, Failure> {
-        let mut all = Vec::new();
+        let none = BTreeMap::new();
+        let mut held = Vec::new();
         for (library, source) in &self.libraries {
             let profile = Profile::from_name(&source.profile).ok_or_else(|| {
                 let profile = &source.profile;
                 Failure::input(format!("{FILE}: there is no profile {profile:?}"))
             })?;
-            let none = BTreeMap::new();
             let said = self.logits.get(library).unwrap_or(&none);
-            all.extend(kernels.iter().map(|&kernel| {
-                let mut recalled = Recalled {
-                    library: library.clone(),
-                    profile: profile.name(),
-                    kernel: kernel.name(),
-                    equal: 0,
-                    differ: Vec::new(),
-                    lost: Vec::new(),
-                    exercised: BTreeSet::new(),
-                };
-                recalled.hold(said, (profile, kernel));
-                recalled
-            }));
+            held.extend(
+                kernels
+                    .iter()
+                    .map(|&kernel| (library, said, profile, kernel)),
+            );
         }
-        Ok(all)
+        threads::parallel_map(held.len(), |at| {
+            let (library, said, profile, kernel) = held[at];
+            let mut recalled = Recalled {
+                library: library.clone(),
+                profile: profile.name(),
+                kernel: kernel.name(),
+                equal: 0,
+                differ: Vec::new(),
+                lost: Vec::new(),
+                exercised: BTreeSet::new(),
+            };
+            recalled.hold(said, (profile, kernel));
+            Ok(recalled)
+        })
     }
 }
 

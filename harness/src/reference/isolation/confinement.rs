@@ -10,6 +10,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
 use super::limits::Limits;
 use crate::io::descendants::adopt_orphans;
 use crate::io::process::close_inherited;
+use crate::reference::WRAPPER;
+
+/// Bytes of a file that what stands in front of a worker may need for itself.
+const WRAPPED: u64 = 1 << 20;
 
 /// The way between the two processes.
 pub type Stream = UnixStream;
@@ -53,9 +57,12 @@ pub fn confine(limits: &Limits) -> io::Result<()> {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     // Beyond the softer limit on time comes a signal that says so, beyond the harder one the end.
     let seconds = limits.cpu_seconds;
+    // An emulator writes files of its own: what it makes of /proc/self/maps, for one.
+    let wrapped = std::env::var_os(WRAPPER).is_some_and(|words| !words.is_empty());
+    let file_size = limits.file_size.max(if wrapped { WRAPPED } else { 0 });
     for (resource, most, end) in [
         (Resource::Core, 0, 0),
-        (Resource::Fsize, limits.file_size, limits.file_size),
+        (Resource::Fsize, file_size, file_size),
         (Resource::Cpu, seconds, seconds.saturating_add(2)),
         (Resource::As, limits.memory, limits.memory),
     ] {
