@@ -88,7 +88,7 @@ fn on_a_terminal(arguments: &str) -> Vec<String> {
 #[cfg(target_os = "linux")]
 fn a_terminal_shows_the_cheapest_model_first_and_a_line_of_each_that_runs() {
     let cases = "--case b158-white-whale,b158-ishmael,edges-the-end";
-    let lines = on_a_terminal(&format!("crossval {cases}"));
+    let lines = on_a_terminal(&format!("crossval -j1 {cases}"));
     let place = |begins: &str, holds: &str| {
         let has = |line: &String| line.starts_with(begins) && line.contains(holds);
         lines.iter().position(has)

@@ -85,7 +85,7 @@ fn finished_cases_are_kept_and_the_line_that_is_told_goes_on_with_them() {
     let folder = Folder::new();
     let receipt = folder.path().join("the receipt.json");
     let mut harness = harness(
-        "crossval --case b158-ishmael --case b158-white-whale",
+        "crossval -j1 --case b158-ishmael --case b158-white-whale",
         &folder,
     );
     harness
