@@ -23,6 +23,12 @@ scripts/debian-packages.sh aarch64 /usr/bin/rustc=rustc-web \
     /usr/lib/aarch64-linux-gnu/libstdc++.so.6=libstdc++6:arm64
 
 what=${1:-tests}
+case $what in
+    tests) ;;
+    live) words=(crossval) ;;
+    record) words=(shapes --record fixtures/shapes.json) ;;
+    *) echo "aarch64: there is no $what" >&2 && exit 2 ;;
+esac
 if [ "$what" != tests ]; then
     scripts/reference.sh bitnet-neon >/dev/null
     scripts/reference.sh bitnet-neon-fp16 >/dev/null
@@ -37,11 +43,6 @@ arch=(--target "$target" --target-dir target/aarch64)
 if [ "$what" != tests ]; then
     # A worker is this program again: the emulator has to be named, the kernel knows no other way.
     export HARNESS_WORKER_WRAPPER=$CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
-    case $what in
-        live) words=(crossval) ;;
-        record) words=(shapes --record fixtures/shapes.json) ;;
-        *) echo "aarch64: there is no $what" >&2 && exit 2 ;;
-    esac
     words+=(--reference bitnet-neon --reference bitnet-neon-fp16 --patience 1800)
     exec cargo run --quiet --package harness "${arch[@]}" -- "${words[@]}"
 fi

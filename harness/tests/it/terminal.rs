@@ -99,6 +99,12 @@ fn a_terminal_shows_the_cheapest_model_first_and_a_line_of_each_that_runs() {
     assert!(first < running && running < whole, "{lines:#?}");
     let bar = place("b158-white-whale", "2/3").expect("the case that runs, and how far it is");
     assert!(running < bar && bar < whole, "{lines:#?}");
+    // Side by side, who is first is nobody's business; the rows are the same.
+    let at_once = on_a_terminal(&format!("crossval -j2 {cases}"));
+    for (begins, holds) in [("edges", "1/1"), ("moby-tiny-b158", "2/2")] {
+        let row = |line: &String| line.starts_with(begins) && line.contains(holds);
+        assert!(at_once.iter().any(row), "{begins}: {at_once:#?}");
+    }
     let silent = on_a_terminal(&format!("crossval -q {cases}"));
     assert_eq!(silent, Vec::<String>::new());
 }
