@@ -27,8 +27,25 @@ LADDER = {
     "metamorphic": [["{harness}", "metamorphic"]],
     "unit tests": None,
 }
+# What only some processors run, by the beginning of a path or a word of its key, and one of the
+# words by which /proc/cpuinfo calls what they have.
+ELSEWHERE = {
+    "engine/src/kernels/neon": "asimddp",
+    "engine/src/kernels/avx512": "avx512_vnni",
+    "engine/src/kernels/x86/amx": "amx_int8",
+    "engine/src/numerics/x86/heads.rs": "avx512f",
+    "::avx512vl ": "avx512_vnni",
+    "::avxvnni ": "avx_vnni",
+}
 # A mutant may loop; that, too, is noticed. So many times as long as without one, and some seconds.
 PATIENCE, GRACE = 4, 20
+
+
+def elsewhere(mutant):
+    """Whether nothing on this processor runs what a mutant changes."""
+    told = open("/proc/cpuinfo").read().split() if os.path.exists("/proc/cpuinfo") else []
+    where = f"{mutant['file']}: {mutant['name']} "
+    return any(begin in where and word not in told for begin, word in ELSEWHERE.items())
 
 
 class Build:
@@ -110,7 +127,11 @@ def choose(args):
         drawn = random.Random(args.seed).sample(numbers, min(args.sample, len(mutants)))
         mutants = [mutants[number] for number in sorted(drawn)]
     first, step = map(int, args.shard.split("/"))
-    json.dump(mutants[first - 1 :: step], sys.stdout)
+    mutants = mutants[first - 1 :: step]
+    here = [mutant for mutant in mutants if not elsewhere(mutant)]
+    print(f"{len(mutants) - len(here)} of {len(mutants)} are of code for other processors",
+          file=sys.stderr)
+    json.dump(here, sys.stdout)
 
 
 def judge(args):

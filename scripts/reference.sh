@@ -4,14 +4,15 @@
 #   eval "$(scripts/reference.sh bitnet)"
 #
 # NAME is bitnet, bitnet-portable, bitnet-tl2, ik or llama, built from the package registry's
-# sources, or bitnet-neon or bitnet-neon-fp16, cross-built for aarch64 (scripts/test-aarch64.sh
-# runs them); or DIR, a checkout of your own, built or not. All but that line goes to stderr. The
-# result is kept in ${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness}; the recipes
-# are in ffi/src/reference/recipe.rs.
+# sources; or bitnet-avx512 or bitnet-avx512-bf16, for processors that have that (elsewhere
+# scripts/test-x86.sh runs them), or bitnet-neon or bitnet-neon-fp16, cross-built for aarch64
+# (scripts/test-aarch64.sh); or DIR, a checkout of your own, built or not. All but that line goes to
+# stderr. The result is kept in ${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness};
+# the recipes are in ffi/src/reference/recipe.rs.
 set -euo pipefail
 
 usage() {
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 

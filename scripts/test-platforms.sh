@@ -21,26 +21,8 @@ mkdir -p target/platforms
 work=$(mktemp -d target/platforms/work.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
-# A copy of the fixtures in which the last logit of one recording is one unit off, hashed anew.
 cp -r fixtures "$work/fixtures"
-python3 - "$work/fixtures/recordings" bitnet-edges <<'PY'
-import hashlib, json, sys
-folder, name = sys.argv[1:]
-logits, about = (f"{folder}/{name}/{file}" for file in ("logits.safetensors", "recording.json"))
-hashed = lambda path: hashlib.sha256(open(path, "rb").read()).hexdigest()
-with open(logits, "r+b") as file:
-    file.seek(-4, 2)
-    bits = file.read(4)
-    file.seek(-4, 2)
-    file.write(bytes([bits[0] ^ 1]) + bits[1:])
-recording = json.load(open(about))
-recording["files"]["logits.safetensors"] = hashed(logits)
-json.dump(recording, open(about, "w"))
-with open(f"{folder}/checksums.txt") as file:
-    names = [line.split()[1] for line in file]
-with open(f"{folder}/checksums.txt", "w") as file:
-    file.writelines(f"{hashed(f'{folder}/{name}')}  {name}\n" for name in names)
-PY
+scripts/platforms/plant-in-recording.py "$work/fixtures/recordings" bitnet-edges
 
 # How many logits a receipt holds against recordings, and how many of them have the same bits.
 counted() {

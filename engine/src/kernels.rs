@@ -80,8 +80,8 @@ impl Kernel {
             .collect()
     }
 
-    /// The fastest of those that have run on a processor: AMX has met a model of its unit only,
-    /// and is there for who names it.
+    /// The fastest of those that have run on a processor: AMX has met emulated ones only
+    /// (`scripts/test-x86.sh`), and is there for who names it.
     pub fn best() -> Kernel {
         let mut ran = Self::available();
         ran.retain(|kernel| kernel.name() != "x86_64-amx");

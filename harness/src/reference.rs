@@ -95,6 +95,18 @@ impl LiveReference {
         })
     }
 
+    /// The order in which the engine computes every bit it does, bfloat16 included.
+    pub fn same_bits_profile(&self) -> Result<Profile, Failure> {
+        let (name, profile) = (&self.name, self.profile());
+        if Profile::from_name(&profile).is_some() {
+            return self.engine_profile();
+        }
+        Err(Failure::input(format!(
+            "{name} computes in {profile}, an order of float operations that the engine does not \
+             have, so there are no bits to compare; bitnet and bitnet-portable have"
+        )))
+    }
+
     fn known_profile(&self) -> Option<Profile> {
         let has = |set: &str| self.hello.system_info.contains(&format!("{set} = 1"));
         let known = [
@@ -162,29 +174,46 @@ fn missing(message: impl ToString) -> Failure {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_arithmetic_follows_from_the_instruction_sets_and_without_any_is_not_known() {
-        let of = |system_info: &str| {
-            let hello = Hello {
+    /// One that says this of itself.
+    fn live(system_info: &str, knows_i2_s: bool) -> LiveReference {
+        LiveReference {
+            name: "x".into(),
+            origin: String::new(),
+            commit: None,
+            compiler: None,
+            flags: None,
+            hello: Hello {
                 protocol: 0,
                 api: "x".into(),
                 system_info: system_info.into(),
                 sha256: Vec::new(),
-                knows_i2_s: true,
+                knows_i2_s,
                 details: Default::default(),
                 control_word: [0; 2],
                 ..Hello::default()
-            };
-            let reference = LiveReference {
-                name: "x".into(),
-                origin: String::new(),
-                commit: None,
-                compiler: None,
-                flags: None,
-                hello,
-            };
-            reference.engine_profile().ok()
-        };
+            },
+        }
+    }
+
+    #[test]
+    fn a_build_with_products_of_bfloat16_is_compared_in_them_and_other_forms_of_weights_are_not() {
+        let sets = "AVX2 = 1 | AVX512 = 1 | AVX512_BF16 = 1 |";
+        let profile = live(sets, true).same_bits_profile();
+        assert_eq!(profile.ok(), Some(Profile::GgmlAvx512Bf16));
+        let profile = live("AVX2 = 1 |", true).same_bits_profile();
+        assert_eq!(profile.ok(), Some(Profile::GgmlAvx2));
+        let message = live(sets, false)
+            .same_bits_profile()
+            .expect_err("not comparable");
+        assert!(
+            message.to_string().contains("no bits to compare"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn the_arithmetic_follows_from_the_instruction_sets_and_without_any_is_not_known() {
+        let of = |system_info: &str| live(system_info, true).engine_profile().ok();
         assert_eq!(of("AVX = 1 | AVX2 = 1 |"), Some(Profile::GgmlAvx2));
         assert_eq!(of("NEON = 1 | FP16_VA = 1 |"), Some(Profile::GgmlNeonFp16));
         assert_eq!(of("NEON = 1 |"), Some(Profile::GgmlNeon));

@@ -123,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_zeros_holds_zeros() {
+        for layout in [Q2_0, PQ2_0, TQ2_0_G128] {
+            for zero in [0.0, -0.0] {
+                let values = vec![zero; layout.block];
+                let bytes = encoded(layout, &values);
+                let codes = &bytes[layout.codes_at()..][..layout.block / 4];
+                assert!(codes.iter().all(|&four| four == 0b01_01_01_01), "{bytes:?}");
+                let mut back = vec![1.0; layout.block];
+                layout.decode(&bytes, &mut back);
+                assert!(back.iter().all(|&x| x == 0.0), "{back:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_same_codes_lie_behind_the_scale_or_before_it() {
         let values: [f32; 128] = std::array::from_fn(|i| ((i * 5 % 7 % 3) as f32 - 1.0) * 0.25);
         let (prism, oxibonsai) = (encoded(PQ2_0, &values), encoded(TQ2_0_G128, &values));

@@ -54,6 +54,10 @@ pub enum Processor {
     Native,
     /// The least common one of this family: on x86-64 AVX2, FMA and F16C.
     Portable,
+    /// An x86-64 with AVX-512 and VNNI, whatever this machine has.
+    Avx512,
+    /// The same with products of bfloat16.
+    Avx512Bf16,
     /// An aarch64 with dot products of bytes, from whichever machine.
     Neon,
     /// The same with arithmetic in half precision.
@@ -77,7 +81,7 @@ pub struct Plan {
     pub tl2: bool,
 }
 
-static KNOWN: [Recipe; 7] = [
+static KNOWN: [Recipe; 9] = [
     Recipe {
         name: "bitnet",
         summary: "bitnet.cpp of December 2024, compiled for this processor",
@@ -95,6 +99,18 @@ static KNOWN: [Recipe; 7] = [
         summary: "the same with kernels of TL2, for the shapes of bitnet_b1_58-large",
         processor: Processor::Portable,
         tl2: true,
+        ..BITNET
+    },
+    Recipe {
+        name: "bitnet-avx512",
+        summary: "bitnet.cpp of December 2024, for AVX-512 and VNNI; runs emulated elsewhere",
+        processor: Processor::Avx512,
+        ..BITNET
+    },
+    Recipe {
+        name: "bitnet-avx512-bf16",
+        summary: "the same with products of bfloat16",
+        processor: Processor::Avx512Bf16,
         ..BITNET
     },
     Recipe {
@@ -203,24 +219,37 @@ impl Family {
 }
 
 impl Processor {
+    /// The family of processors that it belongs to, as compilers call it.
+    fn family(self) -> &'static str {
+        match self {
+            Processor::Native | Processor::Portable => std::env::consts::ARCH,
+            Processor::Avx512 | Processor::Avx512Bf16 => "x86_64",
+            Processor::Neon | Processor::NeonHalf => "aarch64",
+        }
+    }
+
     /// What cmake is told about it. The compilers are clang, which needs no other one to compile
     /// for another machine, only its headers and libraries.
     fn flags(self) -> Vec<String> {
-        let march = match self {
+        let (aarch64, march) = match self {
             Processor::Native => return vec!["GGML_NATIVE=ON".into()],
             Processor::Portable => return vec!["GGML_NATIVE=OFF".into()],
-            Processor::Neon => "armv8.2-a+dotprod",
-            Processor::NeonHalf => "armv8.2-a+dotprod+fp16",
+            Processor::Avx512 => (false, "icelake-server"),
+            Processor::Avx512Bf16 => (false, "cooperlake"),
+            Processor::Neon => (true, "armv8.2-a+dotprod"),
+            Processor::NeonHalf => (true, "armv8.2-a+dotprod+fp16"),
         };
-        let mut flags = vec![
-            "GGML_NATIVE=OFF".into(),
-            "CMAKE_SYSTEM_NAME=Linux".into(),
-            "CMAKE_SYSTEM_PROCESSOR=aarch64".into(),
-        ];
+        let mut flags = vec!["GGML_NATIVE=OFF".to_owned()];
+        if aarch64 {
+            flags.push("CMAKE_SYSTEM_NAME=Linux".into());
+            flags.push("CMAKE_SYSTEM_PROCESSOR=aarch64".into());
+        }
         for language in ["C", "CXX"] {
-            flags.push(format!(
-                "CMAKE_{language}_COMPILER_TARGET=aarch64-linux-gnu"
-            ));
+            if aarch64 {
+                flags.push(format!(
+                    "CMAKE_{language}_COMPILER_TARGET=aarch64-linux-gnu"
+                ));
+            }
             flags.push(format!("CMAKE_{language}_FLAGS=-march={march}"));
         }
         flags
@@ -267,10 +296,7 @@ impl Plan {
 
     /// What compilers call the machine it is for.
     pub fn target(&self) -> String {
-        triple(match self.processor {
-            Processor::Native | Processor::Portable => std::env::consts::ARCH,
-            Processor::Neon | Processor::NeonHalf => "aarch64",
-        })
+        triple(self.processor.family())
     }
 
     /// A name for what comes out of a source that is told by `parts`.
@@ -282,10 +308,8 @@ impl Plan {
 
     /// What `-march=native` depends on; a cache may travel to another machine.
     fn processor(&self) -> String {
-        match self.processor {
-            Processor::Native => {}
-            Processor::Portable => return std::env::consts::ARCH.to_owned(),
-            Processor::Neon | Processor::NeonHalf => return "aarch64".into(),
+        if self.processor != Processor::Native {
+            return self.processor.family().to_owned();
         }
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let features = info
@@ -319,6 +343,20 @@ mod tests {
         let differ: Vec<_> = native.iter().filter(|f| !portable.contains(f)).collect();
         assert_eq!(differ, ["GGML_NATIVE=ON"]);
         assert!(native.iter().any(|f| f == "GGML_OPENMP=OFF"));
+    }
+
+    #[test]
+    fn the_builds_for_avx512_differ_in_what_they_are_compiled_for_and_are_found_from_any_machine() {
+        let [plain, bf16] =
+            ["bitnet-avx512", "bitnet-avx512-bf16"].map(|n| named(n).unwrap().plan());
+        let (flags, with) = (plain.flags(), bf16.flags());
+        let differ: Vec<_> = with.iter().filter(|f| !flags.contains(f)).collect();
+        let expected = ["C", "CXX"].map(|l| format!("CMAKE_{l}_FLAGS=-march=cooperlake"));
+        assert_eq!(differ, expected.iter().collect::<Vec<_>>());
+        assert_eq!(
+            (plain.processor(), bf16.processor()),
+            ("x86_64".into(), "x86_64".into())
+        );
     }
 
     #[test]

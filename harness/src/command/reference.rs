@@ -84,11 +84,14 @@ fn list(json: &Json) -> Result<Exit, Failure> {
     json.beside([])?;
     let cache = Cache::from_environment().map_err(Failure::environment)?;
     let (mut text, mut rows) = (String::new(), Vec::new());
+    let width = known().iter().map(|recipe| recipe.name.len()).max();
+    let width = width.unwrap_or_default();
     for recipe in known() {
         let place = cache.reference(recipe.name, &recipe.key());
         let place = place.is_dir().then(|| place.display().to_string());
         let shown = place.as_deref().unwrap_or("not built");
-        text += &format!("{:16} {}\n{:16} {shown}\n", recipe.name, recipe.summary, "");
+        let (name, summary) = (recipe.name, recipe.summary);
+        text += &format!("{name:width$} {summary}\n{:width$} {shown}\n", "");
         rows.push(json!({ "name": recipe.name, "summary": recipe.summary, "built": place }));
     }
     text += &format!("\nThe usual way to build one and make it the one in use:\n  {COMMAND}\n");

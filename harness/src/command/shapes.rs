@@ -223,16 +223,7 @@ fn plan(
 
 /// A reference, and the order of float operations in which it can be compared bit for bit.
 fn live(reference: Reference, forced: Option<Profile>) -> Result<Other, Failure> {
-    let facts = reference.facts();
-    let (name, profile) = (&facts.name, facts.profile());
-    let own = || {
-        Profile::from_name(&profile).ok_or_else(|| {
-            Failure::input(format!(
-                "{name} computes in {profile}, an order of float operations that the engine does \
-                 not have, so there are no bits to compare; bitnet and bitnet-portable have"
-            ))
-        })
-    };
+    let own = || reference.facts().same_bits_profile();
     let profile = forced.map_or_else(own, Ok)?;
     let source = Observing::unchanged(reference);
     Ok((Box::new(source), profile))

@@ -1,7 +1,7 @@
 //! Looking at a pass changes nothing; writing into it changes what follows.
 
 use engine::session::{EvalError, Model, OpenOptions, Wanted};
-use engine::transformer::probe::{Node, Probe};
+use engine::transformer::probe::{Node, Part, Probe, Step};
 
 use crate::model::random::{Format, Recipe, file, tensors};
 use crate::model::{first_difference, made, moby, prefill, session, tokens};
@@ -25,6 +25,65 @@ impl Probe for Set {
         if node.to_string() == self.0 {
             values[0] = self.1;
         }
+    }
+}
+
+/// Notes the steps that ran, and for how many tokens together.
+#[derive(Default)]
+struct Steps(Vec<(&'static str, usize)>);
+
+impl Probe for Steps {
+    fn at(&mut self, _node: Node, _shape: &[usize], _values: &mut [f32]) {}
+
+    fn ran(&mut self, part: Part<'_>, tokens: usize) {
+        if let Part::Step(step) = part {
+            self.0.push((step.name(), tokens));
+        }
+    }
+}
+
+#[test]
+fn every_step_that_a_model_has_is_told_when_it_ran_and_no_other() {
+    let plain = [Step::RopeAdjacent, Step::Silu, Step::TiedHead];
+    let with = |step| plain.iter().copied().chain([step]).collect();
+    let llama = || Recipe::new("llama");
+    let scaled = Recipe {
+        scales: true,
+        ..Recipe::new("bitnet")
+    };
+    let has = [
+        Step::RopeHalves,
+        Step::Silu,
+        Step::SubNorms,
+        Step::Scale,
+        Step::TiedHead,
+    ];
+    let biases = Recipe {
+        biases: true,
+        ..llama()
+    };
+    let factors = Recipe {
+        rope_factors: true,
+        ..llama()
+    };
+    let all: [(Recipe, Vec<Step>); 4] = [
+        (llama(), plain.to_vec()),
+        (scaled, has.to_vec()),
+        (biases, with(Step::Bias)),
+        (factors, with(Step::RopeFactors)),
+    ];
+    for (recipe, expected) in all {
+        let model = made(&recipe);
+        let mut steps = Steps::default();
+        let logits = session(&model).feed(&tokens(5), Wanted::All, &mut steps);
+        assert_eq!(logits.expect("finite").len(), 5 * 64);
+        let mut seen: Vec<_> = steps.0.iter().map(|(name, _)| *name).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let mut expected: Vec<_> = expected.into_iter().map(Step::name).collect();
+        expected.sort_unstable();
+        assert_eq!(seen, expected, "{recipe:?}");
+        assert!(steps.0.iter().all(|(_, tokens)| *tokens == 5), "{recipe:?}");
     }
 }
 

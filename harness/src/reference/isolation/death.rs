@@ -132,7 +132,7 @@ impl From<WorkerExit> for Failure {
 /// The signals that end processes, by the numbers that are the same on every Unix we run on.
 fn signal_name(number: i32) -> String {
     let name = match number {
-        4 => "SIGILL",
+        4 => "SIGILL, an instruction that this processor does not have",
         6 => "SIGABRT",
         8 => "SIGFPE",
         9 => "SIGKILL",
