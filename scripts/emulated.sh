@@ -27,13 +27,16 @@ processor=$1 folder=$2 command=$3
 cache=${HARNESS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bitnet-harness}/emulator
 mkdir -p "$cache"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+machine=
+trap '[ -z "$machine" ] || kill "$machine" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 # Bochs, out of the suite that has this version, with the keys and from the archive of this one.
 make_bochs() {
     local archive name hash
     archive=$(apt-get indextargets --format '$(SITE) $(CREATED_BY)' |
-        sed -n 's/ Packages$//p' | grep -m 1 '/debian/\?$')
+        sed -n 's/ Packages$//p' | grep '/debian/\?$' | sort -u | sed -n 1p)
     mkdir -p "$work/lists/partial" "$work/kept/archives/partial"
     echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive trixie main" \
         >"$work/sources.list"
@@ -50,13 +53,16 @@ EOF
     tar -C "$work" -xf "$work/$name"
     patch --quiet -d "$work/bochs-3.0" -p1 <"$scripts/platforms/bochs.patch"
     echo "emulated: compiling Bochs 3.0, some minutes" >&2
-    (
-        cd "$work/bochs-3.0"
-        ./configure --enable-cpu-level=6 --enable-x86-64 --enable-avx --enable-evex --enable-amx \
-            --enable-handlers-chaining --enable-repeat-speedups --with-nogui --disable-docbook \
-            CFLAGS=-O2 CXXFLAGS=-O2
-        make -j"$(nproc)" bochs
-    ) >"$cache/bochs.log" 2>&1
+    if ! (
+        cd "$work/bochs-3.0" &&
+            ./configure --enable-cpu-level=6 --enable-x86-64 --enable-avx --enable-evex \
+                --enable-amx --enable-handlers-chaining --enable-repeat-speedups --with-nogui \
+                --disable-docbook CFLAGS=-O2 CXXFLAGS=-O2 &&
+            make -j"$(nproc)" bochs
+    ) >"$cache/bochs.log" 2>&1; then
+        echo "emulated: Bochs does not compile, see $cache/bochs.log" >&2
+        exit 4
+    fi
     mv "$work/bochs-3.0/bochs" "$bochs"
 }
 # Another patch, another program.

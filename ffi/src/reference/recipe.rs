@@ -186,6 +186,18 @@ impl Recipe {
         cache.reference(self.name, &self.key())
     }
 
+    /// What it is compiled for that this machine's processor lacks, as compilers call it.
+    pub fn lacking(&self) -> Option<&'static str> {
+        #[cfg(target_arch = "x86_64")]
+        match self.processor {
+            Processor::Avx512 if !is_x86_feature_detected!("avx512vbmi2") => Some("avx512vbmi2"),
+            Processor::Avx512Bf16 if !is_x86_feature_detected!("avx512bf16") => Some("avx512bf16"),
+            _ => None,
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+
     /// How it is built.
     pub fn plan(&self) -> Plan {
         Plan {

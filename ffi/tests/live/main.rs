@@ -13,7 +13,7 @@ mod widened;
 
 use std::process::{Command, ExitCode};
 
-use ffi::reference::{COMMAND, Cache, IfMissing, Prepared, Spec, known, prepare};
+use ffi::reference::{COMMAND, Cache, IfMissing, Prepared, Recipe, Spec, known, named, prepare};
 
 use bench::{Bench, Check};
 
@@ -117,8 +117,11 @@ enum Outcome {
 
 fn run_alone(check: &Check, reference: &Prepared) -> Outcome {
     let title = format!("{} ({})", check.name, reference.name);
+    let lacking = named(&reference.name).and_then(Recipe::lacking);
+    let lacking = lacking.map(|what| format!("it needs {what}, which this processor has not"));
     let foreign = reference.tree.foreign();
-    let runs = foreign.map_or(Ok(()), |name| Err(format!("it is built for {name}")));
+    let foreign = foreign.map(|name| format!("it is built for {name}"));
+    let runs = foreign.or(lacking).map_or(Ok(()), Err);
     if let Err(reason) = runs.and_then(|()| (check.applies)(reference)) {
         println!("{title} ... skipped: {reason}");
         return Outcome::Skipped;
