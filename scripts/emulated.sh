@@ -13,8 +13,8 @@
 # names a folder. PATIENCE bounds the seconds, 3600 if not set.
 #
 # Bochs 3.0 is compiled from the sources of a later Debian, mended (scripts/platforms/bochs.patch:
-# what Linux needs before it lets a program use AMX, and what AMX and gathers lacked) and kept beside
-# the references: the one that Debian 12 has converts to half precision wrongly.
+# what Linux needs before it lets a program use AMX, and what AMX, bfloat16 and gathers lacked) and
+# kept beside the references: the one that Debian 12 has converts to half precision wrongly.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 [ $# = 3 ] || { sed -n '2,19s/^# \{0,1\}//p' "$0" >&2 && exit 2; }
@@ -45,11 +45,13 @@ Dir::Etc::sourcelist "$work/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::State::lists "$work/lists";
 Dir::Cache "$work/kept";
+APT::Sandbox::User "root";
 EOF
     APT_CONFIG=$work/apt.conf apt-get update -qq
     read -r archive name _ hash < <(APT_CONFIG=$work/apt.conf \
         apt-get source --print-uris bochs=3.0+dfsg-1 2>/dev/null | grep 'orig\.tar\.xz' | tr -d "'")
-    /usr/lib/apt/apt-helper download-file "$archive" "$work/$name" "$hash" >&2
+    APT_CONFIG=$work/apt.conf /usr/lib/apt/apt-helper download-file \
+        "$archive" "$work/$name" "$hash" >&2
     tar -C "$work" -xf "$work/$name"
     patch --quiet -d "$work/bochs-3.0" -p1 <"$scripts/platforms/bochs.patch"
     echo "emulated: compiling Bochs 3.0, some minutes" >&2
@@ -134,7 +136,7 @@ tail -f --pid=$machine "$work/said" 2>/dev/null | tr -d '\r' | stdbuf -oL sed -n
     '/^=== begins/,/^=== ended/{/^===/!p}'
 wait $machine || ended=$?
 if ! grep -q '^=== all told' <(tr -d '\r' <"$work/said"); then
-    echo "emulated: the machine did not come to its end (Bochs ended with $ended); it last said:" >&2
+    echo "emulated: the machine did not come to its end (Bochs: $ended); it last said:" >&2
     for file in said bochs log; do
         tail -n 15 "$work/$file" >&2
     done

@@ -2,8 +2,8 @@
 # Runs what is for x86-64 on an emulated Sapphire Rapids, whatever this machine has: every kernel
 # with AVX-VNNI, AVX-512 VNNI and AMX, in Bochs (scripts/emulated.sh).
 #
-#   scripts/test-x86.sh         # recordings of models with each of those kernels, and sees one other
-#                               # bit be found; the models of fixtures/shapes.json with the last
+#   scripts/test-x86.sh         # recordings of models with each of those kernels, and sees one
+#                               # other bit be found; the models of fixtures/shapes.json with AMX
 #   scripts/test-x86.sh record  # instead: bitnet.cpp built for AVX-512, with and without products
 #                               # of bfloat16, computes the models of fixtures/shapes.json there,
 #                               # which is written anew
