@@ -75,8 +75,9 @@ bochs=$cache/bochs-3.0-$(sha256sum "$scripts/platforms/bochs.patch" | cut -c1-16
 if [ ! -e "$cache/linux" ]; then
     (
         cd "$work"
-        apt-get download -qq -o APT::Sandbox::User=root "$(apt-cache depends linux-image-cloud-amd64 |
-            sed -n 's/.*Depends: \(linux-image-.*\)/\1/p')"
+        image=$(apt-cache depends linux-image-cloud-amd64 |
+            sed -n 's/.*Depends: \(linux-image-.*\)/\1/p')
+        apt-get download -qq -o APT::Sandbox::User=root "$image"
         dpkg -x linux-image-*.deb kernel
     )
     mv "$work"/kernel/boot/vmlinuz-* "$cache/linux"
