@@ -37,6 +37,7 @@ ELSEWHERE = {
     "::avx512vl ": "avx512_vnni",
     "::avxvnni ": "avx_vnni",
 }
+ELSEWHERE_FILE = "elsewhere.json"
 # A mutant may loop; that, too, is noticed. So many times as long as without one, and some seconds.
 PATIENCE, GRACE = 4, 20
 
@@ -129,8 +130,8 @@ def choose(args):
     first, step = map(int, args.shard.split("/"))
     mutants = mutants[first - 1 :: step]
     here = [mutant for mutant in mutants if not elsewhere(mutant)]
-    print(f"{len(mutants) - len(here)} of {len(mutants)} are of code for other processors",
-          file=sys.stderr)
+    with open(os.path.join(os.path.dirname(args.list), ELSEWHERE_FILE), "w") as file:
+        json.dump(len(mutants) - len(here), file)
     json.dump(here, sys.stdout)
 
 
@@ -176,11 +177,13 @@ def score(args):
     stale = [e for e in known if gone(e) or any(excuses(e, k) for k in results) and
              not any(excuses(e, k) for k in survivors)]
     counts = collections.Counter(results.values())
+    elsewhere_count = json.load(open(build.path(ELSEWHERE_FILE)))
     excused = sum(why is not None for why in told.values())
     report = {
         "schema_version": 1,
         "asked": len(results),
         "of": len(build.mutants),
+        "for_other_processors": elsewhere_count,
         "without_a_switch": build.planted["left_out"],
         "noticed_first_by": {oracle: counts[oracle] for oracle in build.ladder},
         "excused": excused,
@@ -190,7 +193,8 @@ def score(args):
         "stale_reasons": stale,
     }
     left_out = build.planted["left_out"]
-    print(f"{len(results)} of {len(build.mutants)} mutants asked; no switch: {left_out}")
+    print(f"{len(results)} of {len(build.mutants)} mutants asked; no switch: {left_out}; "
+          f"{elsewhere_count} of code for other processors, asked by nobody here")
     for oracle in build.ladder:
         print(f"{oracle:12} {counts[oracle]:5}")
     print(f"{'excused':12} {excused:5}\n{'survive':12} {len(survivors) - excused:5}")
