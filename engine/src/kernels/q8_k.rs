@@ -6,24 +6,45 @@ use crate::encoding::author::nearest_int;
 /// Elements of a block.
 pub const BLOCK: usize = 256;
 
-/// One quantised block.
+/// One quantised block. Vectors of its integers and sums lie in a line of the cache each.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(C, align(64))]
 pub struct Q8K {
-    /// What the integers are multiplied by.
-    pub scale: f32,
     /// The integers, −127 to 127.
     pub values: [i8; BLOCK],
     /// Sums of 16 neighbours, at most 16 · 127 each.
     pub sums: [i16; BLOCK / 16],
+    /// Sums of two neighbours times −32, at most 32 · 254 each: what products with codes that are
+    /// stored 32 too large lack. Shifted, it is what smaller offsets lack.
+    pub less: [i16; BLOCK / 2],
+    /// What the integers are multiplied by.
+    pub scale: f32,
 }
 
 impl Default for Q8K {
     /// A block of zeros.
     fn default() -> Self {
+        Q8K::new(0.0, [0; BLOCK])
+    }
+}
+
+impl Q8K {
+    /// Integers under a scale, and their sums.
+    #[inline(always)]
+    pub fn new(scale: f32, values: [i8; BLOCK]) -> Self {
+        let mut sums = [0; BLOCK / 16];
+        for (sum, group) in sums.iter_mut().zip(values.as_chunks::<16>().0) {
+            *sum = group.iter().map(|&value| i16::from(value)).sum();
+        }
+        let mut less = [0; BLOCK / 2];
+        for (less, [a, b]) in less.iter_mut().zip(values.as_chunks::<2>().0) {
+            *less = -32 * (i16::from(*a) + i16::from(*b));
+        }
         Q8K {
-            scale: 0.0,
-            values: [0; BLOCK],
-            sums: [0; BLOCK / 16],
+            values,
+            sums,
+            less,
+            scale,
         }
     }
 }
@@ -45,15 +66,7 @@ pub fn quantise_block(block: &[f32; BLOCK]) -> Q8K {
     }
     let inverse = -127.0 / largest;
     let values = block.map(|x| nearest_int(inverse * x).min(127) as i8);
-    let mut sums = [0; BLOCK / 16];
-    for (sum, group) in sums.iter_mut().zip(values.as_chunks::<16>().0) {
-        *sum = group.iter().map(|&value| i16::from(value)).sum();
-    }
-    Q8K {
-        scale: 1.0 / inverse,
-        values,
-        sums,
-    }
+    Q8K::new(1.0 / inverse, values)
 }
 
 #[cfg(test)]
@@ -74,6 +87,10 @@ mod tests {
             (64, 64, -127)
         );
         assert_eq!(block.scale, 1.0 / 63.5);
+        assert_eq!(
+            (block.less[1], block.less[8], block.less[100]),
+            (32 * 127, -32 * 64, -32 * 127)
+        );
     }
 
     #[test]

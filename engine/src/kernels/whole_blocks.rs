@@ -242,14 +242,9 @@ mod tests {
     }
 
     fn activation(scale: f32, index: usize, value: i8) -> Q8K {
-        let (mut values, mut sums) = ([0; 256], [0; 16]);
+        let mut values = [0; 256];
         values[index] = value;
-        sums[index / 16] = i16::from(value);
-        Q8K {
-            scale,
-            values,
-            sums,
-        }
+        Q8K::new(scale, values)
     }
 
     #[test]

@@ -347,6 +347,16 @@ pub unsafe fn values(values: &[i8; 32]) -> __m256i {
     unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
 }
 
+/// 16 words.
+///
+/// # Safety
+/// There is AVX.
+#[inline(always)]
+pub unsafe fn words(words: &[i16; 16]) -> __m256i {
+    // SAFETY: the reference vouches for 32 bytes; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+}
+
 /// 16 bytes from `at` on.
 ///
 /// # Safety

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::blocks::{
-    self, AddedWhole, InBlocks, InLanes, Whole, in_blocks, load, load_16, sum_integers,
+    self, AddedWhole, InBlocks, InLanes, Whole, in_blocks, load, load_16, sum_integers, words,
 };
 use super::dot::Dot;
 use super::scaled::{Scaled, add_bits, two_bits};
@@ -80,7 +80,7 @@ unsafe impl InBlocks for Q2K {
     unsafe fn offset(block: &TwoBits, x: &Q8K, lanes: &mut __m256, _: &mut ()) {
         // SAFETY: see the trait.
         unsafe {
-            let sums = _mm256_cvtepi32_ps(_mm256_madd_epi16(block.offsets, sums_of(x)));
+            let sums = _mm256_cvtepi32_ps(_mm256_madd_epi16(block.offsets, words(&x.sums)));
             let scale = _mm256_set1_ps(-x.scale * block.offset);
             *lanes = _mm256_fmadd_ps(scale, sums, *lanes);
         }
@@ -92,20 +92,10 @@ unsafe impl AddedWhole for Q2K {
     #[inline(always)]
     unsafe fn added(sum: f32, (scale, integers): (f32, f32), block: &TwoBits, x: &Q8K) -> f32 {
         // SAFETY: see the trait.
-        let offsets = unsafe { sum_integers(_mm256_madd_epi16(block.offsets, sums_of(x))) };
+        let offsets = unsafe { sum_integers(_mm256_madd_epi16(block.offsets, words(&x.sums))) };
         let sum = (-x.scale * block.offset).mul_add(offsets as f32, sum);
         scale.mul_add(integers, sum)
     }
-}
-
-/// The sums of 16 activations each.
-///
-/// # Safety
-/// There is AVX.
-#[inline(always)]
-unsafe fn sums_of(x: &Q8K) -> __m256i {
-    // SAFETY: the array has 32 bytes; no alignment is asked for.
-    unsafe { _mm256_loadu_si256(x.sums.as_ptr().cast()) }
 }
 
 /// Q3_K.
@@ -147,7 +137,7 @@ unsafe impl InBlocks for Q3K {
         x: [&Q8K; T],
     ) -> [__m256i; T] {
         // SAFETY: see the trait.
-        unsafe { block.multiply_less::<D, T>(4, x) }
+        unsafe { block.multiply_less::<D, 3, T>(x) }
     }
 }
 
@@ -175,7 +165,7 @@ impl Grouped {
     unsafe fn offsets_of(&self, x: &Q8K) -> __m256i {
         // SAFETY: the instructions are there.
         unsafe {
-            let sums = _mm256_madd_epi16(sums_of(x), _mm256_set1_epi16(1));
+            let sums = _mm256_madd_epi16(words(&x.sums), _mm256_set1_epi16(1));
             _mm256_mullo_epi32(sums, self.offsets)
         }
     }
@@ -331,7 +321,7 @@ unsafe impl InBlocks for Q6K {
         x: [&Q8K; T],
     ) -> [__m256i; T] {
         // SAFETY: see the trait.
-        unsafe { block.multiply_less::<D, T>(32, x) }
+        unsafe { block.multiply_less::<D, 0, T>(x) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::blocks::{Planes, load, values};
+use super::blocks::{Planes, load, values, words};
 use super::dot::Dot;
 use crate::kernels::q8_k::Q8K;
 
@@ -58,10 +58,10 @@ impl Scaled {
         }
     }
 
-    /// The same where every element is too large by so much, at most 32.
+    /// The same where every element is too large by 32 ≫ `SHIFT`.
     ///
-    /// For one token two products of an element stay within 2 · 63 · 128, and what it is too large
-    /// by within 2 · 32 · 128: both fit 16 bits.
+    /// For one token two products of an element stay within 2 · 63 · 128, and less what is too much
+    /// within 2 · 32 · 128: both fit 16 bits.
     ///
     /// For several, activations are made unsigned by adding 128, and what that is too much is
     /// known beforehand: two products stay within 2 · 32 · 255, which fits 16 bits, and a lane
@@ -70,27 +70,24 @@ impl Scaled {
     /// # Safety
     /// The instructions of `D` and AVX2 are there.
     #[inline(always)]
-    pub unsafe fn multiply_less<D: Dot<Vector = __m256i>, const T: usize>(
+    pub unsafe fn multiply_less<D: Dot<Vector = __m256i>, const SHIFT: i32, const T: usize>(
         &self,
-        too_large: i8,
         x: [&Q8K; T],
     ) -> [__m256i; T] {
         // SAFETY: the instructions are there.
         unsafe {
             let planes = self.elements.iter().zip(&self.scales).enumerate();
-            let (too_large, sign) = (_mm256_set1_epi8(too_large), _mm256_set1_epi8(-128));
             let mut sums = [D::zero(); T];
             if T == 1 {
                 for (p, (plane, scales)) in planes {
-                    let values = values(&x[0].values.as_chunks().0[p]);
-                    let products = _mm256_sub_epi16(
-                        _mm256_maddubs_epi16(*plane, values),
-                        _mm256_maddubs_epi16(too_large, values),
-                    );
-                    sums[0] = D::add_words(sums[0], products, *scales);
+                    let products =
+                        _mm256_maddubs_epi16(*plane, values(&x[0].values.as_chunks().0[p]));
+                    let less = _mm256_srai_epi16::<SHIFT>(words(&x[0].less.as_chunks().0[p]));
+                    sums[0] = D::add_words(sums[0], _mm256_add_epi16(products, less), *scales);
                 }
                 return sums;
             }
+            let (too_large, sign) = (_mm256_set1_epi8(32 >> SHIFT), _mm256_set1_epi8(-128));
             let mut too_much = D::zero();
             for (p, (plane, scales)) in planes {
                 let elements = _mm256_sub_epi8(*plane, too_large);

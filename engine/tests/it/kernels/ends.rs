@@ -25,15 +25,7 @@ impl Ends {
             if index % 2 == 0 {
                 groups.iter_mut().for_each(|group| *group = [group[0]; 16]);
             }
-            let mut sums = [0; 16];
-            for (sum, group) in sums.iter_mut().zip(groups) {
-                *sum = group.iter().map(|&value| i16::from(value)).sum();
-            }
-            Q8K {
-                scale: 0.5,
-                values,
-                sums,
-            }
+            Q8K::new(0.5, values)
         };
         let large = (0..count / 256).map(block).collect();
         let block = |_| Q8Block {

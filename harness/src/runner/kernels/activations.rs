@@ -193,10 +193,10 @@ pub fn read_q8_k(bytes: &[u8]) -> Vec<Q8K> {
             let (scale, rest) = block.split_first_chunk().expect("longer than that");
             let (values, sums) = rest.split_at(q8_k::BLOCK);
             let sums = sums.as_chunks().0;
+            let values = std::array::from_fn(|i| values[i].cast_signed());
             Q8K {
-                scale: f32::from_le_bytes(*scale),
-                values: std::array::from_fn(|i| values[i].cast_signed()),
                 sums: std::array::from_fn(|i| i16::from_le_bytes(sums[i])),
+                ..Q8K::new(f32::from_le_bytes(*scale), values)
             }
         })
         .collect()
