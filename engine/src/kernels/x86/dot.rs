@@ -18,6 +18,8 @@ pub unsafe trait Dot {
     const LANES: usize;
     /// Tokens that share the loads of two vectors, as registers allow.
     const TOKENS: usize;
+    /// Whether an addition waits several cycles for the one before.
+    const WAITS: bool;
 
     /// Zeros.
     unsafe fn zero() -> Self::Vector;
@@ -76,6 +78,7 @@ unsafe impl Dot for Maddubs {
     type Vector = __m256i;
     const LANES: usize = 8;
     const TOKENS: usize = 4;
+    const WAITS: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> __m256i {
@@ -139,6 +142,7 @@ macro_rules! four_at_once {
             type Vector = $vector;
             const LANES: usize = $lanes;
             const TOKENS: usize = $tokens;
+            const WAITS: bool = true;
 
             #[inline(always)]
             unsafe fn zero() -> $vector {
