@@ -3,6 +3,7 @@
 # what recordings made on x86 and of builds for aarch64 hold.
 #
 #   scripts/test-aarch64.sh         # the above
+#   QUICK=1 scripts/test-aarch64.sh # without the tokenizer suite, which takes two minutes there
 #   scripts/test-aarch64.sh live    # instead: the whole harness there, with bitnet.cpp built for
 #                                   # aarch64, live, with and without half-precision arithmetic
 #   scripts/test-aarch64.sh record  # instead: those compute the models of fixtures/shapes.json, which
@@ -46,7 +47,12 @@ if [ "$what" != tests ]; then
     words+=(--reference bitnet-neon --reference bitnet-neon-fp16 --patience 1800)
     exec cargo run --quiet --package harness "${arch[@]}" -- "${words[@]}"
 fi
-cargo test --package engine --tests "${arch[@]}"
+skip=()
+if [ -n "${QUICK:-}" ]; then
+    skip=(-- --skip tokenizer_suite::)
+    echo "aarch64: the tokenizer suite is left out"
+fi
+cargo test --package engine --tests "${arch[@]}" "${skip[@]}"
 # The committed files decode and multiply to the same bits here, and the recordings come out.
 cargo build --quiet --package engine --example subject "${arch[@]}"
 built=target/aarch64/$target/debug/examples

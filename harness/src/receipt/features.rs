@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::format::FORMATS;
 use engine::numerics::Profile;
@@ -48,26 +49,26 @@ impl Features {
         }
         let possible = possible(products);
         let covered = |cell: &&Cell| exercised.contains(*cell);
-        let mut by_format: BTreeMap<Cell, bool> = BTreeMap::new();
-        for cell in &possible {
-            *by_format.entry(any_kernel(cell)).or_default() |= exercised.contains(cell);
+        let mut by_format: BTreeMap<&Cell, bool> = BTreeMap::new();
+        for (cell, any_kernel) in possible.iter() {
+            *by_format.entry(any_kernel).or_default() |= exercised.contains(cell);
         }
         let mut features = Features {
             ways: count(by_format.len(), by_format.values().filter(|c| **c).count()),
-            kernels: count(possible.len(), possible.iter().filter(covered).count()),
+            kernels: count(possible.len(), possible.keys().filter(covered).count()),
             ..Features::default()
         };
-        for ((what, order, way), _) in by_format.iter().filter(|(_, covered)| !**covered) {
+        for (&(what, order, way), _) in by_format.iter().filter(|(_, covered)| !**covered) {
             let of_way = features.not_covered.entry(way.clone()).or_default();
             of_way.entry(order.clone()).or_default().push(what.clone());
         }
-        for cell in possible.iter().filter(|cell| !exercised.contains(*cell)) {
-            let (what, order, _) = cell;
+        let lacking = |(cell, _): &(&Cell, &Cell)| !exercised.contains(*cell);
+        for ((what, order, _), any_kernel) in possible.iter().filter(lacking) {
             let list = features
                 .kernels_not_covered
                 .entry(order.clone())
                 .or_default();
-            if by_format[&any_kernel(cell)] && list.last() != Some(what) {
+            if by_format[any_kernel] && list.last() != Some(what) {
                 list.push(what.clone());
             }
         }
@@ -128,8 +129,24 @@ fn any_kernel((what, order, way): &Cell) -> Cell {
     (format.to_owned(), order.clone(), way.clone())
 }
 
-/// Everything there is to exercise.
-pub fn possible(products: &Products) -> BTreeSet<Cell> {
+/// Everything there is to exercise, each beside what it is whichever kernel computes.
+pub type Possible = BTreeMap<Cell, Cell>;
+
+/// That of these products. The last answer is remembered: a run asks for the same again and again.
+pub fn possible(products: &Products) -> Arc<Possible> {
+    static LAST: Mutex<Option<(Products, Arc<Possible>)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*last {
+        Some((of, possible)) if of == products => Arc::clone(possible),
+        _ => {
+            let possible = Arc::new(all_possible(products));
+            *last = Some((products.clone(), Arc::clone(&possible)));
+            possible
+        }
+    }
+}
+
+fn all_possible(products: &Products) -> Possible {
     let steps = Step::ALL.map(Step::name);
     let orders = || Profile::ALL.map(Profile::name);
     let multiplied = products.iter().flat_map(|(what, orders)| {
@@ -142,6 +159,10 @@ pub fn possible(products: &Products) -> BTreeSet<Cell> {
     let tables = FORMATS.into_iter().map(|format| (format.name, ANY));
     let all = multiplied.chain(steps).chain(tables);
     all.flat_map(|(what, order)| cells(what, order, ways(what)))
+        .map(|cell| {
+            let any_kernel = any_kernel(&cell);
+            (cell, any_kernel)
+        })
         .collect()
 }
 
@@ -189,8 +210,8 @@ pub fn taken_cells(order: &str, Taken(taken): &Taken) -> Vec<Cell> {
 }
 
 /// Whether all that a comparison says it took can be taken.
-pub fn is_possible(order: &str, taken: &Taken, possible: &BTreeSet<Cell>) -> bool {
+pub fn is_possible(order: &str, taken: &Taken, possible: &Possible) -> bool {
     taken_cells(order, taken)
         .iter()
-        .all(|cell| possible.contains(cell))
+        .all(|cell| possible.contains_key(cell))
 }

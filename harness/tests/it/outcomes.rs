@@ -30,12 +30,15 @@ use crate::program::silence::every_pair;
 const RECORDING: &str = "mar2026-b158-avx512";
 const CASES: [&str; 2] = ["b158-white-whale", "b158-ishmael"];
 
-fn suite() -> Suite {
+/// With the one recording that actors answer from: the others are long, and no case asks for any.
+fn suite() -> &'static Suite {
     static SUITE: LazyLock<Suite> = LazyLock::new(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-        Suite::open(&folder).expect("the committed fixtures are sound")
+        let mut suite = Suite::open(&folder).expect("the committed fixtures are sound");
+        suite.recordings.retain(|name, _| name == RECORDING);
+        suite
     });
-    SUITE.clone()
+    &SUITE
 }
 
 /// Those of a reference.
@@ -179,7 +182,8 @@ fn run(ends: [(End, End); 2]) -> Receipt {
         },
     };
     let engine = Engine::new("engine", ours);
-    let campaign = Campaign::new(suite(), vec![Box::new(engine)], 1).with_references(vec![live]);
+    let campaign =
+        Campaign::new(suite().clone(), vec![Box::new(engine)], 1).with_references(vec![live]);
     let receipt = campaign
         .run(&cases, |_| Ok(()))
         .expect("nothing is written");

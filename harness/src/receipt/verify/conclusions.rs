@@ -11,7 +11,7 @@ use crate::judge::known_divergences::{Bound, Exceeded};
 use crate::judge::tolerance::ArithmeticGap;
 use crate::judge::verdict::Verdict;
 use crate::receipt::diff::differences;
-use crate::receipt::features::{Cell, is_possible as can_be_taken, possible};
+use crate::receipt::features::{Possible, is_possible as can_be_taken, possible};
 use crate::receipt::{CaseReceipt, Comparison, Measured, Receipt};
 
 impl Verification {
@@ -51,7 +51,7 @@ impl Verification {
 impl Verification {
     /// What the comparisons of a case say they exercised is there to be exercised, and multiplied
     /// the formats that the model has: which those are is held against the model itself.
-    fn features(&mut self, case: &CaseReceipt, possible: &BTreeSet<Cell>) {
+    fn features(&mut self, case: &CaseReceipt, possible: &Possible) {
         let engine = &case.claims.engine;
         let holds = |(comparison, measured): (&Comparison, &Measured)| {
             let taken = &measured.taken;
