@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::dot::Dot;
+use super::dot::{Dot, Maddubs};
 use super::{AHEAD, panel, products};
 use crate::flavor::i2_s_p128::{BLOCK, BLOCK_BYTES};
 use crate::kernels::gemm::{Form, Inputs, Stored, Tile};
@@ -17,8 +17,8 @@ const ROWS: usize = 4;
 const ROWS_AT_ONCE: usize = 64;
 /// Registers for so many tokens of a panel are registers for four of rows where they lie.
 const MANY_REGISTERS: usize = 12;
-/// Blocks between two widenings: four times the vectors of products are 32.
-const BETWEEN_WIDENINGS: usize = 8;
+/// Blocks between two widenings: four times the vectors of products are 40.
+const BETWEEN_WIDENINGS: usize = 10;
 
 products! {
     PRODUCTS: Form::Int8, tile, multiply,
@@ -87,7 +87,7 @@ pub unsafe fn where_they_lie<D: Dot<Vector = __m256i>>(rows: &Rows, first: usize
                     // One row after the other, as they lie in memory, one core reads 10.9 GB/s,
                     // and four at a time 7.6; but where additions wait, rows have to take turns.
                     _ if D::WAITS => some::<D, ROWS, 1>(rows, own, token, band),
-                    _ => some::<D, 1, 1>(rows, own, token, band),
+                    _ => one_after_the_other(rows, own, token, band),
                 }
             };
         }
@@ -120,6 +120,90 @@ unsafe fn some<D: Dot<Vector = __m256i>, const R: usize, const T: usize>(
         }
     }
     T
+}
+
+/// The same for one token, and row after row: what is not a product is for four rows at once.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+unsafe fn one_after_the_other(
+    rows: &Rows,
+    own: Range<usize>,
+    token: usize,
+    band: &mut Band,
+) -> usize {
+    let (values, activation) = (rows.token(token), rows.activation(token));
+    let outputs = band.token(token)[own.clone()].chunks_mut(4);
+    for (outputs, row) in outputs.zip(own.clone().step_by(4)) {
+        // Rows beyond the last are the last one again.
+        let packed: [_; 4] = std::array::from_fn(|r| rows.row((row + r).min(own.end - 1)));
+        let mut dots = [0; 4];
+        // SAFETY: there is AVX2, and the array has room for what is stored.
+        unsafe {
+            let mut four = [Maddubs::zero(); 4];
+            for (lanes, packed) in four.iter_mut().zip(packed) {
+                *lanes = alone(packed, values);
+            }
+            _mm_storeu_si128(dots.as_mut_ptr().cast(), horizontal_sums(four));
+        }
+        for (output, dot) in outputs.iter_mut().zip(dots) {
+            *output = finish(dot, activation, rows.scale);
+        }
+    }
+    1
+}
+
+/// Sums of code times activation of one row, in lanes.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+unsafe fn alone(row: &[u8], values: &[i8]) -> __m256i {
+    let (row, values) = (
+        row.as_chunks::<BLOCK_BYTES>().0,
+        values.as_chunks::<BLOCK>().0,
+    );
+    assert_eq!(row.len(), values.len(), "a row of the activations' length");
+    let between = row.chunks(BETWEEN_WIDENINGS);
+    // SAFETY: there is AVX2, and references vouch for what is loaded.
+    unsafe {
+        let mut wide = Maddubs::zero();
+        for (row, values) in between.zip(values.chunks(BETWEEN_WIDENINGS)) {
+            let mut sums = Maddubs::begin(wide);
+            for (bytes, values) in row.iter().zip(values) {
+                let bytes = bytes.as_ptr();
+                _mm_prefetch::<_MM_HINT_T1>(bytes.wrapping_add(AHEAD).cast());
+                let planes = values.as_chunks::<BLOCK_BYTES>().0;
+                sums = _mm256_add_epi16(sums, block(Maddubs::load(bytes), planes));
+            }
+            wide = Maddubs::widen(wide, sums);
+        }
+        wide
+    }
+}
+
+/// Pairs of products of a block. The higher code of a half byte stays where it is, four times too
+/// large, until two of its products, at most 4 · 3 · 128 each, are in a lane.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+unsafe fn block(codes: __m256i, planes: &[[i8; BLOCK_BYTES]]) -> __m256i {
+    // SAFETY: there is AVX2, and references vouch for what is loaded.
+    unsafe {
+        let mut sums = [Maddubs::zero(); 2];
+        // The last plane of a byte is its lowest.
+        let halves = [(codes, 2), (_mm256_srli_epi16::<4>(codes), 0)];
+        for (codes, plane) in halves {
+            for (sum, (bits, plane)) in sums.iter_mut().zip([(3, plane + 1), (12, plane)]) {
+                let codes = _mm256_and_si256(codes, _mm256_set1_epi8(bits));
+                *sum = Maddubs::add(*sum, codes, Maddubs::load(planes[plane].as_ptr().cast()));
+            }
+        }
+        let [ones, fours] = sums;
+        _mm256_add_epi16(ones, _mm256_srai_epi16::<2>(fours))
+    }
 }
 
 /// Sums of code times activation of some rows with some tokens.
@@ -198,5 +282,21 @@ unsafe fn horizontal_sum(lanes: __m256i) -> i32 {
         let pair = _mm_add_epi32(quad, _mm_unpackhi_epi64(quad, quad));
         let one = _mm_add_epi32(pair, _mm_shuffle_epi32::<1>(pair));
         _mm_cvtsi128_si32(one)
+    }
+}
+
+/// All eight lanes of each.
+///
+/// # Safety
+/// There is AVX2.
+#[inline(always)]
+unsafe fn horizontal_sums([a, b, c, d]: [__m256i; 4]) -> __m128i {
+    // SAFETY: there is AVX2.
+    unsafe {
+        let quads = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+        _mm_add_epi32(
+            _mm256_castsi256_si128(quads),
+            _mm256_extracti128_si256::<1>(quads),
+        )
     }
 }
