@@ -119,6 +119,12 @@ fn put(codes: &[u8], shape: Shape, packing: Packing, bytes: &mut [u8]) {
     }
 }
 
+/// Quantises a row-major matrix and packs its codes.
+pub fn encode(values: &[f32], shape: Shape, packing: Packing) -> Vec<u8> {
+    let (codes, scale) = quantise(values);
+    encode_codes(&codes, scale, shape, packing)
+}
+
 /// Packs row-major codes, then the scale, then zeros where writers leave garbage. A block that is
 /// not whole reaches behind the scale, as the reference has it.
 pub fn encode_codes(codes: &[u8], scale: f32, shape: Shape, packing: Packing) -> Vec<u8> {

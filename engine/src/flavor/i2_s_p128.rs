@@ -23,12 +23,6 @@ pub fn width(_: Shape) -> usize {
     BLOCK_BYTES
 }
 
-/// Quantises a row-major matrix.
-pub fn encode(weights: &[f32], shape: Shape) -> Vec<u8> {
-    let (codes, scale) = i2_s::quantise(weights);
-    i2_s::encode_codes(&codes, scale, shape, width)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,7 +59,7 @@ mod tests {
     fn a_row_of_sixty_four_starts_in_the_middle_of_a_block() {
         let shape = Shape { rows: 2, cols: 64 };
         let weights: Vec<f32> = (0..128).map(|i| ((i % 3) as f32 - 1.0) * 2.0).collect();
-        let bytes = encode(&weights, shape);
+        let bytes = i2_s::encode(&weights, shape, width);
         assert_eq!(bytes.len() as u64, bytes_needed(shape).expect("holds it"));
         for (i, &weight) in weights.iter().enumerate() {
             assert_eq!(value(&bytes, shape, i / 64, i % 64), weight);

@@ -20,12 +20,6 @@ pub fn width(shape: Shape) -> usize {
     shape.cols
 }
 
-/// Quantises a row-major matrix.
-pub fn encode(weights: &[f32], shape: Shape) -> Vec<u8> {
-    let (codes, scale) = i2_s::quantise(weights);
-    i2_s::encode_codes(&codes, scale, shape, width)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ pub static P128: Format = Format {
     flavor: Some(Flavor::I2sP128),
     decode_row,
     file_type: Some(40),
-    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p128::width)),
+    encode: Encode::Matrix(|values, shape| i2_s::encode(values, shape, i2_s_p128::width)),
     product: Product::Kernels {
         choose,
         arrange: |stored| {
@@ -42,7 +42,7 @@ pub static P64: Format = Format {
     flavor: Some(Flavor::I2sP64),
     decode_row,
     file_type: Some(40),
-    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p64::width)),
+    encode: Encode::Matrix(|values, shape| i2_s::encode(values, shape, i2_s_p64::width)),
     product: Product::Kernels {
         choose,
         arrange: |stored| rearrange(stored, i2_s_p64::width),
@@ -59,7 +59,7 @@ pub static P4R: Format = Format {
     flavor: Some(Flavor::I2sP4r),
     decode_row,
     file_type: Some(40),
-    encode: Encode::Matrix(|values, shape| encode(values, shape, i2_s_p4r::width)),
+    encode: Encode::Matrix(|values, shape| i2_s::encode(values, shape, i2_s_p4r::width)),
     product: Product::Kernels {
         choose,
         arrange: |stored| rearrange(stored, i2_s_p4r::width),
@@ -125,12 +125,6 @@ fn choose(_: BlockOrder, kernel: Kernel) -> &'static dyn Gemm {
         #[cfg(target_arch = "aarch64")]
         Kernel::Neon(neon) => neon.i2_s(),
     }
-}
-
-/// Signs under one scale, the largest magnitude.
-fn encode(values: &[f32], shape: Shape, packing: i2_s::Packing) -> Vec<u8> {
-    let (codes, scale) = i2_s::quantise(values);
-    i2_s::encode_codes(&codes, scale, shape, packing)
 }
 
 /// Decodes what was arranged.

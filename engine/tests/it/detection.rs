@@ -75,7 +75,7 @@ fn ternary(rows: usize, cols: usize) -> Vec<u8> {
     let weights: Vec<f32> = (0..rows * cols)
         .map(|i| ((i * 7 % 11 % 3) as f32 - 1.0) * 0.25)
         .collect();
-    flavor::i2_s_p128::encode(&weights, Shape { rows, cols })
+    flavor::i2_s::encode(&weights, Shape { rows, cols }, flavor::i2_s_p128::width)
 }
 
 // AC:AC6

@@ -10,7 +10,7 @@ mod packing;
 
 use std::num::NonZeroUsize;
 
-use engine::flavor::{Shape, i2_s_p64};
+use engine::flavor::{Shape, i2_s, i2_s_p64};
 use engine::format::Format;
 use engine::kernels::activation::RowScale;
 use engine::kernels::gemm::{Inputs, Stored, outputs};
@@ -182,7 +182,7 @@ fn the_comparison_notices_the_packing_of_another_machine() {
     let weights = Weights::random(shape, &mut random);
     let activations = Kind::Even.activations(shape.cols, &mut random);
     let [p128, p64, ..] = &PACKINGS;
-    let arm = i2_s_p64::encode(&weights.ternary, shape);
+    let arm = i2_s::encode(&weights.ternary, shape, i2_s_p64::width);
     let expected = oracle::product(p64, &weights, &arm, &activations, ORDER);
     for kernel in Kernel::available() {
         let read_as = |packing: &Packing| {

@@ -2,7 +2,7 @@
 
 use engine::encoding::Quantiser;
 use engine::encoding::float::Float;
-use engine::flavor::{Shape, i2_s_p128};
+use engine::flavor::{Shape, i2_s, i2_s_p128};
 use engine::format;
 use engine::gguf::Writer;
 
@@ -194,7 +194,7 @@ impl Dice {
             Format::Bf16 => (30, Float::Bf16.encode(&values)),
             Format::Q8_0 => (8, encoded("q8_0", &values, shape)),
             Format::Q6K => (14, encoded("q6_k", &values, shape)),
-            Format::I2s => (36, i2_s_p128::encode(&values, shape)),
+            Format::I2s => (36, i2_s::encode(&values, shape, i2_s_p128::width)),
         };
         Tensor {
             name: name.to_string(),

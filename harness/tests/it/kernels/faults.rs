@@ -27,7 +27,7 @@ pub fn as_p64(question: &Question, answer: &mut Answer) {
         rows,
         cols: columns,
     };
-    answer.bytes = i2_s_p64::encode(&question.values, shape);
+    answer.bytes = i2_s::encode(&question.values, shape, i2_s_p64::width);
 }
 
 fn codes_backwards(_: &Question, answer: &mut Answer) {
