@@ -108,7 +108,7 @@ impl Recorded {
     /// The traced nodes are exactly the listed ones.
     fn check_trace(&self) -> Result<(), String> {
         let cases = || self.manifest.cases.iter();
-        let listed = || cases().flat_map(|c| c.trace_order.iter().chain(&c.unnamed_nodes));
+        let listed = || cases().flat_map(|c| &c.trace_order);
         if let Some(missing) = listed().find(|n| !self.trace.contains_key(*n)) {
             return Err(format!("node {missing} is listed but not there"));
         }

@@ -197,7 +197,6 @@ fn recording(number: usize, seen: &Seen, traced: bool) -> Recording {
         greedy: observation.greedy.tokens.clone(),
         greedy_text: observation.greedy.text.clone(),
         trace_order: keys.map(|node| node.key.clone()).collect(),
-        unnamed_nodes: Vec::new(),
     }
 }
 

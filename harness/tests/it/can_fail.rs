@@ -285,8 +285,8 @@ fn a_wrong_node_diverges_before_the_logits_it_spoils() {
 #[test]
 fn whatever_is_missing_is_incomplete_and_never_a_pass() {
     let gaps: [(&str, Edit); 6] = [
-        ("nodes 115/116", |seen| drop(seen.trace.remove(50))),
-        ("nodes 115/116", |seen| seen.trace[50].shape.push(1)),
+        ("nodes 117/118", |seen| drop(seen.trace.remove(50))),
+        ("nodes 117/118", |seen| seen.trace[50].shape.push(1)),
         ("positions 21/22", |seen| {
             let lane = seen.lanes.get_mut(&Lane::Decode).expect("recorded");
             lane.positions.pop();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::case;
 
 /// The version of `recording.json` this build reads.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,8 +93,6 @@ pub struct Recording {
     pub greedy_text: String,
     /// Traced nodes in execution order; empty if the prompt was not traced.
     pub trace_order: Vec<String>,
-    /// Traced nodes that the reference numbers instead of naming; they are not compared.
-    pub unnamed_nodes: Vec<String>,
 }
 
 impl Manifest {
@@ -145,8 +143,7 @@ impl Recording {
         if let Err(why) = case::inside(&self.positions, self.tokens.len()) {
             return Some(why.into());
         }
-        let nodes = || self.trace_order.iter().chain(&self.unnamed_nodes);
-        let unique: BTreeSet<_> = nodes().collect();
-        (unique.len() != nodes().count()).then(|| "a node is listed twice".into())
+        let unique: BTreeSet<_> = self.trace_order.iter().collect();
+        (unique.len() != self.trace_order.len()).then(|| "a node is listed twice".into())
     }
 }

@@ -10,7 +10,7 @@ fn agreement_difference_and_nothing_to_compare_have_their_own_codes() {
     assert!(
         agrees
             .stdout
-            .contains("nodes 116/116: 116 with every bit equal, 0 differ")
+            .contains("nodes 118/118: 118 with every bit equal, 0 differ")
     );
     assert!(
         !agrees.stdout.contains("kq-0|MUL_MAT#0"),
@@ -46,7 +46,7 @@ fn a_model_and_a_prompt_find_their_recording() {
     assert!(
         found
             .stdout
-            .contains("nodes 112/112: 112 with every bit equal")
+            .contains("nodes 114/114: 114 with every bit equal")
     );
     assert!(!found.stdout.contains("b158"), "another model's recordings");
     harness()
@@ -80,7 +80,7 @@ fn layers_are_searched_and_bundles_replayed() {
         serde_json::from_slice(&std::fs::read(&json).expect("written")).expect("JSON");
     let located = &report[0]["located"];
     assert_eq!(located["rung"], "other-order");
-    assert_eq!(located["coverage"]["compared"], 112);
+    assert_eq!(located["coverage"]["compared"], 114);
 
     // The folder that --bundle named, as in the help, and the bundle itself below it.
     let bundle = folder.path().join("bitnet-ishmael/dec2024-bitnet-neon");
