@@ -24,6 +24,20 @@ pub struct Quantiser<'a> {
 }
 
 impl Author {
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut all = [Author::Upstream, Author::Bitnet].into_iter();
+        all.find(|author| author.name() == name)
+    }
+
+    /// Stable name, for flags and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Author::Upstream => "upstream",
+            Author::Bitnet => "bitnet",
+        }
+    }
+
     /// `a · b + c`.
     #[inline(always)]
     pub fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {

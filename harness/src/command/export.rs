@@ -343,11 +343,7 @@ impl Args {
 }
 
 fn author(name: &str) -> Result<Author, String> {
-    match name {
-        "upstream" => Ok(Author::Upstream),
-        "bitnet" => Ok(Author::Bitnet),
-        _ => Err("there are upstream and bitnet".into()),
-    }
+    Author::from_name(name).ok_or_else(|| "there are upstream and bitnet".into())
 }
 
 /// What a reader that is told nothing takes the new file's packing for, where that is another one.

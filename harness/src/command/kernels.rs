@@ -35,7 +35,8 @@ Examples:
 
 Without a reference, hashes of what libraries once answered are compared, with every set of
 instructions this machine has; in arithmetics that no library was recorded in, vectors are compared
-with plain loops. Exit code 0 where every bit is equal or excused by name; 1 where one is not, even
+with plain loops. --record keeps what other references said before to the same questions. Exit code
+0 where every bit is equal or excused by name; 1 where one is not, even
 if the reference died later; 3 where there is neither a reference nor a record; 6 where the
 reference died.";
 
@@ -156,7 +157,11 @@ pub fn run(mut args: Args) -> Result<Exit, Failure> {
     };
     let text = table::report(&report, output::width());
     if let (Some(to), Outcome::Ok) = (&args.record, report.outcome) {
-        let record = Record::of((args.seed(), args.cases()), &report.references)?;
+        let mut record = Record::of((args.seed(), args.cases()), &report.references)?;
+        let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
+        if folder.join(FILE).exists() {
+            record = record.keeping(Record::read(&folder)?);
+        }
         to.write(output::to_json(&record)?.as_bytes())?;
     }
     finish(report.outcome, &text, &report, &args.json)

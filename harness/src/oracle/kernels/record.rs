@@ -2,6 +2,7 @@
 //! instructions this machine has must answer the same, without a library at hand.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 
 use engine::encoding::Author;
@@ -21,6 +22,8 @@ use crate::runner::kernels::engine::EngineKernels;
 use crate::runner::kernels::family::Family;
 use crate::runner::kernels::question::{Answer, Computer, Difference, Question};
 
+/// The version of the file that this build reads.
+const SCHEMA: u32 = 2;
 /// Where it lies in the fixtures folder.
 pub const FILE: &str = "kernels.json";
 /// Digits of a hash, which is looked up by nobody who wishes for another answer of the same.
@@ -40,6 +43,9 @@ pub struct Record {
     pub cases: usize,
     /// Who was asked, by name.
     pub libraries: BTreeMap<String, Source>,
+    /// Whose bytes they write for weights, by name, where that is known.
+    #[serde(default)]
+    pub authors: BTreeMap<String, String>,
     /// What they answered, by library and kernel: a hash a question.
     pub answers: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -48,6 +54,7 @@ impl Record {
     /// What was just examined, as far as all that is judged agrees.
     pub fn of(scope: (u64, usize), examined: &[Examined]) -> Result<Self, Failure> {
         let (mut libraries, mut answers) = (BTreeMap::new(), BTreeMap::new());
+        let mut authors = BTreeMap::new();
         for one in examined {
             let name = &one.reference.name;
             let judged = one.kernels.iter().filter(|row| row.judged);
@@ -58,23 +65,44 @@ impl Record {
                 return Err(Failure::input(format!("{name} answered nothing to record")));
             }
             answers.insert(name.clone(), all);
+            let author = one.reference.author();
+            authors.extend(author.map(|author| (name.clone(), author.name().to_owned())));
             libraries.insert(name.clone(), Source::of(&one.reference, one.profile));
         }
         Ok(Record {
-            schema_version: 1,
+            schema_version: SCHEMA,
             seed: scope.0,
             cases: scope.1,
             libraries,
+            authors,
             answers,
         })
+    }
+
+    /// What others said before to the same questions is kept.
+    pub fn keeping(self, mut before: Record) -> Self {
+        if (before.seed, before.cases) != (self.seed, self.cases) {
+            return self;
+        }
+        before.libraries.extend(self.libraries);
+        before.authors.extend(self.authors);
+        before.answers.extend(self.answers);
+        before
     }
 
     /// Reads the record of a fixtures folder.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
         let (_, bytes) = Input::read(&path)?;
-        let wrong = |e| Failure::input(format!("{}: {e}", path.display()));
-        serde_json::from_slice(&bytes).map_err(wrong)
+        let wrong = |e: &dyn Display| Failure::input(format!("{}: {e}", path.display()));
+        let record: Record = serde_json::from_slice(&bytes).map_err(|e| wrong(&e))?;
+        if record.schema_version != SCHEMA {
+            let found = record.schema_version;
+            return Err(wrong(&format!(
+                "schema {found} where this build reads {SCHEMA}"
+            )));
+        }
+        Ok(record)
     }
 
     /// Whether any library answered about that kernel.
@@ -97,12 +125,18 @@ impl Record {
                 Failure::input(format!("{FILE}: there is no profile {profile:?}"))
             })?;
             profiles.retain(|other| *other != profile);
+            let author = self.author(name)?;
             let none = BTreeMap::new();
             let said = self.answers.get(name).unwrap_or(&none);
+            let has = |family: &Family| said.contains_key(&family.name());
+            let has_arithmetic = families.iter().any(|f| f.is_arithmetic() && has(f));
             for &kernel in kernels {
-                let ours = EngineKernels::new(profile, kernel).writing_as(Author::Bitnet);
+                let ours = EngineKernels::new(profile, kernel).writing_as(author);
                 // What is no arithmetic is the same code everywhere.
                 let whole = kernel == Kernel::Scalar || kernels.len() == 1;
+                if !whole && !has_arithmetic {
+                    continue;
+                }
                 let asked = families
                     .iter()
                     .filter(|family| whole || family.is_arithmetic());
@@ -116,6 +150,15 @@ impl Record {
             }
         }
         Ok(all)
+    }
+
+    /// Nobody's is asked for where no author is on record: see [`Scope::same_author`].
+    fn author(&self, library: &str) -> Result<Author, Failure> {
+        let Some(name) = self.authors.get(library) else {
+            return Ok(Author::default());
+        };
+        let unknown = || Failure::input(format!("{FILE}: there is no author {name:?}"));
+        Author::from_name(name).ok_or_else(unknown)
     }
 
     fn row(&self, family: Family, said: &BTreeMap<String, String>, mut ours: EngineKernels) -> Row {
@@ -239,5 +282,43 @@ pub(super) fn recorded(question: &Question, [theirs, ours]: &[Answer; 2]) -> Str
         theirs
     } else {
         EXCUSED.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(seed: u64, libraries: &[(&str, &str)]) -> Record {
+        let source = || {
+            let source = json!({
+                "profile": "", "origin": "", "compiler": "", "flags": "", "sha256": []
+            });
+            serde_json::from_value(source).expect("a source")
+        };
+        let each = |(name, hash): &(&str, &str)| {
+            let answers = BTreeMap::from([("f32-dot".to_owned(), (*hash).to_owned())]);
+            (name.to_string(), answers)
+        };
+        let names = || libraries.iter().map(|(name, _)| name.to_string());
+        Record {
+            schema_version: SCHEMA,
+            seed,
+            cases: 1,
+            libraries: names().map(|name| (name, source())).collect(),
+            authors: names().map(|name| (name, "bitnet".into())).collect(),
+            answers: libraries.iter().map(each).collect(),
+        }
+    }
+
+    #[test]
+    fn only_what_others_said_to_the_same_questions_is_kept() {
+        let before = said(1, &[("a", "old"), ("b", "kept")]);
+        let both = said(1, &[("a", "new"), ("b", "kept")]);
+        assert_eq!(said(1, &[("a", "new")]).keeping(before.clone()), both);
+        let other = said(2, &[("a", "new")]);
+        assert_eq!(other.clone().keeping(before), other);
     }
 }
