@@ -90,12 +90,18 @@ impl Campaign {
     }
 }
 
-/// In the order in which they are run: a model of which all is said soon says it first.
+/// In the order in which they are run: a model of which all is said soon says it first, and its
+/// dearest case begins first, so that no job is left alone with one at the end.
 fn cheapest_model_first(mut cases: Vec<&(Case, PathBuf)>) -> Vec<&(Case, PathBuf)> {
     let mut costs: BTreeMap<&Path, f64> = BTreeMap::new();
     for (case, model) in &cases {
         *costs.entry(model.as_path()).or_default() += cost(merge::COMMAND, &case.name);
     }
-    cases.sort_by(|(_, one), (_, other)| costs[one.as_path()].total_cmp(&costs[other.as_path()]));
+    let of_model = |model: &PathBuf| costs[model.as_path()];
+    let own = |case: &Case| cost(merge::COMMAND, &case.name);
+    cases.sort_by(|(one, its), (other, their)| {
+        let models = of_model(its).total_cmp(&of_model(their));
+        models.then(own(other).total_cmp(&own(one)))
+    });
     cases
 }
