@@ -163,15 +163,11 @@ impl Exchange {
         }
     }
 
-    /// Recordings hold dense floats under a name of their own, not under a running number. A
-    /// turned view lies densely only where there is a single token.
+    /// Recordings hold dense floats; a turned view lies densely only where there is a single token.
     fn shows(&self, node: &Node<'_>) -> bool {
         match &self.shown {
             Shown::Nothing => false,
-            Shown::Every => {
-                let view = ["PERMUTE", "TRANSPOSE", "VIEW"].contains(&&*node.op);
-                !view && !node.name.starts_with("node_")
-            }
+            Shown::Every => !["PERMUTE", "TRANSPOSE", "VIEW"].contains(&&*node.op),
             Shown::These(keys) => keys.contains(&node.key()),
         }
     }
