@@ -183,8 +183,8 @@ unsafe fn alone(row: &[u8], values: &[i8]) -> __m256i {
     }
 }
 
-/// Pairs of products of a block. The higher code of a half byte stays where it is, four times too
-/// large, until two of its products, at most 4 · 3 · 128 each, are in a lane.
+/// Sums of eight products of a block each. The higher code of a half byte stays where it is, four
+/// times too large, until all four of its products, at most 4 · 3 · 128 each, are in a lane.
 ///
 /// # Safety
 /// There is AVX2.

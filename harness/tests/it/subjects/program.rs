@@ -30,7 +30,7 @@ fn a_right_program_has_equal_bits_and_nodes() {
     let subject = format!("cmd: {}", right());
     let words = [
         "judged: harness (unnamed), program ",
-        "nodes 350/348",
+        "nodes 354/354",
         "22528/22528",
     ];
     assert_ends(&desk.judge(&subject, &[]), 0, &words);

@@ -262,7 +262,7 @@ fn a_missing_node_is_incomplete_and_a_repeated_one_refused() {
     let located = traced.located(Profile::GgmlAvx512);
     assert_eq!(
         (located.missing, located.coverage.compared),
-        (vec![gone.key], 115)
+        (vec![gone.key], 117)
     );
 
     traced.theirs.trace.push(traced.theirs.trace[0].clone());

@@ -23,6 +23,12 @@ fn every_kind_of_operation_is_repeated_to_the_bit_from_its_bundle() {
             let mut passes = traced.passes(Profile::GgmlAvx512);
             let evidence = locate(&theirs, traced.nodes, &mut passes).expect("comparable");
             let written = write(&folder, &evidence, &theirs, &passes, &traced.input);
+            if key.starts_with("node_") {
+                // Of two that only a number tells apart, nobody knows what either reads.
+                let refused = written.expect_err("it has no name");
+                assert!(refused.message.contains("does not tell what it reads"));
+                continue;
+            }
             assert_eq!(written.expect("possible").as_ref(), Some(key));
             let bundle = Bundle::read(&folder).expect("just written");
             let replay = bundle.replay(&mut passes).expect("repeats");
