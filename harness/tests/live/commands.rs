@@ -35,7 +35,7 @@ fn what_nobody_recorded_is_traced_live() {
     let case = Harness::new("trace --case bitnet-white-whale").args(live);
     assert!(case.run().exits(0).stdout.contains(sentence));
     let case = Harness::new("trace --case bitnet-white-whale --ubatch 3").args(live);
-    let sentence = "nodes 224/224: 224 with every bit equal";
+    let sentence = "nodes 228/228: 228 with every bit equal";
     assert!(case.run().exits(0).stdout.contains(sentence));
     let other = Harness::new("trace --case bitnet-white-whale --ubatch 3 --profile ggml-avx512");
     let other = other.args(live).run().exits(0);
