@@ -160,7 +160,15 @@ pub fn run(mut args: Args) -> Result<Exit, Failure> {
         let mut record = Record::of((args.seed(), args.cases()), &report.references)?;
         let folder = args.fixtures.clone().map_or_else(Suite::find, Ok)?;
         if folder.join(FILE).exists() {
-            record = record.keeping(Record::read(&folder)?);
+            let before = Record::read(&folder)?;
+            if !record.asks_as(&before) {
+                let (seed, cases) = (before.seed, before.cases);
+                output::tell(format!(
+                    "what others said before is not kept: they were asked with --seed {seed} \
+                     --cases {cases}"
+                ));
+            }
+            record = record.keeping(before);
         }
         to.write(output::to_json(&record)?.as_bytes())?;
     }

@@ -79,9 +79,14 @@ impl Record {
         })
     }
 
+    /// Whether the questions are those of another record.
+    pub fn asks_as(&self, other: &Record) -> bool {
+        (self.seed, self.cases) == (other.seed, other.cases)
+    }
+
     /// What others said before to the same questions is kept.
     pub fn keeping(self, mut before: Record) -> Self {
-        if (before.seed, before.cases) != (self.seed, self.cases) {
+        if !self.asks_as(&before) {
             return self;
         }
         before.libraries.extend(self.libraries);
